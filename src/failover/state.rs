@@ -1,0 +1,110 @@
+//! The `state` annotation: what was decided, for whoever decides next.
+
+use super::Weights;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of the JSON shape that this program writes and reads.
+const VERSION: u32 = 1;
+
+/// The content of `failover.linkerd.io/state`.
+///
+/// Unknown fields are ignored, so that an older replica reads what a newer one wrote; another
+/// `v` is not read at all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    v: u32,
+    /// Per set of backends: `""` for an object that has one, later one per rule of a route.
+    pub sets: BTreeMap<String, SetState>,
+    /// The primary that was filled in because the author named none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaulted_primary: Option<String>,
+    /// The replica that decided.
+    #[serde(default)]
+    pub by: String,
+    /// Version of the engine that decided.
+    #[serde(default)]
+    pub engine: String,
+}
+
+/// What was decided for one set of backends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetState {
+    /// The backends that get traffic.
+    pub active: Vec<String>,
+    /// Since when these are the active ones, to the second.
+    pub since: Timestamp,
+    /// Why, in words.
+    #[serde(default)]
+    pub why: String,
+    /// The weights last written.
+    #[serde(default)]
+    pub weights: Weights,
+}
+
+impl State {
+    pub fn new(by: impl Into<String>, set: SetState) -> Self {
+        Self {
+            v: VERSION,
+            sets: BTreeMap::from([(String::new(), set)]),
+            defaulted_primary: None,
+            by: by.into(),
+            engine: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// Reads the annotation. What cannot be read is as if absent: the state is ours, so it is
+    /// decided anew rather than held against the author.
+    pub fn parse(annotation: &str) -> Option<Self> {
+        serde_json::from_str(annotation).ok().filter(|state: &Self| state.v == VERSION)
+    }
+
+    /// The state of the set that an object with one set has.
+    pub fn only_set(&self) -> Option<&SetState> {
+        self.sets.get("")
+    }
+
+    /// The annotation's value.
+    pub fn to_annotation(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// Drops what is finer than a second.
+pub(super) fn to_the_second(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_reads_back_as_it_was_written() {
+        let mut state = State::new(
+            "replica-a",
+            SetState {
+                active: vec!["emoji-svc-west".into()],
+                since: Timestamp::UNIX_EPOCH,
+                why: "emoji-svc: no endpoints".into(),
+                weights: Weights::from([("emoji-svc".into(), 0), ("emoji-svc-west".into(), 1)]),
+            },
+        );
+        state.defaulted_primary = Some("emoji-svc".into());
+        assert_eq!(State::parse(&state.to_annotation()), Some(state));
+    }
+
+    #[test]
+    fn another_version_or_garbage_is_as_if_absent() {
+        for text in ["", "{", "null", "[]", r#"{"v":2,"sets":{}}"#, r#"{"v":1}"#] {
+            assert_eq!(State::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn fields_of_a_newer_version_are_ignored() {
+        assert!(State::parse(r#"{"v":1,"sets":{},"leaving":["pod"]}"#).is_some());
+    }
+}

@@ -1,0 +1,97 @@
+//! Weights: what an author may write, and what the engine gives out.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Linkerd multiplies weights by 10,000 in 32 bits: a larger one, or a larger sum, wraps.
+pub const MAX_WEIGHT: u32 = 429_496;
+
+/// Weights by backend name.
+pub type Weights = BTreeMap<String, u32>;
+
+/// A weight as it stands in an object.
+///
+/// The schemas of `TrafficSplit` let fractions (`0.5`) and quantities (`"500m"`) through, so a
+/// reader must expect them; only whole numbers are understood.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ParsedWeight {
+    /// A whole number that Linkerd can carry. An absent weight is 0.
+    Whole(u32),
+    /// Anything else, as found.
+    Unreadable(String),
+}
+
+impl ParsedWeight {
+    pub fn parse(value: Option<&Value>) -> Self {
+        let whole = match value {
+            None | Some(Value::Null) => Some(0),
+            Some(Value::Number(number)) => match number.as_u64() {
+                Some(whole) => Some(whole),
+                // JSON writers may print 1 as 1.0.
+                None => number
+                    .as_f64()
+                    .filter(|n| n.fract() == 0.0 && (0.0..=f64::from(MAX_WEIGHT)).contains(n))
+                    .map(|n| n as u64),
+            },
+            // v1alpha1 admits a quantity; one that is a plain integer means just that.
+            Some(Value::String(text)) if text.bytes().all(|b| b.is_ascii_digit()) => {
+                text.parse().ok()
+            }
+            Some(_) => None,
+        };
+        match whole.and_then(|n| u32::try_from(n).ok()) {
+            Some(weight) if weight <= MAX_WEIGHT => Self::Whole(weight),
+            _ => Self::Unreadable(value.map(ToString::to_string).unwrap_or_default()),
+        }
+    }
+
+    pub fn whole(&self) -> Option<u32> {
+        match self {
+            Self::Whole(weight) => Some(*weight),
+            Self::Unreadable(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn whole_numbers_that_linkerd_can_carry_are_weights() {
+        for (value, weight) in [
+            (json!(0), 0),
+            (json!(1), 1),
+            (json!(1.0), 1),
+            (json!(429_496), MAX_WEIGHT),
+            (json!("7"), 7),
+            (Value::Null, 0),
+        ] {
+            assert_eq!(ParsedWeight::parse(Some(&value)), ParsedWeight::Whole(weight), "{value}");
+        }
+        assert_eq!(ParsedWeight::parse(None), ParsedWeight::Whole(0));
+    }
+
+    #[test]
+    fn anything_else_is_kept_as_found() {
+        for value in [
+            json!(-1),
+            json!(0.5),
+            json!(429_497),
+            json!(1e300),
+            json!(u64::MAX),
+            json!("500m"),
+            json!(""),
+            json!("99999999999999999999999"),
+            json!(true),
+            json!([1]),
+            json!({"a": 1}),
+        ] {
+            assert_eq!(
+                ParsedWeight::parse(Some(&value)),
+                ParsedWeight::Unreadable(value.to_string()),
+            );
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Kubernetes kinds and names. A kind of failover object is an adapter: it reads a
+//! [`Declaration`](crate::failover::Declaration) and writes weights; it decides nothing.
+
+pub mod last_applied;
+mod object_key;
+pub mod selector;
+pub mod traffic_split;
+
+pub use object_key::ObjectKey;
