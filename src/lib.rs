@@ -1,0 +1,34 @@
+//! Failover for Linkerd: when a Service has no ready endpoints, its traffic goes to a backup.
+//!
+//! # The house
+//!
+//! ```text
+//!  watch ──► index ──► decide ──► write
+//!  (I/O)    (facts)    (pure)     (I/O)
+//!                         ▲
+//!  admission ── parse ────┘
+//! ```
+//!
+//! - [`failover`]: the pure core. What an author asked for ([`failover::Intent`]), what is healthy
+//!   ([`failover::Health`]), and what the weights should be ([`failover::decide`]). No client, no
+//!   clock, no async. A new annotation begins in [`failover::annotations`] and is read in
+//!   [`failover::Intent::parse`]; a rule of the engine is a line of [`failover::decide`].
+//! - [`resources`]: Kubernetes kinds as adapters. A new kind of route reads a
+//!   [`failover::Declaration`] and builds an edit, as [`resources::traffic_split`] does.
+//! - [`cluster`]: the watches, and the index that they feed.
+//! - [`admission`]: the webhook. A rule of admission that needs only the object is a rule of the
+//!   parser; one that needs its neighbourhood is in [`admission::validate`].
+//! - [`controller`]: the queue, the writer, the Lease, Events.
+//! - [`telemetry`]: logs, metrics, the admin server.
+//! - [`cli`]: the commands.
+//!
+//! `failover` knows nobody, `resources` knows `failover`, the rest know both; `admission` and
+//! `controller` do not know each other.
+
+pub mod admission;
+pub mod cli;
+pub mod cluster;
+pub mod controller;
+pub mod failover;
+pub mod resources;
+pub mod telemetry;

@@ -41,7 +41,7 @@ impl SliceFacts {
         let ports = slice.ports.iter().flatten();
         used.then(|| Self {
             ports: ports.map(|port| port.name.clone().unwrap_or_default()).collect(),
-            endpoints: slice.endpoints.iter().flatten().filter_map(read_endpoint).collect(),
+            endpoints: slice.endpoints.iter().filter_map(read_endpoint).collect(),
         })
     }
 }

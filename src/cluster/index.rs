@@ -86,7 +86,7 @@ impl Index {
         self.objects.get(key)
     }
 
-    pub fn objects(&self) -> impl Iterator<Item = (&ObjectKey, &Managed)> {
+    pub fn objects(&self) -> impl ExactSizeIterator<Item = (&ObjectKey, &Managed)> {
         self.objects.iter()
     }
 
@@ -222,7 +222,8 @@ impl Index {
 
     /// Another managed object on the same apex that wins over this one: the older, then the name.
     pub fn winner_over(&self, key: &ObjectKey, apex: &str, created: i64) -> Option<&ObjectKey> {
-        let others = self.objects_naming(&key.beside(apex)).filter(|other| *other != key);
+        let apex_key = key.beside(apex);
+        let others = self.objects_naming(&apex_key).filter(|other| *other != key);
         others
             .filter(|other| {
                 let Some(object) = self.objects.get(other) else { return false };

@@ -70,8 +70,9 @@ pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: T
     Decision { active, because, weights, since }
 }
 
-/// The weights that give the active backends their authored share, or 1 where that is 0.
-fn weights_for(intent: &Intent, active: &[usize]) -> Vec<u32> {
+/// The weights that give the active backends their authored share, or 1 where that is 0, and all
+/// others 0; one for each backend, in the author's order.
+pub fn weights_for(intent: &Intent, active: &[usize]) -> Vec<u32> {
     let weight = |(i, backend): (usize, &super::Backend)| {
         if active.contains(&i) { backend.authored.max(1) } else { 0 }
     };

@@ -22,6 +22,8 @@ pub enum Unknown {
     RemoteDiscovery { cluster: String },
     /// A federated Service: its members' endpoints are elsewhere.
     Federated,
+    /// It exists, but the caches have not seen it yet.
+    NotYet,
 }
 
 impl Health {
@@ -54,6 +56,7 @@ impl fmt::Display for Health {
             Self::Unknown(Unknown::Federated) => {
                 f.write_str("health unknown, a federated Service")
             }
+            Self::Unknown(Unknown::NotYet) => f.write_str("health not seen yet"),
         }
     }
 }

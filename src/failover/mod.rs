@@ -14,7 +14,7 @@ mod state;
 mod weight;
 
 pub use authored::AuthoredWeights;
-pub use decision::{Because, Decision, Previous, decide, needs_write};
+pub use decision::{Because, Decision, Previous, decide, needs_write, weights_for};
 pub use health::{Health, Unknown};
 pub use intent::{Backend, Declaration, DeclaredBackend, Intent};
 pub use problem::{Problem, Severity, closest};

@@ -21,6 +21,10 @@ pub struct State {
     /// The primary that was filled in because the author named none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defaulted_primary: Option<String>,
+    /// The resourceVersion that the last author's edit was admitted on. A webhook that is called
+    /// again for the same request knows its own work by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited: Option<String>,
     /// The replica that decided.
     #[serde(default)]
     pub by: String,
@@ -50,6 +54,7 @@ impl State {
             v: VERSION,
             sets: BTreeMap::from([(String::new(), set)]),
             defaulted_primary: None,
+            edited: None,
             by: by.into(),
             engine: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -64,6 +69,19 @@ impl State {
     /// The state of the set that an object with one set has.
     pub fn only_set(&self) -> Option<&SetState> {
         self.sets.get("")
+    }
+
+    /// A state that knows of nothing but a defaulted primary: all that is believed of one that an
+    /// author brings along.
+    pub fn only_default(primary: String) -> Self {
+        Self {
+            v: VERSION,
+            sets: BTreeMap::new(),
+            defaulted_primary: Some(primary),
+            edited: None,
+            by: String::new(),
+            engine: String::new(),
+        }
     }
 
     /// The annotation's value.

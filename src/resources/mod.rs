@@ -7,3 +7,6 @@ pub mod selector;
 pub mod traffic_split;
 
 pub use object_key::ObjectKey;
+
+/// The field manager of every write of this program.
+pub const FIELD_MANAGER: &str = "linkerd-failover";

@@ -121,7 +121,7 @@ impl Edit {
 
     /// `add` also replaces, and a weight or an annotation may be absent.
     fn add(&mut self, path: &[&str], value: Value) {
-        let path = PointerBuf::from_tokens(path);
+        let path = PointerBuf::from_tokens(path.iter().copied());
         self.operations.push(PatchOperation::Add(AddOperation { path, value }));
     }
 }

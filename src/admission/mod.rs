@@ -1,0 +1,18 @@
+//! The admission webhook: it defaults and validates failover objects at `kubectl apply`.
+//!
+//! [`mutate`](mutate::mutate) and [`validate`](validate::validate) are functions of the request
+//! and of a [`View`]; the server around them does the I/O. A rule of admission that the engine
+//! could not work without belongs to [`Intent::parse`](crate::failover::Intent::parse); one that
+//! needs the neighbourhood (Services, other objects) to `validate`.
+
+pub mod certificates;
+mod handler;
+mod lookup;
+pub mod mutate;
+pub mod review;
+pub mod server;
+pub mod validate;
+mod view;
+
+pub use handler::{Handler, Operation};
+pub use view::{LookedUp, Presence, View};

@@ -1,0 +1,122 @@
+//! Validation: what failover could not work with is refused, what may hurt is said.
+
+use super::{Presence, View};
+use crate::failover::{Declaration, Intent, Problem, annotations, closest};
+use crate::resources::{ObjectKey, traffic_split};
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+
+/// The judgement of an object.
+#[derive(Debug, Default, PartialEq)]
+pub struct Verdict {
+    /// Each of these alone refuses the object.
+    pub errors: Vec<Problem>,
+    pub warnings: Vec<Problem>,
+}
+
+/// Judges the final object of a request, and trusts no mutator.
+pub fn validate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_>) -> Verdict {
+    if !view.manages(new) || new.metadata.deletion_timestamp.is_some() {
+        return Verdict::default();
+    }
+    let old = old.filter(|old| view.manages(old)).map(traffic_split::read);
+    let declared = traffic_split::read(new);
+    let inherited = old.as_ref().map(|old| problems(old, view)).unwrap_or_default();
+
+    let mut verdict = Verdict::default();
+    for problem in problems(&declared, view) {
+        // A fix must never be blocked by what was wrong before.
+        if !problem.is_error() || inherited.iter().any(|before| same(before, &problem)) {
+            verdict.warnings.push(problem);
+        } else {
+            verdict.errors.push(problem);
+        }
+    }
+    if let Some(old) = &old {
+        verdict.errors.extend(undoing(old, &declared));
+    }
+    verdict.warnings.extend(annotations::without_effect(&declared.annotations));
+    verdict.warnings.extend(neighbour(new, &declared, view));
+    verdict
+}
+
+/// All that is wrong with an object by itself and with the Services it names.
+fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
+    let mut problems = Intent::parse(declared).err().unwrap_or_default();
+    let apex = [(&declared.apex, "spec.service".to_owned())];
+    let backends = declared.backends.iter().map(|b| (&b.name, format!("{}.service", b.path)));
+    for (name, field) in apex.into_iter().chain(backends).filter(|(name, _)| !name.is_empty()) {
+        problems.extend(missing(name, field, view));
+    }
+    problems
+}
+
+fn missing(name: &str, field: String, view: &View<'_>) -> Option<Problem> {
+    let expected = format!("a Service in namespace {}", view.namespace);
+    match view.presence(name) {
+        Presence::Exists => None,
+        Presence::NotKnown => Some(
+            Problem::warning(field)
+                .found(format!("{name:?}, which could not be looked up"))
+                .expected(expected)
+                .next(format!("check with: kubectl -n {} get service {name}", view.namespace)),
+        ),
+        Presence::Missing => {
+            let near = closest(name, view.index.services_in(view.namespace));
+            let problem = Problem::error(field)
+                .found(format!("{name:?}, which does not exist"))
+                .expected(expected);
+            Some(match near {
+                Some(near) => problem.next(format!("did you mean {near}?")),
+                None => problem.next("create it first, or in the same file before this object"),
+            })
+        }
+    }
+}
+
+/// An edit that puts traffic where a failover took it away: the mutating webhook would have kept
+/// the weights, so it was skipped.
+fn undoing(old: &Declaration, new: &Declaration) -> Vec<Problem> {
+    let Some(set) = old.state().and_then(|mut state| state.sets.remove("")) else { return vec![] };
+    let some_remain = new.backends.iter().any(|b| set.active.contains(&b.name));
+    let off = |name: &String| set.weights.get(name) == Some(&0) && !set.active.contains(name);
+    let backends = new.backends.iter().filter(|b| some_remain && off(&b.name));
+    backends
+        .filter_map(|backend| {
+            let weight = backend.weight.whole().filter(|weight| *weight > 0)?;
+            Some(
+                Problem::error(format!("{}.weight", backend.path))
+                    .found(format!("{weight} for {}", backend.name))
+                    .expected(format!(
+                        "0 while traffic is on {} ({})",
+                        set.active.join(", "),
+                        set.why
+                    ))
+                    .next("try again: the mutating webhook of linkerd-failover, which keeps the live weights, was not reached"),
+            )
+        })
+        .collect()
+}
+
+/// Two objects on one apex overwrite each other's routing. Only a warning: the other may go next.
+fn neighbour(new: &DynamicObject, declared: &Declaration, view: &View<'_>) -> Option<Problem> {
+    let key = ObjectKey::new(view.namespace, new.name_any());
+    let created = new.creation_timestamp().map_or(i64::MAX, |t| t.0.as_second());
+    let winner = view.index.winner_over(&key, &declared.apex, created)?;
+    Some(
+        Problem::warning("spec.service")
+            .found(format!("{:?}, the apex of {} too", declared.apex, winner.name))
+            .expected("one object for an apex")
+            .next(format!("{} is older and is the one that is followed; delete one of the two", winner.name)),
+    )
+}
+
+/// Whether two problems are the same fault, wherever in a list it stands.
+fn same(one: &Problem, other: &Problem) -> bool {
+    let place = |p: &Problem| p.field.replace(|c: char| c.is_ascii_digit(), "");
+    place(one) == place(other) && one.found == other.found && one.expected == other.expected
+}
+
+#[cfg(test)]
+#[path = "validate_tests.rs"]
+mod tests;

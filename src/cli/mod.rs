@@ -1,0 +1,54 @@
+//! The commands.
+
+mod controller;
+mod kubernetes;
+
+use clap::{Parser, Subcommand};
+
+/// Failover for Linkerd: keeps a Service alive by sending its traffic to a backup.
+#[derive(Debug, Parser)]
+#[command(name = "linkerd-failover", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the admission webhook and the controller
+    Controller(controller::Args),
+}
+
+impl Cli {
+    pub fn run(self) -> anyhow::Result<()> {
+        let Command::Controller(args) = self.command;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(controller::run(args))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_of_the_contract_is_there_with_its_environment_variable() {
+        let command = Cli::command();
+        let controller = command.find_subcommand("controller").unwrap();
+        for flag in [
+            "selector", "log-level", "log-format", "admin-addr", "webhook-addr", "no-webhook",
+            "no-lease", "kubeconfig", "context", "as", "namespace",
+        ] {
+            let argument = controller.get_arguments().find(|a| a.get_long() == Some(flag));
+            let argument = argument.unwrap_or_else(|| panic!("--{flag} is missing"));
+            let variable = format!("LINKERD_FAILOVER_{}", flag.to_uppercase().replace('-', "_"));
+            assert_eq!(argument.get_env().and_then(|e| e.to_str()), Some(variable.as_str()));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Events: told after the fact, one at a time, while no write is under way.
+//!
+//! By hand because kube's `Recorder` joins Events by object and reason whatever their note, so a
+//! second failover would be told with the words of the first.
+
+use super::plan::{Flip, Write};
+use crate::cluster::Managed;
+use crate::resources::{FIELD_MANAGER, ObjectKey, traffic_split};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// An Event to publish.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    about: ObjectKey,
+    uid: String,
+    resource_version: String,
+    warning: bool,
+    reason: &'static str,
+    action: &'static str,
+    note: String,
+    at: Timestamp,
+}
+
+impl Said {
+    /// Traffic moved: Warning where it left the primary, Normal where it returned.
+    pub fn flipped(write: &Write, flip: &Flip) -> Self {
+        let action = if flip.on_primary { "Failback" } else { "Failover" };
+        Self::new(&write.key, &write.uid, &write.resource_version)
+            .saying(!flip.on_primary, "Failover", action, flip.note.clone())
+    }
+
+    /// A write that the API server or a webhook refused.
+    pub fn refused(write: &Write, error: &str) -> Self {
+        let wanted = match &write.flip {
+            Some(flip) => flip.note.replace(" moved ", " should move "),
+            None => "The weights should be put right".into(),
+        };
+        let note = format!("{wanted}. The write failed and is tried again: {error}");
+        Self::new(&write.key, &write.uid, &write.resource_version)
+            .saying(true, "FailoverRefused", "Failover", note)
+    }
+
+    /// An object that cannot be read.
+    pub fn unreadable(key: &ObjectKey, managed: &Managed, causes: &str) -> Self {
+        let note = format!("This object is left as it is and does not fail over: {causes}");
+        Self::new(key, &managed.uid, &managed.resource_version)
+            .saying(true, "Unreadable", "Read", note)
+    }
+
+    fn new(key: &ObjectKey, uid: &str, resource_version: &str) -> Self {
+        Self {
+            about: key.clone(),
+            uid: uid.to_owned(),
+            resource_version: resource_version.to_owned(),
+            warning: false,
+            reason: "",
+            action: "",
+            note: String::new(),
+            at: Timestamp::now(),
+        }
+    }
+
+    fn saying(mut self, warning: bool, reason: &'static str, action: &'static str, note: String) -> Self {
+        self.warning = warning;
+        self.reason = reason;
+        self.action = action;
+        self.note = shortened(note);
+        self
+    }
+
+    fn event(&self, replica: &str) -> Event {
+        let resource = traffic_split::api_resource();
+        let mut event = Event {
+            event_time: Some(MicroTime(self.at)),
+            type_: Some(if self.warning { "Warning" } else { "Normal" }.into()),
+            reason: Some(self.reason.into()),
+            action: Some(self.action.into()),
+            note: Some(self.note.clone()),
+            regarding: Some(ObjectReference {
+                api_version: Some(resource.api_version),
+                kind: Some(resource.kind),
+                namespace: Some(self.about.namespace.clone()),
+                name: Some(self.about.name.clone()),
+                uid: Some(self.uid.clone()),
+                resource_version: Some(self.resource_version.clone()),
+                field_path: None,
+            }),
+            reporting_controller: Some(FIELD_MANAGER.into()),
+            reporting_instance: Some(replica.into()),
+            ..Event::default()
+        };
+        event.metadata.namespace = Some(self.about.namespace.clone());
+        event.metadata.generate_name = Some(format!("{}.", self.about.name));
+        event
+    }
+}
+
+/// The API refuses a note of more than 1024 bytes.
+fn shortened(mut note: String) -> String {
+    const MOST: usize = 1024 - '…'.len_utf8();
+    if note.len() > MOST {
+        let end = (0..=MOST).rev().find(|i| note.is_char_boundary(*i)).unwrap_or(0);
+        note.truncate(end);
+        note.push('…');
+    }
+    note
+}
+
+/// Publishes what is said, while `busy` is 0 or has not been for too long; ends with the senders.
+pub async fn publisher(
+    client: Client,
+    replica: Arc<str>,
+    mut said: mpsc::Receiver<Said>,
+    mut busy: watch::Receiver<usize>,
+) {
+    const AT_MOST: Duration = Duration::from_secs(30);
+    while let Some(said) = said.recv().await {
+        // Events share the API server's CPU with the writes that callers wait for.
+        let _ = tokio::time::timeout(AT_MOST, busy.wait_for(|busy| *busy == 0)).await;
+        let api: Api<Event> = Api::namespaced(client.clone(), &said.about.namespace);
+        let (params, event) = (PostParams::default(), said.event(&replica));
+        let published = api.create(&params, &event);
+        match tokio::time::timeout(Duration::from_secs(5), published).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(object = %said.about, %error, "Event was not published"),
+            Err(_) => tracing::warn!(object = %said.about, "Event was not published in time"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_note_is_cut_between_characters_to_what_the_api_takes() {
+        let note = shortened("é".repeat(2_000));
+        assert!(note.len() <= 1024 && note.ends_with('…'));
+        assert_eq!(shortened("short".into()), "short");
+    }
+}

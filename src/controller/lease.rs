@@ -1,0 +1,145 @@
+//! The Lease: the election's I/O.
+
+use super::election::{Election, Record, Step, Timing};
+use crate::telemetry::Metrics;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::PostParams;
+use kube::{Api, ResourceExt};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// For `--no-lease`: the only replica leads.
+pub fn always_leading() -> watch::Receiver<bool> {
+    watch::channel(true).1
+}
+
+/// Strives for the Lease until `stop`, then gives it back. `leading` says whether this replica
+/// leads; it turns false by itself where the Lease cannot be renewed in time.
+pub async fn hold_lease(
+    api: Api<Lease>,
+    name: String,
+    identity: String,
+    leading: watch::Sender<bool>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
+    let timing = Timing::default();
+    let mut candidate = Candidate { election: Election::new(identity.clone(), timing), api, name, identity };
+    let say = |leads: bool| {
+        metrics.leader.set(i64::from(leads));
+        let changed = leading.send_if_modified(|led| std::mem::replace(led, leads) != leads);
+        if changed {
+            tracing::info!("{}", if leads { "leading" } else { "no longer leading" });
+        }
+    };
+    loop {
+        // A try that hangs must not outlive the deadline by which we have to stop leading.
+        let patience = timing.renew_deadline / 2;
+        let tried = tokio::time::timeout(patience, candidate.attempt());
+        match tokio::select! { tried = tried => tried, () = stop.cancelled() => break } {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "cannot read or write the Lease"),
+            Err(_) => tracing::warn!("the API server does not answer for the Lease"),
+        }
+        say(candidate.election.leads(Instant::now()));
+        let next = Instant::now() + timing.retry;
+        if let Some(ends) = candidate.election.leads_until().filter(|ends| *ends < next) {
+            tokio::time::sleep_until(ends.into()).await;
+            say(candidate.election.leads(Instant::now()));
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(next.into()) => {}
+            () = stop.cancelled() => break,
+        }
+    }
+    let led = candidate.election.leads(Instant::now());
+    say(false);
+    if led {
+        let released = tokio::time::timeout(timing.renew_deadline, candidate.release()).await;
+        if !matches!(released, Ok(Ok(()))) {
+            tracing::warn!("the Lease was not given back; it expires by itself");
+        }
+    }
+}
+
+struct Candidate {
+    election: Election,
+    api: Api<Lease>,
+    name: String,
+    identity: String,
+}
+
+impl Candidate {
+    async fn attempt(&mut self) -> kube::Result<()> {
+        let lease = self.api.get_opt(&self.name).await?;
+        let began = Instant::now();
+        let step = self.election.observe(lease.as_ref().map(record), began);
+        let written = match (step, lease) {
+            (Step::Wait, _) => {
+                self.election.lost();
+                return Ok(());
+            }
+            (Step::Update { new_holder }, Some(mut lease)) => {
+                let spec = lease.spec.get_or_insert_default();
+                if new_holder {
+                    spec.acquire_time = Some(MicroTime(Timestamp::now()));
+                    spec.lease_transitions = Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));
+                }
+                self.hold(spec);
+                // The resourceVersion that was read goes along: of two takers one gets 409.
+                self.api.replace(&self.name, &PostParams::default(), &lease).await
+            }
+            (Step::Create | Step::Update { .. }, _) => {
+                let mut spec = LeaseSpec {
+                    acquire_time: Some(MicroTime(Timestamp::now())),
+                    lease_transitions: Some(0),
+                    ..LeaseSpec::default()
+                };
+                self.hold(&mut spec);
+                let mut lease = Lease { spec: Some(spec), ..Lease::default() };
+                lease.metadata.name = Some(self.name.clone());
+                self.api.create(&PostParams::default(), &lease).await
+            }
+        };
+        match written {
+            Ok(lease) => {
+                self.election.wrote(record(&lease), began);
+                Ok(())
+            }
+            // Somebody was faster; the next try sees who.
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn hold(&self, spec: &mut LeaseSpec) {
+        spec.holder_identity = Some(self.identity.clone());
+        spec.lease_duration_seconds = Some(Timing::default().lease.as_secs() as i32);
+        spec.renew_time = Some(MicroTime(Timestamp::now()));
+    }
+
+    /// Empties the Lease, so that the next replica need not wait for it to expire.
+    async fn release(&mut self) -> kube::Result<()> {
+        let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
+        if record(&lease).holder != self.identity {
+            return Ok(());
+        }
+        let spec = lease.spec.get_or_insert_default();
+        spec.holder_identity = Some(String::new());
+        spec.lease_duration_seconds = Some(1);
+        spec.renew_time = Some(MicroTime(Timestamp::now()));
+        self.api.replace(&self.name, &PostParams::default(), &lease).await.map(|_| ())
+    }
+}
+
+fn record(lease: &Lease) -> Record {
+    let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
+    Record {
+        holder: holder.unwrap_or_default(),
+        resource_version: lease.resource_version().unwrap_or_default(),
+    }
+}

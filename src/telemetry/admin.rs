@@ -1,0 +1,37 @@
+//! The admin server: `/live`, `/ready`, `/metrics`.
+
+use super::Metrics;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use std::future::Future;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// Says whether the process can do its work, or what it still lacks.
+pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// Serves until `stop` resolves.
+pub async fn serve(
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let ready = move || {
+        let answer = match readiness() {
+            Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+            Err(lacking) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {lacking}\n")),
+        };
+        std::future::ready(answer)
+    };
+    let scrape = move || {
+        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        std::future::ready(([(header::CONTENT_TYPE, kind)], metrics.encode()).into_response())
+    };
+    let router = axum::Router::new()
+        .route("/live", get(|| std::future::ready("live\n")))
+        .route("/ready", get(ready))
+        .route("/metrics", get(scrape));
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}

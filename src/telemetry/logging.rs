@@ -1,0 +1,32 @@
+//! Logs on stdout.
+
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    #[default]
+    Plain,
+    Json,
+}
+
+/// A filter that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("--log-level {found:?} is not a log filter ({source}): expected for example linkerd_failover=info,warn")]
+pub struct NotAFilter {
+    found: String,
+    source: tracing_subscriber::filter::ParseError,
+}
+
+/// Starts logging for the life of the process.
+pub fn init(level: &str, format: LogFormat) -> Result<(), NotAFilter> {
+    let filter = EnvFilter::try_new(level)
+        .map_err(|source| NotAFilter { found: level.to_owned(), source })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter);
+    // Only a second call in one process fails here, and then logging is there already.
+    let _ = match format {
+        LogFormat::Plain => lines.try_init(),
+        LogFormat::Json => lines.json().try_init(),
+    };
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! The metrics, all under `linkerd_failover_`.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use std::time::Duration;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Admitted {
+    operation: &'static str,
+    verdict: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Written {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Direction {
+    to: &'static str,
+}
+
+/// Every metric of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    admissions: Family<Admitted, Counter>,
+    admission_seconds: Histogram,
+    flips: Family<Direction, Counter>,
+    flip_seconds: Histogram,
+    writes: Family<Written, Counter>,
+    pub managed: Gauge,
+    pub unreadable: Gauge,
+    pub in_flight: Gauge,
+    pub leader: Gauge,
+    pub synced: Gauge,
+    pub events_dropped: Counter,
+    pub leaf_expires: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let seconds = || Histogram::new(exponential_buckets(0.000_5, 2.0, 15));
+        let metrics = Self {
+            registry: Registry::with_prefix("linkerd_failover"),
+            admissions: Family::default(),
+            admission_seconds: seconds(),
+            flips: Family::default(),
+            flip_seconds: seconds(),
+            writes: Family::default(),
+            managed: Gauge::default(),
+            unreadable: Gauge::default(),
+            in_flight: Gauge::default(),
+            leader: Gauge::default(),
+            synced: Gauge::default(),
+            events_dropped: Counter::default(),
+            leaf_expires: Gauge::default(),
+        };
+        metrics.registered()
+    }
+}
+
+impl Metrics {
+    fn registered(mut self) -> Self {
+        let r = &mut self.registry;
+        r.register("admissions", "Admission reviews by webhook and verdict", self.admissions.clone());
+        r.register_with_unit(
+            "admission",
+            "Time to answer an admission review",
+            Unit::Seconds,
+            self.admission_seconds.clone(),
+        );
+        r.register("flips", "Moves of traffic, by where it went", self.flips.clone());
+        r.register_with_unit(
+            "flip",
+            "From the first sign that an object has to be written until the API server has it",
+            Unit::Seconds,
+            self.flip_seconds.clone(),
+        );
+        r.register("writes", "Writes of weights by result", self.writes.clone());
+        r.register("managed_objects", "Objects that this program fails over", self.managed.clone());
+        r.register(
+            "unreadable_objects",
+            "Managed objects that cannot be read and are left as they are; their Events say why",
+            self.unreadable.clone(),
+        );
+        r.register("writes_in_flight", "Writes of weights under way", self.in_flight.clone());
+        r.register("leader", "1 while this replica holds the Lease", self.leader.clone());
+        r.register("caches_synced", "1 while all caches are whole", self.synced.clone());
+        r.register("events_dropped", "Events given up because too many waited", self.events_dropped.clone());
+        r.register_with_unit(
+            "webhook_certificate_expiry_timestamp",
+            "When the webhook's certificate expires, since the epoch",
+            Unit::Seconds,
+            self.leaf_expires.clone(),
+        );
+        self
+    }
+
+    pub fn admitted(&self, operation: &'static str, verdict: &'static str, took: Duration) {
+        self.admissions.get_or_create(&Admitted { operation, verdict }).inc();
+        self.admission_seconds.observe(took.as_secs_f64());
+    }
+
+    pub fn flipped(&self, on_primary: bool) {
+        let to = if on_primary { "primary" } else { "fallback" };
+        self.flips.get_or_create(&Direction { to }).inc();
+    }
+
+    pub fn wrote(&self, took: Duration) {
+        self.writes.get_or_create(&Written { result: "ok" }).inc();
+        self.flip_seconds.observe(took.as_secs_f64());
+    }
+
+    pub fn write_failed(&self, result: &'static str) {
+        self.writes.get_or_create(&Written { result }).inc();
+    }
+
+    /// The text that Prometheus scrapes.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_can_be_scraped() {
+        let metrics = Metrics::default();
+        metrics.admitted("mutate", "allowed", Duration::from_millis(1));
+        metrics.flipped(false);
+        let text = metrics.encode();
+        assert!(text.contains(r#"linkerd_failover_admissions_total{operation="mutate",verdict="allowed"} 1"#));
+        assert!(text.contains(r#"linkerd_failover_flips_total{to="fallback"} 1"#));
+    }
+}

@@ -1,0 +1,8 @@
+//! What the outside sees of the process: logs, metrics, health.
+
+pub mod admin;
+mod logging;
+mod metrics;
+
+pub use logging::{LogFormat, init as init_logging};
+pub use metrics::Metrics;
