@@ -12,6 +12,8 @@ pub mod mutate;
 pub mod review;
 pub mod server;
 pub mod validate;
+#[cfg(test)]
+mod test_support;
 mod view;
 
 pub use handler::{Handler, Operation};

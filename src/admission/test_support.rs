@@ -1,0 +1,95 @@
+//! A cluster of facts for the tests of admission.
+
+use super::{LookedUp, Presence, View};
+use crate::cluster::Index;
+use crate::cluster::endpoints::{Families, SliceFacts};
+use crate::cluster::services::ServiceFacts;
+use crate::resources::ObjectKey;
+use crate::resources::selector::LabelSelector;
+use jiff::Timestamp;
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+pub const NAMESPACE: &str = "emojivoto";
+pub const LABEL: &str = "failover.linkerd.io/controlled-by";
+
+#[derive(Debug)]
+pub struct World {
+    pub index: Index,
+    pub looked_up: LookedUp,
+    selector: LabelSelector,
+}
+
+impl World {
+    /// Services with so many ready endpoints; every other name is known to be missing.
+    pub fn with(services: &[(&str, usize)]) -> Self {
+        let mut world = Self {
+            index: Index::default(),
+            looked_up: LookedUp::new(),
+            selector: "failover.linkerd.io/controlled-by=linkerd-failover".parse().unwrap(),
+        };
+        world.index.synced =
+            crate::cluster::Synced { objects: true, services: true, slices: true };
+        for (name, ready) in services {
+            world.set_ready(name, *ready);
+        }
+        world
+    }
+
+    pub fn set_ready(&mut self, name: &str, ready: usize) {
+        let key = ObjectKey::new(NAMESPACE, name);
+        let spec = json!({"spec": {"ports": [{"name": "grpc", "port": 8080}]}});
+        let service = ServiceFacts::read(&serde_json::from_value(spec).unwrap());
+        self.index.set_service(key.clone(), service);
+        let endpoints: Vec<_> =
+            (0..ready).map(|i| json!({"addresses": [format!("10.0.0.{i}")]})).collect();
+        let slice = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints,
+            "ports": [{"name": "grpc"}]});
+        let facts = SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default());
+        self.index.set_slice(ObjectKey::new(NAMESPACE, name), Some(key), facts);
+    }
+
+    pub fn missing(mut self, names: &[&str]) -> Self {
+        for name in names {
+            self.looked_up.insert((*name).to_owned(), Presence::Missing);
+        }
+        self
+    }
+
+    pub fn view(&self) -> View<'_> {
+        View {
+            index: &self.index,
+            looked_up: &self.looked_up,
+            selector: &self.selector,
+            namespace: NAMESPACE,
+            replica: "replica-a",
+            now: Timestamp::from_second(1_000_000).unwrap(),
+        }
+    }
+}
+
+/// A managed split with these backends and annotations, as an author sends it.
+pub fn split(backends: &[(&str, Value)], annotations: &[(&str, &str)]) -> DynamicObject {
+    let backends: Vec<_> =
+        backends.iter().map(|(name, w)| json!({"service": name, "weight": w})).collect();
+    let annotations: BTreeMap<_, _> = annotations.iter().copied().collect();
+    serde_json::from_value(json!({
+        "apiVersion": "split.smi-spec.io/v1alpha2",
+        "kind": "TrafficSplit",
+        "metadata": {
+            "name": "emoji", "namespace": NAMESPACE,
+            "labels": {LABEL: "linkerd-failover"},
+            "annotations": annotations,
+        },
+        "spec": {"service": "emoji-svc", "backends": backends},
+    }))
+    .unwrap()
+}
+
+/// The object as the API server stores it.
+pub fn stored(mut object: DynamicObject) -> DynamicObject {
+    object.metadata.uid = Some("uid".into());
+    object.metadata.resource_version = Some("42".into());
+    object
+}

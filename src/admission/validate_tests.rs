@@ -1,0 +1,137 @@
+use super::super::test_support::{NAMESPACE, World, split, stored};
+use super::*;
+use crate::admission::mutate::mutate;
+use crate::cluster::Managed;
+use serde_json::{Value, json};
+
+fn world() -> World {
+    World::with(&[("emoji-svc", 1), ("emoji-svc-west", 1)]).missing(&["emoji-svc-wset", "nowhere"])
+}
+
+fn good() -> DynamicObject {
+    split(&[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))], &[])
+}
+
+fn errors(old: Option<&DynamicObject>, new: &DynamicObject) -> Vec<String> {
+    let verdict = validate(old, new, &world().view());
+    verdict.errors.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_good_object_passes_without_a_word() {
+    assert_eq!(validate(None, &good(), &world().view()), Verdict::default());
+}
+
+/// Each rule, with the exact words of its answer.
+#[test]
+fn what_failover_cannot_work_with_is_refused() {
+    let cases: [(&str, &[(&str, Value)], &[(&str, &str)]); 7] = [
+        ("no backends", &[], &[]),
+        ("twice", &[("emoji-svc", json!(1)), ("emoji-svc", json!(0))], &[]),
+        (
+            "weights",
+            &[("emoji-svc", json!(-1)), ("emoji-svc-west", json!(0.5))],
+            &[],
+        ),
+        ("too large", &[("emoji-svc", json!(429_497)), ("emoji-svc-west", json!("500m"))], &[]),
+        (
+            "primary",
+            &[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))],
+            &[(annotations::PRIMARY_SERVICE, "emoji-svc-wset")],
+        ),
+        ("typo", &[("emoji-svc", json!(1)), ("emoji-svc-wset", json!(0))], &[]),
+        ("stranger", &[("emoji-svc", json!(1)), ("nowhere", json!(0))], &[]),
+    ];
+    let mut said = String::new();
+    for (name, backends, annotations) in cases {
+        said.push_str(&format!("{name}\n"));
+        for error in errors(None, &split(backends, annotations)) {
+            said.push_str(&format!("  {error}\n"));
+        }
+    }
+    insta::assert_snapshot!(said, @r#"
+    no backends
+      spec.backends: found no backends, expected the primary and at least one fallback
+    twice
+      spec.backends[1].service: found "emoji-svc", which spec.backends[0] has already, expected each backend once; remove one of the two, or name another Service
+    weights
+      spec.backends[0].weight: found -1, expected a whole number from 0 to 429496
+      spec.backends[1].weight: found 0.5, expected a whole number from 0 to 429496
+    too large
+      spec.backends[0].weight: found 429497, expected a whole number from 0 to 429496
+      spec.backends[1].weight: found "500m", expected a whole number from 0 to 429496
+    primary
+      metadata.annotations[failover.linkerd.io/primary-service]: found "emoji-svc-wset", expected one of the backends (emoji-svc, emoji-svc-west); did you mean emoji-svc-west?
+    typo
+      spec.backends[1].service: found "emoji-svc-wset", which does not exist, expected a Service in namespace emojivoto; did you mean emoji-svc-west?
+    stranger
+      spec.backends[1].service: found "nowhere", which does not exist, expected a Service in namespace emojivoto; create it first, or in the same file before this object
+    "#);
+}
+
+#[test]
+fn a_missing_apex_is_refused() {
+    let mut object = good();
+    object.data["spec"]["service"] = json!("nowhere");
+    assert!(errors(None, &object)[0].starts_with("spec.service: found \"nowhere\""));
+}
+
+#[test]
+fn a_service_that_could_not_be_looked_up_is_a_warning() {
+    let world = World::with(&[("emoji-svc", 1)]);
+    let verdict = validate(None, &good(), &world.view());
+    assert!(verdict.errors.is_empty());
+    assert!(verdict.warnings[0].to_string().contains("could not be looked up"));
+}
+
+#[test]
+fn a_fix_is_not_blocked_by_what_was_wrong_before() {
+    let bad = split(&[("emoji-svc", json!(1)), ("nowhere", json!(0)), ("emoji-svc", json!(0))], &[]);
+    let fixed_in_part = split(&[("emoji-svc", json!(1)), ("nowhere", json!(0))], &[]);
+    let verdict = validate(Some(&stored(bad)), &fixed_in_part, &world().view());
+    assert!(verdict.errors.is_empty(), "{:?}", verdict.errors);
+    assert_eq!(verdict.warnings.len(), 1);
+}
+
+#[test]
+fn what_becomes_wrong_is_refused() {
+    let new = split(&[("emoji-svc", json!(1)), ("nowhere", json!(0))], &[]);
+    assert_eq!(errors(Some(&stored(good())), &new).len(), 1);
+}
+
+#[test]
+fn an_update_that_would_undo_a_failover_is_refused() {
+    let mut down = world();
+    down.set_ready("emoji-svc", 0);
+    let mut created = serde_json::to_value(good()).unwrap();
+    let mutation = mutate(None, &good(), &down.view());
+    json_patch::patch(&mut created, &mutation.edit.into_patch()).unwrap();
+    let old = stored(serde_json::from_value(created).unwrap());
+    let said = errors(Some(&old), &stored(good()));
+    assert!(said[0].contains("1 for emoji-svc, expected 0 while traffic is on emoji-svc-west"), "{said:?}");
+    // No active backend remains: whatever the author says is better.
+    let replaced = split(&[("emoji-svc", json!(1))], &[]);
+    assert!(errors(Some(&old), &replaced).is_empty());
+}
+
+#[test]
+fn an_apex_that_another_split_has_is_a_warning() {
+    let mut world = world();
+    let other = stored(good());
+    let managed = Managed::new(&traffic_split::read(&other), &other.metadata);
+    world.index.set_object(ObjectKey::new(NAMESPACE, "older"), managed);
+    let verdict = validate(None, &good(), &world.view());
+    assert!(verdict.warnings[0].to_string().contains("the apex of older too"), "{verdict:?}");
+}
+
+#[test]
+fn unmanaged_and_deleted_objects_are_not_judged() {
+    let mut unmanaged = split(&[], &[]);
+    unmanaged.labels_mut().clear();
+    let mut deleted = split(&[], &[]);
+    deleted.metadata.deletion_timestamp =
+        Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
+    for object in [unmanaged, deleted] {
+        assert_eq!(validate(None, &object, &world().view()), Verdict::default());
+    }
+}
