@@ -1,0 +1,55 @@
+//! A real Kubernetes control plane on loopback, for integration tests and the
+//! demo: etcd, kube-apiserver, kube-controller-manager, and kwok as the only
+//! node. No containers, no root, no network. Linux only: it uses that every
+//! address of 127.0.0.0/8 can be bound without setting it up first.
+//!
+//! [`Cluster::start`] builds the programs the first time ([`Tools`]) and has a
+//! cluster ready in seconds afterwards. Clusters run side by side, in one
+//! process or in several: each claims a [`Slot`] of loopback addresses.
+//!
+//! [`Installation::install`] installs the chart with helm and then stands in
+//! for what a node would do: it runs the Deployment's container as local
+//! processes (kubelet) and listens on the webhook Service's ClusterIP
+//! (kube-proxy). [`Workload`] writes the services that fail over.
+//!
+//! Everything ends with the process that started it, even by SIGKILL. Set
+//! `KEEP_CLUSTER=1`, or call [`Cluster::keep`], to look at a cluster afterwards.
+
+mod cluster;
+mod command;
+mod components;
+mod crd;
+mod folder;
+mod go_module;
+mod installed;
+mod kept;
+mod kubeconfig;
+mod mirror;
+mod paths;
+mod pki;
+mod plain_http;
+mod pod;
+mod process;
+mod replica;
+mod service_proxy;
+mod site;
+mod slices;
+mod slot;
+mod tools;
+mod wait;
+mod workload;
+
+pub use cluster::{Cluster, ClusterBuilder};
+pub use command::{Invocation, Output};
+pub use installed::{InstallOptions, Installation};
+pub use kept::{Kept, stop_kept};
+pub use mirror::Mirror;
+pub use paths::{target_dir, workspace_root};
+pub use plain_http::get;
+pub use process::{Exit, Process};
+pub use replica::Replica;
+pub use service_proxy::ServiceProxy;
+pub use slot::Slot;
+pub use tools::Tools;
+pub use wait::eventually;
+pub use workload::Workload;

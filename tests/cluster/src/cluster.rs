@@ -1,0 +1,333 @@
+//! Starting, stopping and using a control plane.
+
+use crate::command::Invocation;
+use crate::components::{self, Ports};
+use crate::folder::RunFolder;
+use crate::kept::Kept;
+use crate::kubeconfig::{certificate_user, kubeconfig, write_secret};
+use crate::pki::Pki;
+use crate::plain_http;
+use crate::process::Process;
+use crate::site::Site;
+use crate::slot::Slot;
+use crate::tools::Tools;
+use crate::wait::eventually;
+use anyhow::Context;
+use k8s_openapi::api::core::v1::{Node, ServiceAccount};
+use kube::api::{Api, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::json;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+const START: Duration = Duration::from_secs(60);
+const STOP: Duration = Duration::from_secs(20);
+
+/// The name of the only node; pods that name it run at once, as far as
+/// Kubernetes can see.
+pub(crate) const NODE: &str = "kwok";
+
+/// What a cluster is started with.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterBuilder {
+    api_server_args: Vec<String>,
+}
+
+impl ClusterBuilder {
+    /// Adds an argument to kube-apiserver's.
+    pub fn api_server_arg(mut self, arg: impl Into<String>) -> Self {
+        self.api_server_args.push(arg.into());
+        self
+    }
+
+    /// Starts the cluster and waits until it can be used.
+    pub async fn start(self) -> anyhow::Result<Cluster> {
+        let tools = tokio::task::spawn_blocking(Tools::ensure).await??;
+        let folder = RunFolder::create()?;
+        let slot = Slot::claim()?;
+        let port = || Ok::<_, anyhow::Error>(SocketAddr::from((slot.address(), slot.free_port()?)));
+        let ports = Ports { etcd: port()?, etcd_peer: port()?, api_server: port()? };
+        let pki = Pki::generate(&slot)?;
+        let server = format!("https://{}", ports.api_server);
+        let site = Site::new(folder, slot, tools, server, pki.ca.clone());
+        write_pki(&site, &pki)?;
+        let kubeconfig = site.path("kubeconfig");
+        let cluster = Cluster {
+            client: client(&kubeconfig).await?,
+            kubeconfig,
+            ports,
+            api_server_args: self.api_server_args,
+            processes: Mutex::default(),
+            site: Arc::new(site),
+        };
+        cluster.bring_up().await?;
+        Ok(cluster)
+    }
+}
+
+/// A running control plane. Dropping it ends everything and removes its folder.
+pub struct Cluster {
+    client: kube::Client,
+    kubeconfig: PathBuf,
+    ports: Ports,
+    api_server_args: Vec<String>,
+    processes: Mutex<Processes>,
+    // Last: the folder goes after the processes that write in it.
+    site: Arc<Site>,
+}
+
+#[derive(Default)]
+struct Processes {
+    kwok: Option<Process>,
+    controller_manager: Option<Process>,
+    api_server: Option<Process>,
+    etcd: Option<Process>,
+}
+
+impl Processes {
+    /// In the order in which they are to be stopped.
+    fn all(&self) -> impl Iterator<Item = &Process> {
+        [&self.kwok, &self.controller_manager, &self.api_server, &self.etcd].into_iter().flatten()
+    }
+}
+
+impl Cluster {
+    /// Starts a cluster as most tests want it.
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::builder().start().await
+    }
+
+    /// Starts a cluster with options.
+    pub fn builder() -> ClusterBuilder {
+        ClusterBuilder::default()
+    }
+
+    /// A client that may do everything.
+    pub fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
+    /// The kubeconfig of that client.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// The folder with the cluster's data, logs and configuration.
+    pub fn folder(&self) -> &Path {
+        self.site.folder.path()
+    }
+
+    /// The names and ids of the processes that run now.
+    pub fn pids(&self) -> Vec<(String, u32)> {
+        // Only held elsewhere while the API server is stopped or started.
+        self.processes
+            .try_lock()
+            .map(|processes| {
+                processes
+                    .all()
+                    .filter(|process| process.is_running())
+                    .map(|process| (process.name().to_string(), process.pid()))
+                    .collect()
+            })
+            .unwrap_or_default()
+    }
+
+    /// A kubectl command for this cluster.
+    pub fn kubectl(&self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Invocation {
+        self.site.command("kubectl").args(args)
+    }
+
+    /// A helm command for this cluster.
+    pub fn helm(&self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Invocation {
+        self.site.command("helm").args(args)
+    }
+
+    /// `kubectl apply`s manifests, as a user would; returns what kubectl said.
+    pub async fn apply(&self, yaml: &str) -> anyhow::Result<String> {
+        self.kubectl(["apply", "-f", "-"]).stdin(yaml).ok().await
+    }
+
+    /// GETs a path of the API, such as `/readyz`.
+    pub async fn get_raw(&self, path: &str) -> anyhow::Result<String> {
+        let request = http_request(path)?;
+        Ok(self.client.request_text(request).await?)
+    }
+
+    /// Stops the API server: at once (SIGKILL), or as an upgrade would.
+    pub async fn stop_api_server(&self, kill: bool) -> anyhow::Result<()> {
+        let process = self.processes.lock().await.api_server.take();
+        let process = process.context("the API server does not run")?;
+        if kill {
+            process.kill()?;
+            process.wait_exit(STOP).await?;
+        } else {
+            process.terminate(STOP).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts the API server again, where it was and with what it had stored.
+    pub async fn start_api_server(&self) -> anyhow::Result<()> {
+        let mut processes = self.processes.lock().await;
+        anyhow::ensure!(processes.api_server.is_none(), "the API server runs already");
+        let launch = components::api_server(&self.site, &self.ports, &self.api_server_args);
+        let process = processes.api_server.insert(self.site.launch(launch)?);
+        ready(process, "kube-apiserver", || async { self.get_raw("/readyz").await.map(drop) }).await
+    }
+
+    /// Ends everything in good order.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let processes = self.processes.lock().await;
+        // Without etcd the API server would never finish.
+        for process in processes.all() {
+            if process.terminate(STOP).await.is_err() {
+                process.kill()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the cluster running when this process ends, until
+    /// [`stop_kept`](crate::stop_kept) ends it. Print what this returns.
+    pub async fn keep(&self) -> anyhow::Result<Kept> {
+        let processes = self.processes.lock().await;
+        self.keep_processes(&processes)
+    }
+
+    fn keep_processes(&self, processes: &Processes) -> anyhow::Result<Kept> {
+        self.site.folder.keep()?;
+        for process in processes.all() {
+            process.keep()?;
+        }
+        Ok(Kept {
+            folder: self.folder().to_path_buf(),
+            processes: processes
+                .all()
+                .map(|process| (process.name().to_string(), process.pid()))
+                .collect(),
+        })
+    }
+
+    pub(crate) fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
+    async fn bring_up(&self) -> anyhow::Result<()> {
+        {
+            let mut processes = self.processes.lock().await;
+            let launch = components::etcd(&self.site, &self.ports);
+            let etcd = processes.etcd.insert(self.site.launch(launch)?);
+            ready(etcd, "etcd", || async {
+                let (status, body) = plain_http::get(self.ports.etcd, "/health").await?;
+                anyhow::ensure!(status == 200, "{status}: {body}");
+                Ok(())
+            })
+            .await?;
+        }
+        self.start_api_server().await?;
+        let mut processes = self.processes.lock().await;
+        let manager = processes
+            .controller_manager
+            .insert(self.site.launch(components::controller_manager(&self.site))?);
+        self.create_node().await?;
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), "default");
+        ready(manager, "the default ServiceAccount", || async {
+            Ok(accounts.get("default").await.map(drop)?)
+        })
+        .await?;
+        let kwok = processes.kwok.insert(self.site.launch(components::kwok(&self.site))?);
+        let nodes: Api<Node> = Api::all(self.client());
+        ready(kwok, "the node", || async {
+            let status = nodes.get(NODE).await?.status.unwrap_or_default();
+            let conditions = status.conditions.unwrap_or_default();
+            let ready = conditions
+                .iter()
+                .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+            anyhow::ensure!(ready, "node {NODE} is not ready");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn create_node(&self) -> anyhow::Result<()> {
+        let node = serde_json::from_value(json!({
+            "metadata": { "name": NODE, "labels": { "kubernetes.io/hostname": NODE } },
+        }))?;
+        let nodes: Api<Node> = Api::all(self.client());
+        nodes.create(&PostParams::default(), &node).await?;
+        Ok(())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::env::var_os("KEEP_CLUSTER").is_some_and(|keep| keep == "1") {
+            let processes = std::mem::take(self.processes.get_mut());
+            match self.keep_processes(&processes) {
+                Ok(kept) => eprintln!("{kept}"),
+                Err(error) => eprintln!("cannot keep the cluster: {error:#}"),
+            }
+            return;
+        }
+        if !self.site.folder.is_kept() {
+            for process in self.processes.get_mut().all() {
+                // All at once; each one's own drop then waits for its end.
+                let _ = process.kill();
+            }
+        }
+    }
+}
+
+/// Waits until `check` succeeds; gives up early if `process` ends.
+async fn ready<F>(process: &Process, what: &str, mut check: impl FnMut() -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let waiting = eventually(what, START, &mut check);
+    tokio::select! {
+        outcome = waiting => outcome.with_context(|| format!("{what} is not ready")),
+        exit = process.wait_exit(START) => {
+            let how = exit.map_or_else(|error| error.to_string(), |exit| exit.to_string());
+            Err(anyhow::anyhow!("{} ended: {how}", process.name()))
+        }
+    }
+    .with_context(|| format!("{}:\n{}", process.log().display(), process.log_tail()))
+}
+
+fn http_request(path: &str) -> anyhow::Result<http::Request<Vec<u8>>> {
+    Ok(http::Request::get(path).body(Vec::new())?)
+}
+
+fn write_pki(site: &Site, pki: &Pki) -> anyhow::Result<()> {
+    let manager = certificate_user(&pki.controller_manager);
+    let admin = certificate_user(&pki.admin);
+    let files = [
+        ("pki/ca.crt", pki.ca.clone()),
+        ("pki/server.crt", pki.server.certificate.clone()),
+        ("pki/server.key", pki.server.key.clone()),
+        ("pki/sa.key", pki.service_account_key.clone()),
+        ("pki/sa.pub", pki.service_account_public_key.clone()),
+        (
+            "pki/controller-manager.kubeconfig",
+            kubeconfig(&site.server, &site.ca, manager, "default"),
+        ),
+        ("kubeconfig", kubeconfig(&site.server, &site.ca, admin, "default")),
+    ];
+    for (name, text) in files {
+        write_secret(&site.path(name), &text)?;
+    }
+    Ok(())
+}
+
+async fn client(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
+    let options = KubeConfigOptions::default();
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    // The environment's proxy cannot reach loopback.
+    config.proxy_url = None;
+    Ok(kube::Client::try_from(config)?)
+}

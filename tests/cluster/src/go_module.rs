@@ -1,0 +1,135 @@
+//! The Go modules in `tools/`, which pin the programs a cluster is made of.
+
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PROGRESS: Duration = Duration::from_secs(15);
+
+/// One of the modules.
+pub(crate) struct GoModule {
+    dir: PathBuf,
+}
+
+impl GoModule {
+    pub(crate) fn new(name: &str) -> Self {
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools");
+        Self { dir: tools.join(name) }
+    }
+
+    /// What decides the outcome of a build: the pinned versions and their hashes.
+    pub(crate) fn pins(&self) -> anyhow::Result<Vec<u8>> {
+        let mut pins = Vec::new();
+        for file in ["go.mod", "go.sum"] {
+            let path = self.dir.join(file);
+            let content =
+                std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            pins.extend(content);
+        }
+        Ok(pins)
+    }
+
+    /// Where the source of a required module is, downloaded if need be.
+    pub(crate) fn source_of(&self, module: &str) -> anyhow::Result<PathBuf> {
+        let output =
+            self.go().args(["mod", "download", "-json", module]).output().context(NO_GO)?;
+        let described: serde_json::Value = serde_json::from_slice(&output.stdout)
+            .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+        let dir = described["Dir"].as_str().with_context(|| {
+            let why = described["Error"].as_str().unwrap_or("no folder named");
+            format!("go cannot download {module}: {why}")
+        })?;
+        Ok(PathBuf::from(dir))
+    }
+
+    /// Builds a package into the file `to`. `title` is for the progress lines.
+    pub(crate) fn build(&self, package: &str, to: &Path, title: &str) -> anyhow::Result<()> {
+        let messages = to.with_extension("log");
+        let file = std::fs::File::create(&messages)
+            .with_context(|| format!("cannot write {}", messages.display()))?;
+        eprintln!("building {title} (first time only, several minutes) ...");
+        let began = Instant::now();
+        let mut build = self
+            .go()
+            .args(["build", "-trimpath", "-mod=readonly", "-ldflags"])
+            .arg(self.linker_flags()?)
+            .arg("-o")
+            .args([to, Path::new(package)])
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .context(NO_GO)?;
+        let mut told = began;
+        let status = loop {
+            if let Some(status) = build.try_wait()? {
+                break status;
+            }
+            if told.elapsed() >= PROGRESS {
+                told = Instant::now();
+                eprintln!("building {title} ... {} s", began.elapsed().as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        let said = std::fs::read_to_string(&messages).unwrap_or_default();
+        let _ = std::fs::remove_file(&messages);
+        anyhow::ensure!(status.success(), "go build {package} failed:\n{said}");
+        eprintln!("building {title} ... done in {} s", began.elapsed().as_secs());
+        Ok(())
+    }
+
+    /// Without the version built in, clients cannot parse what the server says
+    /// of itself. It is read from go.mod, so it cannot differ from the source.
+    fn linker_flags(&self) -> anyhow::Result<String> {
+        let path = self.dir.join("go.mod");
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let mut flags = "-s -w".to_string();
+        if let Some(version) = required_version(&text, "k8s.io/kubernetes") {
+            let mut parts = version.trim_start_matches('v').split('.');
+            let (major, minor) = (parts.next().unwrap_or("0"), parts.next().unwrap_or("0"));
+            for (name, value) in [("gitVersion", version), ("gitMajor", major), ("gitMinor", minor)]
+            {
+                flags += &format!(" -X k8s.io/component-base/version.{name}={value}");
+            }
+        }
+        Ok(flags)
+    }
+
+    fn go(&self) -> Command {
+        let mut flags = std::env::var("GOFLAGS").unwrap_or_default();
+        flags += " -buildvcs=false";
+        let mut go = Command::new("go");
+        go.current_dir(&self.dir)
+            .env("CGO_ENABLED", "0")
+            .env("GOFLAGS", flags.trim())
+            // A go.work above this folder would put other versions in.
+            .env("GOWORK", "off")
+            .stdin(Stdio::null());
+        go
+    }
+}
+
+const NO_GO: &str = "cannot run `go`: the test cluster is built from Go modules; \
+    install Go (the version is in tests/cluster/tools/*/go.mod) and put it on PATH, \
+    or set LINKERD_FAILOVER_TEST_TOOLS to a folder that has the programs";
+
+fn required_version<'a>(go_mod: &'a str, module: &str) -> Option<&'a str> {
+    go_mod.lines().find_map(|line| {
+        let mut words = line.trim().trim_start_matches("require ").split(' ');
+        (words.next()? == module).then(|| words.next()).flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_comes_from_go_mod() {
+        let text = "module a\nrequire (\n\tk8s.io/api v0.1.2\n\tk8s.io/kubernetes v1.36.3 // indirect\n)\n";
+        assert_eq!(required_version(text, "k8s.io/kubernetes"), Some("v1.36.3"));
+        let flags = GoModule::new("kubernetes").linker_flags().expect("flags");
+        assert!(flags.contains("gitMajor=1 "), "{flags}");
+    }
+}

@@ -1,0 +1,217 @@
+//! What kube-proxy would do for one Service: its ClusterIP leads to ready pods.
+
+use crate::replica::Probe;
+use anyhow::Context;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+const POLL: Duration = Duration::from_millis(100);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A pod that the Service selects.
+#[derive(Clone, Debug)]
+pub(crate) struct Backend {
+    pub address: SocketAddr,
+    pub probe: Probe,
+}
+
+/// Listens on a Service's address and forwards to the replicas that are ready,
+/// in turn. While none is ready, connections are refused, as kube-proxy does.
+///
+/// It has a thread of its own: a test that blocks its runtime does not stop it.
+#[derive(Debug)]
+pub struct ServiceProxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    mode: watch::Sender<Mode>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    backends: Mutex<Vec<Backend>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Up,
+    Down,
+    End,
+}
+
+impl ServiceProxy {
+    pub(crate) fn start(address: SocketAddr) -> anyhow::Result<Self> {
+        // Tried here, because later nobody is there to be told.
+        drop(std::net::TcpListener::bind(address).with_context(|| {
+            format!("cannot listen on the webhook Service's address {address}")
+        })?);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (mode, changes) = watch::channel(Mode::Up);
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("service-proxy".into())
+            .spawn(move || runtime.block_on(run(address, theirs, changes)))?;
+        Ok(Self { address, shared, mode, thread: Some(thread) })
+    }
+
+    /// The ClusterIP and port that it serves.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn set_backends(&self, backends: Vec<Backend>) {
+        *self.shared.lock() = backends;
+    }
+
+    /// Refuses connections and cuts those that are open.
+    pub(crate) fn down(&self) {
+        self.mode.send_replace(Mode::Down);
+    }
+
+    /// Serves again.
+    pub(crate) fn up(&self) {
+        self.mode.send_replace(Mode::Up);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Backend>> {
+        self.backends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for ServiceProxy {
+    fn drop(&mut self) {
+        self.mode.send_replace(Mode::End);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn run(address: SocketAddr, shared: Arc<Shared>, mut mode: watch::Receiver<Mode>) {
+    let (publish, mut ready) = watch::channel(Vec::new());
+    let mut connections = JoinSet::new();
+    let mut turn = 0;
+    let mut listener = None;
+    let poll = poll_readiness(&shared, &publish);
+    tokio::pin!(poll);
+    loop {
+        let wanted = *mode.borrow_and_update();
+        match wanted {
+            Mode::Up => {}
+            Mode::Down => connections.abort_all(),
+            Mode::End => return,
+        }
+        let backends = ready.borrow_and_update().clone();
+        if wanted == Mode::Down || backends.is_empty() {
+            listener = None;
+        } else if listener.is_none() {
+            listener = TcpListener::bind(address).await.ok();
+        }
+        tokio::select! {
+            () = &mut poll => return,
+            changed = mode.changed() => if changed.is_err() { return },
+            _ = ready.changed() => {}
+            Some(_) = connections.join_next() => {}
+            client = accept(listener.as_ref()) => {
+                turn += 1;
+                connections.spawn(forward(client, backends, turn));
+            }
+        }
+    }
+}
+
+/// Never returns without a listener: there is nothing to accept.
+async fn accept(listener: Option<&TcpListener>) -> TcpStream {
+    if let Some(listener) = listener {
+        loop {
+            if let Ok((client, _)) = listener.accept().await {
+                return client;
+            }
+            // Out of file descriptors, most likely: some may be free later.
+            tokio::time::sleep(POLL).await;
+        }
+    }
+    std::future::pending().await
+}
+
+async fn forward(mut client: TcpStream, backends: Vec<SocketAddr>, turn: usize) {
+    let count = backends.len();
+    for backend in backends.iter().cycle().skip(turn % count).take(count) {
+        if let Ok(mut server) = TcpStream::connect(backend).await {
+            let _ = client.set_nodelay(true);
+            let _ = server.set_nodelay(true);
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            return;
+        }
+    }
+}
+
+async fn poll_readiness(shared: &Shared, publish: &watch::Sender<Vec<SocketAddr>>) {
+    loop {
+        let backends = shared.lock().clone();
+        let mut checks = JoinSet::new();
+        for (nth, Backend { address, probe }) in backends.into_iter().enumerate() {
+            checks.spawn(async move {
+                let check = tokio::time::timeout(PROBE_TIMEOUT, probe.check()).await;
+                matches!(check, Ok(Ok(()))).then_some((nth, address))
+            });
+        }
+        let mut ready: Vec<_> = checks.join_all().await.into_iter().flatten().collect();
+        ready.sort_unstable();
+        let ready: Vec<SocketAddr> = ready.into_iter().map(|(_, address)| address).collect();
+        publish.send_if_modified(|known| {
+            let changed = *known != ready;
+            *known = ready;
+            changed
+        });
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plain_http;
+    use crate::wait::eventually;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn leads_to_what_is_ready() -> anyhow::Result<()> {
+        let backend = TcpListener::bind("127.0.0.1:0").await?;
+        let behind = backend.local_addr()?;
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = backend.accept().await {
+                let _ = client.read(&mut [0; 1024]).await;
+                let _ = client.write_all(b"HTTP/1.0 200 OK\r\n\r\nhere").await;
+            }
+        });
+        let front = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+        let proxy = ServiceProxy::start(front)?;
+        let timeout = Duration::from_secs(5);
+        let refused = plain_http::get(front, "/").await.expect_err("no backend");
+        assert!(format!("{refused:#}").contains("refused"), "{refused:#}");
+
+        let probe = Probe { address: behind, path: "/".into() };
+        proxy.set_backends(vec![Backend { address: behind, probe }]);
+        eventually("served", timeout, || plain_http::get(front, "/")).await?;
+        proxy.down();
+        eventually("refused", timeout, || async {
+            match plain_http::get(front, "/").await {
+                Ok(_) => Err("it is served"),
+                Err(_) => Ok(()),
+            }
+        })
+        .await?;
+        proxy.up();
+        eventually("served again", timeout, || plain_http::get(front, "/")).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! A cluster with the chart installed and emojivoto in it.
+
+use anyhow::{Context, Result};
+use kube::api::{Api, ListParams};
+use kube::core::DynamicObject;
+use linkerd_failover::failover::State;
+use linkerd_failover::resources::traffic_split;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::Duration;
+use test_cluster::{Cluster, InstallOptions, Installation, Mirror, Workload, eventually};
+
+/// Generous: a machine that builds beside the tests must not fail them.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Prints the program's logs if a test fails.
+pub fn options(replicas: usize, values: &[&str]) -> InstallOptions {
+    // No kubelet runs the Job that labels the namespace.
+    let mut values: Vec<String> = values.iter().map(|v| (*v).to_owned()).collect();
+    values.push("namespaceMetadata.enabled=false".into());
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_linkerd-failover"));
+    InstallOptions { values, replicas, binary, ..InstallOptions::default() }
+}
+
+/// A cluster with the CRD of `TrafficSplit`, and nothing else.
+pub async fn cluster() -> Result<Cluster> {
+    let cluster = Cluster::start().await?;
+    cluster.install_traffic_split_crd().await?;
+    Ok(cluster)
+}
+
+/// The chart with so many replicas, ready.
+pub async fn install(cluster: &Cluster, replicas: usize, values: &[&str]) -> Result<Installation> {
+    let installation = Installation::install(cluster, options(replicas, values)).await?;
+    installation.wait_ready(PATIENCE).await?;
+    // The API server takes a moment to hear of a webhook and of its CA.
+    eventually("a bad split is refused by the webhook", PATIENCE, || async {
+        let probe = manifest("probe", "nowhere", &[]).replace("  namespace: emojivoto\n", "");
+        let refused = cluster
+            .kubectl(["create", "--dry-run=server", "-n", "default", "-f", "-"])
+            .stdin(probe)
+            .output()
+            .await?;
+        anyhow::ensure!(refused.stderr.contains("denied the request"), "{}", refused.stderr);
+        Ok(())
+    })
+    .await?;
+    Ok(installation)
+}
+
+/// Emojivoto: `emoji-svc` with one kwok pod, and its mirror from the cluster west.
+pub async fn emojivoto(cluster: &Cluster) -> Result<(Workload<'_>, Mirror)> {
+    let workload = Workload::new(cluster, "emojivoto").await?;
+    workload.deploy_emoji(1).await?;
+    let west = workload.mirror("emoji-svc", "west").await?;
+    Ok((workload, west))
+}
+
+/// A managed split, with the apex as first backend.
+pub fn manifest(name: &str, apex: &str, fallbacks: &[&str]) -> String {
+    let mut text = format!(
+        "apiVersion: split.smi-spec.io/v1alpha2
+kind: TrafficSplit
+metadata:
+  name: {name}
+  namespace: emojivoto
+  labels:
+    failover.linkerd.io/controlled-by: linkerd-failover
+spec:
+  service: {apex}
+  backends:
+  - service: {apex}
+    weight: 1
+"
+    );
+    for fallback in fallbacks {
+        text.push_str(&format!("  - service: {fallback}\n    weight: 0\n"));
+    }
+    text
+}
+
+pub fn emoji() -> String {
+    manifest("emoji", "emoji-svc", &["emoji-svc-west"])
+}
+
+/// The splits of a namespace.
+pub fn splits(cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(cluster.client(), namespace, &traffic_split::api_resource())
+}
+
+/// The weights of a split, in the author's order.
+pub fn weights(split: &DynamicObject) -> Vec<f64> {
+    let backends = split.data["spec"]["backends"].as_array().cloned().unwrap_or_default();
+    backends.iter().map(|b| b["weight"].as_f64().unwrap_or(f64::NAN)).collect()
+}
+
+/// The state that a split carries.
+pub fn state(split: &DynamicObject) -> Option<State> {
+    traffic_split::read(split).state()
+}
+
+/// Waits until a split has these weights, and gives it back.
+pub async fn wait_weights(splits: &Api<DynamicObject>, name: &str, wanted: &[f64]) -> Result<DynamicObject> {
+    eventually(&format!("{name} has the weights {wanted:?}"), PATIENCE, || async {
+        let split = splits.get(name).await?;
+        anyhow::ensure!(weights(&split) == wanted, "{:?}", split.data["spec"]["backends"]);
+        Ok::<_, anyhow::Error>(split)
+    })
+    .await
+}
+
+/// Waits for an Event about a split, and gives its note back.
+pub async fn wait_event(workload: &Workload<'_>, about: &str, reason: &str, type_: &str) -> Result<String> {
+    let api: Api<k8s_openapi::api::events::v1::Event> = workload.api();
+    eventually(&format!("a {type_} Event {reason} about {about}"), PATIENCE, || async {
+        let events = api.list(&ListParams::default()).await?;
+        let found = events.items.into_iter().find(|event| {
+            event.regarding.as_ref().and_then(|r| r.name.as_deref()) == Some(about)
+                && event.reason.as_deref() == Some(reason)
+                && event.type_.as_deref() == Some(type_)
+        });
+        found.and_then(|event| event.note).context("none yet")
+    })
+    .await
+}
+
+/// A metric's value on a replica's `/metrics`.
+pub fn metric(text: &str, name: &str) -> Option<f64> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.rsplit_once(' ')?.1.parse().ok()
+}
+
+/// The JSON of an annotation.
+pub fn annotation(split: &DynamicObject, name: &str) -> Option<Value> {
+    let text = split.metadata.annotations.as_ref()?.get(&format!("failover.linkerd.io/{name}"))?;
+    Some(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())))
+}
