@@ -48,14 +48,22 @@ const RETRY: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Keeps a leaf in the resolver and the CA in both configurations, until dropped.
-pub async fn keep(client: Client, names: Names, resolver: Arc<ReloadingResolver>, metrics: Arc<Metrics>) {
+pub async fn keep(
+    client: Client,
+    names: Names,
+    resolver: Arc<ReloadingResolver>,
+    metrics: Arc<Metrics>,
+) {
     let mut keeper = Keeper { client, names, resolver, metrics, serving: None };
     let mut touched = keeper.touched().boxed();
     loop {
         let wait = match keeper.reconcile().await {
             Ok(wait) => wait,
             Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "the webhook's certificates are not in order");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "the webhook's certificates are not in order"
+                );
                 RETRY
             }
         };
@@ -123,7 +131,10 @@ impl Keeper {
                 Step::Write { data, authority, reason } => {
                     tracing::info!(secret = %name, %reason, "making a new CA");
                     secret.data = Some(data.into_iter().map(|(k, v)| (k, ByteString(v))).collect());
-                    let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+                    let params = PostParams {
+                        field_manager: Some(FIELD_MANAGER.into()),
+                        ..PostParams::default()
+                    };
                     match api.replace(name, &params, &secret).await {
                         Ok(_) => return Ok(authority),
                         Err(kube::Error::Api(status)) if status.code == 409 => {}
@@ -139,7 +150,10 @@ impl Keeper {
     async fn bundle<K>(&self, ca: &str) -> anyhow::Result<()>
     where
         K: kube::Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope>
-            + Clone + Debug + Serialize + DeserializeOwned,
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
     {
         let (api, name) = (Api::<K>::all(self.client.clone()), &self.names.configurations);
         let what = || format!("{} {name}", K::kind(&()));
@@ -151,9 +165,12 @@ impl Keeper {
         let Some(webhooks) = with_bundle(&serde_json::to_value(&configuration)?, &bundle) else {
             return Ok(());
         };
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let params =
+            PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         // Strategic: webhooks are merged by name, and nothing but the bundle is touched.
-        api.patch(name, &params, &Patch::Strategic(json!({"webhooks": webhooks}))).await.with_context(what)?;
+        api.patch(name, &params, &Patch::Strategic(json!({"webhooks": webhooks})))
+            .await
+            .with_context(what)?;
         tracing::info!("{} has the CA now", what());
         Ok(())
     }

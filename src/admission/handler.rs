@@ -9,8 +9,8 @@ use crate::telemetry::Metrics;
 use futures::FutureExt;
 use jiff::Timestamp;
 use kube::Client;
-use kube::core::admission::AdmissionResponse;
 use kube::core::DynamicObject;
+use kube::core::admission::AdmissionResponse;
 use serde_json::Value;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -55,7 +55,11 @@ impl Handler {
         answer
     }
 
-    async fn judged(&self, operation: Operation, body: &[u8]) -> (Result<Value, String>, &'static str) {
+    async fn judged(
+        &self,
+        operation: Operation,
+        body: &[u8],
+    ) -> (Result<Value, String>, &'static str) {
         // A mutating webhook that fails leaves the object as it is: the validator speaks.
         let allowed = operation == Operation::Mutate;
         let request = match review::parse(body) {
@@ -104,7 +108,12 @@ impl Handler {
         }
     }
 
-    async fn look_up(&self, namespace: &str, new: &DynamicObject, old: Option<&DynamicObject>) -> LookedUp {
+    async fn look_up(
+        &self,
+        namespace: &str,
+        new: &DynamicObject,
+        old: Option<&DynamicObject>,
+    ) -> LookedUp {
         let missing = {
             let index = self.shared.read();
             let mut missing = lookup::missing(&index, namespace, &traffic_split::read(new));

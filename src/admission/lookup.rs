@@ -4,7 +4,7 @@
 use super::{LookedUp, Presence};
 use crate::cluster::Index;
 use crate::failover::Declaration;
-use crate::resources::ObjectKey;
+use crate::resources::{ObjectKey, brief};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
@@ -41,7 +41,8 @@ pub async fn look_up(client: &Client, namespace: &str, names: BTreeSet<String>) 
                 Ok(Ok(Some(_))) => Presence::Exists,
                 Ok(Ok(None)) => Presence::Missing,
                 Ok(Err(error)) => {
-                    tracing::warn!(%namespace, %name, %error, "could not look up the Service");
+                    let error = brief(&error);
+                    tracing::warn!(%namespace, %name, error, "could not look up the Service");
                     Presence::NotKnown
                 }
                 Err(_) => Presence::NotKnown,

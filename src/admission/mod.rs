@@ -11,9 +11,9 @@ mod lookup;
 pub mod mutate;
 pub mod review;
 pub mod server;
-pub mod validate;
 #[cfg(test)]
 mod test_support;
+pub mod validate;
 mod view;
 
 pub use handler::{Handler, Operation};

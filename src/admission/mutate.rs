@@ -92,7 +92,8 @@ fn begin(new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
     }
 
     let mut said = vec![];
-    if intent.primary_is_default && !declared.annotations.contains_key(annotations::PRIMARY_SERVICE) {
+    if intent.primary_is_default && !declared.annotations.contains_key(annotations::PRIMARY_SERVICE)
+    {
         said.push(format!(
             "{} was not set: the first backend, {}, is the primary",
             annotations::PRIMARY_SERVICE,

@@ -28,12 +28,15 @@ pub fn parse(body: &[u8]) -> Result<Request, Malformed> {
     let found = |name| value.get(name).and_then(Value::as_str).unwrap_or("nothing").to_owned();
     let (kind, version) = (found("kind"), found("apiVersion"));
     if kind != "AdmissionReview" || version != "admission.k8s.io/v1" {
-        let why = format!("found {kind} of {version}, expected AdmissionReview of admission.k8s.io/v1");
+        let why =
+            format!("found {kind} of {version}, expected AdmissionReview of admission.k8s.io/v1");
         return malformed(uid, why);
     }
     let review: AdmissionReview<DynamicObject> = match serde_json::from_value(value) {
         Ok(review) => review,
-        Err(error) => return malformed(uid, format!("the AdmissionReview cannot be read: {error}")),
+        Err(error) => {
+            return malformed(uid, format!("the AdmissionReview cannot be read: {error}"));
+        }
     };
     match review.try_into() {
         Ok(request) => Ok(request),
@@ -89,7 +92,8 @@ pub fn failed(uid: &str, allowed: bool, why: &str) -> Value {
 pub fn describe(request: &Request) -> String {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let generated = request.object.as_ref().and_then(|o| o.metadata.generate_name.clone());
-    let name = if request.name.is_empty() { generated.unwrap_or_default() } else { request.name.clone() };
+    let name =
+        if request.name.is_empty() { generated.unwrap_or_default() } else { request.name.clone() };
     format!("{} {namespace}/{name}", request.kind.kind)
 }
 

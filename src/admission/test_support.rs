@@ -29,8 +29,7 @@ impl World {
             looked_up: LookedUp::new(),
             selector: "failover.linkerd.io/controlled-by=linkerd-failover".parse().unwrap(),
         };
-        world.index.synced =
-            crate::cluster::Synced { objects: true, services: true, slices: true };
+        world.index.synced = crate::cluster::Synced { objects: true, services: true, slices: true };
         for (name, ready) in services {
             world.set_ready(name, *ready);
         }

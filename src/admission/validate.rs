@@ -107,7 +107,10 @@ fn neighbour(new: &DynamicObject, declared: &Declaration, view: &View<'_>) -> Op
         Problem::warning("spec.service")
             .found(format!("{:?}, the apex of {} too", declared.apex, winner.name))
             .expected("one object for an apex")
-            .next(format!("{} is older and is the one that is followed; delete one of the two", winner.name)),
+            .next(format!(
+                "{} is older and is the one that is followed; delete one of the two",
+                winner.name
+            )),
     )
 }
 

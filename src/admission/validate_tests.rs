@@ -28,11 +28,7 @@ fn what_failover_cannot_work_with_is_refused() {
     let cases: [(&str, &[(&str, Value)], &[(&str, &str)]); 7] = [
         ("no backends", &[], &[]),
         ("twice", &[("emoji-svc", json!(1)), ("emoji-svc", json!(0))], &[]),
-        (
-            "weights",
-            &[("emoji-svc", json!(-1)), ("emoji-svc-west", json!(0.5))],
-            &[],
-        ),
+        ("weights", &[("emoji-svc", json!(-1)), ("emoji-svc-west", json!(0.5))], &[]),
         ("too large", &[("emoji-svc", json!(429_497)), ("emoji-svc-west", json!("500m"))], &[]),
         (
             "primary",
@@ -86,7 +82,8 @@ fn a_service_that_could_not_be_looked_up_is_a_warning() {
 
 #[test]
 fn a_fix_is_not_blocked_by_what_was_wrong_before() {
-    let bad = split(&[("emoji-svc", json!(1)), ("nowhere", json!(0)), ("emoji-svc", json!(0))], &[]);
+    let bad =
+        split(&[("emoji-svc", json!(1)), ("nowhere", json!(0)), ("emoji-svc", json!(0))], &[]);
     let fixed_in_part = split(&[("emoji-svc", json!(1)), ("nowhere", json!(0))], &[]);
     let verdict = validate(Some(&stored(bad)), &fixed_in_part, &world().view());
     assert!(verdict.errors.is_empty(), "{:?}", verdict.errors);
@@ -108,7 +105,10 @@ fn an_update_that_would_undo_a_failover_is_refused() {
     json_patch::patch(&mut created, &mutation.edit.into_patch()).unwrap();
     let old = stored(serde_json::from_value(created).unwrap());
     let said = errors(Some(&old), &stored(good()));
-    assert!(said[0].contains("1 for emoji-svc, expected 0 while traffic is on emoji-svc-west"), "{said:?}");
+    assert!(
+        said[0].contains("1 for emoji-svc, expected 0 while traffic is on emoji-svc-west"),
+        "{said:?}"
+    );
     // No active backend remains: whatever the author says is better.
     let replaced = split(&[("emoji-svc", json!(1))], &[]);
     assert!(errors(Some(&old), &replaced).is_empty());

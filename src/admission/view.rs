@@ -50,8 +50,8 @@ impl View<'_> {
     pub fn health(&self, intent: &Intent) -> Vec<Health> {
         let mut health = self.index.health(self.namespace, intent);
         for (health, backend) in health.iter_mut().zip(&intent.backends) {
-            let unseen = *health == Health::Missing
-                && self.presence(&backend.name) != Presence::Missing;
+            let unseen =
+                *health == Health::Missing && self.presence(&backend.name) != Presence::Missing;
             if unseen || !self.index.synced.all() {
                 *health = Health::Unknown(Unknown::NotYet);
             }

@@ -74,7 +74,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::init_logging(&args.log_level, args.log_format)?;
     let (client, namespace) = args.kubernetes.connect().await?;
     // Told apart even where two processes share a host, as in tests.
-    let replica = args.replica.unwrap_or_else(|| format!("linkerd-failover-{}", std::process::id()));
+    let replica =
+        args.replica.unwrap_or_else(|| format!("linkerd-failover-{}", std::process::id()));
     let (shared, changes) = Shared::new();
     let mut parts = Parts {
         args: Parameters {
@@ -89,8 +90,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         tasks: Tasks::default(),
     };
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"), selector = parts.args.selector.as_str(),
-        namespace = parts.args.namespace, replica = &*parts.args.replica, "starting"
+        version = env!("CARGO_PKG_VERSION"),
+        selector = parts.args.selector.as_str(),
+        namespace = parts.args.namespace,
+        replica = &*parts.args.replica,
+        "starting"
     );
 
     parts.watch(Families { ipv6: args.ipv6 });
@@ -103,7 +107,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 impl Parts {
     fn watch(&mut self, families: Families) {
         let watching = cluster::watch_all(
-            self.client.clone(), self.args.selector.clone(), families, self.shared.clone(),
+            self.client.clone(),
+            self.args.selector.clone(),
+            families,
+            self.shared.clone(),
         );
         self.tasks.background.spawn(watching);
     }
@@ -127,7 +134,10 @@ impl Parts {
         let (say, said) = mpsc::channel(4096);
         let (busy, quiet) = watch::channel(0);
         self.tasks.first.spawn(publisher(
-            self.client.clone(), self.args.replica.clone(), said, quiet,
+            self.client.clone(),
+            self.args.replica.clone(),
+            said,
+            quiet,
         ));
         let controller = Controller {
             client: self.client.clone(),
@@ -143,7 +153,8 @@ impl Parts {
 
     async fn admit(&mut self, address: SocketAddr) -> anyhow::Result<Arc<ReloadingResolver>> {
         let resolver = Arc::new(ReloadingResolver::default());
-        let tls = webhook_certs::server_config(resolver.clone(), webhook_certs::TlsVersions::Tls12And13)?;
+        let tls =
+            webhook_certs::server_config(resolver.clone(), webhook_certs::TlsVersions::Tls12And13)?;
         let listener = bind(address, "--webhook-addr").await?;
         let handler = Handler {
             client: self.client.clone(),
@@ -155,11 +166,18 @@ impl Parts {
         let limits = server::Limits::default();
         let stop = self.tasks.stop.clone().cancelled_owned();
         self.tasks.first.spawn(server::serve(
-            listener, Arc::new(tls), server::router(handler, limits), limits, stop,
+            listener,
+            Arc::new(tls),
+            server::router(handler, limits),
+            limits,
+            stop,
         ));
         let names = certificates::Names::new(&self.args.name, &self.args.namespace);
         self.tasks.background.spawn(certificates::keep(
-            self.client.clone(), names, resolver.clone(), self.metrics.clone(),
+            self.client.clone(),
+            names,
+            resolver.clone(),
+            self.metrics.clone(),
         ));
         Ok(resolver)
     }

@@ -42,8 +42,17 @@ mod tests {
         let command = Cli::command();
         let controller = command.find_subcommand("controller").unwrap();
         for flag in [
-            "selector", "log-level", "log-format", "admin-addr", "webhook-addr", "no-webhook",
-            "no-lease", "kubeconfig", "context", "as", "namespace",
+            "selector",
+            "log-level",
+            "log-format",
+            "admin-addr",
+            "webhook-addr",
+            "no-webhook",
+            "no-lease",
+            "kubeconfig",
+            "context",
+            "as",
+            "namespace",
         ] {
             let argument = controller.get_arguments().find(|a| a.get_long() == Some(flag));
             let argument = argument.unwrap_or_else(|| panic!("--{flag} is missing"));

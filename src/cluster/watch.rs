@@ -83,11 +83,14 @@ struct Slices {
 }
 
 /// Watches everything that decisions need, until dropped.
-pub async fn watch_all(client: Client, selector: LabelSelector, families: Families, shared: Shared) {
-    let splits = Splits {
-        api: Api::all_with(client.clone(), &traffic_split::api_resource()),
-        selector,
-    };
+pub async fn watch_all(
+    client: Client,
+    selector: LabelSelector,
+    families: Families,
+    shared: Shared,
+) {
+    let splits =
+        Splits { api: Api::all_with(client.clone(), &traffic_split::api_resource()), selector };
     let services = Services { api: Api::all(client.clone()) };
     let slices = Slices { api: Api::all(client), families };
     tokio::join!(

@@ -75,7 +75,11 @@ impl Election {
             return Step::Update { new_holder: false };
         }
         let silent = now.saturating_duration_since(since) >= self.timing.lease;
-        if record.holder.is_empty() || silent { Step::Update { new_holder: true } } else { Step::Wait }
+        if record.holder.is_empty() || silent {
+            Step::Update { new_holder: true }
+        } else {
+            Step::Wait
+        }
     }
 
     /// The Lease was written with us as holder by a request that began at `began`.

@@ -5,7 +5,7 @@
 
 use super::plan::{Flip, Write};
 use crate::cluster::Managed;
-use crate::resources::{FIELD_MANAGER, ObjectKey, traffic_split};
+use crate::resources::{FIELD_MANAGER, ObjectKey, brief, traffic_split};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
@@ -33,8 +33,12 @@ impl Said {
     /// Traffic moved: Warning where it left the primary, Normal where it returned.
     pub fn flipped(write: &Write, flip: &Flip) -> Self {
         let action = if flip.on_primary { "Failback" } else { "Failover" };
-        Self::new(&write.key, &write.uid, &write.resource_version)
-            .saying(!flip.on_primary, "Failover", action, flip.note.clone())
+        Self::new(&write.key, &write.uid, &write.resource_version).saying(
+            !flip.on_primary,
+            "Failover",
+            action,
+            flip.note.clone(),
+        )
     }
 
     /// A write that the API server or a webhook refused.
@@ -44,15 +48,23 @@ impl Said {
             None => "The weights should be put right".into(),
         };
         let note = format!("{wanted}. The write failed and is tried again: {error}");
-        Self::new(&write.key, &write.uid, &write.resource_version)
-            .saying(true, "FailoverRefused", "Failover", note)
+        Self::new(&write.key, &write.uid, &write.resource_version).saying(
+            true,
+            "FailoverRefused",
+            "Failover",
+            note,
+        )
     }
 
     /// An object that cannot be read.
     pub fn unreadable(key: &ObjectKey, managed: &Managed, causes: &str) -> Self {
         let note = format!("This object is left as it is and does not fail over: {causes}");
-        Self::new(key, &managed.uid, &managed.resource_version)
-            .saying(true, "Unreadable", "Read", note)
+        Self::new(key, &managed.uid, &managed.resource_version).saying(
+            true,
+            "Unreadable",
+            "Read",
+            note,
+        )
     }
 
     fn new(key: &ObjectKey, uid: &str, resource_version: &str) -> Self {
@@ -68,7 +80,13 @@ impl Said {
         }
     }
 
-    fn saying(mut self, warning: bool, reason: &'static str, action: &'static str, note: String) -> Self {
+    fn saying(
+        mut self,
+        warning: bool,
+        reason: &'static str,
+        action: &'static str,
+        note: String,
+    ) -> Self {
         self.warning = warning;
         self.reason = reason;
         self.action = action;
@@ -98,7 +116,11 @@ impl Said {
             ..Event::default()
         };
         event.metadata.namespace = Some(self.about.namespace.clone());
-        event.metadata.generate_name = Some(format!("{}.", self.about.name));
+        // client-go's way: a generateName that ends in a dot is refused for Events, and the name
+        // of the object leaves no room for more where it is as long as it may be.
+        let about: String = self.about.name.chars().take(200).collect();
+        event.metadata.name =
+            Some(format!("{about}.{:x}{:04x}", self.at.as_nanosecond(), fastrand::u16(..)));
         event
     }
 }
@@ -130,7 +152,9 @@ pub async fn publisher(
         let published = api.create(&params, &event);
         match tokio::time::timeout(Duration::from_secs(5), published).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(object = %said.about, %error, "Event was not published"),
+            Ok(Err(error)) => {
+                tracing::warn!(object = %said.about, error = brief(&error), "Event was not published");
+            }
             Err(_) => tracing::warn!(object = %said.about, "Event was not published in time"),
         }
     }

@@ -1,6 +1,7 @@
 //! The Lease: the election's I/O.
 
 use super::election::{Election, Record, Step, Timing};
+use crate::resources::brief;
 use crate::telemetry::Metrics;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -28,7 +29,8 @@ pub async fn hold_lease(
     stop: CancellationToken,
 ) {
     let timing = Timing::default();
-    let mut candidate = Candidate { election: Election::new(identity.clone(), timing), api, name, identity };
+    let mut candidate =
+        Candidate { election: Election::new(identity.clone(), timing), api, name, identity };
     let say = |leads: bool| {
         metrics.leader.set(i64::from(leads));
         let changed = leading.send_if_modified(|led| std::mem::replace(led, leads) != leads);
@@ -42,7 +44,9 @@ pub async fn hold_lease(
         let tried = tokio::time::timeout(patience, candidate.attempt());
         match tokio::select! { tried = tried => tried, () = stop.cancelled() => break } {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "cannot read or write the Lease"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = brief(&error), "cannot read or write the Lease")
+            }
             Err(_) => tracing::warn!("the API server does not answer for the Lease"),
         }
         say(candidate.election.leads(Instant::now()));
@@ -87,7 +91,8 @@ impl Candidate {
                 let spec = lease.spec.get_or_insert_default();
                 if new_holder {
                     spec.acquire_time = Some(MicroTime(Timestamp::now()));
-                    spec.lease_transitions = Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));
+                    spec.lease_transitions =
+                        Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));
                 }
                 self.hold(spec);
                 // The resourceVersion that was read goes along: of two takers one gets 409.

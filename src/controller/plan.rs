@@ -40,10 +40,8 @@ pub fn plan(index: &Index, key: &ObjectKey, replica: &str, now: Timestamp) -> Op
     let why = decision.explain(intent, &health);
     let mut edit = Edit::guarded_by(&managed.resource_version);
     edit.weights(&decision.weights);
-    let mut set = vec![(
-        annotations::STATE,
-        decision.state(intent, &health, replica).to_annotation(),
-    )];
+    let mut set =
+        vec![(annotations::STATE, decision.state(intent, &health, replica).to_annotation())];
     if !managed.authored_recorded {
         let authored = AuthoredWeights::new(intent.authored()).to_annotation();
         set.push((annotations::AUTHORED_WEIGHTS, authored));

@@ -1,7 +1,7 @@
 //! The one place that writes weights.
 
 use super::plan::Write;
-use crate::resources::{FIELD_MANAGER, traffic_split};
+use crate::resources::{FIELD_MANAGER, brief, traffic_split};
 use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
@@ -25,18 +25,16 @@ pub enum Outcome {
 }
 
 pub async fn write(client: &Client, write: &Write) -> Outcome {
-    let api: Api<DynamicObject> = Api::namespaced_with(
-        client.clone(),
-        &write.key.namespace,
-        &traffic_split::api_resource(),
-    );
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), &write.key.namespace, &traffic_split::api_resource());
+    let params =
+        PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
     let patch = Patch::<()>::Json(write.patch.clone());
     match tokio::time::timeout(PATIENCE, api.patch(&write.key.name, &params, &patch)).await {
         Ok(Ok(object)) => Outcome::Written(Box::new(object)),
         Ok(Err(kube::Error::Api(status))) if status.code == 409 => Outcome::Conflict,
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => Outcome::Gone,
-        Ok(Err(error)) => Outcome::Failed(error.to_string()),
+        Ok(Err(error)) => Outcome::Failed(brief(&error)),
         Err(_) => Outcome::Failed(format!("no answer within {} s", PATIENCE.as_secs())),
     }
 }

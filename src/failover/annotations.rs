@@ -45,11 +45,13 @@ pub fn without_effect(annotations: &BTreeMap<String, String>) -> Vec<Problem> {
         .map(|name| {
             let problem = Problem::warning(field(name)).found(format!("{name:?}"));
             if NOT_YET.contains(&name.as_str()) {
-                return problem
-                    .expected("an annotation that this version acts on; this one has no effect yet");
+                return problem.expected(
+                    "an annotation that this version acts on; this one has no effect yet",
+                );
             }
             let known = ACTED_ON.iter().chain(NOT_YET).copied().chain([CONTROLLED_BY]);
-            let problem = problem.expected("an annotation of linkerd-failover; this one is ignored");
+            let problem =
+                problem.expected("an annotation of linkerd-failover; this one is ignored");
             match closest(name, known) {
                 Some(CONTROLLED_BY) => problem.next(format!("{CONTROLLED_BY} is a label")),
                 Some(near) => problem.next(format!("did you mean {near}?")),

@@ -64,9 +64,13 @@ mod tests {
 
     #[test]
     fn garbage_is_a_problem_that_says_what_to_do() {
-        for text in ["", "{}", r#"{"v":2,"sets":{}}"#, r#"{"v":1,"sets":{"":{"a":-1}}}"#,
-            r#"{"v":1,"sets":{"":{"a":4000000000}}}"#]
-        {
+        for text in [
+            "",
+            "{}",
+            r#"{"v":2,"sets":{}}"#,
+            r#"{"v":1,"sets":{"":{"a":-1}}}"#,
+            r#"{"v":1,"sets":{"":{"a":4000000000}}}"#,
+        ] {
             let problem = AuthoredWeights::parse(text).unwrap_err();
             assert!(problem.to_string().contains("remove the annotation"), "{problem}");
         }

@@ -45,7 +45,12 @@ pub enum Because {
 ///
 /// `health` has an entry for each of `intent.backends`; a missing entry counts as
 /// [`Health::Missing`].
-pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: Timestamp) -> Decision {
+pub fn decide(
+    intent: &Intent,
+    health: &[Health],
+    previous: Previous<'_>,
+    now: Timestamp,
+) -> Decision {
     let health = |i: usize| health.get(i).unwrap_or(&Health::Missing);
     let before = active_before(intent, previous);
 
@@ -91,9 +96,8 @@ fn active_before(intent: &Intent, previous: Previous<'_>) -> Vec<usize> {
 
 /// The first tier that has a backend of this kind, with all of that kind in it.
 fn tier_with(intent: &Intent, of_kind: impl Fn(&usize) -> bool) -> Option<(usize, Vec<usize>)> {
-    let of_kind = |tier: &Vec<usize>| -> Vec<usize> {
-        tier.iter().copied().filter(|i| of_kind(i)).collect()
-    };
+    let of_kind =
+        |tier: &Vec<usize>| -> Vec<usize> { tier.iter().copied().filter(|i| of_kind(i)).collect() };
     intent.tiers.iter().map(of_kind).enumerate().find(|(_, members)| !members.is_empty())
 }
 
@@ -282,9 +286,11 @@ mod tests {
     #[test]
     fn since_changes_only_with_the_active_backends() {
         let state = was(&["a"]);
-        let stays = decide(&split([1, 0, 0]), &[READY, DOWN, DOWN], Previous::Decided(&state), at());
+        let stays =
+            decide(&split([1, 0, 0]), &[READY, DOWN, DOWN], Previous::Decided(&state), at());
         assert_eq!(stays.since, Timestamp::UNIX_EPOCH);
-        let moves = decide(&split([1, 0, 0]), &[DOWN, READY, DOWN], Previous::Decided(&state), at());
+        let moves =
+            decide(&split([1, 0, 0]), &[DOWN, READY, DOWN], Previous::Decided(&state), at());
         assert_eq!(moves.since, at());
     }
 

@@ -53,9 +53,7 @@ impl fmt::Display for Health {
             Self::Unknown(Unknown::RemoteDiscovery { cluster }) => {
                 write!(f, "health unknown, its endpoints are in cluster {cluster}")
             }
-            Self::Unknown(Unknown::Federated) => {
-                f.write_str("health unknown, a federated Service")
-            }
+            Self::Unknown(Unknown::Federated) => f.write_str("health unknown, a federated Service"),
             Self::Unknown(Unknown::NotYet) => f.write_str("health not seen yet"),
         }
     }

@@ -57,7 +57,9 @@ impl Intent {
         let mut problems = declared.unreadable.clone();
         if declared.apex.is_empty() && problems.iter().all(|p| p.field != "spec.service") {
             problems.push(
-                Problem::error("spec.service").found("nothing").expected("the Service that clients call"),
+                Problem::error("spec.service")
+                    .found("nothing")
+                    .expected("the Service that clients call"),
             );
         }
         if declared.backends.is_empty() && problems.iter().all(|p| p.field != "spec.backends") {
@@ -132,10 +134,7 @@ impl Declaration {
 
     /// The weights that stand in the object, where they can be read.
     pub fn live(&self) -> Weights {
-        self.backends
-            .iter()
-            .filter_map(|b| Some((b.name.clone(), b.weight.whole()?)))
-            .collect()
+        self.backends.iter().filter_map(|b| Some((b.name.clone(), b.weight.whole()?))).collect()
     }
 
     /// The primary as the author set it: none where it is absent, or only our default.
@@ -246,8 +245,10 @@ pub(crate) mod tests {
 
     #[test]
     fn the_author_names_the_primary() {
-        let declared =
-            declaration(&[("a", json!(1)), ("b", json!(0))], &[(annotations::PRIMARY_SERVICE, "b")]);
+        let declared = declaration(
+            &[("a", json!(1)), ("b", json!(0))],
+            &[(annotations::PRIMARY_SERVICE, "b")],
+        );
         let intent = Intent::parse(&declared).unwrap();
         assert_eq!(intent.tiers, vec![vec![1], vec![0]]);
         assert!(!intent.primary_is_default);

@@ -10,3 +10,11 @@ pub use object_key::ObjectKey;
 
 /// The field manager of every write of this program.
 pub const FIELD_MANAGER: &str = "linkerd-failover";
+
+/// What the API server said, without the structure around it.
+pub fn brief(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        other => other.to_string(),
+    }
+}

@@ -16,7 +16,9 @@ pub struct LabelSelector {
 
 /// A text that is no label selector.
 #[derive(Debug, thiserror::Error, PartialEq)]
-#[error("{found:?} is not a label selector: expected comma-separated `key`, `!key`, `key=value`, `key!=value`, `key in (a,b)` or `key notin (a,b)`")]
+#[error(
+    "{found:?} is not a label selector: expected comma-separated `key`, `!key`, `key=value`, `key!=value`, `key in (a,b)` or `key notin (a,b)`"
+)]
 pub struct NotASelector {
     found: String,
 }

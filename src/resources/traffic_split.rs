@@ -28,7 +28,9 @@ pub fn read(split: &DynamicObject) -> Declaration {
         }
         Some(other) => {
             unreadable.push(
-                Problem::error("spec.backends").found(kind_of(other)).expected("a list of backends"),
+                Problem::error("spec.backends")
+                    .found(kind_of(other))
+                    .expected("a list of backends"),
             );
             vec![]
         }

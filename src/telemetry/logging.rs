@@ -1,5 +1,6 @@
 //! Logs on stdout.
 
+use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// How log lines look.
@@ -12,7 +13,9 @@ pub enum LogFormat {
 
 /// A filter that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("--log-level {found:?} is not a log filter ({source}): expected for example linkerd_failover=info,warn")]
+#[error(
+    "--log-level {found:?} is not a log filter ({source}): expected for example linkerd_failover=info,warn"
+)]
 pub struct NotAFilter {
     found: String,
     source: tracing_subscriber::filter::ParseError,
@@ -22,7 +25,8 @@ pub struct NotAFilter {
 pub fn init(level: &str, format: LogFormat) -> Result<(), NotAFilter> {
     let filter = EnvFilter::try_new(level)
         .map_err(|source| NotAFilter { found: level.to_owned(), source })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter);
+    let colours = std::io::stdout().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
     // Only a second call in one process fails here, and then logging is there already.
     let _ = match format {
         LogFormat::Plain => lines.try_init(),

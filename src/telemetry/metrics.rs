@@ -68,7 +68,11 @@ impl Default for Metrics {
 impl Metrics {
     fn registered(mut self) -> Self {
         let r = &mut self.registry;
-        r.register("admissions", "Admission reviews by webhook and verdict", self.admissions.clone());
+        r.register(
+            "admissions",
+            "Admission reviews by webhook and verdict",
+            self.admissions.clone(),
+        );
         r.register_with_unit(
             "admission",
             "Time to answer an admission review",
@@ -92,7 +96,11 @@ impl Metrics {
         r.register("writes_in_flight", "Writes of weights under way", self.in_flight.clone());
         r.register("leader", "1 while this replica holds the Lease", self.leader.clone());
         r.register("caches_synced", "1 while all caches are whole", self.synced.clone());
-        r.register("events_dropped", "Events given up because too many waited", self.events_dropped.clone());
+        r.register(
+            "events_dropped",
+            "Events given up because too many waited",
+            self.events_dropped.clone(),
+        );
         r.register_with_unit(
             "webhook_certificate_expiry_timestamp",
             "When the webhook's certificate expires, since the epoch",
@@ -140,7 +148,9 @@ mod tests {
         metrics.admitted("mutate", "allowed", Duration::from_millis(1));
         metrics.flipped(false);
         let text = metrics.encode();
-        assert!(text.contains(r#"linkerd_failover_admissions_total{operation="mutate",verdict="allowed"} 1"#));
+        assert!(text.contains(
+            r#"linkerd_failover_admissions_total{operation="mutate",verdict="allowed"} 1"#
+        ));
         assert!(text.contains(r#"linkerd_failover_flips_total{to="fallback"} 1"#));
     }
 }

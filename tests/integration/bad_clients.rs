@@ -64,10 +64,16 @@ async fn a_client_that_misbehaves_is_answered_or_cut_off_and_disturbs_nobody() -
         let answer = post(&tls, address, path, b"not json").await?;
         assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("not JSON"), "{answer}");
         let answer = post(&tls, address, path, br#"{"kind":"Pod","apiVersion":"v1"}"#).await?;
-        assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("found Pod of v1"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 400") && answer.contains("found Pod of v1"),
+            "{answer}"
+        );
         let half = br#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u-1"}}"#;
         let answer = post(&tls, address, path, half).await?;
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""uid":"u-1""#), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains(r#""uid":"u-1""#),
+            "{answer}"
+        );
         assert!(answer.contains(&format!(r#""allowed":{}"#, path == "/mutate")), "{answer}");
         let answer = post(&tls, address, path, &vec![b' '; 20 << 20]).await?;
         assert!(answer.starts_with("HTTP/1.1 413") || answer.is_empty(), "{answer}");

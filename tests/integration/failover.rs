@@ -88,7 +88,8 @@ async fn one_object_that_cannot_be_read_stops_no_other_and_is_told_about() -> Re
         .replace("name: emoji\n", "name: quantity\n")
         .replace("v1alpha2", "v1alpha1")
         .replace("weight: 1", "weight: 500m");
-    let fraction = emoji().replace("name: emoji\n", "name: fraction\n").replace("weight: 1", "weight: 0.5");
+    let fraction =
+        emoji().replace("name: emoji\n", "name: fraction\n").replace("weight: 1", "weight: 0.5");
     for split in [&quantity, &fraction] {
         workload.apply(split).await?;
     }
@@ -109,7 +110,8 @@ async fn one_object_that_cannot_be_read_stops_no_other_and_is_told_about() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_split_of_the_predecessor_works_without_an_edit_also_with_all_weights_zero() -> Result<()> {
+async fn a_split_of_the_predecessor_works_without_an_edit_also_with_all_weights_zero() -> Result<()>
+{
     let cluster = cluster().await?;
     let (workload, _west) = emojivoto(&cluster).await?;
     // As the predecessor leaves one when nothing was ready.

@@ -100,7 +100,11 @@ pub fn state(split: &DynamicObject) -> Option<State> {
 }
 
 /// Waits until a split has these weights, and gives it back.
-pub async fn wait_weights(splits: &Api<DynamicObject>, name: &str, wanted: &[f64]) -> Result<DynamicObject> {
+pub async fn wait_weights(
+    splits: &Api<DynamicObject>,
+    name: &str,
+    wanted: &[f64],
+) -> Result<DynamicObject> {
     eventually(&format!("{name} has the weights {wanted:?}"), PATIENCE, || async {
         let split = splits.get(name).await?;
         anyhow::ensure!(weights(&split) == wanted, "{:?}", split.data["spec"]["backends"]);
@@ -110,7 +114,12 @@ pub async fn wait_weights(splits: &Api<DynamicObject>, name: &str, wanted: &[f64
 }
 
 /// Waits for an Event about a split, and gives its note back.
-pub async fn wait_event(workload: &Workload<'_>, about: &str, reason: &str, type_: &str) -> Result<String> {
+pub async fn wait_event(
+    workload: &Workload<'_>,
+    about: &str,
+    reason: &str,
+    type_: &str,
+) -> Result<String> {
     let api: Api<k8s_openapi::api::events::v1::Event> = workload.api();
     eventually(&format!("a {type_} Event {reason} about {about}"), PATIENCE, || async {
         let events = api.list(&ListParams::default()).await?;

@@ -20,7 +20,11 @@ pub enum Step {
 }
 
 /// Decides from a Secret's data. `names` are the DNS names that the CA may vouch for.
-pub fn next(data: &BTreeMap<String, Vec<u8>>, now: Timestamp, names: &[String]) -> Result<Step, Error> {
+pub fn next(
+    data: &BTreeMap<String, Vec<u8>>,
+    now: Timestamp,
+    names: &[String],
+) -> Result<Step, Error> {
     let reason = match read(data) {
         Ok(Some(authority)) if authority.is_usable(now) => return Ok(Step::Use(authority)),
         Ok(Some(authority)) => format!("the CA's validity ends at {}", authority.not_after()),

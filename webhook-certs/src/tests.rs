@@ -27,7 +27,11 @@ fn written(data: &Data, now: Timestamp) -> (Data, Authority, String) {
 }
 
 /// A handshake in memory: what the client sees as the server's certificate, or why it refuses.
-fn handshake(resolver: &Arc<ReloadingResolver>, bundle: &str, name: &str) -> Result<Vec<u8>, String> {
+fn handshake(
+    resolver: &Arc<ReloadingResolver>,
+    bundle: &str,
+    name: &str,
+) -> Result<Vec<u8>, String> {
     let server = server_config(resolver.clone(), TlsVersions::Tls13Only).unwrap();
     let mut roots = RootCertStore::empty();
     for cert in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
@@ -163,7 +167,8 @@ fn a_leaf_never_outlives_its_ca() {
 #[test]
 fn nothing_prints_the_key() {
     let authority = Authority::generate(&names(), Timestamp::now()).unwrap();
-    let printed = format!("{authority:?} {:?}", next(&Data::new(), Timestamp::now(), &names()).unwrap());
+    let printed =
+        format!("{authority:?} {:?}", next(&Data::new(), Timestamp::now(), &names()).unwrap());
     let key = authority.key_pem();
     let secret = key.lines().nth(1).unwrap();
     assert!(!printed.contains(secret) && !printed.contains("PRIVATE"));

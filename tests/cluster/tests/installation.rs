@@ -47,7 +47,7 @@ async fn the_chart_runs() -> anyhow::Result<()> {
         .await?;
     assert_eq!(account, "system:serviceaccount:linkerd-failover:fixture");
 
-    let reached = "first record does not look like a TLS handshake";
+    let reached = "server gave HTTP response to HTTPS client";
     refusal(&cluster, reached).await?;
     installation.webhook_down()?;
     refusal(&cluster, "connection refused").await?;

@@ -66,8 +66,11 @@ async fn two_clusters_side_by_side() -> anyhow::Result<()> {
         one.start_api_server().await?;
         println!("API server started in {:?}", began.elapsed());
     }
+    let began = Instant::now();
     emojivoto.scale("emoji", 1).await?;
     emojivoto.wait_endpoints("emoji-svc", 1).await?;
+    println!("controllers back in {:?}", began.elapsed());
+    assert_eq!(one.pids().len(), 4);
     let elsewhere = other.kubectl(["get", "namespace", "emojivoto"]).output();
     assert!(elsewhere.await?.stderr.contains("not found"));
 

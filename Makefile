@@ -1,0 +1,41 @@
+# Two commands do everything: `make demo` and `make test`. Rust, Go, make, git and a C compiler are
+# all they need; the rest they get themselves, from the package registries.
+
+CARGO ?= cargo
+
+.PHONY: demo test lint unit integration tools manifests bench clean
+
+## demo: the main job on a real Kubernetes API server; KEEP=1 leaves it running
+demo: tools
+	$(CARGO) build --locked --bin linkerd-failover
+	KEEP=$(KEEP) $(CARGO) run --locked --quiet --example demo
+
+## test: everything
+test: lint unit integration
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+
+unit:
+	$(CARGO) test --locked --workspace --lib --bins
+	$(CARGO) test --locked --workspace --doc
+
+integration: tools
+	$(CARGO) build --locked --bin linkerd-failover
+	$(CARGO) test --locked -p test-cluster --tests
+	$(CARGO) test --locked -p linkerd-failover --test '*' -- --test-threads=2
+
+## tools: etcd, kube-apiserver, kube-controller-manager, kubectl, helm and kwok, built once
+tools:
+	$(CARGO) run --locked --quiet -p test-cluster --bin test-cluster-tools
+
+## bench: one flip, and 1,000 splits on one primary, beside a bare client
+bench: tools
+	$(CARGO) build --locked --release --bin linkerd-failover
+	LINKERD_FAILOVER_BIN=$(or $(CARGO_TARGET_DIR),target)/release/linkerd-failover \
+	  $(CARGO) run --locked --release --example bench
+
+clean:
+	$(CARGO) clean
