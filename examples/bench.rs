@@ -79,7 +79,8 @@ async fn fan_out(cluster: &Cluster) -> Result<()> {
     workload.service_with_slice("primary", 1).await?;
     workload.service_with_slice("fallback", 1).await?;
     let splits = splits(cluster, "many");
-    let created = stream::iter(0..FAN_OUT).map(|i| create(&splits, "split", i)).buffer_unordered(CONCURRENCY);
+    let created =
+        stream::iter(0..FAN_OUT).map(|i| create(&splits, "split", i)).buffer_unordered(CONCURRENCY);
     created.try_collect::<Vec<_>>().await?;
     settle().await;
 
@@ -97,7 +98,8 @@ async fn fan_out(cluster: &Cluster) -> Result<()> {
     }
     println!("{FAN_OUT} splits on one primary, endpoint write to last weight seen:");
     for (who, took) in [("linkerd-failover", ours), ("bare client", bare)] {
-        let rounds: Vec<String> = took.iter().map(|t| format!("{:.2} s", t.as_secs_f64())).collect();
+        let rounds: Vec<String> =
+            took.iter().map(|t| format!("{:.2} s", t.as_secs_f64())).collect();
         println!("  {who:<17} {}", rounds.join("  "));
     }
     Ok(())
@@ -128,7 +130,10 @@ impl Bare {
             edit.weights(&weights);
             // As long as the state that the controller writes along.
             let state = "x".repeat(260);
-            edit.annotations(true, &[("example.com/state", state)]);
+            edit.annotations(
+                object.metadata.annotations.is_some(),
+                &[("example.com/state", state)],
+            );
             let (splits, params) = (&self.splits, &params);
             async move {
                 let patch = Patch::<()>::Json(edit.into_patch());
@@ -162,6 +167,8 @@ async fn measured(
             None => Ok(()),
         }
     };
+    // Watches that the API server is still setting up would be what is measured.
+    tokio::time::sleep(Duration::from_millis(200)).await;
     let began = Instant::now();
     let waiting = async {
         let mut done = HashSet::new();

@@ -160,10 +160,10 @@ async fn flip(
                     }
                 }
                 event = objects.try_next() => {
-                    if let Some(WatchEvent::Modified(split)) = event? {
-                        if weights(&split) == wanted {
-                            flipped.get_or_insert_with(Instant::now);
-                        }
+                    if let Some(WatchEvent::Modified(split)) = event?
+                        && weights(&split) == wanted
+                    {
+                        flipped.get_or_insert_with(Instant::now);
                     }
                 }
             }

@@ -164,19 +164,12 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
     let (weights, state) = stay(&intent, &known, &before, version, view);
 
     let mut said = vec![];
-    let kept: Vec<&str> = intent
-        .backends
-        .iter()
-        .zip(&weights)
-        .filter(|(backend, weight)| backend.live != **weight)
-        .map(|(backend, _)| backend.name.as_str())
-        .collect();
-    if let (false, Some(set)) = (kept.is_empty(), state.only_set()) {
+    let kept = intent.backends.iter().zip(&weights).any(|(b, weight)| b.live != *weight);
+    if let (true, Some(set)) = (kept, state.only_set()) {
         said.push(format!(
-            "traffic stays on {} ({}): the weight of {} is recorded as yours",
+            "traffic stays on {} ({}); the weights given here are recorded as yours",
             set.active.join(", "),
             set.why,
-            kept.join(", ")
         ));
     }
     let unapplied = new.annotations().contains_key(annotations::LAST_APPLIED) && exactly.is_empty();

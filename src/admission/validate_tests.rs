@@ -25,7 +25,8 @@ fn a_good_object_passes_without_a_word() {
 /// Each rule, with the exact words of its answer.
 #[test]
 fn what_failover_cannot_work_with_is_refused() {
-    let cases: [(&str, &[(&str, Value)], &[(&str, &str)]); 7] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, Value)], &'a [(&'a str, &'a str)]);
+    let cases: [Case<'_>; 7] = [
         ("no backends", &[], &[]),
         ("twice", &[("emoji-svc", json!(1)), ("emoji-svc", json!(0))], &[]),
         ("weights", &[("emoji-svc", json!(-1)), ("emoji-svc-west", json!(0.5))], &[]),

@@ -128,10 +128,11 @@ impl Index {
 
     /// Puts an object in, unless a newer version of it is there. Returns what to decide anew.
     pub fn set_object(&mut self, key: ObjectKey, object: Managed) -> Vec<ObjectKey> {
-        if let Some(there) = self.objects.get(&key) {
-            if there.uid == object.uid && is_older(&object, there) || *there == object {
-                return vec![];
-            }
+        let keeps = |there: &Managed| {
+            there.uid == object.uid && is_older(&object, there) || *there == object
+        };
+        if self.objects.get(&key).is_some_and(keeps) {
+            return vec![];
         }
         self.unname(&key);
         for service in &object.services {

@@ -196,6 +196,7 @@ mod tests {
     use super::super::intent::tests::declaration;
     use super::super::{Unknown, annotations};
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     const READY: Health = Health::Seen { ready: 1, total: 1 };
@@ -299,6 +300,77 @@ mod tests {
         let intent = split([1, 0, 0]);
         let decision = decide(&intent, &[READY, DOWN, DOWN], Previous::Live, at());
         assert!(!needs_write(&intent, None, &decision));
+    }
+
+    fn any_health() -> impl Strategy<Value = Health> {
+        prop_oneof![
+            Just(READY),
+            Just(DOWN),
+            Just(UNSEEN),
+            Just(Health::Missing),
+            Just(Health::ExternalName),
+            Just(Health::Seen { ready: 0, total: 0 }),
+        ]
+    }
+
+    /// A split of up to five backends, and a history of their healths.
+    fn any_history() -> impl Strategy<Value = (Intent, Vec<Vec<Health>>)> {
+        proptest::collection::vec(0_u32..3, 1..5).prop_flat_map(|weights| {
+            let names = ["a", "b", "c", "d", "e"];
+            let backends: Vec<_> =
+                names.into_iter().zip(&weights).map(|(name, w)| (name, json!(w))).collect();
+            let intent = Intent::parse(&declaration(&backends, &[])).unwrap();
+            let step = proptest::collection::vec(any_health(), weights.len());
+            (Just(intent), proptest::collection::vec(step, 1..30))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn through_any_history_the_rules_of_the_engine_hold((mut intent, history) in any_history()) {
+            let mut state: Option<SetState> = None;
+            for (i, health) in history.iter().enumerate() {
+                let now = Timestamp::from_second(i as i64).unwrap();
+                let previous = state.as_ref().map_or(Previous::Live, Previous::Decided);
+                let decision = decide(&intent, health, previous, now);
+
+                prop_assert!(decision.weights.iter().any(|w| *w > 0), "all zero");
+                let known_ready = |tier: &Vec<usize>| tier.iter().any(|b| health[*b].is_ready());
+                let first_ready = intent.tiers.iter().position(known_ready);
+                if let Some(first) = first_ready {
+                    let down = |b: &&usize| !health[**b].is_ready() && !health[**b].is_unknown();
+                    prop_assert!(decision.active.iter().find(down).is_none(), "on a dead backend");
+                    let later = |b: &usize| intent.tiers[first + 1..].iter().flatten().any(|l| l == b);
+                    prop_assert!(!decision.active.iter().any(later), "past a better tier");
+                }
+                for (b, backend) in intent.backends.iter().enumerate() {
+                    let share = if decision.active.contains(&b) { backend.authored.max(1) } else { 0 };
+                    prop_assert_eq!(decision.weights[b], share);
+                }
+
+                // What was written is not written again while nothing changes.
+                let recorded = decision.state(&intent, health, "a");
+                let set = recorded.only_set().unwrap().clone();
+                for (backend, weight) in intent.backends.iter_mut().zip(&decision.weights) {
+                    backend.live = *weight;
+                }
+                let again = decide(&intent, health, Previous::Decided(&set), now);
+                prop_assert!(!needs_write(&intent, Some(&set), &again));
+                state = Some(set);
+            }
+        }
+
+        #[test]
+        fn with_nothing_ready_and_all_there_nothing_moves(
+            (intent, _) in any_history(),
+            before in proptest::sample::subsequence(vec!["a", "b", "c", "d", "e"], 1..5),
+        ) {
+            let state = was(&before);
+            let held = intent.indices(&state.active);
+            prop_assume!(!held.is_empty());
+            let health = vec![DOWN; intent.backends.len()];
+            prop_assert_eq!(decide(&intent, &health, Previous::Decided(&state), at()).active, held);
+        }
     }
 
     #[test]

@@ -2,14 +2,14 @@
 {{- .Values.fullnameOverride | default "linkerd-failover" -}}
 {{- end -}}
 
+{{/* Our own win over the user's: a selector reads some of them. */}}
 {{- define "linkerd-failover.labels" -}}
-linkerd.io/extension: failover
-app.kubernetes.io/name: linkerd-failover
-app.kubernetes.io/part-of: Linkerd
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := dict
+      "linkerd.io/extension" "failover"
+      "app.kubernetes.io/name" "linkerd-failover"
+      "app.kubernetes.io/part-of" "Linkerd"
+      "app.kubernetes.io/version" .Chart.AppVersion -}}
+{{- merge $own .Values.commonLabels | toYaml -}}
 {{- end -}}
 
 {{- define "linkerd-failover.selector" -}}
@@ -17,8 +17,13 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end -}}
 
 {{- define "linkerd-failover.image" -}}
-{{- with .Values.image.registry }}{{ . }}/{{ end -}}
-{{ .Values.image.name }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- $image := .Values.image -}}
+{{- if and (eq $image.name "failover") (hasSuffix "l5d.io/linkerd" $image.registry) -}}
+  {{- /* Values that were kept from 0.1: its program would end at once, and the webhook refuse applies. */ -}}
+  {{- fail (printf "image: found %s/%s, which is linkerd-failover 0.1 and does not know this chart's arguments; expected an image of this version" $image.registry $image.name) -}}
+{{- end -}}
+{{- with $image.registry }}{{ . }}/{{ end -}}
+{{ $image.name }}:{{ $image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
 {{/*
@@ -28,6 +33,10 @@ the controller manages would let through what nobody has judged.
 {{- define "linkerd-failover.objectSelector" -}}
 {{- $text := include "linkerd-failover.selector" . -}}
 {{- $word := "[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?" -}}
+{{- /* The program would refuse it too, but only in a pod that restarts for ever. */ -}}
+{{- if hasSuffix "," $text -}}
+  {{- fail (printf "selector: found %q, expected a requirement after the last comma" $text) -}}
+{{- end -}}
 {{- $rest := $text -}}
 {{- $expressions := list -}}
 {{- range $_ := until 64 -}}
@@ -92,9 +101,13 @@ matchConditions:
 # Finalizers of an object that is being deleted must go through.
 - name: not-being-deleted
   expression: '!has(object.metadata.deletionTimestamp)'
-{{- with .Values.webhook.exemptUsers }}
+{{- $exempt := .Values.webhook.exemptUsers }}
+{{- range .Values.webhook.exemptServiceAccounts }}
+  {{- $exempt = append $exempt (printf "system:serviceaccount:%s" (replace "/" ":" .)) }}
+{{- end }}
+{{- with $exempt }}
 - name: not-exempt
-  expression: '!(request.userInfo.username in {{ toJson . }})'
+  expression: {{ printf "!(request.userInfo.username in %s)" (toJson .) | quote }}
 {{- end }}
 {{- end -}}
 
