@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
-use kube::api::{Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use linkerd_failover::resources::traffic_split::{self, Edit};
@@ -167,14 +167,27 @@ async fn measured(
             None => Ok(()),
         }
     };
-    // Watches that the API server is still setting up would be what is measured.
+    // Neither watches that the API server is still setting up nor a TLS handshake are to be
+    // measured: a watch takes a connection for itself, so two idle ones are made for what follows.
     tokio::time::sleep(Duration::from_millis(200)).await;
+    let one = ListParams::default().limit(1);
+    tokio::try_join!(splits.list(&one), splits.list(&one))?;
     let began = Instant::now();
     let waiting = async {
         let mut done = HashSet::new();
         while done.len() < count {
-            let event = seen.try_next().await?.context("the watch ended")?;
-            if let WatchEvent::Modified(split) = event {
+            let changed = match seen.try_next().await? {
+                Some(WatchEvent::Modified(split)) => vec![split],
+                Some(_) => vec![],
+                // The API server cuts off a watcher that falls behind: look, and go on from there.
+                None => {
+                    let list = splits.list(&ListParams::default()).await?;
+                    let version = list.metadata.resource_version.clone().unwrap_or_default();
+                    seen = splits.watch(&WatchParams::default(), &version).await?.boxed();
+                    list.items
+                }
+            };
+            for split in changed {
                 let backends = split.data["spec"]["backends"].as_array().context("no backends")?;
                 if backends.iter().zip(wanted).all(|(b, w)| b["weight"] == json!(w)) {
                     done.insert(split.name_any());

@@ -1,6 +1,7 @@
 //! `linkerd-failover controller`: the server.
 
 use super::kubernetes::KubernetesArgs;
+use super::writing_client;
 use crate::admission::{Handler, certificates, server};
 use crate::cluster::{self, Changes, Shared, endpoints::Families};
 use crate::controller::{Controller, always_leading, hold_lease, publisher};
@@ -72,7 +73,9 @@ struct Parameters {
 
 pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::init_logging(&args.log_level, args.log_format)?;
-    let (client, namespace) = args.kubernetes.connect().await?;
+    let (config, namespace) = args.kubernetes.resolve().await?;
+    let client = Client::try_from(config.clone())?;
+    let writing = writing_client::connect(config)?;
     // Told apart even where two processes share a host, as in tests.
     let replica =
         args.replica.unwrap_or_else(|| format!("linkerd-failover-{}", std::process::id()));
@@ -98,7 +101,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     );
 
     parts.watch(Families { ipv6: args.ipv6 });
-    parts.control(changes, args.no_lease);
+    parts.control(changes, writing, args.no_lease);
     let resolver = if args.no_webhook { None } else { Some(parts.admit(args.webhook_addr).await?) };
     parts.administrate(args.admin_addr, resolver).await?;
     parts.tasks.until_told_to_stop().await
@@ -115,7 +118,8 @@ impl Parts {
         self.tasks.background.spawn(watching);
     }
 
-    fn control(&mut self, changes: Changes, no_lease: bool) {
+    fn control(&mut self, changes: Changes, writing: Client, no_lease: bool) {
+        self.tasks.background.spawn(writing_client::keep_warm(writing.clone()));
         let leading = if no_lease {
             self.metrics.leader.set(1);
             always_leading()
@@ -140,7 +144,7 @@ impl Parts {
             quiet,
         ));
         let controller = Controller {
-            client: self.client.clone(),
+            client: writing,
             shared: self.shared.clone(),
             leading,
             replica: self.args.replica.clone(),

@@ -1,8 +1,8 @@
 //! Flags that say which cluster, as kubectl has them.
 
 use anyhow::Context;
+use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -22,8 +22,8 @@ pub struct KubernetesArgs {
 }
 
 impl KubernetesArgs {
-    /// A client, and the program's own namespace.
-    pub async fn connect(self) -> anyhow::Result<(Client, String)> {
+    /// Which cluster, and the program's own namespace.
+    pub async fn resolve(self) -> anyhow::Result<(Config, String)> {
         let options = KubeConfigOptions { context: self.context, ..KubeConfigOptions::default() };
         let mut config = match self.kubeconfig {
             Some(path) => {
@@ -41,6 +41,6 @@ impl KubernetesArgs {
         }
         let ambient = Some(config.default_namespace.clone()).filter(|ns| ns != "default");
         let namespace = self.namespace.or(ambient).unwrap_or_else(|| "linkerd-failover".into());
-        Ok((Client::try_from(config)?, namespace))
+        Ok((config, namespace))
     }
 }

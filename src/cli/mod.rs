@@ -2,6 +2,7 @@
 
 mod controller;
 mod kubernetes;
+mod writing_client;
 
 use clap::{Parser, Subcommand};
 
