@@ -108,7 +108,7 @@ fn neighbour(new: &DynamicObject, declared: &Declaration, view: &View<'_>) -> Op
             .found(format!("{:?}, the apex of {} too", declared.apex, winner.name))
             .expected("one object for an apex")
             .next(format!(
-                "{} is older and is the one that is followed; delete one of the two",
+                "they overwrite each other's routing: delete one of the two; {} is the older",
                 winner.name
             )),
     )
