@@ -178,11 +178,13 @@ fn handle<S: Source>(
 /// what changed while nothing could be written has been heard and put aside.
 fn replace_all<S: Source>(_: &S, shared: &Shared, listed: &HashSet<ObjectKey>) {
     shared.update(|index| {
-        for key in S::keys(index).into_iter().filter(|key| !listed.contains(key)) {
-            S::remove(index, &key);
+        let gone: Vec<_> = S::keys(index).into_iter().filter(|key| !listed.contains(key)).collect();
+        for key in &gone {
+            S::remove(index, key);
         }
         let was = std::mem::replace(S::synced(&mut index.synced), true);
-        if was && listed.is_empty() { vec![] } else { index.object_keys() }
+        let nothing_new = was && gone.is_empty() && listed.is_empty();
+        if nothing_new { vec![] } else { index.object_keys() }
     });
 }
 
