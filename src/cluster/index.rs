@@ -2,9 +2,7 @@
 
 use super::endpoints::{self, SliceFacts};
 use super::services::{ServiceFacts, ServiceKind};
-use crate::failover::{
-    AuthoredWeights, Declaration, Health, Intent, Problem, SetState, annotations,
-};
+use crate::failover::{Declaration, Health, Intent, Problem, SetState};
 use crate::resources::ObjectKey;
 use std::collections::{BTreeSet, HashMap};
 
@@ -31,14 +29,8 @@ impl Managed {
     /// The facts of an object, from its declaration and its metadata.
     pub fn new(declared: &Declaration, metadata: &kube::core::ObjectMeta) -> Self {
         let intent = Intent::parse(declared);
-        let recorded = declared
-            .annotations
-            .get(annotations::AUTHORED_WEIGHTS)
-            .and_then(|text| AuthoredWeights::parse(text).ok());
-        let authored_recorded = match (&intent, &recorded) {
-            (Ok(intent), Some(recorded)) => recorded.only_set() == Some(&intent.authored()),
-            _ => false,
-        };
+        let authored_recorded =
+            intent.as_ref().is_ok_and(|intent| declared.recorded() == Some(intent.authored()));
         let backends = declared.backends.iter().map(|b| b.name.clone());
         Self {
             intent,

@@ -137,7 +137,7 @@ async fn watch<S: Source>(source: S, shared: Shared) {
             if !std::mem::replace(&mut said_absent, true) {
                 tracing::warn!("no {} in this cluster yet: the CRD is not installed", S::NAME);
             }
-            replace_all(&source, &shared, &HashSet::new());
+            replace_all::<S>(&shared, &HashSet::new());
         } else {
             shared.update(|index| {
                 *S::synced(&mut index.synced) = false;
@@ -167,7 +167,7 @@ fn handle<S: Source>(
         }
         Event::InitDone => {
             tracing::debug!(kind = S::NAME, count = listed.len(), "listed");
-            replace_all(source, shared, &std::mem::take(listed));
+            replace_all::<S>(shared, &std::mem::take(listed));
         }
         Event::Apply(object) => shared.update(|index| source.apply(index, &object)),
         Event::Delete(object) => shared.update(|index| S::remove(index, &S::key(&object))),
@@ -176,7 +176,7 @@ fn handle<S: Source>(
 
 /// Removes what a LIST no longer has, and marks the kind as whole. Everything is decided anew:
 /// what changed while nothing could be written has been heard and put aside.
-fn replace_all<S: Source>(_: &S, shared: &Shared, listed: &HashSet<ObjectKey>) {
+fn replace_all<S: Source>(shared: &Shared, listed: &HashSet<ObjectKey>) {
     shared.update(|index| {
         let gone: Vec<_> = S::keys(index).into_iter().filter(|key| !listed.contains(key)).collect();
         for key in &gone {
