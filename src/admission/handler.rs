@@ -3,11 +3,11 @@
 use super::review::{self, Request};
 use super::{LookedUp, View, lookup, mutate, validate};
 use crate::cluster::Shared;
+use crate::failover::{Defaults, Identity};
 use crate::resources::selector::LabelSelector;
 use crate::resources::traffic_split;
 use crate::telemetry::Metrics;
 use futures::FutureExt;
-use jiff::Timestamp;
 use kube::Client;
 use kube::core::DynamicObject;
 use kube::core::admission::AdmissionResponse;
@@ -41,7 +41,8 @@ pub struct Handler {
     pub client: Client,
     pub shared: Shared,
     pub selector: Arc<LabelSelector>,
-    pub replica: Arc<str>,
+    pub defaults: Defaults,
+    pub me: Identity,
     pub metrics: Arc<Metrics>,
 }
 
@@ -98,8 +99,9 @@ impl Handler {
             looked_up: &looked_up,
             selector: &self.selector,
             namespace,
-            replica: &self.replica,
-            now: Timestamp::now(),
+            defaults: &self.defaults,
+            me: &self.me,
+            now: self.shared.now(),
         };
         let old = request.old_object.as_ref();
         match operation {

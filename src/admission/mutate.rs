@@ -2,8 +2,8 @@
 
 use super::View;
 use crate::failover::{
-    AuthoredWeights, Declaration, Intent, Previous, SetState, State, Weights, annotations, decide,
-    weights_for,
+    AuthoredWeights, Backend, Declaration, Intent, Pending, Previous, SetState, State, Weights,
+    annotations, decide, weights_for,
 };
 use crate::resources::last_applied::newly_applied_weights;
 use crate::resources::traffic_split::{self, Edit};
@@ -81,11 +81,16 @@ fn begin(new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
         declared.annotations.remove(annotations::AUTHORED_WEIGHTS);
     }
 
-    let intent = Intent::parse(&declared).ok()?;
+    let intent = view.intent(&declared).ok()?;
     let health = view.health(&intent);
     let previous = if created { Previous::Birth } else { Previous::Live };
-    let decision = decide(&intent, &health, previous, view.now);
-    let mut state = decision.state(&intent, &health, view.replica);
+    let mut decision = decide(&intent, &health, previous, view.now);
+    if intent.policy.paused && !intent.carrying().is_empty() {
+        // Live weights stay as they are.
+        decision.active = intent.carrying();
+        decision.weights = intent.backends.iter().map(|b| b.live).collect();
+    }
+    let mut state = decision.state(&intent, &health, view.me);
     // Called again for the same request: the moments between do not matter.
     if let Some(brought) = brought.filter(|brought| same_but_for_time(brought, &state)) {
         state = brought;
@@ -160,8 +165,12 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
         annotations::AUTHORED_WEIGHTS,
         Some(AuthoredWeights::new(authored.clone()).to_annotation()),
     );
-    let intent = Intent::parse(&declared).ok()?;
-    let (weights, state) = stay(&intent, &known, &before, version, view);
+    let intent = view.intent(&declared).ok()?;
+    let was_paused = view.intent(&before).is_ok_and(|intent| intent.policy.paused);
+    let (weights, state) = match given(&intent, &known, was_paused) {
+        true => as_given(&intent, &known, version, view),
+        false => stay(&intent, &known, &before, version, view),
+    };
 
     let mut said = vec![];
     let kept = intent.backends.iter().zip(&weights).any(|(b, weight)| b.live != *weight);
@@ -205,31 +214,41 @@ fn stay(
     let set = known.state.as_ref().and_then(State::only_set).cloned();
     let set = set.unwrap_or_else(|| SetState {
         active: carrying().collect(),
-        since: view.now,
+        since: view.now.wall,
         why: "carried traffic when first seen".into(),
         weights: before.live(),
+        ..SetState::default()
     });
     let remaining = intent.indices(&set.active);
-    let (weights, mut state) = if remaining.is_empty() {
+    let (weights, state) = if remaining.is_empty() {
         let health = view.health(intent);
         let decision = decide(intent, &health, Previous::Birth, view.now);
-        (decision.weights.clone(), decision.state(intent, &health, view.replica))
+        (decision.weights.clone(), decision.state(intent, &health, view.me))
     } else {
-        let weights = weights_for(intent, &remaining);
+        // Fallbacks that have the smallest share keep it.
+        let warm: Vec<usize> = (0..intent.backends.len())
+            .filter(|i| intent.policy.warm_standby && !remaining.contains(i))
+            .filter(|i| set.weights.get(&intent.backends[*i].name).is_some_and(|w| *w > 0))
+            .collect();
+        let weights = weights_for(intent, &remaining, &warm);
         let names = |i: usize| intent.backends[i].name.clone();
         let written = intent.backends.iter().zip(&weights).map(|(b, w)| (b.name.clone(), *w));
-        let set = SetState {
-            active: remaining.iter().copied().map(names).collect(),
-            weights: written.collect(),
-            ..set
-        };
-        let mut state = State::new(view.replica, set.clone());
+        let active: Vec<String> = remaining.iter().copied().map(names).collect();
+        // A delay is noted for the backends that were active then.
+        let pending = if active == set.active { set.pending.clone() } else { Pending::new() };
+        let set = SetState { active, weights: written.collect(), pending, ..set };
+        let mut state = State::new(view.me, set.clone());
         if let Some(known) = &known.state {
             state = known.clone();
             state.sets.insert(String::new(), set);
         }
         (weights, state)
     };
+    (weights, edited(state, intent, known, version))
+}
+
+/// The state with what an edit leaves in it.
+fn edited(mut state: State, intent: &Intent, known: &Known, version: Option<String>) -> State {
     state.defaulted_primary = None;
     if intent.primary_is_default {
         state.defaulted_primary = intent.primaries().next().map(str::to_owned);
@@ -240,7 +259,42 @@ fn stay(
     if authored_changed || known.state.as_ref() != Some(&state) {
         state.edited = version;
     }
-    (weights, state)
+    state
+}
+
+/// Whether the weights of a request take effect as they are given: while an object is paused. The
+/// manifest that pauses it moves nothing yet, though, where it only repeats what is known.
+fn given(intent: &Intent, known: &Known, was_paused: bool) -> bool {
+    let repeats = |b: &Backend| {
+        [&known.live, &known.recorded].iter().any(|weights| weights.get(&b.name) == Some(&b.live))
+    };
+    intent.policy.paused && (was_paused || !intent.backends.iter().all(repeats))
+}
+
+/// The weights that stand in the request, and the state that says so.
+fn as_given(
+    intent: &Intent,
+    known: &Known,
+    version: Option<String>,
+    view: &View<'_>,
+) -> (Vec<u32>, State) {
+    let weights: Vec<u32> = intent.backends.iter().map(|b| b.live).collect();
+    let written: Weights = intent.backends.iter().map(|b| (b.name.clone(), b.live)).collect();
+    let set = known.state.as_ref().and_then(State::only_set).cloned().unwrap_or_default();
+    let mut state = known.state.clone().unwrap_or_else(|| State::new(view.me, set.clone()));
+    if set.weights != written {
+        let carrying = intent.carrying();
+        let names = carrying.iter().map(|i| intent.backends[*i].name.clone());
+        let set = SetState {
+            active: names.collect(),
+            since: view.now.wall,
+            why: "set by hand while paused".into(),
+            weights: written,
+            ..SetState::default()
+        };
+        state.sets.insert(String::new(), set);
+    }
+    (weights, edited(state, intent, known, version))
 }
 
 /// The label comes off: the author's weights go back in.
@@ -259,7 +313,7 @@ fn release(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<
 
     declared.annotations.remove(annotations::AUTHORED_WEIGHTS);
     let mut said = vec![];
-    if let Ok(intent) = Intent::parse(&declared) {
+    if let Ok(intent) = view.intent(&declared) {
         let health = view.health(&intent);
         for ((backend, health), weight) in intent.backends.iter().zip(&health).zip(&weights) {
             if *weight > 0 && !health.is_ready() && !health.is_unknown() {

@@ -4,6 +4,7 @@ use super::{LookedUp, Presence, View};
 use crate::cluster::Index;
 use crate::cluster::endpoints::{Families, SliceFacts};
 use crate::cluster::services::ServiceFacts;
+use crate::failover::{Defaults, Identity, Now};
 use crate::resources::ObjectKey;
 use crate::resources::selector::LabelSelector;
 use jiff::Timestamp;
@@ -19,6 +20,10 @@ pub struct World {
     pub index: Index,
     pub looked_up: LookedUp,
     selector: LabelSelector,
+    pub defaults: Defaults,
+    me: Identity,
+    pub now: Now,
+    version: u64,
 }
 
 impl World {
@@ -28,8 +33,12 @@ impl World {
             index: Index::default(),
             looked_up: LookedUp::new(),
             selector: "failover.linkerd.io/controlled-by=linkerd-failover".parse().unwrap(),
+            defaults: Defaults::default(),
+            me: Identity::new("replica-a"),
+            now: Now::at(Timestamp::from_second(1_000_000).unwrap()),
+            version: 0,
         };
-        world.index.synced = crate::cluster::Synced { objects: true, services: true, slices: true };
+        world.index.synced = crate::cluster::Synced::ALL;
         for (name, ready) in services {
             world.set_ready(name, *ready);
         }
@@ -46,7 +55,8 @@ impl World {
         let slice = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints,
             "ports": [{"name": "grpc"}]});
         let facts = SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default());
-        self.index.set_slice(ObjectKey::new(NAMESPACE, name), Some(key), facts);
+        self.version += 1;
+        self.index.set_slice(ObjectKey::new(NAMESPACE, name), self.version, Some(key), facts);
     }
 
     pub fn missing(mut self, names: &[&str]) -> Self {
@@ -62,8 +72,9 @@ impl World {
             looked_up: &self.looked_up,
             selector: &self.selector,
             namespace: NAMESPACE,
-            replica: "replica-a",
-            now: Timestamp::from_second(1_000_000).unwrap(),
+            defaults: &self.defaults,
+            me: &self.me,
+            now: self.now,
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{Presence, View};
 use crate::failover::{Declaration, Intent, Problem, annotations, closest};
 use crate::resources::{ObjectKey, traffic_split};
+use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 
@@ -32,8 +33,14 @@ pub fn validate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_
             verdict.errors.push(problem);
         }
     }
-    if let Some(old) = &old {
+    let intent = view.intent(&declared).ok();
+    // While an object is paused, what its author writes takes effect.
+    let paused = intent.as_ref().is_some_and(|intent| intent.policy.paused);
+    if let Some(old) = old.as_ref().filter(|_| !paused) {
         verdict.errors.extend(undoing(old, &declared));
+    }
+    if let Some(intent) = &intent {
+        verdict.warnings.extend(time_and_health(intent, view));
     }
     verdict.warnings.extend(annotations::without_effect(&declared.annotations));
     verdict.warnings.extend(neighbour(new, &declared, view));
@@ -42,7 +49,7 @@ pub fn validate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_
 
 /// All that is wrong with an object by itself and with the Services it names.
 fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
-    let mut problems = Intent::parse(declared).err().unwrap_or_default();
+    let mut problems = view.intent(declared).err().unwrap_or_default();
     let apex = [(&declared.apex, "spec.service".to_owned())];
     let backends = declared.backends.iter().map(|b| (&b.name, format!("{}.service", b.path)));
     for (name, field) in apex.into_iter().chain(backends).filter(|(name, _)| !name.is_empty()) {
@@ -96,6 +103,63 @@ fn undoing(old: &Declaration, new: &Declaration) -> Vec<Problem> {
             )
         })
         .collect()
+}
+
+/// What is legal and may not do what its author means: it depends on the time of day and on what is
+/// ready, so nothing is denied for it.
+fn time_and_health(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
+    let warning = |name: &str| Problem::warning(annotations::field(name));
+    let (policy, now) = (&intent.policy, view.now.wall);
+    let mut warnings = vec![];
+    if let Some(pin) = &policy.pin {
+        let health = view.health(intent);
+        let some_ready = pin
+            .backends
+            .iter()
+            .any(|i| health.get(*i).is_some_and(|health| health.is_ready() || health.is_unknown()));
+        let told: Vec<_> = pin
+            .backends
+            .iter()
+            .filter_map(|i| Some(format!("{} ({})", intent.backends[*i].name, health.get(*i)?)))
+            .collect();
+        if policy.pin_at(now).is_some() && !some_ready {
+            warnings.push(
+                warning(annotations::PIN)
+                    .found(told.join(", "))
+                    .expected("a backend with ready endpoints; a pin wins over health, so callers will get errors")
+                    .next(format!("remove {} to let health decide", annotations::PIN)),
+            );
+        }
+    }
+    let ended = policy.pin.as_ref().and_then(|pin| pin.until).filter(|until| *until <= now);
+    if let Some(until) = ended {
+        warnings.push(
+            warning(annotations::PIN_UNTIL)
+                .found(format!("{until}, which is past"))
+                .expected(format!("a time after now, {}", second(now)))
+                .next("the pin has ended: health decides"),
+        );
+    }
+    match policy.failback_requested {
+        Some(_) if !policy.manual_failback => warnings.push(
+            warning(annotations::FAILBACK_REQUESTED).found("a request").expected(format!(
+                "{}: manual beside it; without, traffic returns by itself",
+                annotations::FAILBACK
+            )),
+        ),
+        Some(at) if at > now => warnings.push(
+            warning(annotations::FAILBACK_REQUESTED)
+                .found(format!("{at}, which is to come"))
+                .expected(format!("a time until now, {}", second(now)))
+                .next("traffic returns then, if the primary is ready"),
+        ),
+        _ => {}
+    }
+    warnings
+}
+
+fn second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// Two objects on one apex overwrite each other's routing. Only a warning: the other may go next.

@@ -119,7 +119,7 @@ fn an_update_that_would_undo_a_failover_is_refused() {
 fn an_apex_that_another_split_has_is_a_warning() {
     let mut world = world();
     let other = stored(good());
-    let managed = Managed::new(&traffic_split::read(&other), &other.metadata);
+    let managed = Managed::new(&traffic_split::read(&other), &other.metadata, &world.defaults);
     world.index.set_object(ObjectKey::new(NAMESPACE, "older"), managed);
     let verdict = validate(None, &good(), &world.view());
     assert!(verdict.warnings[0].to_string().contains("the apex of older too"), "{verdict:?}");

@@ -1,10 +1,9 @@
 //! What admission sees of the cluster while it judges one request.
 
 use crate::cluster::Index;
-use crate::failover::{Health, Intent, Unknown};
+use crate::failover::{Declaration, Defaults, Health, Identity, Intent, Now, Problem, Unknown};
 use crate::resources::ObjectKey;
 use crate::resources::selector::LabelSelector;
-use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use std::collections::HashMap;
@@ -27,9 +26,11 @@ pub struct View<'a> {
     pub looked_up: &'a LookedUp,
     pub selector: &'a LabelSelector,
     pub namespace: &'a str,
+    /// What holds where an author says nothing.
+    pub defaults: &'a Defaults,
     /// The replica that answers.
-    pub replica: &'a str,
-    pub now: Timestamp,
+    pub me: &'a Identity,
+    pub now: Now,
 }
 
 impl View<'_> {
@@ -37,6 +38,10 @@ impl View<'_> {
     /// the new object does.
     pub fn manages(&self, object: &DynamicObject) -> bool {
         self.selector.matches(object.labels())
+    }
+
+    pub fn intent(&self, declared: &Declaration) -> Result<Intent, Vec<Problem>> {
+        Intent::parse(declared, self.defaults)
     }
 
     pub fn presence(&self, service: &str) -> Presence {
@@ -48,7 +53,7 @@ impl View<'_> {
 
     /// The health of each backend; what the caches have not seen yet is unknown, not down.
     pub fn health(&self, intent: &Intent) -> Vec<Health> {
-        let mut health = self.index.health(self.namespace, intent);
+        let mut health = self.index.health(self.namespace, intent, self.now.steady);
         for (health, backend) in health.iter_mut().zip(&intent.backends) {
             let unseen =
                 *health == Health::Missing && self.presence(&backend.name) != Presence::Missing;

@@ -3,11 +3,13 @@
 use super::kubernetes::KubernetesArgs;
 use super::writing_client;
 use crate::admission::{Handler, certificates, server};
-use crate::cluster::{self, Changes, Shared, endpoints::Families};
-use crate::controller::{Controller, always_leading, hold_lease, publisher};
+use crate::cluster::{self, Changes, Shared, Watched, endpoints::Families};
+use crate::controller::{Controller, Settings, always_leading, hold_lease, publisher};
+use crate::failover::{self, Defaults, Identity};
 use crate::resources::selector::LabelSelector;
 use crate::telemetry::{self, LogFormat, Metrics, admin};
 use anyhow::Context;
+use jiff::SignedDuration;
 use kube::{Api, Client};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -47,11 +49,59 @@ pub struct Args {
     /// Linkerd runs with IPv6 (`disableIPv6: false`): endpoints of that family count
     #[arg(long, env = "LINKERD_FAILOVER_IPV6")]
     ipv6: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Identity of this replica in the Lease and in what it writes
     #[arg(long, env = "POD_NAME", hide = true)]
     replica: Option<String>,
     #[command(flatten)]
     kubernetes: KubernetesArgs,
+}
+
+/// What holds for every object.
+#[derive(Debug, clap::Args)]
+struct EngineArgs {
+    /// How long a loss must last before traffic moves, where an object does not say
+    #[arg(long, env = "LINKERD_FAILOVER_FAILOVER_DELAY", default_value = "0s", value_parser = parse_delay)]
+    failover_delay: SignedDuration,
+    /// How long a recovery must last before traffic moves, where an object does not say
+    #[arg(long, env = "LINKERD_FAILOVER_FAILBACK_DELAY", default_value = "0s", value_parser = parse_delay)]
+    failback_delay: SignedDuration,
+    /// Ready fallbacks keep the smallest share, where an object does not say
+    #[arg(long, env = "LINKERD_FAILOVER_WARM_STANDBY")]
+    warm_standby: bool,
+    /// Wait for a person when more than this share of all objects (in percent) would leave their
+    /// primaries within ten seconds, and they do not share endpoints. Absent: never wait
+    #[arg(long, env = "LINKERD_FAILOVER_BRAKE", value_parser = clap::value_parser!(u32).range(0..=99))]
+    brake: Option<u32>,
+    /// Writes of weights at once
+    #[arg(long, env = "LINKERD_FAILOVER_WRITE_CONCURRENCY", default_value_t = CONCURRENCY, hide = true)]
+    write_concurrency: usize,
+    /// Version of the engine, as replicas of different versions tell each other
+    #[arg(long, env = "LINKERD_FAILOVER_ENGINE_VERSION", default_value = env!("CARGO_PKG_VERSION"), hide = true)]
+    engine_version: String,
+}
+
+/// Measured: with fewer the API server idles, with more its watchers fall behind.
+const CONCURRENCY: usize = 32;
+
+fn parse_delay(text: &str) -> Result<SignedDuration, String> {
+    failover::delay(text).ok_or_else(|| format!("expected {}", failover::expected_delay()))
+}
+
+impl EngineArgs {
+    fn settings(&self, families: Families) -> Settings {
+        Settings {
+            defaults: Defaults {
+                failover_delay: self.failover_delay,
+                failback_delay: self.failback_delay,
+                warm_standby: self.warm_standby,
+            },
+            families,
+            concurrency: self.write_concurrency.max(1),
+            brake: self.brake,
+        }
+    }
 }
 
 /// What the parts of the server share.
@@ -68,12 +118,16 @@ struct Parameters {
     selector: LabelSelector,
     name: String,
     namespace: String,
-    replica: Arc<str>,
+    me: Identity,
+    settings: Settings,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::init_logging(&args.log_level, args.log_format)?;
-    let (config, namespace) = args.kubernetes.resolve().await?;
+    let (mut config, namespace) = args.kubernetes.resolve().await?;
+    // A connection that died is found by its silence: no cache is older than this.
+    config.read_timeout = Some(cluster::SILENCE);
+    config.reset_reader_on_write = true;
     let client = Client::try_from(config.clone())?;
     let writing = writing_client::connect(config)?;
     // Told apart even where two processes share a host, as in tests.
@@ -85,7 +139,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             selector: args.selector,
             name: args.name,
             namespace,
-            replica: replica.into(),
+            me: Identity {
+                replica: replica.into(),
+                engine: args.engine.engine_version.as_str().into(),
+            },
+            settings: args.engine.settings(Families { ipv6: args.ipv6 }),
         },
         client,
         shared,
@@ -96,11 +154,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         selector = parts.args.selector.as_str(),
         namespace = parts.args.namespace,
-        replica = &*parts.args.replica,
+        replica = &*parts.args.me.replica,
         "starting"
     );
 
-    parts.watch(Families { ipv6: args.ipv6 });
+    parts.watch();
     parts.control(changes, writing, args.no_lease);
     let resolver = if args.no_webhook { None } else { Some(parts.admit(args.webhook_addr).await?) };
     parts.administrate(args.admin_addr, resolver).await?;
@@ -108,13 +166,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 impl Parts {
-    fn watch(&mut self, families: Families) {
-        let watching = cluster::watch_all(
-            self.client.clone(),
-            self.args.selector.clone(),
-            families,
-            self.shared.clone(),
-        );
+    fn watch(&mut self) {
+        let watched = Watched {
+            selector: self.args.selector.clone(),
+            families: self.args.settings.families,
+            defaults: self.args.settings.defaults,
+            namespace: self.args.namespace.clone(),
+        };
+        let watching = cluster::watch_all(self.client.clone(), watched, self.shared.clone());
         self.tasks.background.spawn(watching);
     }
 
@@ -128,7 +187,7 @@ impl Parts {
             self.tasks.last.spawn(hold_lease(
                 Api::namespaced(self.client.clone(), &self.args.namespace),
                 self.args.name.clone(),
-                self.args.replica.to_string(),
+                self.args.me.replica.to_string(),
                 say,
                 self.metrics.clone(),
                 self.tasks.end.clone(),
@@ -139,7 +198,7 @@ impl Parts {
         let (busy, quiet) = watch::channel(0);
         self.tasks.first.spawn(publisher(
             self.client.clone(),
-            self.args.replica.clone(),
+            self.args.me.replica.clone(),
             said,
             quiet,
         ));
@@ -147,7 +206,8 @@ impl Parts {
             client: writing,
             shared: self.shared.clone(),
             leading,
-            replica: self.args.replica.clone(),
+            me: self.args.me.clone(),
+            settings: self.args.settings,
             metrics: self.metrics.clone(),
             say,
             busy,
@@ -164,7 +224,8 @@ impl Parts {
             client: self.client.clone(),
             shared: self.shared.clone(),
             selector: Arc::new(self.args.selector.clone()),
-            replica: self.args.replica.clone(),
+            defaults: self.args.settings.defaults,
+            me: self.args.me.clone(),
             metrics: self.metrics.clone(),
         };
         let limits = server::Limits::default();

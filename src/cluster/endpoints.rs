@@ -44,6 +44,11 @@ impl SliceFacts {
             endpoints: slice.endpoints.iter().filter_map(read_endpoint).collect(),
         })
     }
+
+    /// What tells the endpoints apart.
+    pub fn identities(&self) -> impl Iterator<Item = u64> {
+        self.endpoints.iter().map(|endpoint| endpoint.identity)
+    }
 }
 
 fn read_endpoint(endpoint: &k8s_openapi::api::discovery::v1::Endpoint) -> Option<Endpoint> {

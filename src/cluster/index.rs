@@ -1,49 +1,17 @@
 //! The index: facts by object, and from a Service to the objects that name it.
 
 use super::endpoints::{self, SliceFacts};
+use super::managed::Managed;
+use super::namespace::ClusterWide;
+use super::peak::Peak;
 use super::services::{ServiceFacts, ServiceKind};
-use crate::failover::{Declaration, Health, Intent, Problem, SetState};
+use crate::failover::{Health, Intent};
 use crate::resources::ObjectKey;
-use std::collections::{BTreeSet, HashMap};
+use jiff::Timestamp;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// A managed object, as small as a decision allows.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Managed {
-    /// What the author asked for, or everything that keeps it from being read.
-    pub intent: Result<Intent, Vec<Problem>>,
-    /// What was decided last.
-    pub state: Option<SetState>,
-    /// The version that a decision from these facts must be written to.
-    pub resource_version: String,
-    pub uid: String,
-    /// Seconds since the epoch: of two objects on one apex the older wins.
-    pub created: i64,
-    pub has_annotations: bool,
-    /// Whether the author's weights are recorded already, for these very backends.
-    pub authored_recorded: bool,
-    /// Services that the object names, read or not.
-    services: BTreeSet<String>,
-}
-
-impl Managed {
-    /// The facts of an object, from its declaration and its metadata.
-    pub fn new(declared: &Declaration, metadata: &kube::core::ObjectMeta) -> Self {
-        let intent = Intent::parse(declared);
-        let authored_recorded =
-            intent.as_ref().is_ok_and(|intent| declared.recorded() == Some(intent.authored()));
-        let backends = declared.backends.iter().map(|b| b.name.clone());
-        Self {
-            intent,
-            state: declared.state().and_then(|mut state| state.sets.remove("")),
-            resource_version: metadata.resource_version.clone().unwrap_or_default(),
-            uid: metadata.uid.clone().unwrap_or_default(),
-            created: metadata.creation_timestamp.as_ref().map_or(0, |t| t.0.as_second()),
-            has_annotations: metadata.annotations.is_some(),
-            authored_recorded,
-            services: backends.chain([declared.apex.clone()]).filter(|s| !s.is_empty()).collect(),
-        }
-    }
-}
+/// More names of replicas than this are not remembered: anybody may write a state.
+const REPLICAS: usize = 1_000;
 
 /// Which kinds of facts are whole: listed since the last interruption of their watch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,11 +19,15 @@ pub struct Synced {
     pub objects: bool,
     pub services: bool,
     pub slices: bool,
+    pub namespace: bool,
 }
 
 impl Synced {
+    /// Everything is whole.
+    pub const ALL: Self = Self { objects: true, services: true, slices: true, namespace: true };
+
     pub fn all(self) -> bool {
-        self.objects && self.services && self.slices
+        self == Self::ALL
     }
 }
 
@@ -63,14 +35,38 @@ impl Synced {
 #[derive(Debug, Default)]
 pub struct Index {
     pub synced: Synced,
+    /// The moment of the change being made, by the steady clock: whoever changes the index sets it.
+    pub now: Timestamp,
+    pub cluster_wide: ClusterWide,
     objects: HashMap<ObjectKey, Managed>,
     services: HashMap<ObjectKey, ServiceFacts>,
     /// By Service, then by the slice's name.
-    slices: HashMap<ObjectKey, HashMap<String, SliceFacts>>,
+    slices: HashMap<ObjectKey, HashMap<String, Slice>>,
     /// Which Service a slice belonged to when it was seen last: its label may change.
     service_of_slice: HashMap<ObjectKey, ObjectKey>,
+    /// Slices that a LIST past the watch found gone, with that LIST's version: what the watch still
+    /// tells of them is old.
+    gone: HashMap<ObjectKey, u64>,
+    /// Of Services that objects name.
+    past: HashMap<ObjectKey, Past>,
+    /// When a replica was last seen to move the traffic of an object.
+    moved: HashMap<Box<str>, Timestamp>,
     /// From a Service to the objects that name it.
     named_by: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+}
+
+/// What was so of a Service before.
+#[derive(Debug, Default)]
+struct Past {
+    peak: Peak,
+    /// The last endpoints that it had.
+    endpoints: Box<[u64]>,
+}
+
+#[derive(Debug)]
+struct Slice {
+    version: u64,
+    facts: SliceFacts,
 }
 
 impl Index {
@@ -97,29 +93,77 @@ impl Index {
         self.named_by.get(service).into_iter().flatten()
     }
 
-    /// The health of each of an intent's backends, in its order.
-    pub fn health(&self, namespace: &str, intent: &Intent) -> Vec<Health> {
+    /// The health of each of an intent's backends, in its order; `now` by the steady clock.
+    pub fn health(&self, namespace: &str, intent: &Intent, now: Timestamp) -> Vec<Health> {
         let apex = self.services.get(&ObjectKey::new(namespace, &intent.apex));
-        let backends = intent.backends.iter();
-        backends.map(|b| self.backend_health(&ObjectKey::new(namespace, &b.name), apex)).collect()
+        let backends = intent.backends.iter().map(|b| ObjectKey::new(namespace, &b.name));
+        backends.map(|backend| self.backend_health(&backend, apex, now)).collect()
     }
 
-    fn backend_health(&self, backend: &ObjectKey, apex: Option<&ServiceFacts>) -> Health {
+    fn backend_health(
+        &self,
+        backend: &ObjectKey,
+        apex: Option<&ServiceFacts>,
+        now: Timestamp,
+    ) -> Health {
         let Some(service) = self.services.get(backend) else { return Health::Missing };
         match &service.kind {
             ServiceKind::ExternalName => Health::ExternalName,
             ServiceKind::Elsewhere(unknown) => Health::Unknown(unknown.clone()),
             ServiceKind::Slices => {
                 let ports = apex.map(|apex| service.names_of(apex)).unwrap_or_default();
-                let slices = self.slices.get(backend).into_iter().flat_map(HashMap::values);
-                let (ready, total) = endpoints::count(slices, &ports);
-                Health::Seen { ready, total }
+                let (ready, total) = self.count(backend, &ports);
+                let peak =
+                    self.past.get(backend).map_or(ready, |past| past.peak.most(now).max(ready));
+                Health::Seen { ready, total, peak }
             }
         }
     }
 
+    fn count(&self, service: &ObjectKey, ports: &[&str]) -> (u32, u32) {
+        let slices = self.slices.get(service).into_iter().flat_map(HashMap::values);
+        endpoints::count(slices.map(|slice| &slice.facts), ports)
+    }
+
+    /// The endpoints of a Service that an object names, or the last it had, each by a number that
+    /// is its own: Services that share endpoints share these.
+    pub fn endpoints_of(&self, service: &ObjectKey) -> &[u64] {
+        self.past.get(service).map_or(&[], |past| &past.endpoints)
+    }
+
+    /// When a replica other than this was last seen to move the traffic of any object.
+    pub fn last_move_by_others(&self, than: &str) -> Option<Timestamp> {
+        let others = self.moved.iter().filter(|(replica, _)| replica.as_ref() != than);
+        others.map(|(_, at)| *at).max()
+    }
+
+    /// Notes the endpoints of a Service; only of Services that objects name.
+    fn observe(&mut self, service: &ObjectKey) {
+        if !self.named_by.contains_key(service) {
+            return;
+        }
+        let (ready, _) = self.count(service, &[]);
+        let slices = self.slices.get(service).into_iter().flat_map(HashMap::values);
+        let endpoints: BTreeSet<u64> = slices.flat_map(|s| s.facts.identities()).collect();
+        let past = self.past.entry(service.clone()).or_default();
+        past.peak.observe(ready, self.now);
+        if !endpoints.is_empty() {
+            past.endpoints = endpoints.into_iter().collect();
+        }
+    }
+
     /// Puts an object in, unless a newer version of it is there. Returns what to decide anew.
-    pub fn set_object(&mut self, key: ObjectKey, object: Managed) -> Vec<ObjectKey> {
+    pub fn set_object(&mut self, key: ObjectKey, mut object: Managed) -> Vec<ObjectKey> {
+        let there =
+            self.objects.get(&key).map(|there| (there.decision() == object.decision(), there.seen));
+        object.seen = self.now;
+        match (there, &object.decider) {
+            (Some((true, seen)), _) => object.seen = seen,
+            (Some((false, _)), Some(by)) if self.moved.len() < REPLICAS => {
+                self.moved.insert(by.replica.clone(), self.now);
+            }
+            _ => {}
+        }
         let keeps = |there: &Managed| {
             there.uid == object.uid && is_older(&object, there) || *there == object
         };
@@ -128,7 +172,11 @@ impl Index {
         }
         self.unname(&key);
         for service in &object.services {
-            self.named_by.entry(key.beside(service)).or_default().insert(key.clone());
+            let service = key.beside(service);
+            self.named_by.entry(service.clone()).or_default().insert(key.clone());
+            if !self.past.contains_key(&service) {
+                self.observe(&service);
+            }
         }
         self.objects.insert(key.clone(), object);
         vec![key]
@@ -136,7 +184,16 @@ impl Index {
 
     pub fn remove_object(&mut self, key: &ObjectKey) -> Vec<ObjectKey> {
         self.unname(key);
-        self.objects.remove(key).map(|_| key.clone()).into_iter().collect()
+        if let Some(object) = self.objects.remove(key) {
+            for service in &object.services {
+                let service = key.beside(service);
+                if !self.named_by.contains_key(&service) {
+                    self.past.remove(&service);
+                }
+            }
+            return vec![key.clone()];
+        }
+        vec![]
     }
 
     fn unname(&mut self, key: &ObjectKey) {
@@ -166,13 +223,18 @@ impl Index {
         self.objects_naming(key).cloned().collect()
     }
 
-    /// Puts a slice in under the Service it belongs to now; no facts take it out.
+    /// Puts a slice in under the Service it belongs to now; no facts take it out. What is older
+    /// than what is there is ignored.
     pub fn set_slice(
         &mut self,
         slice: ObjectKey,
+        version: u64,
         service: Option<ObjectKey>,
         facts: Option<SliceFacts>,
     ) -> Vec<ObjectKey> {
+        if self.knows_better(&slice, version) {
+            return vec![];
+        }
         let (Some(service), Some(facts)) = (service, facts) else {
             return self.remove_slice(&slice);
         };
@@ -181,12 +243,21 @@ impl Index {
             affected = self.remove_slice(&slice);
         }
         let slices = self.slices.entry(service.clone()).or_default();
-        if slices.get(&slice.name) != Some(&facts) {
-            slices.insert(slice.name.clone(), facts);
+        let there = slices.insert(slice.name.clone(), Slice { version, facts });
+        if there.is_none_or(|there| there.facts != slices[&slice.name].facts) {
             affected.extend(self.objects_naming(&service).cloned());
+            self.observe(&service);
         }
         self.service_of_slice.insert(slice, service);
         affected
+    }
+
+    fn knows_better(&self, slice: &ObjectKey, version: u64) -> bool {
+        let there = self.service_of_slice.get(slice).and_then(|service| self.slices.get(service));
+        let newer = there
+            .and_then(|slices| slices.get(&slice.name))
+            .is_some_and(|there| there.version > version);
+        newer || self.gone.get(slice).is_some_and(|gone| *gone >= version)
     }
 
     pub fn remove_slice(&mut self, slice: &ObjectKey) -> Vec<ObjectKey> {
@@ -197,7 +268,47 @@ impl Index {
                 self.slices.remove(&service);
             }
         }
+        self.observe(&service);
         self.objects_naming(&service).cloned().collect()
+    }
+
+    /// Takes in a consistent LIST of a Service's slices, made past the watch: whatever is older
+    /// than `version` gives way to it. Returns the objects it concerns where it told something new.
+    pub fn set_slices_of(
+        &mut self,
+        service: &ObjectKey,
+        listed: Vec<(String, u64, Option<SliceFacts>)>,
+        version: u64,
+    ) -> Vec<ObjectKey> {
+        let names: HashSet<&String> = listed.iter().map(|(name, ..)| name).collect();
+        let slices = self.slices.get(service).into_iter().flatten();
+        let gone: Vec<ObjectKey> = slices
+            .filter(|(name, slice)| slice.version <= version && !names.contains(name))
+            .map(|(name, _)| service.beside(name))
+            .collect();
+        let mut affected = vec![];
+        for slice in gone {
+            affected.extend(self.remove_slice(&slice));
+            self.gone.insert(slice, version);
+        }
+        for (name, version, facts) in listed {
+            let slice = service.beside(&name);
+            affected.extend(self.set_slice(slice, version, Some(service.clone()), facts));
+        }
+        affected
+    }
+
+    /// The watch of slices has been listed anew: nothing older will be told.
+    pub fn forget_gone_slices(&mut self) {
+        self.gone.clear();
+    }
+
+    /// Takes in what people said for the whole cluster.
+    pub fn set_cluster_wide(&mut self, said: ClusterWide) -> Vec<ObjectKey> {
+        if std::mem::replace(&mut self.cluster_wide, said) == said {
+            return vec![];
+        }
+        self.object_keys()
     }
 
     /// The keys of everything of a kind, to tell after a LIST what has gone.
@@ -234,5 +345,66 @@ fn is_older(object: &Managed, than: &Managed) -> bool {
     match (version(object), version(than)) {
         (Some(this), Some(there)) => this < there,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::endpoints::Families;
+    use super::*;
+    use serde_json::json;
+
+    fn slice(ready: usize) -> Option<SliceFacts> {
+        let endpoints: Vec<_> =
+            (0..ready).map(|i| json!({"addresses": [format!("10.0.0.{i}")]})).collect();
+        let slice = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints});
+        SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default())
+    }
+
+    fn ready(index: &Index, service: &ObjectKey) -> u32 {
+        index.count(service, &[]).0
+    }
+
+    #[test]
+    fn what_the_watch_tells_late_does_not_undo_what_a_list_has_shown() {
+        let (service, key) = (ObjectKey::new("ns", "svc"), ObjectKey::new("ns", "svc-1"));
+        let mut index = Index::default();
+        index.set_slice(key.clone(), 10, Some(service.clone()), slice(1));
+        index.set_slices_of(&service, vec![("svc-1".into(), 20, slice(0))], 25);
+        assert_eq!(ready(&index, &service), 0);
+        // A watch that had fallen behind.
+        index.set_slice(key.clone(), 15, Some(service.clone()), slice(1));
+        assert_eq!(ready(&index, &service), 0);
+        index.set_slice(key.clone(), 30, Some(service.clone()), slice(2));
+        assert_eq!(ready(&index, &service), 2);
+
+        // Gone by the LIST: only what came after it counts.
+        index.set_slices_of(&service, vec![], 40);
+        index.set_slice(key.clone(), 35, Some(service.clone()), slice(1));
+        assert_eq!(ready(&index, &service), 0);
+        index.set_slice(key.clone(), 41, Some(service.clone()), slice(1));
+        assert_eq!(ready(&index, &service), 1);
+    }
+
+    #[test]
+    fn a_list_does_not_take_away_what_is_younger_than_it() {
+        let (service, key) = (ObjectKey::new("ns", "svc"), ObjectKey::new("ns", "svc-1"));
+        let mut index = Index::default();
+        index.set_slice(key, 50, Some(service.clone()), slice(1));
+        index.set_slices_of(&service, vec![], 40);
+        index.set_slices_of(&service, vec![("svc-1".into(), 30, slice(0))], 40);
+        assert_eq!(ready(&index, &service), 1);
+    }
+
+    #[test]
+    fn a_slice_that_changes_its_service_counts_for_the_new_one_only() {
+        let (one, two) = (ObjectKey::new("ns", "one"), ObjectKey::new("ns", "two"));
+        let key = ObjectKey::new("ns", "slice");
+        let mut index = Index::default();
+        index.set_slice(key.clone(), 1, Some(one.clone()), slice(1));
+        index.set_slice(key.clone(), 2, Some(two.clone()), slice(1));
+        assert_eq!((ready(&index, &one), ready(&index, &two)), (0, 1));
+        index.set_slice(key, 3, None, None);
+        assert_eq!(ready(&index, &two), 0);
     }
 }

@@ -1,9 +1,18 @@
 //! What is true in the cluster: the watches, and the index they feed.
 
+mod clock;
 pub mod endpoints;
 mod index;
+mod managed;
+mod namespace;
+mod peak;
 pub mod services;
+mod shared;
 mod watch;
 
-pub use index::{Index, Managed, Synced};
-pub use watch::{Changes, Shared, Source, watch_all};
+pub use clock::Clock;
+pub use index::{Index, Synced};
+pub use managed::{Decider, Managed};
+pub use namespace::ClusterWide;
+pub use shared::{Changes, Shared};
+pub use watch::{SILENCE, Source, Watched, watch_all};

@@ -2,57 +2,23 @@
 //! handed on at once.
 
 use super::endpoints::{Families, SERVICE_NAME, SliceFacts};
-use super::index::{Index, Managed, Synced};
+use super::index::{Index, Synced};
+use super::managed::Managed;
+use super::namespace::ClusterWide;
 use super::services::ServiceFacts;
+use super::shared::Shared;
+use crate::failover::Defaults;
 use crate::resources::selector::LabelSelector;
 use crate::resources::{ObjectKey, traffic_split};
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::core::DynamicObject;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 use std::collections::HashSet;
 use std::pin::pin;
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
-use tokio::sync::mpsc;
-
-/// Objects to decide anew, as each event concerns them.
-pub type Changes = mpsc::UnboundedReceiver<Vec<ObjectKey>>;
-
-/// The index, and who hears of its changes. Locks are held for lookups only, never across I/O.
-#[derive(Clone)]
-pub struct Shared {
-    index: Arc<RwLock<Index>>,
-    changed: mpsc::UnboundedSender<Vec<ObjectKey>>,
-}
-
-impl Shared {
-    pub fn new() -> (Self, Changes) {
-        let (changed, changes) = mpsc::unbounded_channel();
-        (Self { index: Arc::default(), changed }, changes)
-    }
-
-    pub fn read(&self) -> RwLockReadGuard<'_, Index> {
-        // A poisoned lock still guards whole facts: each update is made by calls that do not panic
-        // half way.
-        self.index.read().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Index> {
-        self.index.write().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// Changes the index, and hands on what the change concerns.
-    pub fn update(&self, change: impl FnOnce(&mut Index) -> Vec<ObjectKey>) {
-        let affected = change(&mut self.write());
-        if !affected.is_empty() {
-            // Nobody listens while the program stops.
-            let _ = self.changed.send(affected);
-        }
-    }
-}
 
 /// A kind of facts: where they come from, and how they enter the index.
 pub trait Source: Send + 'static {
@@ -66,11 +32,33 @@ pub trait Source: Send + 'static {
     fn keys(index: &Index) -> Vec<ObjectKey>;
     fn synced(synced: &mut Synced) -> &mut bool;
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<Self::Object>>> + Send;
+    /// A LIST is complete.
+    fn listed(_: &mut Index) {}
+    /// Whether a LIST that is forbidden counts as empty: what people may do without.
+    const MAY_BE_FORBIDDEN: bool = false;
+}
+
+/// A watch that says nothing for so long ends by itself, at the API server's side; one that does
+/// not even do that is a connection that died, and is found by `SILENCE`.
+const RENEWED: u32 = 25;
+
+/// How long an API server may be silent before a watch is begun anew: a cache is never older than
+/// this. For the client's read timeout.
+pub const SILENCE: Duration = Duration::from_secs(RENEWED as u64 + 4);
+
+fn config() -> watcher::Config {
+    watcher::Config::default().timeout(RENEWED)
 }
 
 struct Splits {
     api: Api<DynamicObject>,
     selector: LabelSelector,
+    defaults: Defaults,
+}
+
+struct OwnNamespace {
+    api: Api<Namespace>,
+    name: String,
 }
 
 struct Services {
@@ -82,21 +70,30 @@ struct Slices {
     families: Families,
 }
 
+/// What to watch, and how to read it.
+pub struct Watched {
+    pub selector: LabelSelector,
+    pub families: Families,
+    pub defaults: Defaults,
+    /// The controller's own.
+    pub namespace: String,
+}
+
 /// Watches everything that decisions need, until dropped.
-pub async fn watch_all(
-    client: Client,
-    selector: LabelSelector,
-    families: Families,
-    shared: Shared,
-) {
-    let splits =
-        Splits { api: Api::all_with(client.clone(), &traffic_split::api_resource()), selector };
+pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
+    let splits = Splits {
+        api: Api::all_with(client.clone(), &traffic_split::api_resource()),
+        selector: watched.selector,
+        defaults: watched.defaults,
+    };
     let services = Services { api: Api::all(client.clone()) };
-    let slices = Slices { api: Api::all(client), families };
+    let slices = Slices { api: Api::all(client.clone()), families: watched.families };
+    let namespace = OwnNamespace { api: Api::all(client), name: watched.namespace };
     tokio::join!(
         watch(splits, shared.clone()),
         watch(services, shared.clone()),
-        watch(slices, shared)
+        watch(slices, shared.clone()),
+        watch(namespace, shared)
     );
 }
 
@@ -112,6 +109,7 @@ const RETRY: [Duration; 5] = [
 async fn watch<S: Source>(source: S, shared: Shared) {
     let mut failures = 0;
     let mut said_absent = false;
+    let mut said_forbidden = false;
     loop {
         let mut listed = HashSet::new();
         let mut events = pin!(source.open());
@@ -131,9 +129,16 @@ async fn watch<S: Source>(source: S, shared: Shared) {
         // After any interruption the facts are old until they have been listed again: nothing is
         // written from them. Beginning anew says so also where the watch could be resumed, since a
         // resumed watch of a quiet kind gives no sign of life.
-        let absent = matches!(&error, Some(watcher::Error::InitialListFailed(kube::Error::Api(status)))
-            if status.code == 404);
-        if absent {
+        let refused = match &error {
+            Some(watcher::Error::InitialListFailed(kube::Error::Api(status))) => status.code,
+            _ => 0,
+        };
+        if refused == 403 && S::MAY_BE_FORBIDDEN {
+            if !std::mem::replace(&mut said_forbidden, true) {
+                tracing::warn!("{} may not be read: what is said there has no effect", S::NAME);
+            }
+            replace_all::<S>(&shared, &HashSet::new());
+        } else if refused == 404 {
             if !std::mem::replace(&mut said_absent, true) {
                 tracing::warn!("no {} in this cluster yet: the CRD is not installed", S::NAME);
             }
@@ -182,6 +187,7 @@ fn replace_all<S: Source>(shared: &Shared, listed: &HashSet<ObjectKey>) {
         for key in &gone {
             S::remove(index, key);
         }
+        S::listed(index);
         let was = std::mem::replace(S::synced(&mut index.synced), true);
         let nothing_new = was && gone.is_empty() && listed.is_empty();
         if nothing_new { vec![] } else { index.object_keys() }
@@ -196,7 +202,7 @@ impl Source for Splits {
         ObjectKey::of(object)
     }
     fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectKey> {
-        let managed = Managed::new(&traffic_split::read(object), &object.metadata);
+        let managed = Managed::new(&traffic_split::read(object), &object.metadata, &self.defaults);
         index.set_object(ObjectKey::of(object), managed)
     }
     fn remove(index: &mut Index, key: &ObjectKey) -> Vec<ObjectKey> {
@@ -209,8 +215,7 @@ impl Source for Splits {
         &mut synced.objects
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
-        let config = watcher::Config::default().labels(self.selector.as_str());
-        watcher(self.api.clone(), config)
+        watcher(self.api.clone(), config().labels(self.selector.as_str()))
     }
 }
 
@@ -234,7 +239,7 @@ impl Source for Services {
         &mut synced.services
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<Service>>> + Send {
-        watcher(self.api.clone(), watcher::Config::default())
+        watcher(self.api.clone(), config())
     }
 }
 
@@ -249,7 +254,10 @@ impl Source for Slices {
         let key = ObjectKey::of(slice);
         let labels = slice.metadata.labels.as_ref();
         let service = labels.and_then(|labels| labels.get(SERVICE_NAME)).map(|s| key.beside(s));
-        index.set_slice(key, service, SliceFacts::read(slice, self.families))
+        index.set_slice(key, version(slice), service, SliceFacts::read(slice, self.families))
+    }
+    fn listed(index: &mut Index) {
+        index.forget_gone_slices();
     }
     fn remove(index: &mut Index, key: &ObjectKey) -> Vec<ObjectKey> {
         index.remove_slice(key)
@@ -262,7 +270,36 @@ impl Source for Slices {
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<EndpointSlice>>> + Send {
         // Slices of no Service concern nobody.
-        let config = watcher::Config::default().labels(SERVICE_NAME);
-        watcher(self.api.clone(), config)
+        watcher(self.api.clone(), config().labels(SERVICE_NAME))
     }
+}
+
+impl Source for OwnNamespace {
+    type Object = Namespace;
+    const NAME: &'static str = "namespace";
+    const MAY_BE_FORBIDDEN: bool = true;
+
+    fn key(object: &Namespace) -> ObjectKey {
+        ObjectKey::of(object)
+    }
+    fn apply(&self, index: &mut Index, namespace: &Namespace) -> Vec<ObjectKey> {
+        index.set_cluster_wide(ClusterWide::read(namespace))
+    }
+    fn remove(index: &mut Index, _: &ObjectKey) -> Vec<ObjectKey> {
+        index.set_cluster_wide(ClusterWide::default())
+    }
+    fn keys(_: &Index) -> Vec<ObjectKey> {
+        vec![]
+    }
+    fn synced(synced: &mut Synced) -> &mut bool {
+        &mut synced.namespace
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<Namespace>>> + Send {
+        watcher(self.api.clone(), config().fields(&format!("metadata.name={}", self.name)))
+    }
+}
+
+/// The number that grows with every change of an object; 0 where there is none.
+pub(super) fn version(object: &impl Resource) -> u64 {
+    object.meta().resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or_default()
 }

@@ -3,7 +3,7 @@
 //! By hand because kube's `Recorder` joins Events by object and reason whatever their note, so a
 //! second failover would be told with the words of the first.
 
-use super::plan::{Flip, Write};
+use super::plan::{Flip, Kind, Write};
 use crate::cluster::Managed;
 use crate::resources::{FIELD_MANAGER, ObjectKey, brief, traffic_split};
 use jiff::Timestamp;
@@ -43,14 +43,39 @@ impl Said {
 
     /// A write that the API server or a webhook refused.
     pub fn refused(write: &Write, error: &str) -> Self {
-        let wanted = match &write.flip {
-            Some(flip) => flip.note.replace(" moved ", " should move "),
-            None => "The weights should be put right".into(),
+        let wanted = match &write.kind {
+            Kind::Flip(flip) => flip.should(),
+            Kind::Correction => "The weights should be put right".into(),
+            Kind::Record | Kind::Disclaim => "The state should be recorded".into(),
         };
         let note = format!("{wanted}. The write failed and is tried again: {error}");
         Self::new(&write.key, &write.uid, &write.resource_version).saying(
             true,
             "FailoverRefused",
+            "Failover",
+            note,
+        )
+    }
+
+    /// A move that is not made, by a person's word.
+    pub fn held(write: &Write, flip: &Flip, why: &str) -> Self {
+        let note = format!("{}. Nothing is written: {why}", flip.should());
+        Self::new(&write.key, &write.uid, &write.resource_version).saying(
+            true,
+            "FailoverHeld",
+            "Failover",
+            note,
+        )
+    }
+
+    /// Another writer keeps taking our weights back.
+    pub fn undone(write: &Write, who: &str, times: u32) -> Self {
+        let note = format!(
+            "The weights written here were undone {times} times, last by field manager {who}. They are written again, ever less often: let {who} ignore spec.backends[*].weight of this object, or let its writes pass the webhook of linkerd-failover"
+        );
+        Self::new(&write.key, &write.uid, &write.resource_version).saying(
+            true,
+            "WeightsUndone",
             "Failover",
             note,
         )

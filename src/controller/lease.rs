@@ -3,11 +3,15 @@
 use super::election::{Election, Record, Step, Timing};
 use crate::resources::brief;
 use crate::telemetry::Metrics;
+use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, watcher};
 use kube::{Api, ResourceExt};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
@@ -38,6 +42,7 @@ pub async fn hold_lease(
             tracing::info!("{}", if leads { "leading" } else { "no longer leading" });
         }
     };
+    let mut released = pin!(releases(&candidate.api, &candidate.name));
     loop {
         // A try that hangs must not outlive the deadline by which we have to stop leading.
         let patience = timing.renew_deadline / 2;
@@ -55,8 +60,10 @@ pub async fn hold_lease(
             tokio::time::sleep_until(ends.into()).await;
             say(candidate.election.leads(Instant::now()));
         }
+        let leads = candidate.election.leads(Instant::now());
         tokio::select! {
             () = tokio::time::sleep_until(next.into()) => {}
+            Some(()) = released.next(), if !leads => {}
             () = stop.cancelled() => break,
         }
     }
@@ -68,6 +75,16 @@ pub async fn hold_lease(
             tracing::warn!("the Lease was not given back; it expires by itself");
         }
     }
+}
+
+/// The moments at which the Lease is seen to be given back: the next holder need not wait.
+fn releases(api: &Api<Lease>, name: &str) -> impl Stream<Item = ()> + use<> {
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let leases = watcher(api.clone(), config).default_backoff().applied_objects();
+    leases.filter_map(|lease| {
+        let released = lease.is_ok_and(|lease| record(&lease).holder.is_empty());
+        std::future::ready(released.then_some(()))
+    })
 }
 
 struct Candidate {

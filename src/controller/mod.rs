@@ -1,13 +1,19 @@
 //! The controller: hears which objects are concerned, asks for the decision, writes it.
 
+mod alarms;
+mod brake;
+mod confirm;
 mod election;
 mod events;
+mod guard;
 mod lease;
+mod memory;
 mod plan;
 mod reconcile;
+mod undone;
 mod writer;
 
 pub use election::{Election, Record, Step, Timing};
 pub use events::{Said, publisher};
 pub use lease::{always_leading, hold_lease};
-pub use reconcile::Controller;
+pub use reconcile::{Controller, Settings};

@@ -1,62 +1,180 @@
-//! From facts to a write: what to patch, and what to say once it has landed.
+//! From facts to a plan: what an object needs, what to patch for it, and what to say once that
+//! has landed.
 
-use crate::cluster::{Index, Managed};
+use super::memory::Memory;
+use crate::cluster::{Decider, Index, Managed};
 use crate::failover::{
-    AuthoredWeights, Decision, Intent, Previous, annotations, decide, needs_write,
+    AuthoredWeights, Decision, Health, Identity, Intent, Need, Now, Pending, Previous, annotations,
+    decide, need,
 };
 use crate::resources::ObjectKey;
 use crate::resources::traffic_split::Edit;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-/// A write that an object needs.
+/// What an object needs now, by the newest facts.
 #[derive(Debug)]
+pub struct Plan {
+    /// The write that it takes; none where nothing is needed.
+    pub write: Option<Write>,
+    /// See [`Decision::rescue`].
+    pub rescue: bool,
+    /// The backends that get the traffic, by name.
+    pub active: Vec<String>,
+    /// The Services whose health this decision rests on.
+    pub rests_on: Vec<ObjectKey>,
+    /// The delays that run, as they are observed here.
+    pub pending: Pending,
+    /// When to look again even if nothing changes.
+    pub next: Option<SignedDuration>,
+    pub paused: bool,
+    /// Who made the decision that the object carries, and since when that is seen.
+    pub decider: Option<Decider>,
+    pub seen: Timestamp,
+    /// Whoever but us wrote the weights last.
+    pub other_writer: Option<Box<str>>,
+}
+
+/// A write.
+#[derive(Clone, Debug)]
 pub struct Write {
     pub key: ObjectKey,
     pub uid: String,
     pub resource_version: String,
     pub patch: json_patch::Patch,
-    /// What moves; none where only the weights are put right.
-    pub flip: Option<Flip>,
+    /// The weights that it writes; none where it writes no weights.
+    pub weights: Vec<u32>,
+    pub kind: Kind,
+}
+
+/// What a write is for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// Traffic moves.
+    Flip(Flip),
+    /// Weights that others have changed are put right.
+    Correction,
+    /// What is known is recorded.
+    Record,
+    /// Our claim on `spec` is given up, so that those who apply it meet no conflict.
+    Disclaim,
 }
 
 /// Traffic that moves from some backends to others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flip {
     pub on_primary: bool,
+    pub leaves_primary: bool,
     pub note: String,
 }
 
-/// The write that an object needs now, if any: the newest decision from the newest facts.
-pub fn plan(index: &Index, key: &ObjectKey, replica: &str, now: Timestamp) -> Option<Write> {
+impl Flip {
+    /// The note of a move that has not been made.
+    pub fn should(&self) -> String {
+        self.note.replacen(" moved ", " should move ", 1)
+    }
+}
+
+/// The plan for an object; none where it is not managed or cannot be read.
+pub fn plan(
+    index: &Index,
+    key: &ObjectKey,
+    memory: Option<&Memory>,
+    me: &Identity,
+    now: Now,
+) -> Option<Plan> {
     let managed = index.object(key)?;
     let intent = managed.intent.as_ref().ok()?;
-    let health = index.health(&key.namespace, intent);
-    let state = managed.state.as_ref();
-    let decision = decide(intent, &health, state.map_or(Previous::Live, Previous::Decided), now);
-    if !needs_write(intent, state, &decision) {
-        return None;
+    let health = index.health(&key.namespace, intent, now.steady);
+    // A delay is counted from when it was observed, here if it was here.
+    let mut remembered = managed.state.clone();
+    if let Some(state) = &mut remembered
+        && let Some(pending) = memory.and_then(|memory| memory.pending_beside(&state.active))
+    {
+        state.pending = pending.clone();
     }
+    let previous = remembered.as_ref().map_or(Previous::Live, Previous::Decided);
+    let decision = decide(intent, &health, previous, now);
+    let need = need(intent, managed.state.as_ref(), &decision);
+    let flip = flip(managed, intent, &decision, &health);
+    let concerned = decision.before.iter().chain(&decision.active);
+    let mut rests_on: Vec<_> = concerned.map(|i| key.beside(&intent.backends[*i].name)).collect();
+    rests_on.sort_unstable();
+    rests_on.dedup();
+    let write = match need {
+        Need::Nothing => disclaim(key, managed),
+        _ => Some(write(key, managed, intent, &decision, &health, &flip, need, me)),
+    };
+    Some(Plan {
+        write,
+        rescue: decision.rescue,
+        active: decision.names(intent),
+        rests_on,
+        pending: decision.pending,
+        next: decision.next,
+        paused: intent.policy.paused,
+        decider: managed.decider.clone(),
+        seen: managed.seen,
+        other_writer: managed.owners.other.clone(),
+    })
+}
 
-    let why = decision.explain(intent, &health);
+#[expect(clippy::too_many_arguments)]
+fn write(
+    key: &ObjectKey,
+    managed: &Managed,
+    intent: &Intent,
+    decision: &Decision,
+    health: &[Health],
+    flip: &Option<Flip>,
+    need: Need,
+    me: &Identity,
+) -> Write {
     let mut edit = Edit::guarded_by(&managed.resource_version);
     edit.weights(&decision.weights);
-    let mut set =
-        vec![(annotations::STATE, decision.state(intent, &health, replica).to_annotation())];
+    let state = decision.state(intent, health, me);
+    let mut set = vec![(annotations::STATE, state.to_annotation())];
     if !managed.authored_recorded {
         let authored = AuthoredWeights::new(intent.authored()).to_annotation();
         set.push((annotations::AUTHORED_WEIGHTS, authored));
     }
     edit.annotations(managed.has_annotations, &set);
+    let kind = match (flip, need) {
+        (Some(flip), _) => Kind::Flip(flip.clone()),
+        (None, Need::Traffic) => Kind::Correction,
+        (None, _) => Kind::Record,
+    };
+    Write {
+        key: key.clone(),
+        uid: managed.uid.clone(),
+        resource_version: managed.resource_version.clone(),
+        patch: edit.into_patch(),
+        weights: decision.weights.clone(),
+        kind,
+    }
+}
+
+/// A manager that applies meets a conflict with whoever owns `spec` beside it. Taking the claim
+/// away works only in a write of its own.
+fn disclaim(key: &ObjectKey, managed: &Managed) -> Option<Write> {
+    let position = managed.owners.claim?;
+    let mut edit = Edit::guarded_by(&managed.resource_version);
+    edit.disclaim_spec(position);
     Some(Write {
         key: key.clone(),
         uid: managed.uid.clone(),
         resource_version: managed.resource_version.clone(),
         patch: edit.into_patch(),
-        flip: flip(managed, intent, &decision, &why),
+        weights: vec![],
+        kind: Kind::Disclaim,
     })
 }
 
-fn flip(managed: &Managed, intent: &Intent, decision: &Decision, why: &str) -> Option<Flip> {
+fn flip(
+    managed: &Managed,
+    intent: &Intent,
+    decision: &Decision,
+    health: &[Health],
+) -> Option<Flip> {
     let before = match &managed.state {
         Some(state) => state.active.clone(),
         None => intent.carrying().iter().map(|i| intent.backends[*i].name.clone()).collect(),
@@ -69,13 +187,17 @@ fn flip(managed: &Managed, intent: &Intent, decision: &Decision, why: &str) -> O
         [] => "no backend".to_owned(),
         names => names.join(", "),
     };
+    let on_primary = decision.on_primary(intent);
     Some(Flip {
-        on_primary: decision.on_primary(intent),
+        on_primary,
+        leaves_primary: !on_primary
+            && intent.primaries().any(|name| before.iter().any(|b| b == name)),
         note: format!(
-            "Traffic of {} moved from {} to {}: {why}",
+            "Traffic of {} moved from {} to {}: {}",
             intent.apex,
             or_none(&before),
-            or_none(&after)
+            or_none(&after),
+            decision.explain(intent, health)
         ),
     })
 }

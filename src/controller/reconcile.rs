@@ -1,13 +1,20 @@
 //! The queue: one write in flight per object, a bounded number at once, the newest decision wins.
 
+use super::alarms::Alarms;
+use super::brake::Brake;
+use super::confirm::Confirmations;
 use super::events::Said;
-use super::plan::{self, Write};
+use super::guard::{self, Case, Verdict};
+use super::memory::{Failed, Memories};
+use super::plan::{self, Flip, Kind, Plan, Write};
+use super::undone::Undone;
 use super::writer::{self, Outcome};
-use crate::cluster::{Changes, Managed, Shared};
+use crate::cluster::endpoints::Families;
+use crate::cluster::{Changes, Index, Managed, Shared};
+use crate::failover::{Defaults, Identity, Now};
 use crate::resources::{ObjectKey, traffic_split};
 use crate::telemetry::Metrics;
-use futures::StreamExt;
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use kube::Client;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -15,20 +22,25 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::time::DelayQueue;
-
-/// Writes at once. The API server's CPU is the limit of a fan-out; more only queue there.
-const CONCURRENCY: usize = 32;
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
-/// Writes what is decided, while this replica leads and the caches are whole.
+/// What only has to be recorded waits for so long: most flaps are over by then.
+const UNHURRIED: Duration = Duration::from_secs(1);
+/// And it keeps out of the way of flips: only while so few writes are under way.
+const FEW_WRITES: usize = 4;
+
+/// How often what is past is forgotten.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Writes what is decided, while the caches are whole: as the leader, or where the leader does not.
 pub struct Controller {
     pub client: Client,
     pub shared: Shared,
     pub leading: watch::Receiver<bool>,
-    pub replica: Arc<str>,
+    pub me: Identity,
+    pub settings: Settings,
     pub metrics: Arc<Metrics>,
     /// Events, to be published off the hot path.
     pub say: mpsc::Sender<Said>,
@@ -36,13 +48,25 @@ pub struct Controller {
     pub busy: watch::Sender<usize>,
 }
 
+/// What the operator of the program sets.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub defaults: Defaults,
+    pub families: Families,
+    /// Writes at once. The API server's CPU is the limit of a fan-out; more only queue there.
+    pub concurrency: usize,
+    /// Share of all objects, in percent, beyond which the brake holds; none: no brake.
+    pub brake: Option<u32>,
+}
+
 /// What a write task hands back.
 struct Done {
     write: Write,
+    active: Vec<String>,
+    as_standby: bool,
     outcome: Outcome,
 }
 
-#[derive(Default)]
 struct Queue {
     /// Objects to decide, in order, with the moment they were first noticed.
     waiting: VecDeque<(ObjectKey, Instant)>,
@@ -51,14 +75,31 @@ struct Queue {
     in_flight: HashMap<ObjectKey, Instant>,
     /// Objects noticed again while their write was under way.
     again: HashSet<ObjectKey>,
-    failures: HashMap<ObjectKey, u32>,
-    retries: DelayQueue<ObjectKey>,
+    alarms: Alarms,
     writes: JoinSet<Done>,
-    /// What was said of objects that cannot be read, so that it is said once.
-    unreadable: HashMap<ObjectKey, String>,
+    confirmations: Confirmations,
+    memories: Memories,
+    brake: Option<Brake>,
+    /// A move that this replica made as a standby was reversed: it makes no other until it leads.
+    silent: bool,
 }
 
 impl Queue {
+    fn new(brake: Option<u32>) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            queued: HashSet::new(),
+            in_flight: HashMap::new(),
+            again: HashSet::new(),
+            alarms: Alarms::default(),
+            writes: JoinSet::new(),
+            confirmations: Confirmations::default(),
+            memories: Memories::default(),
+            brake: brake.map(Brake::new),
+            silent: false,
+        }
+    }
+
     fn notice(&mut self, key: ObjectKey, at: Instant) {
         if self.in_flight.contains_key(&key) {
             self.again.insert(key);
@@ -66,33 +107,47 @@ impl Queue {
             self.waiting.push_back((key, at));
         }
     }
+
+    fn notice_all(&mut self, keys: impl IntoIterator<Item = ObjectKey>) {
+        let now = Instant::now();
+        for key in keys {
+            self.notice(key, now);
+        }
+    }
 }
 
 impl Controller {
     /// Runs until `stop`, then lets the writes under way end.
     pub async fn run(mut self, mut changes: Changes, stop: CancellationToken) {
-        let mut queue = Queue::default();
+        let mut queue = Queue::new(self.settings.brake);
+        let mut sweep = tokio::time::interval(SWEEP);
         loop {
             tokio::select! {
-                Some(keys) = changes.recv() => {
-                    let now = Instant::now();
-                    for key in keys {
-                        queue.notice(key, now);
-                    }
-                }
+                Some(keys) = changes.recv() => queue.notice_all(keys),
                 Some(done) = queue.writes.join_next() => match done {
                     Ok(done) => self.finish(&mut queue, done),
                     // A task of ours that panicked is a defect; a process that goes on without
                     // knowing what it has in flight would be worse than one that is restarted.
                     Err(error) => std::panic::resume_unwind(error.into_panic()),
                 },
-                Some(due) = queue.retries.next() => queue.notice(due.into_inner(), Instant::now()),
-                Ok(()) = self.leading.changed() => {
-                    let now = Instant::now();
-                    let keys = self.shared.read().object_keys();
-                    for key in keys {
-                        queue.notice(key, now);
+                Some(answer) = queue.confirmations.next() => {
+                    self.metrics.confirmations.inc();
+                    for (key, retry_in) in answer {
+                        match retry_in {
+                            None => queue.notice(key, Instant::now()),
+                            Some(wait) => queue.alarms.set(&key, wait),
+                        }
                     }
+                }
+                Some(due) = queue.alarms.next() => queue.notice(due, Instant::now()),
+                Ok(()) = self.leading.changed() => {
+                    queue.silent = false;
+                    let keys = self.shared.read().object_keys();
+                    queue.notice_all(keys);
+                }
+                _ = sweep.tick() => {
+                    queue.memories.prune(Instant::now());
+                    queue.confirmations.prune();
                 }
                 () = stop.cancelled() => break,
             }
@@ -105,115 +160,334 @@ impl Controller {
         }
     }
 
-    /// Starts as many writes as may run.
+    fn leads(&self) -> bool {
+        *self.leading.borrow()
+    }
+
+    /// Decides what waits, and starts as many writes as may run.
     fn dispatch(&self, queue: &mut Queue) {
         let index = self.shared.read();
         self.metrics.synced.set(i64::from(index.synced.all()));
         self.metrics.managed.set(index.objects().len() as i64);
-        // What is dropped here is noticed again: a LIST that completes and a change of the leader
-        // bring every object back.
-        if !*self.leading.borrow() || !index.synced.all() {
+        self.metrics.frozen.set(i64::from(index.cluster_wide.frozen));
+        // What is dropped here is noticed again: a LIST that completes brings every object back.
+        if !index.synced.all() {
             queue.waiting.clear();
             queue.queued.clear();
             return;
         }
-        while queue.in_flight.len() < CONCURRENCY {
+        let now = self.shared.now();
+        while queue.in_flight.len() < self.settings.concurrency {
             let Some((key, noticed)) = queue.waiting.pop_front() else { break };
             queue.queued.remove(&key);
-            self.mention_unreadable(queue, &key, index.object(&key));
-            let Some(write) = plan::plan(&index, &key, &self.replica, Timestamp::now()) else {
-                queue.failures.remove(&key);
-                continue;
-            };
-            queue.in_flight.insert(key, noticed);
-            let client = self.client.clone();
-            queue.writes.spawn(async move {
-                let outcome = writer::write(&client, &write).await;
-                Done { write, outcome }
-            });
+            self.consider(queue, &index, &key, noticed, now);
         }
         self.count_in_flight(queue);
+        let braked = queue.brake.as_ref().is_some_and(Brake::is_engaged);
+        self.metrics.braked.set(i64::from(braked));
+        self.metrics.silent.set(i64::from(queue.silent));
     }
 
-    fn finish(&self, queue: &mut Queue, Done { write, outcome }: Done) {
+    /// Decides one object, and starts its write if it needs one and may have it now.
+    fn consider(
+        &self,
+        queue: &mut Queue,
+        index: &Index,
+        key: &ObjectKey,
+        noticed: Instant,
+        now: Now,
+    ) {
+        let Some(managed) = index.object(key) else {
+            queue.memories.remove(key);
+            return;
+        };
+        self.mention_unreadable(queue, key, managed);
+        let memory = queue.memories.get(key);
+        let Some(mut plan) = plan::plan(index, key, memory, &self.me, now) else { return };
+        if let Some(next) = plan.next {
+            queue.alarms.set(key, next.try_into().unwrap_or_default());
+        }
+        self.observe_delays(queue, key, managed, &plan);
+        let Some(write) = plan.write.take() else {
+            if let Some(memory) = queue.memories.get_mut(key) {
+                memory.is_content();
+                (memory.unrecorded, memory.failed, memory.told) = (None, None, None);
+            }
+            if let Some(brake) = &mut queue.brake {
+                brake.stays(key);
+            }
+            return;
+        };
+        if plan.paused || index.cluster_wide.frozen {
+            let why = if plan.paused { "this object is paused" } else { "the cluster is frozen" };
+            self.tell_held(queue, &write, &plan, why);
+            return;
+        }
+        let may = match &write.kind {
+            Kind::Flip(flip) => {
+                self.may_move(queue, index, key, &plan, now)
+                    && self.brake_lets_go(queue, index, &write, flip, &plan, now)
+            }
+            Kind::Correction => self.leads(),
+            Kind::Record | Kind::Disclaim => {
+                self.leads() && is_due(queue, key, managed.state.is_some())
+            }
+        };
+        if may && self.is_time(queue, &write, &plan) {
+            self.start(queue, write, plan, noticed);
+        }
+    }
+
+    fn observe_delays(&self, queue: &mut Queue, key: &ObjectKey, managed: &Managed, plan: &Plan) {
+        if plan.pending.is_empty() && queue.memories.get(key).is_none() {
+            return;
+        }
+        let state = managed.state.as_ref();
+        let recorded = state.map(|state| state.pending.clone()).unwrap_or_default();
+        let active = state.map(|state| state.active.as_slice());
+        queue.memories.entry(key).observe(active, &plan.pending, &recorded);
+    }
+
+    /// Whether it is for this replica to move the traffic, now.
+    fn may_move(
+        &self,
+        queue: &mut Queue,
+        index: &Index,
+        key: &ObjectKey,
+        plan: &Plan,
+        now: Now,
+    ) -> bool {
+        let memory = queue.memories.get(key);
+        let wanted = memory.and_then(|memory| memory.wanted_since(&plan.active));
+        let since = |at: jiff::Timestamp| at.duration_until(now.steady);
+        let others = index.last_move_by_others(&self.me.replica);
+        let verdict = guard::judge(&Case {
+            me: &self.me,
+            leading: self.leads(),
+            decider: plan.decider.as_ref(),
+            seen_for: since(plan.seen),
+            rescue: plan.rescue,
+            wanted_for: wanted.map_or(SignedDuration::ZERO, since),
+            others_quiet_for: others.map_or(SignedDuration::MAX, since),
+            confirmed: queue.confirmations.cover(&plan.rests_on),
+            reversed: memory.is_some_and(|memory| memory.rescued.as_ref() == Some(&plan.active)),
+            silent: queue.silent,
+        });
+        if verdict == Verdict::Write {
+            return true;
+        }
+        queue.memories.entry(key).wants(&plan.active, now.steady);
+        match verdict {
+            Verdict::Write | Verdict::Leave => {}
+            Verdict::Wait(wait) => queue.alarms.set(key, wait.try_into().unwrap_or_default()),
+            Verdict::Confirm => {
+                let families = self.settings.families;
+                queue.confirmations.ask(key, &plan.rests_on, &self.shared, &self.client, families);
+            }
+            Verdict::FallSilent => {
+                tracing::error!(
+                    object = %key,
+                    "another replica has taken back what this standby did: it does nothing more until it leads; if this persists, restart this replica"
+                );
+                queue.silent = true;
+            }
+        }
+        false
+    }
+
+    fn brake_lets_go(
+        &self,
+        queue: &mut Queue,
+        index: &Index,
+        write: &Write,
+        flip: &Flip,
+        plan: &Plan,
+        now: Now,
+    ) -> bool {
+        let Some(brake) = &mut queue.brake else { return true };
+        if !flip.leaves_primary {
+            brake.stays(&write.key);
+            return true;
+        }
+        let intent = index.object(&write.key).and_then(|managed| managed.intent.as_ref().ok());
+        let primaries = intent.into_iter().flat_map(|intent| intent.primaries());
+        let endpoints: Vec<u64> = primaries
+            .flat_map(|name| index.endpoints_of(&write.key.beside(name)).to_vec())
+            .collect();
+        let (managed, released) = (index.objects().len(), index.cluster_wide.brake_released);
+        let goes = brake.lets_go(&write.key, &endpoints, managed, released, now);
+        if !goes {
+            let why = "the brake holds: too many objects would leave their primaries at once; if that is right, release it (annotation brake-released on the namespace of linkerd-failover)";
+            self.tell_held(queue, write, plan, why);
+        }
+        goes
+    }
+
+    /// Whether nothing of the past says to wait: a write that failed, a writer that undoes ours.
+    fn is_time(&self, queue: &mut Queue, write: &Write, plan: &Plan) -> bool {
+        let now = Instant::now();
+        let Some(memory) = queue.memories.get_mut(&write.key) else { return true };
+        let failed = memory.failed.as_ref().filter(|failed| failed.is_same(write));
+        if let Some(wait) = failed.map(|failed| failed.not_before.saturating_duration_since(now))
+            && !wait.is_zero()
+        {
+            queue.alarms.set(&write.key, wait);
+            return false;
+        }
+        let undone = memory.undone.as_ref().filter(|_| !write.weights.is_empty());
+        let Some((times, wait)) = undone.and_then(|undone| undone.again(&write.weights, now))
+        else {
+            return true;
+        };
+        if times > 1 {
+            let who = plan.other_writer.as_deref().unwrap_or("another writer");
+            let text = format!("undone {times} times by {who}");
+            if memory.told.as_ref() != Some(&text) {
+                memory.told = Some(text);
+                self.metrics.undone.inc();
+                tracing::warn!(object = %write.key, times, by = who, next = ?wait, "weights are being undone");
+                self.say(Said::undone(write, who, times));
+            }
+        }
+        if wait.is_zero() {
+            return true;
+        }
+        queue.alarms.set(&write.key, wait);
+        false
+    }
+
+    fn start(&self, queue: &mut Queue, write: Write, plan: Plan, noticed: Instant) {
+        queue.in_flight.insert(write.key.clone(), noticed);
+        let client = self.client.clone();
+        let as_standby = !self.leads();
+        queue.writes.spawn(async move {
+            let outcome = writer::write(&client, &write).await;
+            Done { write, active: plan.active, as_standby, outcome }
+        });
+    }
+
+    fn finish(&self, queue: &mut Queue, done: Done) {
+        let Done { write, active, as_standby, outcome } = done;
         let key = write.key.clone();
         let noticed = queue.in_flight.remove(&key);
         self.count_in_flight(queue);
         let again = queue.again.remove(&key);
-        let retry_in = match outcome {
+        match outcome {
             Outcome::Written(object) => {
-                queue.failures.remove(&key);
-                self.metrics.wrote(noticed.map(|at| at.elapsed()).unwrap_or_default());
-                self.written(&write);
+                let now = Instant::now();
+                let memory = queue.memories.entry(&key);
+                memory.is_content();
+                (memory.failed, memory.unrecorded) = (None, None);
+                if !write.weights.is_empty() {
+                    memory.undone =
+                        Some(Undone::wrote(memory.undone.as_ref(), &write.weights, now));
+                }
+                if as_standby {
+                    memory.rescued = Some(active);
+                    self.metrics.rescues.inc();
+                    tracing::warn!(object = %key, "moved as a standby: the leader had not");
+                }
+                let took = noticed.map(|at| at.elapsed()).unwrap_or_default();
+                self.written(&write, took);
                 // The watch will say the same later; until then the next decision must not be
                 // made from the old weights.
-                let managed = Managed::new(&traffic_split::read(&object), &object.metadata);
+                let declared = traffic_split::read(&object);
+                let managed = Managed::new(&declared, &object.metadata, &self.settings.defaults);
                 self.shared.update(|index| index.set_object(key.clone(), managed));
-                None
             }
             Outcome::Conflict => {
                 self.metrics.write_failed("conflict");
-                Some(self.backoff(queue, &key))
+                self.retry_later(queue, &write);
             }
             Outcome::Gone => {
                 self.metrics.write_failed("gone");
-                queue.failures.remove(&key);
-                None
+                queue.memories.remove(&key);
             }
             Outcome::Failed(error) => {
                 self.metrics.write_failed("failed");
-                let wait = self.backoff(queue, &key);
-                tracing::warn!(object = %key, %error, retry_in = ?wait, "weights were not written");
-                if queue.failures.get(&key) == Some(&1) {
+                let (times, wait) = self.retry_later(queue, &write);
+                tracing::warn!(object = %key, %error, retry_in = ?wait, "a write failed");
+                if times == 1 {
                     self.say(Said::refused(&write, &error));
                 }
-                Some(wait)
             }
-        };
+        }
         if again {
             queue.notice(key, Instant::now());
-        } else if let Some(wait) = retry_in {
-            queue.retries.insert(key, wait);
         }
     }
 
-    fn written(&self, write: &Write) {
-        match &write.flip {
-            Some(flip) => {
+    fn written(&self, write: &Write, took: Duration) {
+        match &write.kind {
+            Kind::Flip(flip) => {
+                self.metrics.wrote(took);
                 self.metrics.flipped(flip.on_primary);
                 tracing::info!(object = %write.key, "{}", flip.note);
                 self.say(Said::flipped(write, flip));
             }
-            None => tracing::info!(object = %write.key, "weights put right"),
+            Kind::Correction => {
+                self.metrics.wrote(took);
+                tracing::info!(object = %write.key, "weights put right");
+            }
+            Kind::Record => {
+                self.metrics.recorded("record");
+                tracing::debug!(object = %write.key, "recorded");
+            }
+            Kind::Disclaim => {
+                self.metrics.recorded("disclaim");
+                tracing::debug!(object = %write.key, "claim on spec given up");
+            }
         }
     }
 
     /// Doubles from the first retry to the last, with jitter so that a thousand objects that fail
     /// together do not come back together.
-    fn backoff(&self, queue: &mut Queue, key: &ObjectKey) -> Duration {
-        let failures = queue.failures.entry(key.clone()).or_default();
-        *failures = failures.saturating_add(1);
-        let wait = FIRST_RETRY.saturating_mul(1 << (*failures - 1).min(10)).min(LAST_RETRY);
-        wait.mul_f64(0.5 + fastrand::f64() / 2.0)
+    fn retry_later(&self, queue: &mut Queue, write: &Write) -> (u32, Duration) {
+        let memory = queue.memories.entry(&write.key);
+        let times = memory.failed.as_ref().map_or(1, |failed| failed.times.saturating_add(1));
+        let wait = FIRST_RETRY.saturating_mul(1 << (times - 1).min(10)).min(LAST_RETRY);
+        let wait = wait.mul_f64(0.5 + fastrand::f64() / 2.0);
+        memory.failed = Some(Failed::new(times, write, Instant::now() + wait));
+        queue.alarms.set(&write.key, wait);
+        (times, wait)
     }
 
-    fn mention_unreadable(&self, queue: &mut Queue, key: &ObjectKey, managed: Option<&Managed>) {
-        let problems = managed.and_then(|managed| managed.intent.as_ref().err());
-        match (managed, problems) {
-            (Some(managed), Some(problems)) => {
-                let causes: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                let causes = causes.join("; ");
-                if queue.unreadable.get(key) != Some(&causes) {
-                    tracing::warn!(object = %key, %causes, "cannot be read, left as it is");
-                    self.say(Said::unreadable(key, managed, &causes));
-                    queue.unreadable.insert(key.clone(), causes);
+    fn mention_unreadable(&self, queue: &mut Queue, key: &ObjectKey, managed: &Managed) {
+        let causes = managed.intent.as_ref().err().map(|problems| {
+            let causes: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            causes.join("; ")
+        });
+        let was = queue.memories.get(key).is_some_and(|memory| memory.unreadable);
+        if causes.is_none() && !was {
+            return;
+        }
+        let memory = queue.memories.entry(key);
+        memory.unreadable = causes.is_some();
+        if memory.told != causes {
+            if let Some(causes) = &causes {
+                tracing::warn!(object = %key, %causes, "cannot be read, left as it is");
+                if self.leads() {
+                    self.say(Said::unreadable(key, managed, causes));
                 }
             }
-            _ => {
-                queue.unreadable.remove(key);
-            }
+            memory.told = causes;
         }
-        self.metrics.unreadable.set(queue.unreadable.len() as i64);
+        self.metrics.unreadable.set(queue.memories.unreadable() as i64);
+    }
+
+    /// Traffic should move and does not, by a person's word: said once.
+    fn tell_held(&self, queue: &mut Queue, write: &Write, plan: &Plan, why: &str) {
+        let Kind::Flip(flip) = &write.kind else { return };
+        if !self.leads() {
+            return;
+        }
+        let text = format!("{why}: {:?}", plan.active);
+        let memory = queue.memories.entry(&write.key);
+        if memory.told.as_ref() != Some(&text) {
+            memory.told = Some(text);
+            tracing::warn!(object = %write.key, "{}; nothing is written: {why}", flip.should());
+            self.say(Said::held(write, flip, why));
+        }
     }
 
     fn say(&self, said: Said) {
@@ -228,4 +502,20 @@ impl Controller {
         self.metrics.in_flight.set(count as i64);
         self.busy.send_if_modified(|busy| std::mem::replace(busy, count) != count);
     }
+}
+
+/// Whether what only has to be recorded has waited long enough, and nothing that callers wait for
+/// is in its way.
+fn is_due(queue: &mut Queue, key: &ObjectKey, has_state: bool) -> bool {
+    let now = Instant::now();
+    let since = *queue.memories.entry(key).unrecorded.get_or_insert(now);
+    // Without a state the start of a delay is nowhere yet.
+    let patience = if has_state { UNHURRIED } else { Duration::ZERO };
+    let wait = patience.saturating_sub(now.saturating_duration_since(since));
+    let crowded = queue.in_flight.len() >= FEW_WRITES || !queue.waiting.is_empty();
+    if wait.is_zero() && !crowded {
+        return true;
+    }
+    queue.alarms.set(key, wait.max(Duration::from_millis(20)));
+    false
 }

@@ -1,5 +1,5 @@
-//! The annotations and labels of the contract. A new annotation starts here: its name, and
-//! whether this version acts on it.
+//! The annotations and labels of the contract. A new annotation starts with its name here; what it
+//! asks for is read in [`Policy`](super::Policy).
 
 use super::Problem;
 use super::problem::closest;
@@ -9,50 +9,71 @@ use std::collections::BTreeMap;
 pub const PREFIX: &str = "failover.linkerd.io/";
 /// Label that marks a managed object.
 pub const CONTROLLED_BY: &str = "failover.linkerd.io/controlled-by";
-/// The preferred backend; defaulted to the first.
+/// The preferred backends, comma-separated; defaulted to the first.
 pub const PRIMARY_SERVICE: &str = "failover.linkerd.io/primary-service";
+/// Fallbacks in order, one tier each.
+pub const FALLBACK_ORDER: &str = "failover.linkerd.io/fallback-order";
+/// What a backend needs to count as ready: `2`, `50%`, or `name=2,other=50%`.
+pub const MIN_READY: &str = "failover.linkerd.io/min-ready";
+/// How long a loss must last before traffic leaves.
+pub const FAILOVER_DELAY: &str = "failover.linkerd.io/failover-delay";
+/// How long a recovery must last before traffic comes back.
+pub const FAILBACK_DELAY: &str = "failover.linkerd.io/failback-delay";
+/// `automatic` or `manual`.
+pub const FAILBACK: &str = "failover.linkerd.io/failback";
+/// The time at which a person ended a manual stay.
+pub const FAILBACK_REQUESTED: &str = "failover.linkerd.io/failback-requested";
+/// `"true"`: ready fallbacks keep the smallest share.
+pub const WARM_STANDBY: &str = "failover.linkerd.io/warm-standby";
+/// Backends that get the traffic whatever their health.
+pub const PIN: &str = "failover.linkerd.io/pin";
+/// The time at which the pin ends by itself.
+pub const PIN_UNTIL: &str = "failover.linkerd.io/pin-until";
+/// `"true"`: nothing is written.
+pub const PAUSED: &str = "failover.linkerd.io/paused";
 /// The author's weights, recorded while ours are in the object.
 pub const AUTHORED_WEIGHTS: &str = "failover.linkerd.io/authored-weights";
 /// What was decided last, by whom and why.
 pub const STATE: &str = "failover.linkerd.io/state";
 
+/// On the controller's own namespace. `"true"`: nothing is written in the whole cluster.
+pub const FROZEN: &str = "failover.linkerd.io/frozen";
+/// On the controller's own namespace: the time at which a person released the brake.
+pub const BRAKE_RELEASED: &str = "failover.linkerd.io/brake-released";
+
 /// What `kubectl apply` leaves behind: the manifest as its author wrote it.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Annotations that this version acts on.
-const ACTED_ON: &[&str] = &[PRIMARY_SERVICE, AUTHORED_WEIGHTS, STATE];
-
-/// Annotations of the contract that this version knows but does not act on yet: an author who
-/// relies on one must hear it at `kubectl apply`, not during an outage.
-const NOT_YET: &[&str] = &[
-    "failover.linkerd.io/fallback-order",
-    "failover.linkerd.io/min-ready",
-    "failover.linkerd.io/failover-delay",
-    "failover.linkerd.io/failback-delay",
-    "failover.linkerd.io/failback",
-    "failover.linkerd.io/failback-requested",
-    "failover.linkerd.io/warm-standby",
-    "failover.linkerd.io/pin",
-    "failover.linkerd.io/pin-until",
-    "failover.linkerd.io/paused",
+/// The annotations of a failover object.
+const OF_OBJECTS: &[&str] = &[
+    PRIMARY_SERVICE,
+    FALLBACK_ORDER,
+    MIN_READY,
+    FAILOVER_DELAY,
+    FAILBACK_DELAY,
+    FAILBACK,
+    FAILBACK_REQUESTED,
+    WARM_STANDBY,
+    PIN,
+    PIN_UNTIL,
+    PAUSED,
+    AUTHORED_WEIGHTS,
+    STATE,
 ];
 
-/// Warnings about annotations under our prefix that have no effect: unknown ones, with the
-/// nearest known name, and known ones that this version does not act on.
+/// Warnings about annotations under our prefix that have no effect here, with the nearest name
+/// that has.
 pub fn without_effect(annotations: &BTreeMap<String, String>) -> Vec<Problem> {
     let ours = annotations.keys().filter(|name| name.starts_with(PREFIX));
-    ours.filter(|name| !ACTED_ON.contains(&name.as_str()))
+    ours.filter(|name| !OF_OBJECTS.contains(&name.as_str()))
         .map(|name| {
-            let problem = Problem::warning(field(name)).found(format!("{name:?}"));
-            if NOT_YET.contains(&name.as_str()) {
-                return problem.expected(
-                    "an annotation that this version acts on; this one has no effect yet",
-                );
+            let problem = Problem::warning(field(name))
+                .found(format!("{name:?}"))
+                .expected("an annotation of linkerd-failover; this one is ignored");
+            if [FROZEN, BRAKE_RELEASED].contains(&name.as_str()) {
+                return problem.next("it belongs on the namespace of linkerd-failover");
             }
-            let known = ACTED_ON.iter().chain(NOT_YET).copied().chain([CONTROLLED_BY]);
-            let problem =
-                problem.expected("an annotation of linkerd-failover; this one is ignored");
-            match closest(name, known) {
+            match closest(name, OF_OBJECTS.iter().copied().chain([CONTROLLED_BY])) {
                 Some(CONTROLLED_BY) => problem.next(format!("{CONTROLLED_BY} is a label")),
                 Some(near) => problem.next(format!("did you mean {near}?")),
                 None => problem,
@@ -82,14 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn an_annotation_of_a_later_version_is_said_to_have_no_effect() {
-        let said = warnings("failover.linkerd.io/paused").join("");
-        assert!(said.contains("no effect yet"), "{said}");
+    fn the_freeze_of_the_cluster_has_no_effect_on_one_object_and_says_where_it_belongs() {
+        let said = warnings(FROZEN).join("");
+        assert!(said.contains("ignored; it belongs on the namespace"), "{said}");
     }
 
     #[test]
     fn annotations_of_others_and_ours_in_use_are_not_mentioned() {
         assert!(warnings("example.com/primary-service").is_empty());
-        assert!(warnings(PRIMARY_SERVICE).is_empty());
+        assert!(OF_OBJECTS.iter().all(|name| warnings(name).is_empty()));
     }
 }

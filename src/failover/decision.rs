@@ -1,9 +1,11 @@
 //! The decision: which backends get traffic, and with what weights.
 
-use super::state::to_the_second;
-use super::{Health, Intent, SetState, State, Weights};
-use jiff::Timestamp;
-use std::fmt;
+use super::because::Because;
+use super::shares::weights_for;
+use super::state::{to_the_millisecond, to_the_second};
+use super::{Health, Identity, Intent, Pending, SetState, State, Threshold, Weights};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
 
 /// What was so before this decision.
 #[derive(Clone, Copy, Debug)]
@@ -16,104 +18,337 @@ pub enum Previous<'a> {
     Decided(&'a SetState),
 }
 
+/// The time, twice: what people wrote down is compared with the clock on the wall; how long
+/// something has lasted is told by a clock that never jumps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    pub wall: Timestamp,
+    pub steady: Timestamp,
+}
+
+impl Now {
+    /// Both clocks agree.
+    pub fn at(time: Timestamp) -> Self {
+        Self { wall: time, steady: time }
+    }
+}
+
 /// Which backends get traffic, why, and the weights that say so.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     /// Indices into [`Intent::backends`], ascending; empty never.
     pub active: Vec<usize>,
+    /// The backends that had the traffic before this decision.
+    pub before: Vec<usize>,
     pub because: Because,
     /// A weight for each backend, in the author's order; never all zero.
     pub weights: Vec<u32>,
     /// Since when these are the active backends.
     pub since: Timestamp,
+    /// Since when traffic has been off the primary because of a loss.
+    pub left: Option<Timestamp>,
+    pub awaiting_primary: bool,
+    pub pending: Pending,
+    pub peaks: BTreeMap<String, u32>,
+    /// It only leaves backends that are known to have nothing ready, and the author wants no delay:
+    /// any replica may make it.
+    pub rescue: bool,
+    /// In how long to decide again even if no fact changes.
+    pub next: Option<SignedDuration>,
 }
 
-/// The rule that decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Because {
-    /// The preferred tier can serve.
-    PrimaryServes,
-    /// Every tier before this one is down.
-    FallbackServes,
-    /// Nothing is known to be ready; what cannot be seen may be.
-    OnlyUnknownLeft,
-    /// Nothing is ready anywhere: what is there stays.
-    NothingReady,
-}
+/// A percentage is looked at again even if nothing changes: the past it is measured by fades.
+const FADING: SignedDuration = SignedDuration::from_mins(1);
 
 /// Decides which backends get traffic.
 ///
 /// `health` has an entry for each of `intent.backends`; a missing entry counts as
 /// [`Health::Missing`].
-pub fn decide(
-    intent: &Intent,
-    health: &[Health],
-    previous: Previous<'_>,
-    now: Timestamp,
-) -> Decision {
-    let health = |i: usize| health.get(i).unwrap_or(&Health::Missing);
-    let before = active_before(intent, previous);
-
-    // Not known is not down: what served and cannot be seen still serves.
-    let serves = |i: &usize| health(*i).is_ready() || health(*i).is_unknown() && before.contains(i);
-    let serving_tier = tier_with(intent, serves);
-    let (mut active, because) = if let Some((tier, active)) = serving_tier {
-        let because = if tier == 0 { Because::PrimaryServes } else { Because::FallbackServes };
-        (active, because)
-    } else if let Some((_, active)) = tier_with(intent, |i| health(*i).is_unknown()) {
-        (active, Because::OnlyUnknownLeft)
-    } else {
-        (held(intent, &before, |i| health(i).exists()), Because::NothingReady)
+///
+/// Leaving a backend that no longer serves is a loss: it waits for `failover-delay` alone. Moving
+/// to a better one while this one serves is a recovery: it waits for `failback-delay`, and for a
+/// person where `failback` is manual, but only where a loss had brought the traffic here.
+pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: Now) -> Decision {
+    let scene = Scene::new(intent, health, previous, now);
+    let chosen = match intent.policy.pin_at(now.wall) {
+        Some(pin) => Chosen {
+            active: pin.backends.clone(),
+            because: Because::Pinned,
+            pending: Pending::new(),
+        },
+        None => scene.choose(),
     };
-    active.sort_unstable();
-
-    let weights = weights_for(intent, &active);
-    let since = match previous {
-        Previous::Decided(state) if active == before => state.since,
-        _ => to_the_second(now),
-    };
-    Decision { active, because, weights, since }
+    scene.conclude(chosen)
 }
 
-/// The weights that give the active backends their authored share, or 1 where that is 0, and all
-/// others 0; one for each backend, in the author's order.
-pub fn weights_for(intent: &Intent, active: &[usize]) -> Vec<u32> {
-    let weight = |(i, backend): (usize, &super::Backend)| {
-        if active.contains(&i) { backend.authored.max(1) } else { 0 }
-    };
-    intent.backends.iter().enumerate().map(weight).collect()
+/// The facts of one decision, put in order.
+struct Scene<'a> {
+    intent: &'a Intent,
+    health: &'a [Health],
+    birth: bool,
+    set: Option<&'a SetState>,
+    /// Backends that have the traffic.
+    before: Vec<usize>,
+    /// Since when traffic has been off the primary because of a loss.
+    left: Option<Timestamp>,
+    now: Now,
 }
 
-fn active_before(intent: &Intent, previous: Previous<'_>) -> Vec<usize> {
-    let before = match previous {
-        Previous::Birth => vec![],
-        Previous::Live => intent.carrying(),
-        Previous::Decided(state) => intent.indices(&state.active),
-    };
-    // All zero (as the predecessor left them), or every active backend renamed away.
-    if before.is_empty() { intent.tiers.first().cloned().unwrap_or_default() } else { before }
+struct Chosen {
+    active: Vec<usize>,
+    because: Because,
+    pending: Pending,
 }
 
-/// The first tier that has a backend of this kind, with all of that kind in it.
-fn tier_with(intent: &Intent, of_kind: impl Fn(&usize) -> bool) -> Option<(usize, Vec<usize>)> {
-    let of_kind =
-        |tier: &Vec<usize>| -> Vec<usize> { tier.iter().copied().filter(|i| of_kind(i)).collect() };
-    intent.tiers.iter().map(of_kind).enumerate().find(|(_, members)| !members.is_empty())
-}
-
-/// What stays active when nothing is ready: what was, unless its Service is gone.
-fn held(intent: &Intent, before: &[usize], exists: impl Fn(usize) -> bool) -> Vec<usize> {
-    let there: Vec<usize> = before.iter().copied().filter(|i| exists(*i)).collect();
-    if !there.is_empty() {
-        return there;
+impl<'a> Scene<'a> {
+    fn new(intent: &'a Intent, health: &'a [Health], previous: Previous<'a>, now: Now) -> Self {
+        let set = match previous {
+            Previous::Decided(set) => Some(set),
+            Previous::Birth | Previous::Live => None,
+        };
+        let mut before = match previous {
+            Previous::Birth => vec![],
+            Previous::Live => intent.carrying(),
+            Previous::Decided(set) => intent.indices(&set.active),
+        };
+        // All zero (as the predecessor left them), or every active backend renamed away.
+        if before.is_empty() {
+            before = intent.tiers.first().cloned().unwrap_or_default();
+            before.sort_unstable();
+        }
+        // Taken over in the middle of a failover, of which nothing else is known.
+        let taken_over =
+            matches!(previous, Previous::Live) && !before.iter().any(|i| intent.is_primary(*i));
+        let left = set.and_then(|set| set.left).or(taken_over.then_some(now.wall));
+        let birth = matches!(previous, Previous::Birth);
+        Self { intent, health, birth, set, before, left, now }
     }
-    let first_existing = intent.tiers.iter().flatten().copied().find(|i| exists(*i));
-    first_existing.map_or_else(|| before.to_vec(), |i| vec![i])
+
+    fn health(&self, i: usize) -> &Health {
+        self.health.get(i).unwrap_or(&Health::Missing)
+    }
+
+    /// Known to have what it needs.
+    fn meets_minimum(&self, i: usize) -> bool {
+        let Health::Seen { ready, total, peak } = *self.health(i) else { return false };
+        let backend = &self.intent.backends[i];
+        let recorded = self.set.and_then(|set| set.peaks.get(&backend.name)).copied();
+        backend.min_ready.is_met(ready, total, peak.max(recorded.unwrap_or_default()))
+    }
+
+    /// Not known is not down: what has the traffic and cannot be seen still serves.
+    fn serves(&self, i: usize) -> bool {
+        self.meets_minimum(i) || self.health(i).is_unknown() && self.before.contains(&i)
+    }
+
+    /// Whether what is so of a backend has lasted for `delay`; notes since when it has.
+    fn has_lasted(&self, i: usize, delay: SignedDuration, pending: &mut Pending) -> bool {
+        if delay.is_zero() {
+            return true;
+        }
+        let name = &self.intent.backends[i].name;
+        let noted = self.set.and_then(|set| set.pending.get(name)).copied();
+        // One in the future was noted by a clock that has jumped since: begin anew.
+        let since = noted.filter(|since| *since <= self.now.steady);
+        let since = since.unwrap_or_else(|| to_the_millisecond(self.now.steady));
+        pending.insert(name.clone(), since);
+        since.duration_until(self.now.steady) >= delay
+    }
+
+    fn choose(&self) -> Chosen {
+        let policy = &self.intent.policy;
+        // At birth no traffic flows yet; and a pin that ends takes with it what it did.
+        let after_pin = self.set.is_some_and(|set| set.pinned) && self.left.is_none();
+        if self.birth || after_pin {
+            return self.best();
+        }
+
+        let mut pending = Pending::new();
+        let mut kept = vec![];
+        for i in &self.before {
+            if self.serves(*i) || !self.has_lasted(*i, policy.failover_delay, &mut pending) {
+                kept.push(*i);
+            }
+        }
+        let serving: Vec<usize> = kept.iter().copied().filter(|i| self.serves(*i)).collect();
+        let stand = if serving.is_empty() { &kept } else { &serving };
+        let Some(tier) = stand.iter().map(|i| self.intent.tier_of(*i)).min() else {
+            let chosen = self.best();
+            // Where it holds what is lost, the loss goes on.
+            let held = |name: &String| self.names(&chosen.active).contains(name);
+            pending.retain(|name, _| held(name));
+            return Chosen { pending, ..chosen };
+        };
+
+        let told = policy.failback_requested.is_some_and(|requested| {
+            let left = self.left.map_or(i64::MIN, Timestamp::as_second);
+            requested <= self.now.wall && requested.as_second() >= left
+        });
+        let mut climbs = None;
+        for (better, members) in self.intent.tiers.iter().enumerate().take(tier) {
+            let mut back = vec![];
+            for i in members.iter().copied().filter(|i| self.meets_minimum(*i)) {
+                let lasted =
+                    self.left.is_none() || self.has_lasted(i, policy.failback_delay, &mut pending);
+                if lasted && (self.left.is_none() || !policy.manual_failback || told) {
+                    back.push(i);
+                }
+            }
+            if climbs.is_none() && !back.is_empty() {
+                climbs = Some((better, back));
+            }
+        }
+        let (tier, active) = climbs.unwrap_or_else(|| {
+            kept.retain(|i| self.intent.tier_of(*i) == tier);
+            for i in self.intent.tiers[tier].iter().copied() {
+                let new = !self.before.contains(&i) && self.meets_minimum(i);
+                if new && self.has_lasted(i, policy.failback_delay, &mut pending) {
+                    kept.push(i);
+                }
+            }
+            (tier, kept)
+        });
+        let because = if !active.iter().any(|i| self.serves(*i)) {
+            Because::WaitsForLoss
+        } else {
+            self.tier_serves(tier)
+        };
+        // What has joined or been left behind waits for nothing any more.
+        let waits = |i: usize| active.contains(&i) != self.meets_minimum(i);
+        pending.retain(|name, _| self.index(name).is_some_and(waits));
+        Chosen { active, because, pending }
+    }
+
+    /// The best backends by health alone.
+    fn best(&self) -> Chosen {
+        let ready = |i: &usize| self.health(*i).is_ready();
+        let (active, because) = if let Some((tier, active)) = self.tier_with(|i| self.serves(*i)) {
+            (active, self.tier_serves(tier))
+        } else if let Some((_, active)) = self.tier_with(ready) {
+            (active, Because::BelowMinimum)
+        } else if let Some((_, active)) = self.tier_with(|i| self.health(*i).is_unknown()) {
+            (active, Because::OnlyUnknownLeft)
+        } else {
+            (self.held(), Because::NothingReady)
+        };
+        Chosen { active, because, pending: Pending::new() }
+    }
+
+    fn tier_serves(&self, tier: usize) -> Because {
+        if tier == 0 { Because::PrimaryServes } else { Because::FallbackServes }
+    }
+
+    /// The first tier that has a backend of this kind, with all of that kind in it.
+    fn tier_with(&self, of_kind: impl Fn(&usize) -> bool) -> Option<(usize, Vec<usize>)> {
+        let members = |tier: &Vec<usize>| -> Vec<usize> {
+            tier.iter().copied().filter(|i| of_kind(i)).collect()
+        };
+        self.intent.tiers.iter().map(members).enumerate().find(|(_, members)| !members.is_empty())
+    }
+
+    /// What stays active when nothing is ready: what was, unless its Service is gone.
+    fn held(&self) -> Vec<usize> {
+        let exists = |i: &usize| self.health(*i).exists();
+        let there: Vec<usize> = self.before.iter().copied().filter(exists).collect();
+        if !there.is_empty() {
+            return there;
+        }
+        let first_existing = self.intent.tiers.iter().flatten().copied().find(exists);
+        first_existing.map_or_else(|| self.before.clone(), |i| vec![i])
+    }
+
+    fn conclude(&self, chosen: Chosen) -> Decision {
+        let Chosen { mut active, because, pending } = chosen;
+        active.sort_unstable();
+        let pinned = because == Because::Pinned;
+        let primaries = || self.intent.tiers.first().into_iter().flatten();
+        let on_primary = active.iter().any(|i| self.intent.is_primary(*i));
+        let awaited = self.set.map_or(self.birth, |set| set.awaiting_primary);
+        let left = if on_primary {
+            None
+        } else if pinned || awaited {
+            self.left
+        } else {
+            self.left.or(Some(to_the_second(self.now.wall)))
+        };
+        let warm: Vec<usize> = (0..self.intent.backends.len())
+            .filter(|i| self.intent.policy.warm_standby && !pinned && !self.intent.is_primary(*i))
+            .filter(|i| self.health(*i).is_ready())
+            .collect();
+        let weights = weights_for(self.intent, &active, &warm);
+        let since = match self.set {
+            Some(set) if active == self.before => set.since,
+            _ => to_the_second(self.now.wall),
+        };
+        let mut decision = Decision {
+            awaiting_primary: awaited && !primaries().any(|i| self.serves(*i)),
+            rescue: self.is_rescue(&active, because),
+            next: None,
+            peaks: self.peaks(),
+            before: self.before.clone(),
+            active,
+            because,
+            weights,
+            since,
+            left,
+            pending,
+        };
+        decision.next = self.next(&decision);
+        decision
+    }
+
+    fn is_rescue(&self, active: &[usize], because: Because) -> bool {
+        let mut left_behind = self.before.iter().filter(|i| !active.contains(i)).peekable();
+        let dead = |i: &usize| !self.health(*i).is_ready() && !self.health(*i).is_unknown();
+        because != Because::Pinned
+            && self.intent.policy.failover_delay.is_zero()
+            && left_behind.peek().is_some()
+            && left_behind.all(dead)
+    }
+
+    /// Of each backend that falls short of a percentage, what it is measured by.
+    fn peaks(&self) -> BTreeMap<String, u32> {
+        let short = |(i, backend): (usize, &super::Backend)| {
+            let Health::Seen { peak, .. } = self.health(i) else { return None };
+            let percentage = matches!(backend.min_ready, Threshold::Percent(_));
+            let recorded = self.set.and_then(|set| set.peaks.get(&backend.name)).copied();
+            let peak = (*peak).max(recorded.unwrap_or_default());
+            (percentage && !self.meets_minimum(i)).then(|| (backend.name.clone(), peak))
+        };
+        self.intent.backends.iter().enumerate().filter_map(short).collect()
+    }
+
+    fn next(&self, decision: &Decision) -> Option<SignedDuration> {
+        let policy = &self.intent.policy;
+        let by_delay = decision.pending.iter().map(|(name, since)| {
+            let active = self.index(name).is_some_and(|i| decision.active.contains(&i));
+            let delay = if active { policy.failover_delay } else { policy.failback_delay };
+            delay - since.duration_until(self.now.steady)
+        });
+        let on_the_wall = |at: &Timestamp| self.now.wall.duration_until(*at);
+        let pin_ends = policy.pin_at(self.now.wall).and_then(|pin| pin.until.as_ref());
+        let told = policy.failback_requested.as_ref().filter(|_| decision.left.is_some());
+        let percentage = |b: &super::Backend| matches!(b.min_ready, Threshold::Percent(_));
+        let fades = self.intent.backends.iter().any(percentage).then_some(FADING);
+        by_delay
+            .chain(pin_ends.into_iter().chain(told).map(on_the_wall))
+            .chain(fades)
+            .filter(SignedDuration::is_positive)
+            .min()
+    }
+
+    fn index(&self, name: &str) -> Option<usize> {
+        self.intent.backends.iter().position(|b| b.name == name)
+    }
+
+    fn names(&self, backends: &[usize]) -> Vec<String> {
+        backends.iter().map(|i| self.intent.backends[*i].name.clone()).collect()
+    }
 }
 
 impl Decision {
     /// The state to record with these weights.
-    pub fn state(&self, intent: &Intent, health: &[Health], by: &str) -> State {
+    pub fn state(&self, intent: &Intent, health: &[Health], by: &Identity) -> State {
         let weights: Weights = intent
             .backends
             .iter()
@@ -127,6 +362,11 @@ impl Decision {
                 since: self.since,
                 why: self.explain(intent, health),
                 weights,
+                left: self.left,
+                pending: self.pending.clone(),
+                pinned: self.because == Because::Pinned,
+                awaiting_primary: self.awaiting_primary,
+                peaks: self.peaks.clone(),
             },
         );
         if intent.primary_is_default {
@@ -140,247 +380,12 @@ impl Decision {
         self.active.iter().map(|i| intent.backends[*i].name.clone()).collect()
     }
 
-    /// Why, for a person: the rule, and the health that it was applied to.
-    pub fn explain(&self, intent: &Intent, health: &[Health]) -> String {
-        let told = |backends: &mut dyn Iterator<Item = usize>| {
-            let told: Vec<String> = backends
-                .map(|i| {
-                    let health = health.get(i).unwrap_or(&Health::Missing);
-                    format!("{}: {health}", intent.backends[i].name)
-                })
-                .collect();
-            told.join(", ")
-        };
-        let primaries = intent.tiers.first().into_iter().flatten().copied();
-        match self.because {
-            Because::PrimaryServes => told(&mut self.active.iter().copied()),
-            Because::FallbackServes => told(&mut primaries.chain(self.active.iter().copied())),
-            Because::OnlyUnknownLeft | Because::NothingReady => {
-                format!("{}, {}", self.because, told(&mut (0..intent.backends.len())))
-            }
-        }
-    }
-
     /// Whether any preferred backend gets traffic.
     pub fn on_primary(&self, intent: &Intent) -> bool {
         self.active.iter().any(|i| intent.is_primary(*i))
     }
 }
 
-impl fmt::Display for Because {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PrimaryServes => "the primary serves",
-            Self::FallbackServes => "the primary is down",
-            Self::OnlyUnknownLeft => "no backend is known to be ready",
-            Self::NothingReady => "no backend is ready, so traffic stays where it is",
-        })
-    }
-}
-
-/// Whether an object has to be written for this decision to be true of it.
-///
-/// An object whose traffic is where its author put it needs no record until something moves.
-pub fn needs_write(intent: &Intent, state: Option<&SetState>, decision: &Decision) -> bool {
-    let live_differs =
-        intent.backends.iter().zip(&decision.weights).any(|(b, weight)| b.live != *weight);
-    live_differs
-        || match state {
-            Some(state) => intent.indices(&state.active) != decision.active,
-            None => !decision.on_primary(intent),
-        }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::intent::tests::declaration;
-    use super::super::{Unknown, annotations};
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    const READY: Health = Health::Seen { ready: 1, total: 1 };
-    const DOWN: Health = Health::Seen { ready: 0, total: 1 };
-    const UNSEEN: Health = Health::Unknown(Unknown::Federated);
-
-    fn split(weights: [u32; 3]) -> Intent {
-        let [a, b, c] = weights;
-        let declared = declaration(&[("a", json!(a)), ("b", json!(b)), ("c", json!(c))], &[]);
-        Intent::parse(&declared).unwrap()
-    }
-
-    fn was(active: &[&str]) -> SetState {
-        SetState {
-            active: active.iter().map(|s| (*s).to_owned()).collect(),
-            since: Timestamp::UNIX_EPOCH,
-            why: String::new(),
-            weights: Weights::new(),
-        }
-    }
-
-    fn at() -> Timestamp {
-        Timestamp::from_second(1_000).unwrap()
-    }
-
-    /// The table of rules: health of primary a and fallbacks b and c, what was active, what
-    /// becomes active.
-    #[test]
-    fn the_first_tier_that_can_serve_is_active() {
-        let gone = Health::Missing;
-        for (health, before, active) in [
-            ([READY, READY, READY], vec!["a"], vec![0]),
-            ([DOWN, READY, READY], vec!["a"], vec![1, 2]),
-            ([DOWN, DOWN, READY], vec!["a"], vec![2]),
-            ([READY, READY, READY], vec!["b", "c"], vec![0]),
-            // Nothing ready: hold what is there, wherever that is.
-            ([DOWN, DOWN, DOWN], vec!["a"], vec![0]),
-            ([DOWN, DOWN, DOWN], vec!["b", "c"], vec![1, 2]),
-            ([DOWN, DOWN, gone.clone()], vec!["b", "c"], vec![1]),
-            ([DOWN, gone.clone(), gone.clone()], vec!["b", "c"], vec![0]),
-            ([gone.clone(), gone.clone(), gone.clone()], vec!["b"], vec![1]),
-            ([gone.clone(), DOWN, DOWN], vec!["a"], vec![1]),
-            // Not known is not down: held if active, otherwise the last resort.
-            ([UNSEEN, READY, READY], vec!["a"], vec![0]),
-            ([UNSEEN, READY, READY], vec!["b"], vec![1, 2]),
-            ([UNSEEN, DOWN, DOWN], vec!["b"], vec![0]),
-            ([DOWN, UNSEEN, DOWN], vec!["a"], vec![1]),
-            ([DOWN, UNSEEN, READY], vec!["a"], vec![2]),
-            ([DOWN, UNSEEN, READY], vec!["b"], vec![1, 2]),
-            ([READY, UNSEEN, DOWN], vec!["b"], vec![0]),
-        ] {
-            let state = was(&before);
-            let decision = decide(&split([1, 0, 0]), &health, Previous::Decided(&state), at());
-            assert_eq!(decision.active, active, "{health:?} after {before:?}");
-        }
-    }
-
-    #[test]
-    fn at_birth_with_nothing_ready_the_first_tier_is_active_whatever_the_weights_say() {
-        let decision = decide(&split([0, 7, 0]), &[DOWN, DOWN, DOWN], Previous::Birth, at());
-        assert_eq!(decision.weights, [1, 0, 0]);
-    }
-
-    #[test]
-    fn all_zero_weights_left_by_the_predecessor_become_the_first_tiers() {
-        let decision = decide(&split([0, 0, 0]), &[DOWN, DOWN, DOWN], Previous::Live, at());
-        assert_eq!(decision.weights, [1, 0, 0]);
-    }
-
-    #[test]
-    fn without_a_record_the_backends_that_carry_traffic_are_held() {
-        let decision = decide(&split([0, 3, 0]), &[DOWN, DOWN, DOWN], Previous::Live, at());
-        assert_eq!(decision.weights, [0, 3, 0]);
-    }
-
-    #[test]
-    fn an_active_backend_gets_its_authored_weight_or_one() {
-        let recorded = r#"{"v":1,"sets":{"":{"a":90,"b":10,"c":0}}}"#;
-        let declared = declaration(
-            &[("a", json!(90)), ("b", json!(0)), ("c", json!(0))],
-            &[(annotations::AUTHORED_WEIGHTS, recorded)],
-        );
-        let intent = Intent::parse(&declared).unwrap();
-        let decision = decide(&intent, &[DOWN, READY, READY], Previous::Live, at());
-        assert_eq!(decision.weights, [0, 10, 1]);
-    }
-
-    #[test]
-    fn since_changes_only_with_the_active_backends() {
-        let state = was(&["a"]);
-        let stays =
-            decide(&split([1, 0, 0]), &[READY, DOWN, DOWN], Previous::Decided(&state), at());
-        assert_eq!(stays.since, Timestamp::UNIX_EPOCH);
-        let moves =
-            decide(&split([1, 0, 0]), &[DOWN, READY, DOWN], Previous::Decided(&state), at());
-        assert_eq!(moves.since, at());
-    }
-
-    #[test]
-    fn an_object_whose_traffic_is_where_its_author_put_it_is_not_written() {
-        let intent = split([1, 0, 0]);
-        let decision = decide(&intent, &[READY, DOWN, DOWN], Previous::Live, at());
-        assert!(!needs_write(&intent, None, &decision));
-    }
-
-    fn any_health() -> impl Strategy<Value = Health> {
-        prop_oneof![
-            Just(READY),
-            Just(DOWN),
-            Just(UNSEEN),
-            Just(Health::Missing),
-            Just(Health::ExternalName),
-            Just(Health::Seen { ready: 0, total: 0 }),
-        ]
-    }
-
-    /// A split of up to five backends, and a history of their healths.
-    fn any_history() -> impl Strategy<Value = (Intent, Vec<Vec<Health>>)> {
-        proptest::collection::vec(0_u32..3, 1..5).prop_flat_map(|weights| {
-            let names = ["a", "b", "c", "d", "e"];
-            let backends: Vec<_> =
-                names.into_iter().zip(&weights).map(|(name, w)| (name, json!(w))).collect();
-            let intent = Intent::parse(&declaration(&backends, &[])).unwrap();
-            let step = proptest::collection::vec(any_health(), weights.len());
-            (Just(intent), proptest::collection::vec(step, 1..30))
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn through_any_history_the_rules_of_the_engine_hold((mut intent, history) in any_history()) {
-            let mut state: Option<SetState> = None;
-            for (i, health) in history.iter().enumerate() {
-                let now = Timestamp::from_second(i as i64).unwrap();
-                let previous = state.as_ref().map_or(Previous::Live, Previous::Decided);
-                let decision = decide(&intent, health, previous, now);
-
-                prop_assert!(decision.weights.iter().any(|w| *w > 0), "all zero");
-                let known_ready = |tier: &Vec<usize>| tier.iter().any(|b| health[*b].is_ready());
-                let first_ready = intent.tiers.iter().position(known_ready);
-                if let Some(first) = first_ready {
-                    let down = |b: &&usize| !health[**b].is_ready() && !health[**b].is_unknown();
-                    prop_assert!(decision.active.iter().find(down).is_none(), "on a dead backend");
-                    let later = |b: &usize| intent.tiers[first + 1..].iter().flatten().any(|l| l == b);
-                    prop_assert!(!decision.active.iter().any(later), "past a better tier");
-                }
-                for (b, backend) in intent.backends.iter().enumerate() {
-                    let share = if decision.active.contains(&b) { backend.authored.max(1) } else { 0 };
-                    prop_assert_eq!(decision.weights[b], share);
-                }
-
-                // What was written is not written again while nothing changes.
-                let recorded = decision.state(&intent, health, "a");
-                let set = recorded.only_set().unwrap().clone();
-                for (backend, weight) in intent.backends.iter_mut().zip(&decision.weights) {
-                    backend.live = *weight;
-                }
-                let again = decide(&intent, health, Previous::Decided(&set), now);
-                prop_assert!(!needs_write(&intent, Some(&set), &again));
-                state = Some(set);
-            }
-        }
-
-        #[test]
-        fn with_nothing_ready_and_all_there_nothing_moves(
-            (intent, _) in any_history(),
-            before in proptest::sample::subsequence(vec!["a", "b", "c", "d", "e"], 1..5),
-        ) {
-            let state = was(&before);
-            let held = intent.indices(&state.active);
-            prop_assume!(!held.is_empty());
-            let health = vec![DOWN; intent.backends.len()];
-            prop_assert_eq!(decide(&intent, &health, Previous::Decided(&state), at()).active, held);
-        }
-    }
-
-    #[test]
-    fn the_explanation_names_each_backend_and_its_health() {
-        let intent = split([1, 0, 0]);
-        let health = [DOWN, READY, Health::Missing];
-        let decision = decide(&intent, &health, Previous::Live, at());
-        assert_eq!(
-            decision.explain(&intent, &health),
-            "a: 0 of 1 endpoints ready, b: 1 of 1 endpoints ready"
-        );
-    }
-}
+#[path = "decision_tests.rs"]
+mod tests;

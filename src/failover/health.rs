@@ -5,8 +5,9 @@ use std::fmt;
 /// What is known of a backend Service. Never better than Linkerd's own verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// Its endpoints are seen: those Linkerd would send to, of all there are.
-    Seen { ready: u32, total: u32 },
+    /// Its endpoints are seen: those Linkerd would send to, of all there are, and the most that
+    /// were ready in the last ten minutes.
+    Seen { ready: u32, total: u32, peak: u32 },
     /// There is no such Service.
     Missing,
     /// An ExternalName Service has no endpoints, and Linkerd does not follow it.
@@ -27,6 +28,11 @@ pub enum Unknown {
 }
 
 impl Health {
+    /// Endpoints without a past.
+    pub fn seen(ready: u32, total: u32) -> Self {
+        Self::Seen { ready, total, peak: ready }
+    }
+
     /// Known to have an endpoint that takes traffic.
     pub fn is_ready(&self) -> bool {
         matches!(self, Self::Seen { ready, .. } if *ready > 0)
@@ -47,7 +53,7 @@ impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Seen { total: 0, .. } => f.write_str("no endpoints"),
-            Self::Seen { ready, total } => write!(f, "{ready} of {total} endpoints ready"),
+            Self::Seen { ready, total, .. } => write!(f, "{ready} of {total} endpoints ready"),
             Self::Missing => f.write_str("no such Service"),
             Self::ExternalName => f.write_str("an ExternalName Service"),
             Self::Unknown(Unknown::RemoteDiscovery { cluster }) => {

@@ -1,31 +1,11 @@
 //! What the author of an object asked for.
 
+use super::tiers::Tiers;
 use super::{
-    AuthoredWeights, MAX_WEIGHT, ParsedWeight, Problem, State, Weights, annotations, closest,
+    AuthoredWeights, Declaration, Defaults, MAX_WEIGHT, ParsedWeight, Policy, Problem, Threshold,
+    Weights, annotations,
 };
 use std::collections::{BTreeMap, HashSet};
-
-/// A failover object as its kind's adapter reads it: no rule applied, nothing refused yet.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Declaration {
-    /// The Service that clients call.
-    pub apex: String,
-    /// In the author's order.
-    pub backends: Vec<DeclaredBackend>,
-    /// All annotations of the object.
-    pub annotations: BTreeMap<String, String>,
-    /// What the adapter could not read, each with its field path.
-    pub unreadable: Vec<Problem>,
-}
-
-/// A backend as it stands in the object.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DeclaredBackend {
-    pub name: String,
-    pub weight: ParsedWeight,
-    /// Field path of the backend: `spec.backends[0]`.
-    pub path: String,
-}
 
 /// What the author asked for, checked: the only thing the engine knows of an object.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,9 +19,10 @@ pub struct Intent {
     pub tiers: Vec<Vec<usize>>,
     /// Whether the primary is the default because the author named none.
     pub primary_is_default: bool,
+    pub policy: Policy,
 }
 
-/// A backend and its two weights.
+/// A backend, its two weights, and what it needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
     pub name: String,
@@ -49,11 +30,14 @@ pub struct Backend {
     pub authored: u32,
     /// What stands in the object now.
     pub live: u32,
+    pub min_ready: Threshold,
 }
 
 impl Intent {
     /// Reads what the author asked for, or says everything that is in the way.
-    pub fn parse(declared: &Declaration) -> Result<Self, Vec<Problem>> {
+    ///
+    /// `defaults` hold where the author says nothing.
+    pub fn parse(declared: &Declaration, defaults: &Defaults) -> Result<Self, Vec<Problem>> {
         let mut problems = declared.unreadable.clone();
         if declared.apex.is_empty() && problems.iter().all(|p| p.field != "spec.service") {
             problems.push(
@@ -71,31 +55,36 @@ impl Intent {
         }
         duplicates(declared, &mut problems);
         weights(declared, &mut problems);
-        let recorded = recorded_weights(declared, &mut problems);
-        let (primary, primary_is_default) = primary(declared, &mut problems);
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-
-        let recorded = recorded.unwrap_or_default();
+        let recorded = recorded_weights(declared, &mut problems).unwrap_or_default();
+        let tiers = Tiers::parse(declared, &mut problems);
+        let needed = tiers.thresholds(declared, &mut problems);
+        let policy = Policy::parse(declared, defaults, &mut problems);
         let backends: Vec<Backend> = declared
             .backends
             .iter()
-            .map(|backend| {
+            .zip(needed)
+            .map(|(backend, min_ready)| {
                 let live = backend.weight.whole().unwrap_or_default();
                 let authored = recorded.get(&backend.name).copied().unwrap_or(live);
-                Backend { name: backend.name.clone(), authored, live }
+                Backend { name: backend.name.clone(), authored, live, min_ready }
             })
             .collect();
-        let (first, rest): (Vec<_>, Vec<_>) =
-            (0..backends.len()).partition(|i| Some(*i) == primary);
-        let tiers = [first, rest].into_iter().filter(|tier| !tier.is_empty()).collect();
-        Ok(Self { apex: declared.apex.clone(), backends, tiers, primary_is_default })
+        sum(&backends, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let Tiers { tiers, primary_is_default } = tiers;
+        Ok(Self { apex: declared.apex.clone(), backends, tiers, primary_is_default, policy })
     }
 
     /// The names of the preferred backends.
     pub fn primaries(&self) -> impl Iterator<Item = &str> {
         self.tiers.iter().take(1).flatten().map(|i| self.backends[*i].name.as_str())
+    }
+
+    /// The tier of a backend, 0 for a primary.
+    pub fn tier_of(&self, backend: usize) -> usize {
+        self.tiers.iter().position(|tier| tier.contains(&backend)).unwrap_or(self.tiers.len())
     }
 
     /// Whether a backend belongs to the preferred tier.
@@ -117,31 +106,6 @@ impl Intent {
     pub fn indices<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<usize> {
         let names: HashSet<_> = names.into_iter().collect();
         (0..self.backends.len()).filter(|i| names.contains(&self.backends[*i].name)).collect()
-    }
-}
-
-impl Declaration {
-    /// The `state` annotation, where it can be read.
-    pub fn state(&self) -> Option<State> {
-        self.annotations.get(annotations::STATE).and_then(|text| State::parse(text))
-    }
-
-    /// The author's weights as recorded, where they can be read.
-    pub fn recorded(&self) -> Option<Weights> {
-        let text = self.annotations.get(annotations::AUTHORED_WEIGHTS)?;
-        AuthoredWeights::parse(text).ok()?.sets.remove("")
-    }
-
-    /// The weights that stand in the object, where they can be read.
-    pub fn live(&self) -> Weights {
-        self.backends.iter().filter_map(|b| Some((b.name.clone(), b.weight.whole()?))).collect()
-    }
-
-    /// The primary as the author set it: none where it is absent, or only our default.
-    pub fn authored_primary(&self) -> Option<&str> {
-        let set = self.annotations.get(annotations::PRIMARY_SERVICE)?;
-        let defaulted = self.state().and_then(|state| state.defaulted_primary);
-        (defaulted.as_ref() != Some(set)).then_some(set.as_str())
     }
 }
 
@@ -183,31 +147,29 @@ fn recorded_weights(declared: &Declaration, problems: &mut Vec<Problem>) -> Opti
     }
 }
 
-/// The index of the primary among the backends, and whether it is the default.
-fn primary(declared: &Declaration, problems: &mut Vec<Problem>) -> (Option<usize>, bool) {
-    let Some(wanted) = declared.authored_primary() else {
-        return ((!declared.backends.is_empty()).then_some(0), true);
-    };
-    let found = declared.backends.iter().position(|b| b.name == wanted.trim());
-    if found.is_none() && !declared.backends.is_empty() {
-        let names = declared.backends.iter().map(|b| b.name.as_str());
-        let listed: Vec<_> = names.clone().take(10).collect();
-        let problem = Problem::error(annotations::field(annotations::PRIMARY_SERVICE))
-            .found(format!("{wanted:?}"))
-            .expected(format!("one of the backends ({})", listed.join(", ")));
-        problems.push(match closest(wanted.trim(), names) {
-            Some(near) => problem.next(format!("did you mean {near}?")),
-            None => problem,
-        });
+/// Linkerd cannot carry a larger sum, and any of the backends may be active together.
+fn sum(backends: &[Backend], problems: &mut Vec<Problem>) {
+    let sum: u64 = backends.iter().map(|b| u64::from(b.authored)).sum();
+    if sum > u64::from(MAX_WEIGHT) {
+        problems.push(
+            Problem::error("spec.backends")
+                .found(format!("weights that sum to {sum}"))
+                .expected(format!("a sum of at most {MAX_WEIGHT}, which is what Linkerd can carry"))
+                .next("divide all weights by the same number: only their proportions matter"),
+        );
     }
-    (found, false)
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::failover::SetState;
+    use crate::failover::{DeclaredBackend, Identity, Pin, SetState, State};
+    use jiff::SignedDuration;
     use serde_json::json;
+
+    pub(crate) fn parsed(declared: &Declaration) -> Result<Intent, Vec<Problem>> {
+        Intent::parse(declared, &Defaults::default())
+    }
 
     /// A declaration with these backends and annotations.
     pub(crate) fn declaration(
@@ -231,13 +193,13 @@ pub(crate) mod tests {
     }
 
     fn fields(declared: &Declaration) -> Vec<String> {
-        Intent::parse(declared).unwrap_err().into_iter().map(|p| p.field).collect()
+        parsed(declared).unwrap_err().into_iter().map(|p| p.field).collect()
     }
 
     #[test]
     fn without_a_word_from_the_author_the_first_backend_is_the_primary() {
         let intent =
-            Intent::parse(&declaration(&[("a", json!(1)), ("b", json!(0)), ("c", json!(0))], &[]));
+            parsed(&declaration(&[("a", json!(1)), ("b", json!(0)), ("c", json!(0))], &[]));
         let intent = intent.unwrap();
         assert_eq!(intent.tiers, vec![vec![0], vec![1, 2]]);
         assert!(intent.primary_is_default);
@@ -249,29 +211,21 @@ pub(crate) mod tests {
             &[("a", json!(1)), ("b", json!(0))],
             &[(annotations::PRIMARY_SERVICE, "b")],
         );
-        let intent = Intent::parse(&declared).unwrap();
+        let intent = parsed(&declared).unwrap();
         assert_eq!(intent.tiers, vec![vec![1], vec![0]]);
         assert!(!intent.primary_is_default);
     }
 
     #[test]
     fn a_defaulted_primary_follows_the_first_backend() {
-        let mut state = State::new(
-            "",
-            SetState {
-                active: vec![],
-                since: jiff::Timestamp::UNIX_EPOCH,
-                why: String::new(),
-                weights: Weights::new(),
-            },
-        );
+        let mut state = State::new(&Identity::new("a"), SetState::default());
         state.defaulted_primary = Some("old".into());
         let annotation = state.to_annotation();
         let declared = declaration(
             &[("new", json!(1)), ("b", json!(0))],
             &[(annotations::PRIMARY_SERVICE, "old"), (annotations::STATE, &annotation)],
         );
-        let intent = Intent::parse(&declared).unwrap();
+        let intent = parsed(&declared).unwrap();
         assert_eq!(intent.primaries().collect::<Vec<_>>(), ["new"]);
     }
 
@@ -281,7 +235,7 @@ pub(crate) mod tests {
             &[("a", json!(0)), ("b", json!(1))],
             &[(annotations::AUTHORED_WEIGHTS, r#"{"v":1,"sets":{"":{"a":5,"b":0}}}"#)],
         );
-        let intent = Intent::parse(&declared).unwrap();
+        let intent = parsed(&declared).unwrap();
         assert_eq!((intent.backends[0].authored, intent.backends[0].live), (5, 0));
         assert_eq!((intent.backends[1].authored, intent.backends[1].live), (0, 1));
     }
@@ -316,7 +270,161 @@ pub(crate) mod tests {
             &[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))],
             &[(annotations::PRIMARY_SERVICE, "emoji-scv")],
         );
-        let problems = Intent::parse(&declared).unwrap_err();
+        let problems = parsed(&declared).unwrap_err();
         assert!(problems[0].to_string().contains("did you mean emoji-svc?"), "{}", problems[0]);
+    }
+
+    const THREE: [&str; 3] = ["a", "b", "c"];
+
+    fn three(annotations: &[(&str, &str)]) -> Declaration {
+        let prefixed: Vec<_> = annotations
+            .iter()
+            .map(|(name, value)| (format!("{}{name}", annotations::PREFIX), *value))
+            .collect();
+        let borrowed: Vec<_> =
+            prefixed.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        declaration(&THREE.map(|name| (name, json!(1))), &borrowed)
+    }
+
+    #[test]
+    fn the_author_orders_the_tiers() {
+        for (annotations, tiers) in [
+            (vec![("primary-service", "b")], vec![vec![1], vec![0, 2]]),
+            (vec![("primary-service", " c , a ")], vec![vec![0, 2], vec![1]]),
+            (vec![("primary-service", "a,b,c")], vec![vec![0, 1, 2]]),
+            (vec![("fallback-order", "c,b")], vec![vec![0], vec![2], vec![1]]),
+            // Fallbacks not named form one last tier.
+            (vec![("fallback-order", "c")], vec![vec![0], vec![2], vec![1]]),
+            (
+                vec![("primary-service", "b"), ("fallback-order", "c")],
+                vec![vec![1], vec![2], vec![0]],
+            ),
+        ] {
+            assert_eq!(parsed(&three(&annotations)).unwrap().tiers, tiers, "{annotations:?}");
+        }
+    }
+
+    #[test]
+    fn min_ready_is_for_the_primaries_unless_backends_are_named() {
+        use Threshold::{Count, Percent};
+        for (min_ready, needed) in [
+            ("2", [Count(2), Count(1), Count(1)]),
+            ("50%", [Percent(50), Count(1), Count(1)]),
+            ("b=3", [Count(1), Count(3), Count(1)]),
+            ("a=60%, c=2", [Percent(60), Count(1), Count(2)]),
+        ] {
+            let intent = parsed(&three(&[("min-ready", min_ready)])).unwrap();
+            let found: Vec<_> = intent.backends.iter().map(|b| b.min_ready).collect();
+            assert_eq!(found, needed, "{min_ready}");
+        }
+    }
+
+    #[test]
+    fn the_policy_is_what_the_annotations_say_and_the_defaults_where_they_are_silent() {
+        let defaults = Defaults {
+            failover_delay: SignedDuration::from_secs(1),
+            failback_delay: SignedDuration::from_secs(2),
+            warm_standby: true,
+        };
+        let silent = Intent::parse(&three(&[]), &defaults).unwrap().policy;
+        assert_eq!(silent.failover_delay, defaults.failover_delay);
+        assert_eq!(silent.failback_delay, defaults.failback_delay);
+        assert!(silent.warm_standby && !silent.manual_failback && !silent.paused);
+
+        let said = three(&[
+            ("failover-delay", "0s"),
+            ("failback-delay", "1h30m"),
+            ("warm-standby", "false"),
+            ("failback", "manual"),
+            ("failback-requested", "2026-01-31T14:30:00Z"),
+            ("pin", "c,b"),
+            ("pin-until", "2026-01-31T15:30:00+01:00"),
+            ("paused", "true"),
+        ]);
+        let time = "2026-01-31T14:30:00Z".parse().unwrap();
+        assert_eq!(
+            Intent::parse(&said, &defaults).unwrap().policy,
+            Policy {
+                failover_delay: SignedDuration::ZERO,
+                failback_delay: SignedDuration::from_mins(90),
+                manual_failback: true,
+                failback_requested: Some(time),
+                warm_standby: false,
+                pin: Some(Pin { backends: vec![1, 2], until: Some(time) }),
+                paused: true,
+            }
+        );
+    }
+
+    /// Bad input: what each annotation is given, and what the problem must say beside the
+    /// annotation's name and the value.
+    #[test]
+    fn a_value_that_cannot_be_meant_is_a_problem_that_names_annotation_value_and_expectation() {
+        let long = "9".repeat(400);
+        for (name, value, expected) in [
+            ("primary-service", "", "one of the backends (a, b, c)"),
+            ("primary-service", "a,,b", "one of the backends (a, b, c), not \"\""),
+            ("primary-service", "a,a", "a is named twice"),
+            ("primary-service", "A", "one of the backends"),
+            ("primary-service", "a.ns.svc.cluster.local", "one of the backends"),
+            ("fallback-order", "", "one of the backends"),
+            ("fallback-order", "a", "fallbacks only; a is a primary"),
+            ("fallback-order", "b,b", "b is named twice"),
+            ("fallback-order", "b,zzz", "not \"zzz\""),
+            ("min-ready", "", "a count such as 2"),
+            ("min-ready", "0", "a count such as 2"),
+            ("min-ready", "101%", "1% to 100%"),
+            ("min-ready", "-1", "a count such as 2"),
+            ("min-ready", &long, "a count such as 2"),
+            ("min-ready", "2,b=3", "a count such as 2"),
+            ("min-ready", "b=3,b=2", "b is named twice"),
+            ("min-ready", "zzz=1", "one of the backends"),
+            ("min-ready", "b=", "a count such as 2"),
+            ("failover-delay", "", "a duration such as 0s"),
+            ("failover-delay", "30", "a duration such as 0s"),
+            ("failover-delay", "-5s", "a duration such as 0s"),
+            ("failover-delay", "169h", "at most 168h"),
+            ("failover-delay", &long, "a duration such as 0s"),
+            ("failback-delay", "1h ago", "a duration such as 0s"),
+            ("failback-delay", "PT1H", "a duration such as 0s"),
+            ("failback", "Manual", "\"automatic\" or \"manual\""),
+            ("failback", "", "\"automatic\" or \"manual\""),
+            ("failback-requested", "now", "an RFC 3339 time"),
+            ("failback-requested", "2026-01-31", "an RFC 3339 time"),
+            ("warm-standby", "yes", "\"true\" or \"false\""),
+            ("paused", "True", "\"true\" or \"false\""),
+            ("pin", "", "one of the backends"),
+            ("pin", "zzz", "one of the backends"),
+            ("pin", "b,b", "b is named twice"),
+            ("pin-until", "2026-01-31T14:30:00Z", "failover.linkerd.io/pin beside it"),
+            ("authored-weights", "null", "\"v\":1"),
+        ] {
+            let problems = parsed(&three(&[(name, value)])).unwrap_err();
+            let field = format!("metadata.annotations[failover.linkerd.io/{name}]");
+            assert_eq!(problems.len(), 1, "{name}={value}: {problems:?}");
+            assert_eq!(problems[0].field, field);
+            let said = problems[0].to_string();
+            assert!(said.contains(expected), "{name}={value}: {said}");
+            let excerpt: String = value.chars().take(100).collect();
+            assert!(name == "authored-weights" || said.contains(&excerpt), "{said}");
+            assert!(said.len() < 500, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_sum_that_linkerd_cannot_carry_is_refused() {
+        let half = MAX_WEIGHT / 2 + 1;
+        let declared = declaration(&[("a", json!(half)), ("b", json!(half))], &[]);
+        assert_eq!(fields(&declared), ["spec.backends"]);
+        let declared = declaration(&[("a", json!(MAX_WEIGHT)), ("b", json!(0))], &[]);
+        assert!(parsed(&declared).is_ok());
+    }
+
+    #[test]
+    fn a_split_with_100_backends_is_read() {
+        let names: Vec<String> = (0..100).map(|i| format!("svc-{i}")).collect();
+        let backends: Vec<_> = names.iter().map(|name| (name.as_str(), json!(1))).collect();
+        let intent = parsed(&declaration(&backends, &[])).unwrap();
+        assert_eq!(intent.tiers[1].len(), 99);
     }
 }

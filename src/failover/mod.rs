@@ -6,17 +6,34 @@
 
 pub mod annotations;
 mod authored;
+mod because;
 mod decision;
+mod declaration;
 mod health;
+#[cfg(test)]
+mod histories;
 mod intent;
+mod need;
+mod policy;
 mod problem;
+mod shares;
 mod state;
+mod threshold;
+mod tiers;
+mod values;
 mod weight;
 
 pub use authored::AuthoredWeights;
-pub use decision::{Because, Decision, Previous, decide, needs_write, weights_for};
+pub use because::Because;
+pub use decision::{Decision, Now, Previous, decide};
+pub use declaration::{Declaration, DeclaredBackend};
 pub use health::{Health, Unknown};
-pub use intent::{Backend, Declaration, DeclaredBackend, Intent};
+pub use intent::{Backend, Intent};
+pub use need::{Need, need};
+pub use policy::{Defaults, Pin, Policy};
 pub use problem::{Problem, Severity, closest};
-pub use state::{SetState, State};
+pub use shares::weights_for;
+pub use state::{Identity, Pending, SetState, State};
+pub use threshold::Threshold;
+pub use values::{delay, expected_delay};
 pub use weight::{MAX_WEIGHT, ParsedWeight, Weights};

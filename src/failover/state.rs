@@ -4,9 +4,26 @@ use super::Weights;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Version of the JSON shape that this program writes and reads.
 const VERSION: u32 = 1;
+
+/// Who decides: written into every state, so that replicas know each other's decisions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Name of the replica.
+    pub replica: Arc<str>,
+    /// Version of its engine.
+    pub engine: Arc<str>,
+}
+
+impl Identity {
+    /// A replica of this very program.
+    pub fn new(replica: impl Into<Arc<str>>) -> Self {
+        Self { replica: replica.into(), engine: env!("CARGO_PKG_VERSION").into() }
+    }
+}
 
 /// The content of `failover.linkerd.io/state`.
 ///
@@ -34,7 +51,8 @@ pub struct State {
 }
 
 /// What was decided for one set of backends.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SetState {
     /// The backends that get traffic.
     pub active: Vec<String>,
@@ -46,17 +64,42 @@ pub struct SetState {
     /// The weights last written.
     #[serde(default)]
     pub weights: Weights,
+    /// Since when traffic has been off the primary because of a loss: a manual stay began then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Timestamp>,
+    /// Pending delays, to the millisecond: since when an active backend has been lost, or a better
+    /// one back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pending: Pending,
+    /// Traffic is here because of a pin.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub pinned: bool,
+    /// The primary has not been ready since the object began.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub awaiting_primary: bool,
+    /// Of a backend that fell short of a percentage: the most of its endpoints that had been ready.
+    /// Without it the loss would be forgotten with a restart, or after ten minutes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub peaks: BTreeMap<String, u32>,
+}
+
+/// The starts of pending delays, by backend.
+pub type Pending = BTreeMap<String, Timestamp>;
+
+// serde demands the reference.
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl State {
-    pub fn new(by: impl Into<String>, set: SetState) -> Self {
+    pub fn new(by: &Identity, set: SetState) -> Self {
         Self {
             v: VERSION,
             sets: BTreeMap::from([(String::new(), set)]),
             defaulted_primary: None,
             edited: None,
-            by: by.into(),
-            engine: env!("CARGO_PKG_VERSION").to_owned(),
+            by: by.replica.to_string(),
+            engine: by.engine.to_string(),
         }
     }
 
@@ -95,6 +138,11 @@ pub(super) fn to_the_second(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
+/// Drops what is finer than a millisecond.
+pub(super) fn to_the_millisecond(now: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,16 +150,30 @@ mod tests {
     #[test]
     fn a_state_reads_back_as_it_was_written() {
         let mut state = State::new(
-            "replica-a",
+            &Identity::new("replica-a"),
             SetState {
                 active: vec!["emoji-svc-west".into()],
                 since: Timestamp::UNIX_EPOCH,
                 why: "emoji-svc: no endpoints".into(),
                 weights: Weights::from([("emoji-svc".into(), 0), ("emoji-svc-west".into(), 1)]),
+                left: Some(Timestamp::UNIX_EPOCH),
+                pending: Pending::from([("emoji-svc".into(), Timestamp::UNIX_EPOCH)]),
+                pinned: true,
+                awaiting_primary: true,
+                peaks: BTreeMap::from([("emoji-svc".into(), 10)]),
             },
         );
         state.defaulted_primary = Some("emoji-svc".into());
         assert_eq!(State::parse(&state.to_annotation()), Some(state));
+    }
+
+    #[test]
+    fn what_is_usual_takes_no_room() {
+        let set = SetState { active: vec!["a".into()], ..SetState::default() };
+        let text = State::new(&Identity::new("r"), set).to_annotation();
+        for absent in ["left", "pending", "pinned", "awaiting", "peaks", "edited"] {
+            assert!(!text.contains(absent), "{text}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! [`Declaration`](crate::failover::Declaration) and writes weights; it decides nothing.
 
 pub mod last_applied;
+pub mod managed_fields;
 mod object_key;
 pub mod selector;
 pub mod traffic_split;

@@ -113,6 +113,14 @@ impl Edit {
         }
     }
 
+    /// Takes `spec` out of what the managedFields entry at this position claims.
+    pub fn disclaim_spec(&mut self, position: usize) {
+        let position = position.to_string();
+        let path = ["metadata", "managedFields", &position, "fieldsV1", "f:spec"];
+        let path = PointerBuf::from_tokens(path);
+        self.operations.push(PatchOperation::Remove(RemoveOperation { path }));
+    }
+
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
     }

@@ -39,6 +39,12 @@ pub struct Metrics {
     pub in_flight: Gauge,
     pub leader: Gauge,
     pub synced: Gauge,
+    pub frozen: Gauge,
+    pub braked: Gauge,
+    pub silent: Gauge,
+    pub rescues: Counter,
+    pub confirmations: Counter,
+    pub undone: Counter,
     pub events_dropped: Counter,
     pub leaf_expires: Gauge,
 }
@@ -58,6 +64,12 @@ impl Default for Metrics {
             in_flight: Gauge::default(),
             leader: Gauge::default(),
             synced: Gauge::default(),
+            frozen: Gauge::default(),
+            braked: Gauge::default(),
+            silent: Gauge::default(),
+            rescues: Counter::default(),
+            confirmations: Counter::default(),
+            undone: Counter::default(),
             events_dropped: Counter::default(),
             leaf_expires: Gauge::default(),
         };
@@ -96,6 +108,32 @@ impl Metrics {
         r.register("writes_in_flight", "Writes of weights under way", self.in_flight.clone());
         r.register("leader", "1 while this replica holds the Lease", self.leader.clone());
         r.register("caches_synced", "1 while all caches are whole", self.synced.clone());
+        r.register("frozen", "1 while a person has frozen the cluster", self.frozen.clone());
+        r.register(
+            "brake_engaged",
+            "1 while the brake holds: too many objects would leave their primaries at once",
+            self.braked.clone(),
+        );
+        r.register(
+            "silent",
+            "1 while this standby does nothing because another replica reversed what it did",
+            self.silent.clone(),
+        );
+        r.register(
+            "rescues",
+            "Moves made as a standby because the leader had not made them",
+            self.rescues.clone(),
+        );
+        r.register(
+            "confirmations",
+            "LISTs of slices made past the watch before a move",
+            self.confirmations.clone(),
+        );
+        r.register(
+            "weights_undone",
+            "Times that another writer was seen to undo the same weights again",
+            self.undone.clone(),
+        );
         r.register(
             "events_dropped",
             "Events given up because too many waited",
@@ -123,6 +161,11 @@ impl Metrics {
     pub fn wrote(&self, took: Duration) {
         self.writes.get_or_create(&Written { result: "ok" }).inc();
         self.flip_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A write that nobody waited for.
+    pub fn recorded(&self, what: &'static str) {
+        self.writes.get_or_create(&Written { result: what }).inc();
     }
 
     pub fn write_failed(&self, result: &'static str) {

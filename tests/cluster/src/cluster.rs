@@ -309,6 +309,8 @@ fn write_pki(site: &Site, pki: &Pki) -> anyhow::Result<()> {
         ("pki/ca.crt", pki.ca.clone()),
         ("pki/server.crt", pki.server.certificate.clone()),
         ("pki/server.key", pki.server.key.clone()),
+        ("pki/api-proxy.crt", pki.api_proxy.certificate.clone()),
+        ("pki/api-proxy.key", pki.api_proxy.key.clone()),
         ("pki/sa.key", pki.service_account_key.clone()),
         ("pki/sa.pub", pki.service_account_public_key.clone()),
         (

@@ -1,5 +1,6 @@
 //! The chart, installed by helm, and its pods, run as local processes.
 
+use crate::api_proxy::ApiProxy;
 use crate::cluster::Cluster;
 use crate::paths::{target_dir, workspace_root};
 use crate::pod::Pod;
@@ -9,7 +10,7 @@ use crate::site::Site;
 use anyhow::Context;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Container, PodSpec, Service};
+use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::{Api, ListParams};
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -120,6 +121,34 @@ impl Installation {
 
     /// Starts one more replica.
     pub async fn start_replica(&mut self) -> anyhow::Result<Arc<Replica>> {
+        let site = Arc::clone(&self.site);
+        self.start_replica_at(&site.server, &[]).await
+    }
+
+    /// Starts one more replica, which reaches the API server only through
+    /// `proxy`, also after a restart.
+    pub async fn start_replica_through(
+        &mut self,
+        proxy: &ApiProxy,
+    ) -> anyhow::Result<Arc<Replica>> {
+        self.start_replica_at(&proxy.url(), &[]).await
+    }
+
+    /// Starts one more replica with further environment variables, as an
+    /// upgraded Deployment would.
+    pub async fn start_replica_with(
+        &mut self,
+        env: &[(&str, &str)],
+    ) -> anyhow::Result<Arc<Replica>> {
+        let site = Arc::clone(&self.site);
+        self.start_replica_at(&site.server, env).await
+    }
+
+    async fn start_replica_at(
+        &mut self,
+        server: &str,
+        env: &[(&str, &str)],
+    ) -> anyhow::Result<Arc<Replica>> {
         let nth = self.site.next_pod();
         let service_account = self.pod.service_account_name.as_deref();
         let pod = Pod {
@@ -129,9 +158,14 @@ impl Installation {
             address: self.site.slot.pod_address(nth)?,
         };
         let binary = self.options.binary.clone();
-        let container = container(&self.pod)?;
-        let replica = Replica::start(&self.site, &self.client, pod, container, binary).await?;
-        let replica = Arc::new(replica);
+        let mut container = container(&self.pod)?.clone();
+        container.env.get_or_insert_default().extend(env.iter().map(|(name, value)| EnvVar {
+            name: (*name).into(),
+            value: Some((*value).into()),
+            value_from: None,
+        }));
+        let replica = Replica::start(&self.site, server, &self.client, pod, &container, binary);
+        let replica = Arc::new(replica.await?);
         self.replicas.push(Arc::clone(&replica));
         self.route();
         Ok(replica)

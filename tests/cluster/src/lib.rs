@@ -10,11 +10,14 @@
 //! [`Installation::install`] installs the chart with helm and then stands in
 //! for what a node would do: it runs the Deployment's container as local
 //! processes (kubelet) and listens on the webhook Service's ClusterIP
-//! (kube-proxy). [`Workload`] writes the services that fail over.
+//! (kube-proxy). [`Workload`] writes the services that fail over. [`ApiProxy`]
+//! stands between one replica and the API server, and can freeze what it sees.
 //!
 //! Everything ends with the process that started it, even by SIGKILL. Set
 //! `KEEP_CLUSTER=1`, or call [`Cluster::keep`], to look at a cluster afterwards.
 
+mod api_gate;
+mod api_proxy;
 mod cluster;
 mod command;
 mod components;
@@ -39,6 +42,7 @@ mod tools;
 mod wait;
 mod workload;
 
+pub use api_proxy::ApiProxy;
 pub use cluster::{Cluster, ClusterBuilder};
 pub use command::{Invocation, Output};
 pub use installed::{InstallOptions, Installation};

@@ -20,6 +20,8 @@ pub(crate) struct Pki {
     /// Trusted for the server's certificate and for the clients'.
     pub ca: String,
     pub server: Identity,
+    /// For whatever stands before the API server; at the slot's address too.
+    pub api_proxy: Identity,
     pub admin: Identity,
     pub controller_manager: Identity,
     /// Signs ServiceAccount tokens. The API server reads an EC key to verify
@@ -63,6 +65,12 @@ fn generate(slot: &Slot) -> anyhow::Result<Pki> {
             &issuer,
             names,
             ("kube-apiserver", None),
+            ExtendedKeyUsagePurpose::ServerAuth,
+        )?,
+        api_proxy: issue(
+            &issuer,
+            vec![slot.address().to_string()],
+            ("api-proxy", None),
             ExtendedKeyUsagePurpose::ServerAuth,
         )?,
         admin: client(&issuer, "admin", Some("system:masters"))?,

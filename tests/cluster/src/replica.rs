@@ -48,9 +48,11 @@ impl Probe {
 }
 
 impl Replica {
-    /// Starts the container of `pod`, under its ServiceAccount's rights.
+    /// Starts the container of `pod`, under its ServiceAccount's rights, with
+    /// `server` as the API server's URL.
     pub(crate) async fn start(
         site: &Arc<Site>,
+        server: &str,
         client: &kube::Client,
         pod: Pod,
         container: &Container,
@@ -68,7 +70,7 @@ impl Replica {
         write_secret(&token_file, &token(client, &pod).await?)?;
         let config = home.join("kubeconfig");
         let user = token_user(&token_file);
-        write_secret(&config, &kubeconfig(&site.server, &site.ca, user, &pod.namespace))?;
+        write_secret(&config, &kubeconfig(server, &site.ca, user, &pod.namespace))?;
         command.env.push(("KUBECONFIG".into(), config.display().to_string()));
         command.env.push(("HOME".into(), home.display().to_string()));
         let process = site.launch(launch(&pod.name, &binary, &command))?;

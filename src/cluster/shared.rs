@@ -1,0 +1,82 @@
+//! The index as it is shared: who changes it, and who hears of its changes.
+
+use super::clock::Clock;
+use super::endpoints::{Families, SERVICE_NAME, SliceFacts};
+use super::index::Index;
+use super::watch::version;
+use crate::failover::Now;
+use crate::resources::ObjectKey;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::mpsc;
+
+/// Objects to decide anew, as each event concerns them.
+pub type Changes = mpsc::UnboundedReceiver<Vec<ObjectKey>>;
+
+/// The index, and who hears of its changes. Locks are held for lookups only, never across I/O.
+#[derive(Clone)]
+pub struct Shared {
+    index: Arc<RwLock<Index>>,
+    changed: mpsc::UnboundedSender<Vec<ObjectKey>>,
+    clock: Clock,
+}
+
+impl Shared {
+    pub fn new() -> (Self, Changes) {
+        let (changed, changes) = mpsc::unbounded_channel();
+        let index = Arc::new(RwLock::new(Index::default()));
+        (Self { index, changed, clock: Clock::start() }, changes)
+    }
+
+    /// The time that the index goes by.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    pub fn read(&self) -> RwLockReadGuard<'_, Index> {
+        // A poisoned lock still guards whole facts: each update is made by calls that do not panic
+        // half way.
+        self.index.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Changes the index, and hands on what the change concerns.
+    pub fn update(&self, change: impl FnOnce(&mut Index) -> Vec<ObjectKey>) {
+        let affected = {
+            let mut index = self.write();
+            index.now = self.clock.now().steady;
+            change(&mut index)
+        };
+        if !affected.is_empty() {
+            // Nobody listens while the program stops.
+            let _ = self.changed.send(affected);
+        }
+    }
+
+    /// Reads a Service's slices past the watch, as they are at this very moment, and takes them in.
+    pub async fn confirm(
+        &self,
+        client: &Client,
+        service: &ObjectKey,
+        families: Families,
+    ) -> kube::Result<()> {
+        let api: Api<EndpointSlice> = Api::namespaced(client.clone(), &service.namespace);
+        // No resourceVersion: the API server answers from what is committed, not from its cache.
+        let params = ListParams::default().labels(&format!("{SERVICE_NAME}={}", service.name));
+        let list = api.list(&params).await?;
+        let listed_at = list.metadata.resource_version.as_deref();
+        let listed_at = listed_at.and_then(|v| v.parse().ok()).unwrap_or_default();
+        let slices = list
+            .items
+            .iter()
+            .map(|slice| (slice.name_any(), version(slice), SliceFacts::read(slice, families)))
+            .collect();
+        self.update(|index| index.set_slices_of(service, slices, listed_at));
+        Ok(())
+    }
+}

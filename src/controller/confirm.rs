@@ -1,0 +1,96 @@
+//! Asking the API server, past the watch, whether the caches are right.
+
+use crate::cluster::Shared;
+use crate::cluster::endpoints::Families;
+use crate::resources::{ObjectKey, brief};
+use kube::Client;
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// A LIST answers for all objects that ask within this time of its beginning.
+const VALID: Duration = Duration::from_secs(2);
+/// One that takes longer is given up.
+const PATIENCE: Duration = Duration::from_secs(3);
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Services whose slices have been, or are being, read past the watch.
+#[derive(Default)]
+pub struct Confirmations {
+    tasks: JoinSet<Answer>,
+    /// The objects that wait, by Service.
+    asked: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+    /// When the LIST began that the index has taken in.
+    done: HashMap<ObjectKey, Instant>,
+}
+
+struct Answer {
+    service: ObjectKey,
+    began: Instant,
+    error: Option<String>,
+}
+
+impl Confirmations {
+    /// Whether each of these Services has been read just now.
+    pub fn cover(&self, services: &[ObjectKey]) -> bool {
+        services.iter().all(|s| self.done.get(s).is_some_and(|began| began.elapsed() < VALID))
+    }
+
+    /// Asks for what is not covered; one LIST serves all objects of a Service.
+    pub fn ask(
+        &mut self,
+        object: &ObjectKey,
+        services: &[ObjectKey],
+        shared: &Shared,
+        client: &Client,
+        families: Families,
+    ) {
+        for service in services {
+            if self.cover(std::slice::from_ref(service)) {
+                continue;
+            }
+            let waiting = self.asked.entry(service.clone()).or_default();
+            let first = waiting.is_empty();
+            waiting.insert(object.clone());
+            if first {
+                let (shared, client, service) = (shared.clone(), client.clone(), service.clone());
+                self.tasks.spawn(async move {
+                    let began = Instant::now();
+                    let asked = shared.confirm(&client, &service, families);
+                    let error = match tokio::time::timeout(PATIENCE, asked).await {
+                        Ok(Ok(())) => None,
+                        Ok(Err(error)) => Some(brief(&error)),
+                        Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
+                    };
+                    Answer { service, began, error }
+                });
+            }
+        }
+    }
+
+    /// The objects that the next answer is for; with a time after which to try again where it
+    /// failed. None while nothing is asked.
+    pub async fn next(&mut self) -> Option<Vec<(ObjectKey, Option<Duration>)>> {
+        let answer = match self.tasks.join_next().await? {
+            Ok(answer) => answer,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let waiting = self.asked.remove(&answer.service).unwrap_or_default();
+        let retry = match answer.error {
+            None => {
+                self.done.insert(answer.service, answer.began);
+                None
+            }
+            Some(error) => {
+                tracing::warn!(service = %answer.service, error, "could not confirm the slices");
+                Some(RETRY)
+            }
+        };
+        Some(waiting.into_iter().map(|key| (key, retry)).collect())
+    }
+
+    /// Forgets what is not valid any more.
+    pub fn prune(&mut self) {
+        self.done.retain(|_, began| began.elapsed() < VALID);
+    }
+}

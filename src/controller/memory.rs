@@ -1,0 +1,133 @@
+//! What a replica remembers of an object beside the index: what it has observed, wanted, written
+//! and said. All of it may be lost; none of it is needed to decide rightly.
+
+use super::plan::Write;
+use super::undone::Undone;
+use crate::failover::Pending;
+use crate::resources::ObjectKey;
+use jiff::Timestamp;
+use std::collections::HashMap;
+use std::time::Instant;
+
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The delays that run, for these active backends: a flap whose record has not been written
+    /// yet, or cannot be, still counts.
+    pending: Option<(Vec<String>, Pending)>,
+    /// Where this replica wants the traffic, and since when by the steady clock, while it waits for
+    /// another replica to bring it there.
+    wanted: Option<(Vec<String>, Timestamp)>,
+    /// Where this replica brought the traffic as a standby, until its own facts say otherwise.
+    pub rescued: Option<Vec<String>>,
+    /// Since when there is something to be recorded.
+    pub unrecorded: Option<Instant>,
+    /// A write that failed: how often, what it was to write, when to try again.
+    pub failed: Option<Failed>,
+    pub undone: Option<Undone>,
+    /// What was said last, so that it is said once.
+    pub told: Option<String>,
+    /// Whether it cannot be read.
+    pub unreadable: bool,
+}
+
+/// A write that failed, and when the very same may be tried again.
+#[derive(Debug)]
+pub struct Failed {
+    pub times: u32,
+    pub not_before: Instant,
+    resource_version: String,
+    weights: Vec<u32>,
+}
+
+impl Failed {
+    pub fn new(times: u32, write: &Write, not_before: Instant) -> Self {
+        Self {
+            times,
+            not_before,
+            resource_version: write.resource_version.clone(),
+            weights: write.weights.clone(),
+        }
+    }
+
+    /// Whether this write would be the same again: not a newer decision, nor one from newer facts.
+    pub fn is_same(&self, write: &Write) -> bool {
+        self.resource_version == write.resource_version && self.weights == write.weights
+    }
+}
+
+impl Memory {
+    /// The delays observed here, where these are still the active backends.
+    pub fn pending_beside(&self, active: &[String]) -> Option<&Pending> {
+        self.pending.as_ref().filter(|(beside, _)| beside == active).map(|(_, pending)| pending)
+    }
+
+    /// Takes note of delays; `recorded` are those in the object's state.
+    pub fn observe(&mut self, active: Option<&[String]>, pending: &Pending, recorded: &Pending) {
+        self.pending = match active {
+            Some(active) if pending != recorded => Some((active.to_vec(), pending.clone())),
+            _ => None,
+        };
+    }
+
+    /// Since when the traffic has been wanted there.
+    pub fn wanted_since(&self, active: &[String]) -> Option<Timestamp> {
+        self.wanted.as_ref().filter(|(wanted, _)| wanted == active).map(|(_, since)| *since)
+    }
+
+    /// Takes note that the traffic is wanted there, from now on or since earlier.
+    pub fn wants(&mut self, active: &[String], now: Timestamp) {
+        if self.wanted_since(active).is_none() {
+            self.wanted = Some((active.to_vec(), now));
+        }
+    }
+
+    /// The traffic is where it is wanted.
+    pub fn is_content(&mut self) {
+        self.wanted = None;
+        self.rescued = None;
+    }
+
+    fn is_empty(&self, now: Instant) -> bool {
+        self.pending.is_none()
+            && self.wanted.is_none()
+            && self.rescued.is_none()
+            && self.unrecorded.is_none()
+            && self.failed.is_none()
+            && self.undone.as_ref().is_none_or(|undone| undone.is_past(now))
+            && self.told.is_none()
+            && !self.unreadable
+    }
+}
+
+/// The memories of all objects; most objects have none.
+#[derive(Debug, Default)]
+pub struct Memories {
+    of: HashMap<ObjectKey, Memory>,
+}
+
+impl Memories {
+    pub fn get(&self, key: &ObjectKey) -> Option<&Memory> {
+        self.of.get(key)
+    }
+
+    pub fn get_mut(&mut self, key: &ObjectKey) -> Option<&mut Memory> {
+        self.of.get_mut(key)
+    }
+
+    pub fn entry(&mut self, key: &ObjectKey) -> &mut Memory {
+        self.of.entry(key.clone()).or_default()
+    }
+
+    pub fn remove(&mut self, key: &ObjectKey) {
+        self.of.remove(key);
+    }
+
+    pub fn unreadable(&self) -> usize {
+        self.of.values().filter(|memory| memory.unreadable).count()
+    }
+
+    /// Forgets what is past.
+    pub fn prune(&mut self, now: Instant) {
+        self.of.retain(|_, memory| !memory.is_empty(now));
+    }
+}

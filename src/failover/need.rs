@@ -1,0 +1,45 @@
+//! Whether a decision has to be written, and how urgently.
+
+use super::{Backend, Because, Decision, Intent, SetState};
+
+/// How much an object needs the write that makes a decision true of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// It is true already.
+    Nothing,
+    /// Traffic is where it should be; the record, or a fallback's smallest share, is not.
+    Record,
+    /// Callers wait for it.
+    Traffic,
+}
+
+/// What an object needs for this decision to be true of it.
+///
+/// An object whose traffic is where its author put it needs no record until something moves.
+pub fn need(intent: &Intent, state: Option<&SetState>, decision: &Decision) -> Need {
+    let mut weights = intent.backends.iter().zip(&decision.weights);
+    let differs = |(b, weight): (&Backend, &u32)| b.live != *weight;
+    let live_differs = weights.any(differs);
+    let Some(state) = state else {
+        return if live_differs {
+            Need::Traffic
+        } else if !decision.on_primary(intent) || !decision.pending.is_empty() {
+            Need::Record
+        } else {
+            Need::Nothing
+        };
+    };
+    let by_others = |b: &Backend| state.weights.get(&b.name) != Some(&b.live);
+    if intent.indices(&state.active) != decision.active
+        || live_differs && intent.backends.iter().any(by_others)
+    {
+        return Need::Traffic;
+    }
+    let awaits = state.awaiting_primary != decision.awaiting_primary
+        && (intent.policy.manual_failback || !intent.policy.failback_delay.is_zero());
+    let recorded = state.pending == decision.pending
+        && state.pinned == (decision.because == Because::Pinned)
+        && state.left.is_some() == decision.left.is_some()
+        && !awaits;
+    if live_differs || !recorded { Need::Record } else { Need::Nothing }
+}

@@ -1,0 +1,89 @@
+//! What the author wants of a failover beyond its backends: delays, pins, pauses.
+//!
+//! A new annotation is a field of [`Policy`] and a line of [`Policy::parse`].
+
+use super::values::{self, Annotation};
+use super::{Declaration, Problem, annotations};
+use jiff::{SignedDuration, Timestamp};
+
+/// What holds where an author says nothing: the chart's values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Defaults {
+    pub failover_delay: SignedDuration,
+    pub failback_delay: SignedDuration,
+    pub warm_standby: bool,
+}
+
+/// Everything an author can ask for by annotations, but for tiers and thresholds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {
+    /// How long an active backend must be lost before traffic leaves it. Never negative.
+    pub failover_delay: SignedDuration,
+    /// How long a better backend must be ready before traffic moves to it. Never negative.
+    pub failback_delay: SignedDuration,
+    /// Whether traffic stays on a fallback until a person says otherwise.
+    pub manual_failback: bool,
+    /// When a person last said so.
+    pub failback_requested: Option<Timestamp>,
+    /// Whether ready fallbacks keep the smallest share.
+    pub warm_standby: bool,
+    pub pin: Option<Pin>,
+    /// Whether nothing is to be written.
+    pub paused: bool,
+}
+
+/// Backends that get the traffic whatever their health.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pin {
+    /// Indices of backends, ascending, at least one.
+    pub backends: Vec<usize>,
+    /// When the pin ends by itself.
+    pub until: Option<Timestamp>,
+}
+
+impl Policy {
+    pub fn parse(declared: &Declaration, defaults: &Defaults, problems: &mut Vec<Problem>) -> Self {
+        let read = |name: &'static str| Annotation::of(declared, name);
+        Self {
+            failover_delay: read(annotations::FAILOVER_DELAY)
+                .as_delay(problems)
+                .unwrap_or(defaults.failover_delay),
+            failback_delay: read(annotations::FAILBACK_DELAY)
+                .as_delay(problems)
+                .unwrap_or(defaults.failback_delay),
+            manual_failback: read(annotations::FAILBACK)
+                .as_one_of(&[("automatic", false), ("manual", true)], problems)
+                .unwrap_or_default(),
+            failback_requested: read(annotations::FAILBACK_REQUESTED).as_time(problems),
+            warm_standby: read(annotations::WARM_STANDBY)
+                .as_one_of(values::BOOLEAN, problems)
+                .unwrap_or(defaults.warm_standby),
+            pin: pin(declared, problems),
+            paused: read(annotations::PAUSED)
+                .as_one_of(values::BOOLEAN, problems)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The pin, while it holds.
+    pub fn pin_at(&self, now: Timestamp) -> Option<&Pin> {
+        self.pin.as_ref().filter(|pin| pin.until.is_none_or(|until| now < until))
+    }
+}
+
+fn pin(declared: &Declaration, problems: &mut Vec<Problem>) -> Option<Pin> {
+    let backends = Annotation::of(declared, annotations::PIN).as_backends(declared, problems);
+    let until = Annotation::of(declared, annotations::PIN_UNTIL);
+    let end = until.as_time(problems);
+    if until.is_there() && !declared.annotations.contains_key(annotations::PIN) {
+        problems.push(
+            until
+                .problem()
+                .expected(format!("{} beside it", annotations::PIN))
+                .next("name the backend to pin, or remove this annotation"),
+        );
+    }
+    let mut backends = backends.filter(|backends| !backends.is_empty())?;
+    backends.sort_unstable();
+    Some(Pin { backends, until: end })
+}

@@ -1,0 +1,153 @@
+//! What the API proxy lets pass, and what it holds.
+
+use futures::stream::{self, Stream, StreamExt};
+use http::Uri;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+/// Open until something is frozen.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    frozen: Vec<Rule>,
+    /// In the order in which they came.
+    waiting: Vec<Waker>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    pattern: String,
+    watches_only: bool,
+}
+
+/// What the rules look at in a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    path: String,
+    watch: bool,
+}
+
+impl Asked {
+    pub(crate) fn of(uri: &Uri) -> Self {
+        let mut parameters = uri.query().unwrap_or_default().split('&');
+        let watch = parameters.any(|parameter| matches!(parameter, "watch=true" | "watch=1"));
+        Self { path: uri.path().to_string(), watch }
+    }
+}
+
+impl Gate {
+    pub(crate) fn freeze(&self, pattern: String, watches_only: bool) {
+        self.lock().frozen.push(Rule { pattern, watches_only });
+    }
+
+    pub(crate) fn thaw(&self) {
+        let waiting = {
+            let mut state = self.lock();
+            state.frozen.clear();
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits while what was asked for is frozen.
+    pub(crate) async fn pass(&self, asked: &Asked) {
+        poll_fn(|context| self.poll_pass(asked, context)).await;
+    }
+
+    /// Passes a body on. While it is frozen, what arrives is taken in and kept:
+    /// the sender notices nothing.
+    pub(crate) fn pass_body<T, E>(
+        self: Arc<Self>,
+        asked: Asked,
+        mut body: impl Stream<Item = Result<T, E>> + Unpin,
+    ) -> impl Stream<Item = Result<T, E>> {
+        let mut held = VecDeque::new();
+        let mut ended = false;
+        stream::poll_fn(move |context| {
+            loop {
+                // Only after the chunk has arrived: one that is sent after a
+                // freeze must not slip through.
+                if !held.is_empty() && self.poll_pass(&asked, context).is_ready() {
+                    return Poll::Ready(held.pop_front().flatten());
+                }
+                if ended {
+                    return if held.is_empty() { Poll::Ready(None) } else { Poll::Pending };
+                }
+                let next = ready!(body.poll_next_unpin(context));
+                ended = !matches!(next, Some(Ok(_)));
+                held.push_back(next);
+            }
+        })
+    }
+
+    fn poll_pass(&self, asked: &Asked, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if !state.frozen.iter().any(|rule| rule.covers(asked)) {
+            return Poll::Ready(());
+        }
+        if !state.waiting.iter().any(|waiting| waiting.will_wake(context.waker())) {
+            state.waiting.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rule {
+    fn covers(&self, asked: &Asked) -> bool {
+        asked.path.contains(&self.pattern) && (asked.watch || !self.watches_only)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    fn asked(uri: &'static str) -> Asked {
+        Asked::of(&Uri::from_static(uri))
+    }
+
+    fn passes(gate: &Gate, uri: &'static str) -> bool {
+        gate.pass(&asked(uri)).now_or_never().is_some()
+    }
+
+    #[test]
+    fn only_what_a_rule_names_is_held() {
+        let gate = Gate::default();
+        gate.freeze("/endpointslices".into(), true);
+        gate.freeze("/leases".into(), false);
+        assert!(!passes(&gate, "/apis/x/v1/endpointslices?limit=5&watch=true"));
+        assert!(!passes(&gate, "/apis/x/v1/endpointslices?watch=1"));
+        assert!(passes(&gate, "/apis/x/v1/endpointslices?limit=5"));
+        assert!(passes(&gate, "/apis/x/v1/endpointslices?watch=false"));
+        assert!(passes(&gate, "/api/v1/services?watch=true&x=/endpointslices"));
+        assert!(!passes(&gate, "/apis/y/v1/leases/z"));
+        gate.thaw();
+        assert!(passes(&gate, "/apis/y/v1/leases/z"));
+    }
+
+    #[tokio::test]
+    async fn a_body_is_held_in_order_and_its_end_last() {
+        let gate = Arc::new(Gate::default());
+        let chunks = stream::iter([Ok(1), Ok(2), Err("cut")]);
+        let mut body = gate.clone().pass_body(asked("/leases"), chunks);
+        assert_eq!(body.next().await, Some(Ok(1)));
+        gate.freeze("/leases".into(), false);
+        assert_eq!(body.next().now_or_never(), None);
+        let rest = tokio::spawn(body.collect::<Vec<_>>());
+        tokio::task::yield_now().await;
+        assert!(!rest.is_finished());
+        gate.thaw();
+        assert_eq!(rest.await.expect("no panic"), [Ok(2), Err("cut")]);
+    }
+}
