@@ -1,10 +1,13 @@
-//! `make bench`: what one flip, and 1,000 splits on one primary, take from the write of the
-//! endpoint until the last weight is seen, beside a bare client that makes the same patches.
+//! `make bench`: what one flip, and 1,000 and 10,000 splits on one primary, take from the write of
+//! the endpoint until the last weight is seen, beside a bare client that makes the same patches; and
+//! the memory that 10,000 splits and 10,000 Services take.
 //!
-//! Both run in one process against one cluster, in turn, so that the machine is the same.
+//! Both run in one process against one cluster, in turn, round by round, so that the machine is the
+//! same. `BENCH_CONCURRENCY=8,16,32` measures the fan-out with each number of writes at once.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::core::v1::Service;
 use kube::api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
@@ -13,12 +16,10 @@ use serde_json::json;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use test_cluster::{Cluster, InstallOptions, Installation, Workload};
+use test_cluster::{Cluster, InstallOptions, Installation, Replica, Workload};
 
-const PATIENCE: Duration = Duration::from_secs(120);
-const FLIPS: usize = 100;
-const FAN_OUT: usize = 1_000;
-const ROUNDS: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(300);
+const FLIPS: usize = 200;
 /// As many writes at once as the controller makes.
 const CONCURRENCY: usize = 32;
 
@@ -27,82 +28,181 @@ async fn main() -> Result<()> {
     let cluster = Cluster::start().await?;
     cluster.install_traffic_split_crd().await?;
     let options = InstallOptions {
+        // The webhook is not on the way of the controller's writes, and would be for the bare ones.
         values: vec!["namespaceMetadata.enabled=false".into()],
+        replicas: 0,
         binary: std::env::var_os("LINKERD_FAILOVER_BIN")
             .map_or_else(Installation::built_binary, PathBuf::from),
         ..InstallOptions::default()
     };
-    let installation = Installation::install(&cluster, options).await?;
-    installation.wait_ready(PATIENCE).await?;
-
+    let mut installation = Installation::install(&cluster, options).await?;
+    if let Ok(numbers) = std::env::var("BENCH_CONCURRENCY") {
+        return sweep(&cluster, &mut installation, &numbers).await;
+    }
+    let replica = installation.start_replica().await?;
+    replica.wait_ready(PATIENCE).await?;
+    println!("memory with nothing to do: {}", memory(&replica)?);
     one_flip(&cluster).await?;
-    fan_out(&cluster).await?;
+    let pair = Pair::new(&cluster, "k1").await?;
+    pair.grow(1_000).await?;
+    pair.compare(1_000, 6).await?;
+    pair.forget().await?;
+
+    let pair = Pair::new(&cluster, "k10").await?;
+    services(&cluster, 10_000).await?;
+    pair.grow(10_000).await?;
+    settle().await;
+    println!("memory with 10,000 splits and 10,000 Services: {}", memory(&replica)?);
+    pair.compare(10_000, 2).await?;
+    println!("memory afterwards: {}", memory(&replica)?);
+    // Begun anew, it lists everything at once.
+    replica.restart().await?;
+    replica.wait_ready(PATIENCE).await?;
+    settle().await;
+    println!("memory after a restart with them: {}", memory(&replica)?);
     drop(installation);
     cluster.stop().await
 }
 
+/// The fan-out with different numbers of writes at once.
+async fn sweep(cluster: &Cluster, installation: &mut Installation, numbers: &str) -> Result<()> {
+    let first = installation.start_replica().await?;
+    first.wait_ready(PATIENCE).await?;
+    let pair = Pair::new(cluster, "k1").await?;
+    pair.grow(1_000).await?;
+    first.process().terminate(PATIENCE).await?;
+    for number in numbers.split(',') {
+        let env = [("LINKERD_FAILOVER_WRITE_CONCURRENCY", number)];
+        let replica = installation.start_replica_with(&env).await?;
+        replica.wait_ready(PATIENCE).await?;
+        // Another replica's moves are reversed only after a LIST, while they are fresh.
+        tokio::time::sleep(Duration::from_secs(62)).await;
+        println!("{number} writes at once:");
+        pair.compare(1_000, 6).await?;
+        replica.process().terminate(PATIENCE).await?;
+    }
+    Ok(())
+}
+
+/// Two namespaces alike: one managed, one for the bare client.
+struct Pair<'a> {
+    ours: Workload<'a>,
+    bare: Workload<'a>,
+    splits: [Api<DynamicObject>; 2],
+}
+
+impl<'a> Pair<'a> {
+    async fn new(cluster: &'a Cluster, name: &str) -> Result<Self> {
+        let (ours, bare) = (format!("{name}-ours"), format!("{name}-bare"));
+        let splits = [splits(cluster, &ours), splits(cluster, &bare)];
+        let (ours, bare) =
+            (Workload::new(cluster, &ours).await?, Workload::new(cluster, &bare).await?);
+        for workload in [&ours, &bare] {
+            workload.service_with_slice("primary", 1).await?;
+            workload.service_with_slice("fallback", 1).await?;
+        }
+        Ok(Self { ours, bare, splits })
+    }
+
+    async fn grow(&self, count: usize) -> Result<()> {
+        for (splits, managed) in self.splits.iter().zip([true, false]) {
+            let created = (0..count).map(|i| create(splits, i, managed));
+            stream::iter(created).buffer_unordered(CONCURRENCY).try_collect::<Vec<_>>().await?;
+        }
+        settle().await;
+        Ok(())
+    }
+
+    async fn forget(&self) -> Result<()> {
+        for splits in &self.splits {
+            splits.delete_collection(&Default::default(), &Default::default()).await?;
+        }
+        settle().await;
+        Ok(())
+    }
+
+    /// One loss or recovery, by us and by the bare client.
+    async fn round(&self, ready: usize, count: usize) -> Result<[Duration; 2]> {
+        let ours = measured(&self.ours, &self.splits[0], ready, count, None).await?;
+        quiet(count).await;
+        let bare = Some(Bare { splits: self.splits[1].clone() });
+        let bare = measured(&self.bare, &self.splits[1], ready, count, bare).await?;
+        quiet(count).await;
+        Ok([ours, bare])
+    }
+
+    async fn compare(&self, count: usize, rounds: usize) -> Result<()> {
+        let mut took = vec![];
+        for round in 0..rounds {
+            took.push(self.round(round % 2, count).await?);
+        }
+        println!("{count} splits on one primary, endpoint write to last weight seen:");
+        let mut medians = vec![];
+        for (who, i) in [("linkerd-failover", 0), ("bare client", 1)] {
+            let mut times: Vec<f64> = took.iter().map(|t| t[i].as_secs_f64()).collect();
+            let listed: Vec<_> = times.iter().map(|t| format!("{t:.2}")).collect();
+            times.sort_by(f64::total_cmp);
+            medians.push((times[(rounds - 1) / 2] + times[rounds / 2]) / 2.0);
+            println!("  {who:<17} median {:.2} s of {}", medians[i], listed.join(" "));
+        }
+        println!("  ratio of the medians {:.2}", medians[0] / medians[1]);
+        Ok(())
+    }
+}
+
+/// Events are told after the writes; they are not part of either figure.
+async fn quiet(count: usize) {
+    tokio::time::sleep(Duration::from_millis(5 + 8 * count.min(10_000) as u64)).await;
+}
+
 /// One split: the endpoint goes and comes, the weights follow.
 async fn one_flip(cluster: &Cluster) -> Result<()> {
-    let workload = Workload::new(cluster, "one").await?;
-    workload.service_with_slice("primary", 1).await?;
-    workload.service_with_slice("fallback", 1).await?;
-    let splits = splits(cluster, "one");
-    create(&splits, "one", 0).await?;
-    settle().await;
-
-    let mut ours = vec![];
+    let pair = Pair::new(cluster, "one").await?;
+    pair.grow(1).await?;
+    let mut took = vec![];
     for i in 0..FLIPS {
-        ours.push(measured(&workload, &splits, i % 2, 1, None).await?);
-    }
-    // Not managed any more: the bare client is alone with it.
-    unmanage(&workload).await?;
-    let mut bare = vec![];
-    for i in 0..FLIPS {
-        bare.push(measured(&workload, &splits, i % 2, 1, Some(Bare::new(&splits))).await?);
+        took.push(pair.round(i % 2, 1).await?);
     }
     println!("one flip, {FLIPS} times, endpoint write to weights seen:");
-    for (who, mut took) in [("linkerd-failover", ours), ("bare client", bare)] {
-        took.sort_unstable();
+    for (who, i) in [("linkerd-failover", 0), ("bare client", 1)] {
+        let mut times: Vec<Duration> = took.iter().map(|t| t[i]).collect();
+        times.sort_unstable();
         println!(
             "  {who:<17} p50 {:6.1} ms  p99 {:6.1} ms  max {:6.1} ms",
-            ms(took[FLIPS / 2]),
-            ms(took[FLIPS * 99 / 100]),
-            ms(took[FLIPS - 1])
+            ms(times[FLIPS / 2]),
+            ms(times[FLIPS * 99 / 100]),
+            ms(times[FLIPS - 1])
         );
     }
     Ok(())
 }
 
-/// Many splits on one primary.
-async fn fan_out(cluster: &Cluster) -> Result<()> {
-    let workload = Workload::new(cluster, "many").await?;
-    workload.service_with_slice("primary", 1).await?;
-    workload.service_with_slice("fallback", 1).await?;
-    let splits = splits(cluster, "many");
-    let created =
-        stream::iter(0..FAN_OUT).map(|i| create(&splits, "split", i)).buffer_unordered(CONCURRENCY);
-    created.try_collect::<Vec<_>>().await?;
-    settle().await;
-
-    let mut ours = vec![];
-    for i in 0..2 * ROUNDS {
-        ours.push(measured(&workload, &splits, i % 2, FAN_OUT, None).await?);
-        // Events are told after the writes; they are not part of either figure.
-        tokio::time::sleep(Duration::from_secs(8)).await;
-    }
-    unmanage(&workload).await?;
-    let mut bare = vec![];
-    for i in 0..2 * ROUNDS {
-        bare.push(measured(&workload, &splits, i % 2, FAN_OUT, Some(Bare::new(&splits))).await?);
-        tokio::time::sleep(Duration::from_secs(8)).await;
-    }
-    println!("{FAN_OUT} splits on one primary, endpoint write to last weight seen:");
-    for (who, took) in [("linkerd-failover", ours), ("bare client", bare)] {
-        let rounds: Vec<String> =
-            took.iter().map(|t| format!("{:.2} s", t.as_secs_f64())).collect();
-        println!("  {who:<17} {}", rounds.join("  "));
-    }
+/// Services that nobody asks about.
+async fn services(cluster: &Cluster, count: usize) -> Result<()> {
+    let workload = Workload::new(cluster, "crowd").await?;
+    let api: Api<Service> = workload.api();
+    let created = (0..count).map(|i| {
+        let service = json!({"metadata": {"name": format!("service-{i}")},
+            "spec": {"clusterIP": "None", "ports": [{"name": "grpc", "port": 8080}]}});
+        let api = api.clone();
+        async move {
+            api.create(&PostParams::default(), &serde_json::from_value(service)?).await?;
+            Ok::<_, anyhow::Error>(())
+        }
+    });
+    stream::iter(created).buffer_unordered(CONCURRENCY).try_collect::<Vec<_>>().await?;
     Ok(())
+}
+
+/// What the process holds, and has held at most.
+fn memory(replica: &Replica) -> Result<String> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", replica.process().pid()))?;
+    let of = |field: &str| -> Result<f64> {
+        let line = status.lines().find(|line| line.starts_with(field)).context("no such field")?;
+        let kib = line.split_whitespace().nth(1).context("no number")?;
+        Ok(kib.parse::<f64>()? / 1024.0)
+    };
+    Ok(format!("{:.1} MiB resident, {:.1} MiB at most", of("VmRSS:")?, of("VmHWM:")?))
 }
 
 /// A client that does nothing but watch the slices and patch.
@@ -111,10 +211,6 @@ struct Bare {
 }
 
 impl Bare {
-    fn new(splits: &Api<DynamicObject>) -> Self {
-        Self { splits: splits.clone() }
-    }
-
     /// Waits for the slice, then patches every split at the version it holds.
     async fn react(
         &self,
@@ -201,26 +297,19 @@ async fn measured(
     Ok(took)
 }
 
-async fn create(splits: &Api<DynamicObject>, name: &str, i: usize) -> Result<()> {
+async fn create(splits: &Api<DynamicObject>, i: usize, managed: bool) -> Result<()> {
+    let labels = match managed {
+        true => json!({"failover.linkerd.io/controlled-by": "linkerd-failover"}),
+        false => json!({}),
+    };
     let split = serde_json::from_value(json!({
         "apiVersion": "split.smi-spec.io/v1alpha2", "kind": "TrafficSplit",
-        "metadata": {
-            "name": format!("{name}-{i}"),
-            "labels": {"failover.linkerd.io/controlled-by": "linkerd-failover"},
-        },
+        "metadata": {"name": format!("split-{i}"), "labels": labels},
         "spec": {"service": "primary", "backends": [
             {"service": "primary", "weight": 1}, {"service": "fallback", "weight": 0},
         ]},
     }))?;
     splits.create(&PostParams::default(), &split).await?;
-    Ok(())
-}
-
-async fn unmanage(workload: &Workload<'_>) -> Result<()> {
-    let label = "failover.linkerd.io/controlled-by-";
-    let output = workload.kubectl(["label", "trafficsplits", "--all", label]).output().await?;
-    ensure!(output.status.success(), "{}", output.stderr);
-    settle().await;
     Ok(())
 }
 
