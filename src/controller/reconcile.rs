@@ -463,12 +463,12 @@ impl Controller {
         }
         let memory = queue.memories.entry(key);
         memory.unreadable = causes.is_some();
-        if memory.told != causes {
+        // Who does not lead says nothing, and has it to say on the day it does.
+        let news = memory.told != causes && self.leads();
+        if news {
             if let Some(causes) = &causes {
                 tracing::warn!(object = %key, %causes, "cannot be read, left as it is");
-                if self.leads() {
-                    self.say(Said::unreadable(key, managed, causes));
-                }
+                self.say(Said::unreadable(key, managed, causes));
             }
             memory.told = causes;
         }

@@ -3,27 +3,31 @@
 use super::FIELD_MANAGER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 
+const SPEC: &str = "/f:spec";
+const BACKENDS: &str = "/f:spec/f:backends";
+
 /// What matters of an object's field owners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owners {
     /// Position of our own entry, where it claims `spec` beside a manager that applies: such a
     /// manager would meet a conflict with us.
     pub claim: Option<usize>,
-    /// Whoever but us wrote `spec` last.
+    /// Whoever but us wrote the weights last, where they are no longer as we wrote them.
     pub other: Option<Box<str>>,
 }
 
 impl Owners {
     pub fn read(entries: &[ManagedFieldsEntry]) -> Self {
-        let owns_spec = |entry: &ManagedFieldsEntry| {
-            entry.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:spec").is_some())
+        let owns = |entry: &ManagedFieldsEntry, path| {
+            entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(path).is_some())
         };
         let is =
             |entry: &ManagedFieldsEntry, operation| entry.operation.as_deref() == Some(operation);
         let ours = |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(FIELD_MANAGER);
         let applied = entries.iter().any(|entry| is(entry, "Apply") && !ours(entry));
-        let claim = entries.iter().position(|e| ours(e) && is(e, "Update") && owns_spec(e));
-        let others = entries.iter().filter(|entry| !ours(entry) && owns_spec(entry));
+        let claim = entries.iter().position(|e| ours(e) && is(e, "Update") && owns(e, SPEC));
+        // The list is atomic: who changes a weight takes all of it from the others.
+        let others = entries.iter().filter(|entry| !ours(entry) && owns(entry, BACKENDS));
         let last = others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
         Self {
             claim: claim.filter(|_| applied),
@@ -41,9 +45,17 @@ mod tests {
         Owners::read(&serde_json::from_value::<Vec<_>>(entries).unwrap())
     }
 
-    fn entry(manager: &str, operation: &str, time: &str, fields: &str) -> Value {
+    fn entry(manager: &str, operation: &str, time: &str, fields: Value) -> Value {
         json!({"manager": manager, "operation": operation, "time": time,
-               "fieldsV1": {fields: {}}, "fieldsType": "FieldsV1"})
+               "fieldsV1": fields, "fieldsType": "FieldsV1"})
+    }
+
+    fn backends() -> Value {
+        json!({"f:spec": {"f:backends": {}}})
+    }
+
+    fn labels() -> Value {
+        json!({"f:metadata": {"f:labels": {}}})
     }
 
     const EARLY: &str = "2026-01-01T00:00:00Z";
@@ -51,21 +63,30 @@ mod tests {
 
     #[test]
     fn our_claim_matters_only_beside_a_manager_that_applies() {
-        let ours = entry(FIELD_MANAGER, "Update", LATE, "f:spec");
-        let helm = entry("helm", "Apply", EARLY, "f:metadata");
-        let edit = entry("kubectl-edit", "Update", EARLY, "f:spec");
+        let ours = entry(FIELD_MANAGER, "Update", LATE, backends());
+        let helm = entry("helm", "Apply", EARLY, labels());
+        let edit = entry("kubectl-edit", "Update", EARLY, backends());
         assert_eq!(owners(json!([helm, ours])).claim, Some(1));
         assert_eq!(owners(json!([edit, ours])).claim, None);
-        let ours_without = entry(FIELD_MANAGER, "Update", LATE, "f:metadata");
+        let ours_without = entry(FIELD_MANAGER, "Update", LATE, labels());
         assert_eq!(owners(json!([helm, ours_without])).claim, None);
     }
 
     #[test]
-    fn the_other_writer_is_the_last_one() {
-        let one = entry("argocd-controller", "Update", LATE, "f:spec");
-        let two = entry("kubectl-edit", "Update", EARLY, "f:spec");
-        let ours = entry(FIELD_MANAGER, "Update", LATE, "f:spec");
+    fn the_other_writer_is_the_last_one_of_the_weights() {
+        let one = entry("argocd-controller", "Update", LATE, backends());
+        let two = entry("kubectl-edit", "Update", EARLY, backends());
+        let ours = entry(FIELD_MANAGER, "Update", LATE, backends());
         assert_eq!(owners(json!([one, two, ours])).other.as_deref(), Some("argocd-controller"));
         assert_eq!(owners(json!([])), Owners::default());
+    }
+
+    #[test]
+    fn who_wrote_another_field_of_spec_in_the_same_second_is_not_the_other_writer() {
+        let apex = json!({"f:spec": {"f:service": {}}});
+        let author = entry("kubectl-client-side-apply", "Update", LATE, apex);
+        let undoer = entry("argocd-controller", "Update", LATE, backends());
+        let found = owners(json!([undoer, author])).other;
+        assert_eq!(found.as_deref(), Some("argocd-controller"));
     }
 }

@@ -122,6 +122,7 @@ async fn a_manual_stay_outlives_the_recovery_and_ends_by_a_request() -> Result<(
     // A restart forgets nothing.
     installation.replicas()[0].restart().await?;
     installation.replicas()[0].wait_ready(PATIENCE).await?;
+    wait_webhook(&cluster).await?;
     assert_eq!(weights(&splits.get("emoji").await?), [0.0, 1.0]);
     annotate(&workload, &[&format!("failback-requested={}", Timestamp::now())]).await?;
     wait_weights(&splits, "emoji", &[429_495.0, 1.0]).await?;

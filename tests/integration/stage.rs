@@ -33,7 +33,13 @@ pub async fn cluster() -> Result<Cluster> {
 pub async fn install(cluster: &Cluster, replicas: usize, values: &[&str]) -> Result<Installation> {
     let installation = Installation::install(cluster, options(replicas, values)).await?;
     installation.wait_ready(PATIENCE).await?;
-    // The API server takes a moment to hear of a webhook and of its CA.
+    wait_webhook(cluster).await?;
+    Ok(installation)
+}
+
+/// Waits until the API server asks the webhook and is answered: it takes a moment to hear of a
+/// webhook and of its CA, and a Service takes one to lead to a pod that has become ready.
+pub async fn wait_webhook(cluster: &Cluster) -> Result<()> {
     eventually("a bad split is refused by the webhook", PATIENCE, || async {
         let probe = manifest("probe", "nowhere", &[]).replace("  namespace: emojivoto\n", "");
         let refused = cluster
@@ -44,8 +50,7 @@ pub async fn install(cluster: &Cluster, replicas: usize, values: &[&str]) -> Res
         anyhow::ensure!(refused.stderr.contains("denied the request"), "{}", refused.stderr);
         Ok(())
     })
-    .await?;
-    Ok(installation)
+    .await
 }
 
 /// Emojivoto: `emoji-svc` with one kwok pod, and its mirror from the cluster west.
