@@ -208,6 +208,85 @@ fn recorded_weights_of_other_backends_are_not_believed() {
     assert_eq!(authored(&mutated(None, &new, &healthy()).0)["emoji-svc"], 5);
 }
 
+/// The stored object with these annotations of its author.
+fn annotated(object: &DynamicObject, pairs: &[(&str, &str)]) -> DynamicObject {
+    let mut object = object.clone();
+    let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    object.annotations_mut().extend(pairs);
+    object
+}
+
+fn with_weights(object: &DynamicObject, weights: [u32; 2]) -> DynamicObject {
+    let mut object = object.clone();
+    for (i, weight) in weights.into_iter().enumerate() {
+        object.data["spec"]["backends"][i]["weight"] = json!(weight);
+    }
+    object
+}
+
+#[test]
+fn the_manifest_that_pauses_moves_nothing() {
+    let (old, world) = failed_over();
+    let pausing = with_weights(&annotated(&old, &[(annotations::PAUSED, "true")]), [5, 0]);
+    let (object, _) = mutated(Some(&old), &pausing, &world);
+    assert_eq!(weights(&object), [0, 1]);
+    assert_eq!(active(&object), ["emoji-svc-west"]);
+}
+
+#[test]
+fn weights_set_by_hand_while_paused_take_effect_and_are_the_authors() {
+    let (old, world) = failed_over();
+    let paused = mutated(Some(&old), &annotated(&old, &[(annotations::PAUSED, "true")]), &world).0;
+    let by_hand = with_weights(&paused, [3, 7]);
+    let (object, _) = mutated(Some(&paused), &by_hand, &world);
+    assert_eq!(weights(&object), [3, 7]);
+    assert_eq!(authored(&object), named(&[("emoji-svc", 3), ("emoji-svc-west", 7)]));
+    assert_eq!(active(&object), ["emoji-svc", "emoji-svc-west"]);
+    // Also in the very request that pauses.
+    let at_once = with_weights(&annotated(&old, &[(annotations::PAUSED, "true")]), [3, 7]);
+    assert_eq!(weights(&mutated(Some(&old), &at_once, &world).0), [3, 7]);
+}
+
+#[test]
+fn the_authors_weights_count_again_when_the_pause_ends() {
+    let (old, world) = failed_over();
+    let paused = mutated(Some(&old), &annotated(&old, &[(annotations::PAUSED, "true")]), &world).0;
+    let by_hand = mutated(Some(&paused), &with_weights(&paused, [3, 7]), &world).0;
+    let mut unpaused = by_hand.clone();
+    unpaused.annotations_mut().remove(annotations::PAUSED);
+    let (object, _) = mutated(Some(&by_hand), &unpaused, &world);
+    assert_eq!(weights(&object), [3, 7], "traffic moves when it is decided, not by an edit");
+    assert_eq!(authored(&object), named(&[("emoji-svc", 3), ("emoji-svc-west", 7)]));
+}
+
+#[test]
+fn a_ready_fallback_keeps_its_smallest_share_when_the_manifest_is_applied_again() {
+    let world = healthy();
+    let warm = annotated(&authored_split(), &[(annotations::WARM_STANDBY, "true")]);
+    let old = stored(mutated(None, &warm, &world).0);
+    assert_eq!(weights(&old), [429_495, 1]);
+    let mut again = old.clone();
+    again.data["spec"] = authored_split().data["spec"].clone();
+    assert_eq!(mutated(Some(&old), &again, &world).0, old);
+}
+
+#[test]
+fn a_delay_that_runs_goes_on_through_an_edit_and_not_beside_other_active_backends() {
+    let (old, world) = failed_over();
+    let mut state = traffic_split::read(&old).state().unwrap();
+    let set = state.sets.get_mut("").unwrap();
+    set.pending.insert("emoji-svc".into(), world.now.wall);
+    let old = annotated(&old, &[(annotations::STATE, &state.to_annotation())]);
+    let pending = |object: &DynamicObject| {
+        traffic_split::read(object).state().unwrap().only_set().unwrap().pending.len()
+    };
+    let again = with_weights(&old, [5, 0]);
+    assert_eq!(pending(&mutated(Some(&old), &again, &world).0), 1);
+    let mut renamed = old.clone();
+    renamed.data["spec"]["backends"][1]["service"] = json!("emoji-svc-north");
+    assert_eq!(pending(&mutated(Some(&old), &renamed, &world).0), 0);
+}
+
 #[test]
 fn taking_the_label_off_gives_the_authors_weights_back() {
     let (old, world) = failed_over();

@@ -136,3 +136,47 @@ fn unmanaged_and_deleted_objects_are_not_judged() {
         assert_eq!(validate(None, &object, &world().view()), Verdict::default());
     }
 }
+
+/// What depends on the time of day or on what is ready, with the exact words.
+#[test]
+fn what_may_not_do_what_its_author_means_is_said_and_nothing_is_refused_for_it() {
+    let mut world = World::with(&[("emoji-svc", 1), ("emoji-svc-west", 0)]);
+    world.now = crate::failover::Now::at("2026-11-21T03:00:00Z".parse().unwrap());
+    let (pin, until) = (annotations::PIN, annotations::PIN_UNTIL);
+    let (asked, failback) = (annotations::FAILBACK_REQUESTED, annotations::FAILBACK);
+    let cases: [(&str, &[(&str, &str)]); 7] = [
+        ("pinned to what is ready", &[(pin, "emoji-svc")]),
+        ("pinned to what is not", &[(pin, "emoji-svc-west")]),
+        ("for a while", &[(pin, "emoji-svc"), (until, "2026-11-21T04:00:00Z")]),
+        ("too late", &[(pin, "emoji-svc-west"), (until, "2026-11-21T02:59:59Z")]),
+        ("asked", &[(failback, "manual"), (asked, "2026-11-21T02:00:00Z")]),
+        ("asked for later", &[(failback, "manual"), (asked, "2026-11-21T05:00:00Z")]),
+        ("asked in vain", &[(asked, "2026-11-21T02:00:00Z")]),
+    ];
+    let backends = [("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))];
+    let mut said = String::new();
+    for (name, annotations) in cases {
+        let verdict = validate(None, &split(&backends, annotations), &world.view());
+        assert!(verdict.errors.is_empty(), "{name}: {verdict:?}");
+        said.push_str(&format!("{name}\n"));
+        for warning in verdict.warnings {
+            said.push_str(&format!("  {warning}\n"));
+        }
+    }
+    insta::assert_snapshot!(said, @"");
+}
+
+#[test]
+fn while_paused_weights_may_be_put_where_a_failover_took_them_away() {
+    let mut down = world();
+    down.set_ready("emoji-svc", 0);
+    let mut created = serde_json::to_value(good()).unwrap();
+    let mutation = mutate(None, &good(), &down.view());
+    json_patch::patch(&mut created, &mutation.edit.into_patch()).unwrap();
+    let old = stored(serde_json::from_value(created).unwrap());
+    let paused = stored(split(
+        &[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))],
+        &[(annotations::PAUSED, "true")],
+    ));
+    assert!(errors(Some(&old), &paused).is_empty());
+}

@@ -1,9 +1,10 @@
 //! The brake: when too much of the cluster would leave its primary at once, a person is asked.
 
+use super::groups::Groups;
 use crate::failover::Now;
 use crate::resources::ObjectKey;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Losses within this time are taken together.
 const WINDOW: SignedDuration = SignedDuration::from_secs(10);
@@ -15,6 +16,12 @@ pub struct Brake {
     share: u32,
     /// Objects that want to leave, or have left, their primary: when, and its endpoints.
     leaving: HashMap<ObjectKey, Leaving>,
+    /// How many of them wait.
+    held: usize,
+    /// The same by what they share; none where one has gone from it and it must be made anew.
+    groups: Option<Groups>,
+    /// When those that are past were forgotten last.
+    forgotten: Option<Timestamp>,
     /// Since when it holds, by the wall clock, which a person's release is compared with.
     engaged: Option<Timestamp>,
 }
@@ -28,7 +35,8 @@ struct Leaving {
 
 impl Brake {
     pub fn new(share: u32) -> Self {
-        Self { share, leaving: HashMap::new(), engaged: None }
+        let leaving = HashMap::new();
+        Self { share, leaving, held: 0, groups: None, forgotten: None, engaged: None }
     }
 
     /// Whether an object may leave its primary, of which these were the endpoints, now. `managed`
@@ -46,7 +54,7 @@ impl Brake {
             && self.engaged.is_some_and(|engaged| released.as_second() >= engaged.as_second())
         {
             tracing::warn!("the brake was released by a person");
-            self.leaving.clear();
+            (self.leaving, self.held, self.groups) = (HashMap::new(), 0, None);
             self.engaged = None;
             // What waits goes now, however much it is.
             return true;
@@ -55,12 +63,18 @@ impl Brake {
         if self.just_released(released, now) {
             return true;
         }
-        let entry = self.leaving.entry(key.clone()).or_insert_with(|| Leaving {
-            at: now.steady,
-            endpoints: endpoints.to_vec(),
-            gone: false,
-        });
-        entry.at = now.steady;
+        match self.leaving.get_mut(key) {
+            Some(entry) => entry.at = now.steady,
+            None => {
+                let endpoints = endpoints.to_vec();
+                if let Some(groups) = &mut self.groups {
+                    groups.add(&endpoints);
+                }
+                self.held += 1;
+                let entry = Leaving { at: now.steady, endpoints, gone: false };
+                self.leaving.insert(key.clone(), entry);
+            }
+        }
         if self.engaged.is_none() && self.is_too_much(managed) {
             self.engaged = Some(now.wall);
             tracing::error!(
@@ -72,8 +86,9 @@ impl Brake {
         }
         if self.engaged.is_none()
             && let Some(entry) = self.leaving.get_mut(key)
+            && !std::mem::replace(&mut entry.gone, true)
         {
-            entry.gone = true;
+            self.held -= 1;
         }
         self.engaged.is_none()
     }
@@ -82,8 +97,10 @@ impl Brake {
     pub fn stays(&mut self, key: &ObjectKey) {
         if self.leaving.get(key).is_some_and(|leaving| !leaving.gone) {
             self.leaving.remove(key);
+            self.held -= 1;
+            self.groups = None;
         }
-        if self.leaving.values().all(|leaving| leaving.gone) && self.engaged.take().is_some() {
+        if self.held == 0 && self.engaged.take().is_some() {
             tracing::warn!("the brake is off again: no object wants to leave its primary");
         }
     }
@@ -101,30 +118,29 @@ impl Brake {
     }
 
     fn forget(&mut self, now: Now) {
+        let second = SignedDuration::from_secs(1);
+        if self.forgotten.is_some_and(|at| at.duration_until(now.steady) < second) {
+            return;
+        }
+        self.forgotten = Some(now.steady);
+        let before = self.leaving.len();
         let recent = |leaving: &Leaving| leaving.at.duration_until(now.steady) < WINDOW;
         self.leaving.retain(|_, leaving| recent(leaving) || !leaving.gone);
+        if self.leaving.len() < before {
+            self.groups = None;
+        }
     }
 
     /// More than the share, the largest group of objects whose primaries share endpoints set aside:
     /// that is one loss, however many objects it concerns.
-    fn is_too_much(&self, managed: usize) -> bool {
-        let mut groups: Vec<(HashSet<u64>, usize)> = vec![];
-        for leaving in self.leaving.values() {
-            let mut all: HashSet<u64> = leaving.endpoints.iter().copied().collect();
-            let mut count = 1;
-            groups.retain(|(endpoints, objects)| {
-                let shares = !endpoints.is_disjoint(&all);
-                if shares {
-                    all.extend(endpoints);
-                    count += objects;
-                }
-                !shares
-            });
-            groups.push((all, count));
-        }
-        let largest = groups.iter().map(|(_, objects)| *objects).max().unwrap_or_default();
-        let unexplained = (self.leaving.len() - largest) as u64;
-        let others = managed.saturating_sub(largest).max(1) as u64;
+    fn is_too_much(&mut self, managed: usize) -> bool {
+        let groups = self.groups.get_or_insert_with(|| {
+            let mut groups = Groups::default();
+            self.leaving.values().for_each(|leaving| groups.add(&leaving.endpoints));
+            groups
+        });
+        let unexplained = (self.leaving.len() - groups.largest()) as u64;
+        let others = managed.saturating_sub(groups.largest()).max(1) as u64;
         unexplained * 100 > others * u64::from(self.share)
     }
 }

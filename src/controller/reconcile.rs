@@ -108,6 +108,13 @@ impl Queue {
         }
     }
 
+    /// An object has no wish to leave its primary, or none any more.
+    fn stays(&mut self, key: &ObjectKey) {
+        if let Some(brake) = &mut self.brake {
+            brake.stays(key);
+        }
+    }
+
     fn notice_all(&mut self, keys: impl IntoIterator<Item = ObjectKey>) {
         let now = Instant::now();
         for key in keys {
@@ -199,11 +206,15 @@ impl Controller {
     ) {
         let Some(managed) = index.object(key) else {
             queue.memories.remove(key);
+            queue.stays(key);
             return;
         };
         self.mention_unreadable(queue, key, managed);
         let memory = queue.memories.get(key);
-        let Some(mut plan) = plan::plan(index, key, memory, &self.me, now) else { return };
+        let Some(mut plan) = plan::plan(index, key, memory, &self.me, now) else {
+            queue.stays(key);
+            return;
+        };
         if let Some(next) = plan.next {
             queue.alarms.set(key, next.try_into().unwrap_or_default());
         }
@@ -213,9 +224,7 @@ impl Controller {
                 memory.is_content();
                 (memory.unrecorded, memory.failed, memory.told) = (None, None, None);
             }
-            if let Some(brake) = &mut queue.brake {
-                brake.stays(key);
-            }
+            queue.stays(key);
             return;
         };
         if plan.paused || index.cluster_wide.frozen {

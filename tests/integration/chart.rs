@@ -42,8 +42,15 @@ async fn the_chart_is_well_formed_and_every_variant_is_taken_by_the_api_server()
     cluster.helm(["lint", "--strict", CHART]).ok().await?;
     cluster.kubectl(["create", "namespace", "linkerd-failover"]).ok().await?;
 
+    // manifests/install.yaml says itself how it is made anew.
+    let helm = cluster.helm(["template", "linkerd-failover", CHART, "-n", "linkerd-failover"]);
+    let rendered = helm.args(["--no-hooks"]).ok().await?;
+    let kept = std::fs::read_to_string("manifests/install.yaml")?;
+    anyhow::ensure!(kept.ends_with(&rendered), "manifests/install.yaml is not the chart any more");
+
     for variant in [
         vec![],
+        vec!["failoverDelay=30s", "failbackDelay=5m", "warmStandby=true", "brake=25"],
         vec!["webhook.enabled=false", "lease=false"],
         vec!["webhook.exemptUsers={alice,system:serviceaccount:argocd:argocd}", "linkerdIPv6=true"],
         vec!["selector=team in (a\\, b)\\,!legacy", "podDisruptionBudget.enabled=false"],
@@ -77,6 +84,8 @@ async fn the_chart_is_well_formed_and_every_variant_is_taken_by_the_api_server()
         ("logFormat=xml", "'plain', 'json'"),
         ("webhok.enabled=false", "webhok"),
         ("selector=a b", "found \"a b\""),
+        ("failoverDelay=soon", "failoverDelay"),
+        ("brake=100", "brake"),
         ("webhook.timeoutSeconds=31", "timeoutSeconds"),
     ] {
         let said = refused(&cluster, value).await?;

@@ -153,6 +153,52 @@ async fn a_restart_in_the_middle_of_a_delay_neither_flips_early_nor_begins_anew(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_brake_holds_a_loss_of_everything_at_once_until_a_person_says_so() -> Result<()> {
+    let cluster = cluster().await?;
+    let installation = install(&cluster, 1, &["brake=30"]).await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    let primaries = ["voting", "web", "smileys", "votes"];
+    workload.service_with_slice("backup", 1).await?;
+    for primary in primaries {
+        workload.service_with_slice(primary, 1).await?;
+        workload.apply(&manifest(primary, primary, &["backup"])).await?;
+    }
+    let splits = splits(&cluster, "emojivoto");
+    for primary in primaries {
+        wait_weights(&splits, primary, &[1.0, 0.0]).await?;
+    }
+
+    // A loss of one, and of all together.
+    workload.set_ready("voting", 0).await?;
+    wait_weights(&splits, "voting", &[0.0, 1.0]).await?;
+    for primary in &primaries[1..] {
+        workload.set_ready(primary, 0).await?;
+    }
+    let held = eventually("an Event about the brake", PATIENCE, || async {
+        let events = workload.kubectl(["get", "events.events.k8s.io", "-o", "yaml"]).ok().await?;
+        ensure!(events.contains("the brake holds"), "not yet");
+        Ok(events)
+    })
+    .await?;
+    assert!(held.contains("brake-released"), "it says what to do");
+    let replica = &installation.replicas()[0];
+    let metrics = replica.get("/metrics").await?;
+    assert_eq!(metric(&metrics, "linkerd_failover_brake_engaged"), Some(1.0));
+    let mut on_primary = 0;
+    for primary in primaries {
+        on_primary += u32::from(weights(&splits.get(primary).await?) == [1.0, 0.0]);
+    }
+    assert!(on_primary >= 2, "at most 30% of all may leave at once; {on_primary} of 4 stay");
+
+    let release = format!("failover.linkerd.io/brake-released={}", Timestamp::now());
+    cluster.kubectl(["annotate", "namespace", "linkerd-failover", &release]).ok().await?;
+    for primary in primaries {
+        wait_weights(&splits, primary, &[0.0, 1.0]).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_is_left_alone_and_everything_else_goes_on() -> Result<()> {
     let cluster = cluster().await?;
     let (workload, _west) = emojivoto(&cluster).await?;

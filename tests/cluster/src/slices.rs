@@ -19,7 +19,7 @@ impl Workload<'_> {
             "metadata": { "name": name, "labels": { "kubernetes.io/service-name": name } },
             "addressType": "IPv4",
             "ports": [{ "name": port_name, "port": port, "protocol": "TCP" }],
-            "endpoints": endpoints(ready, 0),
+            "endpoints": endpoints(name, ready, 0),
         }))?;
         let params = PostParams::default();
         self.api().create(&params, &service).await?;
@@ -41,17 +41,19 @@ impl Workload<'_> {
         not_ready: usize,
     ) -> anyhow::Result<()> {
         let slices: Api<EndpointSlice> = self.api();
-        let patch = Patch::Merge(json!({ "endpoints": endpoints(ready, not_ready) }));
+        let patch = Patch::Merge(json!({ "endpoints": endpoints(service, ready, not_ready) }));
         slices.patch(service, &PatchParams::default(), &patch).await?;
         Ok(())
     }
 }
 
-fn endpoints(ready: usize, not_ready: usize) -> Value {
+/// Endpoints of a Service's own: another's have other addresses.
+fn endpoints(service: &str, ready: usize, not_ready: usize) -> Value {
+    let net = service.bytes().fold(0_u8, |net, byte| net.wrapping_mul(31).wrapping_add(byte));
     (0..ready + not_ready)
         .map(|nth| {
             json!({
-                "addresses": [format!("10.0.{}.{}", nth / 250, nth % 250 + 1)],
+                "addresses": [format!("10.{net}.{}.{}", nth / 250, nth % 250 + 1)],
                 "conditions": { "ready": nth < ready },
             })
         })
