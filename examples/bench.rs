@@ -202,7 +202,12 @@ fn memory(replica: &Replica) -> Result<String> {
         let kib = line.split_whitespace().nth(1).context("no number")?;
         Ok(kib.parse::<f64>()? / 1024.0)
     };
-    Ok(format!("{:.1} MiB resident, {:.1} MiB at most", of("VmRSS:")?, of("VmHWM:")?))
+    Ok(format!(
+        "{:.1} MiB resident ({:.1} of its own), {:.1} MiB at most",
+        of("VmRSS:")?,
+        of("RssAnon:")?,
+        of("VmHWM:")?
+    ))
 }
 
 /// A client that does nothing but watch the slices and patch.

@@ -90,7 +90,7 @@ fn begin(new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
         decision.active = intent.carrying();
         decision.weights = intent.backends.iter().map(|b| b.live).collect();
     }
-    let mut state = decision.state(&intent, &health, view.me);
+    let mut state = decision.state(&intent, &health, view.me, view.now);
     // Called again for the same request: the moments between do not matter.
     if let Some(brought) = brought.filter(|brought| same_but_for_time(brought, &state)) {
         state = brought;
@@ -166,8 +166,7 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
         Some(AuthoredWeights::new(authored.clone()).to_annotation()),
     );
     let intent = view.intent(&declared).ok()?;
-    let was_paused = view.intent(&before).is_ok_and(|intent| intent.policy.paused);
-    let (weights, state) = match given(&intent, &known, was_paused) {
+    let (weights, state) = match given(&intent, &known) {
         true => as_given(&intent, &known, version, view),
         false => stay(&intent, &known, &before, version, view),
     };
@@ -222,8 +221,12 @@ fn stay(
     let remaining = intent.indices(&set.active);
     let (weights, state) = if remaining.is_empty() {
         let health = view.health(intent);
-        let decision = decide(intent, &health, Previous::Birth, view.now);
-        (decision.weights.clone(), decision.state(intent, &health, view.me))
+        let mut decision = decide(intent, &health, Previous::Birth, view.now);
+        // Traffic that a loss took off the primary is still off it: a manual stay goes on.
+        if set.left.is_some() && !decision.on_primary(intent) {
+            (decision.left, decision.awaiting_primary) = (set.left, false);
+        }
+        (decision.weights.clone(), decision.state(intent, &health, view.me, view.now))
     } else {
         // Fallbacks that have the smallest share keep it.
         let warm: Vec<usize> = (0..intent.backends.len())
@@ -262,13 +265,13 @@ fn edited(mut state: State, intent: &Intent, known: &Known, version: Option<Stri
     state
 }
 
-/// Whether the weights of a request take effect as they are given: while an object is paused. The
-/// manifest that pauses it moves nothing yet, though, where it only repeats what is known.
-fn given(intent: &Intent, known: &Known, was_paused: bool) -> bool {
+/// Whether the weights of a request take effect as they are given: while an object is paused, but
+/// not where they only repeat what is known, since that is a manifest which is applied again.
+fn given(intent: &Intent, known: &Known) -> bool {
     let repeats = |b: &Backend| {
         [&known.live, &known.recorded].iter().any(|weights| weights.get(&b.name) == Some(&b.live))
     };
-    intent.policy.paused && (was_paused || !intent.backends.iter().all(repeats))
+    intent.policy.paused && !intent.backends.iter().all(repeats)
 }
 
 /// The weights that stand in the request, and the state that says so.
@@ -285,11 +288,14 @@ fn as_given(
     if set.weights != written {
         let carrying = intent.carrying();
         let names = carrying.iter().map(|i| intent.backends[*i].name.clone());
+        let on_primary = carrying.iter().any(|i| intent.is_primary(*i));
         let set = SetState {
             active: names.collect(),
             since: view.now.wall,
             why: "set by hand while paused".into(),
             weights: written,
+            left: set.left.filter(|_| !on_primary),
+            awaiting_primary: set.awaiting_primary,
             ..SetState::default()
         };
         state.sets.insert(String::new(), set);

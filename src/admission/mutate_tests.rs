@@ -225,12 +225,43 @@ fn with_weights(object: &DynamicObject, weights: [u32; 2]) -> DynamicObject {
 }
 
 #[test]
-fn the_manifest_that_pauses_moves_nothing() {
+fn applying_the_manifest_moves_nothing_while_paused_either() {
     let (old, world) = failed_over();
-    let pausing = with_weights(&annotated(&old, &[(annotations::PAUSED, "true")]), [5, 0]);
-    let (object, _) = mutated(Some(&old), &pausing, &world);
-    assert_eq!(weights(&object), [0, 1]);
-    assert_eq!(active(&object), ["emoji-svc-west"]);
+    let paused = annotated(&old, &[(annotations::PAUSED, "true")]);
+    // The manifest that pauses, and any after it.
+    for old in [&old, &mutated(Some(&old), &paused, &world).0] {
+        let (object, _) = mutated(Some(old), &with_weights(&paused, [5, 0]), &world);
+        assert_eq!(weights(&object), [0, 1]);
+        assert_eq!(active(&object), ["emoji-svc-west"]);
+    }
+}
+
+fn left(object: &DynamicObject) -> bool {
+    traffic_split::read(object).state().unwrap().only_set().unwrap().left.is_some()
+}
+
+/// The stored object of a primary that was lost, rather than born dead.
+fn lost() -> (DynamicObject, World) {
+    let (old, world) = failed_over();
+    let mut state = traffic_split::read(&old).state().unwrap();
+    let set = state.sets.get_mut("").unwrap();
+    (set.left, set.awaiting_primary) = (Some(world.now.wall), false);
+    (annotated(&old, &[(annotations::STATE, &state.to_annotation())]), world)
+}
+
+#[test]
+fn a_manual_stay_goes_on_where_its_fallback_is_replaced_and_where_it_is_weighed_by_hand() {
+    let (old, world) = lost();
+    let mut renamed = old.clone();
+    renamed.data["spec"]["backends"][1]["service"] = json!("emoji-svc-north");
+    let (object, _) = mutated(Some(&old), &renamed, &world);
+    assert_eq!((active(&object), left(&object)), (vec!["emoji-svc-north".into()], true));
+
+    let paused = annotated(&old, &[(annotations::PAUSED, "true")]);
+    let by_hand = mutated(Some(&old), &with_weights(&paused, [0, 7]), &world).0;
+    assert_eq!((weights(&by_hand), left(&by_hand)), (vec![0, 7], true));
+    let back = mutated(Some(&old), &with_weights(&paused, [3, 0]), &world).0;
+    assert_eq!((weights(&back), left(&back)), (vec![3, 0], false));
 }
 
 #[test]

@@ -163,7 +163,19 @@ fn what_may_not_do_what_its_author_means_is_said_and_nothing_is_refused_for_it()
             said.push_str(&format!("  {warning}\n"));
         }
     }
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r"
+    pinned to what is ready
+    pinned to what is not
+      metadata.annotations[failover.linkerd.io/pin]: found emoji-svc-west (no endpoints), expected a backend with ready endpoints; a pin wins over health, so callers will get errors; remove failover.linkerd.io/pin to let health decide
+    for a while
+    too late
+      metadata.annotations[failover.linkerd.io/pin-until]: found 2026-11-21T02:59:59Z, which is past, expected a time after now, 2026-11-21T03:00:00Z; the pin has ended: health decides
+    asked
+    asked for later
+      metadata.annotations[failover.linkerd.io/failback-requested]: found 2026-11-21T05:00:00Z, which is to come, expected a time until now, 2026-11-21T03:00:00Z; traffic returns then, if the primary is ready
+    asked in vain
+      metadata.annotations[failover.linkerd.io/failback-requested]: found a request, expected failover.linkerd.io/failback: manual beside it; without, traffic returns by itself
+    ");
 }
 
 #[test]

@@ -5,10 +5,11 @@ use super::managed::Managed;
 use super::namespace::ClusterWide;
 use super::peak::Peak;
 use super::services::{ServiceFacts, ServiceKind};
-use crate::failover::{Health, Intent};
+use crate::failover::{Health, Intent, Now};
 use crate::resources::ObjectKey;
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 /// More names of replicas than this are not remembered: anybody may write a state.
 const REPLICAS: usize = 1_000;
@@ -35,13 +36,14 @@ impl Synced {
 #[derive(Debug, Default)]
 pub struct Index {
     pub synced: Synced,
-    /// The moment of the change being made, by the steady clock: whoever changes the index sets it.
-    pub now: Timestamp,
+    /// The moment of the change being made: whoever changes the index sets it.
+    pub now: Now,
     pub cluster_wide: ClusterWide,
-    objects: HashMap<ObjectKey, Managed>,
+    /// Boxed: a table keeps room for twice what it holds.
+    objects: HashMap<ObjectKey, Box<Managed>>,
     services: HashMap<ObjectKey, ServiceFacts>,
     /// By Service, then by the slice's name.
-    slices: HashMap<ObjectKey, HashMap<String, Slice>>,
+    slices: HashMap<ObjectKey, HashMap<Arc<str>, Slice>>,
     /// Which Service a slice belonged to when it was seen last: its label may change.
     service_of_slice: HashMap<ObjectKey, ObjectKey>,
     /// Slices that a LIST past the watch found gone, with that LIST's version: what the watch still
@@ -71,11 +73,11 @@ struct Slice {
 
 impl Index {
     pub fn object(&self, key: &ObjectKey) -> Option<&Managed> {
-        self.objects.get(key)
+        self.objects.get(key).map(|managed| &**managed)
     }
 
     pub fn objects(&self) -> impl ExactSizeIterator<Item = (&ObjectKey, &Managed)> {
-        self.objects.iter()
+        self.objects.iter().map(|(key, managed)| (key, &**managed))
     }
 
     pub fn service(&self, key: &ObjectKey) -> Option<&ServiceFacts> {
@@ -84,8 +86,8 @@ impl Index {
 
     /// The names of the Services of a namespace.
     pub fn services_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a str> {
-        let keys = self.services.keys().filter(move |key| key.namespace == namespace);
-        keys.map(|key| key.name.as_str())
+        let keys = self.services.keys().filter(move |key| *key.namespace == *namespace);
+        keys.map(|key| &*key.name)
     }
 
     /// The objects that name a Service, as apex or as backend.
@@ -146,7 +148,7 @@ impl Index {
         let slices = self.slices.get(service).into_iter().flat_map(HashMap::values);
         let endpoints: BTreeSet<u64> = slices.flat_map(|s| s.facts.identities()).collect();
         let past = self.past.entry(service.clone()).or_default();
-        past.peak.observe(ready, self.now);
+        past.peak.observe(ready, self.now.steady);
         if !endpoints.is_empty() {
             past.endpoints = endpoints.into_iter().collect();
         }
@@ -156,18 +158,21 @@ impl Index {
     pub fn set_object(&mut self, key: ObjectKey, mut object: Managed) -> Vec<ObjectKey> {
         let there =
             self.objects.get(&key).map(|there| (there.decision() == object.decision(), there.seen));
-        object.seen = self.now;
+        object.seen = self.now.steady;
+        if let Some(state) = &mut object.state {
+            state.pending = self.now.heard(&state.pending);
+        }
         match (there, &object.decider) {
             (Some((true, seen)), _) => object.seen = seen,
             (Some((false, _)), Some(by)) if self.moved.len() < REPLICAS => {
-                self.moved.insert(by.replica.clone(), self.now);
+                self.moved.insert(by.replica.clone(), self.now.steady);
             }
             _ => {}
         }
         let keeps = |there: &Managed| {
             there.uid == object.uid && is_older(&object, there) || *there == object
         };
-        if self.objects.get(&key).is_some_and(keeps) {
+        if self.objects.get(&key).is_some_and(|there| keeps(there)) {
             return vec![];
         }
         self.unname(&key);
@@ -178,7 +183,7 @@ impl Index {
                 self.observe(&service);
             }
         }
-        self.objects.insert(key.clone(), object);
+        self.objects.insert(key.clone(), Box::new(object));
         vec![key]
     }
 
@@ -280,10 +285,10 @@ impl Index {
         listed: Vec<(String, u64, Option<SliceFacts>)>,
         version: u64,
     ) -> Vec<ObjectKey> {
-        let names: HashSet<&String> = listed.iter().map(|(name, ..)| name).collect();
+        let names: HashSet<&str> = listed.iter().map(|(name, ..)| name.as_str()).collect();
         let slices = self.slices.get(service).into_iter().flatten();
         let gone: Vec<ObjectKey> = slices
-            .filter(|(name, slice)| slice.version <= version && !names.contains(name))
+            .filter(|(name, slice)| slice.version <= version && !names.contains(&***name))
             .map(|(name, _)| service.beside(name))
             .collect();
         let mut affected = vec![];

@@ -26,7 +26,7 @@ pub struct Managed {
     pub authored_recorded: bool,
     pub owners: Owners,
     /// Services that the object names, read or not.
-    pub(super) services: BTreeSet<String>,
+    pub(super) services: Box<[Box<str>]>,
 }
 
 /// Who decided what an object's state says.
@@ -46,7 +46,9 @@ impl Managed {
         let intent = Intent::parse(declared, defaults);
         let authored_recorded =
             intent.as_ref().is_ok_and(|intent| declared.recorded() == Some(intent.authored()));
-        let backends = declared.backends.iter().map(|b| b.name.clone());
+        let backends = declared.backends.iter().map(|b| b.name.as_str());
+        let named: BTreeSet<&str> =
+            backends.chain([declared.apex.as_str()]).filter(|s| !s.is_empty()).collect();
         let state = declared.state();
         let decider = state.as_ref().map(|state| Decider {
             replica: state.by.as_str().into(),
@@ -63,7 +65,7 @@ impl Managed {
             has_annotations: metadata.annotations.is_some(),
             authored_recorded,
             owners: Owners::read(metadata.managed_fields.as_deref().unwrap_or_default()),
-            services: backends.chain([declared.apex.clone()]).filter(|s| !s.is_empty()).collect(),
+            services: named.into_iter().map(Into::into).collect(),
         }
     }
 

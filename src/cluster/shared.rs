@@ -49,7 +49,7 @@ impl Shared {
     pub fn update(&self, change: impl FnOnce(&mut Index) -> Vec<ObjectKey>) {
         let affected = {
             let mut index = self.write();
-            index.now = self.clock.now().steady;
+            index.now = self.clock.now();
             change(&mut index)
         };
         if !affected.is_empty() {

@@ -18,7 +18,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource};
 use std::collections::HashSet;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A kind of facts: where they come from, and how they enter the index.
 pub trait Source: Send + 'static {
@@ -106,8 +106,12 @@ const RETRY: [Duration; 5] = [
     Duration::from_secs(2),
 ];
 
+/// A watch that has lived for so long works.
+const LIVED: Duration = Duration::from_secs(5);
+
 async fn watch<S: Source>(source: S, shared: Shared) {
     let mut failures = 0;
+    let mut whole: Option<Instant> = None;
     let mut said_absent = false;
     let mut said_forbidden = false;
     loop {
@@ -117,7 +121,7 @@ async fn watch<S: Source>(source: S, shared: Shared) {
             match events.next().await {
                 Some(Ok(event)) => {
                     if matches!(event, Event::InitDone) {
-                        failures = 0;
+                        whole = Some(Instant::now());
                         said_absent = false;
                     }
                     handle(&source, &shared, &mut listed, event);
@@ -126,6 +130,10 @@ async fn watch<S: Source>(source: S, shared: Shared) {
                 None => break None,
             }
         };
+        // A LIST that works beside a watch that does not must not become a loop of LISTs.
+        if whole.take().is_some_and(|whole| whole.elapsed() > LIVED) {
+            failures = 0;
+        }
         // After any interruption the facts are old until they have been listed again: nothing is
         // written from them. Beginning anew says so also where the watch could be resumed, since a
         // resumed watch of a quiet kind gives no sign of life.

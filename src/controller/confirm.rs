@@ -3,13 +3,14 @@
 use crate::cluster::Shared;
 use crate::cluster::endpoints::Families;
 use crate::resources::{ObjectKey, brief};
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// A LIST answers for all objects that ask within this time of its beginning.
-const VALID: Duration = Duration::from_secs(2);
+/// What a LIST said counts for so long; by then every write that waited for it has begun.
+const VALID: SignedDuration = SignedDuration::from_secs(10);
 /// One that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(3);
 const RETRY: Duration = Duration::from_millis(500);
@@ -20,20 +21,21 @@ pub struct Confirmations {
     tasks: JoinSet<Answer>,
     /// The objects that wait, by Service.
     asked: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
-    /// When the LIST began that the index has taken in.
-    done: HashMap<ObjectKey, Instant>,
+    /// When the LIST began that the index has taken in, by the steady clock.
+    done: HashMap<ObjectKey, Timestamp>,
 }
 
 struct Answer {
     service: ObjectKey,
-    began: Instant,
+    began: Timestamp,
     error: Option<String>,
 }
 
 impl Confirmations {
-    /// Whether each of these Services has been read just now.
-    pub fn cover(&self, services: &[ObjectKey]) -> bool {
-        services.iter().all(|s| self.done.get(s).is_some_and(|began| began.elapsed() < VALID))
+    /// Whether each of these Services has been read since something was wished for, at `since`.
+    pub fn cover(&self, services: &[ObjectKey], since: Timestamp, now: Timestamp) -> bool {
+        let counts = |began: &Timestamp| *began >= since && began.duration_until(now) < VALID;
+        services.iter().all(|service| self.done.get(service).is_some_and(counts))
     }
 
     /// Asks for what is not covered; one LIST serves all objects of a Service.
@@ -41,12 +43,13 @@ impl Confirmations {
         &mut self,
         object: &ObjectKey,
         services: &[ObjectKey],
+        since: Timestamp,
         shared: &Shared,
         client: &Client,
         families: Families,
     ) {
         for service in services {
-            if self.cover(std::slice::from_ref(service)) {
+            if self.cover(std::slice::from_ref(service), since, shared.now().steady) {
                 continue;
             }
             let waiting = self.asked.entry(service.clone()).or_default();
@@ -54,8 +57,8 @@ impl Confirmations {
             waiting.insert(object.clone());
             if first {
                 let (shared, client, service) = (shared.clone(), client.clone(), service.clone());
+                let began = shared.now().steady;
                 self.tasks.spawn(async move {
-                    let began = Instant::now();
                     let asked = shared.confirm(&client, &service, families);
                     let error = match tokio::time::timeout(PATIENCE, asked).await {
                         Ok(Ok(())) => None,
@@ -90,7 +93,7 @@ impl Confirmations {
     }
 
     /// Forgets what is not valid any more.
-    pub fn prune(&mut self) {
-        self.done.retain(|_, began| began.elapsed() < VALID);
+    pub fn prune(&mut self, now: Timestamp) {
+        self.done.retain(|_, began| began.duration_until(now) < VALID);
     }
 }

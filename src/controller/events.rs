@@ -130,8 +130,8 @@ impl Said {
             regarding: Some(ObjectReference {
                 api_version: Some(resource.api_version),
                 kind: Some(resource.kind),
-                namespace: Some(self.about.namespace.clone()),
-                name: Some(self.about.name.clone()),
+                namespace: Some(self.about.namespace.to_string()),
+                name: Some(self.about.name.to_string()),
                 uid: Some(self.uid.clone()),
                 resource_version: Some(self.resource_version.clone()),
                 field_path: None,
@@ -140,7 +140,7 @@ impl Said {
             reporting_instance: Some(replica.into()),
             ..Event::default()
         };
-        event.metadata.namespace = Some(self.about.namespace.clone());
+        event.metadata.namespace = Some(self.about.namespace.to_string());
         // client-go's way: a generateName that ends in a dot is refused for Events, and the name
         // of the object leaves no room for more where it is as long as it may be.
         let about: String = self.about.name.chars().take(200).collect();

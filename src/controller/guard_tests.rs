@@ -128,7 +128,8 @@ struct Replica {
     believes: Option<bool>,
     frozen: Option<(i64, bool)>,
     wanted: Option<(bool, i64)>,
-    rescued: bool,
+    /// Where it moved the traffic as a standby.
+    rescued: Option<bool>,
     silent: bool,
     confirmed: i64,
 }
@@ -151,7 +152,7 @@ impl World {
             believes: Some(true),
             frozen: None,
             wanted: None,
-            rescued: false,
+            rescued: None,
             silent: false,
             confirmed: i64::MIN,
         };
@@ -191,7 +192,7 @@ impl World {
                     believes,
                     frozen,
                     wanted: None,
-                    rescued: false,
+                    rescued: None,
                     silent: false,
                     confirmed: i64::MIN,
                 };
@@ -236,9 +237,10 @@ impl World {
         let me = self.replicas[i].me.clone();
         let replica = &mut self.replicas[i];
         let Some(believes) = replica.believes else { return };
+        // Past once its own facts want another.
+        replica.rescued = replica.rescued.filter(|rescued| *rescued == believes);
         if seen.on_primary == believes {
             replica.wanted = None;
-            replica.rescued = false;
             return;
         }
         let since = match replica.wanted {
@@ -260,7 +262,7 @@ impl World {
                 ms((self.now - seen.at).min(1 << 40))
             },
             confirmed: self.now - replica.confirmed.max(i64::MIN / 2) < 2_000,
-            reversed: replica.rescued,
+            reversed: replica.rescued == Some(believes),
             silent: replica.silent,
         });
         match verdict {
@@ -269,7 +271,7 @@ impl World {
                 if object.at == seen.at {
                     self.writes.push((self.now, believes == self.truth_at(self.now)));
                     self.objects.push(Object { on_primary: believes, by: i, at: self.now });
-                    self.replicas[i].rescued = !leading;
+                    self.replicas[i].rescued = (!leading).then_some(believes);
                 }
             }
             Verdict::Confirm => {

@@ -1,6 +1,8 @@
 //! The Lease: the election's I/O.
 
 use super::election::{Election, Record, Step, Timing};
+use super::fitness::{Fitness, Stance};
+use crate::cluster::Shared;
 use crate::resources::brief;
 use crate::telemetry::Metrics;
 use futures::{Stream, StreamExt};
@@ -13,9 +15,12 @@ use kube::runtime::watcher::{self, watcher};
 use kube::{Api, ResourceExt};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// How often a replica that sees nothing yet looks whether it does.
+const UNFIT_POLL: Duration = Duration::from_millis(50);
 
 /// For `--no-lease`: the only replica leads.
 pub fn always_leading() -> watch::Receiver<bool> {
@@ -23,11 +28,13 @@ pub fn always_leading() -> watch::Receiver<bool> {
 }
 
 /// Strives for the Lease until `stop`, then gives it back. `leading` says whether this replica
-/// leads; it turns false by itself where the Lease cannot be renewed in time.
+/// leads; it turns false by itself where the Lease cannot be renewed in time, and where the caches
+/// are not whole for too long.
 pub async fn hold_lease(
     api: Api<Lease>,
     name: String,
     identity: String,
+    shared: Shared,
     leading: watch::Sender<bool>,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
@@ -43,7 +50,26 @@ pub async fn hold_lease(
         }
     };
     let mut released = pin!(releases(&candidate.api, &candidate.name));
+    let mut fitness = Fitness::default();
     loop {
+        let (whole, now) = (shared.read().synced.all(), Instant::now());
+        let leads = candidate.election.leads(now);
+        match fitness.stance(whole, now) {
+            Stance::GiveBack if leads => {
+                tracing::warn!("the caches are not whole: giving the Lease to a replica that sees");
+                candidate.election.lost();
+                say(false);
+                candidate.give_back().await;
+                continue;
+            }
+            Stance::Strive | Stance::Keep if leads || whole => {}
+            _ => {
+                tokio::select! {
+                    () = tokio::time::sleep(UNFIT_POLL) => continue,
+                    () = stop.cancelled() => break,
+                }
+            }
+        }
         // A try that hangs must not outlive the deadline by which we have to stop leading.
         let patience = timing.renew_deadline / 2;
         let tried = tokio::time::timeout(patience, candidate.attempt());
@@ -70,10 +96,7 @@ pub async fn hold_lease(
     let led = candidate.election.leads(Instant::now());
     say(false);
     if led {
-        let released = tokio::time::timeout(timing.renew_deadline, candidate.release()).await;
-        if !matches!(released, Ok(Ok(()))) {
-            tracing::warn!("the Lease was not given back; it expires by itself");
-        }
+        candidate.give_back().await;
     }
 }
 
@@ -142,6 +165,13 @@ impl Candidate {
         spec.holder_identity = Some(self.identity.clone());
         spec.lease_duration_seconds = Some(Timing::default().lease.as_secs() as i32);
         spec.renew_time = Some(MicroTime(Timestamp::now()));
+    }
+
+    async fn give_back(&mut self) {
+        let limit = Timing::default().renew_deadline;
+        if !matches!(tokio::time::timeout(limit, self.release()).await, Ok(Ok(()))) {
+            tracing::warn!("the Lease was not given back; it expires by itself");
+        }
     }
 
     /// Empties the Lease, so that the next replica need not wait for it to expire.

@@ -23,6 +23,8 @@ pub struct Memory {
     pub unrecorded: Option<Instant>,
     /// A write that failed: how often, what it was to write, when to try again.
     pub failed: Option<Failed>,
+    /// Whether it has been said that this write is refused.
+    pub refusal_told: bool,
     pub undone: Option<Undone>,
     /// What was said last, so that it is said once.
     pub told: Option<String>,
@@ -51,7 +53,12 @@ impl Failed {
 
     /// Whether this write would be the same again: not a newer decision, nor one from newer facts.
     pub fn is_same(&self, write: &Write) -> bool {
-        self.resource_version == write.resource_version && self.weights == write.weights
+        self.resource_version == write.resource_version && self.is_alike(write)
+    }
+
+    /// Whether this write would be the same again but for the version that it is decided from.
+    pub fn is_alike(&self, write: &Write) -> bool {
+        self.weights == write.weights
     }
 }
 
@@ -61,12 +68,11 @@ impl Memory {
         self.pending.as_ref().filter(|(beside, _)| beside == active).map(|(_, pending)| pending)
     }
 
-    /// Takes note of delays; `recorded` are those in the object's state.
+    /// Takes note of delays; `recorded` are those in the object's state. Those observed here count,
+    /// even where the record agrees: it goes by a wall clock.
     pub fn observe(&mut self, active: Option<&[String]>, pending: &Pending, recorded: &Pending) {
-        self.pending = match active {
-            Some(active) if pending != recorded => Some((active.to_vec(), pending.clone())),
-            _ => None,
-        };
+        let known = !pending.is_empty() || !recorded.is_empty();
+        self.pending = active.filter(|_| known).map(|active| (active.to_vec(), pending.clone()));
     }
 
     /// Since when the traffic has been wanted there.
@@ -84,7 +90,16 @@ impl Memory {
     /// The traffic is where it is wanted.
     pub fn is_content(&mut self) {
         self.wanted = None;
-        self.rescued = None;
+        (self.unrecorded, self.failed, self.told) = (None, None, None);
+        self.refusal_told = false;
+    }
+
+    /// Takes note of where this replica's own facts want the traffic: a move made as a standby is
+    /// past once they want another.
+    pub fn decided(&mut self, active: &[String]) {
+        if self.rescued.as_ref().is_some_and(|rescued| rescued != active) {
+            self.rescued = None;
+        }
     }
 
     fn is_empty(&self, now: Instant) -> bool {
@@ -93,6 +108,7 @@ impl Memory {
             && self.rescued.is_none()
             && self.unrecorded.is_none()
             && self.failed.is_none()
+            && !self.refusal_told
             && self.undone.as_ref().is_none_or(|undone| undone.is_past(now))
             && self.told.is_none()
             && !self.unreadable
@@ -129,5 +145,21 @@ impl Memories {
     /// Forgets what is past.
     pub fn prune(&mut self, now: Instant) {
         self.of.retain(|_, memory| !memory.is_empty(now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_standbys_move_is_remembered_until_its_own_facts_want_another() {
+        let west = ["west".to_owned()];
+        let mut memory = Memory { rescued: Some(west.to_vec()), ..Memory::default() };
+        memory.is_content();
+        memory.decided(&west);
+        assert!(memory.rescued.is_some(), "it has landed, and may be taken back");
+        memory.decided(&["primary".to_owned()]);
+        assert_eq!(memory.rescued, None);
     }
 }

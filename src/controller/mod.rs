@@ -5,6 +5,7 @@ mod brake;
 mod confirm;
 mod election;
 mod events;
+mod fitness;
 mod groups;
 mod guard;
 mod lease;

@@ -4,8 +4,8 @@
 use super::memory::Memory;
 use crate::cluster::{Decider, Index, Managed};
 use crate::failover::{
-    AuthoredWeights, Decision, Health, Identity, Intent, Need, Now, Pending, Previous, annotations,
-    decide, need,
+    AuthoredWeights, Because, Decision, Health, Identity, Intent, Need, Now, Pending, Previous,
+    annotations, decide, need,
 };
 use crate::resources::ObjectKey;
 use crate::resources::traffic_split::Edit;
@@ -43,7 +43,22 @@ pub struct Write {
     pub patch: json_patch::Patch,
     /// The weights that it writes; none where it writes no weights.
     pub weights: Vec<u32>,
+    /// The object has no state of ours yet, or has lost it.
+    pub is_first: bool,
     pub kind: Kind,
+}
+
+impl Write {
+    /// Whether it changes weights, rather than what is known.
+    pub fn moves(&self) -> bool {
+        matches!(self.kind, Kind::Flip(_) | Kind::Correction)
+    }
+
+    /// Whether another writer may have brought it about, and may do so again. A move of an object
+    /// that has our state is our own.
+    pub fn may_be_undone(&self) -> bool {
+        self.moves() && (self.kind == Kind::Correction || self.is_first)
+    }
 }
 
 /// What a write is for.
@@ -102,7 +117,7 @@ pub fn plan(
     rests_on.dedup();
     let write = match need {
         Need::Nothing => disclaim(key, managed),
-        _ => Some(write(key, managed, intent, &decision, &health, &flip, need, me)),
+        _ => Some(write(key, managed, intent, &decision, &health, &flip, need, me, now)),
     };
     Some(Plan {
         write,
@@ -128,10 +143,11 @@ fn write(
     flip: &Option<Flip>,
     need: Need,
     me: &Identity,
+    now: Now,
 ) -> Write {
     let mut edit = Edit::guarded_by(&managed.resource_version);
     edit.weights(&decision.weights);
-    let state = decision.state(intent, health, me);
+    let state = decision.state(intent, health, me, now);
     let mut set = vec![(annotations::STATE, state.to_annotation())];
     if !managed.authored_recorded {
         let authored = AuthoredWeights::new(intent.authored()).to_annotation();
@@ -149,6 +165,7 @@ fn write(
         resource_version: managed.resource_version.clone(),
         patch: edit.into_patch(),
         weights: decision.weights.clone(),
+        is_first: managed.state.is_none(),
         kind,
     }
 }
@@ -165,6 +182,7 @@ fn disclaim(key: &ObjectKey, managed: &Managed) -> Option<Write> {
         resource_version: managed.resource_version.clone(),
         patch: edit.into_patch(),
         weights: vec![],
+        is_first: false,
         kind: Kind::Disclaim,
     })
 }
@@ -191,6 +209,7 @@ fn flip(
     Some(Flip {
         on_primary,
         leaves_primary: !on_primary
+            && decision.because != Because::Pinned
             && intent.primaries().any(|name| before.iter().any(|b| b == name)),
         note: format!(
             "Traffic of {} moved from {} to {}: {}",

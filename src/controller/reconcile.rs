@@ -1,7 +1,7 @@
 //! The queue: one write in flight per object, a bounded number at once, the newest decision wins.
 
 use super::alarms::Alarms;
-use super::brake::Brake;
+use super::brake::{Brake, Leave};
 use super::confirm::Confirmations;
 use super::events::Said;
 use super::guard::{self, Case, Verdict};
@@ -11,7 +11,7 @@ use super::undone::Undone;
 use super::writer::{self, Outcome};
 use crate::cluster::endpoints::Families;
 use crate::cluster::{Changes, Index, Managed, Shared};
-use crate::failover::{Defaults, Identity, Now};
+use crate::failover::{Defaults, Identity, Now, annotations};
 use crate::resources::{ObjectKey, traffic_split};
 use crate::telemetry::Metrics;
 use jiff::SignedDuration;
@@ -30,6 +30,8 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 const UNHURRIED: Duration = Duration::from_secs(1);
 /// And it keeps out of the way of flips: only while so few writes are under way.
 const FEW_WRITES: usize = 4;
+/// Otherwise it tries again after about this.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// How often what is past is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -41,6 +43,8 @@ pub struct Controller {
     pub leading: watch::Receiver<bool>,
     pub me: Identity,
     pub settings: Settings,
+    /// Our own, where people release the brake.
+    pub namespace: String,
     pub metrics: Arc<Metrics>,
     /// Events, to be published off the hot path.
     pub say: mpsc::Sender<Said>,
@@ -154,7 +158,7 @@ impl Controller {
                 }
                 _ = sweep.tick() => {
                     queue.memories.prune(Instant::now());
-                    queue.confirmations.prune();
+                    queue.confirmations.prune(self.shared.now().steady);
                 }
                 () = stop.cancelled() => break,
             }
@@ -190,7 +194,7 @@ impl Controller {
             self.consider(queue, &index, &key, noticed, now);
         }
         self.count_in_flight(queue);
-        let braked = queue.brake.as_ref().is_some_and(Brake::is_engaged);
+        let braked = queue.brake.as_ref().is_some_and(|brake| brake.engaged().is_some());
         self.metrics.braked.set(i64::from(braked));
         self.metrics.silent.set(i64::from(queue.silent));
     }
@@ -218,11 +222,13 @@ impl Controller {
         if let Some(next) = plan.next {
             queue.alarms.set(key, next.try_into().unwrap_or_default());
         }
+        if let Some(memory) = queue.memories.get_mut(key) {
+            memory.decided(&plan.active);
+        }
         self.observe_delays(queue, key, managed, &plan);
         let Some(write) = plan.write.take() else {
             if let Some(memory) = queue.memories.get_mut(key) {
                 memory.is_content();
-                (memory.unrecorded, memory.failed, memory.told) = (None, None, None);
             }
             queue.stays(key);
             return;
@@ -230,12 +236,14 @@ impl Controller {
         if plan.paused || index.cluster_wide.frozen {
             let why = if plan.paused { "this object is paused" } else { "the cluster is frozen" };
             self.tell_held(queue, &write, &plan, why);
+            queue.stays(key);
             return;
         }
         let may = match &write.kind {
             Kind::Flip(flip) => {
-                self.may_move(queue, index, key, &plan, now)
-                    && self.brake_lets_go(queue, index, &write, flip, &plan, now)
+                // The brake first: a standby has to know how much wants to move.
+                self.brake_lets_go(queue, index, &write, flip, &plan, now)
+                    && self.may_move(queue, index, key, &plan, now)
             }
             Kind::Correction => self.leads(),
             Kind::Record | Kind::Disclaim => {
@@ -278,7 +286,8 @@ impl Controller {
             rescue: plan.rescue,
             wanted_for: wanted.map_or(SignedDuration::ZERO, since),
             others_quiet_for: others.map_or(SignedDuration::MAX, since),
-            confirmed: queue.confirmations.cover(&plan.rests_on),
+            confirmed: wanted
+                .is_some_and(|since| queue.confirmations.cover(&plan.rests_on, since, now.steady)),
             reversed: memory.is_some_and(|memory| memory.rescued.as_ref() == Some(&plan.active)),
             silent: queue.silent,
         });
@@ -291,7 +300,9 @@ impl Controller {
             Verdict::Wait(wait) => queue.alarms.set(key, wait.try_into().unwrap_or_default()),
             Verdict::Confirm => {
                 let families = self.settings.families;
-                queue.confirmations.ask(key, &plan.rests_on, &self.shared, &self.client, families);
+                let (shared, client) = (&self.shared, &self.client);
+                let since = wanted.unwrap_or(now.steady);
+                queue.confirmations.ask(key, &plan.rests_on, since, shared, client, families);
             }
             Verdict::FallSilent => {
                 tracing::error!(
@@ -324,12 +335,18 @@ impl Controller {
             .flat_map(|name| index.endpoints_of(&write.key.beside(name)).to_vec())
             .collect();
         let (managed, released) = (index.objects().len(), index.cluster_wide.brake_released);
-        let goes = brake.lets_go(&write.key, &endpoints, managed, released, now);
-        if !goes {
-            let why = "the brake holds: too many objects would leave their primaries at once; if that is right, release it (annotation brake-released on the namespace of linkerd-failover)";
-            self.tell_held(queue, write, plan, why);
-        }
-        goes
+        let Leave::Hold(wait) = brake.wants(&write.key, &endpoints, managed, released, now) else {
+            return true;
+        };
+        queue.alarms.set(&write.key, wait.try_into().unwrap_or_default());
+        let since = brake.engaged().map(|at| at.to_string()).unwrap_or_default();
+        let why = format!(
+            "the brake holds since {since}: too many objects would leave their primaries at once; if that is right, release it: kubectl annotate --overwrite namespace {} {}=$(date -u +%FT%TZ)",
+            self.namespace,
+            annotations::BRAKE_RELEASED
+        );
+        self.tell_held(queue, write, plan, &why);
+        false
     }
 
     /// Whether nothing of the past says to wait: a write that failed, a writer that undoes ours.
@@ -343,7 +360,7 @@ impl Controller {
             queue.alarms.set(&write.key, wait);
             return false;
         }
-        let undone = memory.undone.as_ref().filter(|_| !write.weights.is_empty());
+        let undone = memory.undone.as_ref().filter(|_| write.moves());
         let Some((times, wait)) = undone.and_then(|undone| undone.again(&write.weights, now))
         else {
             return true;
@@ -366,6 +383,9 @@ impl Controller {
     }
 
     fn start(&self, queue: &mut Queue, write: Write, plan: Plan, noticed: Instant) {
+        if let Some(brake) = &mut queue.brake {
+            brake.goes(&write.key);
+        }
         queue.in_flight.insert(write.key.clone(), noticed);
         let client = self.client.clone();
         let as_standby = !self.leads();
@@ -386,8 +406,7 @@ impl Controller {
                 let now = Instant::now();
                 let memory = queue.memories.entry(&key);
                 memory.is_content();
-                (memory.failed, memory.unrecorded) = (None, None);
-                if !write.weights.is_empty() {
+                if write.may_be_undone() {
                     memory.undone =
                         Some(Undone::wrote(memory.undone.as_ref(), &write.weights, now));
                 }
@@ -414,9 +433,9 @@ impl Controller {
             }
             Outcome::Failed(error) => {
                 self.metrics.write_failed("failed");
-                let (times, wait) = self.retry_later(queue, &write);
+                let wait = self.retry_later(queue, &write);
                 tracing::warn!(object = %key, %error, retry_in = ?wait, "a write failed");
-                if times == 1 {
+                if !std::mem::replace(&mut queue.memories.entry(&key).refusal_told, true) {
                     self.say(Said::refused(&write, &error));
                 }
             }
@@ -451,14 +470,15 @@ impl Controller {
 
     /// Doubles from the first retry to the last, with jitter so that a thousand objects that fail
     /// together do not come back together.
-    fn retry_later(&self, queue: &mut Queue, write: &Write) -> (u32, Duration) {
+    fn retry_later(&self, queue: &mut Queue, write: &Write) -> Duration {
         let memory = queue.memories.entry(&write.key);
-        let times = memory.failed.as_ref().map_or(1, |failed| failed.times.saturating_add(1));
+        let before = memory.failed.as_ref().filter(|failed| failed.is_alike(write));
+        let times = before.map_or(1, |failed| failed.times.saturating_add(1));
         let wait = FIRST_RETRY.saturating_mul(1 << (times - 1).min(10)).min(LAST_RETRY);
         let wait = wait.mul_f64(0.5 + fastrand::f64() / 2.0);
         memory.failed = Some(Failed::new(times, write, Instant::now() + wait));
         queue.alarms.set(&write.key, wait);
-        (times, wait)
+        wait
     }
 
     fn mention_unreadable(&self, queue: &mut Queue, key: &ObjectKey, managed: &Managed) {
@@ -525,6 +545,6 @@ fn is_due(queue: &mut Queue, key: &ObjectKey, has_state: bool) -> bool {
     if wait.is_zero() && !crowded {
         return true;
     }
-    queue.alarms.set(key, wait.max(Duration::from_millis(20)));
+    queue.alarms.set(key, wait.max(AGAIN.mul_f64(0.5 + fastrand::f64())));
     false
 }

@@ -20,7 +20,7 @@ pub enum Previous<'a> {
 
 /// The time, twice: what people wrote down is compared with the clock on the wall; how long
 /// something has lasted is told by a clock that never jumps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
     pub wall: Timestamp,
     pub steady: Timestamp,
@@ -31,6 +31,22 @@ impl Now {
     pub fn at(time: Timestamp) -> Self {
         Self { wall: time, steady: time }
     }
+
+    /// Pending delays as they are written down: by the wall clock, since every process has a steady
+    /// clock of its own.
+    pub fn told(&self, pending: &Pending) -> Pending {
+        shifted(pending, self.steady.duration_until(self.wall))
+    }
+
+    /// Pending delays as they were written down, by the steady clock of this process.
+    pub fn heard(&self, pending: &Pending) -> Pending {
+        shifted(pending, self.wall.duration_until(self.steady))
+    }
+}
+
+fn shifted(pending: &Pending, by: SignedDuration) -> Pending {
+    let shift = |since: &Timestamp| to_the_millisecond(since.saturating_add(by).unwrap_or(*since));
+    pending.iter().map(|(name, since)| (name.clone(), shift(since))).collect()
 }
 
 /// Which backends get traffic, why, and the weights that say so.
@@ -348,7 +364,7 @@ impl<'a> Scene<'a> {
 
 impl Decision {
     /// The state to record with these weights.
-    pub fn state(&self, intent: &Intent, health: &[Health], by: &Identity) -> State {
+    pub fn state(&self, intent: &Intent, health: &[Health], by: &Identity, now: Now) -> State {
         let weights: Weights = intent
             .backends
             .iter()
@@ -363,7 +379,7 @@ impl Decision {
                 why: self.explain(intent, health),
                 weights,
                 left: self.left,
-                pending: self.pending.clone(),
+                pending: now.told(&self.pending),
                 pinned: self.because == Because::Pinned,
                 awaiting_primary: self.awaiting_primary,
                 peaks: self.peaks.clone(),

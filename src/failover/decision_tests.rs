@@ -53,8 +53,9 @@ impl Life {
 
     fn at(&mut self, now: Now, health: [Health; 3]) -> String {
         let decision = decide(&self.intent, &health, Previous::Decided(&self.state), now);
-        let state = decision.state(&self.intent, &health, &Identity::new("r"));
+        let state = decision.state(&self.intent, &health, &Identity::new("r"), now);
         self.state = state.only_set().unwrap().clone();
+        self.state.pending = now.heard(&self.state.pending);
         self.state.active.join(",")
     }
 
@@ -230,7 +231,7 @@ fn until_the_primary_has_been_ready_once_failback_and_its_delay_do_not_apply() {
     let annotations = [("failback", "manual"), ("failback-delay", "60s")];
     let intent = split_with([1, 0, 0], &annotations);
     let born = decide(&intent, &[DOWN, DOWN, DOWN], Previous::Birth, at(0));
-    let state = born.state(&intent, &[DOWN, DOWN, DOWN], &Identity::new("r"));
+    let state = born.state(&intent, &[DOWN, DOWN, DOWN], &Identity::new("r"), at(0));
     let mut life = Life { intent, state: state.only_set().unwrap().clone() };
     assert!(life.state.awaiting_primary);
     assert_eq!(life.step(1, [DOWN, READY, DOWN]), "b");
@@ -285,6 +286,20 @@ fn delays_go_by_the_steady_clock_and_pins_by_the_one_on_the_wall() {
     life.edit(&[("pin", "c"), ("pin-until", &until)]);
     assert_eq!(life.at(Now { wall: time(49_999), steady: time(20) }, [READY, READY, READY]), "c");
     assert_eq!(life.at(Now { wall: time(50_000), steady: time(21) }, [READY, READY, READY]), "a");
+}
+
+/// One replica has a steady clock that is an hour off, as after a virtual machine's sleep.
+#[test]
+fn a_delay_goes_on_where_another_replica_with_another_steady_clock_takes_over() {
+    let time = |s: i64| Timestamp::from_second(s).unwrap();
+    for off in [-3_600, 3_600] {
+        let mut life = Life::of(&[("failover-delay", "10s")]);
+        let sleepy = |wall: i64| Now { wall: time(wall), steady: time(wall + off) };
+        assert_eq!(life.at(sleepy(1), [DOWN, READY, DOWN]), "a");
+        life.state.pending = at(5).heard(&sleepy(5).told(&life.state.pending));
+        assert_eq!(life.step(5, [DOWN, READY, DOWN]), "a", "not early");
+        assert_eq!(life.step(11, [DOWN, READY, DOWN]), "b", "nor anew");
+    }
 }
 
 #[test]

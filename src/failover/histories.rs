@@ -189,10 +189,14 @@ impl Object {
         }
         let authored = AuthoredWeights::new(intent.authored()).to_annotation();
         self.declared.annotations.insert(annotations::AUTHORED_WEIGHTS.into(), authored);
-        let recorded = decision.state(&intent, &self.health, &Identity::new("r"));
+        let recorded = decision.state(&intent, &self.health, &Identity::new("r"), self.now());
         // Through JSON, as it is read back.
         let recorded = State::parse(&recorded.to_annotation()).unwrap();
         self.state = recorded.only_set().cloned();
+        let now = self.now();
+        if let Some(state) = &mut self.state {
+            state.pending = now.heard(&state.pending);
+        }
         self.set_weights(&decision.weights);
         self.writes += 1;
     }

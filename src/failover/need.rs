@@ -1,5 +1,6 @@
 //! Whether a decision has to be written, and how urgently.
 
+use super::state::same_delays;
 use super::{Backend, Because, Decision, Intent, SetState};
 
 /// How much an object needs the write that makes a decision true of it.
@@ -35,11 +36,9 @@ pub fn need(intent: &Intent, state: Option<&SetState>, decision: &Decision) -> N
     {
         return Need::Traffic;
     }
-    let awaits = state.awaiting_primary != decision.awaiting_primary
-        && (intent.policy.manual_failback || !intent.policy.failback_delay.is_zero());
-    let recorded = state.pending == decision.pending
+    let recorded = same_delays(&state.pending, &decision.pending)
         && state.pinned == (decision.because == Because::Pinned)
         && state.left.is_some() == decision.left.is_some()
-        && !awaits;
+        && state.awaiting_primary == decision.awaiting_primary;
     if live_differs || !recorded { Need::Record } else { Need::Nothing }
 }

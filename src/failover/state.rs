@@ -83,8 +83,16 @@ pub struct SetState {
     pub peaks: BTreeMap<String, u32>,
 }
 
-/// The starts of pending delays, by backend.
+/// The starts of pending delays, by backend: by the wall clock in an annotation, by the steady clock
+/// of a process wherever it decides.
 pub type Pending = BTreeMap<String, Timestamp>;
+
+/// Whether delays that were written down and read back are these very ones: a clock that is slewed
+/// in between tells them a little apart.
+pub fn same_delays(one: &Pending, other: &Pending) -> bool {
+    let near = |(a, b): (&Timestamp, &Timestamp)| a.duration_until(*b).abs().as_secs() < 1;
+    one.keys().eq(other.keys()) && one.values().zip(other.values()).all(near)
+}
 
 // serde demands the reference.
 fn is_false(flag: &bool) -> bool {

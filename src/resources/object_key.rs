@@ -2,17 +2,18 @@
 
 use kube::ResourceExt;
 use std::fmt;
+use std::sync::Arc;
 
-/// A namespaced object's name. Ordered by namespace, then name.
+/// A namespaced object's name, cheap to clone. Ordered by namespace, then name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
-    pub namespace: String,
-    pub name: String,
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
 }
 
 impl ObjectKey {
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
+    pub fn new(namespace: impl AsRef<str>, name: impl AsRef<str>) -> Self {
+        Self { namespace: namespace.as_ref().into(), name: name.as_ref().into() }
     }
 
     pub fn of(object: &impl ResourceExt) -> Self {
@@ -21,7 +22,7 @@ impl ObjectKey {
 
     /// Another object of the same namespace.
     pub fn beside(&self, name: &str) -> Self {
-        Self::new(self.namespace.clone(), name)
+        Self { namespace: self.namespace.clone(), name: name.into() }
     }
 }
 
