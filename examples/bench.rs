@@ -3,7 +3,7 @@
 //! the memory that 10,000 splits and 10,000 Services take.
 //!
 //! Both run in one process against one cluster, in turn, round by round, so that the machine is the
-//! same. `BENCH_CONCURRENCY=8,16,32` measures the fan-out with each number of writes at once.
+//! same. `BENCH_ONLY=1,1000` leaves the rest out. `BENCH_CONCURRENCY=8,16,32` measures the fan-out with each number of writes at once.
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -42,26 +42,41 @@ async fn main() -> Result<()> {
     let replica = installation.start_replica().await?;
     replica.wait_ready(PATIENCE).await?;
     println!("memory with nothing to do: {}", memory(&replica)?);
-    one_flip(&cluster).await?;
-    let pair = Pair::new(&cluster, "k1").await?;
-    pair.grow(1_000).await?;
-    pair.compare(1_000, 6).await?;
-    pair.forget().await?;
+    if is_wanted("1") {
+        one_flip(&cluster).await?;
+    }
+    if is_wanted("1000") {
+        let pair = Pair::new(&cluster, "k1").await?;
+        pair.grow(1_000).await?;
+        pair.compare(&replica, 1_000, 6).await?;
+        pair.forget().await?;
+    }
+    if is_wanted("10000") {
+        ten_thousand(&cluster, &replica).await?;
+    }
+    drop(installation);
+    cluster.stop().await
+}
 
-    let pair = Pair::new(&cluster, "k10").await?;
-    services(&cluster, 10_000).await?;
+/// Whether `BENCH_ONLY` names this number of splits, or nothing.
+fn is_wanted(splits: &str) -> bool {
+    std::env::var("BENCH_ONLY").map_or(true, |only| only.split(',').any(|one| one == splits))
+}
+
+async fn ten_thousand(cluster: &Cluster, replica: &Replica) -> Result<()> {
+    let pair = Pair::new(cluster, "k10").await?;
+    services(cluster, 10_000).await?;
     pair.grow(10_000).await?;
     settle().await;
-    println!("memory with 10,000 splits and 10,000 Services: {}", memory(&replica)?);
-    pair.compare(10_000, 2).await?;
-    println!("memory afterwards: {}", memory(&replica)?);
+    println!("memory with 10,000 splits and 10,000 Services: {}", memory(replica)?);
+    pair.compare(replica, 10_000, 4).await?;
+    println!("memory afterwards: {}", memory(replica)?);
     // Begun anew, it lists everything at once.
     replica.restart().await?;
     replica.wait_ready(PATIENCE).await?;
     settle().await;
-    println!("memory after a restart with them: {}", memory(&replica)?);
-    drop(installation);
-    cluster.stop().await
+    println!("memory after a restart with them: {}", memory(replica)?);
+    Ok(())
 }
 
 /// The fan-out with different numbers of writes at once.
@@ -78,7 +93,7 @@ async fn sweep(cluster: &Cluster, installation: &mut Installation, numbers: &str
         // Another replica's moves are reversed only after a LIST, while they are fresh.
         tokio::time::sleep(Duration::from_secs(62)).await;
         println!("{number} writes at once:");
-        pair.compare(1_000, 6).await?;
+        pair.compare(&replica, 1_000, 6).await?;
         replica.process().terminate(PATIENCE).await?;
     }
     Ok(())
@@ -131,11 +146,13 @@ impl<'a> Pair<'a> {
         Ok([ours, bare])
     }
 
-    async fn compare(&self, count: usize, rounds: usize) -> Result<()> {
+    async fn compare(&self, replica: &Replica, count: usize, rounds: usize) -> Result<()> {
         let mut took = vec![];
+        let before = cpu(replica)?;
         for round in 0..rounds {
             took.push(self.round(round % 2, count).await?);
         }
+        let cpu = (cpu(replica)? - before) * 1e3 / (rounds * count) as f64;
         println!("{count} splits on one primary, endpoint write to last weight seen:");
         let mut medians = vec![];
         for (who, i) in [("linkerd-failover", 0), ("bare client", 1)] {
@@ -146,6 +163,7 @@ impl<'a> Pair<'a> {
             println!("  {who:<17} median {:.2} s of {}", medians[i], listed.join(" "));
         }
         println!("  ratio of the medians {:.2}", medians[0] / medians[1]);
+        println!("  CPU of linkerd-failover, Events included: {cpu:.2} ms a split");
         Ok(())
     }
 }
@@ -208,6 +226,16 @@ fn memory(replica: &Replica) -> Result<String> {
         of("RssAnon:")?,
         of("VmHWM:")?
     ))
+}
+
+/// Seconds of CPU that the process has used.
+fn cpu(replica: &Replica) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", replica.process().pid()))?;
+    let (_, fields) = stat.rsplit_once(") ").context("no such field")?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+    // USER_HZ is 100 on every Linux that Rust runs on.
+    Ok(ticks / 100.0)
 }
 
 /// A client that does nothing but watch the slices and patch.

@@ -8,6 +8,7 @@ use super::services::{ServiceFacts, ServiceKind};
 use crate::failover::{Health, Intent, Now};
 use crate::resources::ObjectKey;
 use jiff::Timestamp;
+use kube::core::ObjectMeta;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -152,6 +153,15 @@ impl Index {
         if !endpoints.is_empty() {
             past.endpoints = endpoints.into_iter().collect();
         }
+    }
+
+    /// Whether this very version of an object is there.
+    pub fn has_version(&self, key: &ObjectKey, metadata: &ObjectMeta) -> bool {
+        let same = |there: &Managed| {
+            Some(&there.uid) == metadata.uid.as_ref()
+                && Some(&there.resource_version) == metadata.resource_version.as_ref()
+        };
+        self.object(key).is_some_and(same)
     }
 
     /// Puts an object in, unless a newer version of it is there. Returns what to decide anew.

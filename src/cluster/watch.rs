@@ -210,6 +210,10 @@ impl Source for Splits {
         ObjectKey::of(object)
     }
     fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectKey> {
+        // Mostly our own write, which told its outcome before the watch does.
+        if index.has_version(&ObjectKey::of(object), &object.metadata) {
+            return vec![];
+        }
         let managed = Managed::new(&traffic_split::read(object), &object.metadata, &self.defaults);
         index.set_object(ObjectKey::of(object), managed)
     }
