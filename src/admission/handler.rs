@@ -1,16 +1,16 @@
 //! From a body to an answer: whatever happens inside, the answer carries the request's uid.
 
 use super::review::{self, Request};
-use super::{LookedUp, View, lookup, mutate, validate};
-use crate::cluster::Shared;
+use super::{LookedUp, Rules, View, deletion, lookup, mutate, validate};
+use crate::cluster::{Index, Shared};
 use crate::failover::{Defaults, Identity};
 use crate::resources::selector::LabelSelector;
-use crate::resources::traffic_split;
+use crate::resources::{ObjectKey, traffic_split};
 use crate::telemetry::Metrics;
 use futures::FutureExt;
-use kube::Client;
 use kube::core::DynamicObject;
 use kube::core::admission::AdmissionResponse;
+use kube::{Client, ResourceExt};
 use serde_json::Value;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,11 +19,13 @@ use std::time::{Duration, Instant};
 /// Inside the API server's 3 s.
 const DEADLINE: Duration = Duration::from_millis(2_500);
 
-/// Which of the two webhooks is asked.
+/// Which of the webhooks is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     Mutate,
     Validate,
+    /// Somebody deletes a Service: only a word is said about it.
+    ServiceDeletion,
 }
 
 impl Operation {
@@ -31,6 +33,7 @@ impl Operation {
         match self {
             Self::Mutate => "mutate",
             Self::Validate => "validate",
+            Self::ServiceDeletion => "service-deletion",
         }
     }
 }
@@ -41,6 +44,7 @@ pub struct Handler {
     pub client: Client,
     pub shared: Shared,
     pub selector: Arc<LabelSelector>,
+    pub rules: Arc<Rules>,
     pub defaults: Defaults,
     pub me: Identity,
     pub metrics: Arc<Metrics>,
@@ -62,7 +66,7 @@ impl Handler {
         body: &[u8],
     ) -> (Result<Value, String>, &'static str) {
         // A mutating webhook that fails leaves the object as it is: the validator speaks.
-        let allowed = operation == Operation::Mutate;
+        let allowed = operation != Operation::Validate;
         let request = match review::parse(body) {
             Ok(request) => request,
             Err(malformed) => {
@@ -90,6 +94,9 @@ impl Handler {
     }
 
     async fn judge(&self, operation: Operation, request: &Request) -> AdmissionResponse {
+        if operation == Operation::ServiceDeletion {
+            return said_of_deletion(request, &self.shared.read());
+        }
         let Some(object) = &request.object else { return AdmissionResponse::from(request) };
         let namespace = request.namespace.as_deref().unwrap_or_default();
         let looked_up = self.look_up(namespace, object, request.old_object.as_ref()).await;
@@ -99,6 +106,7 @@ impl Handler {
             looked_up: &looked_up,
             selector: &self.selector,
             namespace,
+            rules: &self.rules,
             defaults: &self.defaults,
             me: &self.me,
             now: self.shared.now(),
@@ -107,6 +115,7 @@ impl Handler {
         match operation {
             Operation::Mutate => mutated(request, mutate::mutate(old, object, &view)),
             Operation::Validate => validated(request, validate::validate(old, object, &view)),
+            Operation::ServiceDeletion => AdmissionResponse::from(request),
         }
     }
 
@@ -130,6 +139,20 @@ impl Handler {
         }
         lookup::look_up(&self.client, namespace, missing).await
     }
+}
+
+fn said_of_deletion(request: &Request, index: &Index) -> AdmissionResponse {
+    let mut answer = AdmissionResponse::from(request);
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    // The request of a deleted collection has no name.
+    let of_object = || request.old_object.as_ref().map(ResourceExt::name_any);
+    let name = Some(request.name.clone()).filter(|name| !name.is_empty()).or_else(of_object);
+    let service = ObjectKey::new(namespace, name.unwrap_or_default());
+    let warnings = deletion::warnings(&service, index);
+    if !warnings.is_empty() {
+        answer.warnings = Some(warnings);
+    }
+    answer
 }
 
 fn mutated(request: &Request, mutation: mutate::Mutation) -> AdmissionResponse {

@@ -1,9 +1,10 @@
 //! The live look-up: a Service and the object that names it are often applied in one file, and
 //! the cache may not have seen the first when the second is judged.
 
-use super::{LookedUp, Presence};
+use super::{Answer, LookedUp};
 use crate::cluster::Index;
-use crate::failover::Declaration;
+use crate::cluster::services::ServiceFacts;
+use crate::failover::{Declaration, is_service_name};
 use crate::resources::{ObjectKey, brief};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Service;
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub fn missing(index: &Index, namespace: &str, declared: &Declaration) -> BTreeSet<String> {
     let names = declared.backends.iter().map(|b| &b.name).chain([&declared.apex]);
     names
-        .filter(|name| !name.is_empty())
+        .filter(|name| is_service_name(name))
         .filter(|name| index.service(&ObjectKey::new(namespace, name.as_str())).is_none())
         .cloned()
         .collect()
@@ -32,22 +33,17 @@ pub async fn look_up(client: &Client, namespace: &str, names: BTreeSet<String>) 
     let asked = names.into_iter().take(MOST).map(|name| {
         let api = api.clone();
         async move {
-            // A name that no Service can have is not worth a question.
-            if name.contains('/') || name.len() > 253 {
-                return (name, Presence::Missing);
-            }
-            let answer = tokio::time::timeout(PATIENCE, api.get_metadata_opt(&name)).await;
-            let presence = match answer {
-                Ok(Ok(Some(_))) => Presence::Exists,
-                Ok(Ok(None)) => Presence::Missing,
+            let answer = match tokio::time::timeout(PATIENCE, api.get_opt(&name)).await {
+                Ok(Ok(Some(service))) => Answer::Found(ServiceFacts::read(&service)),
+                Ok(Ok(None)) => Answer::Missing,
                 Ok(Err(error)) => {
                     let error = brief(&error);
                     tracing::warn!(%namespace, %name, error, "could not look up the Service");
-                    Presence::NotKnown
+                    Answer::NotKnown
                 }
-                Err(_) => Presence::NotKnown,
+                Err(_) => Answer::NotKnown,
             };
-            (name, presence)
+            (name, answer)
         }
     });
     futures::stream::iter(asked).buffer_unordered(8).collect().await

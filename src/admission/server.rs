@@ -49,6 +49,7 @@ pub fn router(handler: Handler, limits: Limits) -> axum::Router {
     axum::Router::new()
         .route("/mutate", post(|h, b| respond(Operation::Mutate, h, b)))
         .route("/validate", post(|h, b| respond(Operation::Validate, h, b)))
+        .route("/service-deletion", post(|h, b| respond(Operation::ServiceDeletion, h, b)))
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         .with_state(handler)
 }

@@ -1,6 +1,6 @@
 //! A cluster of facts for the tests of admission.
 
-use super::{LookedUp, Presence, View};
+use super::{Answer, LookedUp, Rules, View};
 use crate::cluster::Index;
 use crate::cluster::endpoints::{Families, SliceFacts};
 use crate::cluster::services::ServiceFacts;
@@ -19,6 +19,7 @@ pub const LABEL: &str = "failover.linkerd.io/controlled-by";
 pub struct World {
     pub index: Index,
     pub looked_up: LookedUp,
+    pub rules: Rules,
     selector: LabelSelector,
     pub defaults: Defaults,
     me: Identity,
@@ -32,6 +33,7 @@ impl World {
         let mut world = Self {
             index: Index::default(),
             looked_up: LookedUp::new(),
+            rules: Rules::default(),
             selector: "failover.linkerd.io/controlled-by=linkerd-failover".parse().unwrap(),
             defaults: Defaults::default(),
             me: Identity::new("replica-a"),
@@ -46,12 +48,22 @@ impl World {
     }
 
     pub fn set_ready(&mut self, name: &str, ready: usize) {
-        let key = ObjectKey::new(NAMESPACE, name);
-        let spec = json!({"spec": {"ports": [{"name": "grpc", "port": 8080}]}});
-        let service = ServiceFacts::read(&serde_json::from_value(spec).unwrap());
-        self.index.set_service(key.clone(), service);
+        self.service(name, json!({"spec": {"ports": [{"name": "grpc", "port": 8080}]}}));
+        let net: u8 = name.bytes().fold(0, |net, byte| net.wrapping_mul(31).wrapping_add(byte));
         let endpoints: Vec<_> =
-            (0..ready).map(|i| json!({"addresses": [format!("10.0.0.{i}")]})).collect();
+            (0..ready).map(|i| json!({"addresses": [format!("10.0.{net}.{i}")]})).collect();
+        self.slice(name, json!(endpoints));
+    }
+
+    /// A Service as it stands in the cluster.
+    pub fn service(&mut self, name: &str, service: Value) {
+        let service = ServiceFacts::read(&serde_json::from_value(service).unwrap());
+        self.index.set_service(ObjectKey::new(NAMESPACE, name), service);
+    }
+
+    /// The endpoints of a Service.
+    pub fn slice(&mut self, name: &str, endpoints: Value) {
+        let key = ObjectKey::new(NAMESPACE, name);
         let slice = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints,
             "ports": [{"name": "grpc"}]});
         let facts = SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default());
@@ -61,7 +73,7 @@ impl World {
 
     pub fn missing(mut self, names: &[&str]) -> Self {
         for name in names {
-            self.looked_up.insert((*name).to_owned(), Presence::Missing);
+            self.looked_up.insert((*name).to_owned(), Answer::Missing);
         }
         self
     }
@@ -72,6 +84,7 @@ impl World {
             looked_up: &self.looked_up,
             selector: &self.selector,
             namespace: NAMESPACE,
+            rules: &self.rules,
             defaults: &self.defaults,
             me: &self.me,
             now: self.now,

@@ -1,6 +1,7 @@
 //! What admission sees of the cluster while it judges one request.
 
 use crate::cluster::Index;
+use crate::cluster::services::ServiceFacts;
 use crate::failover::{Declaration, Defaults, Health, Identity, Intent, Now, Problem, Unknown};
 use crate::resources::ObjectKey;
 use crate::resources::selector::LabelSelector;
@@ -17,8 +18,33 @@ pub enum Presence {
     NotKnown,
 }
 
-/// Services that the cache did not have, as the API server answered for them.
-pub type LookedUp = HashMap<String, Presence>;
+/// A Service that the cache did not have, as the API server answered for it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Found(ServiceFacts),
+    Missing,
+    /// The API server could not be asked.
+    NotKnown,
+}
+
+/// All such answers, by name.
+pub type LookedUp = HashMap<String, Answer>;
+
+/// What becomes of an object that names a Service which does not exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum MissingBackends {
+    #[default]
+    Deny,
+    Warn,
+}
+
+/// What the operator sets of the rules.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    pub missing_backends: MissingBackends,
+    /// Clusters that are linked, beside those that Services mirror already.
+    pub linked_clusters: Vec<String>,
+}
 
 /// The facts for one request.
 pub struct View<'a> {
@@ -26,6 +52,7 @@ pub struct View<'a> {
     pub looked_up: &'a LookedUp,
     pub selector: &'a LabelSelector,
     pub namespace: &'a str,
+    pub rules: &'a Rules,
     /// What holds where an author says nothing.
     pub defaults: &'a Defaults,
     /// The replica that answers.
@@ -45,10 +72,20 @@ impl View<'_> {
     }
 
     pub fn presence(&self, service: &str) -> Presence {
-        if self.index.service(&ObjectKey::new(self.namespace, service)).is_some() {
-            return Presence::Exists;
+        match self.looked_up.get(service) {
+            _ if self.service(service).is_some() => Presence::Exists,
+            Some(Answer::Missing) => Presence::Missing,
+            _ => Presence::NotKnown,
         }
-        self.looked_up.get(service).copied().unwrap_or(Presence::NotKnown)
+    }
+
+    /// A Service of the object's namespace, from the cache or as it was looked up.
+    pub fn service(&self, name: &str) -> Option<&ServiceFacts> {
+        let looked_up = || match self.looked_up.get(name)? {
+            Answer::Found(service) => Some(service),
+            Answer::Missing | Answer::NotKnown => None,
+        };
+        self.index.service(&ObjectKey::new(self.namespace, name)).or_else(looked_up)
     }
 
     /// The health of each backend; what the caches have not seen yet is unknown, not down.

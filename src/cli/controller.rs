@@ -2,7 +2,7 @@
 
 use super::kubernetes::KubernetesArgs;
 use super::writing_client;
-use crate::admission::{Handler, certificates, server};
+use crate::admission::{Handler, MissingBackends, Rules, certificates, server};
 use crate::cluster::{self, Changes, Shared, Watched, endpoints::Families};
 use crate::controller::{Controller, Settings, always_leading, hold_lease, publisher};
 use crate::failover::{self, Defaults, Identity};
@@ -51,11 +51,25 @@ pub struct Args {
     ipv6: bool,
     #[command(flatten)]
     engine: EngineArgs,
+    #[command(flatten)]
+    rules: RulesArgs,
     /// Identity of this replica in the Lease and in what it writes
     #[arg(long, env = "POD_NAME", hide = true)]
     replica: Option<String>,
     #[command(flatten)]
     kubernetes: KubernetesArgs,
+}
+
+/// What the webhook goes by.
+#[derive(Debug, clap::Args)]
+struct RulesArgs {
+    /// What becomes of an object that names a Service which does not exist
+    #[arg(long, env = "LINKERD_FAILOVER_MISSING_BACKENDS", value_enum, default_value_t)]
+    missing_backends: MissingBackends,
+    /// Linked clusters: a missing Service whose name ends in one of them is only warned about.
+    /// Those that Services mirror are known already
+    #[arg(long, env = "LINKERD_FAILOVER_LINKED_CLUSTERS", value_delimiter = ',')]
+    linked_clusters: Vec<String>,
 }
 
 /// What holds for every object.
@@ -120,6 +134,7 @@ struct Parameters {
     namespace: String,
     me: Identity,
     settings: Settings,
+    rules: Arc<Rules>,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<()> {
@@ -144,6 +159,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
                 engine: args.engine.engine_version.as_str().into(),
             },
             settings: args.engine.settings(Families { ipv6: args.ipv6 }),
+            rules: Arc::new(Rules {
+                missing_backends: args.rules.missing_backends,
+                linked_clusters: args.rules.linked_clusters,
+            }),
         },
         client,
         shared,
@@ -226,6 +245,7 @@ impl Parts {
             client: self.client.clone(),
             shared: self.shared.clone(),
             selector: Arc::new(self.args.selector.clone()),
+            rules: self.args.rules.clone(),
             defaults: self.args.settings.defaults,
             me: self.args.me.clone(),
             metrics: self.metrics.clone(),

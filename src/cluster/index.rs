@@ -4,6 +4,7 @@ use super::endpoints::{self, SliceFacts};
 use super::managed::Managed;
 use super::namespace::ClusterWide;
 use super::peak::Peak;
+use super::profiles::ProfileFacts;
 use super::services::{ServiceFacts, ServiceKind};
 use crate::failover::{Health, Intent, Now};
 use crate::resources::ObjectKey;
@@ -22,14 +23,18 @@ pub struct Synced {
     pub services: bool,
     pub slices: bool,
     pub namespace: bool,
+    /// Only warnings need them: nobody waits for these.
+    pub profiles: bool,
 }
 
 impl Synced {
     /// Everything is whole.
-    pub const ALL: Self = Self { objects: true, services: true, slices: true, namespace: true };
+    pub const ALL: Self =
+        Self { objects: true, services: true, slices: true, namespace: true, profiles: true };
 
+    /// Whether everything is whole that a decision needs.
     pub fn all(self) -> bool {
-        self == Self::ALL
+        Self { profiles: true, ..self } == Self::ALL
     }
 }
 
@@ -43,6 +48,9 @@ pub struct Index {
     /// Boxed: a table keeps room for twice what it holds.
     objects: HashMap<ObjectKey, Box<Managed>>,
     services: HashMap<ObjectKey, ServiceFacts>,
+    profiles: HashMap<ObjectKey, ProfileFacts>,
+    /// The cluster does not have the kind ServiceProfile.
+    pub no_profiles: bool,
     /// By Service, then by the slice's name.
     slices: HashMap<ObjectKey, HashMap<Arc<str>, Slice>>,
     /// Which Service a slice belonged to when it was seen last: its label may change.
@@ -83,6 +91,38 @@ impl Index {
 
     pub fn service(&self, key: &ObjectKey) -> Option<&ServiceFacts> {
         self.services.get(key)
+    }
+
+    /// The linked clusters that any Service mirrors.
+    pub fn mirrored_clusters(&self) -> impl Iterator<Item = &str> {
+        self.services.values().filter_map(|service| service.mirrors.as_deref())
+    }
+
+    /// The ServiceProfile for a Service, in the Service's own namespace.
+    pub fn profile_of(&self, service: &ObjectKey) -> Option<(&str, &ProfileFacts)> {
+        let host = format!("{}.{}.svc.", service.name, service.namespace);
+        let of_it = |(key, _): &(&ObjectKey, &ProfileFacts)| {
+            key.namespace == service.namespace && key.name.starts_with(&host)
+        };
+        self.profiles.iter().find(of_it).map(|(key, profile)| (&*key.name, profile))
+    }
+
+    pub fn set_profile(&mut self, key: ObjectKey, profile: ProfileFacts) {
+        self.profiles.insert(key, profile);
+    }
+
+    pub fn remove_profile(&mut self, key: &ObjectKey) {
+        self.profiles.remove(key);
+    }
+
+    pub fn profile_keys(&self) -> Vec<ObjectKey> {
+        self.profiles.keys().cloned().collect()
+    }
+
+    /// What tells the endpoints of a Service apart, ready or not.
+    pub fn identities_of(&self, service: &ObjectKey) -> BTreeSet<u64> {
+        let slices = self.slices.get(service).into_iter().flat_map(HashMap::values);
+        slices.flat_map(|slice| slice.facts.identities()).collect()
     }
 
     /// The names of the Services of a namespace.
@@ -146,8 +186,7 @@ impl Index {
             return;
         }
         let (ready, _) = self.count(service, &[]);
-        let slices = self.slices.get(service).into_iter().flat_map(HashMap::values);
-        let endpoints: BTreeSet<u64> = slices.flat_map(|s| s.facts.identities()).collect();
+        let endpoints = self.identities_of(service);
         let past = self.past.entry(service.clone()).or_default();
         past.peak.observe(ready, self.now.steady);
         if !endpoints.is_empty() {

@@ -6,6 +6,7 @@ mod index;
 mod managed;
 mod namespace;
 mod peak;
+pub mod profiles;
 pub mod services;
 mod shared;
 mod watch;

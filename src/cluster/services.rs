@@ -7,6 +7,7 @@ use kube::ResourceExt;
 // Linkerd multicluster's names. The annotations of a federated Service are looked at before the
 // label of a pod-to-pod mirror, which has the same name.
 const REMOTE_DISCOVERY: &str = "multicluster.linkerd.io/remote-discovery";
+const CLUSTER_NAME: &str = "mirror.linkerd.io/cluster-name";
 const LOCAL_DISCOVERY: &str = "multicluster.linkerd.io/local-discovery";
 
 /// A Service, as small as a decision allows.
@@ -14,6 +15,8 @@ const LOCAL_DISCOVERY: &str = "multicluster.linkerd.io/local-discovery";
 pub struct ServiceFacts {
     pub ports: Vec<Port>,
     pub kind: ServiceKind,
+    /// The linked cluster whose Service this one mirrors.
+    pub mirrors: Option<Box<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +56,8 @@ impl ServiceFacts {
             number: port.port,
             name: port.name.clone().unwrap_or_default(),
         };
-        Self { ports: ports.iter().map(port).collect(), kind }
+        let mirrors = service.labels().get(CLUSTER_NAME).map(|name| name.as_str().into());
+        Self { ports: ports.iter().map(port).collect(), kind, mirrors }
     }
 
     /// The names that this Service gives to the apex's ports. Where it has none of a number,

@@ -5,6 +5,7 @@ use super::endpoints::{Families, SERVICE_NAME, SliceFacts};
 use super::index::{Index, Synced};
 use super::managed::Managed;
 use super::namespace::ClusterWide;
+use super::profiles::{self, ProfileFacts};
 use super::services::ServiceFacts;
 use super::shared::Shared;
 use crate::failover::Defaults;
@@ -32,8 +33,8 @@ pub trait Source: Send + 'static {
     fn keys(index: &Index) -> Vec<ObjectKey>;
     fn synced(synced: &mut Synced) -> &mut bool;
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<Self::Object>>> + Send;
-    /// A LIST is complete.
-    fn listed(_: &mut Index) {}
+    /// A LIST is complete, or there is no such kind.
+    fn listed(_: &mut Index, _kind_exists: bool) {}
     /// Whether a LIST that is forbidden counts as empty: what people may do without.
     const MAY_BE_FORBIDDEN: bool = false;
 }
@@ -70,6 +71,10 @@ struct Slices {
     families: Families,
 }
 
+struct Profiles {
+    api: Api<DynamicObject>,
+}
+
 /// What to watch, and how to read it.
 pub struct Watched {
     pub selector: LabelSelector,
@@ -88,12 +93,14 @@ pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
     };
     let services = Services { api: Api::all(client.clone()) };
     let slices = Slices { api: Api::all(client.clone()), families: watched.families };
+    let profiles = Profiles { api: Api::all_with(client.clone(), &profiles::api_resource()) };
     let namespace = OwnNamespace { api: Api::all(client), name: watched.namespace };
     tokio::join!(
         watch(splits, shared.clone()),
         watch(services, shared.clone()),
         watch(slices, shared.clone()),
-        watch(namespace, shared)
+        watch(namespace, shared.clone()),
+        watch(profiles, shared)
     );
 }
 
@@ -145,12 +152,12 @@ async fn watch<S: Source>(source: S, shared: Shared) {
             if !std::mem::replace(&mut said_forbidden, true) {
                 tracing::warn!("{} may not be read: what is said there has no effect", S::NAME);
             }
-            replace_all::<S>(&shared, &HashSet::new());
+            replace_all::<S>(&shared, &HashSet::new(), true);
         } else if refused == 404 {
             if !std::mem::replace(&mut said_absent, true) {
                 tracing::warn!("no {} in this cluster yet: the CRD is not installed", S::NAME);
             }
-            replace_all::<S>(&shared, &HashSet::new());
+            replace_all::<S>(&shared, &HashSet::new(), false);
         } else {
             shared.update(|index| {
                 *S::synced(&mut index.synced) = false;
@@ -180,7 +187,7 @@ fn handle<S: Source>(
         }
         Event::InitDone => {
             tracing::debug!(kind = S::NAME, count = listed.len(), "listed");
-            replace_all::<S>(shared, &std::mem::take(listed));
+            replace_all::<S>(shared, &std::mem::take(listed), true);
         }
         Event::Apply(object) => shared.update(|index| source.apply(index, &object)),
         Event::Delete(object) => shared.update(|index| S::remove(index, &S::key(&object))),
@@ -189,13 +196,13 @@ fn handle<S: Source>(
 
 /// Removes what a LIST no longer has, and marks the kind as whole. Everything is decided anew:
 /// what changed while nothing could be written has been heard and put aside.
-fn replace_all<S: Source>(shared: &Shared, listed: &HashSet<ObjectKey>) {
+fn replace_all<S: Source>(shared: &Shared, listed: &HashSet<ObjectKey>, kind_exists: bool) {
     shared.update(|index| {
         let gone: Vec<_> = S::keys(index).into_iter().filter(|key| !listed.contains(key)).collect();
         for key in &gone {
             S::remove(index, key);
         }
-        S::listed(index);
+        S::listed(index, kind_exists);
         let was = std::mem::replace(S::synced(&mut index.synced), true);
         let nothing_new = was && gone.is_empty() && listed.is_empty();
         if nothing_new { vec![] } else { index.object_keys() }
@@ -268,7 +275,7 @@ impl Source for Slices {
         let service = labels.and_then(|labels| labels.get(SERVICE_NAME)).map(|s| key.beside(s));
         index.set_slice(key, version(slice), service, SliceFacts::read(slice, self.families))
     }
-    fn listed(index: &mut Index) {
+    fn listed(index: &mut Index, _: bool) {
         index.forget_gone_slices();
     }
     fn remove(index: &mut Index, key: &ObjectKey) -> Vec<ObjectKey> {
@@ -283,6 +290,36 @@ impl Source for Slices {
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<EndpointSlice>>> + Send {
         // Slices of no Service concern nobody.
         watcher(self.api.clone(), config().labels(SERVICE_NAME))
+    }
+}
+
+impl Source for Profiles {
+    type Object = DynamicObject;
+    const NAME: &'static str = "serviceprofiles";
+    const MAY_BE_FORBIDDEN: bool = true;
+
+    fn key(object: &DynamicObject) -> ObjectKey {
+        ObjectKey::of(object)
+    }
+    fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectKey> {
+        index.set_profile(ObjectKey::of(object), ProfileFacts::read(object));
+        vec![]
+    }
+    fn remove(index: &mut Index, key: &ObjectKey) -> Vec<ObjectKey> {
+        index.remove_profile(key);
+        vec![]
+    }
+    fn keys(index: &Index) -> Vec<ObjectKey> {
+        index.profile_keys()
+    }
+    fn listed(index: &mut Index, kind_exists: bool) {
+        index.no_profiles = !kind_exists;
+    }
+    fn synced(synced: &mut Synced) -> &mut bool {
+        &mut synced.profiles
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
+        watcher(self.api.clone(), config())
     }
 }
 

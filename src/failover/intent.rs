@@ -53,6 +53,7 @@ impl Intent {
                     .expected("the primary and at least one fallback"),
             );
         }
+        names(declared, &mut problems);
         duplicates(declared, &mut problems);
         weights(declared, &mut problems);
         let recorded = recorded_weights(declared, &mut problems).unwrap_or_default();
@@ -106,6 +107,35 @@ impl Intent {
     pub fn indices<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<usize> {
         let names: HashSet<_> = names.into_iter().collect();
         (0..self.backends.len()).filter(|i| names.contains(&self.backends[*i].name)).collect()
+    }
+}
+
+/// Whether a Service can have this name: an RFC 1123 label.
+pub fn is_service_name(name: &str) -> bool {
+    let ends = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let bytes = name.as_bytes();
+    (1..=63).contains(&bytes.len())
+        && bytes.iter().all(|c| ends(*c) || *c == b'-')
+        && bytes.first().is_some_and(|c| ends(*c))
+        && bytes.last().is_some_and(|c| ends(*c))
+}
+
+/// Names that no Service of the object's own namespace can have.
+fn names(declared: &Declaration, problems: &mut Vec<Problem>) {
+    let backends = declared.backends.iter().map(|b| (format!("{}.service", b.path), &b.name));
+    let apex = [("spec.service".to_owned(), &declared.apex)];
+    let wrong = |(_, name): &(String, &String)| !name.is_empty() && !is_service_name(name);
+    for (field, name) in apex.into_iter().chain(backends).filter(wrong) {
+        let problem = Problem::error(field)
+            .found(format!("{name:?}"))
+            .expected("the bare name of a Service in the object's own namespace");
+        let short = name.rsplit('/').next().and_then(|name| name.split('.').next());
+        problems.push(match short.filter(|short| *short != name && is_service_name(short)) {
+            Some(short) => problem.next(format!(
+                "write {short} if it is in this namespace; a Service of another one cannot be named: make one here, or mirror it"
+            )),
+            None => problem.next("lower-case letters, digits and '-', at most 63 of them"),
+        });
     }
 }
 

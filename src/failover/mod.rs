@@ -28,7 +28,7 @@ pub use because::Because;
 pub use decision::{Decision, Now, Previous, decide};
 pub use declaration::{Declaration, DeclaredBackend};
 pub use health::{Health, Unknown};
-pub use intent::{Backend, Intent};
+pub use intent::{Backend, Intent, is_service_name};
 pub use need::{Need, need};
 pub use policy::{Defaults, Pin, Policy};
 pub use problem::{Problem, Severity, closest};
