@@ -133,3 +133,101 @@ async fn the_webhook_refuses_what_cannot_fail_over_and_costs_no_live_object() ->
     assert!(annotation(&released, "state").is_none());
     Ok(())
 }
+
+/// Each way in which people and tools send an object.
+fn clients(name: &str) -> Vec<(&'static str, Vec<String>)> {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let patch = |kind: &str, patch: &str| {
+        let mut command = words(&format!("patch trafficsplit {name} --type={kind} -p"));
+        command.push(patch.to_owned());
+        command
+    };
+    vec![
+        ("apply", words("apply -f -")),
+        ("dry run", words("apply --dry-run=server -f -")),
+        ("forced apply", words("apply --force -f -")),
+        ("server-side apply", words("apply --server-side --force-conflicts -f -")),
+        ("replace", words("replace -f -")),
+        (
+            "merge patch",
+            patch(
+                "merge",
+                r#"{"spec":{"backends":[{"service":"emoji-svc","weight":1},{"service":"emoji-svc-wset","weight":0}]}}"#,
+            ),
+        ),
+        (
+            "JSON patch",
+            patch(
+                "json",
+                r#"[{"op":"replace","path":"/spec/backends/1/service","value":"emoji-svc-wset"}]"#,
+            ),
+        ),
+        ("edit", words(&format!("edit trafficsplit {name}"))),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_client_gets_the_same_answer_and_no_live_object_suffers() -> Result<()> {
+    let cluster = cluster().await?;
+    let _installation = install(&cluster, 1, &[]).await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    let splits = splits(&cluster, "emojivoto");
+    for version in ["v1alpha1", "v1alpha2"] {
+        let manifest = emoji()
+            .replace("name: emoji\n", &format!("name: {version}\n"))
+            .replace("io/v1alpha2", &format!("io/{version}"));
+        workload.apply(&manifest).await?;
+        let live = splits.get(version).await?;
+        for (client, command) in clients(version) {
+            let output = workload
+                .kubectl(command.iter().map(String::as_str))
+                .env("KUBE_EDITOR", "sed -i s/emoji-svc-west/emoji-svc-wset/")
+                .stdin(manifest.replace("emoji-svc-west", "emoji-svc-wset"))
+                .output()
+                .await?;
+            let said = format!("{}{}", output.stdout, output.stderr);
+            assert!(!output.status.success(), "{version}, {client}: {said}");
+            for words in
+                ["found \"emoji-svc-wset\", which does not exist", "did you mean emoji-svc-west?"]
+            {
+                assert!(said.contains(words), "{version}, {client}: {said}");
+            }
+        }
+        let after = splits.get(version).await?;
+        assert_eq!(
+            (after.metadata.uid, after.metadata.resource_version),
+            (live.metadata.uid, live.metadata.resource_version),
+            "{version}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rules_about_services_hold_through_the_api_server() -> Result<()> {
+    let cluster = cluster().await?;
+    let _installation = install(&cluster, 1, &[]).await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    let service = |name: &str, spec: &str| {
+        format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {spec}\n---\n")
+    };
+    workload.apply(&service("external", "{type: ExternalName, externalName: example.com}")).await?;
+    workload.apply(&service("other-port", "{ports: [{port: 80}]}")).await?;
+    let with = |fallback: &str| {
+        emoji().replace("emoji-svc-west", fallback).replace("name: emoji\n", "name: new\n")
+    };
+    for (text, words) in [
+        (with("external"), "an ExternalName Service"),
+        (with("other-port"), "with port 80, expected the ports of the apex emoji-svc: port 8080"),
+        // In one file with its Service, which the cache cannot have seen.
+        (service("late", "{ports: [{port: 81}]}") + &with("late"), "with port 81, expected"),
+        (with("emoji-svc-west.emojivoto"), "write emoji-svc-west if it is in this namespace"),
+    ] {
+        let refused = workload.kubectl(["create", "-f", "-"]).stdin(&text).output().await?;
+        assert!(!refused.status.success() && refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    let alone = workload.kubectl(["create", "-f", "-"]).stdin(manifest("alone", "emoji-svc", &[]));
+    let said = alone.output().await?.stderr;
+    assert!(said.contains("with one backend there is nowhere to go"), "{said}");
+    Ok(())
+}

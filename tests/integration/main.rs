@@ -6,6 +6,7 @@ mod api_server_away;
 mod bad_clients;
 mod chart;
 mod failover;
+mod gitops;
 mod other_writers;
 mod policies;
 mod replicas;
