@@ -110,7 +110,7 @@ async fn create(splits: &Api<DynamicObject>) -> Result<()> {
     }))?;
     eventually("the split is taken", PATIENCE, || async {
         splits.create(&PostParams::default(), &split).await?;
-        Ok(())
+        Ok::<_, anyhow::Error>(())
     })
     .await
 }
