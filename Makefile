@@ -31,11 +31,13 @@ integration: tools
 tools:
 	$(CARGO) run --locked --quiet -p test-cluster --bin test-cluster-tools
 
-## bench: one flip, and 1,000 splits on one primary, beside a bare client
+## bench: one flip, and 1,000 and 10,000 splits on one primary, beside a bare client; takeovers
 bench: tools
 	$(CARGO) build --locked --release --bin linkerd-failover
 	LINKERD_FAILOVER_BIN=$(or $(CARGO_TARGET_DIR),target)/release/linkerd-failover \
 	  $(CARGO) run --locked --release --example bench
+	LINKERD_FAILOVER_BIN=$(or $(CARGO_TARGET_DIR),target)/release/linkerd-failover \
+	  $(CARGO) run --locked --release --example takeover
 
 clean:
 	$(CARGO) clean

@@ -3,7 +3,9 @@
 //! the memory that 10,000 splits and 10,000 Services take.
 //!
 //! Both run in one process against one cluster, in turn, round by round, so that the machine is the
-//! same. `BENCH_ONLY=1,1000` leaves the rest out. `BENCH_CONCURRENCY=8,16,32` measures the fan-out with each number of writes at once.
+//! same. `BENCH_ONLY=1,1000` leaves the rest out, and `BENCH_SET=webhook.enabled=false` sets a value of
+//! the chart: the API server matches the controller's writes against the webhook, before it lets them
+//! pass, and the bare client's not. `BENCH_CONCURRENCY=8,16,32` measures the fan-out with each number of writes at once.
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -27,9 +29,10 @@ const CONCURRENCY: usize = 32;
 async fn main() -> Result<()> {
     let cluster = Cluster::start().await?;
     cluster.install_traffic_split_crd().await?;
+    let mut values = vec!["namespaceMetadata.enabled=false".to_owned()];
+    values.extend(std::env::var("BENCH_SET"));
     let options = InstallOptions {
-        // The webhook is not on the way of the controller's writes, and would be for the bare ones.
-        values: vec!["namespaceMetadata.enabled=false".into()],
+        values,
         replicas: 0,
         binary: std::env::var_os("LINKERD_FAILOVER_BIN")
             .map_or_else(Installation::built_binary, PathBuf::from),

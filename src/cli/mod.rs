@@ -23,7 +23,10 @@ enum Command {
 impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         let Command::Controller(args) = self.command;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        // One: with more, a fan-out is spent on waking threads up (measured: 0.61 ms of CPU a write
+        // with two, 0.51 with one), and the API server beside it needs every core there is.
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         runtime.block_on(controller::run(args))
     }
 }
