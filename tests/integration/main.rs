@@ -7,6 +7,8 @@ mod bad_clients;
 mod chart;
 mod failover;
 mod other_writers;
+mod overload;
 mod policies;
 mod replicas;
+mod restarts;
 mod stage;
