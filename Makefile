@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test lint unit integration tools manifests bench clean
+.PHONY: demo test lint unit integration tools manifests bench bench-admission clean
 
 ## demo: the main job on a real Kubernetes API server; KEEP=1 leaves it running
 demo: tools
@@ -38,6 +38,12 @@ bench: tools
 	  $(CARGO) run --locked --release --example bench
 	LINKERD_FAILOVER_BIN=$(or $(CARGO_TARGET_DIR),target)/release/linkerd-failover \
 	  $(CARGO) run --locked --release --example takeover
+
+## bench-admission: the webhook at 200 requests a second, beside a handler that answers without looking
+bench-admission: tools
+	$(CARGO) build --locked --release --bin linkerd-failover
+	LINKERD_FAILOVER_BIN=$(or $(CARGO_TARGET_DIR),target)/release/linkerd-failover \
+	  $(CARGO) run --locked --release --example bench_admission
 
 clean:
 	$(CARGO) clean

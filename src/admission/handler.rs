@@ -1,23 +1,16 @@
-//! From a body to an answer: whatever happens inside, the answer carries the request's uid.
+//! The judgement of a review: what the mutator and the validator say of it.
 
+use super::answer::Judge;
 use super::review::{self, Request};
 use super::{LookedUp, Rules, View, deletion, lookup, mutate, validate};
 use crate::cluster::{Index, Shared};
 use crate::failover::{Defaults, Identity};
 use crate::resources::selector::LabelSelector;
 use crate::resources::{ObjectKey, traffic_split};
-use crate::telemetry::Metrics;
-use futures::FutureExt;
 use kube::core::DynamicObject;
 use kube::core::admission::AdmissionResponse;
 use kube::{Client, ResourceExt};
-use serde_json::Value;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Inside the API server's 3 s.
-const DEADLINE: Duration = Duration::from_millis(2_500);
 
 /// Which of the webhooks is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +31,7 @@ impl Operation {
     }
 }
 
-/// Answers reviews.
+/// Judges by the caches.
 #[derive(Clone)]
 pub struct Handler {
     pub client: Client,
@@ -47,52 +40,9 @@ pub struct Handler {
     pub rules: Arc<Rules>,
     pub defaults: Defaults,
     pub me: Identity,
-    pub metrics: Arc<Metrics>,
 }
 
-impl Handler {
-    /// The answer to a body, always an AdmissionReview; `Err` only where no uid can be found, with
-    /// a sentence for the client.
-    pub async fn answer(&self, operation: Operation, body: &[u8]) -> Result<Value, String> {
-        let started = Instant::now();
-        let (answer, verdict) = self.judged(operation, body).await;
-        self.metrics.admitted(operation.as_str(), verdict, started.elapsed());
-        answer
-    }
-
-    async fn judged(
-        &self,
-        operation: Operation,
-        body: &[u8],
-    ) -> (Result<Value, String>, &'static str) {
-        // A mutating webhook that fails leaves the object as it is: the validator speaks.
-        let allowed = operation != Operation::Validate;
-        let request = match review::parse(body) {
-            Ok(request) => request,
-            Err(malformed) => {
-                let answer = match malformed.uid {
-                    Some(uid) => Ok(review::failed(&uid, allowed, &malformed.why)),
-                    None => Err(malformed.why),
-                };
-                return (answer, "malformed");
-            }
-        };
-        let judging = AssertUnwindSafe(self.judge(operation, &request)).catch_unwind();
-        let why = match tokio::time::timeout(DEADLINE, judging).await {
-            Ok(Ok(response)) => {
-                let verdict = if response.allowed { "allowed" } else { "denied" };
-                let review = serde_json::to_value(response.into_review());
-                return (review.map_err(|error| error.to_string()), verdict);
-            }
-            Ok(Err(_)) => {
-                tracing::error!(object = review::describe(&request), "a handler panicked");
-                "an error of its own"
-            }
-            Err(_) => "it took too long",
-        };
-        (Ok(review::failed(&request.uid, allowed, why)), "failed")
-    }
-
+impl Judge for Handler {
     async fn judge(&self, operation: Operation, request: &Request) -> AdmissionResponse {
         if operation == Operation::ServiceDeletion {
             return said_of_deletion(request, &self.shared.read());
@@ -118,7 +68,9 @@ impl Handler {
             Operation::ServiceDeletion => AdmissionResponse::from(request),
         }
     }
+}
 
+impl Handler {
     async fn look_up(
         &self,
         namespace: &str,

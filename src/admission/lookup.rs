@@ -1,7 +1,7 @@
 //! The live look-up: a Service and the object that names it are often applied in one file, and
 //! the cache may not have seen the first when the second is judged.
 
-use super::{Answer, LookedUp};
+use super::{LookedUp, Lookup};
 use crate::cluster::Index;
 use crate::cluster::services::ServiceFacts;
 use crate::failover::{Declaration, is_service_name};
@@ -34,14 +34,14 @@ pub async fn look_up(client: &Client, namespace: &str, names: BTreeSet<String>) 
         let api = api.clone();
         async move {
             let answer = match tokio::time::timeout(PATIENCE, api.get_opt(&name)).await {
-                Ok(Ok(Some(service))) => Answer::Found(ServiceFacts::read(&service)),
-                Ok(Ok(None)) => Answer::Missing,
+                Ok(Ok(Some(service))) => Lookup::Found(ServiceFacts::read(&service)),
+                Ok(Ok(None)) => Lookup::Missing,
                 Ok(Err(error)) => {
                     let error = brief(&error);
                     tracing::warn!(%namespace, %name, error, "could not look up the Service");
-                    Answer::NotKnown
+                    Lookup::NotKnown
                 }
-                Err(_) => Answer::NotKnown,
+                Err(_) => Lookup::NotKnown,
             };
             (name, answer)
         }

@@ -1,17 +1,24 @@
 //! The admission webhook: it defaults and validates failover objects at `kubectl apply`.
 //!
 //! [`mutate`](mutate::mutate) and [`validate`](validate::validate) are functions of the request
-//! and of a [`View`]; the server around them does the I/O. A rule of admission that the engine
-//! could not work without belongs to [`Intent::parse`](crate::failover::Intent::parse); one that
-//! needs the Services around to `services`; a word about what is legal and may hurt to `advice`.
+//! and of a [`View`]; the server around them does the I/O: [`server`] takes in connections and
+//! [`router`] requests, within bounds, and whatever happens the answer carries the request's uid.
+//!
+//! A rule of admission that the engine could not work without belongs to
+//! [`Intent::parse`](crate::failover::Intent::parse); one that needs the Services around to
+//! `services`; a word about what is legal and may hurt to `advice`.
 
 mod advice;
+mod answer;
+mod body;
 pub mod certificates;
+mod connections;
 mod deletion;
 mod handler;
 mod lookup;
 pub mod mutate;
 pub mod review;
+mod routes;
 pub mod server;
 mod services;
 #[cfg(test)]
@@ -19,5 +26,7 @@ mod test_support;
 pub mod validate;
 mod view;
 
+pub use answer::Judge;
 pub use handler::{Handler, Operation};
-pub use view::{Answer, LookedUp, MissingBackends, Presence, Rules, View};
+pub use routes::router;
+pub use view::{LookedUp, Lookup, MissingBackends, Presence, Rules, View};

@@ -1,9 +1,12 @@
 //! The wire form of a review: whatever comes in, what goes out carries the request's uid.
 
 use crate::failover::Problem;
-use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview};
+use kube::core::admission::{
+    AdmissionRequest, AdmissionResponse, META_API_VERSION_V1, META_KIND, Operation,
+};
 use kube::core::response::{StatusCause, StatusDetails, StatusSummary};
-use kube::core::{DynamicObject, Status};
+use kube::core::{DynamicObject, Status, TypeMeta};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// A request about an object of a kind that is only known at run time.
@@ -17,30 +20,59 @@ pub struct Malformed {
     pub why: String,
 }
 
+/// The review itself. kube's own type reads its first two fields in a way that keeps the whole of
+/// it in memory once more.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope {
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+    request: Option<Request>,
+}
+
 /// Reads a review.
 pub fn parse(body: &[u8]) -> Result<Request, Malformed> {
-    let malformed = |uid, why| Err(Malformed { uid, why });
+    let why = match serde_json::from_slice::<Envelope>(body) {
+        Ok(Envelope { api_version, kind, request: Some(mut request) })
+            if api_version == META_API_VERSION_V1 && kind == META_KIND =>
+        {
+            request.types = TypeMeta { api_version, kind };
+            return Ok(request);
+        }
+        Ok(_) => "the AdmissionReview has no request".into(),
+        Err(error) => format!("the AdmissionReview cannot be read: {error}"),
+    };
+    Err(explain(body, why))
+}
+
+/// What is wrong with a body that could not be read as a review for this reason, and all that an
+/// answer needs of it.
+fn explain(body: &[u8], why: String) -> Malformed {
     let value: Value = match serde_json::from_slice(body) {
         Ok(value) => value,
-        Err(error) => return malformed(None, format!("the body is not JSON: {error}")),
-    };
-    let uid = value.pointer("/request/uid").and_then(Value::as_str).map(str::to_owned);
-    let found = |name| value.get(name).and_then(Value::as_str).unwrap_or("nothing").to_owned();
-    let (kind, version) = (found("kind"), found("apiVersion"));
-    if kind != "AdmissionReview" || version != "admission.k8s.io/v1" {
-        let why =
-            format!("found {kind} of {version}, expected AdmissionReview of admission.k8s.io/v1");
-        return malformed(uid, why);
-    }
-    let review: AdmissionReview<DynamicObject> = match serde_json::from_value(value) {
-        Ok(review) => review,
         Err(error) => {
-            return malformed(uid, format!("the AdmissionReview cannot be read: {error}"));
+            return Malformed { uid: None, why: format!("the body is not JSON: {error}") };
         }
     };
-    match review.try_into() {
-        Ok(request) => Ok(request),
-        Err(_) => malformed(uid, "the AdmissionReview has no request".into()),
+    let uid = value.pointer("/request/uid").and_then(Value::as_str).map(str::to_owned);
+    let found = |name| value.get(name).and_then(Value::as_str).unwrap_or("nothing");
+    let (kind, version) = (found("kind"), found("apiVersion"));
+    if (kind, version) == (META_KIND, META_API_VERSION_V1) {
+        return Malformed { uid, why };
+    }
+    let expected = format!("{META_KIND} of {META_API_VERSION_V1}");
+    Malformed { uid, why: format!("found {kind} of {version}, expected {expected}") }
+}
+
+/// What is done to the object.
+pub fn on_object(request: &Request) -> &'static str {
+    match request.operation {
+        Operation::Create => "CREATE",
+        Operation::Update => "UPDATE",
+        Operation::Delete => "DELETE",
+        Operation::Connect => "CONNECT",
     }
 }
 
@@ -77,7 +109,7 @@ pub fn deny(request: &Request, problems: &[Problem]) -> AdmissionResponse {
 }
 
 /// The answer where our own work failed: not a judgement of the object.
-pub fn failed(uid: &str, allowed: bool, why: &str) -> Value {
+pub fn failed(uid: &str, allowed: bool, why: &str) -> Vec<u8> {
     let mut response = json!({"uid": uid, "allowed": allowed});
     if !allowed {
         response["status"] = json!({
@@ -85,7 +117,9 @@ pub fn failed(uid: &str, allowed: bool, why: &str) -> Value {
             "message": format!("linkerd-failover could not judge the object: {why}; try again, and see the logs of the linkerd-failover pods"),
         });
     }
-    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
+    json!({"apiVersion": META_API_VERSION_V1, "kind": META_KIND, "response": response})
+        .to_string()
+        .into_bytes()
 }
 
 /// `TrafficSplit emojivoto/emoji`.
@@ -114,6 +148,28 @@ mod tests {
             let malformed = parse(body.as_bytes()).unwrap_err();
             assert!(malformed.why.contains(why), "{body}: {}", malformed.why);
         }
+    }
+
+    #[test]
+    fn a_review_is_read_with_all_that_it_says() {
+        let gvk = r#"{"group":"split.smi-spec.io","version":"v1alpha2","kind":"TrafficSplit"}"#;
+        let gvr = gvk.replace("kind", "resource").replace("TrafficSplit", "trafficsplits");
+        let body = format!(
+            r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{
+                "uid":"u-1","kind":{gvk},"resource":{gvr},"requestKind":{gvk},"requestResource":{gvr},
+                "name":"emoji","namespace":"emojivoto","operation":"UPDATE","userInfo":{{"username":"me"}},
+                "object":{{"kind":"TrafficSplit","apiVersion":"split.smi-spec.io/v1alpha2",
+                  "metadata":{{"name":"emoji"}},"spec":{{"service":"emoji-svc"}}}},
+                "oldObject":null,"dryRun":true,"options":{{"kind":"UpdateOptions","apiVersion":"meta.k8s.io/v1"}}}}}}"#
+        );
+        let request = parse(body.as_bytes()).unwrap();
+        assert_eq!((request.uid.as_str(), on_object(&request)), ("u-1", "UPDATE"));
+        assert_eq!(describe(&request), "TrafficSplit emojivoto/emoji");
+        assert_eq!(request.object.as_ref().unwrap().data["spec"]["service"], "emoji-svc");
+        assert!(request.old_object.is_none());
+        // The answer is of the type of the question.
+        let answer = AdmissionResponse::from(&request).into_review();
+        assert_eq!(answer.types.api_version, "admission.k8s.io/v1");
     }
 
     #[test]

@@ -1,35 +1,42 @@
-//! The TLS server: an accept loop of our own, so that a client that says nothing costs a slot for
+//! The TLS server: an accept loop of our own, so that a client that says nothing costs a place for
 //! a bounded time and nobody else anything.
 
-use super::{Handler, Operation};
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Json, Response};
-use axum::routing::post;
+use super::connections::{Connection, Connections};
+use crate::telemetry::Metrics;
+use axum::routing::future::RouteFuture;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use std::future::Future;
+use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::util::MapFuture;
 
 /// Bounds on what clients can take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at once; further ones wait in the listener's queue.
+    /// Connections at once; an API server needs one.
     pub connections: usize,
     pub handshake: Duration,
     /// From the first byte of a request's headers to their last, and for an idle connection.
     pub headers: Duration,
+    /// Requests at once, from their headers to their answer.
+    pub requests: usize,
     /// The API server sends the old and the new object, each at most 3 MiB.
     pub body_bytes: usize,
-    /// How long what runs may go on after the stop.
-    pub drain: Duration,
+    /// Bodies in memory at once, in bytes.
+    pub bodies_bytes: usize,
+    /// For an answer, however patient the API server is.
+    pub answer: Duration,
+    /// How long what runs may go on after the stop: longer than any answer takes.
+    pub finish: Duration,
 }
 
 impl Default for Limits {
@@ -38,52 +45,40 @@ impl Default for Limits {
             connections: 512,
             handshake: Duration::from_secs(5),
             headers: Duration::from_secs(30),
+            requests: 256,
             body_bytes: 8 * 1024 * 1024,
-            drain: Duration::from_secs(10),
+            bodies_bytes: 32 * 1024 * 1024,
+            answer: Duration::from_secs(5),
+            finish: Duration::from_secs(6),
         }
     }
 }
 
-/// The routes of the webhook.
-pub fn router(handler: Handler, limits: Limits) -> axum::Router {
-    axum::Router::new()
-        .route("/mutate", post(|h, b| respond(Operation::Mutate, h, b)))
-        .route("/validate", post(|h, b| respond(Operation::Validate, h, b)))
-        .route("/service-deletion", post(|h, b| respond(Operation::ServiceDeletion, h, b)))
-        .layer(DefaultBodyLimit::max(limits.body_bytes))
-        .with_state(handler)
-}
+/// What a connection may hold in memory that no request has taken in yet.
+const WINDOW: u32 = 256 * 1024;
+/// Above what an API server has under way; it opens another connection where it needs more.
+const STREAMS: u32 = 100;
+/// For a connection that makes room for another.
+const GOODBYE: Duration = Duration::from_secs(1);
 
-async fn respond(operation: Operation, State(handler): State<Handler>, body: Bytes) -> Response {
-    match handler.answer(operation, &body).await {
-        Ok(review) => Json(review).into_response(),
-        Err(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
-    }
-}
-
-/// Serves until `stop` resolves, then lets what runs come to its end.
+/// Serves until `stop`, then lets what runs come to its end.
 pub async fn serve(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
     router: axum::Router,
     limits: Limits,
-    stop: impl Future<Output = ()>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
 ) {
     let acceptor = TlsAcceptor::from(tls);
-    let slots = Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
-    let mut stop = std::pin::pin!(stop);
+    let connections = Arc::new(Connections::new(limits.connections, metrics, stop.clone()));
+    let tasks = TaskTracker::new();
     loop {
-        let accepted = async {
-            // The semaphore is never closed.
-            let slot = slots.clone().acquire_owned().await.ok();
-            (listener.accept().await, slot)
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
         };
-        let (connection, slot) = tokio::select! {
-            accepted = accepted => accepted,
-            () = &mut stop => break,
-        };
-        let stream = match connection {
+        let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Out of file descriptors, most likely: they come back as connections end.
@@ -92,48 +87,91 @@ pub async fn serve(
                 continue;
             }
         };
-        let (acceptor, router, watcher) = (acceptor.clone(), router.clone(), graceful.watcher());
-        tokio::spawn(async move {
-            connection_task(stream, acceptor, router, limits, watcher).await;
-            drop(slot);
-        });
+        let Some(connection) = connections.enter() else { continue };
+        tasks.spawn(serve_connection(stream, acceptor.clone(), router.clone(), limits, connection));
     }
     drop(listener);
-    if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some connections did not end in time");
+    tasks.close();
+    if timeout(limits.finish, tasks.wait()).await.is_err() {
+        tracing::warn!("{} connections did not end in time", tasks.len());
     }
 }
 
-async fn connection_task(
+async fn serve_connection(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     router: axum::Router,
     limits: Limits,
-    watcher: hyper_util::server::graceful::Watcher,
+    connection: Connection,
 ) {
     let _ = stream.set_nodelay(true);
-    let stream = match tokio::time::timeout(limits.handshake, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "TLS handshake failed");
-            return;
+    let shaken = tokio::select! {
+        shaken = timeout(limits.handshake, acceptor.accept(stream)) => shaken,
+        // At a stop the handshake goes on: then GOAWAY tells the client to go elsewhere, at no cost.
+        () = connection.has_to_make_room() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => serve_requests(stream, router, limits, connection).await,
+        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+        Err(_) => tracing::debug!("TLS handshake timed out"),
+    }
+}
+
+async fn serve_requests(
+    stream: TlsStream<TcpStream>,
+    router: axum::Router,
+    limits: Limits,
+    connection: Connection,
+) {
+    let counted = connection.clone();
+    let service = MapFuture::new(router, move |answer: RouteFuture<Infallible>| {
+        let running = counted.begin();
+        async move {
+            let answer = answer.await;
+            drop(running);
+            answer
         }
-        Err(_) => {
-            tracing::debug!("TLS handshake timed out");
-            return;
+    });
+    let builder = builder(&stream, limits);
+    let mut serving =
+        pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    let never_used = async {
+        tokio::time::sleep(limits.headers).await;
+        if connection.was_used() {
+            std::future::pending::<()>().await;
         }
     };
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = never_used => return,
+        () = connection.leave.cancelled() => {
+            let patience = if connection.is_for_a_stop() { limits.finish } else { GOODBYE };
+            serving.as_mut().graceful_shutdown();
+            match timeout(patience, serving).await {
+                Ok(ended) => ended,
+                Err(_) => return tracing::debug!("a connection did not end in time"),
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+/// Speaks what was agreed on in the handshake: a client need not say it again, and one that says
+/// nothing at all is noticed.
+fn builder(stream: &TlsStream<TcpStream>, limits: Limits) -> auto::Builder<TokioExecutor> {
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.headers);
+    builder.http1().max_buf_size(WINDOW as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(limits.headers)
         .keep_alive_timeout(limits.handshake)
-        .max_concurrent_streams(250);
-    let service = TowerToHyperService::new(router);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(error = %error, "connection ended");
-    }
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_concurrent_streams(STREAMS);
+    if http2 { builder.http2_only() } else { builder.http1_only() }
 }

@@ -1,6 +1,6 @@
 //! A cluster of facts for the tests of admission.
 
-use super::{Answer, LookedUp, Rules, View};
+use super::{LookedUp, Lookup, Rules, View};
 use crate::cluster::Index;
 use crate::cluster::endpoints::{Families, SliceFacts};
 use crate::cluster::services::ServiceFacts;
@@ -73,7 +73,7 @@ impl World {
 
     pub fn missing(mut self, names: &[&str]) -> Self {
         for name in names {
-            self.looked_up.insert((*name).to_owned(), Answer::Missing);
+            self.looked_up.insert((*name).to_owned(), Lookup::Missing);
         }
         self
     }

@@ -20,7 +20,7 @@ pub enum Presence {
 
 /// A Service that the cache did not have, as the API server answered for it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub enum Lookup {
     Found(ServiceFacts),
     Missing,
     /// The API server could not be asked.
@@ -28,7 +28,7 @@ pub enum Answer {
 }
 
 /// All such answers, by name.
-pub type LookedUp = HashMap<String, Answer>;
+pub type LookedUp = HashMap<String, Lookup>;
 
 /// What becomes of an object that names a Service which does not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -74,7 +74,7 @@ impl View<'_> {
     pub fn presence(&self, service: &str) -> Presence {
         match self.looked_up.get(service) {
             _ if self.service(service).is_some() => Presence::Exists,
-            Some(Answer::Missing) => Presence::Missing,
+            Some(Lookup::Missing) => Presence::Missing,
             _ => Presence::NotKnown,
         }
     }
@@ -82,8 +82,8 @@ impl View<'_> {
     /// A Service of the object's namespace, from the cache or as it was looked up.
     pub fn service(&self, name: &str) -> Option<&ServiceFacts> {
         let looked_up = || match self.looked_up.get(name)? {
-            Answer::Found(service) => Some(service),
-            Answer::Missing | Answer::NotKnown => None,
+            Lookup::Found(service) => Some(service),
+            Lookup::Missing | Lookup::NotKnown => None,
         };
         self.index.service(&ObjectKey::new(self.namespace, name)).or_else(looked_up)
     }

@@ -1,8 +1,9 @@
 //! `linkerd-failover controller`: the server.
 
 use super::kubernetes::KubernetesArgs;
+use super::tasks::Tasks;
 use super::writing_client;
-use crate::admission::{Handler, MissingBackends, Rules, certificates, server};
+use crate::admission::{self, Handler, MissingBackends, Rules, certificates, server};
 use crate::cluster::{self, Changes, Shared, Watched, endpoints::Families};
 use crate::controller::{Controller, Settings, always_leading, hold_lease, publisher};
 use crate::failover::{self, Defaults, Identity};
@@ -15,10 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use webhook_certs::ReloadingResolver;
 
 #[derive(Debug, clap::Args)]
@@ -49,6 +47,9 @@ pub struct Args {
     /// Linkerd runs with IPv6 (`disableIPv6: false`): endpoints of that family count
     #[arg(long, env = "LINKERD_FAILOVER_IPV6")]
     ipv6: bool,
+    /// How long to go on serving, no longer ready, after being told to stop: until nobody calls
+    #[arg(long, env = "LINKERD_FAILOVER_DRAIN", default_value = "5s", value_parser = parse_delay)]
+    drain: SignedDuration,
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
@@ -181,7 +182,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     parts.control(changes, writing, args.no_lease);
     let resolver = if args.no_webhook { None } else { Some(parts.admit(args.webhook_addr).await?) };
     parts.administrate(args.admin_addr, resolver).await?;
-    parts.tasks.until_told_to_stop().await
+    // Nobody calls a replica without a webhook.
+    let drain = if args.no_webhook { Duration::ZERO } else { args.drain.unsigned_abs() };
+    parts.tasks.until_told_to_stop(drain).await
 }
 
 impl Parts {
@@ -203,20 +206,20 @@ impl Parts {
             always_leading()
         } else {
             let (say, leading) = watch::channel(false);
-            self.tasks.last.spawn(hold_lease(
+            self.tasks.last.tasks.spawn(hold_lease(
                 Api::namespaced(self.client.clone(), &self.args.namespace),
                 self.args.name.clone(),
                 self.args.me.replica.to_string(),
                 self.shared.clone(),
                 say,
                 self.metrics.clone(),
-                self.tasks.end.clone(),
+                self.tasks.last.stop.clone(),
             ));
             leading
         };
         let (say, said) = mpsc::channel(4096);
         let (busy, quiet) = watch::channel(0);
-        self.tasks.first.spawn(publisher(
+        self.tasks.working.tasks.spawn(publisher(
             self.client.clone(),
             self.args.me.replica.clone(),
             said,
@@ -233,7 +236,8 @@ impl Parts {
             say,
             busy,
         };
-        self.tasks.first.spawn(controller.run(changes, self.tasks.stop.clone()));
+        let stop = self.tasks.working.stop.clone();
+        self.tasks.working.tasks.spawn(controller.run(changes, stop));
     }
 
     async fn admit(&mut self, address: SocketAddr) -> anyhow::Result<Arc<ReloadingResolver>> {
@@ -248,16 +252,17 @@ impl Parts {
             rules: self.args.rules.clone(),
             defaults: self.args.settings.defaults,
             me: self.args.me.clone(),
-            metrics: self.metrics.clone(),
         };
         let limits = server::Limits::default();
-        let stop = self.tasks.stop.clone().cancelled_owned();
-        self.tasks.first.spawn(server::serve(
+        let draining = self.tasks.draining.clone();
+        let router = admission::router(handler, limits, self.metrics.clone(), draining);
+        self.tasks.serving.tasks.spawn(server::serve(
             listener,
             Arc::new(tls),
-            server::router(handler, limits),
+            router,
             limits,
-            stop,
+            self.metrics.clone(),
+            self.tasks.serving.stop.clone(),
         ));
         let names = certificates::Names::new(&self.args.name, &self.args.namespace);
         self.tasks.background.spawn(certificates::keep(
@@ -275,7 +280,7 @@ impl Parts {
         resolver: Option<Arc<ReloadingResolver>>,
     ) -> anyhow::Result<()> {
         let listener = bind(address, "--admin-addr").await?;
-        let (shared, stopping) = (self.shared.clone(), self.tasks.stop.clone());
+        let (shared, stopping) = (self.shared.clone(), self.tasks.draining.clone());
         let readiness: admin::Readiness = Arc::new(move || {
             let synced = shared.read().synced;
             if stopping.is_cancelled() {
@@ -289,8 +294,8 @@ impl Parts {
             }
         });
         let metrics = self.metrics.clone();
-        let stop = self.tasks.end.clone().cancelled_owned();
-        self.tasks.last.spawn(async move {
+        let stop = self.tasks.last.stop.clone().cancelled_owned();
+        self.tasks.last.tasks.spawn(async move {
             if let Err(error) = admin::serve(listener, metrics, readiness, stop).await {
                 tracing::error!(%error, "the admin server ended");
             }
@@ -301,51 +306,4 @@ impl Parts {
 
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {flag} {address}"))
-}
-
-/// The tasks of the process: every one is joined, and one that ends before it was told to ends
-/// the process, since a replica that only looks alive is worse than one that is restarted.
-#[derive(Default)]
-struct Tasks {
-    /// End with the process: watches, certificates.
-    background: JoinSet<()>,
-    /// Told to stop first: webhook, controller, Events.
-    first: JoinSet<()>,
-    stop: CancellationToken,
-    /// Told once those have ended: the Lease is given back by who writes no more.
-    last: JoinSet<()>,
-    end: CancellationToken,
-}
-
-impl Tasks {
-    async fn until_told_to_stop(mut self) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let ended = tokio::select! {
-            _ = terminate.recv() => None,
-            _ = interrupt.recv() => None,
-            Some(ended) = self.background.join_next() => Some(ended),
-            Some(ended) = self.first.join_next() => Some(ended),
-            Some(ended) = self.last.join_next() => Some(ended),
-        };
-        tracing::info!("stopping");
-        self.stop.cancel();
-        join_within(GRACE, &mut self.first).await;
-        self.end.cancel();
-        join_within(GRACE, &mut self.last).await;
-        match ended {
-            None => Ok(()),
-            Some(ended) => anyhow::bail!("a task ended that should not have: {ended:?}"),
-        }
-    }
-}
-
-/// Twice this is less than a pod's default 30 s between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(12);
-
-async fn join_within(limit: Duration, tasks: &mut JoinSet<()>) {
-    let joined = tokio::time::timeout(limit, async { while tasks.join_next().await.is_some() {} });
-    if joined.await.is_err() {
-        tracing::warn!("{} tasks did not end in time", tasks.len());
-    }
 }

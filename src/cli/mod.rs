@@ -2,6 +2,7 @@
 
 mod controller;
 mod kubernetes;
+mod tasks;
 mod writing_client;
 
 use clap::{Parser, Subcommand};

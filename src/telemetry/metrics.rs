@@ -1,5 +1,6 @@
 //! The metrics, all under `linkerd_failover_`.
 
+use super::AdmissionMetrics;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -8,12 +9,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::time::Duration;
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Admitted {
-    operation: &'static str,
-    verdict: &'static str,
-}
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Written {
@@ -29,8 +24,7 @@ struct Direction {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    admissions: Family<Admitted, Counter>,
-    admission_seconds: Histogram,
+    pub admission: AdmissionMetrics,
     flips: Family<Direction, Counter>,
     flip_seconds: Histogram,
     writes: Family<Written, Counter>,
@@ -51,13 +45,11 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let seconds = || Histogram::new(exponential_buckets(0.000_5, 2.0, 15));
         let metrics = Self {
             registry: Registry::with_prefix("linkerd_failover"),
-            admissions: Family::default(),
-            admission_seconds: seconds(),
+            admission: AdmissionMetrics::default(),
             flips: Family::default(),
-            flip_seconds: seconds(),
+            flip_seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 15)),
             writes: Family::default(),
             managed: Gauge::default(),
             unreadable: Gauge::default(),
@@ -80,17 +72,7 @@ impl Default for Metrics {
 impl Metrics {
     fn registered(mut self) -> Self {
         let r = &mut self.registry;
-        r.register(
-            "admissions",
-            "Admission reviews by webhook and verdict",
-            self.admissions.clone(),
-        );
-        r.register_with_unit(
-            "admission",
-            "Time to answer an admission review",
-            Unit::Seconds,
-            self.admission_seconds.clone(),
-        );
+        self.admission.register(r);
         r.register("flips", "Moves of traffic, by where it went", self.flips.clone());
         r.register_with_unit(
             "flip",
@@ -148,11 +130,6 @@ impl Metrics {
         self
     }
 
-    pub fn admitted(&self, operation: &'static str, verdict: &'static str, took: Duration) {
-        self.admissions.get_or_create(&Admitted { operation, verdict }).inc();
-        self.admission_seconds.observe(took.as_secs_f64());
-    }
-
     pub fn flipped(&self, on_primary: bool) {
         let to = if on_primary { "primary" } else { "fallback" };
         self.flips.get_or_create(&Direction { to }).inc();
@@ -188,12 +165,22 @@ mod tests {
     #[test]
     fn every_metric_can_be_scraped() {
         let metrics = Metrics::default();
-        metrics.admitted("mutate", "allowed", Duration::from_millis(1));
+        metrics.admission.answered("mutate", "CREATE", "allowed", Duration::from_millis(1));
+        metrics.admission.shed("memory");
+        metrics.admission.shed_connection("quiet");
         metrics.flipped(false);
         let text = metrics.encode();
-        assert!(text.contains(
-            r#"linkerd_failover_admissions_total{operation="mutate",verdict="allowed"} 1"#
-        ));
-        assert!(text.contains(r#"linkerd_failover_flips_total{to="fallback"} 1"#));
+        for line in [
+            r#"linkerd_failover_admissions_total{webhook="mutate",operation="CREATE",verdict="allowed"} 1"#,
+            r#"linkerd_failover_admission_seconds_count{webhook="mutate"} 1"#,
+            "linkerd_failover_admissions_in_flight 0",
+            "linkerd_failover_admission_panics_total 0",
+            r#"linkerd_failover_admissions_shed_total{why="memory"} 1"#,
+            "linkerd_failover_webhook_connections 0",
+            r#"linkerd_failover_webhook_connections_shed_total{which="quiet"} 1"#,
+            r#"linkerd_failover_flips_total{to="fallback"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
     }
 }

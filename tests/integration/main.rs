@@ -8,6 +8,8 @@ mod chart;
 mod failover;
 mod gitops;
 mod other_writers;
+mod overload;
 mod policies;
 mod replicas;
+mod restarts;
 mod stage;
