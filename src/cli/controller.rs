@@ -11,6 +11,7 @@ use crate::telemetry::{self, LogFormat, Metrics, admin};
 use anyhow::Context;
 use jiff::SignedDuration;
 use kube::{Api, Client};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,9 @@ pub struct Args {
     /// Linkerd runs with IPv6 (`disableIPv6: false`): endpoints of that family count
     #[arg(long, env = "LINKERD_FAILOVER_IPV6")]
     ipv6: bool,
+    /// Namespaces to watch and manage, with commas between; absent: all
+    #[arg(long, env = "LINKERD_FAILOVER_NAMESPACES", value_delimiter = ',')]
+    namespaces: Vec<String>,
     #[command(flatten)]
     engine: EngineArgs,
     /// Identity of this replica in the Lease and in what it writes
@@ -89,6 +93,12 @@ fn parse_delay(text: &str) -> Result<SignedDuration, String> {
     failover::delay(text).ok_or_else(|| format!("expected {}", failover::expected_delay()))
 }
 
+/// An empty variable names no namespace, and one that is named twice is watched once.
+fn distinct(names: Vec<String>) -> Vec<String> {
+    let names: BTreeSet<_> = names.iter().map(|name| name.trim()).collect();
+    names.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
 impl EngineArgs {
     fn settings(&self, families: Families) -> Settings {
         Settings {
@@ -118,6 +128,7 @@ struct Parameters {
     selector: LabelSelector,
     name: String,
     namespace: String,
+    namespaces: Vec<String>,
     me: Identity,
     settings: Settings,
 }
@@ -139,6 +150,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             selector: args.selector,
             name: args.name,
             namespace,
+            namespaces: distinct(args.namespaces),
             me: Identity {
                 replica: replica.into(),
                 engine: args.engine.engine_version.as_str().into(),
@@ -154,6 +166,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         selector = parts.args.selector.as_str(),
         namespace = parts.args.namespace,
+        namespaces = ?parts.args.namespaces,
         replica = &*parts.args.me.replica,
         "starting"
     );
@@ -172,6 +185,7 @@ impl Parts {
             families: self.args.settings.families,
             defaults: self.args.settings.defaults,
             namespace: self.args.namespace.clone(),
+            namespaces: self.args.namespaces.clone(),
         };
         let watching = cluster::watch_all(self.client.clone(), watched, self.shared.clone());
         self.tasks.background.spawn(watching);
