@@ -91,10 +91,11 @@ impl View<'_> {
     /// The health of each backend; what the caches have not seen yet is unknown, not down.
     pub fn health(&self, intent: &Intent) -> Vec<Health> {
         let mut health = self.index.health(self.namespace, intent, self.now.steady);
+        let whole = self.index.synced.all() && !self.index.forbidden.has(self.namespace);
         for (health, backend) in health.iter_mut().zip(&intent.backends) {
             let unseen =
                 *health == Health::Missing && self.presence(&backend.name) != Presence::Missing;
-            if unseen || !self.index.synced.all() {
+            if unseen || !whole {
                 *health = Health::Unknown(Unknown::NotYet);
             }
         }

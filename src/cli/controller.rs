@@ -12,6 +12,7 @@ use crate::telemetry::{self, LogFormat, Metrics, admin};
 use anyhow::Context;
 use jiff::SignedDuration;
 use kube::{Api, Client};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,9 @@ pub struct Args {
     /// How long to go on serving, no longer ready, after being told to stop: until nobody calls
     #[arg(long, env = "LINKERD_FAILOVER_DRAIN", default_value = "5s", value_parser = parse_delay)]
     drain: SignedDuration,
+    /// Namespaces to watch and manage, with commas between; absent: all
+    #[arg(long, env = "LINKERD_FAILOVER_NAMESPACES", value_delimiter = ',')]
+    namespaces: Vec<String>,
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
@@ -104,6 +108,12 @@ fn parse_delay(text: &str) -> Result<SignedDuration, String> {
     failover::delay(text).ok_or_else(|| format!("expected {}", failover::expected_delay()))
 }
 
+/// An empty variable names no namespace, and one that is named twice is watched once.
+fn distinct(names: Vec<String>) -> Vec<String> {
+    let names: BTreeSet<_> = names.iter().map(|name| name.trim()).collect();
+    names.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
 impl EngineArgs {
     fn settings(&self, families: Families) -> Settings {
         Settings {
@@ -133,6 +143,7 @@ struct Parameters {
     selector: LabelSelector,
     name: String,
     namespace: String,
+    namespaces: Vec<String>,
     me: Identity,
     settings: Settings,
     rules: Arc<Rules>,
@@ -155,6 +166,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             selector: args.selector,
             name: args.name,
             namespace,
+            namespaces: distinct(args.namespaces),
             me: Identity {
                 replica: replica.into(),
                 engine: args.engine.engine_version.as_str().into(),
@@ -174,6 +186,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         selector = parts.args.selector.as_str(),
         namespace = parts.args.namespace,
+        namespaces = ?parts.args.namespaces,
         replica = &*parts.args.me.replica,
         "starting"
     );
@@ -194,6 +207,7 @@ impl Parts {
             families: self.args.settings.families,
             defaults: self.args.settings.defaults,
             namespace: self.args.namespace.clone(),
+            namespaces: self.args.namespaces.clone(),
         };
         let watching = cluster::watch_all(self.client.clone(), watched, self.shared.clone());
         self.tasks.background.spawn(watching);

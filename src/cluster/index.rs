@@ -3,6 +3,7 @@
 use super::endpoints::{self, SliceFacts};
 use super::managed::Managed;
 use super::namespace::ClusterWide;
+use super::part::Forbidden;
 use super::peak::Peak;
 use super::profiles::ProfileFacts;
 use super::services::{ServiceFacts, ServiceKind};
@@ -45,6 +46,7 @@ pub struct Index {
     /// The moment of the change being made: whoever changes the index sets it.
     pub now: Now,
     pub cluster_wide: ClusterWide,
+    pub forbidden: Forbidden,
     /// Boxed: a table keeps room for twice what it holds.
     objects: HashMap<ObjectKey, Box<Managed>>,
     services: HashMap<ObjectKey, ServiceFacts>,
@@ -352,9 +354,9 @@ impl Index {
         affected
     }
 
-    /// The watch of slices has been listed anew: nothing older will be told.
-    pub fn forget_gone_slices(&mut self) {
-        self.gone.clear();
+    /// The watch of these slices has been listed anew: nothing older will be told.
+    pub fn forget_gone_slices(&mut self, listed: impl Fn(&ObjectKey) -> bool) {
+        self.gone.retain(|slice, _| !listed(slice));
     }
 
     /// Takes in what people said for the whole cluster.

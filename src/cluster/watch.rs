@@ -5,12 +5,14 @@ use super::endpoints::{Families, SERVICE_NAME, SliceFacts};
 use super::index::{Index, Synced};
 use super::managed::Managed;
 use super::namespace::ClusterWide;
+use super::part::Part;
 use super::profiles::{self, ProfileFacts};
 use super::services::ServiceFacts;
 use super::shared::Shared;
 use crate::failover::Defaults;
 use crate::resources::selector::LabelSelector;
 use crate::resources::{ObjectKey, traffic_split};
+use futures::future::join_all;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -33,8 +35,8 @@ pub trait Source: Send + 'static {
     fn keys(index: &Index) -> Vec<ObjectKey>;
     fn synced(synced: &mut Synced) -> &mut bool;
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<Self::Object>>> + Send;
-    /// A LIST is complete, or there is no such kind.
-    fn listed(_: &mut Index, _kind_exists: bool) {}
+    /// A LIST of this part is complete, or there is no such kind.
+    fn listed(_: &mut Index, _: &Part, _kind_exists: bool) {}
     /// Whether a LIST that is forbidden counts as empty: what people may do without.
     const MAY_BE_FORBIDDEN: bool = false;
 }
@@ -82,26 +84,49 @@ pub struct Watched {
     pub defaults: Defaults,
     /// The controller's own.
     pub namespace: String,
+    /// Where objects are managed; empty: everywhere.
+    pub namespaces: Vec<String>,
 }
 
 /// Watches everything that decisions need, until dropped.
 pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
-    let splits = Splits {
-        api: Api::all_with(client.clone(), &traffic_split::api_resource()),
-        selector: watched.selector,
-        defaults: watched.defaults,
+    let Watched { selector, families, defaults, namespace, namespaces } = watched;
+    let kind = traffic_split::api_resource();
+    let splits = |part: &Part| Splits {
+        api: match part.namespace() {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
+            None => Api::all_with(client.clone(), &kind),
+        },
+        selector: selector.clone(),
+        defaults,
     };
-    let services = Services { api: Api::all(client.clone()) };
-    let slices = Slices { api: Api::all(client.clone()), families: watched.families };
-    let profiles = Profiles { api: Api::all_with(client.clone(), &profiles::api_resource()) };
-    let namespace = OwnNamespace { api: Api::all(client), name: watched.namespace };
+    let services = |part: &Part| Services { api: part.api(&client) };
+    let slices = |part: &Part| Slices { api: part.api(&client), families };
+    let profile = profiles::api_resource();
+    let profiles = |part: &Part| Profiles {
+        api: match part.namespace() {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &profile),
+            None => Api::all_with(client.clone(), &profile),
+        },
+    };
+    let own = OwnNamespace { api: Api::all(client.clone()), name: namespace };
     tokio::join!(
-        watch(splits, shared.clone()),
-        watch(services, shared.clone()),
-        watch(slices, shared.clone()),
-        watch(namespace, shared.clone()),
-        watch(profiles, shared)
+        watch_each(&namespaces, splits, &shared),
+        watch_each(&namespaces, services, &shared),
+        watch_each(&namespaces, slices, &shared),
+        watch_each(&namespaces, profiles, &shared),
+        watch(own, Part::everything(), shared.clone())
     );
+}
+
+/// Watches a kind in each of the namespaces on its own; without any, in the whole cluster.
+async fn watch_each<S: Source>(
+    namespaces: &[String],
+    source: impl Fn(&Part) -> S,
+    shared: &Shared,
+) {
+    let parts = Part::each(namespaces).into_iter();
+    join_all(parts.map(|part| watch(source(&part), part, shared.clone()))).await;
 }
 
 /// How long to wait after a failed watch: short, since nothing is written meanwhile.
@@ -116,7 +141,7 @@ const RETRY: [Duration; 5] = [
 /// A watch that has lived for so long works.
 const LIVED: Duration = Duration::from_secs(5);
 
-async fn watch<S: Source>(source: S, shared: Shared) {
+async fn watch<S: Source>(source: S, part: Part, shared: Shared) {
     let mut failures = 0;
     let mut whole: Option<Instant> = None;
     let mut said_absent = false;
@@ -130,8 +155,9 @@ async fn watch<S: Source>(source: S, shared: Shared) {
                     if matches!(event, Event::InitDone) {
                         whole = Some(Instant::now());
                         said_absent = false;
+                        said_forbidden = false;
                     }
-                    handle(&source, &shared, &mut listed, event);
+                    handle(&source, &part, &shared, &mut listed, event);
                 }
                 Some(Err(error)) => break Some(error),
                 None => break None,
@@ -152,15 +178,30 @@ async fn watch<S: Source>(source: S, shared: Shared) {
             if !std::mem::replace(&mut said_forbidden, true) {
                 tracing::warn!("{} may not be read: what is said there has no effect", S::NAME);
             }
-            replace_all::<S>(&shared, &HashSet::new(), true);
+            replace_all::<S>(&shared, &part, &HashSet::new(), true);
+        } else if let (403, Some(namespace)) = (refused, part.namespace()) {
+            if !std::mem::replace(&mut said_forbidden, true) {
+                tracing::warn!(
+                    namespace,
+                    "{} may not be read: nothing fails over in this namespace; is it gone, or \
+                     without its RoleBinding?",
+                    S::NAME
+                );
+            }
+            shared.update(|index| {
+                index.forbidden.note(namespace, S::NAME, true);
+                vec![]
+            });
+            replace_all::<S>(&shared, &part, &HashSet::new(), true);
         } else if refused == 404 {
             if !std::mem::replace(&mut said_absent, true) {
                 tracing::warn!("no {} in this cluster yet: the CRD is not installed", S::NAME);
             }
-            replace_all::<S>(&shared, &HashSet::new(), false);
+            readable::<S>(&shared, &part);
+            replace_all::<S>(&shared, &part, &HashSet::new(), false);
         } else {
             shared.update(|index| {
-                *S::synced(&mut index.synced) = false;
+                *S::synced(&mut index.synced) = part.is_whole(false);
                 vec![]
             });
             match error {
@@ -175,6 +216,7 @@ async fn watch<S: Source>(source: S, shared: Shared) {
 
 fn handle<S: Source>(
     source: &S,
+    part: &Part,
     shared: &Shared,
     listed: &mut HashSet<ObjectKey>,
     event: Event<S::Object>,
@@ -187,23 +229,39 @@ fn handle<S: Source>(
         }
         Event::InitDone => {
             tracing::debug!(kind = S::NAME, count = listed.len(), "listed");
-            replace_all::<S>(shared, &std::mem::take(listed), true);
+            readable::<S>(shared, part);
+            replace_all::<S>(shared, part, &std::mem::take(listed), true);
         }
         Event::Apply(object) => shared.update(|index| source.apply(index, &object)),
         Event::Delete(object) => shared.update(|index| S::remove(index, &S::key(&object))),
     }
 }
 
+/// A kind may be read here, perhaps again: then everything here is decided anew.
+fn readable<S: Source>(shared: &Shared, part: &Part) {
+    let Some(namespace) = part.namespace() else { return };
+    shared.update(|index| {
+        let news = index.forbidden.note(namespace, S::NAME, false);
+        if news { index.object_keys() } else { vec![] }
+    });
+}
+
 /// Removes what a LIST no longer has, and marks the kind as whole. Everything is decided anew:
 /// what changed while nothing could be written has been heard and put aside.
-fn replace_all<S: Source>(shared: &Shared, listed: &HashSet<ObjectKey>, kind_exists: bool) {
+fn replace_all<S: Source>(
+    shared: &Shared,
+    part: &Part,
+    listed: &HashSet<ObjectKey>,
+    kind_exists: bool,
+) {
     shared.update(|index| {
-        let gone: Vec<_> = S::keys(index).into_iter().filter(|key| !listed.contains(key)).collect();
+        let here = S::keys(index).into_iter().filter(|key| part.covers(key));
+        let gone: Vec<_> = here.filter(|key| !listed.contains(key)).collect();
         for key in &gone {
             S::remove(index, key);
         }
-        S::listed(index, kind_exists);
-        let was = std::mem::replace(S::synced(&mut index.synced), true);
+        S::listed(index, part, kind_exists);
+        let was = std::mem::replace(S::synced(&mut index.synced), part.is_whole(true));
         let nothing_new = was && gone.is_empty() && listed.is_empty();
         if nothing_new { vec![] } else { index.object_keys() }
     });
@@ -275,8 +333,8 @@ impl Source for Slices {
         let service = labels.and_then(|labels| labels.get(SERVICE_NAME)).map(|s| key.beside(s));
         index.set_slice(key, version(slice), service, SliceFacts::read(slice, self.families))
     }
-    fn listed(index: &mut Index, _: bool) {
-        index.forget_gone_slices();
+    fn listed(index: &mut Index, part: &Part, _: bool) {
+        index.forget_gone_slices(|slice| part.covers(slice));
     }
     fn remove(index: &mut Index, key: &ObjectKey) -> Vec<ObjectKey> {
         index.remove_slice(key)
@@ -312,7 +370,7 @@ impl Source for Profiles {
     fn keys(index: &Index) -> Vec<ObjectKey> {
         index.profile_keys()
     }
-    fn listed(index: &mut Index, kind_exists: bool) {
+    fn listed(index: &mut Index, _: &Part, kind_exists: bool) {
         index.no_profiles = !kind_exists;
     }
     fn synced(synced: &mut Synced) -> &mut bool {

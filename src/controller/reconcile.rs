@@ -179,6 +179,7 @@ impl Controller {
     fn dispatch(&self, queue: &mut Queue) {
         let index = self.shared.read();
         self.metrics.synced.set(i64::from(index.synced.all()));
+        self.metrics.forbidden.set(index.forbidden.len() as i64);
         self.metrics.managed.set(index.objects().len() as i64);
         self.metrics.frozen.set(i64::from(index.cluster_wide.frozen));
         // What is dropped here is noticed again: a LIST that completes brings every object back.
@@ -213,6 +214,11 @@ impl Controller {
             queue.stays(key);
             return;
         };
+        // Not known is not down.
+        if index.forbidden.has(&key.namespace) {
+            queue.stays(key);
+            return;
+        }
         self.mention_unreadable(queue, key, managed);
         let memory = queue.memories.get(key);
         let Some(mut plan) = plan::plan(index, key, memory, &self.me, now) else {

@@ -33,6 +33,7 @@ pub struct Metrics {
     pub in_flight: Gauge,
     pub leader: Gauge,
     pub synced: Gauge,
+    pub forbidden: Gauge,
     pub frozen: Gauge,
     pub braked: Gauge,
     pub silent: Gauge,
@@ -56,6 +57,7 @@ impl Default for Metrics {
             in_flight: Gauge::default(),
             leader: Gauge::default(),
             synced: Gauge::default(),
+            forbidden: Gauge::default(),
             frozen: Gauge::default(),
             braked: Gauge::default(),
             silent: Gauge::default(),
@@ -90,6 +92,11 @@ impl Metrics {
         r.register("writes_in_flight", "Writes of weights under way", self.in_flight.clone());
         r.register("leader", "1 while this replica holds the Lease", self.leader.clone());
         r.register("caches_synced", "1 while all caches are whole", self.synced.clone());
+        r.register(
+            "forbidden_namespaces",
+            "Namespaces in which nothing fails over because something in them may not be read",
+            self.forbidden.clone(),
+        );
         r.register("frozen", "1 while a person has frozen the cluster", self.frozen.clone());
         r.register(
             "brake_engaged",

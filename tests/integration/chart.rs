@@ -6,10 +6,67 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use serde_json::Value;
+use serde_json::{Value, json};
 use test_cluster::{Cluster, Installation};
 
 const CHART: &str = "charts/linkerd-failover";
+
+const VARIANTS: &[&[&str]] = &[
+    &[],
+    &["failoverDelay=30s", "failbackDelay=5m", "warmStandby=true", "brake=25"],
+    &["webhook.enabled=false", "lease=false"],
+    &["webhook.exemptUsers={alice,system:serviceaccount:argocd:argocd}", "linkerdIPv6=true"],
+    &["selector=team in (a\\, b)\\,!legacy", "podDisruptionBudget.enabled=false"],
+    &["webhook.namespaceSelector.matchLabels.env=prod", "webhook.servicePort=8443", "replicas=3"],
+    &["image.registry=example.com/x", "image.tag=v1", "priorityClassName=system-cluster-critical"],
+    &[concat!(
+        "image.digest=sha256:",
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    )],
+    &["webhook.certs.mode=cert-manager"],
+    &["webhook.certs.mode=cert-manager", "webhook.certs.certManager.issuerRef.name=ours"],
+    &["webhook.certs.mode=external", "webhook.certs.secretName=tls", "webhook.annotations.a=b"],
+    &["webhook.tlsMinVersion=1.2", "webhook.clientCA.secretName=api-server-ca", "drainSeconds=10"],
+    &["webhook.missingBackends=Warn", "linkedClusters={west,north}"],
+    &["webhook.serviceDeletionWarning=false", "webhook.exemptServiceAccounts={argocd/argocd}"],
+    &["webhook.admissionPolicy.enabled=true", "selector=team notin (a\\, b)\\,!legacy\\,x=y\\,z"],
+    &["webhook.admissionPolicy.enabled=true", "webhook.enabled=false", "namespaces={default}"],
+    &["hostNetwork=true", "webhook.port=10250", "adminPort=9995", "listenHost=[::]"],
+    &["networkPolicy.enabled=true", "networkPolicy.adminFrom[0].podSelector.matchLabels.a=b"],
+    &["podMonitor.enabled=true", "serviceMonitor.enabled=true", "podMonitor.labels.release=x"],
+    &["namespaces={default,linkerd-failover}", "webhook.namespaceSelector.matchLabels.env=prod"],
+    &["fullnameOverride=second", "commonLabels.team=x", "podLabels.a=b", "podAnnotations.a=b"],
+    &["podSecurityContext.runAsUser=null", "extraEnv[0].name=A", "extraEnv[0].value=b"],
+    &["updateStrategy.type=Recreate", "updateStrategy.rollingUpdate=null", "inject=enabled"],
+];
+
+/// What the schema or a template refuses, and a word of the answer.
+const REFUSED: &[(&str, &str)] = &[
+    ("replicas=two", "replicas"),
+    ("webhook.failurePolicy.validating=Maybe", "'Fail', 'Ignore'"),
+    ("logFormat=xml", "'plain', 'json'"),
+    ("webhok.enabled=false", "webhok"),
+    ("selector=a b", "found \"a b\""),
+    ("failoverDelay=soon", "failoverDelay"),
+    ("brake=100", "brake"),
+    ("webhook.timeoutSeconds=31", "timeoutSeconds"),
+    ("webhook.certs.mode=auto", "'self', 'cert-manager', 'external'"),
+    ("webhook.certs.mode=external", "webhook.certs.secretName: found nothing"),
+    ("webhook.certs.caBundle=LS0t", "caBundle"),
+    ("webhook.certs.certManager.issuerRef.nam=x", "nam"),
+    ("webhook.tlsMinVersion=1.1", "'1.2', '1.3'"),
+    ("webhook.missingBackends=deny", "'Deny', 'Warn'"),
+    ("webhook.exemptServiceAccounts={argocd}", "exemptServiceAccounts"),
+    ("webhook.namespaceSelector.env=prod", "env"),
+    ("image.digest=latest", "digest"),
+    ("namespaces={a.b}", "namespaces"),
+    ("namespaces=a", "namespaces"),
+    ("drainSeconds=5s", "drainSeconds"),
+    ("preStopSleepSeconds=5", "preStopSleepSeconds"),
+    ("podMonitor.interval=often", "interval"),
+    ("resources.limit.memory=1Gi", "limit"),
+    ("updateStrategy.type=Rolling", "'RollingUpdate', 'Recreate'"),
+];
 
 /// Renders with the arguments; the documents of a kind.
 async fn rendered(cluster: &Cluster, arguments: &[&str], kind: &str) -> Result<Vec<Value>> {
@@ -30,10 +87,51 @@ async fn rendered(cluster: &Cluster, arguments: &[&str], kind: &str) -> Result<V
     Ok(read)
 }
 
+/// Whether the API server takes every object of a variant. Hooks are left out: the Job needs Linkerd's
+/// own namespace, and the Pod of `helm test` the ServiceAccount that comes before it.
+async fn taken(cluster: &Cluster, variant: &[&str]) -> Result<()> {
+    let mut helm = cluster
+        .helm(["template", "linkerd-failover", CHART, "-n", "linkerd-failover"])
+        .args(["--no-hooks"]);
+    for value in variant {
+        // What looks like a number is meant as the text that it is in the schema.
+        let text = value.starts_with("webhook.tlsMinVersion") || value.starts_with("extraEnv");
+        helm = helm.args([if text { "--set-string" } else { "--set" }, value]);
+    }
+    let rendered = helm.ok().await?;
+    let apply = ["apply", "--dry-run=server", "-f", "-"];
+    cluster.kubectl(apply).stdin(rendered).ok().await.map(drop)
+}
+
 async fn refused(cluster: &Cluster, value: &str) -> Result<String> {
     let output = cluster.helm(["template", "x", CHART, "--set", value]).output().await?;
     anyhow::ensure!(!output.status.success(), "{value} was accepted");
     Ok(output.stderr)
+}
+
+/// A CRD that takes any fields.
+fn crd(group: &str, version: &str, kind: &str) -> String {
+    let singular = kind.to_lowercase();
+    let plural = match singular.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{singular}s"),
+    };
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let version = json!({
+        "name": version, "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
+    });
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.{group}")},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural, "singular": singular},
+            "versions": [version],
+        },
+    })
+    .to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,53 +139,29 @@ async fn the_chart_is_well_formed_and_every_variant_is_taken_by_the_api_server()
     let cluster = cluster().await?;
     cluster.helm(["lint", "--strict", CHART]).ok().await?;
     cluster.kubectl(["create", "namespace", "linkerd-failover"]).ok().await?;
+    // Of other operators' kinds: fields that their CRDs do not have are not noticed here.
+    for (group, version, kind) in [
+        ("cert-manager.io", "v1", "Issuer"),
+        ("cert-manager.io", "v1", "Certificate"),
+        ("monitoring.coreos.com", "v1", "PodMonitor"),
+        ("monitoring.coreos.com", "v1", "ServiceMonitor"),
+        ("policy.linkerd.io", "v1beta3", "Server"),
+        ("policy.linkerd.io", "v1alpha1", "AuthorizationPolicy"),
+        ("policy.linkerd.io", "v1alpha1", "NetworkAuthentication"),
+    ] {
+        cluster.apply(&crd(group, version, kind)).await?;
+    }
 
     // manifests/install.yaml says itself how it is made anew.
     let helm = cluster.helm(["template", "linkerd-failover", CHART, "-n", "linkerd-failover"]);
-    let default = helm.args(["--no-hooks"]).ok().await?;
+    let made = helm.args(["--no-hooks"]).ok().await?;
     let kept = std::fs::read_to_string("manifests/install.yaml")?;
-    anyhow::ensure!(kept.ends_with(&default), "manifests/install.yaml is not the chart any more");
+    anyhow::ensure!(kept.ends_with(&made), "manifests/install.yaml is not the chart any more");
 
-    for variant in [
-        vec![],
-        vec!["failoverDelay=30s", "failbackDelay=5m", "warmStandby=true", "brake=25"],
-        vec!["webhook.enabled=false", "lease=false"],
-        vec!["webhook.exemptUsers={alice,system:serviceaccount:argocd:argocd}", "linkerdIPv6=true"],
-        vec!["selector=team in (a\\, b)\\,!legacy", "podDisruptionBudget.enabled=false"],
-        vec![
-            "webhook.namespaceSelector.matchLabels.env=prod",
-            "webhook.servicePort=8443",
-            "replicas=3",
-        ],
-        vec![
-            "image.registry=example.com/x",
-            "image.tag=v1",
-            "priorityClassName=system-cluster-critical",
-        ],
-    ] {
-        // The Job and its helpers need Linkerd's own namespace.
-        let mut helm = cluster
-            .helm(["template", "linkerd-failover", CHART, "-n", "linkerd-failover"])
-            .args(["--set", "namespaceMetadata.enabled=false"]);
-        for value in &variant {
-            helm = helm.args(["--set", value]);
-        }
-        let text = helm.ok().await?;
-        let applied =
-            cluster.kubectl(["apply", "--dry-run=server", "-n", "linkerd-failover", "-f", "-"]);
-        applied.stdin(text).ok().await.with_context(|| format!("{variant:?}"))?;
+    for variant in VARIANTS {
+        taken(&cluster, variant).await.with_context(|| format!("{variant:?}"))?;
     }
-
-    for (value, words) in [
-        ("replicas=two", "replicas"),
-        ("webhook.failurePolicy.validating=Maybe", "'Fail', 'Ignore'"),
-        ("logFormat=xml", "'plain', 'json'"),
-        ("webhok.enabled=false", "webhok"),
-        ("selector=a b", "found \"a b\""),
-        ("failoverDelay=soon", "failoverDelay"),
-        ("brake=100", "brake"),
-        ("webhook.timeoutSeconds=31", "timeoutSeconds"),
-    ] {
+    for (value, words) in REFUSED {
         let said = refused(&cluster, value).await?;
         assert!(said.contains(words), "{value}: {said}");
     }
@@ -188,5 +262,60 @@ async fn an_upgrade_keeps_the_ca_and_a_lost_bundle_is_put_back() -> Result<()> {
     .await?;
     Installation::uninstall(installation).await?;
     anyhow::ensure!(webhooks.get_opt(name).await?.is_none(), "the webhook configuration stayed");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_from_elsewhere_takes_every_right_on_secrets_and_bundles_away() -> Result<()>
+{
+    let cluster = cluster().await?;
+    let pem = "webhook.certs.caBundle=-----BEGIN CERTIFICATE-----\nx";
+    let external =
+        ["--set", "webhook.certs.mode=external,webhook.certs.secretName=tls", "--set", pem];
+    let manager = ["--set", "webhook.certs.mode=cert-manager"];
+    for (mode, secret) in [(&external[..], "tls"), (&manager[..], "linkerd-failover-webhook-tls")] {
+        assert!(rendered(&cluster, mode, "Secret").await?.is_empty());
+        let mut rules = vec![];
+        for kind in ["ClusterRole", "Role"] {
+            for role in rendered(&cluster, mode, kind).await? {
+                rules.extend(role["rules"].as_array().cloned().unwrap_or_default());
+            }
+        }
+        let of = |resource: &'static str| {
+            rules.iter().filter(move |rule| rule["resources"].to_string().contains(resource))
+        };
+        assert_eq!(of("secrets").count(), 0);
+        for rule in of("webhookconfigurations") {
+            assert_eq!(rule["verbs"], json!(["get", "list", "watch"]));
+        }
+        let pod = rendered(&cluster, mode, "Deployment").await?.remove(0);
+        let volume = &pod["spec"]["template"]["spec"]["volumes"][0];
+        assert_eq!(volume["secret"]["secretName"], secret);
+    }
+
+    // Only what the user gave is rendered as caBundle; cert-manager is told where to find it.
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        let bundles = |arguments: Vec<&'static str>| {
+            let cluster = &cluster;
+            async move {
+                let configuration = rendered(cluster, &arguments, kind).await?.remove(0);
+                let webhooks = configuration["webhooks"].as_array().cloned().unwrap_or_default();
+                let bundle = |w: &Value| w["clientConfig"]["caBundle"].as_str().map(str::to_owned);
+                let inject =
+                    &configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"];
+                anyhow::Ok((webhooks.iter().map(bundle).collect::<Vec<_>>(), inject.clone()))
+            }
+        };
+        let (own, inject) = bundles(vec![]).await?;
+        assert!(own.iter().all(Option::is_none) && inject.is_null());
+        let (managed, inject) = bundles(manager.to_vec()).await?;
+        assert!(managed.iter().all(Option::is_none));
+        assert_eq!(inject, "linkerd-failover/linkerd-failover-webhook");
+        let (given, _) = bundles(external.to_vec()).await?;
+        assert!(
+            given.iter().all(|b| b.as_deref() == Some("LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCng=")),
+            "{given:?}"
+        );
+    }
     Ok(())
 }

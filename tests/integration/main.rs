@@ -2,14 +2,20 @@
 //! kubectl, its RBAC by the token of its ServiceAccount.
 
 mod admission;
+mod admission_policy;
 mod api_server_away;
 mod bad_clients;
 mod chart;
+mod chart_readme;
 mod failover;
 mod gitops;
+mod helm_test;
+mod namespaced;
 mod other_writers;
 mod overload;
 mod policies;
+mod predecessor;
 mod replicas;
 mod restarts;
+mod side_by_side;
 mod stage;

@@ -23,7 +23,12 @@
   {{- fail (printf "image: found %s/%s, which is linkerd-failover 0.1 and does not know this chart's arguments; expected an image of this version" $image.registry $image.name) -}}
 {{- end -}}
 {{- with $image.registry }}{{ . }}/{{ end -}}
-{{ $image.name }}:{{ $image.tag | default .Chart.AppVersion }}
+{{ $image.name }}
+{{- if $image.digest -}}
+{{ with $image.tag }}:{{ . }}{{ end }}@{{ $image.digest }}
+{{- else -}}
+:{{ $image.tag | default .Chart.AppVersion }}
+{{- end -}}
 {{- end -}}
 
 {{/*
@@ -75,32 +80,30 @@ matchExpressions:
 {{ toYaml $expressions }}
 {{- end -}}
 
-{{/* What both webhooks share. */}}
-{{- define "linkerd-failover.webhook" -}}
-admissionReviewVersions: ["v1"]
-sideEffects: None
-timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
-# A v1alpha1 request arrives as v1alpha2.
-matchPolicy: Equivalent
-rules:
-- apiGroups: ["split.smi-spec.io"]
-  apiVersions: ["v1alpha2"]
-  resources: ["trafficsplits"]
-  operations: ["CREATE", "UPDATE"]
-  scope: Namespaced
-objectSelector:
-  {{- include "linkerd-failover.objectSelector" . | nindent 2 }}
-{{- with .Values.webhook.namespaceSelector }}
+{{/* The namespaces that our webhooks and our policy look at: the user's, and where we may act. */}}
+{{- define "linkerd-failover.namespaceSelector" -}}
+{{- $selector := deepCopy .root.Values.webhook.namespaceSelector -}}
+{{- $expressions := $selector.matchExpressions | default list -}}
+{{- with .root.Values.namespaces -}}
+  {{- $expressions = append $expressions (dict "key" "kubernetes.io/metadata.name" "operator" "In" "values" .) -}}
+{{- end -}}
+{{- with .not -}}
+  {{- $expressions = append $expressions (dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" .) -}}
+{{- end -}}
+{{- with $expressions -}}
+  {{- $_ := set $selector "matchExpressions" . -}}
+{{- end -}}
+{{- with $selector -}}
 namespaceSelector:
   {{- toYaml . | nindent 2 }}
-{{- end }}
-matchConditions:
+{{- end -}}
+{{- end -}}
+
+{{/* Who is not judged: what we write ourselves, and whom the user exempts. */}}
+{{- define "linkerd-failover.exemptions" -}}
 # Failover works while the webhook is down, and no replica with an older cache undoes a flip.
 - name: not-our-own-writes
   expression: request.userInfo.username != 'system:serviceaccount:{{ .Release.Namespace }}:{{ include "linkerd-failover.name" . }}'
-# Finalizers of an object that is being deleted must go through.
-- name: not-being-deleted
-  expression: '!has(object.metadata.deletionTimestamp)'
 {{- $exempt := .Values.webhook.exemptUsers }}
 {{- range .Values.webhook.exemptServiceAccounts }}
   {{- $exempt = append $exempt (printf "system:serviceaccount:%s" (replace "/" ":" .)) }}
@@ -111,10 +114,76 @@ matchConditions:
 {{- end }}
 {{- end -}}
 
+{{/* What the webhooks for our objects and the policy share: which requests they judge. */}}
+{{- define "linkerd-failover.objectRules" -}}
+- apiGroups: ["split.smi-spec.io"]
+  apiVersions: ["v1alpha2"]
+  resources: ["trafficsplits"]
+  operations: ["CREATE", "UPDATE"]
+  scope: Namespaced
+{{- end -}}
+
+{{- define "linkerd-failover.objectConditions" -}}
+{{ include "linkerd-failover.exemptions" . }}
+# Finalizers of an object that is being deleted must go through.
+- name: not-being-deleted
+  expression: '!has(object.metadata.deletionTimestamp)'
+{{- end -}}
+
+{{/* What both webhooks for our objects share. */}}
+{{- define "linkerd-failover.webhook" -}}
+admissionReviewVersions: ["v1"]
+sideEffects: None
+timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
+# A v1alpha1 request arrives as v1alpha2.
+matchPolicy: Equivalent
+rules:
+{{ include "linkerd-failover.objectRules" . }}
+objectSelector:
+  {{- include "linkerd-failover.objectSelector" . | nindent 2 }}
+{{- with include "linkerd-failover.namespaceSelector" (dict "root" .) }}
+{{ . }}
+{{- end }}
+matchConditions:
+{{ include "linkerd-failover.objectConditions" . }}
+{{- end -}}
+
 {{- define "linkerd-failover.clientConfig" -}}
-# The program keeps caBundle here: it is no value, so that an upgrade leaves it alone.
+{{- $certs := .Values.webhook.certs -}}
+{{- if and (eq $certs.mode "external") $certs.caBundle -}}
+caBundle: {{ $certs.caBundle | b64enc }}
+{{- else -}}
+# Kept here by the program, or by who injects it: it is no value, so that an upgrade leaves it alone.
+{{- end }}
 service:
   name: {{ include "linkerd-failover.name" . }}-webhook
   namespace: {{ .Release.Namespace }}
   port: {{ .Values.webhook.servicePort }}
+{{- end -}}
+
+{{/* Annotations of both webhook configurations. */}}
+{{- define "linkerd-failover.webhookAnnotations" -}}
+{{- $annotations := deepCopy .Values.webhook.annotations -}}
+{{- if eq .Values.webhook.certs.mode "cert-manager" -}}
+  {{- $leaf := printf "%s/%s-webhook" .Release.Namespace (include "linkerd-failover.name" .) -}}
+  {{- $_ := set $annotations "cert-manager.io/inject-ca-from" $leaf -}}
+{{- end -}}
+{{- with $annotations -}}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{/* The Secret with the webhook's certificate where the program does not make it itself. */}}
+{{- define "linkerd-failover.tlsSecret" -}}
+{{- $certs := .Values.webhook.certs -}}
+{{- if eq $certs.mode "cert-manager" -}}
+{{ include "linkerd-failover.name" . }}-webhook-tls
+{{- else if eq $certs.mode "external" -}}
+{{ required "webhook.certs.secretName: found nothing, expected the name of a Secret with tls.crt and tls.key" $certs.secretName }}
+{{- end -}}
+{{- end -}}
+
+{{- define "linkerd-failover.testNamespace" -}}
+{{- .Values.tests.namespace | default (first .Values.namespaces) | default .Release.Namespace -}}
 {{- end -}}

@@ -146,6 +146,16 @@ impl Cluster {
         self.site.command("helm").args(args)
     }
 
+    /// A POSIX shell that finds kubectl, and with it this cluster.
+    pub fn sh(&self, script: &str) -> Invocation {
+        let mut path = self.site.tools.folder().as_os_str().to_owned();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        Invocation::new("/bin/sh".into(), &self.site.path("kubeconfig"), &self.site.path("home"))
+            .args(["-eu", "-c", script])
+            .env("PATH", path)
+    }
+
     /// `kubectl apply`s manifests, as a user would; returns what kubectl said.
     pub async fn apply(&self, yaml: &str) -> anyhow::Result<String> {
         self.kubectl(["apply", "-f", "-"]).stdin(yaml).ok().await

@@ -11,6 +11,7 @@ use anyhow::Context;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::{Api, ListParams};
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -19,7 +20,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const CHART: &str = "charts/linkerd-failover";
-const DEPLOYMENT: &str = "linkerd-failover";
 const HTTPS: u16 = 443;
 const STOP: Duration = Duration::from_secs(30);
 
@@ -57,6 +57,8 @@ impl Default for InstallOptions {
 pub struct Installation {
     options: InstallOptions,
     client: kube::Client,
+    /// Of the Deployment.
+    name: String,
     pod: PodSpec,
     replicas: Vec<Arc<Replica>>,
     webhook: Option<Webhook>,
@@ -87,16 +89,22 @@ impl Installation {
         helm_install(cluster, &site, &options).await?;
         let client = cluster.client();
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), &options.namespace);
-        let pod = deployments
-            .get(DEPLOYMENT)
-            .await
-            .context("the chart made no Deployment that could be run")?
+        let deployment = deployments
+            .list(&ListParams::default())
+            .await?
+            .items
+            .into_iter()
+            .find(|deployment| is_of_release(&deployment.metadata, &options.release))
+            .context("the chart made no Deployment that could be run")?;
+        let name = deployment.metadata.name.unwrap_or_default();
+        let pod = deployment
             .spec
             .and_then(|spec| spec.template.spec)
             .context("the Deployment has no pod template")?;
         let webhook = webhook(&client, &options, container(&pod)?).await?;
         let replicas = options.replicas;
-        let mut installation = Self { options, client, pod, replicas: Vec::new(), webhook, site };
+        let mut installation =
+            Self { options, client, name, pod, replicas: Vec::new(), webhook, site };
         for _ in 0..replicas {
             installation.start_replica().await?;
         }
@@ -153,7 +161,7 @@ impl Installation {
         let service_account = self.pod.service_account_name.as_deref();
         let pod = Pod {
             namespace: self.options.namespace.clone(),
-            name: format!("{DEPLOYMENT}-{nth}"),
+            name: format!("{}-{nth}", self.name),
             service_account: service_account.unwrap_or("default").into(),
             address: self.site.slot.pod_address(nth)?,
         };
@@ -255,6 +263,13 @@ async fn helm_install(
     Ok(())
 }
 
+/// Whether helm made it for a release.
+fn is_of_release(metadata: &ObjectMeta, release: &str) -> bool {
+    let annotations = metadata.annotations.iter().flatten();
+    let mut named = annotations.filter(|(name, _)| *name == "meta.helm.sh/release-name");
+    named.any(|(_, name)| name == release)
+}
+
 fn container(pod: &PodSpec) -> anyhow::Result<&Container> {
     pod.containers.first().context("the Deployment's pod has no container")
 }
@@ -271,11 +286,7 @@ async fn webhook(
         .await?
         .items
         .into_iter()
-        .filter(|configuration| {
-            let annotations = configuration.metadata.annotations.iter().flatten();
-            let mut release = annotations.filter(|(name, _)| *name == "meta.helm.sh/release-name");
-            release.any(|(_, release)| *release == options.release)
-        })
+        .filter(|configuration| is_of_release(&configuration.metadata, &options.release))
         .flat_map(|configuration| configuration.webhooks.unwrap_or_default())
         .find_map(|webhook| webhook.client_config.service);
     let Some(reference) = reference else {
