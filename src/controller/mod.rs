@@ -11,6 +11,7 @@ mod guard;
 mod lease;
 mod memory;
 mod plan;
+mod queue;
 mod reconcile;
 mod undone;
 mod writer;

@@ -1,12 +1,11 @@
-//! The queue: one write in flight per object, a bounded number at once, the newest decision wins.
+//! The loop: what is noticed is decided, and what may be written is; the newest decision wins.
 
-use super::alarms::Alarms;
-use super::brake::{Brake, Leave};
-use super::confirm::Confirmations;
+use super::brake::Leave;
 use super::events::Said;
 use super::guard::{self, Case, Verdict};
-use super::memory::{Failed, Memories};
+use super::memory::Failed;
 use super::plan::{self, Flip, Kind, Plan, Write};
+use super::queue::{Done, Queue};
 use super::undone::Undone;
 use super::writer::{self, Outcome};
 use crate::cluster::endpoints::Families;
@@ -16,22 +15,13 @@ use crate::resources::{ObjectKey, traffic_split};
 use crate::telemetry::Metrics;
 use jiff::SignedDuration;
 use kube::Client;
-use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(5);
-
-/// What only has to be recorded waits for so long: most flaps are over by then.
-const UNHURRIED: Duration = Duration::from_secs(1);
-/// And it keeps out of the way of flips: only while so few writes are under way.
-const FEW_WRITES: usize = 4;
-/// Otherwise it tries again after about this.
-const AGAIN: Duration = Duration::from_millis(200);
 
 /// How often what is past is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -61,70 +51,6 @@ pub struct Settings {
     pub concurrency: usize,
     /// Share of all objects, in percent, beyond which the brake holds; none: no brake.
     pub brake: Option<u32>,
-}
-
-/// What a write task hands back.
-struct Done {
-    write: Write,
-    active: Vec<String>,
-    as_standby: bool,
-    outcome: Outcome,
-}
-
-struct Queue {
-    /// Objects to decide, in order, with the moment they were first noticed.
-    waiting: VecDeque<(ObjectKey, Instant)>,
-    queued: HashSet<ObjectKey>,
-    /// Objects with a write under way, with the moment they were first noticed.
-    in_flight: HashMap<ObjectKey, Instant>,
-    /// Objects noticed again while their write was under way.
-    again: HashSet<ObjectKey>,
-    alarms: Alarms,
-    writes: JoinSet<Done>,
-    confirmations: Confirmations,
-    memories: Memories,
-    brake: Option<Brake>,
-    /// A move that this replica made as a standby was reversed: it makes no other until it leads.
-    silent: bool,
-}
-
-impl Queue {
-    fn new(brake: Option<u32>) -> Self {
-        Self {
-            waiting: VecDeque::new(),
-            queued: HashSet::new(),
-            in_flight: HashMap::new(),
-            again: HashSet::new(),
-            alarms: Alarms::default(),
-            writes: JoinSet::new(),
-            confirmations: Confirmations::default(),
-            memories: Memories::default(),
-            brake: brake.map(Brake::new),
-            silent: false,
-        }
-    }
-
-    fn notice(&mut self, key: ObjectKey, at: Instant) {
-        if self.in_flight.contains_key(&key) {
-            self.again.insert(key);
-        } else if self.queued.insert(key.clone()) {
-            self.waiting.push_back((key, at));
-        }
-    }
-
-    /// An object has no wish to leave its primary, or none any more.
-    fn stays(&mut self, key: &ObjectKey) {
-        if let Some(brake) = &mut self.brake {
-            brake.stays(key);
-        }
-    }
-
-    fn notice_all(&mut self, keys: impl IntoIterator<Item = ObjectKey>) {
-        let now = Instant::now();
-        for key in keys {
-            self.notice(key, now);
-        }
-    }
 }
 
 impl Controller {
@@ -253,7 +179,7 @@ impl Controller {
             }
             Kind::Correction => self.leads(),
             Kind::Record | Kind::Disclaim => {
-                self.leads() && is_due(queue, key, managed.state.is_some())
+                self.leads() && queue.is_due(key, managed.state.is_some())
             }
         };
         if may && self.is_time(queue, &write, &plan) {
@@ -537,20 +463,4 @@ impl Controller {
         self.metrics.in_flight.set(count as i64);
         self.busy.send_if_modified(|busy| std::mem::replace(busy, count) != count);
     }
-}
-
-/// Whether what only has to be recorded has waited long enough, and nothing that callers wait for
-/// is in its way.
-fn is_due(queue: &mut Queue, key: &ObjectKey, has_state: bool) -> bool {
-    let now = Instant::now();
-    let since = *queue.memories.entry(key).unrecorded.get_or_insert(now);
-    // Without a state the start of a delay is nowhere yet.
-    let patience = if has_state { UNHURRIED } else { Duration::ZERO };
-    let wait = patience.saturating_sub(now.saturating_duration_since(since));
-    let crowded = queue.in_flight.len() >= FEW_WRITES || !queue.waiting.is_empty();
-    if wait.is_zero() && !crowded {
-        return true;
-    }
-    queue.alarms.set(key, wait.max(AGAIN.mul_f64(0.5 + fastrand::f64())));
-    false
 }

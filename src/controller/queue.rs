@@ -1,0 +1,99 @@
+//! The queue: what is to be decided, and what is under way; one write at once per object.
+
+use super::alarms::Alarms;
+use super::brake::Brake;
+use super::confirm::Confirmations;
+use super::memory::Memories;
+use super::plan::Write;
+use super::writer::Outcome;
+use crate::resources::ObjectKey;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// What only has to be recorded waits for so long: most flaps are over by then.
+const UNHURRIED: Duration = Duration::from_secs(1);
+/// And it keeps out of the way of flips: only while so few writes are under way.
+const FEW_WRITES: usize = 4;
+/// Otherwise it tries again after about this.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// What a write task hands back.
+pub struct Done {
+    pub write: Write,
+    pub active: Vec<String>,
+    pub as_standby: bool,
+    pub outcome: Outcome,
+}
+
+pub struct Queue {
+    /// Objects to decide, in order, with the moment they were first noticed.
+    pub waiting: VecDeque<(ObjectKey, Instant)>,
+    pub queued: HashSet<ObjectKey>,
+    /// Objects with a write under way, with the moment they were first noticed.
+    pub in_flight: HashMap<ObjectKey, Instant>,
+    /// Objects noticed again while their write was under way.
+    pub again: HashSet<ObjectKey>,
+    pub alarms: Alarms,
+    pub writes: JoinSet<Done>,
+    pub confirmations: Confirmations,
+    pub memories: Memories,
+    pub brake: Option<Brake>,
+    /// A move that this replica made as a standby was reversed: it makes no other until it leads.
+    pub silent: bool,
+}
+
+impl Queue {
+    pub fn new(brake: Option<u32>) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            queued: HashSet::new(),
+            in_flight: HashMap::new(),
+            again: HashSet::new(),
+            alarms: Alarms::default(),
+            writes: JoinSet::new(),
+            confirmations: Confirmations::default(),
+            memories: Memories::default(),
+            brake: brake.map(Brake::new),
+            silent: false,
+        }
+    }
+
+    pub fn notice(&mut self, key: ObjectKey, at: Instant) {
+        if self.in_flight.contains_key(&key) {
+            self.again.insert(key);
+        } else if self.queued.insert(key.clone()) {
+            self.waiting.push_back((key, at));
+        }
+    }
+
+    /// An object has no wish to leave its primary, or none any more.
+    pub fn stays(&mut self, key: &ObjectKey) {
+        if let Some(brake) = &mut self.brake {
+            brake.stays(key);
+        }
+    }
+
+    pub fn notice_all(&mut self, keys: impl IntoIterator<Item = ObjectKey>) {
+        let now = Instant::now();
+        for key in keys {
+            self.notice(key, now);
+        }
+    }
+
+    /// Whether what only has to be recorded has waited long enough, and nothing that callers wait for
+    /// is in its way.
+    pub fn is_due(&mut self, key: &ObjectKey, has_state: bool) -> bool {
+        let now = Instant::now();
+        let since = *self.memories.entry(key).unrecorded.get_or_insert(now);
+        // Without a state the start of a delay is nowhere yet.
+        let patience = if has_state { UNHURRIED } else { Duration::ZERO };
+        let wait = patience.saturating_sub(now.saturating_duration_since(since));
+        let crowded = self.in_flight.len() >= FEW_WRITES || !self.waiting.is_empty();
+        if wait.is_zero() && !crowded {
+            return true;
+        }
+        self.alarms.set(key, wait.max(AGAIN.mul_f64(0.5 + fastrand::f64())));
+        false
+    }
+}
