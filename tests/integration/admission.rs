@@ -231,3 +231,24 @@ async fn the_rules_about_services_hold_through_the_api_server() -> Result<()> {
     assert!(said.contains("with one backend there is nowhere to go"), "{said}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_deletes_a_service_that_failover_rests_on_is_told_and_not_stopped() -> Result<()> {
+    let cluster = cluster().await?;
+    let installation = install(&cluster, 1, &[]).await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    workload.apply(&emoji()).await?;
+    // The webhook for Services is asked from its own configuration, a moment later perhaps.
+    let words = "Service emoji-svc-west is the fallback of TrafficSplit emoji";
+    test_cluster::eventually("a warning about a deletion", PATIENCE, || async {
+        let dry = ["delete", "service", "emoji-svc-west", "--dry-run=server"];
+        let said = workload.kubectl(dry).output().await?;
+        anyhow::ensure!(said.status.success() && said.stderr.contains(words), "{}", said.stderr);
+        Ok(())
+    })
+    .await?;
+    // Nobody is stopped, least of all while the webhook is away.
+    installation.webhook_down()?;
+    workload.kubectl(["delete", "service", "emoji-svc-west"]).ok().await?;
+    Ok(())
+}
