@@ -1,5 +1,6 @@
 //! `linkerd-failover controller`: the server.
 
+use super::certificates::CertificateArgs;
 use super::kubernetes::KubernetesArgs;
 use super::writing_client;
 use crate::admission::{Handler, certificates, server};
@@ -19,7 +20,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use webhook_certs::ReloadingResolver;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -49,6 +49,8 @@ pub struct Args {
     /// Linkerd runs with IPv6 (`disableIPv6: false`): endpoints of that family count
     #[arg(long, env = "LINKERD_FAILOVER_IPV6")]
     ipv6: bool,
+    #[command(flatten)]
+    certificates: CertificateArgs,
     #[command(flatten)]
     engine: EngineArgs,
     /// Identity of this replica in the Lease and in what it writes
@@ -160,8 +162,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     parts.watch();
     parts.control(changes, writing, args.no_lease);
-    let resolver = if args.no_webhook { None } else { Some(parts.admit(args.webhook_addr).await?) };
-    parts.administrate(args.admin_addr, resolver).await?;
+    let certificates = match args.no_webhook {
+        true => None,
+        false => Some(parts.admit(args.webhook_addr, args.certificates).await?),
+    };
+    parts.administrate(args.admin_addr, certificates).await?;
     parts.tasks.until_told_to_stop().await
 }
 
@@ -217,10 +222,13 @@ impl Parts {
         self.tasks.first.spawn(controller.run(changes, self.tasks.stop.clone()));
     }
 
-    async fn admit(&mut self, address: SocketAddr) -> anyhow::Result<Arc<ReloadingResolver>> {
-        let resolver = Arc::new(ReloadingResolver::default());
-        let tls =
-            webhook_certs::server_config(resolver.clone(), webhook_certs::TlsVersions::Tls12And13)?;
+    async fn admit(
+        &mut self,
+        address: SocketAddr,
+        args: CertificateArgs,
+    ) -> anyhow::Result<Arc<certificates::Status>> {
+        let status = Arc::new(certificates::Status::default());
+        let tls = args.server_config(&status)?;
         let listener = bind(address, "--webhook-addr").await?;
         let handler = Handler {
             client: self.client.clone(),
@@ -243,16 +251,17 @@ impl Parts {
         self.tasks.background.spawn(certificates::keep(
             self.client.clone(),
             names,
-            resolver.clone(),
+            args.source()?,
+            status.clone(),
             self.metrics.clone(),
         ));
-        Ok(resolver)
+        Ok(status)
     }
 
     async fn administrate(
         &mut self,
         address: SocketAddr,
-        resolver: Option<Arc<ReloadingResolver>>,
+        certificates: Option<Arc<certificates::Status>>,
     ) -> anyhow::Result<()> {
         let listener = bind(address, "--admin-addr").await?;
         let (shared, stopping) = (self.shared.clone(), self.tasks.stop.clone());
@@ -262,10 +271,8 @@ impl Parts {
                 Err("stopping".into())
             } else if !synced.all() {
                 Err(format!("the caches are not whole: {synced:?}"))
-            } else if resolver.as_ref().is_some_and(|r| r.current_not_after().is_none()) {
-                Err("no certificate for the webhook yet".into())
             } else {
-                Ok(())
+                certificates.as_ref().and_then(|c| c.lacking()).map_or(Ok(()), Err)
             }
         });
         let metrics = self.metrics.clone();

@@ -1,5 +1,6 @@
 //! The metrics, all under `linkerd_failover_`.
 
+use super::CertificateMetrics;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -46,7 +47,7 @@ pub struct Metrics {
     pub confirmations: Counter,
     pub undone: Counter,
     pub events_dropped: Counter,
-    pub leaf_expires: Gauge,
+    pub certificates: CertificateMetrics,
 }
 
 impl Default for Metrics {
@@ -71,7 +72,7 @@ impl Default for Metrics {
             confirmations: Counter::default(),
             undone: Counter::default(),
             events_dropped: Counter::default(),
-            leaf_expires: Gauge::default(),
+            certificates: CertificateMetrics::default(),
         };
         metrics.registered()
     }
@@ -139,12 +140,7 @@ impl Metrics {
             "Events given up because too many waited",
             self.events_dropped.clone(),
         );
-        r.register_with_unit(
-            "webhook_certificate_expiry_timestamp",
-            "When the webhook's certificate expires, since the epoch",
-            Unit::Seconds,
-            self.leaf_expires.clone(),
-        );
+        self.certificates.register(r);
         self
     }
 

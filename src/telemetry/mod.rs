@@ -1,8 +1,10 @@
 //! What the outside sees of the process: logs, metrics, health.
 
 pub mod admin;
+mod certificate_metrics;
 mod logging;
 mod metrics;
 
+pub use certificate_metrics::CertificateMetrics;
 pub use logging::{LogFormat, init as init_logging};
 pub use metrics::Metrics;
