@@ -4,6 +4,8 @@
 mod admission;
 mod api_server_away;
 mod bad_clients;
+mod certificate_files;
+mod certificates;
 mod chart;
 mod failover;
 mod other_writers;
