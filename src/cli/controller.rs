@@ -1,5 +1,6 @@
 //! `linkerd-failover controller`: the server.
 
+use super::certificates::CertificateArgs;
 use super::kubernetes::KubernetesArgs;
 use super::tasks::Tasks;
 use super::writing_client;
@@ -18,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use webhook_certs::ReloadingResolver;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -54,6 +54,8 @@ pub struct Args {
     /// Namespaces to watch and manage, with commas between; absent: all
     #[arg(long, env = "LINKERD_FAILOVER_NAMESPACES", value_delimiter = ',')]
     namespaces: Vec<String>,
+    #[command(flatten)]
+    certificates: CertificateArgs,
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
@@ -193,8 +195,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     parts.watch();
     parts.control(changes, writing, args.no_lease);
-    let resolver = if args.no_webhook { None } else { Some(parts.admit(args.webhook_addr).await?) };
-    parts.administrate(args.admin_addr, resolver).await?;
+    let certificates = match args.no_webhook {
+        true => None,
+        false => Some(parts.admit(args.webhook_addr, args.certificates).await?),
+    };
+    parts.administrate(args.admin_addr, certificates).await?;
     // Nobody calls a replica without a webhook.
     let drain = if args.no_webhook { Duration::ZERO } else { args.drain.unsigned_abs() };
     parts.tasks.until_told_to_stop(drain).await
@@ -254,10 +259,13 @@ impl Parts {
         self.tasks.working.tasks.spawn(controller.run(changes, stop));
     }
 
-    async fn admit(&mut self, address: SocketAddr) -> anyhow::Result<Arc<ReloadingResolver>> {
-        let resolver = Arc::new(ReloadingResolver::default());
-        let tls =
-            webhook_certs::server_config(resolver.clone(), webhook_certs::TlsVersions::Tls12And13)?;
+    async fn admit(
+        &mut self,
+        address: SocketAddr,
+        args: CertificateArgs,
+    ) -> anyhow::Result<Arc<certificates::Status>> {
+        let status = Arc::new(certificates::Status::default());
+        let tls = args.server_config(&status)?;
         let listener = bind(address, "--webhook-addr").await?;
         let handler = Handler {
             client: self.client.clone(),
@@ -282,16 +290,17 @@ impl Parts {
         self.tasks.background.spawn(certificates::keep(
             self.client.clone(),
             names,
-            resolver.clone(),
+            args.source()?,
+            status.clone(),
             self.metrics.clone(),
         ));
-        Ok(resolver)
+        Ok(status)
     }
 
     async fn administrate(
         &mut self,
         address: SocketAddr,
-        resolver: Option<Arc<ReloadingResolver>>,
+        certificates: Option<Arc<certificates::Status>>,
     ) -> anyhow::Result<()> {
         let listener = bind(address, "--admin-addr").await?;
         let (shared, stopping) = (self.shared.clone(), self.tasks.draining.clone());
@@ -301,10 +310,8 @@ impl Parts {
                 Err("stopping".into())
             } else if !synced.all() {
                 Err(format!("the caches are not whole: {synced:?}"))
-            } else if resolver.as_ref().is_some_and(|r| r.current_not_after().is_none()) {
-                Err("no certificate for the webhook yet".into())
             } else {
-                Ok(())
+                certificates.as_ref().and_then(|c| c.lacking()).map_or(Ok(()), Err)
             }
         });
         let metrics = self.metrics.clone();

@@ -1,5 +1,6 @@
 //! The commands.
 
+mod certificates;
 mod controller;
 mod kubernetes;
 mod tasks;
@@ -58,6 +59,12 @@ mod tests {
             "context",
             "as",
             "namespace",
+            "webhook-tls-dir",
+            "webhook-ca-life",
+            "webhook-leaf-life",
+            "webhook-ca-settle",
+            "tls-min-version",
+            "client-ca",
         ] {
             let argument = controller.get_arguments().find(|a| a.get_long() == Some(flag));
             let argument = argument.unwrap_or_else(|| panic!("--{flag} is missing"));

@@ -1,6 +1,6 @@
 //! What is true in the cluster: the watches, and the index they feed.
 
-mod clock;
+pub mod clock;
 pub mod endpoints;
 mod index;
 mod managed;

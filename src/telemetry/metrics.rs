@@ -1,6 +1,6 @@
 //! The metrics, all under `linkerd_failover_`.
 
-use super::AdmissionMetrics;
+use super::{AdmissionMetrics, CertificateMetrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -41,7 +41,7 @@ pub struct Metrics {
     pub confirmations: Counter,
     pub undone: Counter,
     pub events_dropped: Counter,
-    pub leaf_expires: Gauge,
+    pub certificates: CertificateMetrics,
 }
 
 impl Default for Metrics {
@@ -65,7 +65,7 @@ impl Default for Metrics {
             confirmations: Counter::default(),
             undone: Counter::default(),
             events_dropped: Counter::default(),
-            leaf_expires: Gauge::default(),
+            certificates: CertificateMetrics::default(),
         };
         metrics.registered()
     }
@@ -128,12 +128,7 @@ impl Metrics {
             "Events given up because too many waited",
             self.events_dropped.clone(),
         );
-        r.register_with_unit(
-            "webhook_certificate_expiry_timestamp",
-            "When the webhook's certificate expires, since the epoch",
-            Unit::Seconds,
-            self.leaf_expires.clone(),
-        );
+        self.certificates.register(r);
         self
     }
 

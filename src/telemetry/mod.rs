@@ -2,9 +2,11 @@
 
 pub mod admin;
 mod admission_metrics;
+mod certificate_metrics;
 mod logging;
 mod metrics;
 
 pub use admission_metrics::AdmissionMetrics;
+pub use certificate_metrics::CertificateMetrics;
 pub use logging::{LogFormat, init as init_logging};
 pub use metrics::Metrics;

@@ -5,6 +5,8 @@ mod admission;
 mod admission_policy;
 mod api_server_away;
 mod bad_clients;
+mod certificate_files;
+mod certificates;
 mod chart;
 mod chart_readme;
 mod failover;

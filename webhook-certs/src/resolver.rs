@@ -1,11 +1,11 @@
 //! What rustls serves.
 
-use crate::Leaf;
+use crate::{Error, Leaf, trust};
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
-use rustls::ServerConfig;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 use std::sync::Arc;
 
 /// Gives each new connection the newest leaf. Until the first one is set, handshakes fail.
@@ -18,6 +18,11 @@ impl ReloadingResolver {
     /// Serves this leaf from the next connection on.
     pub fn set(&self, leaf: Leaf) {
         self.leaf.store(Some(Arc::new(leaf)));
+    }
+
+    /// What is served; nothing until the first leaf is set.
+    pub fn current(&self) -> Option<Arc<Leaf>> {
+        self.leaf.load_full()
     }
 
     /// When the leaf that is served expires; none while there is none.
@@ -40,20 +45,47 @@ pub enum TlsVersions {
     Tls12And13,
 }
 
-/// A server configuration for HTTP/2 and HTTP/1.1, without client certificates.
+/// The CAs whose clients are let in.
+#[derive(Clone, Debug)]
+pub struct ClientCas(Arc<RootCertStore>);
+
+impl ClientCas {
+    /// Reads certificates in PEM. All of them have to be usable: whoever is left out would be
+    /// refused later, where nobody sees why.
+    pub fn from_pem(text: &[u8]) -> Result<Self, Error> {
+        let certificates = trust::certificates(text);
+        if certificates.is_empty() {
+            return Err(Error::unusable("no certificate", "the certificates of CAs in PEM"));
+        }
+        let mut roots = RootCertStore::empty();
+        certificates.into_iter().try_for_each(|one| roots.add(one))?;
+        Ok(Self(Arc::new(roots)))
+    }
+}
+
+/// A server configuration for HTTP/2 and HTTP/1.1. With `clients`, who shows no certificate of
+/// theirs is turned away.
 pub fn server_config(
     resolver: Arc<ReloadingResolver>,
     versions: TlsVersions,
-) -> Result<ServerConfig, rustls::Error> {
+    clients: Option<ClientCas>,
+) -> Result<ServerConfig, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions: &[&'static rustls::SupportedProtocolVersion] = match versions {
         TlsVersions::Tls13Only => &[&rustls::version::TLS13],
         TlsVersions::Tls12And13 => &[&rustls::version::TLS13, &rustls::version::TLS12],
     };
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)?
-        .with_no_client_auth()
-        .with_cert_resolver(resolver);
+    let builder =
+        ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions)?;
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(ClientCas(roots)) => builder.with_client_cert_verifier(
+            WebPkiClientVerifier::builder_with_provider(roots, provider)
+                .build()
+                .map_err(|error| Error::unusable(error.to_string(), "CAs of clients"))?,
+        ),
+    };
+    let mut config = builder.with_cert_resolver(resolver);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -139,7 +139,16 @@ impl Installation {
         &mut self,
         proxy: &ApiProxy,
     ) -> anyhow::Result<Arc<Replica>> {
-        self.start_replica_at(&proxy.url(), &[]).await
+        self.start_replica_through_with(proxy, &[]).await
+    }
+
+    /// Both: through `proxy`, with further environment variables.
+    pub async fn start_replica_through_with(
+        &mut self,
+        proxy: &ApiProxy,
+        env: &[(&str, &str)],
+    ) -> anyhow::Result<Arc<Replica>> {
+        self.start_replica_at(&proxy.url(), env).await
     }
 
     /// Starts one more replica with further environment variables, as an

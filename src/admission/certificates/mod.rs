@@ -1,0 +1,69 @@
+//! The webhook's certificates. The decisions are `webhook_certs`'; this is their I/O.
+//!
+//! - `keeper`: issues them itself, from a CA in a Secret, and keeps `caBundle` in both webhook
+//!   configurations.
+//! - `files`: somebody else issues them into a folder and keeps `caBundle`, as cert-manager does.
+//! - `configurations` and `secret`: what is read and written in the cluster.
+//! - `status`: whether the API server would believe what is served; readiness asks it.
+
+mod configurations;
+mod files;
+mod keeper;
+mod said;
+mod secret;
+mod status;
+
+use crate::telemetry::Metrics;
+use kube::Client;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use webhook_certs::Lives;
+
+pub use status::Status;
+
+/// The objects that certificates concern, by the installation's base name.
+#[derive(Clone, Debug)]
+pub struct Names {
+    namespace: String,
+    secret: String,
+    configurations: String,
+    service: String,
+}
+
+impl Names {
+    pub fn new(name: &str, namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            secret: format!("{name}-webhook-ca"),
+            configurations: name.to_owned(),
+            service: format!("{name}-webhook.{namespace}.svc"),
+        }
+    }
+}
+
+/// Where certificates come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// From the CA in the Secret.
+    Own(Lives),
+    /// From `tls.crt` and `tls.key` in a folder.
+    Files(PathBuf),
+}
+
+/// Looks again where no watch brought anything.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Keeps the newest certificate in the resolver of `status`, until dropped.
+pub async fn keep(
+    client: Client,
+    names: Names,
+    source: Source,
+    status: Arc<Status>,
+    metrics: Arc<Metrics>,
+) {
+    match source {
+        Source::Own(lives) => keeper::keep(client, names, lives, status, metrics).await,
+        Source::Files(folder) => files::keep(client, names, folder, status, metrics).await,
+    }
+}

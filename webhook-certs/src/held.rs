@@ -1,0 +1,169 @@
+//! What the Secret holds.
+
+use crate::lives::Lives;
+use crate::{Authority, trust};
+use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// The data of a Secret.
+pub type Data = BTreeMap<String, Vec<u8>>;
+
+/// Key of the present CA's certificate in the Secret.
+pub const CA_CERT: &str = "ca.crt";
+/// Key of the present CA's private key.
+pub const CA_KEY: &str = "ca.key";
+/// Key of the certificate of the CA that comes next.
+pub const NEXT_CERT: &str = "next.crt";
+/// Key of its private key.
+pub const NEXT_KEY: &str = "next.key";
+/// Key of the former CAs' certificates, which are trusted for a while. Their keys are not kept.
+pub const OLD_CERTS: &str = "old.crt";
+/// Key of what is to be remembered about the rotation, in JSON.
+pub const ROTATION: &str = "rotation.json";
+
+/// The version of [`ROTATION`] that is written here.
+const VERSION: u64 = 1;
+/// Until when [`OLD_CERTS`] are trusted.
+const OLD_UNTIL: &str = "oldUntil";
+/// So many former CAs at most: whoever damages the Secret again and again adds one each time.
+const MOST_OLD: usize = 3;
+
+/// A Secret's data, read.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub present: Slot,
+    pub next: Slot,
+    pub old: Vec<CertificateDer<'static>>,
+    pub old_until: Option<Timestamp>,
+    /// A newer program wrote what is not understood here.
+    pub foreign: bool,
+}
+
+/// A place for a CA.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    Empty,
+    Good(Authority),
+    Bad(String),
+}
+
+impl Held {
+    pub(crate) fn read(data: &Data, names: &[String], lives: &Lives, now: Timestamp) -> Self {
+        let slot = |cert, key| match authority(data, cert, key) {
+            Ok(None) => Slot::Empty,
+            Ok(Some(authority)) => match authority.check(names, lives, now) {
+                Ok(()) => Slot::Good(authority),
+                Err(reason) => Slot::Bad(reason),
+            },
+            Err(reason) => Slot::Bad(reason),
+        };
+        let (rotation, foreign) = rotation(data);
+        let until = rotation.get(OLD_UNTIL).and_then(Value::as_str);
+        Self {
+            present: slot(CA_CERT, CA_KEY),
+            next: slot(NEXT_CERT, NEXT_KEY),
+            old: certificates(data, OLD_CERTS),
+            old_until: until.and_then(|text| text.parse().ok()),
+            foreign,
+        }
+    }
+}
+
+/// The certificate of the CA that comes next, if there is one.
+pub fn next_certificate(data: &Data) -> Option<CertificateDer<'static>> {
+    certificates(data, NEXT_CERT).into_iter().next()
+}
+
+/// What is to be trusted: the present CA, the next one, the former ones.
+pub(crate) fn bundle(data: &Data) -> String {
+    let mut all: Vec<CertificateDer<'static>> = vec![];
+    for key in [CA_CERT, NEXT_CERT, OLD_CERTS] {
+        // A pair's certificate is its first; what else somebody put there is not ours to trust.
+        let most = if key == OLD_CERTS { MOST_OLD } else { 1 };
+        for certificate in certificates(data, key).into_iter().take(most) {
+            if !all.contains(&certificate) {
+                all.push(certificate);
+            }
+        }
+    }
+    all.iter().map(trust::to_pem).collect()
+}
+
+/// The data with this CA in the place of the present one and, where that can still have leaves,
+/// its certificate among the former ones.
+pub(crate) fn with_present(
+    mut data: Data,
+    present: &Authority,
+    lives: &Lives,
+    now: Timestamp,
+) -> Data {
+    let former = certificates(&data, CA_CERT).into_iter().take(1);
+    let mut old: Vec<_> = former.chain(certificates(&data, OLD_CERTS)).collect();
+    old.retain(|one| {
+        one != present.certificate() && trust::validity(one).is_ok_and(|(_, end)| now < end)
+    });
+    old.truncate(MOST_OLD);
+    data.insert(CA_CERT.into(), present.cert_pem().into_bytes());
+    data.insert(CA_KEY.into(), present.key_pem().into_bytes());
+    with_old(data, &old, crate::lives::shifted(now, lives.retirement()))
+}
+
+/// The data with this CA, or none, as the next one.
+pub(crate) fn with_next(mut data: Data, next: Option<&Authority>) -> Data {
+    data.remove(NEXT_CERT);
+    data.remove(NEXT_KEY);
+    if let Some(next) = next {
+        data.insert(NEXT_CERT.into(), next.cert_pem().into_bytes());
+        data.insert(NEXT_KEY.into(), next.key_pem().into_bytes());
+    }
+    data
+}
+
+/// The data with these certificates as those of former CAs, trusted until then.
+pub(crate) fn with_old(mut data: Data, old: &[CertificateDer<'_>], until: Timestamp) -> Data {
+    let (mut rotation, _) = rotation(&data);
+    rotation.entry("v").or_insert_with(|| json!(VERSION));
+    if old.is_empty() {
+        data.remove(OLD_CERTS);
+        rotation.remove(OLD_UNTIL);
+    } else {
+        let text: String = old.iter().map(trust::to_pem).collect();
+        data.insert(OLD_CERTS.into(), text.into_bytes());
+        rotation.insert(OLD_UNTIL.into(), json!(until));
+    }
+    data.insert(ROTATION.into(), Value::Object(rotation).to_string().into_bytes());
+    data
+}
+
+/// What is remembered, and whether a newer program wrote it. What cannot be read is as nothing.
+fn rotation(data: &Data) -> (Map<String, Value>, bool) {
+    let text = data.get(ROTATION).map(Vec::as_slice).unwrap_or_default();
+    let rotation: Map<String, Value> = serde_json::from_slice(text).unwrap_or_default();
+    let foreign = rotation.get("v").and_then(Value::as_u64).is_some_and(|v| v > VERSION);
+    (rotation, foreign)
+}
+
+fn certificates(data: &Data, key: &str) -> Vec<CertificateDer<'static>> {
+    let text = data.get(key).map(Vec::as_slice).unwrap_or_default();
+    let readable = |one: &CertificateDer<'static>| trust::validity(one).is_ok();
+    trust::certificates(text).into_iter().filter(readable).collect()
+}
+
+fn authority(data: &Data, cert: &str, key: &str) -> Result<Option<Authority>, String> {
+    let text = |key: &str| match data.get(key) {
+        Some(bytes) => std::str::from_utf8(bytes)
+            .map(Some)
+            .map_err(|_| format!("{key} holds bytes that are no text")),
+        None => Ok(None),
+    };
+    match (text(cert)?, text(key)?) {
+        (None, None) => Ok(None),
+        (Some(cert_pem), Some(key_pem)) => Authority::from_pem(cert_pem, key_pem)
+            .map(Some)
+            .map_err(|error| format!("{cert} and {key} cannot be used: {error}")),
+        (Some(_), None) => Err(format!("{key} is missing")),
+        (None, Some(_)) => Err(format!("{cert} is missing")),
+    }
+}
