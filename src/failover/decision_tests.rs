@@ -271,6 +271,15 @@ fn a_pin_in_the_middle_of_a_manual_stay_ends_in_that_stay() {
     assert_eq!(life.step(3, [READY, READY, READY]), "b,c");
 }
 
+/// What a pin has put on a dead backend was no loss of that backend: no delay holds it there.
+#[test]
+fn a_pin_that_ends_leaves_a_dead_backend_at_once() {
+    let mut life = Life::of(&[("failover-delay", "60s"), ("pin", "c")]);
+    assert_eq!(life.step(1, [DOWN, READY, DOWN]), "c");
+    life.edit(&[("failover-delay", "60s")]);
+    assert_eq!(life.step(2, [DOWN, READY, DOWN]), "b");
+}
+
 #[test]
 fn delays_go_by_the_steady_clock_and_pins_by_the_one_on_the_wall() {
     let time = |s: i64| Timestamp::from_second(s).unwrap();
