@@ -56,7 +56,11 @@ impl Managed {
         });
         Self {
             intent,
-            state: state.and_then(|mut state| state.sets.remove("")),
+            state: state.and_then(|mut state| state.sets.remove("")).map(|set| SetState {
+                // Only people need it, and they read the object.
+                why: String::new(),
+                ..set
+            }),
             decider,
             seen: Timestamp::MIN,
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
