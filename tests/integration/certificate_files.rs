@@ -110,12 +110,16 @@ impl Pair {
     }
 }
 
-/// Puts a CA into both configurations, as cert-manager does.
+/// Puts a CA into every webhook of both configurations, as cert-manager does.
 async fn inject(cluster: &Cluster, ca: &str) -> Result<()> {
     let bundle = json!(ByteString(ca.as_bytes().to_vec()));
-    let patch =
-        json!([{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": bundle}]);
-    for kind in ["mutatingwebhookconfiguration", "validatingwebhookconfiguration"] {
+    for (kind, webhooks) in
+        [("mutatingwebhookconfiguration", 1), ("validatingwebhookconfiguration", 2)]
+    {
+        let path = |i: usize| format!("/webhooks/{i}/clientConfig/caBundle");
+        let patch: Vec<_> =
+            (0..webhooks).map(|i| json!({"op": "add", "path": path(i), "value": bundle})).collect();
+        let patch = json!(patch);
         cluster
             .kubectl(["patch", kind, "linkerd-failover", "--type=json", "-p", &patch.to_string()])
             .ok()
