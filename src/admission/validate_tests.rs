@@ -97,14 +97,19 @@ fn what_becomes_wrong_is_refused() {
     assert_eq!(errors(Some(&stored(good())), &new).len(), 1);
 }
 
-#[test]
-fn an_update_that_would_undo_a_failover_is_refused() {
+/// The good object as it is stored while the primary is down.
+fn failed_over() -> DynamicObject {
     let mut down = world();
     down.set_ready("emoji-svc", 0);
     let mut created = serde_json::to_value(good()).unwrap();
     let mutation = mutate(None, &good(), &down.view());
     json_patch::patch(&mut created, &mutation.edit.into_patch()).unwrap();
-    let old = stored(serde_json::from_value(created).unwrap());
+    stored(serde_json::from_value(created).unwrap())
+}
+
+#[test]
+fn an_update_that_would_undo_a_failover_is_refused() {
+    let old = failed_over();
     let said = errors(Some(&old), &stored(good()));
     assert!(
         said[0].contains("1 for emoji-svc, expected 0 while traffic is on emoji-svc-west"),
@@ -180,12 +185,7 @@ fn what_may_not_do_what_its_author_means_is_said_and_nothing_is_refused_for_it()
 
 #[test]
 fn while_paused_weights_may_be_put_where_a_failover_took_them_away() {
-    let mut down = world();
-    down.set_ready("emoji-svc", 0);
-    let mut created = serde_json::to_value(good()).unwrap();
-    let mutation = mutate(None, &good(), &down.view());
-    json_patch::patch(&mut created, &mutation.edit.into_patch()).unwrap();
-    let old = stored(serde_json::from_value(created).unwrap());
+    let old = failed_over();
     let paused = stored(split(
         &[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))],
         &[(annotations::PAUSED, "true")],
