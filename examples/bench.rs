@@ -2,8 +2,8 @@
 //! the endpoint until the last weight is seen, beside a bare client that makes the same patches; and
 //! the memory that 10,000 splits and 10,000 Services take.
 //!
-//! Both run against one cluster, in turn, round by round, so that the machine is the same, and as the
-//! same ServiceAccount: what the API server spends on knowing it is the same too. `BENCH_ONLY=1,1000` leaves the rest out, and `BENCH_SET=webhook.enabled=false` sets a value of
+//! Both run in one process against one cluster, in turn, round by round, so that the machine is the
+//! same. The bare client is the cluster's admin, whom the API server lets pass unlooked at. `BENCH_ONLY=1,1000` leaves the rest out, and `BENCH_SET=webhook.enabled=false` sets a value of
 //! the chart: the API server matches the controller's writes against the webhook, before it lets them
 //! pass, and the bare client's not. `BENCH_CONCURRENCY=8,16,32` measures the fan-out with each number of writes at once.
 
@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::core::DynamicObject;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, ResourceExt};
 use linkerd_failover::resources::traffic_split::{self, Edit};
 use serde_json::json;
 use std::collections::HashSet;
@@ -46,10 +46,10 @@ async fn main() -> Result<()> {
     replica.wait_ready(PATIENCE).await?;
     println!("memory with nothing to do: {}", memory(&replica)?);
     if is_wanted("1") {
-        one_flip(&cluster, &replica).await?;
+        one_flip(&cluster).await?;
     }
     if is_wanted("1000") {
-        let pair = Pair::new(&cluster, &replica, "k1").await?;
+        let pair = Pair::new(&cluster, "k1").await?;
         pair.grow(1_000).await?;
         pair.compare(&replica, 1_000, 6).await?;
         pair.forget().await?;
@@ -67,7 +67,7 @@ fn is_wanted(splits: &str) -> bool {
 }
 
 async fn ten_thousand(cluster: &Cluster, replica: &Replica) -> Result<()> {
-    let pair = Pair::new(cluster, replica, "k10").await?;
+    let pair = Pair::new(cluster, "k10").await?;
     services(cluster, 10_000).await?;
     pair.grow(10_000).await?;
     settle().await;
@@ -86,7 +86,7 @@ async fn ten_thousand(cluster: &Cluster, replica: &Replica) -> Result<()> {
 async fn sweep(cluster: &Cluster, installation: &mut Installation, numbers: &str) -> Result<()> {
     let first = installation.start_replica().await?;
     first.wait_ready(PATIENCE).await?;
-    let pair = Pair::new(cluster, &first, "k1").await?;
+    let pair = Pair::new(cluster, "k1").await?;
     pair.grow(1_000).await?;
     first.process().terminate(PATIENCE).await?;
     for number in numbers.split(',') {
@@ -107,12 +107,10 @@ struct Pair<'a> {
     ours: Workload<'a>,
     bare: Workload<'a>,
     splits: [Api<DynamicObject>; 2],
-    /// What the bare client patches through.
-    patching: Api<DynamicObject>,
 }
 
 impl<'a> Pair<'a> {
-    async fn new(cluster: &'a Cluster, replica: &Replica, name: &str) -> Result<Self> {
+    async fn new(cluster: &'a Cluster, name: &str) -> Result<Self> {
         let (ours, bare) = (format!("{name}-ours"), format!("{name}-bare"));
         let splits = [splits(cluster, &ours), splits(cluster, &bare)];
         let (ours, bare) =
@@ -121,10 +119,7 @@ impl<'a> Pair<'a> {
             workload.service_with_slice("primary", 1).await?;
             workload.service_with_slice("fallback", 1).await?;
         }
-        let client = same_account(cluster, replica).await?;
-        let patching =
-            Api::namespaced_with(client, bare.namespace(), &traffic_split::api_resource());
-        Ok(Self { ours, bare, splits, patching })
+        Ok(Self { ours, bare, splits })
     }
 
     async fn grow(&self, count: usize) -> Result<()> {
@@ -148,7 +143,7 @@ impl<'a> Pair<'a> {
     async fn round(&self, ready: usize, count: usize) -> Result<[Duration; 2]> {
         let ours = measured(&self.ours, &self.splits[0], ready, count, None).await?;
         quiet(count).await;
-        let bare = Some(Bare { splits: self.patching.clone() });
+        let bare = Some(Bare { splits: self.splits[1].clone() });
         let bare = measured(&self.bare, &self.splits[1], ready, count, bare).await?;
         quiet(count).await;
         Ok([ours, bare])
@@ -182,8 +177,8 @@ async fn quiet(count: usize) {
 }
 
 /// One split: the endpoint goes and comes, the weights follow.
-async fn one_flip(cluster: &Cluster, replica: &Replica) -> Result<()> {
-    let pair = Pair::new(cluster, replica, "one").await?;
+async fn one_flip(cluster: &Cluster) -> Result<()> {
+    let pair = Pair::new(cluster, "one").await?;
     pair.grow(1).await?;
     let mut took = vec![];
     for i in 0..FLIPS {
@@ -234,14 +229,6 @@ fn memory(replica: &Replica) -> Result<String> {
         of("RssAnon:")?,
         of("VmHWM:")?
     ))
-}
-
-/// A client with the credentials of a replica.
-async fn same_account(cluster: &Cluster, replica: &Replica) -> Result<Client> {
-    let path = cluster.folder().join("home").join(replica.name()).join("kubeconfig");
-    let options = kube::config::KubeConfigOptions::default();
-    let kubeconfig = kube::config::Kubeconfig::read_from(&path)?;
-    Ok(Client::try_from(kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?)?)
 }
 
 /// Seconds of CPU that the process has used.
@@ -306,7 +293,6 @@ async fn measured(
     let of_primary = WatchParams::default().fields("metadata.name=primary");
     let events = slices.watch(&of_primary, &version).await?.boxed();
     let events = events.filter_map(|e| std::future::ready(e.is_ok().then_some(())));
-    let patching = bare.as_ref().map_or(splits, |bare| &bare.splits).clone();
     let reacting = async {
         match bare {
             Some(bare) => bare.react(events, list.items, wanted).await,
@@ -317,7 +303,7 @@ async fn measured(
     // measured: a watch takes a connection for itself, so two idle ones are made for what follows.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let one = ListParams::default().limit(1);
-    tokio::try_join!(patching.list(&one), patching.list(&one))?;
+    tokio::try_join!(splits.list(&one), splits.list(&one))?;
     let began = Instant::now();
     let waiting = async {
         let mut done = HashSet::new();

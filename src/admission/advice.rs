@@ -2,13 +2,21 @@
 //! ready or on neighbours, so nothing is denied for it.
 
 use super::View;
-use crate::failover::{Health, Intent, Problem, annotations};
+use crate::failover::{DeclaredBackend, Health, Intent, Problem, annotations};
 use crate::resources::ObjectKey;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 /// Every piece of advice about an object.
-pub fn advice(key: &ObjectKey, created: i64, intent: &Intent, view: &View<'_>) -> Vec<Problem> {
+///
+/// `before` are the backends that the object had.
+pub fn advice(
+    key: &ObjectKey,
+    created: i64,
+    intent: &Intent,
+    before: &[DeclaredBackend],
+    view: &View<'_>,
+) -> Vec<Problem> {
     let health = view.health(intent);
     let mut advice = vec![];
     advice.extend(older_neighbour(key, created, intent, view));
@@ -18,7 +26,7 @@ pub fn advice(key: &ObjectKey, created: i64, intent: &Intent, view: &View<'_>) -
     advice.extend(same_pods(key, intent, view));
     advice.extend(pin(intent, &health, view));
     advice.extend(failback_requested(intent, view));
-    advice.extend(profile(key, intent, view));
+    advice.extend(profile(key, intent, before, view));
     advice
 }
 
@@ -116,7 +124,14 @@ fn mirrors(key: &ObjectKey, intent: &Intent, health: &[Health], view: &View<'_>)
 
 /// A fallback whose pods all are the primary's too dies with it.
 fn same_pods(key: &ObjectKey, intent: &Intent, view: &View<'_>) -> Vec<Problem> {
-    let endpoints = |name: &str| view.index.identities_of(&key.beside(name));
+    let mirrors = |name: &str| {
+        view.index.service(&key.beside(name)).is_some_and(|service| service.mirrors.is_some())
+    };
+    // Mirrors of one cluster share its gateway's address, and nothing else.
+    let endpoints = |name: &str| match mirrors(name) {
+        true => BTreeSet::new(),
+        false => view.index.identities_of(&key.beside(name)),
+    };
     let primaries: BTreeSet<u64> = intent.primaries().flat_map(endpoints).collect();
     let fallbacks = (0..intent.backends.len()).filter(|i| !intent.is_primary(*i));
     fallbacks
@@ -178,7 +193,12 @@ fn failback_requested(intent: &Intent, view: &View<'_>) -> Option<Problem> {
 }
 
 /// Linkerd reads a split through the ServiceProfile that the linkerd-smi adaptor makes of it.
-fn profile(key: &ObjectKey, intent: &Intent, view: &View<'_>) -> Option<Problem> {
+fn profile(
+    key: &ObjectKey,
+    intent: &Intent,
+    before: &[DeclaredBackend],
+    view: &View<'_>,
+) -> Option<Problem> {
     let warning = Problem::warning("spec.service");
     if view.index.no_profiles {
         return Some(
@@ -189,7 +209,9 @@ fn profile(key: &ObjectKey, intent: &Intent, view: &View<'_>) -> Option<Problem>
         );
     }
     let (name, profile) = view.index.profile_of(&key.beside(&intent.apex))?;
-    let names = intent.backends.iter().map(|b| b.name.as_str());
+    // The adaptor follows an edit a while later.
+    let before = before.iter().map(|b| b.name.as_str());
+    let names = intent.backends.iter().map(|b| b.name.as_str()).chain(before);
     let expected = if profile.skipped {
         "one that the linkerd-smi adaptor may write; this one says to leave it alone"
     } else if profile.is_foreign(&key.namespace, names) {

@@ -49,28 +49,45 @@ impl Judge for Handler {
         }
         let Some(object) = &request.object else { return AdmissionResponse::from(request) };
         let namespace = request.namespace.as_deref().unwrap_or_default();
-        let looked_up = self.look_up(namespace, object, request.old_object.as_ref()).await;
-        let index = self.shared.read();
-        let view = View {
-            index: &index,
-            looked_up: &looked_up,
+        let old = request.old_object.as_ref();
+        let mut looked_up = self.look_up(namespace, object, old).await;
+        if operation == Operation::Mutate {
+            let view = |view: &View<'_>| mutated(request, mutate::mutate(old, object, view));
+            return self.with_view(namespace, &looked_up, view);
+        }
+        let judged = |view: &View<'_>| validate::validate(old, object, view);
+        let mut verdict = self.with_view(namespace, &looked_up, judged);
+        if !verdict.errors.is_empty() {
+            // Nobody is refused by a cache alone: the Services may have changed a moment ago, in the
+            // same file perhaps.
+            let names = lookup::named(&traffic_split::read(object));
+            looked_up.extend(lookup::look_up(&self.client, namespace, names).await);
+            verdict = self.with_view(namespace, &looked_up, judged);
+        }
+        validated(request, verdict)
+    }
+}
+
+impl Handler {
+    /// What a look at the cluster, as it is known now, says.
+    fn with_view<T>(
+        &self,
+        namespace: &str,
+        looked_up: &LookedUp,
+        look: impl FnOnce(&View<'_>) -> T,
+    ) -> T {
+        look(&View {
+            index: &self.shared.read(),
+            looked_up,
             selector: &self.selector,
             namespace,
             rules: &self.rules,
             defaults: &self.defaults,
             me: &self.me,
             now: self.shared.now(),
-        };
-        let old = request.old_object.as_ref();
-        match operation {
-            Operation::Mutate => mutated(request, mutate::mutate(old, object, &view)),
-            Operation::Validate => validated(request, validate::validate(old, object, &view)),
-            Operation::ServiceDeletion => AdmissionResponse::from(request),
-        }
+        })
     }
-}
 
-impl Handler {
     async fn look_up(
         &self,
         namespace: &str,

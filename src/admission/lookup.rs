@@ -14,17 +14,20 @@ use std::time::Duration;
 
 /// One object may not ask for more look-ups than this: its other names stay unchecked.
 const MOST: usize = 32;
-/// Well inside the API server's timeout for the webhook.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// For all of them together: well inside the shortest timeout of a webhook, which is a second. What
+/// is not answered by then is not known.
+const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Names of an object's Services that the cache does not have.
-pub fn missing(index: &Index, namespace: &str, declared: &Declaration) -> BTreeSet<String> {
+/// Names of an object's Services.
+pub fn named(declared: &Declaration) -> BTreeSet<String> {
     let names = declared.backends.iter().map(|b| &b.name).chain([&declared.apex]);
-    names
-        .filter(|name| is_service_name(name))
-        .filter(|name| index.service(&ObjectKey::new(namespace, name.as_str())).is_none())
-        .cloned()
-        .collect()
+    names.filter(|name| is_service_name(name)).cloned().collect()
+}
+
+/// Those of them that the cache does not have.
+pub fn missing(index: &Index, namespace: &str, declared: &Declaration) -> BTreeSet<String> {
+    let unseen = |name: &String| index.service(&ObjectKey::new(namespace, name)).is_none();
+    named(declared).into_iter().filter(unseen).collect()
 }
 
 /// Asks the API server for each name.
@@ -33,18 +36,18 @@ pub async fn look_up(client: &Client, namespace: &str, names: BTreeSet<String>) 
     let asked = names.into_iter().take(MOST).map(|name| {
         let api = api.clone();
         async move {
-            let answer = match tokio::time::timeout(PATIENCE, api.get_opt(&name)).await {
-                Ok(Ok(Some(service))) => Lookup::Found(ServiceFacts::read(&service)),
-                Ok(Ok(None)) => Lookup::Missing,
-                Ok(Err(error)) => {
+            let answer = match api.get_opt(&name).await {
+                Ok(Some(service)) => Lookup::Found(ServiceFacts::read(&service)),
+                Ok(None) => Lookup::Missing,
+                Err(error) => {
                     let error = brief(&error);
                     tracing::warn!(%namespace, %name, error, "could not look up the Service");
                     Lookup::NotKnown
                 }
-                Err(_) => Lookup::NotKnown,
             };
             (name, answer)
         }
     });
-    futures::stream::iter(asked).buffer_unordered(8).collect().await
+    let answers = futures::stream::iter(asked).buffer_unordered(8);
+    answers.take_until(tokio::time::sleep(PATIENCE)).collect().await
 }

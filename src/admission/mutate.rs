@@ -309,12 +309,14 @@ fn release(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<
     let mut declared = traffic_split::read(new);
     let live = before.live();
     let recorded = before.recorded().unwrap_or_default();
+    let exactly = newly_applied_weights(old, new).unwrap_or_default();
     let mut weights = vec![];
     for backend in &declared.backends {
         let weight = backend.weight.whole()?;
         let untouched = live.get(&backend.name) == Some(&weight);
         let recorded = recorded.get(&backend.name).filter(|_| untouched);
-        weights.push(recorded.copied().unwrap_or(weight));
+        let theirs = exactly.get(&backend.name).or(recorded);
+        weights.push(theirs.copied().unwrap_or(weight));
     }
 
     declared.annotations.remove(annotations::AUTHORED_WEIGHTS);

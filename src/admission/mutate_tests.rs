@@ -330,6 +330,19 @@ fn taking_the_label_off_gives_the_authors_weights_back() {
 }
 
 #[test]
+fn a_manifest_without_the_label_is_taken_exactly() {
+    let (old, world) = failed_over();
+    let mut manifest = split(&[("emoji-svc", json!(0)), ("emoji-svc-west", json!(1))], &[]);
+    manifest.labels_mut().clear();
+    let mut applied = old.clone();
+    applied.labels_mut().remove(LABEL);
+    let text = serde_json::to_string(&manifest).unwrap();
+    applied.annotations_mut().insert(annotations::LAST_APPLIED.into(), text);
+    // To stay where the traffic is; live weights by themselves would be taken for untouched.
+    assert_eq!(weights(&mutated(Some(&old), &applied, &world).0), [0, 1]);
+}
+
+#[test]
 fn weights_changed_together_with_the_label_are_taken() {
     let (old, world) = failed_over();
     let mut edited = old.clone();

@@ -93,6 +93,7 @@ fn ports(
     Some(
         problem
             .found(format!("{name:?} with {}", told(&service.ports)))
+            .about(name)
             .expected(format!("the ports of the apex {apex_name}: {}", told(&apex.ports)))
             .next(format!(
                 "clients call {}, and Linkerd would take that as the pods' own port: add it to {name}",

@@ -37,13 +37,14 @@ pub fn validate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_
     // While an object is paused, what its author writes takes effect.
     let paused = intent.as_ref().is_some_and(|intent| intent.policy.paused);
     if let Some(old) = old.as_ref().filter(|_| !paused) {
-        verdict.errors.extend(undoing(old, &declared));
+        verdict.errors.extend(undoing(old, &declared, intent.is_some()));
     }
     verdict.warnings.extend(annotations::without_effect(&declared.annotations));
     if let Some(intent) = &intent {
         let key = ObjectKey::new(view.namespace, new.name_any());
         let created = new.creation_timestamp().map_or(i64::MAX, |t| t.0.as_second());
-        verdict.warnings.extend(advice(&key, created, intent, view));
+        let before = old.as_ref().map(|old| old.backends.as_slice()).unwrap_or_default();
+        verdict.warnings.extend(advice(&key, created, intent, before, view));
     }
     verdict
 }
@@ -57,7 +58,15 @@ fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
 
 /// An edit that puts traffic where a failover took it away: the mutating webhook would have kept
 /// the weights, so it was skipped.
-fn undoing(old: &Declaration, new: &Declaration) -> Vec<Problem> {
+fn undoing(old: &Declaration, new: &Declaration, readable: bool) -> Vec<Problem> {
+    let next = match readable {
+        true => {
+            "try again: the mutating webhook of linkerd-failover, which keeps the live weights, was not reached"
+        }
+        false => {
+            "what the warnings name keeps the live weights from being kept for you: mend it in the same change, or give the live weights"
+        }
+    };
     let Some(set) = old.state().and_then(|mut state| state.sets.remove("")) else { return vec![] };
     let some_remain = new.backends.iter().any(|b| set.active.contains(&b.name));
     let off = |name: &String| set.weights.get(name) == Some(&0) && !set.active.contains(name);
@@ -73,7 +82,7 @@ fn undoing(old: &Declaration, new: &Declaration) -> Vec<Problem> {
                         set.active.join(", "),
                         set.why
                     ))
-                    .next("try again: the mutating webhook of linkerd-failover, which keeps the live weights, was not reached"),
+                    .next(next),
             )
         })
         .collect()
@@ -82,7 +91,9 @@ fn undoing(old: &Declaration, new: &Declaration) -> Vec<Problem> {
 /// Whether two problems are the same fault, wherever in a list it stands.
 fn same(one: &Problem, other: &Problem) -> bool {
     let place = |p: &Problem| p.field.replace(|c: char| c.is_ascii_digit(), "");
-    place(one) == place(other) && one.found == other.found && one.expected == other.expected
+    let same_words = || one.found == other.found && one.expected == other.expected;
+    let same_matter = one.about.is_some() || same_words();
+    place(one) == place(other) && one.about == other.about && same_matter
 }
 
 #[cfg(test)]

@@ -91,6 +91,27 @@ fn a_fix_is_not_blocked_by_what_was_wrong_before() {
     assert_eq!(verdict.warnings.len(), 1);
 }
 
+/// The words of a fault may name its neighbours, which an edit changes.
+#[test]
+fn a_fault_stays_the_same_when_its_neighbours_change() {
+    let north = [("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))];
+    let stranger = [(annotations::PIN, "emoji-svc-north")];
+    let bad = stored(split(&north, &stranger));
+    let added = split(
+        &[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0)), ("third", json!(0))],
+        &stranger,
+    );
+    let mut world = world();
+    world.set_ready("third", 1);
+    let verdict = validate(Some(&bad), &added, &world.view());
+    assert!(verdict.errors.is_empty(), "{verdict:?}");
+    // The same words about another backend are another fault.
+    let weight = [("emoji-svc", json!(1)), ("emoji-svc-west", json!(-1))];
+    let both = [("emoji-svc", json!(-1)), ("emoji-svc-west", json!(-1))];
+    let verdict = validate(Some(&stored(split(&weight, &[]))), &split(&both, &[]), &world.view());
+    assert_eq!(verdict.errors.len(), 1, "{verdict:?}");
+}
+
 #[test]
 fn what_becomes_wrong_is_refused() {
     let new = split(&[("emoji-svc", json!(1)), ("nowhere", json!(0))], &[]);

@@ -79,13 +79,13 @@ impl View<'_> {
         }
     }
 
-    /// A Service of the object's namespace, from the cache or as it was looked up.
+    /// A Service of the object's namespace as it was looked up, or from the cache.
     pub fn service(&self, name: &str) -> Option<&ServiceFacts> {
-        let looked_up = || match self.looked_up.get(name)? {
-            Lookup::Found(service) => Some(service),
-            Lookup::Missing | Lookup::NotKnown => None,
-        };
-        self.index.service(&ObjectKey::new(self.namespace, name)).or_else(looked_up)
+        match self.looked_up.get(name) {
+            Some(Lookup::Found(service)) => Some(service),
+            Some(Lookup::Missing) => None,
+            _ => self.index.service(&ObjectKey::new(self.namespace, name)),
+        }
     }
 
     /// The health of each backend; what the caches have not seen yet is unknown, not down.

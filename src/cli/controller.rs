@@ -193,7 +193,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         "starting"
     );
 
-    parts.watch();
+    parts.watch(!args.no_webhook);
     parts.control(changes, writing, args.no_lease);
     let certificates = match args.no_webhook {
         true => None,
@@ -206,13 +206,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 impl Parts {
-    fn watch(&mut self) {
+    fn watch(&mut self, webhook: bool) {
         let watched = Watched {
             selector: self.args.selector.clone(),
             families: self.args.settings.families,
             defaults: self.args.settings.defaults,
             namespace: self.args.namespace.clone(),
             namespaces: self.args.namespaces.clone(),
+            profiles: webhook,
         };
         let watching = cluster::watch_all(self.client.clone(), watched, self.shared.clone());
         self.tasks.background.spawn(watching);

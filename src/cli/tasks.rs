@@ -30,7 +30,7 @@ pub struct Tasks {
 }
 
 /// A stage has so long to end, on top of what the webhook's requests may take. With the default
-/// drain all of it is less than the chart's 40 s between SIGTERM and SIGKILL: 5 + 8 + 12 + 12.
+/// drain all of it is less than the chart's 60 s between SIGTERM and SIGKILL: 5 + 8 + 12 + 12.
 const SERVING: Duration = Duration::from_secs(8);
 const WORKING: Duration = Duration::from_secs(12);
 const LAST: Duration = Duration::from_secs(12);

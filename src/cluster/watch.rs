@@ -86,11 +86,13 @@ pub struct Watched {
     pub namespace: String,
     /// Where objects are managed; empty: everywhere.
     pub namespaces: Vec<String>,
+    /// Whether anybody asks for ServiceProfiles: the webhook does.
+    pub profiles: bool,
 }
 
 /// Watches everything that decisions need, until dropped.
 pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
-    let Watched { selector, families, defaults, namespace, namespaces } = watched;
+    let Watched { selector, families, defaults, namespace, namespaces, profiles: asked } = watched;
     let kind = traffic_split::api_resource();
     let splits = |part: &Part| Splits {
         api: match part.namespace() {
@@ -114,7 +116,12 @@ pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
         watch_each(&namespaces, splits, &shared),
         watch_each(&namespaces, services, &shared),
         watch_each(&namespaces, slices, &shared),
-        watch_each(&namespaces, profiles, &shared),
+        async {
+            match asked {
+                true => watch_each(&namespaces, profiles, &shared).await,
+                false => std::future::pending().await,
+            }
+        },
         watch(own, Part::everything(), shared.clone())
     );
 }

@@ -147,6 +147,7 @@ fn duplicates(declared: &Declaration, problems: &mut Vec<Problem>) {
                 Problem::error(format!("{}.service", backend.path))
                     .found(format!("{:?}, which {first} has already", backend.name))
                     .expected("each backend once")
+                    .about(&backend.name)
                     .next("remove one of the two, or name another Service"),
             );
             seen.insert(&backend.name, first);
@@ -160,7 +161,8 @@ fn weights(declared: &Declaration, problems: &mut Vec<Problem>) {
             problems.push(
                 Problem::error(format!("{}.weight", backend.path))
                     .found(found)
-                    .expected(format!("a whole number from 0 to {MAX_WEIGHT}")),
+                    .expected(format!("a whole number from 0 to {MAX_WEIGHT}"))
+                    .about(&backend.name),
             );
         }
     }
@@ -185,6 +187,7 @@ fn sum(backends: &[Backend], problems: &mut Vec<Problem>) {
             Problem::error("spec.backends")
                 .found(format!("weights that sum to {sum}"))
                 .expected(format!("a sum of at most {MAX_WEIGHT}, which is what Linkerd can carry"))
+                .about("sum")
                 .next("divide all weights by the same number: only their proportions matter"),
         );
     }

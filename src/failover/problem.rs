@@ -21,6 +21,9 @@ pub struct Problem {
     pub expected: String,
     /// The next step, if there is more to say than `expected` does.
     pub next: Option<String>,
+    /// What it is about, where the words depend on neighbours too: a fault is the same as before if
+    /// its field and this are.
+    pub about: Option<String>,
 }
 
 impl Problem {
@@ -39,6 +42,7 @@ impl Problem {
             found: String::new(),
             expected: String::new(),
             next: None,
+            about: None,
         }
     }
 
@@ -49,6 +53,11 @@ impl Problem {
 
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = expected.into();
+        self
+    }
+
+    pub fn about(mut self, about: impl Into<String>) -> Self {
+        self.about = Some(about.into());
         self
     }
 

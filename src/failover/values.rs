@@ -107,6 +107,7 @@ impl<'a> Annotation<'a> {
         let which = if name == text { String::new() } else { format!(", not {name:?}") };
         let problem =
             self.problem().expected(format!("one of the backends ({}){which}", listed.join(", ")));
+        let problem = problem.about(name);
         match closest(name, names) {
             Some(near) => problem.next(format!("did you mean {near}?")),
             None => problem,

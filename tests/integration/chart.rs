@@ -14,7 +14,7 @@ const CHART: &str = "charts/linkerd-failover";
 const VARIANTS: &[&[&str]] = &[
     &[],
     &["failoverDelay=30s", "failbackDelay=5m", "warmStandby=true", "brake=25"],
-    &["webhook.enabled=false", "lease=false"],
+    &["webhook.enabled=false", "webhook.certs.mode=external", "lease=false", "replicas=1"],
     &["webhook.exemptUsers={alice,system:serviceaccount:argocd:argocd}", "linkerdIPv6=true"],
     &["selector=team in (a\\, b)\\,!legacy", "podDisruptionBudget.enabled=false"],
     &["webhook.namespaceSelector.matchLabels.env=prod", "webhook.servicePort=8443", "replicas=3"],
@@ -42,6 +42,12 @@ const VARIANTS: &[&[&str]] = &[
 
 /// What the schema or a template refuses, and a word of the answer.
 const REFUSED: &[(&str, &str)] = &[
+    ("drainSeconds=60", "expected drainSeconds and 32 more"),
+    ("lease=false", "expected replicas: 1"),
+    (
+        "webhook.certs.mode=cert-manager,webhook.certs.certManager.issuerRef.kind=ClusterIssuer",
+        "issuerRef.name",
+    ),
     ("replicas=two", "replicas"),
     ("webhook.failurePolicy.validating=Maybe", "'Fail', 'Ignore'"),
     ("logFormat=xml", "'plain', 'json'"),
