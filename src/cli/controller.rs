@@ -103,7 +103,7 @@ struct EngineArgs {
     engine_version: String,
 }
 
-/// Measured: with fewer the API server idles, with more its watchers fall behind.
+/// Enough to keep an API server of a few cores busy; `BENCH_CONCURRENCY=8,32 make bench` compares.
 const CONCURRENCY: usize = 32;
 
 fn parse_delay(text: &str) -> Result<SignedDuration, String> {

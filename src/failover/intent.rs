@@ -147,7 +147,7 @@ fn duplicates(declared: &Declaration, problems: &mut Vec<Problem>) {
                 Problem::error(format!("{}.service", backend.path))
                     .found(format!("{:?}, which {first} has already", backend.name))
                     .expected("each backend once")
-                    .about(&backend.name)
+                    .about(backend.name.as_str())
                     .next("remove one of the two, or name another Service"),
             );
             seen.insert(&backend.name, first);
@@ -162,7 +162,7 @@ fn weights(declared: &Declaration, problems: &mut Vec<Problem>) {
                 Problem::error(format!("{}.weight", backend.path))
                     .found(found)
                     .expected(format!("a whole number from 0 to {MAX_WEIGHT}"))
-                    .about(&backend.name),
+                    .about(backend.name.as_str()),
             );
         }
     }

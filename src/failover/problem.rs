@@ -23,7 +23,7 @@ pub struct Problem {
     pub next: Option<String>,
     /// What it is about, where the words depend on neighbours too: a fault is the same as before if
     /// its field and this are.
-    pub about: Option<String>,
+    pub about: Option<Box<str>>,
 }
 
 impl Problem {
@@ -56,7 +56,7 @@ impl Problem {
         self
     }
 
-    pub fn about(mut self, about: impl Into<String>) -> Self {
+    pub fn about(mut self, about: impl Into<Box<str>>) -> Self {
         self.about = Some(about.into());
         self
     }
