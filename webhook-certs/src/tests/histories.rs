@@ -401,6 +401,23 @@ fn skews() -> impl Strategy<Value = Vec<i64>> {
     prop::collection::vec(-5 * MINUTE..=5 * MINUTE, REPLICAS)
 }
 
+#[test]
+fn a_replica_that_hung_through_a_rotation_is_believed_and_takes_nothing_away() {
+    let mut world = World::new(&[0; REPLICAS]);
+    (0..36).for_each(|_| world.pass(LONGEST));
+    // In one of these rounds the next CA is made, spread, settled and promoted.
+    for _ in 0..8 {
+        world.act(0);
+        world.act(0);
+        world.happens(Happening::Stall(0, LONGEST));
+        world.pass(15 * MINUTE);
+        world.pass(14 * MINUTE);
+        world.pass(MINUTE);
+    }
+    assert!(world.changes.contains(&Change::Promoted), "{:?}", world.changes);
+    world.comes_to_rest();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
