@@ -2,6 +2,7 @@ mod histories;
 mod pairs;
 mod steps;
 mod tls;
+mod world;
 
 use crate::*;
 use jiff::{SignedDuration, Timestamp};
