@@ -1,6 +1,7 @@
 //! Certificates that somebody else puts into a folder.
 
-use crate::certificates::{bundles, create};
+use crate::certificates::bundles;
+use crate::load::create;
 use crate::stage::*;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::ByteString;

@@ -1,5 +1,6 @@
 //! The webhook's own certificates under load: a whole rotation of the CA, and damage.
 
+use crate::load::{Load, create};
 use crate::stage::*;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::ByteString;
@@ -8,14 +9,10 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use kube::core::DynamicObject;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use test_cluster::{ApiProxy, Cluster, Installation, eventually};
-use tokio::task::JoinSet;
 
 const SECRET: &str = "linkerd-failover-webhook-ca";
 /// A failed call is an error, and only a failed call: a busy machine is given time.
@@ -51,89 +48,11 @@ pub async fn bundles(cluster: &Cluster) -> Result<[String; 2]> {
     Ok([of(first)?, of(second)?])
 }
 
-/// Creates a split through both webhooks, and leaves nothing behind.
-pub async fn create(splits: &Api<DynamicObject>, n: usize) -> Result<(), kube::Error> {
-    let backends = json!([
-        {"service": "emoji-svc", "weight": 1}, {"service": "emoji-svc-west", "weight": 0}
-    ]);
-    let split: DynamicObject = serde_json::from_value(json!({
-        "apiVersion": "split.smi-spec.io/v1alpha2",
-        "kind": "TrafficSplit",
-        "metadata": {
-            "name": format!("load-{n}"),
-            "labels": {"failover.linkerd.io/controlled-by": "linkerd-failover"},
-        },
-        "spec": {"service": "emoji-svc", "backends": backends},
-    }))
-    .map_err(kube::Error::SerdeError)?;
-    let params = PostParams { dry_run: true, ..PostParams::default() };
-    splits.create(&params, &split).await.map(drop)
-}
-
-/// 50 creates a second until it is ended.
-struct Load {
-    stop: Arc<AtomicBool>,
-    done: Arc<AtomicUsize>,
-    task: tokio::task::JoinHandle<Vec<String>>,
-}
-
-impl Load {
-    fn start(splits: &Api<DynamicObject>) -> Self {
-        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let (splits, ended, counted) = (splits.clone(), stop.clone(), done.clone());
-        let task = tokio::spawn(async move {
-            let mut creates = JoinSet::new();
-            let mut failed = vec![];
-            let mut every = tokio::time::interval(Duration::from_millis(20));
-            for n in 0.. {
-                every.tick().await;
-                if ended.load(Ordering::Relaxed) {
-                    break;
-                }
-                let splits = splits.clone();
-                creates.spawn(async move { create(&splits, n).await });
-                while let Some(created) = creates.try_join_next() {
-                    count(created, &counted, &mut failed);
-                }
-            }
-            while let Some(created) = creates.join_next().await {
-                count(created, &counted, &mut failed);
-            }
-            failed
-        });
-        Self { stop, done, task }
-    }
-
-    fn done(&self) -> usize {
-        self.done.load(Ordering::Relaxed)
-    }
-
-    /// What failed.
-    async fn end(self) -> Result<Vec<String>> {
-        self.stop.store(true, Ordering::Relaxed);
-        Ok(self.task.await?)
-    }
-}
-
-fn count(
-    created: Result<Result<(), kube::Error>, tokio::task::JoinError>,
-    done: &AtomicUsize,
-    failed: &mut Vec<String>,
-) {
-    match created {
-        Ok(Ok(())) => _ = done.fetch_add(1, Ordering::Relaxed),
-        Ok(Err(error)) => failed.push(error.to_string()),
-        Err(error) => failed.push(error.to_string()),
-    }
-}
-
 /// The sum of all samples of a metric over the replicas that run.
 async fn total(installation: &Installation, name: &str) -> Result<f64> {
     let mut sum = 0.0;
     for replica in installation.replicas().iter().filter(|r| r.process().is_running()) {
-        let text = replica.get("/metrics").await?;
-        let samples = text.lines().filter(|line| line.starts_with(name));
-        sum += samples.filter_map(|l| l.rsplit_once(' ')?.1.parse::<f64>().ok()).sum::<f64>();
+        sum += sum_of_metric(&replica.get("/metrics").await?, name);
     }
     Ok(sum)
 }
@@ -191,8 +110,7 @@ async fn a_whole_rotation_of_the_ca_fails_no_call_though_a_replica_is_killed_in_
     let traces = now.values().filter(|value| **value == first_ca || **value == first_key);
     assert_eq!(traces.count(), 0, "{:?}", now.keys());
 
-    let done = load.done();
-    let failed = load.end().await?;
+    let (done, failed) = load.end().await?;
     assert!(failed.is_empty(), "{} of {done} failed: {:?}", failed.len(), failed.first());
     assert!(done > 500, "{done} creates are no load");
     Ok(())
@@ -230,7 +148,7 @@ async fn a_damaged_secret_is_repaired_and_a_deleted_one_costs_nothing_until_it_i
             for n in 0..20 {
                 create(&splits, n).await?;
             }
-            Ok::<_, kube::Error>(())
+            Ok::<_, anyhow::Error>(())
         })
         .await?;
     }

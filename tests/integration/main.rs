@@ -12,6 +12,7 @@ mod chart_readme;
 mod failover;
 mod gitops;
 mod helm_test;
+mod load;
 mod namespaced;
 mod other_writers;
 mod overload;

@@ -1,18 +1,15 @@
 //! Replicas come and go: admission does not notice, and a stop has its order.
 
+use crate::load::Load;
 use crate::stage::*;
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
-use kube::api::{PostParams, WatchEvent, WatchParams};
-use kube::core::DynamicObject;
-use serde_json::json;
+use kube::api::{WatchEvent, WatchParams};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use test_cluster::{Cluster, Installation, Replica, eventually};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 /// Twenty times what the stand-in for kube-proxy needs to hear of a replica that is no longer ready.
 const DRAIN: &str = "2s";
@@ -31,60 +28,9 @@ async fn two_replicas(cluster: &Cluster) -> Result<Installation> {
     Ok(installation)
 }
 
-/// What a client met that created splits.
-#[derive(Debug, Default)]
-struct Met {
-    admitted: usize,
-    failed: Vec<String>,
-}
-
-fn split(name: &str) -> Result<DynamicObject> {
-    Ok(serde_json::from_value(json!({
-        "apiVersion": "split.smi-spec.io/v1alpha2", "kind": "TrafficSplit",
-        "metadata": {"name": name,
-            "labels": {"failover.linkerd.io/controlled-by": "linkerd-failover"}},
-        "spec": {"service": "emoji-svc", "backends": [
-            {"service": "emoji-svc", "weight": 1}, {"service": "emoji-svc-west", "weight": 0},
-        ]},
-    }))?)
-}
-
-/// Creates managed splits fifty times a second, each a dry run, until told to stop. A create is
-/// begun when it is due, whether those before it are answered or not.
-async fn create_steadily(splits: Api<DynamicObject>, stop: CancellationToken) -> Met {
-    let mut met = Met::default();
-    let mut creates = JoinSet::new();
-    let mut due = tokio::time::interval(Duration::from_millis(20));
-    for i in 0.. {
-        tokio::select! {
-            _ = due.tick() => {}
-            () = stop.cancelled() => break,
-        }
-        let splits = splits.clone();
-        creates.spawn(async move {
-            let split = split(&format!("steady-{i}"))?;
-            let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-            let created = splits.create(&dry_run, &split).await?;
-            // The mutating webhook was asked too.
-            ensure!(state(&created).is_some(), "not defaulted");
-            anyhow::Ok(())
-        });
-    }
-    while let Some(created) = creates.join_next().await {
-        match created {
-            Ok(Ok(())) => met.admitted += 1,
-            Ok(Err(error)) => met.failed.push(format!("{error:#}")),
-            Err(error) => met.failed.push(error.to_string()),
-        }
-    }
-    met
-}
-
 /// The reviews that a replica has answered since it was started.
 async fn admissions(replica: &Replica) -> Result<f64> {
-    let text = replica.get("/metrics").await?;
-    let lines = text.lines().filter(|l| l.starts_with("linkerd_failover_admissions_total"));
-    Ok(lines.filter_map(|l| l.rsplit_once(' ')?.1.parse::<f64>().ok()).sum())
+    Ok(sum_of_metric(&replica.get("/metrics").await?, "linkerd_failover_admissions_total"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,9 +38,8 @@ async fn restarting_every_replica_in_turn_fails_no_admission() -> Result<()> {
     let cluster = cluster().await?;
     let installation = two_replicas(&cluster).await?;
     let (_workload, _west) = emojivoto(&cluster).await?;
-    let stop = CancellationToken::new();
     let began = Instant::now();
-    let creating = tokio::spawn(create_steadily(splits(&cluster, "emojivoto"), stop.clone()));
+    let load = Load::start(&splits(&cluster, "emojivoto"));
     let mut interrupted = 0;
     for _ in 0..ROUNDS {
         for replica in installation.replicas() {
@@ -107,17 +52,16 @@ async fn restarting_every_replica_in_turn_fails_no_admission() -> Result<()> {
         }
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    stop.cancel();
-    let met = creating.await?;
+    let (admitted, failed) = load.end().await?;
     let seconds = began.elapsed().as_secs_f64();
     println!(
         "{} creates in {seconds:.0} s over {ROUNDS} rounds, {interrupted} of {} restarts of a replica that had answered: {} failed",
-        met.admitted,
+        admitted,
         2 * ROUNDS,
-        met.failed.len()
+        failed.len()
     );
-    ensure!(met.failed.is_empty(), "{} failed, first {:?}", met.failed.len(), met.failed.first());
-    ensure!(met.admitted as f64 > 40.0 * seconds, "only {} in {seconds:.0} s", met.admitted);
+    ensure!(failed.is_empty(), "{} failed, first {:?}", failed.len(), failed.first());
+    ensure!(admitted as f64 > 40.0 * seconds, "only {} in {seconds:.0} s", admitted);
     ensure!(interrupted >= 2, "hardly any replica was in use when it was restarted");
     Ok(())
 }

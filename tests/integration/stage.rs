@@ -144,6 +144,12 @@ pub fn metric(text: &str, name: &str) -> Option<f64> {
     line.rsplit_once(' ')?.1.parse().ok()
 }
 
+/// The sum of all samples of a metric, whatever their labels.
+pub fn sum_of_metric(text: &str, name: &str) -> f64 {
+    let samples = text.lines().filter(|line| line.starts_with(name));
+    samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+}
+
 /// The JSON of an annotation.
 pub fn annotation(split: &DynamicObject, name: &str) -> Option<Value> {
     let text = split.metadata.annotations.as_ref()?.get(&format!("failover.linkerd.io/{name}"))?;
