@@ -2,9 +2,8 @@
 //! ready or on neighbours, so nothing is denied for it.
 
 use super::View;
-use crate::failover::{DeclaredBackend, Health, Intent, Problem, annotations};
+use crate::failover::{DeclaredBackend, Health, Intent, Problem, annotations, to_the_second};
 use crate::resources::ObjectKey;
-use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 /// Every piece of advice about an object.
@@ -158,7 +157,7 @@ fn pin(intent: &Intent, health: &[Health], view: &View<'_>) -> Option<Problem> {
         return Some(
             Problem::warning(annotations::field(annotations::PIN_UNTIL))
                 .found(format!("{until}, which is past"))
-                .expected(format!("a time after now, {}", second(now)))
+                .expected(format!("a time after now, {}", to_the_second(now)))
                 .next("the pin has ended: health decides"),
         );
     }
@@ -187,7 +186,7 @@ fn failback_requested(intent: &Intent, view: &View<'_>) -> Option<Problem> {
     (at > now).then(|| {
         warning
             .found(format!("{at}, which is to come"))
-            .expected(format!("a time until now, {}", second(now)))
+            .expected(format!("a time until now, {}", to_the_second(now)))
             .next("traffic returns then, if the primary is ready")
     })
 }
@@ -225,10 +224,6 @@ fn profile(
             .expected(expected)
             .next("what stands in the profile decides; see who writes it with: kubectl get serviceprofile -o yaml --show-managed-fields"),
     )
-}
-
-fn second(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 #[cfg(test)]

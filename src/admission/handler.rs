@@ -60,7 +60,8 @@ impl Judge for Handler {
         if !verdict.errors.is_empty() {
             // Nobody is refused by a cache alone: the Services may have changed a moment ago, in the
             // same file perhaps.
-            let names = lookup::named(&traffic_split::read(object));
+            let mut names = lookup::named(&traffic_split::read(object));
+            names.retain(|name| !looked_up.contains_key(name));
             looked_up.extend(lookup::look_up(&self.client, namespace, names).await);
             verdict = self.with_view(namespace, &looked_up, judged);
         }

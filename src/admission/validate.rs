@@ -2,7 +2,7 @@
 
 use super::advice::advice;
 use super::{View, services};
-use crate::failover::{Declaration, Problem, annotations};
+use crate::failover::{Declaration, Problem, State, annotations};
 use crate::resources::{ObjectKey, traffic_split};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -67,7 +67,7 @@ fn undoing(old: &Declaration, new: &Declaration, readable: bool) -> Vec<Problem>
             "what the warnings name keeps the live weights from being kept for you: mend it in the same change, or give the live weights"
         }
     };
-    let Some(set) = old.state().and_then(|mut state| state.sets.remove("")) else { return vec![] };
+    let Some(set) = old.state().and_then(State::into_only_set) else { return vec![] };
     let some_remain = new.backends.iter().any(|b| set.active.contains(&b.name));
     let off = |name: &String| set.weights.get(name) == Some(&0) && !set.active.contains(name);
     let backends = new.backends.iter().filter(|b| some_remain && off(&b.name));

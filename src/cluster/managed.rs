@@ -1,6 +1,6 @@
 //! A managed object, as small as a decision allows.
 
-use crate::failover::{Declaration, Defaults, Intent, Problem, SetState};
+use crate::failover::{Declaration, Defaults, Intent, Problem, SetState, State};
 use crate::resources::managed_fields::Owners;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -56,7 +56,7 @@ impl Managed {
         });
         Self {
             intent,
-            state: state.and_then(|mut state| state.sets.remove("")).map(|set| SetState {
+            state: state.and_then(State::into_only_set).map(|set| SetState {
                 // Only people need it, and they read the object.
                 why: String::new(),
                 ..set

@@ -2,6 +2,7 @@
 
 use crate::resources::ObjectKey;
 use k8s_openapi::NamespaceResourceScope;
+use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client, Resource};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,6 +50,14 @@ impl Part {
         parts.iter().all(|whole| *whole)
     }
 
+    /// Of a kind that is only known at run time.
+    pub fn dynamic_api(&self, client: &Client, kind: &ApiResource) -> Api<DynamicObject> {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
+            None => Api::all_with(client.clone(), kind),
+        }
+    }
+
     pub fn api<K>(&self, client: &Client) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
@@ -73,8 +82,7 @@ impl Forbidden {
     }
 
     pub fn has(&self, namespace: &str) -> bool {
-        let from = (namespace.to_owned(), "");
-        self.0.range(from..).next().is_some_and(|(found, _)| found == namespace)
+        self.0.iter().any(|(found, _)| found == namespace)
     }
 
     /// How many namespaces.

@@ -95,22 +95,14 @@ pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
     let Watched { selector, families, defaults, namespace, namespaces, profiles: asked } = watched;
     let kind = traffic_split::api_resource();
     let splits = |part: &Part| Splits {
-        api: match part.namespace() {
-            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
-            None => Api::all_with(client.clone(), &kind),
-        },
+        api: part.dynamic_api(&client, &kind),
         selector: selector.clone(),
         defaults,
     };
     let services = |part: &Part| Services { api: part.api(&client) };
     let slices = |part: &Part| Slices { api: part.api(&client), families };
     let profile = profiles::api_resource();
-    let profiles = |part: &Part| Profiles {
-        api: match part.namespace() {
-            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &profile),
-            None => Api::all_with(client.clone(), &profile),
-        },
-    };
+    let profiles = |part: &Part| Profiles { api: part.dynamic_api(&client, &profile) };
     let own = OwnNamespace { api: Api::all(client.clone()), name: namespace };
     tokio::join!(
         watch_each(&namespaces, splits, &shared),
@@ -283,11 +275,12 @@ impl Source for Splits {
     }
     fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectKey> {
         // Mostly our own write, which told its outcome before the watch does.
-        if index.has_version(&ObjectKey::of(object), &object.metadata) {
+        let key = ObjectKey::of(object);
+        if index.has_version(&key, &object.metadata) {
             return vec![];
         }
         let managed = Managed::new(&traffic_split::read(object), &object.metadata, &self.defaults);
-        index.set_object(ObjectKey::of(object), managed)
+        index.set_object(key, managed)
     }
     fn remove(index: &mut Index, key: &ObjectKey) -> Vec<ObjectKey> {
         index.remove_object(key)

@@ -27,7 +27,7 @@ pub struct Memory {
     pub refusal_told: bool,
     pub undone: Option<Undone>,
     /// What was said last, so that it is said once.
-    pub told: Option<String>,
+    told: Option<String>,
     /// Whether it cannot be read.
     pub unreadable: bool,
 }
@@ -85,6 +85,20 @@ impl Memory {
         if self.wanted_since(active).is_none() {
             self.wanted = Some((active.to_vec(), now));
         }
+    }
+
+    /// Whether this has not been said just before; from now on it has.
+    pub fn is_news(&mut self, word: &str) -> bool {
+        let news = self.told.as_deref() != Some(word);
+        if news {
+            self.told = Some(word.to_owned());
+        }
+        news
+    }
+
+    /// What was said last holds no more.
+    pub fn has_said_nothing(&mut self) {
+        self.told = None;
     }
 
     /// The traffic is where it is wanted.

@@ -299,9 +299,7 @@ impl Controller {
         };
         if times > 1 {
             let who = plan.other_writer.as_deref().unwrap_or("another writer");
-            let text = format!("undone {times} times by {who}");
-            if memory.told.as_ref() != Some(&text) {
-                memory.told = Some(text);
+            if memory.is_news(&format!("undone {times} times by {who}")) {
                 self.metrics.undone.inc();
                 tracing::warn!(object = %write.key, times, by = who, next = ?wait, "weights are being undone");
                 self.say(Said::undone(write, who, times));
@@ -425,13 +423,15 @@ impl Controller {
         let memory = queue.memories.entry(key);
         memory.unreadable = causes.is_some();
         // Who does not lead says nothing, and has it to say on the day it does.
-        let news = memory.told != causes && self.leads();
-        if news {
-            if let Some(causes) = &causes {
-                tracing::warn!(object = %key, %causes, "cannot be read, left as it is");
-                self.say(Said::unreadable(key, managed, causes));
+        if self.leads() {
+            match &causes {
+                Some(causes) if memory.is_news(causes) => {
+                    tracing::warn!(object = %key, %causes, "cannot be read, left as it is");
+                    self.say(Said::unreadable(key, managed, causes));
+                }
+                Some(_) => {}
+                None => memory.has_said_nothing(),
             }
-            memory.told = causes;
         }
         self.metrics.unreadable.set(queue.memories.unreadable() as i64);
     }
@@ -443,9 +443,7 @@ impl Controller {
             return;
         }
         let text = format!("{why}: {:?}", plan.active);
-        let memory = queue.memories.entry(&write.key);
-        if memory.told.as_ref() != Some(&text) {
-            memory.told = Some(text);
+        if queue.memories.entry(&write.key).is_news(&text) {
             tracing::warn!(object = %write.key, "{}; nothing is written: {why}", flip.should());
             self.say(Said::held(write, flip, why));
         }

@@ -33,7 +33,7 @@ pub use need::{Need, need};
 pub use policy::{Defaults, Pin, Policy};
 pub use problem::{Problem, Severity, closest};
 pub use shares::weights_for;
-pub use state::{Identity, Pending, SetState, State};
+pub use state::{Identity, Pending, SetState, State, to_the_second};
 pub use threshold::Threshold;
 pub use values::{delay, expected_delay};
 pub use weight::{MAX_WEIGHT, ParsedWeight, Weights};

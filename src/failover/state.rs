@@ -122,6 +122,11 @@ impl State {
         self.sets.get("")
     }
 
+    /// The same, where nothing else of it is asked for.
+    pub fn into_only_set(mut self) -> Option<SetState> {
+        self.sets.remove("")
+    }
+
     /// A state that knows of nothing but a defaulted primary: all that is believed of one that an
     /// author brings along.
     pub fn only_default(primary: String) -> Self {
@@ -142,7 +147,7 @@ impl State {
 }
 
 /// Drops what is finer than a second.
-pub(super) fn to_the_second(now: Timestamp) -> Timestamp {
+pub fn to_the_second(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
