@@ -93,7 +93,7 @@ async fn a_person_pins_pauses_freezes_and_lets_go_again() -> Result<()> {
     .await?;
     workload.scale("emoji", 0).await?;
     eventually("the freeze is told", PATIENCE, || async {
-        let events = workload.kubectl(["get", "events.events.k8s.io", "-o", "yaml"]).ok().await?;
+        let events = workload.kubectl(["get", "events.events.k8s.io", "-o", "json"]).ok().await?;
         ensure!(events.contains("the cluster is frozen"), "not yet");
         Ok(())
     })
@@ -175,7 +175,7 @@ async fn the_brake_holds_a_loss_of_everything_at_once_until_a_person_says_so() -
         workload.set_ready(primary, 0).await?;
     }
     let held = eventually("an Event about the brake", PATIENCE, || async {
-        let events = workload.kubectl(["get", "events.events.k8s.io", "-o", "yaml"]).ok().await?;
+        let events = workload.kubectl(["get", "events.events.k8s.io", "-o", "json"]).ok().await?;
         ensure!(events.contains("the brake holds"), "not yet");
         Ok(events)
     })
