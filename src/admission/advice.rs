@@ -1,73 +1,108 @@
 //! What is legal and may not do what its author means: it depends on the time of day, on what is
 //! ready or on neighbours, so nothing is denied for it.
 
-use super::View;
-use crate::failover::{DeclaredBackend, Health, Intent, Problem, annotations, to_the_second};
-use crate::resources::ObjectKey;
+use super::{View, grants, profile};
+use crate::failover::{Declaration, Health, Intent, Problem, annotations, to_the_second};
+use crate::resources::route::InUse;
+use crate::resources::{Kind, ObjectKey, ObjectRef};
+use kube::ResourceExt;
+use kube::core::DynamicObject;
 use std::collections::BTreeSet;
 
-/// Every piece of advice about an object.
-///
-/// `before` are the backends that the object had.
+/// Every piece of advice about an object that can be read; `before` is what it declared.
 pub fn advice(
-    key: &ObjectKey,
-    created: i64,
-    intent: &Intent,
-    before: &[DeclaredBackend],
+    new: &DynamicObject,
+    intents: &[Intent],
+    before: Option<&Declaration>,
     view: &View<'_>,
 ) -> Vec<Problem> {
-    let health = view.health(intent);
+    let name = ObjectKey::new(view.namespace, new.name_any());
+    let object = ObjectRef::new(view.kind, name);
+    let Some(first) = intents.first() else { return vec![] };
     let mut advice = vec![];
-    advice.extend(older_neighbour(key, created, intent, view));
-    advice.extend(followed_no_further(key, intent, view));
-    advice.extend(readiness(intent, &health));
-    advice.extend(mirrors(key, intent, &health, view));
-    advice.extend(same_pods(key, intent, view));
-    advice.extend(pin(intent, &health, view));
-    advice.extend(failback_requested(intent, view));
-    advice.extend(profile(key, intent, before, view));
+    advice.extend(older_neighbour(&object, new, first, view));
+    for intent in intents {
+        let health = view.health(intent);
+        let mut of_set = vec![];
+        of_set.extend(followed_no_further(&object, intent, view));
+        of_set.extend(readiness(intent, &health, view));
+        of_set.extend(mirrors(intent, &health, view));
+        of_set.extend(same_pods(intent, view));
+        of_set.extend(pin(intent, &health, view));
+        of_set.extend(grants::missing(intent, view));
+        // Rules of a route mostly name the same Services.
+        let is_new = |one: &Problem| {
+            !advice.iter().any(|other: &Problem| {
+                (&one.found, &one.expected) == (&other.found, &other.expected)
+            })
+        };
+        of_set.retain(is_new);
+        advice.extend(of_set);
+    }
+    advice.extend(failback_requested(first, view));
+    match view.kind {
+        Kind::TrafficSplit => advice.extend(profile::carries(first, before, view)),
+        Kind::HttpRoute | Kind::GrpcRoute => {
+            advice.extend(profile::hides(first, view));
+            advice.extend(not_in_use(new, view.kind));
+        }
+    }
     advice
 }
 
-/// Two objects on one apex overwrite each other's routing. The other may go next.
+/// Two objects on one apex: only one of them steers. The other may go next.
 fn older_neighbour(
-    key: &ObjectKey,
-    created: i64,
+    object: &ObjectRef,
+    new: &DynamicObject,
     intent: &Intent,
     view: &View<'_>,
 ) -> Option<Problem> {
-    let winner = view.index.winner_over(key, &intent.apex, created)?;
+    let created = new.creation_timestamp().map_or(i64::MAX, |t| t.0.as_second());
+    let winner = view.index.winner_over(object, &intent.apexes, created)?;
+    let (shown, clash) = match winner.kind == view.kind {
+        true => (winner.name().to_owned(), "they overwrite each other's routing"),
+        false => (
+            format!("{} {}", winner.kind, winner.name()),
+            "Linkerd follows only one of them, and a ServiceProfile made of a TrafficSplit hides a route",
+        ),
+    };
     Some(
-        Problem::warning("spec.service")
-            .found(format!("{:?}, the apex of {} too", intent.apex, winner.name))
+        Problem::warning(view.apex_field())
+            .found(format!("{:?}, the apex of {shown} too", intent.apex()))
             .expected("one object for an apex")
-            .next(format!(
-                "they overwrite each other's routing: delete one of the two; {} is the older",
-                winner.name
-            )),
+            .next(format!("{clash}: delete one of the two; {shown} is the older")),
+    )
+}
+
+/// A route that Linkerd does not use as it stands.
+fn not_in_use(new: &DynamicObject, kind: Kind) -> Option<Problem> {
+    let InUse::No(why) = kind.in_use(new) else { return None };
+    Some(
+        Problem::warning("status.parents").found(why).expected("Accepted and ResolvedRefs").next(
+            "until then Linkerd does not route by this object, or answers a part of it with 500",
+        ),
     )
 }
 
 /// Linkerd does not split a second time.
-fn followed_no_further(key: &ObjectKey, intent: &Intent, view: &View<'_>) -> Vec<Problem> {
+fn followed_no_further(object: &ObjectRef, intent: &Intent, view: &View<'_>) -> Vec<Problem> {
     let other = |name: &str| {
-        let service = key.beside(name);
-        view.index
-            .objects_naming(&service)
-            .find(|object| {
-                let managed = view.index.object(object);
-                let apex = managed.and_then(|m| m.intent.as_ref().ok()).map(|i| i.apex.as_str());
-                *object != key && apex == Some(name)
-            })
-            .cloned()
+        let service = view.key_of(name);
+        let mut others = view.index.objects_naming(&service).filter(|other| *other != object);
+        others.find(|other| {
+            let managed = view.index.object(other);
+            let apexes = managed.map(|managed| managed.apexes()).unwrap_or_default();
+            apexes.iter().any(|apex| other.beside(apex) == service)
+        })
     };
-    let backends = intent.backends.iter().enumerate().filter(|(_, b)| b.name != intent.apex);
+    let is_apex = |name: &String| intent.apexes.contains(name);
+    let backends = intent.backends.iter().enumerate().filter(|(_, b)| !is_apex(&b.name));
     backends
         .filter_map(|(i, backend)| {
             let object = other(&backend.name)?;
             Some(
-                Problem::warning(format!("spec.backends[{i}].service"))
-                    .found(format!("{:?}, the apex of {}", backend.name, object.name))
+                Problem::warning(view.name_field(intent, i))
+                    .found(format!("{:?}, the apex of {}", backend.name, object.name()))
                     .expected("a Service that is no apex")
                     .next(format!(
                         "Linkerd does not follow it: traffic goes to the endpoints of {} itself",
@@ -78,8 +113,8 @@ fn followed_no_further(key: &ObjectKey, intent: &Intent, view: &View<'_>) -> Vec
         .collect()
 }
 
-fn readiness(intent: &Intent, health: &[Health]) -> Option<Problem> {
-    let warning = Problem::warning("spec.backends");
+fn readiness(intent: &Intent, health: &[Health], view: &View<'_>) -> Option<Problem> {
+    let warning = Problem::warning(view.backends_field(intent));
     if let [only] = intent.backends.as_slice() {
         return Some(
             warning
@@ -101,18 +136,18 @@ fn readiness(intent: &Intent, health: &[Health]) -> Option<Problem> {
 
 /// A gateway mirror keeps the gateway's address while its probe fails, and has no endpoints while
 /// the remote Service has none.
-fn mirrors(key: &ObjectKey, intent: &Intent, health: &[Health], view: &View<'_>) -> Vec<Problem> {
+fn mirrors(intent: &Intent, health: &[Health], view: &View<'_>) -> Vec<Problem> {
     let backends = intent.backends.iter().zip(health).enumerate();
     backends
         .filter_map(|(i, (backend, health))| {
-            let cluster = view.index.service(&key.beside(&backend.name))?.mirrors.as_deref()?;
+            let cluster = view.index.service(&view.key_of(&backend.name))?.mirrors.as_deref()?;
             let Health::Seen { ready: 0, total, .. } = *health else { return None };
             let (what, next) = match total {
                 0 => ("where it has no ready endpoints", "look at the Service there"),
                 _ => ("whose gateway does not answer", "try: linkerd multicluster gateways"),
             };
             Some(
-                Problem::warning(format!("spec.backends[{i}].service"))
+                Problem::warning(view.name_field(intent, i))
                     .found(format!("{:?}, a mirror of cluster {cluster}, {what}", backend.name))
                     .expected("a mirror with ready endpoints")
                     .next(next),
@@ -122,14 +157,14 @@ fn mirrors(key: &ObjectKey, intent: &Intent, health: &[Health], view: &View<'_>)
 }
 
 /// A fallback whose pods all are the primary's too dies with it.
-fn same_pods(key: &ObjectKey, intent: &Intent, view: &View<'_>) -> Vec<Problem> {
+fn same_pods(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
     let mirrors = |name: &str| {
-        view.index.service(&key.beside(name)).is_some_and(|service| service.mirrors.is_some())
+        view.index.service(&view.key_of(name)).is_some_and(|service| service.mirrors.is_some())
     };
     // Mirrors of one cluster share its gateway's address, and nothing else.
     let endpoints = |name: &str| match mirrors(name) {
         true => BTreeSet::new(),
-        false => view.index.identities_of(&key.beside(name)),
+        false => view.index.identities_of(&view.key_of(name)),
     };
     let primaries: BTreeSet<u64> = intent.primaries().flat_map(endpoints).collect();
     let fallbacks = (0..intent.backends.len()).filter(|i| !intent.is_primary(*i));
@@ -139,7 +174,7 @@ fn same_pods(key: &ObjectKey, intent: &Intent, view: &View<'_>) -> Vec<Problem> 
             !theirs.is_empty() && theirs.is_subset(&primaries)
         })
         .map(|i| {
-            Problem::warning(format!("spec.backends[{i}].service"))
+            Problem::warning(view.name_field(intent, i))
                 .found(format!(
                     "{:?}, backed by the same pods as the primary",
                     intent.backends[i].name
@@ -189,41 +224,6 @@ fn failback_requested(intent: &Intent, view: &View<'_>) -> Option<Problem> {
             .expected(format!("a time until now, {}", to_the_second(now)))
             .next("traffic returns then, if the primary is ready")
     })
-}
-
-/// Linkerd reads a split through the ServiceProfile that the linkerd-smi adaptor makes of it.
-fn profile(
-    key: &ObjectKey,
-    intent: &Intent,
-    before: &[DeclaredBackend],
-    view: &View<'_>,
-) -> Option<Problem> {
-    let warning = Problem::warning("spec.service");
-    if view.index.no_profiles {
-        return Some(
-            warning
-                .found("a cluster without ServiceProfiles")
-                .expected("Linkerd with the linkerd-smi extension")
-                .next("nothing carries this object into Linkerd: run linkerd check"),
-        );
-    }
-    let (name, profile) = view.index.profile_of(&key.beside(&intent.apex))?;
-    // The adaptor follows an edit a while later.
-    let before = before.iter().map(|b| b.name.as_str());
-    let names = intent.backends.iter().map(|b| b.name.as_str()).chain(before);
-    let expected = if profile.skipped {
-        "one that the linkerd-smi adaptor may write; this one says to leave it alone"
-    } else if profile.is_foreign(&key.namespace, names) {
-        "one that sends traffic to these backends; this one sends it elsewhere"
-    } else {
-        return None;
-    };
-    Some(
-        warning
-            .found(format!("the ServiceProfile {name}"))
-            .expected(expected)
-            .next("what stands in the profile decides; see who writes it with: kubectl get serviceprofile -o yaml --show-managed-fields"),
-    )
 }
 
 #[cfg(test)]

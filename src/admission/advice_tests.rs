@@ -1,9 +1,7 @@
 use super::super::test_support::{NAMESPACE, World, split, stored};
 use super::super::validate::validate;
 use super::*;
-use crate::cluster::Managed;
 use crate::cluster::profiles::ProfileFacts;
-use crate::resources::traffic_split;
 use serde_json::json;
 
 const PROFILE: &str = "emoji-svc.emojivoto.svc.cluster.local";
@@ -54,9 +52,7 @@ fn what_is_legal_and_hurts_is_said_and_never_refused() {
             world.set_ready("web-svc", 1);
             let mut other = stored(split(&[("web-svc", json!(1)), ("b", json!(0))], &[]));
             other.data["spec"]["service"] = json!("web-svc");
-            let read = traffic_split::read(&other);
-            let managed = Managed::new(&read, &other.metadata, &world.defaults);
-            world.index.set_object(ObjectKey::new(NAMESPACE, "web"), managed);
+            world.manage("web", &other);
         }),
         ("no ServiceProfiles", &["emoji-svc", "emoji-svc-west"], |world| {
             world.index.no_profiles = true;

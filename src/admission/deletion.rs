@@ -1,6 +1,6 @@
 //! A word to whoever deletes a Service that failover rests on.
 
-use crate::cluster::Index;
+use crate::cluster::{Index, ManagedSet};
 use crate::resources::ObjectKey;
 
 /// An answer has room for so many.
@@ -11,30 +11,36 @@ pub fn warnings(service: &ObjectKey, index: &Index) -> Vec<String> {
     let mut warnings: Vec<String> = index
         .objects_naming(service)
         .filter_map(|object| {
-            let intent = index.object(object)?.intent.as_ref().ok()?;
-            let backend = intent.backends.iter().position(|b| *b.name == *service.name);
-            let role = match backend {
-                Some(i) if intent.is_primary(i) => "primary",
-                Some(_) => "fallback",
-                None => "apex",
-            };
-            let state = index.object(object)?.state.as_ref();
-            let active = state.map_or_else(
-                || backend.is_some_and(|i| intent.carrying().contains(&i)),
-                |state| state.active.iter().any(|name| **name == *service.name),
-            );
+            let sets = index.object(object)?.readable();
+            let mut role = sets.first().map(|_| "apex")?;
+            let mut active = false;
+            for ManagedSet { intent, state } in sets {
+                let is_it = |name: &String| object.beside(name) == *service;
+                let Some(i) = intent.backends.iter().position(|b| is_it(&b.name)) else { continue };
+                role = match (intent.is_primary(i), role) {
+                    (true, _) | (_, "primary") => "primary",
+                    _ => "fallback",
+                };
+                active |= state.as_ref().map_or_else(
+                    || intent.carrying().contains(&i),
+                    |state| state.active.iter().any(is_it),
+                );
+            }
             let now = if active { ", and its traffic is on it now" } else { "" };
+            let (kind, name) = (object.kind, object.name());
             Some(format!(
-                "Service {} is the {role} of TrafficSplit {}{now}: change or delete that object too, or it counts as down",
-                service.name, object.name
+                "Service {} is the {role} of {kind} {name}{now}: change or delete that object too, or it counts as down",
+                service.name
             ))
         })
         .collect();
     let more = warnings.len().saturating_sub(MOST);
     if more > 0 {
         warnings.truncate(MOST);
-        warnings
-            .push(format!("and {more} more: kubectl -n {} get trafficsplit", service.namespace));
+        warnings.push(format!(
+            "and {more} more: kubectl -n {} get trafficsplit,httproute,grpcroute",
+            service.namespace
+        ));
     }
     warnings
 }
@@ -43,18 +49,14 @@ pub fn warnings(service: &ObjectKey, index: &Index) -> Vec<String> {
 mod tests {
     use super::super::test_support::{NAMESPACE, World, split, stored};
     use super::*;
-    use crate::cluster::Managed;
-    use crate::resources::traffic_split;
     use serde_json::json;
 
     #[test]
     fn who_deletes_a_service_hears_of_the_objects_that_name_it() {
         let mut world = World::with(&[("emoji-svc", 1), ("emoji-svc-west", 1)]);
         let object = stored(split(&[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))], &[]));
-        let read = traffic_split::read(&object);
-        let managed = Managed::new(&read, &object.metadata, &world.defaults);
         for i in 0..12 {
-            world.index.set_object(ObjectKey::new(NAMESPACE, format!("s{i:02}")), managed.clone());
+            world.manage(&format!("s{i:02}"), &object);
         }
         let said = |name: &str| warnings(&ObjectKey::new(NAMESPACE, name), &world.index);
         assert_eq!(

@@ -6,7 +6,7 @@ use super::{LookedUp, Rules, View, deletion, lookup, mutate, validate};
 use crate::cluster::{Index, Shared};
 use crate::failover::{Defaults, Identity};
 use crate::resources::selector::LabelSelector;
-use crate::resources::{ObjectKey, traffic_split};
+use crate::resources::{Kind, ObjectKey};
 use kube::core::DynamicObject;
 use kube::core::admission::AdmissionResponse;
 use kube::{Client, ResourceExt};
@@ -47,23 +47,26 @@ impl Judge for Handler {
         if operation == Operation::ServiceDeletion {
             return said_of_deletion(request, &self.shared.read());
         }
-        let Some(object) = &request.object else { return AdmissionResponse::from(request) };
+        let kind = Kind::of(&request.kind.group, &request.kind.kind);
+        let (Some(object), Some(kind)) = (&request.object, kind) else {
+            return AdmissionResponse::from(request);
+        };
         let namespace = request.namespace.as_deref().unwrap_or_default();
         let old = request.old_object.as_ref();
-        let mut looked_up = self.look_up(namespace, object, old).await;
+        let mut looked_up = self.look_up(kind, namespace, object, old).await;
         if operation == Operation::Mutate {
             let view = |view: &View<'_>| mutated(request, mutate::mutate(old, object, view));
-            return self.with_view(namespace, &looked_up, view);
+            return self.with_view(kind, namespace, &looked_up, view);
         }
         let judged = |view: &View<'_>| validate::validate(old, object, view);
-        let mut verdict = self.with_view(namespace, &looked_up, judged);
+        let mut verdict = self.with_view(kind, namespace, &looked_up, judged);
         if !verdict.errors.is_empty() {
             // Nobody is refused by a cache alone: the Services may have changed a moment ago, in the
             // same file perhaps.
-            let mut names = lookup::named(&traffic_split::read(object));
+            let mut names = lookup::named(&kind.read(object));
             names.retain(|name| !looked_up.contains_key(name));
             looked_up.extend(lookup::look_up(&self.client, namespace, names).await);
-            verdict = self.with_view(namespace, &looked_up, judged);
+            verdict = self.with_view(kind, namespace, &looked_up, judged);
         }
         validated(request, verdict)
     }
@@ -73,6 +76,7 @@ impl Handler {
     /// What a look at the cluster, as it is known now, says.
     fn with_view<T>(
         &self,
+        kind: Kind,
         namespace: &str,
         looked_up: &LookedUp,
         look: impl FnOnce(&View<'_>) -> T,
@@ -81,6 +85,7 @@ impl Handler {
             index: &self.shared.read(),
             looked_up,
             selector: &self.selector,
+            kind,
             namespace,
             rules: &self.rules,
             defaults: &self.defaults,
@@ -91,16 +96,17 @@ impl Handler {
 
     async fn look_up(
         &self,
+        kind: Kind,
         namespace: &str,
         new: &DynamicObject,
         old: Option<&DynamicObject>,
     ) -> LookedUp {
         let missing = {
             let index = self.shared.read();
-            let mut missing = lookup::missing(&index, namespace, &traffic_split::read(new));
+            let mut missing = lookup::missing(&index, namespace, &kind.read(new));
             // The old object's faults are told from new ones: they need the same look.
             if let Some(old) = old {
-                missing.extend(lookup::missing(&index, namespace, &traffic_split::read(old)));
+                missing.extend(lookup::missing(&index, namespace, &kind.read(old)));
             }
             missing
         };

@@ -4,7 +4,7 @@
 use super::{LookedUp, Lookup};
 use crate::cluster::Index;
 use crate::cluster::services::ServiceFacts;
-use crate::failover::{Declaration, is_service_name};
+use crate::failover::Declaration;
 use crate::resources::{ObjectKey, brief};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Service;
@@ -18,30 +18,33 @@ const MOST: usize = 32;
 /// is not answered by then is not known.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Names of an object's Services.
+/// Names of the Services that matter for an object's failover, as it names them.
 pub fn named(declared: &Declaration) -> BTreeSet<String> {
-    let names = declared.backends.iter().map(|b| &b.name).chain([&declared.apex]);
-    names.filter(|name| is_service_name(name)).cloned().collect()
+    let backends = declared.failing_over().flat_map(|set| &set.backends).map(|b| &b.name);
+    let names = backends.chain(&declared.apexes);
+    names.filter(|name| declared.can_name(name)).cloned().collect()
 }
 
 /// Those of them that the cache does not have.
 pub fn missing(index: &Index, namespace: &str, declared: &Declaration) -> BTreeSet<String> {
-    let unseen = |name: &String| index.service(&ObjectKey::new(namespace, name)).is_none();
+    let unseen =
+        |name: &String| index.service(&ObjectKey::new(namespace, "").beside(name)).is_none();
     named(declared).into_iter().filter(unseen).collect()
 }
 
 /// Asks the API server for each name.
 pub async fn look_up(client: &Client, namespace: &str, names: BTreeSet<String>) -> LookedUp {
-    let api: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let own = ObjectKey::new(namespace, "");
     let asked = names.into_iter().take(MOST).map(|name| {
-        let api = api.clone();
+        let service = own.beside(&name);
+        let api: Api<Service> = Api::namespaced(client.clone(), &service.namespace);
         async move {
-            let answer = match api.get_opt(&name).await {
+            let answer = match api.get_opt(&service.name).await {
                 Ok(Some(service)) => Lookup::Found(ServiceFacts::read(&service)),
                 Ok(None) => Lookup::Missing,
                 Err(error) => {
                     let error = brief(&error);
-                    tracing::warn!(%namespace, %name, error, "could not look up the Service");
+                    tracing::warn!(%service, error, "could not look up the Service");
                     Lookup::NotKnown
                 }
             };

@@ -1,12 +1,13 @@
 //! Defaulting: what the author left out is filled in, and an edit never undoes a failover.
 
 use super::View;
+use super::known::{Known, KnownSet};
 use crate::failover::{
-    AuthoredWeights, Backend, Declaration, Intent, Pending, Previous, SetState, State, Weights,
-    annotations, decide, weights_for,
+    AuthoredWeights, Backend, BySet, Declaration, DeclaredSet, Intent, Pending, Previous, SetState,
+    State, Weights, annotations, authored, decide, defaulted_primary, weights_for,
 };
-use crate::resources::last_applied::newly_applied_weights;
-use crate::resources::traffic_split::{self, Edit};
+use crate::resources::Edit;
+use crate::resources::last_applied::newly_applied;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use std::collections::BTreeSet;
@@ -35,7 +36,8 @@ pub fn mutate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_>)
 
 /// What an object shall hold; the edit is the difference to what it holds.
 struct Target<'a> {
-    weights: Vec<u32>,
+    /// By set; a set that is not here stays as it is.
+    weights: BySet<Vec<u32>>,
     /// `None` removes.
     annotations: Vec<(&'a str, Option<String>)>,
     said: Vec<String>,
@@ -45,9 +47,14 @@ impl Target<'_> {
     fn into_mutation(self, new: &DynamicObject, declared: &Declaration) -> Mutation {
         let there = new.annotations();
         let mut edit = Edit::default();
-        let as_they_are = declared.backends.iter().zip(&self.weights);
-        if as_they_are.into_iter().any(|(b, weight)| b.weight.whole() != Some(*weight)) {
-            edit.weights(&self.weights);
+        for set in &declared.sets {
+            let Some(weights) = self.weights.get(&set.name) else { continue };
+            let differs = set.backends.iter().zip(weights);
+            if differs.into_iter().any(|(b, weight)| b.weight.whole() != Some(*weight)) {
+                for (backend, weight) in set.backends.iter().zip(weights) {
+                    edit.weight(&backend.path, *weight);
+                }
+            }
         }
         let (mut set, mut removed) = (vec![], vec![]);
         for (name, value) in self.annotations {
@@ -66,7 +73,7 @@ impl Target<'_> {
 /// An object becomes managed: created, or given the label.
 fn begin(new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
     let created = new.metadata.uid.is_none() || new.metadata.resource_version.is_none();
-    let mut declared = traffic_split::read(new);
+    let mut declared = view.kind.read(new);
     let brought = declared.state();
     // Of a state that is brought along (a restored backup) only this is believed.
     let default = brought.as_ref().and_then(|state| state.defaulted_primary.clone());
@@ -75,86 +82,80 @@ fn begin(new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
         annotations::STATE,
         default.map(|primary| State::only_default(primary).to_annotation()),
     );
-    let names: BTreeSet<&String> = declared.backends.iter().map(|b| &b.name).collect();
-    let same_names = |weights: &Weights| weights.keys().collect::<BTreeSet<_>>() == names;
-    if !declared.recorded().as_ref().is_some_and(same_names) {
+    if !is_record_of_these(&declared) {
         declared.annotations.remove(annotations::AUTHORED_WEIGHTS);
     }
 
-    let intent = view.intent(&declared).ok()?;
-    let health = view.health(&intent);
-    let previous = if created { Previous::Birth } else { Previous::Live };
-    let mut decision = decide(&intent, &health, previous, view.now);
-    if intent.policy.paused && !intent.carrying().is_empty() {
-        // Live weights stay as they are.
-        decision.active = intent.carrying();
-        decision.weights = intent.backends.iter().map(|b| b.live).collect();
+    let intents = view.intents(&declared).ok()?;
+    let mut states = BySet::new();
+    let (mut weights, mut said) = (BySet::new(), vec![]);
+    if declared.annotations.get(annotations::PRIMARY_SERVICE).is_none()
+        && let Some(primary) = defaulted_primary(&intents)
+    {
+        said.push(format!(
+            "{} was not set: the first backend, {primary}, is the primary",
+            annotations::PRIMARY_SERVICE,
+        ));
     }
-    let mut state = decision.state(&intent, &health, view.me, view.now);
+    for intent in &intents {
+        let health = view.health(intent);
+        let previous = if created { Previous::Birth } else { Previous::Live };
+        let mut decision = decide(intent, &health, previous, view.now);
+        if intent.policy.paused && !intent.carrying().is_empty() {
+            // Live weights stay as they are.
+            decision.active = intent.carrying();
+            decision.weights = intent.backends.iter().map(|b| b.live).collect();
+        }
+        if !decision.on_primary(intent) {
+            said.push(format!(
+                "{}traffic starts on {}: {}",
+                of_rule(intent),
+                decision.names(intent).join(", "),
+                decision.explain(intent, &health)
+            ));
+        }
+        states.insert(intent.set.clone(), decision.state(intent, &health, view.now));
+        weights.insert(intent.set.clone(), decision.weights);
+    }
+    let mut state = State::new(view.me, states);
+    state.defaulted_primary = defaulted_primary(&intents);
     // Called again for the same request: the moments between do not matter.
     if let Some(brought) = brought.filter(|brought| same_but_for_time(brought, &state)) {
         state = brought;
     }
+    let annotations = ours(&intents, &state, authored(&intents));
+    Some(Target { weights, annotations, said }.into_mutation(new, &declared))
+}
 
-    let mut said = vec![];
-    if intent.primary_is_default && !declared.annotations.contains_key(annotations::PRIMARY_SERVICE)
-    {
-        said.push(format!(
-            "{} was not set: the first backend, {}, is the primary",
-            annotations::PRIMARY_SERVICE,
-            intent.backends[0].name
-        ));
-    }
-    if !decision.on_primary(&intent) {
-        said.push(format!(
-            "traffic starts on {}: {}",
-            decision.names(&intent).join(", "),
-            decision.explain(&intent, &health)
-        ));
-    }
-    let target = Target {
-        weights: decision.weights.clone(),
-        annotations: ours(&intent, &state, intent.authored()),
-        said,
+/// Whether the recorded weights are of the backends that the object has: those of a restored backup
+/// are.
+fn is_record_of_these(declared: &Declaration) -> bool {
+    let Some(recorded) = declared.recorded() else { return false };
+    let names = |set: &String| {
+        let set = declared.sets.iter().find(|s| s.name == *set)?;
+        Some(set.backends.iter().map(|b| &b.name).collect::<BTreeSet<_>>())
     };
-    Some(target.into_mutation(new, &declared))
+    !recorded.is_empty()
+        && recorded.iter().all(|(set, weights)| names(set) == Some(weights.keys().collect()))
 }
 
 /// A managed object is edited, or its manifest applied again: traffic stays where it is, and what
 /// the author changed is recorded.
 fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
-    let before = traffic_split::read(old);
-    let mut declared = traffic_split::read(new);
+    let before = view.kind.read(old);
+    let mut declared = view.kind.read(new);
     let version = old.resource_version();
+    let known = Known::of(old, &before, &declared);
+    let applied = newly_applied(view.kind, old, new);
+    let exactly = applied.as_ref().map(Declaration::live).unwrap_or_default();
 
-    // Our own work in this very request, which the API server shows us again.
-    let again = declared.state().filter(|state| version.is_some() && state.edited == version);
-    let known = match &again {
-        Some(state) => Known {
-            live: state.only_set().map(|set| set.weights.clone()).unwrap_or_default(),
-            recorded: declared.recorded().unwrap_or_default(),
-            state: again.clone(),
-        },
-        None => Known {
-            live: before.live(),
-            recorded: before.recorded().unwrap_or_else(|| before.live()),
-            state: before.state(),
-        },
-    };
-    let exactly = newly_applied_weights(old, new).unwrap_or_default();
-    let mut authored = Weights::new();
-    for backend in &declared.backends {
-        let weight = backend.weight.whole()?;
-        let weight = match exactly.get(&backend.name) {
-            Some(applied) => *applied,
-            None if known.live.get(&backend.name) == Some(&weight) => {
-                known.recorded.get(&backend.name).copied().unwrap_or(weight)
-            }
-            None => weight,
-        };
-        authored.insert(backend.name.clone(), weight);
+    let mut recorded = BySet::new();
+    for set in &declared.sets {
+        // A rule that does not fail over may hold what nobody can read.
+        let Some(known) = known.set(&set.name) else { continue };
+        let Some(weights) = authored_now(set, known, exactly.get(&set.name)) else { continue };
+        recorded.insert(set.name.clone(), weights);
     }
-
     set_or_remove(
         &mut declared,
         annotations::STATE,
@@ -163,111 +164,101 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
     set_or_remove(
         &mut declared,
         annotations::AUTHORED_WEIGHTS,
-        Some(AuthoredWeights::new(authored.clone()).to_annotation()),
+        Some(AuthoredWeights::new(recorded).to_annotation()),
     );
-    let intent = view.intent(&declared).ok()?;
-    let (weights, state) = match given(&intent, &known) {
-        true => as_given(&intent, &known, version, view),
-        false => stay(&intent, &known, &before, version, view),
-    };
+    let intents = view.intents(&declared).ok()?;
 
+    let mut weights = BySet::new();
+    let mut state = known.state.clone().unwrap_or_else(|| State::new(view.me, BySet::new()));
+    state.sets.clear();
     let mut said = vec![];
-    let kept = intent.backends.iter().zip(&weights).any(|(b, weight)| b.live != *weight);
-    if let (true, Some(set)) = (kept, state.only_set()) {
-        said.push(format!(
-            "traffic stays on {} ({}); the weights given here are recorded as yours",
-            set.active.join(", "),
-            set.why,
-        ));
-    }
-    let unapplied = new.annotations().contains_key(annotations::LAST_APPLIED) && exactly.is_empty();
-    for (name, weight) in &authored {
-        let was = known.recorded.get(name).filter(|was| *was != weight);
-        if let (true, Some(was)) = (unapplied, was) {
+    for intent in &intents {
+        let unknown = KnownSet::default();
+        let known = known.set(&intent.set).unwrap_or(&unknown);
+        let (given, set) = match given(intent, known) {
+            true => as_given(intent, known, view),
+            false => stay(intent, known, view),
+        };
+        if intent.backends.iter().zip(&given).any(|(b, weight)| b.live != *weight) {
             said.push(format!(
-                "two authors: the weight of {name} was {was} and is {weight} from now on; the manifest given to kubectl apply says otherwise"
+                "{}traffic stays on {} ({}); the weights given here are recorded as yours",
+                of_rule(intent),
+                set.active.join(", "),
+                set.why,
             ));
         }
+        weights.insert(intent.set.clone(), given);
+        state.sets.insert(intent.set.clone(), set);
     }
-    let target = Target { weights, annotations: ours(&intent, &state, authored), said };
-    Some(target.into_mutation(new, &declared))
+    state.defaulted_primary = defaulted_primary(&intents);
+    let authored = authored(&intents);
+    // Without a trace where nothing changed, so that a dry run of the authored manifest shows no
+    // difference.
+    if known.recorded() != authored || known.state.as_ref() != Some(&state) {
+        state.edited = version;
+    }
+
+    if new.annotations().contains_key(annotations::LAST_APPLIED) && applied.is_none() {
+        for (set, weights) in &authored {
+            said.extend(known.set(set).into_iter().flat_map(|known| known.two_authors(weights)));
+        }
+    }
+    let annotations = ours(&intents, &state, authored);
+    Some(Target { weights, annotations, said }.into_mutation(new, &declared))
 }
 
-/// What is known of an object before an edit.
-struct Known {
-    live: Weights,
-    recorded: Weights,
-    state: Option<State>,
+/// The author's weights of a set after an edit; none where one cannot be read.
+fn authored_now(set: &DeclaredSet, known: &KnownSet, exactly: Option<&Weights>) -> Option<Weights> {
+    let mut authored = Weights::new();
+    for backend in &set.backends {
+        let weight = backend.weight.whole()?;
+        let applied = exactly.and_then(|weights| weights.get(&backend.name));
+        let untouched = known.live.get(&backend.name) == Some(&weight);
+        let recorded = known.recorded.get(&backend.name).filter(|_| untouched);
+        authored.insert(backend.name.clone(), *applied.or(recorded).unwrap_or(&weight));
+    }
+    Some(authored)
 }
 
 /// The weights and the state after an edit: those of the active backends that remain, or decided
 /// anew where none does.
-fn stay(
-    intent: &Intent,
-    known: &Known,
-    before: &Declaration,
-    version: Option<String>,
-    view: &View<'_>,
-) -> (Vec<u32>, State) {
-    let carrying = || known.live.iter().filter(|(_, w)| **w > 0).map(|(name, _)| name.clone());
-    let set = known.state.as_ref().and_then(State::only_set).cloned();
-    let set = set.unwrap_or_else(|| SetState {
-        active: carrying().collect(),
+fn stay(intent: &Intent, known: &KnownSet, view: &View<'_>) -> (Vec<u32>, SetState) {
+    let set = known.state.clone().unwrap_or_else(|| SetState {
+        active: known.carrying(),
         since: view.now.wall,
         why: "carried traffic when first seen".into(),
-        weights: before.live(),
+        weights: known.live.clone(),
         ..SetState::default()
     });
     let remaining = intent.indices(&set.active);
-    let (weights, state) = if remaining.is_empty() {
+    if remaining.is_empty() {
         let health = view.health(intent);
         let mut decision = decide(intent, &health, Previous::Birth, view.now);
         // Traffic that a loss took off the primary is still off it: a manual stay goes on.
         if set.left.is_some() && !decision.on_primary(intent) {
             (decision.left, decision.awaiting_primary) = (set.left, false);
         }
-        (decision.weights.clone(), decision.state(intent, &health, view.me, view.now))
-    } else {
-        // Fallbacks that have the smallest share keep it.
-        let warm: Vec<usize> = (0..intent.backends.len())
-            .filter(|i| intent.policy.warm_standby && !remaining.contains(i))
-            .filter(|i| set.weights.get(&intent.backends[*i].name).is_some_and(|w| *w > 0))
-            .collect();
-        let weights = weights_for(intent, &remaining, &warm);
-        let names = |i: usize| intent.backends[i].name.clone();
-        let written = intent.backends.iter().zip(&weights).map(|(b, w)| (b.name.clone(), *w));
-        let active: Vec<String> = remaining.iter().copied().map(names).collect();
-        // A delay is noted for the backends that were active then.
-        let pending = if active == set.active { set.pending.clone() } else { Pending::new() };
-        let set = SetState { active, weights: written.collect(), pending, ..set };
-        let mut state = State::new(view.me, set.clone());
-        if let Some(known) = &known.state {
-            state = known.clone();
-            state.sets.insert(String::new(), set);
-        }
-        (weights, state)
-    };
-    (weights, edited(state, intent, known, version))
-}
-
-/// The state with what an edit leaves in it.
-fn edited(mut state: State, intent: &Intent, known: &Known, version: Option<String>) -> State {
-    state.defaulted_primary = None;
-    if intent.primary_is_default {
-        state.defaulted_primary = intent.primaries().next().map(str::to_owned);
+        let state = decision.state(intent, &health, view.now);
+        return (decision.weights, state);
     }
-    // Without a trace where nothing changed, so that a dry run of the authored manifest shows no
-    // difference.
-    let authored_changed = known.recorded != intent.authored();
-    if authored_changed || known.state.as_ref() != Some(&state) {
-        state.edited = version;
-    }
-    state
+    // Fallbacks that have the smallest share keep it.
+    let warm: Vec<usize> = (0..intent.backends.len())
+        .filter(|i| intent.policy.warm_standby && !remaining.contains(i))
+        .filter(|i| set.weights.get(&intent.backends[*i].name).is_some_and(|w| *w > 0))
+        .collect();
+    let weights = weights_for(intent, &remaining, &warm);
+    let names = |i: usize| intent.backends[i].name.clone();
+    let written = intent.backends.iter().zip(&weights).map(|(b, w)| (b.name.clone(), *w));
+    let active: Vec<String> = remaining.iter().copied().map(names).collect();
+    // A delay is noted for the backends that were active then.
+    let pending = if active == set.active { set.pending.clone() } else { Pending::new() };
+    let set = SetState { active, weights: written.collect(), pending, ..set };
+    (weights, set)
 }
 
 /// Whether the weights of a request take effect as they are given: while an object is paused, but
 /// not where they only repeat what is known, since that is a manifest which is applied again.
-fn given(intent: &Intent, known: &Known) -> bool {
+fn given(intent: &Intent, known: &KnownSet) -> bool {
     let repeats = |b: &Backend| {
         [&known.live, &known.recorded].iter().any(|weights| weights.get(&b.name) == Some(&b.live))
     };
@@ -275,58 +266,54 @@ fn given(intent: &Intent, known: &Known) -> bool {
 }
 
 /// The weights that stand in the request, and the state that says so.
-fn as_given(
-    intent: &Intent,
-    known: &Known,
-    version: Option<String>,
-    view: &View<'_>,
-) -> (Vec<u32>, State) {
+fn as_given(intent: &Intent, known: &KnownSet, view: &View<'_>) -> (Vec<u32>, SetState) {
     let weights: Vec<u32> = intent.backends.iter().map(|b| b.live).collect();
     let written: Weights = intent.backends.iter().map(|b| (b.name.clone(), b.live)).collect();
-    let set = known.state.as_ref().and_then(State::only_set).cloned().unwrap_or_default();
-    let mut state = known.state.clone().unwrap_or_else(|| State::new(view.me, set.clone()));
-    if set.weights != written {
-        let carrying = intent.carrying();
-        let names = carrying.iter().map(|i| intent.backends[*i].name.clone());
-        let on_primary = carrying.iter().any(|i| intent.is_primary(*i));
-        let set = SetState {
-            active: names.collect(),
-            since: view.now.wall,
-            why: "set by hand while paused".into(),
-            weights: written,
-            left: set.left.filter(|_| !on_primary),
-            awaiting_primary: set.awaiting_primary,
-            ..SetState::default()
-        };
-        state.sets.insert(String::new(), set);
+    let set = known.state.clone().unwrap_or_default();
+    if set.weights == written {
+        return (weights, set);
     }
-    (weights, edited(state, intent, known, version))
+    let carrying = intent.carrying();
+    let names = carrying.iter().map(|i| intent.backends[*i].name.clone());
+    let on_primary = carrying.iter().any(|i| intent.is_primary(*i));
+    let set = SetState {
+        active: names.collect(),
+        since: view.now.wall,
+        why: "set by hand while paused".into(),
+        weights: written,
+        left: set.left.filter(|_| !on_primary),
+        awaiting_primary: set.awaiting_primary,
+        ..SetState::default()
+    };
+    (weights, set)
 }
 
 /// The label comes off: the author's weights go back in.
 fn release(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
-    let before = traffic_split::read(old);
-    let mut declared = traffic_split::read(new);
-    let live = before.live();
-    let recorded = before.recorded().unwrap_or_default();
-    let exactly = newly_applied_weights(old, new).unwrap_or_default();
-    let mut weights = vec![];
-    for backend in &declared.backends {
-        let weight = backend.weight.whole()?;
-        let untouched = live.get(&backend.name) == Some(&weight);
-        let recorded = recorded.get(&backend.name).filter(|_| untouched);
-        let theirs = exactly.get(&backend.name).or(recorded);
-        weights.push(theirs.copied().unwrap_or(weight));
+    let before = view.kind.read(old);
+    let mut declared = view.kind.read(new);
+    let known = Known::of(old, &before, &declared);
+    let exactly = newly_applied(view.kind, old, new).map(|applied| applied.live());
+    let exactly = exactly.unwrap_or_default();
+    let mut weights = BySet::new();
+    for set in &declared.sets {
+        let Some(known) = known.set(&set.name) else { continue };
+        let Some(authored) = authored_now(set, known, exactly.get(&set.name)) else { continue };
+        let of = |name: &String| authored.get(name).copied().unwrap_or_default();
+        weights.insert(set.name.clone(), set.backends.iter().map(|b| of(&b.name)).collect());
     }
 
     declared.annotations.remove(annotations::AUTHORED_WEIGHTS);
     let mut said = vec![];
-    if let Ok(intent) = view.intent(&declared) {
+    for intent in view.intents(&declared).unwrap_or_default() {
         let health = view.health(&intent);
-        for ((backend, health), weight) in intent.backends.iter().zip(&health).zip(&weights) {
+        let Some(weights) = weights.get(&intent.set) else { continue };
+        let weights: &Vec<u32> = weights;
+        for ((backend, health), weight) in intent.backends.iter().zip(&health).zip(weights) {
             if *weight > 0 && !health.is_ready() && !health.is_unknown() {
                 said.push(format!(
-                    "{} gets traffic again and is not ready ({health}): nobody fails over for this object any more",
+                    "{}{} gets traffic again and is not ready ({health}): nobody fails over for this object any more",
+                    of_rule(&intent),
                     backend.name
                 ));
             }
@@ -342,15 +329,26 @@ fn release(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<
     Some(Target { weights, annotations: removed, said }.into_mutation(new, &declared))
 }
 
+/// The rule that is spoken of, where there are several.
+fn of_rule(intent: &Intent) -> String {
+    match intent.set.as_str() {
+        "" => String::new(),
+        rule => format!("rule {rule}: "),
+    }
+}
+
 /// The annotations of a managed object.
-fn ours<'a>(intent: &Intent, state: &State, authored: Weights) -> Vec<(&'a str, Option<String>)> {
+fn ours<'a>(
+    intents: &[Intent],
+    state: &State,
+    authored: BySet<Weights>,
+) -> Vec<(&'a str, Option<String>)> {
     let mut ours = vec![
         (annotations::AUTHORED_WEIGHTS, Some(AuthoredWeights::new(authored).to_annotation())),
         (annotations::STATE, Some(state.to_annotation())),
     ];
-    if intent.primary_is_default {
-        let primary = intent.primaries().next().map(str::to_owned);
-        ours.push((annotations::PRIMARY_SERVICE, primary));
+    if let Some(primary) = defaulted_primary(intents) {
+        ours.push((annotations::PRIMARY_SERVICE, Some(primary)));
     }
     ours
 }
@@ -363,14 +361,16 @@ fn set_or_remove(declared: &mut Declaration, name: &str, value: Option<String>) 
 }
 
 fn same_but_for_time(brought: &State, state: &State) -> bool {
-    let (Some(one), Some(other)) = (brought.only_set(), state.only_set()) else { return false };
-    let recent = one.since.duration_until(other.since).abs().as_secs() < 60;
     let mut brought = brought.clone();
-    if let Some(set) = brought.sets.get_mut("") {
-        set.since = other.since;
+    for (name, other) in &state.sets {
+        let Some(one) = brought.sets.get_mut(name) else { return false };
+        if one.since.duration_until(other.since).abs().as_secs() >= 60 {
+            return false;
+        }
+        one.since = other.since;
     }
     brought.by.clone_from(&state.by);
-    recent && brought == *state
+    !state.sets.is_empty() && brought == *state
 }
 
 #[cfg(test)]

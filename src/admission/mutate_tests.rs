@@ -1,3 +1,4 @@
+use crate::resources::traffic_split;
 use super::super::test_support::{LABEL, World, split, stored};
 use super::*;
 use proptest::prelude::*;
@@ -21,12 +22,12 @@ fn weights(object: &DynamicObject) -> Vec<u64> {
 }
 
 fn authored(object: &DynamicObject) -> Weights {
-    traffic_split::read(object).recorded().unwrap_or_default()
+    traffic_split::read(object).recorded().and_then(|mut sets| sets.remove("")).unwrap_or_default()
 }
 
 fn active(object: &DynamicObject) -> Vec<String> {
     let state = traffic_split::read(object).state();
-    state.and_then(|s| s.only_set().map(|set| set.active.clone())).unwrap_or_default()
+    state.and_then(|mut s| s.sets.remove("")).map(|set| set.active).unwrap_or_default()
 }
 
 fn named(pairs: &[(&str, u32)]) -> Weights {
@@ -237,7 +238,7 @@ fn applying_the_manifest_moves_nothing_while_paused_either() {
 }
 
 fn left(object: &DynamicObject) -> bool {
-    traffic_split::read(object).state().unwrap().only_set().unwrap().left.is_some()
+    traffic_split::read(object).state().unwrap().sets[""].left.is_some()
 }
 
 /// The stored object of a primary that was lost, rather than born dead.
@@ -309,7 +310,7 @@ fn a_delay_that_runs_goes_on_through_an_edit_and_not_beside_other_active_backend
     set.pending.insert("emoji-svc".into(), world.now.wall);
     let old = annotated(&old, &[(annotations::STATE, &state.to_annotation())]);
     let pending = |object: &DynamicObject| {
-        traffic_split::read(object).state().unwrap().only_set().unwrap().pending.len()
+        traffic_split::read(object).state().unwrap().sets[""].pending.len()
     };
     let again = with_weights(&old, [5, 0]);
     assert_eq!(pending(&mutated(Some(&old), &again, &world).0), 1);
@@ -440,9 +441,9 @@ proptest! {
         let object = mutated(Some(&old), &new, &after).0;
         let was = active(&old);
         let declared = traffic_split::read(&object);
-        prop_assume!(after.view().intent(&declared).is_ok());
-        if declared.backends.iter().any(|b| was.contains(&b.name)) {
-            for backend in &declared.backends {
+        prop_assume!(after.view().intents(&declared).is_ok());
+        if declared.backends().any(|b| was.contains(&b.name)) {
+            for backend in declared.backends() {
                 let carries = backend.weight.whole().unwrap() > 0;
                 prop_assert_eq!(carries, was.contains(&backend.name), "{}", backend.name);
             }

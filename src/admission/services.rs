@@ -2,43 +2,56 @@
 
 use super::{MissingBackends, Presence, View};
 use crate::cluster::services::{Port, ServiceFacts, ServiceKind};
-use crate::failover::{Declaration, Problem, closest, is_service_name};
+use crate::failover::{Declaration, DeclaredBackend, Problem, closest};
 
-/// All that is wrong with the Services that an object names; a name that no Service can have is the
-/// parser's.
+/// All that is wrong with the Services that an object names where it fails over; a name that no
+/// Service can have is the parser's.
 pub fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
-    let apex = [(&declared.apex, "spec.service".to_owned())];
-    let backends = declared.backends.iter().map(|b| (&b.name, format!("{}.service", b.path)));
-    let named = || backends.clone().filter(|(name, _)| is_service_name(name));
-    let mut problems: Vec<Problem> = apex
-        .into_iter()
-        .filter(|(name, _)| is_service_name(name))
-        .chain(named())
-        .filter_map(|(name, field)| missing(name, field, view))
-        .collect();
-    for (name, field) in named() {
-        let Some(service) = view.service(name) else { continue };
+    let shape = &declared.shape;
+    let apexes = declared.apexes.iter().filter(|apex| declared.can_name(apex));
+    let mut problems: Vec<Problem> =
+        apexes.filter_map(|name| missing(name, shape.apex.into(), view)).collect();
+    // Rules of a route mostly name the same.
+    let mut backends: Vec<&DeclaredBackend> = vec![];
+    for backend in declared.failing_over().flat_map(|set| &set.backends) {
+        let is_new = backends.iter().all(|b| (&b.name, b.port) != (&backend.name, backend.port));
+        if is_new && declared.can_name(&backend.name) {
+            backends.push(backend);
+        }
+    }
+    let field = |backend: &DeclaredBackend| format!("{}.{}", backend.path, shape.name);
+    problems.extend(backends.iter().filter_map(|b| missing(&b.name, field(b), view)));
+    for backend in backends {
+        let Some(service) = view.service(&backend.name) else { continue };
         if service.kind == ServiceKind::ExternalName {
-            problems.push(external(name, field));
-        } else if let Some(apex) = view.service(&declared.apex) {
-            problems.extend(ports(name, service, &declared.apex, apex, field));
+            problems.push(external(&backend.name, field(backend)));
+        } else if let Some(port) = backend.port {
+            problems.extend(own_port(backend, port, service));
+        } else if let Some((name, apex)) =
+            declared.apexes.first().and_then(|apex| Some((apex, view.service(apex)?)))
+        {
+            problems.extend(ports(&backend.name, service, name, apex, field(backend)));
         }
     }
     problems
 }
 
 fn missing(name: &str, field: String, view: &View<'_>) -> Option<Problem> {
-    let expected = format!("a Service in namespace {}", view.namespace);
+    let service = view.key_of(name);
+    let expected = format!("a Service in namespace {}", service.namespace);
     match view.presence(name) {
         Presence::Exists => None,
         Presence::NotKnown => Some(
             Problem::warning(field)
                 .found(format!("{name:?}, which could not be looked up"))
                 .expected(expected)
-                .next(format!("check with: kubectl -n {} get service {name}", view.namespace)),
+                .next(format!(
+                    "check with: kubectl -n {} get service {}",
+                    service.namespace, service.name
+                )),
         ),
         Presence::Missing => {
-            let near = closest(name, view.index.services_in(view.namespace));
+            let near = closest(&service.name, view.index.services_in(&service.namespace));
             let mirrors = linked_cluster(name, view);
             let lenient = view.rules.missing_backends == MissingBackends::Warn || mirrors.is_some();
             let problem = if lenient { Problem::warning(field) } else { Problem::error(field) };
@@ -53,6 +66,21 @@ fn missing(name: &str, field: String, view: &View<'_>) -> Option<Problem> {
             })
         }
     }
+}
+
+/// A route says which port of its backend it means.
+fn own_port(backend: &DeclaredBackend, port: u16, service: &ServiceFacts) -> Option<Problem> {
+    if service.ports.iter().any(|p| p.number == i32::from(port)) {
+        return None;
+    }
+    let name = &backend.name;
+    Some(
+        Problem::error(format!("{}.port", backend.path))
+            .found(format!("{port}, and {name:?} with {}", told(&service.ports)))
+            .about(name.as_str())
+            .expected(format!("a port of {name}"))
+            .next(format!("Linkerd would take {port} as the pods' own port")),
+    )
 }
 
 /// The linked cluster that a mirror of this name would be of: rebuilding one cluster while another

@@ -1,11 +1,11 @@
 //! A cluster of facts for the tests of admission.
 
 use super::{LookedUp, Lookup, Rules, View};
-use crate::cluster::Index;
+use crate::cluster::{Index, Managed};
 use crate::cluster::endpoints::{Families, SliceFacts};
 use crate::cluster::services::ServiceFacts;
 use crate::failover::{Defaults, Identity, Now};
-use crate::resources::ObjectKey;
+use crate::resources::{Kind, ObjectKey, ObjectRef};
 use crate::resources::selector::LabelSelector;
 use jiff::Timestamp;
 use kube::core::DynamicObject;
@@ -23,6 +23,7 @@ pub struct World {
     selector: LabelSelector,
     pub defaults: Defaults,
     me: Identity,
+    pub kind: Kind,
     pub now: Now,
     version: u64,
 }
@@ -37,6 +38,7 @@ impl World {
             selector: "failover.linkerd.io/controlled-by=linkerd-failover".parse().unwrap(),
             defaults: Defaults::default(),
             me: Identity::new("replica-a"),
+            kind: Kind::TrafficSplit,
             now: Now::at(Timestamp::from_second(1_000_000).unwrap()),
             version: 0,
         };
@@ -71,6 +73,13 @@ impl World {
         self.index.set_slice(ObjectKey::new(NAMESPACE, name), self.version, Some(key), facts);
     }
 
+    /// A managed object that stands in the cluster.
+    pub fn manage(&mut self, name: &str, object: &DynamicObject) {
+        let managed = Managed::read(self.kind, object, &self.defaults);
+        let object = ObjectRef::new(self.kind, ObjectKey::new(NAMESPACE, name));
+        self.index.set_object(object, managed);
+    }
+
     pub fn missing(mut self, names: &[&str]) -> Self {
         for name in names {
             self.looked_up.insert((*name).to_owned(), Lookup::Missing);
@@ -83,6 +92,7 @@ impl World {
             index: &self.index,
             looked_up: &self.looked_up,
             selector: &self.selector,
+            kind: self.kind,
             namespace: NAMESPACE,
             rules: &self.rules,
             defaults: &self.defaults,

@@ -1,10 +1,9 @@
 //! Validation: what failover could not work with is refused, what may hurt is said.
 
 use super::advice::advice;
-use super::{View, services};
-use crate::failover::{Declaration, Problem, State, annotations};
-use crate::resources::{ObjectKey, traffic_split};
-use kube::ResourceExt;
+use super::known::Known;
+use super::{View, owner, services};
+use crate::failover::{Declaration, Problem, annotations};
 use kube::core::DynamicObject;
 
 /// The judgement of an object.
@@ -20,12 +19,14 @@ pub fn validate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_
     if !view.manages(new) || new.metadata.deletion_timestamp.is_some() {
         return Verdict::default();
     }
-    let old = old.filter(|old| view.manages(old)).map(traffic_split::read);
-    let declared = traffic_split::read(new);
-    let inherited = old.as_ref().map(|old| problems(old, view)).unwrap_or_default();
+    let before = old.filter(|old| view.manages(old));
+    let old = before.map(|old| view.kind.read(old));
+    let declared = view.kind.read(new);
+    let mut inherited = old.as_ref().map(|old| problems(old, view)).unwrap_or_default();
+    inherited.extend(before.into_iter().filter_map(owner::problem));
 
     let mut verdict = Verdict::default();
-    for problem in problems(&declared, view) {
+    for problem in problems(&declared, view).into_iter().chain(owner::problem(new)) {
         // A fix must never be blocked by what was wrong before.
         if !problem.is_error() || inherited.iter().any(|before| same(before, &problem)) {
             verdict.warnings.push(problem);
@@ -33,32 +34,30 @@ pub fn validate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_
             verdict.errors.push(problem);
         }
     }
-    let intent = view.intent(&declared).ok();
+    let intents = view.intents(&declared).ok();
     // While an object is paused, what its author writes takes effect.
-    let paused = intent.as_ref().is_some_and(|intent| intent.policy.paused);
+    let paused = intents.iter().flatten().any(|intent| intent.policy.paused);
     if let Some(old) = old.as_ref().filter(|_| !paused) {
-        verdict.errors.extend(undoing(old, &declared, intent.is_some()));
+        let known = Known::before(old, &declared);
+        verdict.errors.extend(undoing(&known, &declared, intents.is_some()));
     }
     verdict.warnings.extend(annotations::without_effect(&declared.annotations));
-    if let Some(intent) = &intent {
-        let key = ObjectKey::new(view.namespace, new.name_any());
-        let created = new.creation_timestamp().map_or(i64::MAX, |t| t.0.as_second());
-        let before = old.as_ref().map(|old| old.backends.as_slice()).unwrap_or_default();
-        verdict.warnings.extend(advice(&key, created, intent, before, view));
+    if let Some(intents) = &intents {
+        verdict.warnings.extend(advice(new, intents, old.as_ref(), view));
     }
     verdict
 }
 
 /// All that is wrong with an object by itself and with the Services it names.
 fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
-    let mut problems = view.intent(declared).err().unwrap_or_default();
+    let mut problems = view.intents(declared).err().unwrap_or_default();
     problems.extend(services::problems(declared, view));
     problems
 }
 
 /// An edit that puts traffic where a failover took it away: the mutating webhook would have kept
 /// the weights, so it was skipped.
-fn undoing(old: &Declaration, new: &Declaration, readable: bool) -> Vec<Problem> {
+fn undoing(known: &Known, new: &Declaration, readable: bool) -> Vec<Problem> {
     let next = match readable {
         true => {
             "try again: the mutating webhook of linkerd-failover, which keeps the live weights, was not reached"
@@ -67,14 +66,18 @@ fn undoing(old: &Declaration, new: &Declaration, readable: bool) -> Vec<Problem>
             "what the warnings name keeps the live weights from being kept for you: mend it in the same change, or give the live weights"
         }
     };
-    let Some(set) = old.state().and_then(State::into_only_set) else { return vec![] };
-    let some_remain = new.backends.iter().any(|b| set.active.contains(&b.name));
-    let off = |name: &String| set.weights.get(name) == Some(&0) && !set.active.contains(name);
-    let backends = new.backends.iter().filter(|b| some_remain && off(&b.name));
-    backends
-        .filter_map(|backend| {
-            let weight = backend.weight.whole().filter(|weight| *weight > 0)?;
-            Some(
+    let mut problems = vec![];
+    for new in &new.sets {
+        let Some(set) = known.set(&new.name).and_then(|known| known.state.as_ref()) else {
+            continue;
+        };
+        let some_remain = new.backends.iter().any(|b| set.active.contains(&b.name));
+        let off = |name: &String| set.weights.get(name) == Some(&0) && !set.active.contains(name);
+        for backend in new.backends.iter().filter(|b| some_remain && off(&b.name)) {
+            let Some(weight) = backend.weight.whole().filter(|weight| *weight > 0) else {
+                continue;
+            };
+            problems.push(
                 Problem::error(format!("{}.weight", backend.path))
                     .found(format!("{weight} for {}", backend.name))
                     .expected(format!(
@@ -83,9 +86,10 @@ fn undoing(old: &Declaration, new: &Declaration, readable: bool) -> Vec<Problem>
                         set.why
                     ))
                     .next(next),
-            )
-        })
-        .collect()
+            );
+        }
+    }
+    problems
 }
 
 /// Whether two problems are the same fault, wherever in a list it stands.

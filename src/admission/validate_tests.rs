@@ -1,7 +1,7 @@
-use super::super::test_support::{NAMESPACE, World, split, stored};
+use kube::ResourceExt;
+use super::super::test_support::{World, split, stored};
 use super::*;
 use crate::admission::mutate::mutate;
-use crate::cluster::Managed;
 use serde_json::{Value, json};
 
 fn world() -> World {
@@ -145,8 +145,7 @@ fn an_update_that_would_undo_a_failover_is_refused() {
 fn an_apex_that_another_split_has_is_a_warning() {
     let mut world = world();
     let other = stored(good());
-    let managed = Managed::new(&traffic_split::read(&other), &other.metadata, &world.defaults);
-    world.index.set_object(ObjectKey::new(NAMESPACE, "older"), managed);
+    world.manage("older", &other);
     let verdict = validate(None, &good(), &world.view());
     assert!(verdict.warnings[0].to_string().contains("the apex of older too"), "{verdict:?}");
 }

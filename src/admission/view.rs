@@ -3,8 +3,8 @@
 use crate::cluster::Index;
 use crate::cluster::services::ServiceFacts;
 use crate::failover::{Declaration, Defaults, Health, Identity, Intent, Now, Problem, Unknown};
-use crate::resources::ObjectKey;
 use crate::resources::selector::LabelSelector;
+use crate::resources::{Kind, ObjectKey};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use std::collections::HashMap;
@@ -51,6 +51,8 @@ pub struct View<'a> {
     pub index: &'a Index,
     pub looked_up: &'a LookedUp,
     pub selector: &'a LabelSelector,
+    /// Of the object.
+    pub kind: Kind,
     pub namespace: &'a str,
     pub rules: &'a Rules,
     /// What holds where an author says nothing.
@@ -67,7 +69,7 @@ impl View<'_> {
         self.selector.matches(object.labels())
     }
 
-    pub fn intent(&self, declared: &Declaration) -> Result<Intent, Vec<Problem>> {
+    pub fn intents(&self, declared: &Declaration) -> Result<Vec<Intent>, Vec<Problem>> {
         Intent::parse(declared, self.defaults)
     }
 
@@ -79,13 +81,35 @@ impl View<'_> {
         }
     }
 
-    /// A Service of the object's namespace as it was looked up, or from the cache.
+    /// A Service, as the object names it, as it was looked up, or from the cache.
     pub fn service(&self, name: &str) -> Option<&ServiceFacts> {
         match self.looked_up.get(name) {
             Some(Lookup::Found(service)) => Some(service),
             Some(Lookup::Missing) => None,
-            _ => self.index.service(&ObjectKey::new(self.namespace, name)),
+            _ => self.index.service(&self.key_of(name)),
         }
+    }
+
+    /// Field path of the apex.
+    pub fn apex_field(&self) -> &'static str {
+        self.kind.shape().apex
+    }
+
+    /// Field path of a set's backends.
+    pub fn backends_field(&self, intent: &Intent) -> String {
+        let first = self.kind.backend_path(intent.position, 0);
+        first.trim_end_matches("[0]").to_owned()
+    }
+
+    /// Field path of a backend's name.
+    pub fn name_field(&self, intent: &Intent, backend: usize) -> String {
+        let path = self.kind.backend_path(intent.position, backend);
+        format!("{path}.{}", self.kind.shape().name)
+    }
+
+    /// A Service that the object names.
+    pub fn key_of(&self, service: &str) -> ObjectKey {
+        ObjectKey::new(self.namespace, "").beside(service)
     }
 
     /// The health of each backend; what the caches have not seen yet is unknown, not down.

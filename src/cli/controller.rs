@@ -213,7 +213,7 @@ impl Parts {
             defaults: self.args.settings.defaults,
             namespace: self.args.namespace.clone(),
             namespaces: self.args.namespaces.clone(),
-            profiles: webhook,
+            warns: webhook,
         };
         let watching = cluster::watch_all(self.client.clone(), watched, self.shared.clone());
         self.tasks.background.spawn(watching);

@@ -1,17 +1,18 @@
 //! The index: facts by object, and from a Service to the objects that name it.
 
 use super::endpoints::{self, SliceFacts};
+use super::grants::GrantFacts;
 use super::managed::Managed;
 use super::namespace::ClusterWide;
 use super::part::Forbidden;
 use super::peak::Peak;
 use super::profiles::ProfileFacts;
-use super::services::{ServiceFacts, ServiceKind};
-use crate::failover::{Health, Intent, Now};
-use crate::resources::ObjectKey;
+use super::services::{Asked, ServiceFacts, ServiceKind};
+use crate::failover::{Backend, Health, Intent, Now, Unknown};
+use crate::resources::{Kind, ObjectKey, ObjectRef};
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// More names of replicas than this are not remembered: anybody may write a state.
@@ -20,22 +21,30 @@ const REPLICAS: usize = 1_000;
 /// Which kinds of facts are whole: listed since the last interruption of their watch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Synced {
-    pub objects: bool,
+    /// By [`Kind`]; a kind that the cluster does not have is whole.
+    pub objects: [bool; Kind::ALL.len()],
     pub services: bool,
     pub slices: bool,
     pub namespace: bool,
-    /// Only warnings need them: nobody waits for these.
+    /// Only warnings need these: nobody waits for them.
     pub profiles: bool,
+    pub grants: bool,
 }
 
 impl Synced {
     /// Everything is whole.
-    pub const ALL: Self =
-        Self { objects: true, services: true, slices: true, namespace: true, profiles: true };
+    pub const ALL: Self = Self {
+        objects: [true; Kind::ALL.len()],
+        services: true,
+        slices: true,
+        namespace: true,
+        profiles: true,
+        grants: true,
+    };
 
     /// Whether everything is whole that a decision needs.
     pub fn all(self) -> bool {
-        Self { profiles: true, ..self } == Self::ALL
+        Self { profiles: true, grants: true, ..self } == Self::ALL
     }
 }
 
@@ -47,10 +56,15 @@ pub struct Index {
     pub now: Now,
     pub cluster_wide: ClusterWide,
     pub forbidden: Forbidden,
+    /// The namespaces that are watched; empty: all.
+    pub namespaces: Vec<String>,
     /// Boxed: a table keeps room for twice what it holds.
-    objects: HashMap<ObjectKey, Box<Managed>>,
+    objects: HashMap<ObjectRef, Box<Managed>>,
+    /// By [`Kind`]: the version that the cluster serves and we read; none where it has no such kind.
+    served: [Option<&'static str>; Kind::ALL.len()],
     services: HashMap<ObjectKey, ServiceFacts>,
     profiles: HashMap<ObjectKey, ProfileFacts>,
+    grants: BTreeMap<ObjectKey, GrantFacts>,
     /// The cluster does not have the kind ServiceProfile.
     pub no_profiles: bool,
     /// By Service, then by the slice's name.
@@ -65,7 +79,7 @@ pub struct Index {
     /// When a replica was last seen to move the traffic of an object.
     moved: HashMap<Box<str>, Timestamp>,
     /// From a Service to the objects that name it.
-    named_by: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+    named_by: HashMap<ObjectKey, BTreeSet<ObjectRef>>,
 }
 
 /// What was so of a Service before.
@@ -83,11 +97,11 @@ struct Slice {
 }
 
 impl Index {
-    pub fn object(&self, key: &ObjectKey) -> Option<&Managed> {
+    pub fn object(&self, key: &ObjectRef) -> Option<&Managed> {
         self.objects.get(key).map(|managed| &**managed)
     }
 
-    pub fn objects(&self) -> impl ExactSizeIterator<Item = (&ObjectKey, &Managed)> {
+    pub fn objects(&self) -> impl ExactSizeIterator<Item = (&ObjectRef, &Managed)> {
         self.objects.iter().map(|(key, managed)| (key, &**managed))
     }
 
@@ -121,6 +135,24 @@ impl Index {
         self.profiles.keys().cloned().collect()
     }
 
+    /// The ReferenceGrants of a namespace.
+    pub fn grants_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a GrantFacts> {
+        let grants = self.grants.iter().filter(move |(key, _)| *key.namespace == *namespace);
+        grants.map(|(_, grant)| grant)
+    }
+
+    pub fn set_grant(&mut self, key: ObjectKey, grant: GrantFacts) {
+        self.grants.insert(key, grant);
+    }
+
+    pub fn remove_grant(&mut self, key: &ObjectKey) {
+        self.grants.remove(key);
+    }
+
+    pub fn grant_keys(&self) -> Vec<ObjectKey> {
+        self.grants.keys().cloned().collect()
+    }
+
     /// What tells the endpoints of a Service apart, ready or not.
     pub fn identities_of(&self, service: &ObjectKey) -> BTreeSet<u64> {
         let slices = self.slices.get(service).into_iter().flat_map(HashMap::values);
@@ -134,29 +166,42 @@ impl Index {
     }
 
     /// The objects that name a Service, as apex or as backend.
-    pub fn objects_naming(&self, service: &ObjectKey) -> impl Iterator<Item = &ObjectKey> {
+    pub fn objects_naming(&self, service: &ObjectKey) -> impl Iterator<Item = &ObjectRef> {
         self.named_by.get(service).into_iter().flatten()
     }
 
     /// The health of each of an intent's backends, in its order; `now` by the steady clock.
     pub fn health(&self, namespace: &str, intent: &Intent, now: Timestamp) -> Vec<Health> {
-        let apex = self.services.get(&ObjectKey::new(namespace, &intent.apex));
-        let backends = intent.backends.iter().map(|b| ObjectKey::new(namespace, &b.name));
-        backends.map(|backend| self.backend_health(&backend, apex, now)).collect()
+        let own = ObjectKey::new(namespace, "");
+        let apex = intent.apexes.first().and_then(|apex| self.services.get(&own.beside(apex)));
+        let health = |backend: &Backend| {
+            let asked = match (backend.port, apex) {
+                (Some(port), _) => Asked::Port(port),
+                (None, Some(apex)) => Asked::PortsOf(apex),
+                (None, None) => Asked::Any,
+            };
+            self.backend_health(&own.beside(&backend.name), asked, now)
+        };
+        intent.backends.iter().map(health).collect()
     }
 
-    fn backend_health(
-        &self,
-        backend: &ObjectKey,
-        apex: Option<&ServiceFacts>,
-        now: Timestamp,
-    ) -> Health {
+    /// Whether Services of this namespace are seen at all.
+    fn watches(&self, namespace: &str) -> bool {
+        self.namespaces.is_empty() || self.namespaces.iter().any(|n| n == namespace)
+    }
+
+    fn backend_health(&self, backend: &ObjectKey, asked: Asked<'_>, now: Timestamp) -> Health {
+        if !self.watches(&backend.namespace) || self.forbidden.has(&backend.namespace) {
+            return Health::Unknown(Unknown::NotWatched {
+                namespace: backend.namespace.to_string(),
+            });
+        }
         let Some(service) = self.services.get(backend) else { return Health::Missing };
         match &service.kind {
             ServiceKind::ExternalName => Health::ExternalName,
             ServiceKind::Elsewhere(unknown) => Health::Unknown(unknown.clone()),
             ServiceKind::Slices => {
-                let ports = apex.map(|apex| service.names_of(apex)).unwrap_or_default();
+                let ports = service.names_of(asked);
                 let (ready, total) = self.count(backend, &ports);
                 let peak =
                     self.past.get(backend).map_or(ready, |past| past.peak.most(now).max(ready));
@@ -197,7 +242,7 @@ impl Index {
     }
 
     /// Whether this very version of an object is there.
-    pub fn has_version(&self, key: &ObjectKey, metadata: &ObjectMeta) -> bool {
+    pub fn has_version(&self, key: &ObjectRef, metadata: &ObjectMeta) -> bool {
         let same = |there: &Managed| {
             Some(&there.uid) == metadata.uid.as_ref()
                 && Some(&there.resource_version) == metadata.resource_version.as_ref()
@@ -206,11 +251,12 @@ impl Index {
     }
 
     /// Puts an object in, unless a newer version of it is there. Returns what to decide anew.
-    pub fn set_object(&mut self, key: ObjectKey, mut object: Managed) -> Vec<ObjectKey> {
+    pub fn set_object(&mut self, key: ObjectRef, mut object: Managed) -> Vec<ObjectRef> {
         let there =
             self.objects.get(&key).map(|there| (there.decision() == object.decision(), there.seen));
         object.seen = self.now.steady;
-        if let Some(state) = &mut object.state {
+        let sets = object.sets.as_deref_mut().unwrap_or_default();
+        for state in sets.iter_mut().filter_map(|set| set.state.as_mut()) {
             state.pending = self.now.heard(&state.pending);
         }
         match (there, &object.decider) {
@@ -238,7 +284,7 @@ impl Index {
         vec![key]
     }
 
-    pub fn remove_object(&mut self, key: &ObjectKey) -> Vec<ObjectKey> {
+    pub fn remove_object(&mut self, key: &ObjectRef) -> Vec<ObjectRef> {
         self.unname(key);
         if let Some(object) = self.objects.remove(key) {
             for service in &object.services {
@@ -252,7 +298,7 @@ impl Index {
         vec![]
     }
 
-    fn unname(&mut self, key: &ObjectKey) {
+    fn unname(&mut self, key: &ObjectRef) {
         let Some(object) = self.objects.get(key) else { return };
         for service in &object.services {
             let service = key.beside(service);
@@ -265,7 +311,7 @@ impl Index {
         }
     }
 
-    pub fn set_service(&mut self, key: ObjectKey, service: ServiceFacts) -> Vec<ObjectKey> {
+    pub fn set_service(&mut self, key: ObjectKey, service: ServiceFacts) -> Vec<ObjectRef> {
         if self.services.get(&key) == Some(&service) {
             return vec![];
         }
@@ -274,7 +320,7 @@ impl Index {
         affected
     }
 
-    pub fn remove_service(&mut self, key: &ObjectKey) -> Vec<ObjectKey> {
+    pub fn remove_service(&mut self, key: &ObjectKey) -> Vec<ObjectRef> {
         self.services.remove(key);
         self.objects_naming(key).cloned().collect()
     }
@@ -287,7 +333,7 @@ impl Index {
         version: u64,
         service: Option<ObjectKey>,
         facts: Option<SliceFacts>,
-    ) -> Vec<ObjectKey> {
+    ) -> Vec<ObjectRef> {
         if self.knows_better(&slice, version) {
             return vec![];
         }
@@ -316,7 +362,7 @@ impl Index {
         newer || self.gone.get(slice).is_some_and(|gone| *gone >= version)
     }
 
-    pub fn remove_slice(&mut self, slice: &ObjectKey) -> Vec<ObjectKey> {
+    pub fn remove_slice(&mut self, slice: &ObjectKey) -> Vec<ObjectRef> {
         let Some(service) = self.service_of_slice.remove(slice) else { return vec![] };
         if let Some(slices) = self.slices.get_mut(&service) {
             slices.remove(&slice.name);
@@ -335,7 +381,7 @@ impl Index {
         service: &ObjectKey,
         listed: Vec<(String, u64, Option<SliceFacts>)>,
         version: u64,
-    ) -> Vec<ObjectKey> {
+    ) -> Vec<ObjectRef> {
         let names: HashSet<&str> = listed.iter().map(|(name, ..)| name.as_str()).collect();
         let slices = self.slices.get(service).into_iter().flatten();
         let gone: Vec<ObjectKey> = slices
@@ -360,15 +406,15 @@ impl Index {
     }
 
     /// Takes in what people said for the whole cluster.
-    pub fn set_cluster_wide(&mut self, said: ClusterWide) -> Vec<ObjectKey> {
+    pub fn set_cluster_wide(&mut self, said: ClusterWide) -> Vec<ObjectRef> {
         if std::mem::replace(&mut self.cluster_wide, said) == said {
             return vec![];
         }
-        self.object_keys()
+        self.object_refs()
     }
 
     /// The keys of everything of a kind, to tell after a LIST what has gone.
-    pub fn object_keys(&self) -> Vec<ObjectKey> {
+    pub fn object_refs(&self) -> Vec<ObjectRef> {
         self.objects.keys().cloned().collect()
     }
 
@@ -380,17 +426,38 @@ impl Index {
         self.service_of_slice.keys().cloned().collect()
     }
 
-    /// Another managed object on the same apex that wins over this one: the older, then the name.
-    pub fn winner_over(&self, key: &ObjectKey, apex: &str, created: i64) -> Option<&ObjectKey> {
-        let apex_key = key.beside(apex);
-        let others = self.objects_naming(&apex_key).filter(|other| *other != key);
-        others
-            .filter(|other| {
-                let Some(object) = self.objects.get(other) else { return false };
-                let same_apex = object.intent.as_ref().is_ok_and(|intent| intent.apex == apex);
-                same_apex && (object.created, *other) < (created, key)
-            })
-            .min()
+    /// Another managed object on one of the same apexes that wins over this one: the older, then the
+    /// name.
+    pub fn winner_over(
+        &self,
+        object: &ObjectRef,
+        apexes: &[String],
+        created: i64,
+    ) -> Option<&ObjectRef> {
+        let services = apexes.iter().map(|apex| object.beside(apex));
+        let mut others = BTreeSet::new();
+        for service in services {
+            others.extend(self.objects_naming(&service).filter(|other| {
+                let managed = self.objects.get(other);
+                let apexes = managed.map(|managed| managed.apexes()).unwrap_or_default();
+                apexes.iter().any(|apex| other.beside(apex) == service)
+            }));
+        }
+        let wins = |other: &&&ObjectRef| {
+            self.objects
+                .get(**other)
+                .is_some_and(|managed| (managed.created, **other) < (created, object))
+        };
+        others.iter().filter(|other| ***other != *object).filter(wins).min().copied()
+    }
+
+    /// The version in which the cluster serves a kind that we read; none where it does not have it.
+    pub fn served(&self, kind: Kind) -> Option<&'static str> {
+        self.served[kind as usize]
+    }
+
+    pub fn set_served(&mut self, kind: Kind, version: Option<&'static str>) {
+        self.served[kind as usize] = version;
     }
 }
 

@@ -1,18 +1,22 @@
 //! A managed object, as small as a decision allows.
 
-use crate::failover::{Declaration, Defaults, Intent, Problem, SetState, State};
+use crate::failover::{
+    Declaration, Defaults, Intent, Problem, SetState, authored, defaulted_primary,
+};
+use crate::resources::Kind;
 use crate::resources::managed_fields::Owners;
+use crate::resources::route::InUse;
 use jiff::Timestamp;
+use kube::core::DynamicObject;
 use std::collections::BTreeSet;
 
 /// The facts of a managed object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Managed {
-    /// What the author asked for, or everything that keeps it from being read.
-    pub intent: Result<Intent, Vec<Problem>>,
-    /// What was decided last.
-    pub state: Option<SetState>,
-    /// By whom.
+    /// Its sets of backends that fail over, at least one; or everything that keeps it from being
+    /// read.
+    pub sets: Result<Box<[ManagedSet]>, Vec<Problem>>,
+    /// Who made the decision that it carries.
     pub decider: Option<Decider>,
     /// Since when that decision has been seen here, by the steady clock.
     pub seen: Timestamp,
@@ -25,8 +29,17 @@ pub struct Managed {
     /// Whether the author's weights are recorded already, for these very backends.
     pub authored_recorded: bool,
     pub owners: Owners,
+    /// Whether Linkerd routes by it.
+    pub in_use: InUse,
     /// Services that the object names, read or not.
     pub(super) services: Box<[Box<str>]>,
+}
+
+/// A set of backends: what the author asked for, and what was decided last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ManagedSet {
+    pub intent: Intent,
+    pub state: Option<SetState>,
 }
 
 /// Who decided what an object's state says.
@@ -37,30 +50,26 @@ pub struct Decider {
 }
 
 impl Managed {
-    /// The facts of an object, from its declaration and its metadata.
-    pub fn new(
-        declared: &Declaration,
-        metadata: &kube::core::ObjectMeta,
-        defaults: &Defaults,
-    ) -> Self {
-        let intent = Intent::parse(declared, defaults);
+    /// The facts of an object.
+    pub fn read(kind: Kind, object: &DynamicObject, defaults: &Defaults) -> Self {
+        let (declared, metadata) = (kind.read(object), &object.metadata);
+        let intents = Intent::parse(&declared, defaults);
+        let recorded = declared.recorded();
         let authored_recorded =
-            intent.as_ref().is_ok_and(|intent| declared.recorded() == Some(intent.authored()));
-        let backends = declared.backends.iter().map(|b| b.name.as_str());
-        let named: BTreeSet<&str> =
-            backends.chain([declared.apex.as_str()]).filter(|s| !s.is_empty()).collect();
+            intents.as_ref().is_ok_and(|intents| recorded == Some(authored(intents)));
         let state = declared.state();
         let decider = state.as_ref().map(|state| Decider {
             replica: state.by.as_str().into(),
             engine: state.engine.as_str().into(),
         });
-        Self {
+        let mut states = state.map(|state| state.sets).unwrap_or_default();
+        let set = |intent: Intent| ManagedSet {
+            // Only people need the reason, and they read the object.
+            state: states.remove(&intent.set).map(|s| SetState { why: String::new(), ..s }),
             intent,
-            state: state.and_then(State::into_only_set).map(|set| SetState {
-                // Only people need it, and they read the object.
-                why: String::new(),
-                ..set
-            }),
+        };
+        Self {
+            sets: intents.map(|intents| intents.into_iter().map(set).collect()),
             decider,
             seen: Timestamp::MIN,
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
@@ -68,13 +77,43 @@ impl Managed {
             created: metadata.creation_timestamp.as_ref().map_or(0, |t| t.0.as_second()),
             has_annotations: metadata.annotations.is_some(),
             authored_recorded,
-            owners: Owners::read(metadata.managed_fields.as_deref().unwrap_or_default()),
-            services: named.into_iter().map(Into::into).collect(),
+            owners: Owners::read(kind, metadata.managed_fields.as_deref().unwrap_or_default()),
+            in_use: kind.in_use(object),
+            services: named(&declared).into_iter().map(Into::into).collect(),
         }
     }
 
-    /// The decision that the object carries: who made it, and where it sent the traffic.
-    pub(super) fn decision(&self) -> (Option<&Decider>, Option<&[String]>) {
-        (self.decider.as_ref(), self.state.as_ref().map(|state| state.active.as_slice()))
+    /// The sets of an object that can be read.
+    pub fn readable(&self) -> &[ManagedSet] {
+        self.sets.as_deref().unwrap_or_default()
     }
+
+    /// The Services that clients call, of an object that can be read.
+    pub fn apexes(&self) -> &[String] {
+        self.readable().first().map_or(&[], |set| &set.intent.apexes)
+    }
+
+    /// Whether every set has a state of ours.
+    pub fn has_state(&self) -> bool {
+        self.readable().iter().all(|set| set.state.is_some())
+    }
+
+    /// The primary that was filled in because the author named none.
+    pub fn defaulted_primary(&self) -> Option<String> {
+        let intents = self.readable().first().map(|set| std::slice::from_ref(&set.intent));
+        defaulted_primary(intents.unwrap_or_default())
+    }
+
+    /// The decision that the object carries: who made it, and where it sent the traffic.
+    pub(super) fn decision(&self) -> (Option<&Decider>, Vec<Option<&[String]>>) {
+        let sets = self.readable().iter();
+        let active = sets.map(|set| set.state.as_ref().map(|state| state.active.as_slice()));
+        (self.decider.as_ref(), active.collect())
+    }
+}
+
+fn named(declared: &Declaration) -> BTreeSet<&str> {
+    let backends = declared.backends().map(|b| b.name.as_str());
+    let apexes = declared.apexes.iter().map(String::as_str);
+    backends.chain(apexes).filter(|name| !name.is_empty()).collect()
 }

@@ -1,7 +1,9 @@
 //! What is true in the cluster: the watches, and the index they feed.
 
 pub mod clock;
+mod discovery;
 pub mod endpoints;
+mod grants;
 mod index;
 mod managed;
 mod namespace;
@@ -13,8 +15,9 @@ mod shared;
 mod watch;
 
 pub use clock::Clock;
+pub use grants::GrantFacts;
 pub use index::{Index, Synced};
-pub use managed::{Decider, Managed};
+pub use managed::{Decider, Managed, ManagedSet};
 pub use namespace::ClusterWide;
 pub use part::Part;
 pub use shared::{Changes, Shared};

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The part of a kind that one watch sees.
+#[derive(Clone)]
 pub struct Part {
     namespace: Option<String>,
     position: usize,

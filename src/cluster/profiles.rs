@@ -18,16 +18,31 @@ pub struct ProfileFacts {
     pub skipped: bool,
     /// Where its overrides send the traffic: `emoji-svc.emojivoto.svc.cluster.local`.
     pub authorities: Box<[Box<str>]>,
+    /// Any of them has a weight.
+    has_weight: bool,
+    pub has_routes: bool,
 }
 
 impl ProfileFacts {
     pub fn read(profile: &DynamicObject) -> Self {
         let overrides = profile.data.pointer("/spec/dstOverrides").and_then(|o| o.as_array());
         let authority = |o: &serde_json::Value| Some(o.get("authority")?.as_str()?.into());
+        let weight = |o: &serde_json::Value| {
+            let weight = o.get("weight");
+            weight.is_some_and(|weight| !["0", "\"0\"", "null"].contains(&&*weight.to_string()))
+        };
+        let routes = profile.data.pointer("/spec/routes").and_then(|routes| routes.as_array());
         Self {
             skipped: profile.annotations().contains_key(SKIP),
+            has_weight: overrides.into_iter().flatten().any(weight),
             authorities: overrides.into_iter().flatten().filter_map(authority).collect(),
+            has_routes: routes.is_some_and(|routes| !routes.is_empty()),
         }
+    }
+
+    /// Whether it sends traffic anywhere.
+    pub fn sends(&self) -> bool {
+        !self.authorities.is_empty() && self.has_weight
     }
 
     /// Whether it sends traffic, and none of it to any of these Services of its namespace.

@@ -60,12 +60,27 @@ impl ServiceFacts {
         Self { ports: ports.iter().map(port).collect(), kind, mirrors }
     }
 
-    /// The names that this Service gives to the apex's ports. Where it has none of a number,
+    /// The names that this Service gives to the ports asked for. Where it has none of a number,
     /// Linkerd takes the number as the pods' port, so nothing is asked of the slices for it.
-    pub fn names_of(&self, apex: &Self) -> Vec<&str> {
-        let asked = |port: &&Port| apex.ports.iter().any(|p| p.number == port.number);
-        self.ports.iter().filter(asked).map(|port| port.name.as_str()).collect()
+    pub fn names_of(&self, asked: Asked<'_>) -> Vec<&str> {
+        let is_asked = |number: i32| match asked {
+            Asked::Any => false,
+            Asked::Port(port) => number == i32::from(port),
+            Asked::PortsOf(apex) => apex.ports.iter().any(|p| p.number == number),
+        };
+        let ports = self.ports.iter().filter(|port| is_asked(port.number));
+        ports.map(|port| port.name.as_str()).collect()
     }
+}
+
+/// The ports of a backend that must be offered for its endpoints to count.
+#[derive(Clone, Copy, Debug)]
+pub enum Asked<'a> {
+    Any,
+    /// A route says which.
+    Port(u16),
+    /// Clients may call any port of the apex.
+    PortsOf(&'a ServiceFacts),
 }
 
 #[cfg(test)]
@@ -99,6 +114,8 @@ mod tests {
         };
         let apex = service(json!([{"name": "grpc", "port": 8080}, {"name": "prom", "port": 8801}]));
         let backend = service(json!([{"name": "rpc", "port": 8080}, {"name": "x", "port": 1}]));
-        assert_eq!(backend.names_of(&apex), ["rpc"]);
+        assert_eq!(backend.names_of(Asked::PortsOf(&apex)), ["rpc"]);
+        assert_eq!(backend.names_of(Asked::Port(1)), ["x"]);
+        assert!(backend.names_of(Asked::Port(2)).is_empty());
     }
 }

@@ -5,7 +5,7 @@ use super::endpoints::{Families, SERVICE_NAME, SliceFacts};
 use super::index::Index;
 use super::watch::version;
 use crate::failover::Now;
-use crate::resources::ObjectKey;
+use crate::resources::{ObjectKey, ObjectRef};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
@@ -13,13 +13,13 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::mpsc;
 
 /// Objects to decide anew, as each event concerns them.
-pub type Changes = mpsc::UnboundedReceiver<Vec<ObjectKey>>;
+pub type Changes = mpsc::UnboundedReceiver<Vec<ObjectRef>>;
 
 /// The index, and who hears of its changes. Locks are held for lookups only, never across I/O.
 #[derive(Clone)]
 pub struct Shared {
     index: Arc<RwLock<Index>>,
-    changed: mpsc::UnboundedSender<Vec<ObjectKey>>,
+    changed: mpsc::UnboundedSender<Vec<ObjectRef>>,
     clock: Clock,
 }
 
@@ -46,7 +46,7 @@ impl Shared {
     }
 
     /// Changes the index, and hands on what the change concerns.
-    pub fn update(&self, change: impl FnOnce(&mut Index) -> Vec<ObjectKey>) {
+    pub fn update(&self, change: impl FnOnce(&mut Index) -> Vec<ObjectRef>) {
         let affected = {
             let mut index = self.write();
             index.now = self.clock.now();

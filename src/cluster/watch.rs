@@ -1,7 +1,9 @@
 //! The watches: Kubernetes' events become facts in the index, and the objects they concern are
 //! handed on at once.
 
+use super::discovery;
 use super::endpoints::{Families, SERVICE_NAME, SliceFacts};
+use super::grants::GrantFacts;
 use super::index::{Index, Synced};
 use super::managed::Managed;
 use super::namespace::ClusterWide;
@@ -10,35 +12,40 @@ use super::profiles::{self, ProfileFacts};
 use super::services::ServiceFacts;
 use super::shared::Shared;
 use crate::failover::Defaults;
+use crate::resources::route::GROUP;
 use crate::resources::selector::LabelSelector;
-use crate::resources::{ObjectKey, traffic_split};
+use crate::resources::{Kind, ObjectKey, ObjectRef};
 use futures::future::join_all;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::core::DynamicObject;
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, ResourceExt};
 use std::collections::HashSet;
+use std::fmt;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 /// A kind of facts: where they come from, and how they enter the index.
 pub trait Source: Send + 'static {
-    type Object: Clone + std::fmt::Debug + Send + 'static;
-    /// For logs and metrics: `services`.
-    const NAME: &'static str;
-
-    fn key(object: &Self::Object) -> ObjectKey;
-    fn apply(&self, index: &mut Index, object: &Self::Object) -> Vec<ObjectKey>;
-    fn remove(index: &mut Index, key: &ObjectKey) -> Vec<ObjectKey>;
-    fn keys(index: &Index) -> Vec<ObjectKey>;
-    fn synced(synced: &mut Synced) -> &mut bool;
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<Self::Object>>> + Send;
-    /// A LIST of this part is complete, or there is no such kind.
-    fn listed(_: &mut Index, _: &Part, _kind_exists: bool) {}
+    type Object: Clone + fmt::Debug + ResourceExt + Send + 'static;
     /// Whether a LIST that is forbidden counts as empty: what people may do without.
     const MAY_BE_FORBIDDEN: bool = false;
+
+    /// For logs and metrics: `services`.
+    fn name(&self) -> &'static str;
+    fn apply(&self, index: &mut Index, object: &Self::Object) -> Vec<ObjectRef>;
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef>;
+    fn keys(&self, index: &Index) -> Vec<ObjectKey>;
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool;
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<Self::Object>>> + Send;
+    /// Looks whether the cluster has such a kind, and in which version.
+    fn discover(&mut self) -> impl Future<Output = kube::Result<bool>> + Send {
+        std::future::ready(Ok(true))
+    }
+    /// A LIST of this part is complete, or there is no such kind.
+    fn listed(&self, _: &mut Index, _: &Part, _kind_exists: bool) {}
 }
 
 /// A watch that says nothing for so long ends by itself, at the API server's side; one that does
@@ -53,8 +60,12 @@ fn config() -> watcher::Config {
     watcher::Config::default().timeout(RENEWED)
 }
 
-struct Splits {
-    api: Api<DynamicObject>,
+struct Objects {
+    kind: Kind,
+    client: Client,
+    part: Part,
+    api: Option<Api<DynamicObject>>,
+    served: Option<&'static str>,
     selector: LabelSelector,
     defaults: Defaults,
 }
@@ -77,6 +88,12 @@ struct Profiles {
     api: Api<DynamicObject>,
 }
 
+struct Grants {
+    client: Client,
+    part: Part,
+    api: Option<Api<DynamicObject>>,
+}
+
 /// What to watch, and how to read it.
 pub struct Watched {
     pub selector: LabelSelector,
@@ -86,33 +103,45 @@ pub struct Watched {
     pub namespace: String,
     /// Where objects are managed; empty: everywhere.
     pub namespaces: Vec<String>,
-    /// Whether anybody asks for ServiceProfiles: the webhook does.
-    pub profiles: bool,
+    /// Whether anybody asks for what only warnings need: the webhook does.
+    pub warns: bool,
 }
 
 /// Watches everything that decisions need, until dropped.
 pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
-    let Watched { selector, families, defaults, namespace, namespaces, profiles: asked } = watched;
-    let kind = traffic_split::api_resource();
-    let splits = |part: &Part| Splits {
-        api: part.dynamic_api(&client, &kind),
-        selector: selector.clone(),
-        defaults,
+    let Watched { selector, families, defaults, namespace, namespaces, warns } = watched;
+    shared.update(|index| {
+        index.namespaces = namespaces.clone();
+        vec![]
+    });
+    let objects = |kind: Kind| {
+        let (client, selector) = (client.clone(), selector.clone());
+        move |part: &Part| Objects {
+            kind,
+            client: client.clone(),
+            part: part.clone(),
+            api: None,
+            served: None,
+            selector: selector.clone(),
+            defaults,
+        }
     };
     let services = |part: &Part| Services { api: part.api(&client) };
     let slices = |part: &Part| Slices { api: part.api(&client), families };
     let profile = profiles::api_resource();
     let profiles = |part: &Part| Profiles { api: part.dynamic_api(&client, &profile) };
+    let grants = |part: &Part| Grants { client: client.clone(), part: part.clone(), api: None };
     let own = OwnNamespace { api: Api::all(client.clone()), name: namespace };
     tokio::join!(
-        watch_each(&namespaces, splits, &shared),
+        join_all(Kind::ALL.map(|kind| watch_each(&namespaces, objects(kind), &shared))),
         watch_each(&namespaces, services, &shared),
         watch_each(&namespaces, slices, &shared),
         async {
-            match asked {
-                true => watch_each(&namespaces, profiles, &shared).await,
-                false => std::future::pending().await,
+            if warns {
+                let profiles = watch_each(&namespaces, profiles, &shared);
+                tokio::join!(profiles, watch_each(&namespaces, grants, &shared));
             }
+            std::future::pending::<()>().await;
         },
         watch(own, Part::everything(), shared.clone())
     );
@@ -137,29 +166,68 @@ const RETRY: [Duration; 5] = [
     Duration::from_secs(2),
 ];
 
+/// How often to look for a kind that the cluster does not have.
+const ABSENT: Duration = Duration::from_secs(5);
+
+/// Why a watch ended.
+enum Ended {
+    NoSuchKind,
+    Forbidden,
+    Failed(String),
+}
+
+impl From<watcher::Error> for Ended {
+    fn from(error: watcher::Error) -> Self {
+        match &error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status)) => match status.code {
+                403 => Self::Forbidden,
+                404 => Self::NoSuchKind,
+                _ => Self::Failed(error.to_string()),
+            },
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSuchKind => "the cluster has no such kind",
+            Self::Forbidden => "it may not be read",
+            Self::Failed(why) => why,
+        })
+    }
+}
+
 /// A watch that has lived for so long works.
 const LIVED: Duration = Duration::from_secs(5);
 
-async fn watch<S: Source>(source: S, part: Part, shared: Shared) {
-    let mut failures = 0;
+async fn watch<S: Source>(mut source: S, part: Part, shared: Shared) {
+    let (mut failures, mut was_absent) = (0, false);
     let mut whole: Option<Instant> = None;
     let mut said_absent = false;
     let mut said_forbidden = false;
     loop {
         let mut listed = HashSet::new();
-        let mut events = pin!(source.open());
-        let error = loop {
-            match events.next().await {
-                Some(Ok(event)) => {
-                    if matches!(event, Event::InitDone) {
-                        whole = Some(Instant::now());
-                        said_absent = false;
-                        said_forbidden = false;
+        let ended = match source.discover().await {
+            Ok(false) => Ended::NoSuchKind,
+            Err(error) => Ended::Failed(error.to_string()),
+            Ok(true) => {
+                let mut events = pin!(source.open());
+                loop {
+                    match events.next().await {
+                        Some(Ok(event)) => {
+                            if matches!(event, Event::InitDone) {
+                                whole = Some(Instant::now());
+                                said_absent = false;
+                                said_forbidden = false;
+                            }
+                            handle(&source, &part, &shared, &mut listed, event);
+                        }
+                        Some(Err(error)) => break Ended::from(error),
+                        None => break Ended::Failed("it ended".into()),
                     }
-                    handle(&source, &part, &shared, &mut listed, event);
                 }
-                Some(Err(error)) => break Some(error),
-                None => break None,
             }
         };
         // A LIST that works beside a watch that does not must not become a loop of LISTs.
@@ -169,47 +237,51 @@ async fn watch<S: Source>(source: S, part: Part, shared: Shared) {
         // After any interruption the facts are old until they have been listed again: nothing is
         // written from them. Beginning anew says so also where the watch could be resumed, since a
         // resumed watch of a quiet kind gives no sign of life.
-        let refused = match &error {
-            Some(watcher::Error::InitialListFailed(kube::Error::Api(status))) => status.code,
-            _ => 0,
-        };
-        if refused == 403 && S::MAY_BE_FORBIDDEN {
-            if !std::mem::replace(&mut said_forbidden, true) {
-                tracing::warn!("{} may not be read: what is said there has no effect", S::NAME);
+        match (ended, part.namespace()) {
+            (Ended::Forbidden, _) if S::MAY_BE_FORBIDDEN => {
+                if !std::mem::replace(&mut said_forbidden, true) {
+                    tracing::warn!(
+                        "{} may not be read: what is said there has no effect",
+                        source.name()
+                    );
+                }
+                replace_all(&source, &shared, &part, &HashSet::new(), true);
             }
-            replace_all::<S>(&shared, &part, &HashSet::new(), true);
-        } else if let (403, Some(namespace)) = (refused, part.namespace()) {
-            if !std::mem::replace(&mut said_forbidden, true) {
-                tracing::warn!(
-                    namespace,
-                    "{} may not be read: nothing fails over in this namespace; is it gone, or \
-                     without its RoleBinding?",
-                    S::NAME
-                );
+            (Ended::Forbidden, Some(namespace)) => {
+                if !std::mem::replace(&mut said_forbidden, true) {
+                    tracing::warn!(
+                        namespace,
+                        "{} may not be read: nothing fails over in this namespace; is it gone, or \
+                         without its RoleBinding?",
+                        source.name()
+                    );
+                }
+                shared.update(|index| {
+                    index.forbidden.note(namespace, source.name(), true);
+                    vec![]
+                });
+                replace_all(&source, &shared, &part, &HashSet::new(), true);
             }
-            shared.update(|index| {
-                index.forbidden.note(namespace, S::NAME, true);
-                vec![]
-            });
-            replace_all::<S>(&shared, &part, &HashSet::new(), true);
-        } else if refused == 404 {
-            if !std::mem::replace(&mut said_absent, true) {
-                tracing::warn!("no {} in this cluster yet: the CRD is not installed", S::NAME);
+            (Ended::NoSuchKind, _) => {
+                if !std::mem::replace(&mut said_absent, true) {
+                    tracing::info!("no {} in this cluster: looking again", source.name());
+                }
+                was_absent = true;
+                readable(&source, &shared, &part);
+                replace_all(&source, &shared, &part, &HashSet::new(), false);
             }
-            readable::<S>(&shared, &part);
-            replace_all::<S>(&shared, &part, &HashSet::new(), false);
-        } else {
-            shared.update(|index| {
-                *S::synced(&mut index.synced) = part.is_whole(false);
-                vec![]
-            });
-            match error {
-                Some(error) => tracing::warn!(kind = S::NAME, %error, "watch failed; listing anew"),
-                None => tracing::warn!(kind = S::NAME, "watch ended; listing anew"),
+            (ended, _) => {
+                shared.update(|index| {
+                    *source.synced(&mut index.synced) = part.is_whole(false);
+                    vec![]
+                });
+                tracing::warn!(kind = source.name(), %ended, "watch failed; listing anew");
             }
         }
-        tokio::time::sleep(RETRY[failures.min(RETRY.len() - 1)]).await;
-        failures += 1;
+        let absent = std::mem::take(&mut was_absent);
+        let wait = if absent { ABSENT } else { RETRY[failures.min(RETRY.len() - 1)] };
+        tokio::time::sleep(wait).await;
+        failures += usize::from(!absent);
     }
 }
 
@@ -223,96 +295,108 @@ fn handle<S: Source>(
     match event {
         Event::Init => listed.clear(),
         Event::InitApply(object) => {
-            listed.insert(S::key(&object));
+            listed.insert(ObjectKey::of(&object));
             shared.update(|index| source.apply(index, &object));
         }
         Event::InitDone => {
-            tracing::debug!(kind = S::NAME, count = listed.len(), "listed");
-            readable::<S>(shared, part);
-            replace_all::<S>(shared, part, &std::mem::take(listed), true);
+            tracing::debug!(kind = source.name(), count = listed.len(), "listed");
+            readable(source, shared, part);
+            replace_all(source, shared, part, &std::mem::take(listed), true);
         }
         Event::Apply(object) => shared.update(|index| source.apply(index, &object)),
-        Event::Delete(object) => shared.update(|index| S::remove(index, &S::key(&object))),
+        Event::Delete(object) => {
+            shared.update(|index| source.remove(index, &ObjectKey::of(&object)));
+        }
     }
 }
 
 /// A kind may be read here, perhaps again: then everything here is decided anew.
-fn readable<S: Source>(shared: &Shared, part: &Part) {
+fn readable<S: Source>(source: &S, shared: &Shared, part: &Part) {
     let Some(namespace) = part.namespace() else { return };
     shared.update(|index| {
-        let news = index.forbidden.note(namespace, S::NAME, false);
-        if news { index.object_keys() } else { vec![] }
+        let news = index.forbidden.note(namespace, source.name(), false);
+        if news { index.object_refs() } else { vec![] }
     });
 }
 
 /// Removes what a LIST no longer has, and marks the kind as whole. Everything is decided anew:
 /// what changed while nothing could be written has been heard and put aside.
 fn replace_all<S: Source>(
+    source: &S,
     shared: &Shared,
     part: &Part,
     listed: &HashSet<ObjectKey>,
     kind_exists: bool,
 ) {
     shared.update(|index| {
-        let here = S::keys(index).into_iter().filter(|key| part.covers(key));
+        let here = source.keys(index).into_iter().filter(|key| part.covers(key));
         let gone: Vec<_> = here.filter(|key| !listed.contains(key)).collect();
         for key in &gone {
-            S::remove(index, key);
+            source.remove(index, key);
         }
-        S::listed(index, part, kind_exists);
-        let was = std::mem::replace(S::synced(&mut index.synced), part.is_whole(true));
+        source.listed(index, part, kind_exists);
+        let was = std::mem::replace(source.synced(&mut index.synced), part.is_whole(true));
         let nothing_new = was && gone.is_empty() && listed.is_empty();
-        if nothing_new { vec![] } else { index.object_keys() }
+        if nothing_new { vec![] } else { index.object_refs() }
     });
 }
 
-impl Source for Splits {
+impl Source for Objects {
     type Object = DynamicObject;
-    const NAME: &'static str = "trafficsplits";
 
-    fn key(object: &DynamicObject) -> ObjectKey {
-        ObjectKey::of(object)
+    fn name(&self) -> &'static str {
+        self.kind.plural()
     }
-    fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectKey> {
+    async fn discover(&mut self) -> kube::Result<bool> {
+        self.served = discovery::served_kind(&self.client, self.kind).await?;
+        let resource = self.served.map(|version| self.kind.api_resource(version));
+        self.api = resource.map(|resource| self.part.dynamic_api(&self.client, &resource));
+        Ok(self.api.is_some())
+    }
+    fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectRef> {
         // Mostly our own write, which told its outcome before the watch does.
-        let key = ObjectKey::of(object);
-        if index.has_version(&key, &object.metadata) {
+        let object_ref = ObjectRef::new(self.kind, ObjectKey::of(object));
+        if index.has_version(&object_ref, &object.metadata) {
             return vec![];
         }
-        let managed = Managed::new(&traffic_split::read(object), &object.metadata, &self.defaults);
-        index.set_object(key, managed)
+        // A change may be noticed before the LIST that it is part of has ended.
+        index.set_served(self.kind, self.served);
+        index.set_object(object_ref, Managed::read(self.kind, object, &self.defaults))
     }
-    fn remove(index: &mut Index, key: &ObjectKey) -> Vec<ObjectKey> {
-        index.remove_object(key)
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.remove_object(&ObjectRef::new(self.kind, key.clone()))
     }
-    fn keys(index: &Index) -> Vec<ObjectKey> {
-        index.object_keys()
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
+        let ours = index.objects().filter(|(object, _)| object.kind == self.kind);
+        ours.map(|(object, _)| object.key.clone()).collect()
     }
-    fn synced(synced: &mut Synced) -> &mut bool {
-        &mut synced.objects
+    fn listed(&self, index: &mut Index, _: &Part, kind_exists: bool) {
+        index.set_served(self.kind, self.served.filter(|_| kind_exists));
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
+        &mut synced.objects[self.kind as usize]
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
-        watcher(self.api.clone(), config().labels(self.selector.as_str()))
+        watch_of(&self.api, config().labels(self.selector.as_str()))
     }
 }
 
 impl Source for Services {
     type Object = Service;
-    const NAME: &'static str = "services";
 
-    fn key(object: &Service) -> ObjectKey {
-        ObjectKey::of(object)
+    fn name(&self) -> &'static str {
+        "services"
     }
-    fn apply(&self, index: &mut Index, object: &Service) -> Vec<ObjectKey> {
+    fn apply(&self, index: &mut Index, object: &Service) -> Vec<ObjectRef> {
         index.set_service(ObjectKey::of(object), ServiceFacts::read(object))
     }
-    fn remove(index: &mut Index, key: &ObjectKey) -> Vec<ObjectKey> {
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
         index.remove_service(key)
     }
-    fn keys(index: &Index) -> Vec<ObjectKey> {
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.service_keys()
     }
-    fn synced(synced: &mut Synced) -> &mut bool {
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
         &mut synced.services
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<Service>>> + Send {
@@ -322,27 +406,26 @@ impl Source for Services {
 
 impl Source for Slices {
     type Object = EndpointSlice;
-    const NAME: &'static str = "endpointslices";
 
-    fn key(object: &EndpointSlice) -> ObjectKey {
-        ObjectKey::of(object)
+    fn name(&self) -> &'static str {
+        "endpointslices"
     }
-    fn apply(&self, index: &mut Index, slice: &EndpointSlice) -> Vec<ObjectKey> {
+    fn apply(&self, index: &mut Index, slice: &EndpointSlice) -> Vec<ObjectRef> {
         let key = ObjectKey::of(slice);
         let labels = slice.metadata.labels.as_ref();
         let service = labels.and_then(|labels| labels.get(SERVICE_NAME)).map(|s| key.beside(s));
         index.set_slice(key, version(slice), service, SliceFacts::read(slice, self.families))
     }
-    fn listed(index: &mut Index, part: &Part, _: bool) {
+    fn listed(&self, index: &mut Index, part: &Part, _: bool) {
         index.forget_gone_slices(|slice| part.covers(slice));
     }
-    fn remove(index: &mut Index, key: &ObjectKey) -> Vec<ObjectKey> {
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
         index.remove_slice(key)
     }
-    fn keys(index: &Index) -> Vec<ObjectKey> {
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.slice_keys()
     }
-    fn synced(synced: &mut Synced) -> &mut bool {
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
         &mut synced.slices
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<EndpointSlice>>> + Send {
@@ -353,27 +436,26 @@ impl Source for Slices {
 
 impl Source for Profiles {
     type Object = DynamicObject;
-    const NAME: &'static str = "serviceprofiles";
     const MAY_BE_FORBIDDEN: bool = true;
 
-    fn key(object: &DynamicObject) -> ObjectKey {
-        ObjectKey::of(object)
+    fn name(&self) -> &'static str {
+        "serviceprofiles"
     }
-    fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectKey> {
+    fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectRef> {
         index.set_profile(ObjectKey::of(object), ProfileFacts::read(object));
         vec![]
     }
-    fn remove(index: &mut Index, key: &ObjectKey) -> Vec<ObjectKey> {
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
         index.remove_profile(key);
         vec![]
     }
-    fn keys(index: &Index) -> Vec<ObjectKey> {
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.profile_keys()
     }
-    fn listed(index: &mut Index, _: &Part, kind_exists: bool) {
+    fn listed(&self, index: &mut Index, _: &Part, kind_exists: bool) {
         index.no_profiles = !kind_exists;
     }
-    fn synced(synced: &mut Synced) -> &mut bool {
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
         &mut synced.profiles
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
@@ -381,29 +463,72 @@ impl Source for Profiles {
     }
 }
 
-impl Source for OwnNamespace {
-    type Object = Namespace;
-    const NAME: &'static str = "namespace";
+impl Source for Grants {
+    type Object = DynamicObject;
     const MAY_BE_FORBIDDEN: bool = true;
 
-    fn key(object: &Namespace) -> ObjectKey {
-        ObjectKey::of(object)
+    fn name(&self) -> &'static str {
+        "referencegrants"
     }
-    fn apply(&self, index: &mut Index, namespace: &Namespace) -> Vec<ObjectKey> {
-        index.set_cluster_wide(ClusterWide::read(namespace))
+    async fn discover(&mut self) -> kube::Result<bool> {
+        let served =
+            discovery::served(&self.client, GROUP, self.name(), &["v1", "v1beta1"]).await?;
+        self.api = served.map(|version| {
+            let gvk = GroupVersionKind::gvk(GROUP, version, "ReferenceGrant");
+            self.part.dynamic_api(&self.client, &ApiResource::from_gvk(&gvk))
+        });
+        Ok(self.api.is_some())
     }
-    fn remove(index: &mut Index, _: &ObjectKey) -> Vec<ObjectKey> {
-        index.set_cluster_wide(ClusterWide::default())
-    }
-    fn keys(_: &Index) -> Vec<ObjectKey> {
+    fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectRef> {
+        index.set_grant(ObjectKey::of(object), GrantFacts::read(object));
         vec![]
     }
-    fn synced(synced: &mut Synced) -> &mut bool {
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.remove_grant(key);
+        vec![]
+    }
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
+        index.grant_keys()
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
+        &mut synced.grants
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
+        watch_of(&self.api, config())
+    }
+}
+
+impl Source for OwnNamespace {
+    type Object = Namespace;
+    const MAY_BE_FORBIDDEN: bool = true;
+
+    fn name(&self) -> &'static str {
+        "namespace"
+    }
+    fn apply(&self, index: &mut Index, namespace: &Namespace) -> Vec<ObjectRef> {
+        index.set_cluster_wide(ClusterWide::read(namespace))
+    }
+    fn remove(&self, index: &mut Index, _: &ObjectKey) -> Vec<ObjectRef> {
+        index.set_cluster_wide(ClusterWide::default())
+    }
+    fn keys(&self, _: &Index) -> Vec<ObjectKey> {
+        vec![]
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
         &mut synced.namespace
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<Namespace>>> + Send {
         watcher(self.api.clone(), config().fields(&format!("metadata.name={}", self.name)))
     }
+}
+
+/// The watch of a kind that the cluster may have.
+fn watch_of(
+    api: &Option<Api<DynamicObject>>,
+    config: watcher::Config,
+) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send + use<> {
+    let there = futures::stream::iter(api.clone());
+    there.flat_map(move |api| watcher(api, config.clone()).boxed())
 }
 
 /// The number that grows with every change of an object; 0 where there is none.

@@ -1,6 +1,6 @@
 //! Objects to look at again, each at one moment.
 
-use crate::resources::ObjectKey;
+use crate::resources::ObjectRef;
 use futures::StreamExt;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,13 +11,13 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 pub struct Alarms {
-    queue: DelayQueue<ObjectKey>,
-    set: HashMap<ObjectKey, delay_queue::Key>,
+    queue: DelayQueue<ObjectRef>,
+    set: HashMap<ObjectRef, delay_queue::Key>,
 }
 
 impl Alarms {
     /// Wakes an object after this time, or earlier where that was asked for already.
-    pub fn set(&mut self, key: &ObjectKey, after: Duration) {
+    pub fn set(&mut self, key: &ObjectRef, after: Duration) {
         let after = after.min(LONGEST);
         match self.set.get(key) {
             Some(there) if self.queue.deadline(there) <= tokio::time::Instant::now() + after => {}
@@ -30,7 +30,7 @@ impl Alarms {
     }
 
     /// The next object that is due; none while no alarm is set.
-    pub async fn next(&mut self) -> Option<ObjectKey> {
+    pub async fn next(&mut self) -> Option<ObjectRef> {
         let due = self.queue.next().await?.into_inner();
         self.set.remove(&due);
         Some(due)

@@ -2,7 +2,7 @@
 
 use super::groups::Groups;
 use crate::failover::Now;
-use crate::resources::ObjectKey;
+use crate::resources::ObjectRef;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ pub struct Brake {
     /// In percent of all managed objects.
     share: u32,
     /// Objects that want to leave, or have left, their primary.
-    leaving: HashMap<ObjectKey, Leaving>,
+    leaving: HashMap<ObjectRef, Leaving>,
     /// How many of them wait.
     held: usize,
     /// The same by what they share; none where one has gone from it and it must be made anew.
@@ -68,7 +68,7 @@ impl Brake {
     /// A replica that leaves the move to another tells too, so that it knows how much moves.
     pub fn wants(
         &mut self,
-        key: &ObjectKey,
+        key: &ObjectRef,
         endpoints: &[u64],
         managed: usize,
         released: Option<Timestamp>,
@@ -105,12 +105,12 @@ impl Brake {
     }
 
     /// Its write is under way: it may be tried again, whatever comes.
-    pub fn goes(&mut self, key: &ObjectKey) {
+    pub fn goes(&mut self, key: &ObjectRef) {
         self.free(key);
     }
 
     /// An object does not want to leave its primary any more.
-    pub fn stays(&mut self, key: &ObjectKey) {
+    pub fn stays(&mut self, key: &ObjectRef) {
         if self.leaving.get(key).is_some_and(|leaving| !leaving.free) {
             self.leaving.remove(key);
             self.held -= 1;
@@ -141,7 +141,7 @@ impl Brake {
         (self.held, self.engaged, self.released) = (0, None, Some(now.steady));
     }
 
-    fn free(&mut self, key: &ObjectKey) {
+    fn free(&mut self, key: &ObjectRef) {
         if let Some(entry) = self.leaving.get_mut(key)
             && !std::mem::replace(&mut entry.free, true)
         {
@@ -180,6 +180,7 @@ impl Brake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resources::{Kind, ObjectKey};
 
     fn at(seconds: i64) -> Now {
         Now::at(Timestamp::from_second(seconds).unwrap())
@@ -189,8 +190,8 @@ mod tests {
         Some(Timestamp::from_second(seconds).unwrap())
     }
 
-    fn object(i: u64) -> ObjectKey {
-        ObjectKey::new("ns", format!("split-{i}"))
+    fn object(i: u64) -> ObjectRef {
+        ObjectRef::new(Kind::TrafficSplit, ObjectKey::new("ns", format!("split-{i}")))
     }
 
     impl Brake {

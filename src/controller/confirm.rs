@@ -2,7 +2,7 @@
 
 use crate::cluster::Shared;
 use crate::cluster::endpoints::Families;
-use crate::resources::{ObjectKey, brief};
+use crate::resources::{ObjectKey, ObjectRef, brief};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use std::collections::{BTreeSet, HashMap};
@@ -20,7 +20,7 @@ const RETRY: Duration = Duration::from_millis(500);
 pub struct Confirmations {
     tasks: JoinSet<Answer>,
     /// The objects that wait, by Service.
-    asked: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+    asked: HashMap<ObjectKey, BTreeSet<ObjectRef>>,
     /// When the LIST began that the index has taken in, by the steady clock.
     done: HashMap<ObjectKey, Timestamp>,
 }
@@ -41,7 +41,7 @@ impl Confirmations {
     /// Asks for what is not covered; one LIST serves all objects of a Service.
     pub fn ask(
         &mut self,
-        object: &ObjectKey,
+        object: &ObjectRef,
         services: &[ObjectKey],
         since: Timestamp,
         shared: &Shared,
@@ -73,7 +73,7 @@ impl Confirmations {
 
     /// The objects that the next answer is for; with a time after which to try again where it
     /// failed. None while nothing is asked.
-    pub async fn next(&mut self) -> Option<Vec<(ObjectKey, Option<Duration>)>> {
+    pub async fn next(&mut self) -> Option<Vec<(ObjectRef, Option<Duration>)>> {
         let answer = match self.tasks.join_next().await? {
             Ok(answer) => answer,
             Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -5,7 +5,7 @@
 
 use super::plan::{Flip, Kind, Write};
 use crate::cluster::Managed;
-use crate::resources::{FIELD_MANAGER, ObjectKey, brief, traffic_split};
+use crate::resources::{FIELD_MANAGER, ObjectRef, brief};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
@@ -19,7 +19,9 @@ use tokio::sync::{mpsc, watch};
 /// An Event to publish.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Said {
-    about: ObjectKey,
+    about: ObjectRef,
+    /// The version of its kind.
+    version: &'static str,
     uid: String,
     resource_version: String,
     warning: bool,
@@ -33,12 +35,7 @@ impl Said {
     /// Traffic moved: Warning where it left the primary, Normal where it returned.
     pub fn flipped(write: &Write, flip: &Flip) -> Self {
         let action = if flip.on_primary { "Failback" } else { "Failover" };
-        Self::new(&write.key, &write.uid, &write.resource_version).saying(
-            !flip.on_primary,
-            "Failover",
-            action,
-            flip.note.clone(),
-        )
+        Self::of_write(write).saying(!flip.on_primary, "Failover", action, flip.note.clone())
     }
 
     /// A write that the API server or a webhook refused.
@@ -49,23 +46,13 @@ impl Said {
             Kind::Record | Kind::Disclaim => "The state should be recorded".into(),
         };
         let note = format!("{wanted}. The write failed and is tried again: {error}");
-        Self::new(&write.key, &write.uid, &write.resource_version).saying(
-            true,
-            "FailoverRefused",
-            "Failover",
-            note,
-        )
+        Self::of_write(write).saying(true, "FailoverRefused", "Failover", note)
     }
 
     /// A move that is not made, by a person's word.
     pub fn held(write: &Write, flip: &Flip, why: &str) -> Self {
         let note = format!("{}. Nothing is written: {why}", flip.should());
-        Self::new(&write.key, &write.uid, &write.resource_version).saying(
-            true,
-            "FailoverHeld",
-            "Failover",
-            note,
-        )
+        Self::of_write(write).saying(true, "FailoverHeld", "Failover", note)
     }
 
     /// Another writer keeps taking our weights back.
@@ -73,18 +60,18 @@ impl Said {
         let note = format!(
             "The weights written here were undone {times} times, last by field manager {who}. They are written again, ever less often: let {who} ignore spec.backends[*].weight of this object, or let its writes pass the webhook of linkerd-failover"
         );
-        Self::new(&write.key, &write.uid, &write.resource_version).saying(
-            true,
-            "WeightsUndone",
-            "Failover",
-            note,
-        )
+        Self::of_write(write).saying(true, "WeightsUndone", "Failover", note)
     }
 
     /// An object that cannot be read.
-    pub fn unreadable(key: &ObjectKey, managed: &Managed, causes: &str) -> Self {
+    pub fn unreadable(
+        object: &ObjectRef,
+        version: &'static str,
+        managed: &Managed,
+        causes: &str,
+    ) -> Self {
         let note = format!("This object is left as it is and does not fail over: {causes}");
-        Self::new(key, &managed.uid, &managed.resource_version).saying(
+        Self::new(object, version, &managed.uid, &managed.resource_version).saying(
             true,
             "Unreadable",
             "Read",
@@ -92,9 +79,30 @@ impl Said {
         )
     }
 
-    fn new(key: &ObjectKey, uid: &str, resource_version: &str) -> Self {
+    /// A route that Linkerd does not use as it stands.
+    pub fn not_in_use(
+        object: &ObjectRef,
+        version: &'static str,
+        managed: &Managed,
+        why: &str,
+    ) -> Self {
+        let note = format!("Linkerd does not route by this object as it stands: {why}");
+        Self::new(object, version, &managed.uid, &managed.resource_version).saying(
+            true,
+            "RouteNotInUse",
+            "Read",
+            note,
+        )
+    }
+
+    fn of_write(write: &Write) -> Self {
+        Self::new(&write.object, write.version, &write.uid, &write.resource_version)
+    }
+
+    fn new(object: &ObjectRef, version: &'static str, uid: &str, resource_version: &str) -> Self {
         Self {
-            about: key.clone(),
+            about: object.clone(),
+            version,
             uid: uid.to_owned(),
             resource_version: resource_version.to_owned(),
             warning: false,
@@ -120,7 +128,7 @@ impl Said {
     }
 
     fn event(&self, replica: &str) -> Event {
-        let resource = traffic_split::api_resource();
+        let resource = self.about.kind.api_resource(self.version);
         let mut event = Event {
             event_time: Some(MicroTime(self.at)),
             type_: Some(if self.warning { "Warning" } else { "Normal" }.into()),
@@ -130,8 +138,8 @@ impl Said {
             regarding: Some(ObjectReference {
                 api_version: Some(resource.api_version),
                 kind: Some(resource.kind),
-                namespace: Some(self.about.namespace.to_string()),
-                name: Some(self.about.name.to_string()),
+                namespace: Some(self.about.namespace().to_owned()),
+                name: Some(self.about.name().to_owned()),
                 uid: Some(self.uid.clone()),
                 resource_version: Some(self.resource_version.clone()),
                 field_path: None,
@@ -140,10 +148,10 @@ impl Said {
             reporting_instance: Some(replica.into()),
             ..Event::default()
         };
-        event.metadata.namespace = Some(self.about.namespace.to_string());
+        event.metadata.namespace = Some(self.about.namespace().to_owned());
         // client-go's way: a generateName that ends in a dot is refused for Events, and the name
         // of the object leaves no room for more where it is as long as it may be.
-        let about: String = self.about.name.chars().take(200).collect();
+        let about: String = self.about.name().chars().take(200).collect();
         event.metadata.name =
             Some(format!("{about}.{:x}{:04x}", self.at.as_nanosecond(), fastrand::u16(..)));
         event
@@ -172,7 +180,7 @@ pub async fn publisher(
     while let Some(said) = said.recv().await {
         // Events share the API server's CPU with the writes that callers wait for.
         let _ = tokio::time::timeout(AT_MOST, busy.wait_for(|busy| *busy == 0)).await;
-        let api: Api<Event> = Api::namespaced(client.clone(), &said.about.namespace);
+        let api: Api<Event> = Api::namespaced(client.clone(), said.about.namespace());
         let (params, event) = (PostParams::default(), said.event(&replica));
         let published = api.create(&params, &event);
         match tokio::time::timeout(Duration::from_secs(5), published).await {

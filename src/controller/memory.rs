@@ -1,24 +1,24 @@
 //! What a replica remembers of an object beside the index: what it has observed, wanted, written
 //! and said. All of it may be lost; none of it is needed to decide rightly.
 
-use super::plan::Write;
+use super::plan::{Active, Write};
 use super::undone::Undone;
-use crate::failover::Pending;
-use crate::resources::ObjectKey;
+use crate::failover::{BySet, Pending};
+use crate::resources::ObjectRef;
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::time::Instant;
 
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// The delays that run, for these active backends: a flap whose record has not been written
-    /// yet, or cannot be, still counts.
-    pending: Option<(Vec<String>, Pending)>,
+    /// The delays that run, by set, for these active backends: a flap whose record has not been
+    /// written yet, or cannot be, still counts.
+    pending: BySet<(Vec<String>, Pending)>,
     /// Where this replica wants the traffic, and since when by the steady clock, while it waits for
     /// another replica to bring it there.
-    wanted: Option<(Vec<String>, Timestamp)>,
+    wanted: Option<(Active, Timestamp)>,
     /// Where this replica brought the traffic as a standby, until its own facts say otherwise.
-    pub rescued: Option<Vec<String>>,
+    pub rescued: Option<Active>,
     /// Since when there is something to be recorded.
     pub unrecorded: Option<Instant>,
     /// A write that failed: how often, what it was to write, when to try again.
@@ -30,6 +30,8 @@ pub struct Memory {
     told: Option<String>,
     /// Whether it cannot be read.
     pub unreadable: bool,
+    /// Why Linkerd does not use it, as it was said last.
+    pub not_in_use: Option<Box<str>>,
 }
 
 /// A write that failed, and when the very same may be tried again.
@@ -63,27 +65,40 @@ impl Failed {
 }
 
 impl Memory {
-    /// The delays observed here, where these are still the active backends.
-    pub fn pending_beside(&self, active: &[String]) -> Option<&Pending> {
-        self.pending.as_ref().filter(|(beside, _)| beside == active).map(|(_, pending)| pending)
+    /// The delays observed here of a set, where these are still its active backends.
+    pub fn pending_beside(&self, set: &str, active: &[String]) -> Option<&Pending> {
+        let observed = self.pending.get(set).filter(|(beside, _)| beside == active);
+        observed.map(|(_, pending)| pending)
     }
 
-    /// Takes note of delays; `recorded` are those in the object's state. Those observed here count,
-    /// even where the record agrees: it goes by a wall clock.
-    pub fn observe(&mut self, active: Option<&[String]>, pending: &Pending, recorded: &Pending) {
-        let known = !pending.is_empty() || !recorded.is_empty();
-        self.pending = active.filter(|_| known).map(|active| (active.to_vec(), pending.clone()));
+    /// Takes note of a set's delays; `recorded` are those in the object's state. Those observed here
+    /// count, even where the record agrees: it goes by a wall clock.
+    pub fn observe(
+        &mut self,
+        set: &str,
+        active: Option<&[String]>,
+        pending: &Pending,
+        recorded: &Pending,
+    ) {
+        match active.filter(|_| !pending.is_empty() || !recorded.is_empty()) {
+            Some(active) => {
+                self.pending.insert(set.to_owned(), (active.to_vec(), pending.clone()));
+            }
+            None => {
+                self.pending.remove(set);
+            }
+        }
     }
 
     /// Since when the traffic has been wanted there.
-    pub fn wanted_since(&self, active: &[String]) -> Option<Timestamp> {
+    pub fn wanted_since(&self, active: &Active) -> Option<Timestamp> {
         self.wanted.as_ref().filter(|(wanted, _)| wanted == active).map(|(_, since)| *since)
     }
 
     /// Takes note that the traffic is wanted there, from now on or since earlier.
-    pub fn wants(&mut self, active: &[String], now: Timestamp) {
+    pub fn wants(&mut self, active: &Active, now: Timestamp) {
         if self.wanted_since(active).is_none() {
-            self.wanted = Some((active.to_vec(), now));
+            self.wanted = Some((active.clone(), now));
         }
     }
 
@@ -110,14 +125,14 @@ impl Memory {
 
     /// Takes note of where this replica's own facts want the traffic: a move made as a standby is
     /// past once they want another.
-    pub fn decided(&mut self, active: &[String]) {
+    pub fn decided(&mut self, active: &Active) {
         if self.rescued.as_ref().is_some_and(|rescued| rescued != active) {
             self.rescued = None;
         }
     }
 
     fn is_empty(&self, now: Instant) -> bool {
-        self.pending.is_none()
+        self.pending.is_empty()
             && self.wanted.is_none()
             && self.rescued.is_none()
             && self.unrecorded.is_none()
@@ -126,34 +141,39 @@ impl Memory {
             && self.undone.as_ref().is_none_or(|undone| undone.is_past(now))
             && self.told.is_none()
             && !self.unreadable
+            && self.not_in_use.is_none()
     }
 }
 
 /// The memories of all objects; most objects have none.
 #[derive(Debug, Default)]
 pub struct Memories {
-    of: HashMap<ObjectKey, Memory>,
+    of: HashMap<ObjectRef, Memory>,
 }
 
 impl Memories {
-    pub fn get(&self, key: &ObjectKey) -> Option<&Memory> {
+    pub fn get(&self, key: &ObjectRef) -> Option<&Memory> {
         self.of.get(key)
     }
 
-    pub fn get_mut(&mut self, key: &ObjectKey) -> Option<&mut Memory> {
+    pub fn get_mut(&mut self, key: &ObjectRef) -> Option<&mut Memory> {
         self.of.get_mut(key)
     }
 
-    pub fn entry(&mut self, key: &ObjectKey) -> &mut Memory {
+    pub fn entry(&mut self, key: &ObjectRef) -> &mut Memory {
         self.of.entry(key.clone()).or_default()
     }
 
-    pub fn remove(&mut self, key: &ObjectKey) {
+    pub fn remove(&mut self, key: &ObjectRef) {
         self.of.remove(key);
     }
 
     pub fn unreadable(&self) -> usize {
         self.of.values().filter(|memory| memory.unreadable).count()
+    }
+
+    pub fn not_in_use(&self) -> usize {
+        self.of.values().filter(|memory| memory.not_in_use.is_some()).count()
     }
 
     /// Forgets what is past.
@@ -168,12 +188,13 @@ mod tests {
 
     #[test]
     fn a_standbys_move_is_remembered_until_its_own_facts_want_another() {
-        let west = ["west".to_owned()];
-        let mut memory = Memory { rescued: Some(west.to_vec()), ..Memory::default() };
+        let active = |name: &str| Active::from([(String::new(), vec![name.to_owned()])]);
+        let west = active("west");
+        let mut memory = Memory { rescued: Some(west.clone()), ..Memory::default() };
         memory.is_content();
         memory.decided(&west);
         assert!(memory.rescued.is_some(), "it has landed, and may be taken back");
-        memory.decided(&["primary".to_owned()]);
+        memory.decided(&active("primary"));
         assert_eq!(memory.rescued, None);
     }
 }

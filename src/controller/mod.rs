@@ -10,6 +10,7 @@ mod groups;
 mod guard;
 mod lease;
 mod memory;
+mod mention;
 mod plan;
 mod queue;
 mod reconcile;

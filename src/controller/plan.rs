@@ -2,28 +2,30 @@
 //! has landed.
 
 use super::memory::Memory;
-use crate::cluster::{Decider, Index, Managed};
+use crate::cluster::{Decider, Index, Managed, ManagedSet};
 use crate::failover::{
-    AuthoredWeights, Because, Decision, Health, Identity, Intent, Need, Now, Pending, Previous,
-    annotations, decide, need,
+    AuthoredWeights, Because, BySet, Decision, Health, Identity, Intent, Need, Now, Pending,
+    Previous, State, Weights, annotations, decide, need,
 };
-use crate::resources::ObjectKey;
-use crate::resources::traffic_split::Edit;
+use crate::resources::{Edit, ObjectKey, ObjectRef};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
+
+/// The backends that get the traffic, by name, of each set.
+pub type Active = BySet<Vec<String>>;
 
 /// What an object needs now, by the newest facts.
 #[derive(Debug)]
 pub struct Plan {
     /// The write that it takes; none where nothing is needed.
     pub write: Option<Write>,
-    /// See [`Decision::rescue`].
+    /// Every move in it is a [rescue](Decision::rescue).
     pub rescue: bool,
-    /// The backends that get the traffic, by name.
-    pub active: Vec<String>,
+    pub active: Active,
     /// The Services whose health this decision rests on.
     pub rests_on: Vec<ObjectKey>,
-    /// The delays that run, as they are observed here.
-    pub pending: Pending,
+    /// The delays that run, as they are observed here, by set.
+    pub pending: BySet<Pending>,
     /// When to look again even if nothing changes.
     pub next: Option<SignedDuration>,
     pub paused: bool,
@@ -37,11 +39,13 @@ pub struct Plan {
 /// A write.
 #[derive(Clone, Debug)]
 pub struct Write {
-    pub key: ObjectKey,
+    pub object: ObjectRef,
+    /// The version of its kind.
+    pub version: &'static str,
     pub uid: String,
     pub resource_version: String,
     pub patch: json_patch::Patch,
-    /// The weights that it writes; none where it writes no weights.
+    /// The weights that it writes, set after set; none where it writes no weights.
     pub weights: Vec<u32>,
     /// The object has no state of ours yet, or has lost it.
     pub is_first: bool,
@@ -85,99 +89,157 @@ pub struct Flip {
 impl Flip {
     /// The note of a move that has not been made.
     pub fn should(&self) -> String {
-        self.note.replacen(" moved ", " should move ", 1)
+        self.note.replace(" moved from ", " should move from ")
     }
 }
 
+/// A set, and what was decided for it.
+struct Decided<'a> {
+    set: &'a ManagedSet,
+    health: Vec<Health>,
+    decision: Decision,
+    need: Need,
+    flip: Option<Flip>,
+}
+
 /// The plan for an object; none where it is not managed or cannot be read.
+///
+/// Who does not lead may only rescue: of several sets those that need no rescue stay as they are.
 pub fn plan(
     index: &Index,
-    key: &ObjectKey,
+    object: &ObjectRef,
     memory: Option<&Memory>,
     me: &Identity,
+    leading: bool,
     now: Now,
 ) -> Option<Plan> {
-    let managed = index.object(key)?;
-    let intent = managed.intent.as_ref().ok()?;
-    let health = index.health(&key.namespace, intent, now.steady);
-    // A delay is counted from when it was observed, here if it was here.
-    let mut remembered = managed.state.clone();
-    if let Some(state) = &mut remembered
-        && let Some(pending) = memory.and_then(|memory| memory.pending_beside(&state.active))
-    {
-        state.pending = pending.clone();
+    let managed = index.object(object)?;
+    let version = index.served(object.kind)?;
+    let sets = managed.sets.as_ref().ok()?;
+    let mut decided: Vec<Decided<'_>> = vec![];
+    for set in sets {
+        decided.push(decide_set(index, object, set, memory, now));
     }
-    let previous = remembered.as_ref().map_or(Previous::Live, Previous::Decided);
-    let decision = decide(intent, &health, previous, now);
-    let need = need(intent, managed.state.as_ref(), &decision);
-    let flip = flip(managed, intent, &decision, &health);
-    let concerned = decision.before.iter().chain(&decision.active);
-    let mut rests_on: Vec<_> = concerned.map(|i| key.beside(&intent.backends[*i].name)).collect();
-    rests_on.sort_unstable();
-    rests_on.dedup();
-    let write = match need {
-        Need::Nothing => disclaim(key, managed),
-        _ => Some(write(key, managed, intent, &decision, &health, &flip, need, me, now)),
+    let moves = |d: &Decided<'_>| d.flip.is_some();
+    if !leading && decided.iter().any(|d| moves(d) && d.decision.rescue) {
+        decided.retain(|d| !moves(d) || d.decision.rescue);
+    }
+
+    let mut rests_on = BTreeSet::new();
+    for d in &decided {
+        let concerned = d.decision.before.iter().chain(&d.decision.active);
+        rests_on.extend(concerned.map(|i| object.beside(&d.set.intent.backends[*i].name)));
+    }
+    let write = match decided.iter().map(|d| d.need).max() {
+        None | Some(Need::Nothing) => disclaim(object, version, managed),
+        Some(need) => Some(write(object, version, managed, &decided, need, me, now)),
     };
+    let by_set = |d: &Decided<'_>| d.set.intent.set.clone();
     Some(Plan {
         write,
-        rescue: decision.rescue,
-        active: decision.names(intent),
-        rests_on,
-        pending: decision.pending,
-        next: decision.next,
-        paused: intent.policy.paused,
+        rescue: decided.iter().any(moves)
+            && decided.iter().filter(|d| moves(d)).all(|d| d.decision.rescue),
+        active: decided.iter().map(|d| (by_set(d), d.decision.names(&d.set.intent))).collect(),
+        rests_on: rests_on.into_iter().collect(),
+        next: decided.iter().filter_map(|d| d.decision.next).min(),
+        paused: sets.iter().any(|set| set.intent.policy.paused),
+        pending: decided.iter().map(|d| (by_set(d), d.decision.pending.clone())).collect(),
         decider: managed.decider.clone(),
         seen: managed.seen,
         other_writer: managed.owners.other.clone(),
     })
 }
 
-#[expect(clippy::too_many_arguments)]
+fn decide_set<'a>(
+    index: &Index,
+    object: &ObjectRef,
+    set: &'a ManagedSet,
+    memory: Option<&Memory>,
+    now: Now,
+) -> Decided<'a> {
+    let ManagedSet { intent, state } = set;
+    let health = index.health(object.namespace(), intent, now.steady);
+    // A delay is counted from when it was observed, here if it was here.
+    let mut remembered = state.clone();
+    if let Some(state) = &mut remembered
+        && let Some(pending) =
+            memory.and_then(|memory| memory.pending_beside(&intent.set, &state.active))
+    {
+        state.pending = pending.clone();
+    }
+    let previous = remembered.as_ref().map_or(Previous::Live, Previous::Decided);
+    let decision = decide(intent, &health, previous, now);
+    let need = need(intent, state.as_ref(), &decision);
+    let flip = flip(set, &decision, &health);
+    Decided { set, health, decision, need, flip }
+}
+
 fn write(
-    key: &ObjectKey,
+    object: &ObjectRef,
+    version: &'static str,
     managed: &Managed,
-    intent: &Intent,
-    decision: &Decision,
-    health: &[Health],
-    flip: &Option<Flip>,
+    decided: &[Decided<'_>],
     need: Need,
     me: &Identity,
     now: Now,
 ) -> Write {
     let mut edit = Edit::guarded_by(&managed.resource_version);
-    edit.weights(&decision.weights);
-    let state = decision.state(intent, health, me, now);
+    let mut weights = vec![];
+    // What is left as it is keeps its state.
+    let kept = managed.readable().iter();
+    let mut states: BySet<_> = kept
+        .filter_map(|set| {
+            let mut state = set.state.clone()?;
+            state.pending = now.told(&state.pending);
+            Some((set.intent.set.clone(), state))
+        })
+        .collect();
+    for Decided { set, health, decision, .. } in decided {
+        let intent = &set.intent;
+        for (i, weight) in decision.weights.iter().enumerate() {
+            edit.weight(&object.kind.backend_path(intent.position, i), *weight);
+        }
+        weights.extend(&decision.weights);
+        states.insert(intent.set.clone(), decision.state(intent, health, now));
+    }
+    let mut state = State::new(me, states);
+    state.defaulted_primary = managed.defaulted_primary();
     let mut set = vec![(annotations::STATE, state.to_annotation())];
     if !managed.authored_recorded {
-        let authored = AuthoredWeights::new(intent.authored()).to_annotation();
-        set.push((annotations::AUTHORED_WEIGHTS, authored));
+        let authored: BySet<Weights> = managed
+            .readable()
+            .iter()
+            .map(|set| (set.intent.set.clone(), set.intent.authored()))
+            .collect();
+        set.push((annotations::AUTHORED_WEIGHTS, AuthoredWeights::new(authored).to_annotation()));
     }
     edit.annotations(managed.has_annotations, &set);
-    let kind = match (flip, need) {
-        (Some(flip), _) => Kind::Flip(flip.clone()),
-        (None, Need::Traffic) => Kind::Correction,
-        (None, _) => Kind::Record,
+    let kind = match Flip::joined(decided) {
+        Some(flip) => Kind::Flip(flip),
+        None if need == Need::Traffic => Kind::Correction,
+        None => Kind::Record,
     };
     Write {
-        key: key.clone(),
+        object: object.clone(),
+        version,
         uid: managed.uid.clone(),
         resource_version: managed.resource_version.clone(),
         patch: edit.into_patch(),
-        weights: decision.weights.clone(),
-        is_first: managed.state.is_none(),
+        weights,
+        is_first: !managed.has_state(),
         kind,
     }
 }
 
 /// A manager that applies meets a conflict with whoever owns `spec` beside it. Taking the claim
 /// away works only in a write of its own.
-fn disclaim(key: &ObjectKey, managed: &Managed) -> Option<Write> {
+fn disclaim(object: &ObjectRef, version: &'static str, managed: &Managed) -> Option<Write> {
     let position = managed.owners.claim?;
     let mut edit = Edit::guarded_by(&managed.resource_version);
     edit.disclaim_spec(position);
     Some(Write {
-        key: key.clone(),
+        object: object.clone(),
+        version,
         uid: managed.uid.clone(),
         resource_version: managed.resource_version.clone(),
         patch: edit.into_patch(),
@@ -187,13 +249,30 @@ fn disclaim(key: &ObjectKey, managed: &Managed) -> Option<Write> {
     })
 }
 
-fn flip(
-    managed: &Managed,
-    intent: &Intent,
-    decision: &Decision,
-    health: &[Health],
-) -> Option<Flip> {
-    let before = match &managed.state {
+impl Flip {
+    /// The moves of all sets as one; none where nothing moves.
+    fn joined(decided: &[Decided<'_>]) -> Option<Self> {
+        let flips: Vec<(&Intent, &Flip)> =
+            decided.iter().filter_map(|d| Some((&d.set.intent, d.flip.as_ref()?))).collect();
+        let (_, first) = *flips.first()?;
+        // The rules of a route mostly move together.
+        let alike = flips.len() == decided.len() && flips.iter().all(|(_, f)| f.note == first.note);
+        let of_rule = |(intent, flip): &(&Intent, &Flip)| match intent.set.as_str() {
+            "" => flip.note.clone(),
+            rule => format!("Rule {rule}: {}", flip.note),
+        };
+        let told = || flips.iter().map(of_rule).collect::<Vec<_>>().join("; ");
+        Some(Self {
+            on_primary: flips.iter().all(|(_, flip)| flip.on_primary),
+            leaves_primary: flips.iter().any(|(_, flip)| flip.leaves_primary),
+            note: if alike { first.note.clone() } else { told() },
+        })
+    }
+}
+
+fn flip(set: &ManagedSet, decision: &Decision, health: &[Health]) -> Option<Flip> {
+    let intent = &set.intent;
+    let before = match &set.state {
         Some(state) => state.active.clone(),
         None => intent.carrying().iter().map(|i| intent.backends[*i].name.clone()).collect(),
     };
@@ -213,10 +292,14 @@ fn flip(
             && intent.primaries().any(|name| before.iter().any(|b| b == name)),
         note: format!(
             "Traffic of {} moved from {} to {}: {}",
-            intent.apex,
+            intent.apex(),
             or_none(&before),
             or_none(&after),
             decision.explain(intent, health)
         ),
     })
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -4,9 +4,9 @@ use super::alarms::Alarms;
 use super::brake::Brake;
 use super::confirm::Confirmations;
 use super::memory::Memories;
-use super::plan::Write;
+use super::plan::{Active, Write};
 use super::writer::Outcome;
-use crate::resources::ObjectKey;
+use crate::resources::ObjectRef;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -21,19 +21,19 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// What a write task hands back.
 pub struct Done {
     pub write: Write,
-    pub active: Vec<String>,
+    pub active: Active,
     pub as_standby: bool,
     pub outcome: Outcome,
 }
 
 pub struct Queue {
     /// Objects to decide, in order, with the moment they were first noticed.
-    pub waiting: VecDeque<(ObjectKey, Instant)>,
-    pub queued: HashSet<ObjectKey>,
+    pub waiting: VecDeque<(ObjectRef, Instant)>,
+    pub queued: HashSet<ObjectRef>,
     /// Objects with a write under way, with the moment they were first noticed.
-    pub in_flight: HashMap<ObjectKey, Instant>,
+    pub in_flight: HashMap<ObjectRef, Instant>,
     /// Objects noticed again while their write was under way.
-    pub again: HashSet<ObjectKey>,
+    pub again: HashSet<ObjectRef>,
     pub alarms: Alarms,
     pub writes: JoinSet<Done>,
     pub confirmations: Confirmations,
@@ -59,7 +59,7 @@ impl Queue {
         }
     }
 
-    pub fn notice(&mut self, key: ObjectKey, at: Instant) {
+    pub fn notice(&mut self, key: ObjectRef, at: Instant) {
         if self.in_flight.contains_key(&key) {
             self.again.insert(key);
         } else if self.queued.insert(key.clone()) {
@@ -68,13 +68,13 @@ impl Queue {
     }
 
     /// An object has no wish to leave its primary, or none any more.
-    pub fn stays(&mut self, key: &ObjectKey) {
+    pub fn stays(&mut self, key: &ObjectRef) {
         if let Some(brake) = &mut self.brake {
             brake.stays(key);
         }
     }
 
-    pub fn notice_all(&mut self, keys: impl IntoIterator<Item = ObjectKey>) {
+    pub fn notice_all(&mut self, keys: impl IntoIterator<Item = ObjectRef>) {
         let now = Instant::now();
         for key in keys {
             self.notice(key, now);
@@ -83,7 +83,7 @@ impl Queue {
 
     /// Whether what only has to be recorded has waited long enough, and nothing that callers wait for
     /// is in its way.
-    pub fn is_due(&mut self, key: &ObjectKey, has_state: bool) -> bool {
+    pub fn is_due(&mut self, key: &ObjectRef, has_state: bool) -> bool {
         let now = Instant::now();
         let since = *self.memories.entry(key).unrecorded.get_or_insert(now);
         // Without a state the start of a delay is nowhere yet.

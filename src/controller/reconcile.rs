@@ -10,11 +10,12 @@ use super::undone::Undone;
 use super::writer::{self, Outcome};
 use crate::cluster::endpoints::Families;
 use crate::cluster::{Changes, Index, Managed, Shared};
-use crate::failover::{Defaults, Identity, Now, annotations};
-use crate::resources::{ObjectKey, traffic_split};
+use crate::failover::{Defaults, Identity, Now, Pending, annotations};
+use crate::resources::ObjectRef;
 use crate::telemetry::Metrics;
 use jiff::SignedDuration;
 use kube::Client;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -69,17 +70,17 @@ impl Controller {
                 },
                 Some(answer) = queue.confirmations.next() => {
                     self.metrics.confirmations.inc();
-                    for (key, retry_in) in answer {
+                    for (object, retry_in) in answer {
                         match retry_in {
-                            None => queue.notice(key, Instant::now()),
-                            Some(wait) => queue.alarms.set(&key, wait),
+                            None => queue.notice(object, Instant::now()),
+                            Some(wait) => queue.alarms.set(&object, wait),
                         }
                     }
                 }
                 Some(due) = queue.alarms.next() => queue.notice(due, Instant::now()),
                 Ok(()) = self.leading.changed() => {
                     queue.silent = false;
-                    let keys = self.shared.read().object_keys();
+                    let keys = self.shared.read().object_refs();
                     queue.notice_all(keys);
                 }
                 _ = sweep.tick() => {
@@ -97,7 +98,7 @@ impl Controller {
         }
     }
 
-    fn leads(&self) -> bool {
+    pub(super) fn leads(&self) -> bool {
         *self.leading.borrow()
     }
 
@@ -116,9 +117,9 @@ impl Controller {
         }
         let now = self.shared.now();
         while queue.in_flight.len() < self.settings.concurrency {
-            let Some((key, noticed)) = queue.waiting.pop_front() else { break };
-            queue.queued.remove(&key);
-            self.consider(queue, &index, &key, noticed, now);
+            let Some((object, noticed)) = queue.waiting.pop_front() else { break };
+            queue.queued.remove(&object);
+            self.consider(queue, &index, &object, noticed, now);
         }
         self.count_in_flight(queue);
         let braked = queue.brake.as_ref().is_some_and(|brake| brake.engaged().is_some());
@@ -131,55 +132,56 @@ impl Controller {
         &self,
         queue: &mut Queue,
         index: &Index,
-        key: &ObjectKey,
+        object: &ObjectRef,
         noticed: Instant,
         now: Now,
     ) {
-        let Some(managed) = index.object(key) else {
-            queue.memories.remove(key);
-            queue.stays(key);
+        let Some(managed) = index.object(object) else {
+            queue.memories.remove(object);
+            queue.stays(object);
             return;
         };
         // Not known is not down.
-        if index.forbidden.has(&key.namespace) {
-            queue.stays(key);
+        if index.forbidden.has(object.namespace()) {
+            queue.stays(object);
             return;
         }
-        self.mention_unreadable(queue, key, managed);
-        let memory = queue.memories.get(key);
-        let Some(mut plan) = plan::plan(index, key, memory, &self.me, now) else {
-            queue.stays(key);
+        self.mention_unreadable(queue, index, object, managed);
+        self.mention_not_in_use(queue, index, object, managed, now);
+        let memory = queue.memories.get(object);
+        let Some(mut plan) = plan::plan(index, object, memory, &self.me, self.leads(), now) else {
+            queue.stays(object);
             return;
         };
         if let Some(next) = plan.next {
-            queue.alarms.set(key, next.try_into().unwrap_or_default());
+            queue.alarms.set(object, next.try_into().unwrap_or_default());
         }
-        if let Some(memory) = queue.memories.get_mut(key) {
+        if let Some(memory) = queue.memories.get_mut(object) {
             memory.decided(&plan.active);
         }
-        self.observe_delays(queue, key, managed, &plan);
+        self.observe_delays(queue, object, managed, &plan);
         let Some(write) = plan.write.take() else {
-            if let Some(memory) = queue.memories.get_mut(key) {
+            if let Some(memory) = queue.memories.get_mut(object) {
                 memory.is_content();
             }
-            queue.stays(key);
+            queue.stays(object);
             return;
         };
         if plan.paused || index.cluster_wide.frozen {
             let why = if plan.paused { "this object is paused" } else { "the cluster is frozen" };
             self.tell_held(queue, &write, &plan, why);
-            queue.stays(key);
+            queue.stays(object);
             return;
         }
         let may = match &write.kind {
             Kind::Flip(flip) => {
                 // The brake first: a standby has to know how much wants to move.
                 self.brake_lets_go(queue, index, &write, flip, &plan, now)
-                    && self.may_move(queue, index, key, &plan, now)
+                    && self.may_move(queue, index, object, &plan, now)
             }
             Kind::Correction => self.leads(),
             Kind::Record | Kind::Disclaim => {
-                self.leads() && queue.is_due(key, managed.state.is_some())
+                self.leads() && queue.is_due(object, managed.has_state())
             }
         };
         if may && self.is_time(queue, &write, &plan) {
@@ -187,14 +189,23 @@ impl Controller {
         }
     }
 
-    fn observe_delays(&self, queue: &mut Queue, key: &ObjectKey, managed: &Managed, plan: &Plan) {
-        if plan.pending.is_empty() && queue.memories.get(key).is_none() {
+    fn observe_delays(
+        &self,
+        queue: &mut Queue,
+        object: &ObjectRef,
+        managed: &Managed,
+        plan: &Plan,
+    ) {
+        if plan.pending.values().all(Pending::is_empty) && queue.memories.get(object).is_none() {
             return;
         }
-        let state = managed.state.as_ref();
-        let recorded = state.map(|state| state.pending.clone()).unwrap_or_default();
-        let active = state.map(|state| state.active.as_slice());
-        queue.memories.entry(key).observe(active, &plan.pending, &recorded);
+        for set in managed.readable() {
+            let Some(pending) = plan.pending.get(&set.intent.set) else { continue };
+            let state = set.state.as_ref();
+            let recorded = state.map(|state| state.pending.clone()).unwrap_or_default();
+            let active = state.map(|state| state.active.as_slice());
+            queue.memories.entry(object).observe(&set.intent.set, active, pending, &recorded);
+        }
     }
 
     /// Whether it is for this replica to move the traffic, now.
@@ -202,11 +213,11 @@ impl Controller {
         &self,
         queue: &mut Queue,
         index: &Index,
-        key: &ObjectKey,
+        object: &ObjectRef,
         plan: &Plan,
         now: Now,
     ) -> bool {
-        let memory = queue.memories.get(key);
+        let memory = queue.memories.get(object);
         let wanted = memory.and_then(|memory| memory.wanted_since(&plan.active));
         let since = |at: jiff::Timestamp| at.duration_until(now.steady);
         let others = index.last_move_by_others(&self.me.replica);
@@ -226,19 +237,19 @@ impl Controller {
         if verdict == Verdict::Write {
             return true;
         }
-        queue.memories.entry(key).wants(&plan.active, now.steady);
+        queue.memories.entry(object).wants(&plan.active, now.steady);
         match verdict {
             Verdict::Write | Verdict::Leave => {}
-            Verdict::Wait(wait) => queue.alarms.set(key, wait.try_into().unwrap_or_default()),
+            Verdict::Wait(wait) => queue.alarms.set(object, wait.try_into().unwrap_or_default()),
             Verdict::Confirm => {
                 let families = self.settings.families;
                 let (shared, client) = (&self.shared, &self.client);
                 let since = wanted.unwrap_or(now.steady);
-                queue.confirmations.ask(key, &plan.rests_on, since, shared, client, families);
+                queue.confirmations.ask(object, &plan.rests_on, since, shared, client, families);
             }
             Verdict::FallSilent => {
                 tracing::error!(
-                    object = %key,
+                    %object,
                     "another replica has taken back what this standby did: it does nothing more until it leads; if this persists, restart this replica"
                 );
                 queue.silent = true;
@@ -258,19 +269,22 @@ impl Controller {
     ) -> bool {
         let Some(brake) = &mut queue.brake else { return true };
         if !flip.leaves_primary {
-            brake.stays(&write.key);
+            brake.stays(&write.object);
             return true;
         }
-        let intent = index.object(&write.key).and_then(|managed| managed.intent.as_ref().ok());
-        let primaries = intent.into_iter().flat_map(|intent| intent.primaries());
+        let sets = index.object(&write.object).map(Managed::readable).unwrap_or_default();
+        let primaries: BTreeSet<&str> =
+            sets.iter().flat_map(|set| set.intent.primaries()).collect();
         let endpoints: Vec<u64> = primaries
-            .flat_map(|name| index.endpoints_of(&write.key.beside(name)).to_vec())
+            .into_iter()
+            .flat_map(|name| index.endpoints_of(&write.object.beside(name)).to_vec())
             .collect();
         let (managed, released) = (index.objects().len(), index.cluster_wide.brake_released);
-        let Leave::Hold(wait) = brake.wants(&write.key, &endpoints, managed, released, now) else {
+        let Leave::Hold(wait) = brake.wants(&write.object, &endpoints, managed, released, now)
+        else {
             return true;
         };
-        queue.alarms.set(&write.key, wait.try_into().unwrap_or_default());
+        queue.alarms.set(&write.object, wait.try_into().unwrap_or_default());
         let since = brake.engaged().map(|at| at.to_string()).unwrap_or_default();
         let why = format!(
             "the brake holds since {since}: too many objects would leave their primaries at once; if that is right, release it: kubectl annotate --overwrite namespace {} {}=$(date -u +%FT%TZ)",
@@ -284,12 +298,12 @@ impl Controller {
     /// Whether nothing of the past says to wait: a write that failed, a writer that undoes ours.
     fn is_time(&self, queue: &mut Queue, write: &Write, plan: &Plan) -> bool {
         let now = Instant::now();
-        let Some(memory) = queue.memories.get_mut(&write.key) else { return true };
+        let Some(memory) = queue.memories.get_mut(&write.object) else { return true };
         let failed = memory.failed.as_ref().filter(|failed| failed.is_same(write));
         if let Some(wait) = failed.map(|failed| failed.not_before.saturating_duration_since(now))
             && !wait.is_zero()
         {
-            queue.alarms.set(&write.key, wait);
+            queue.alarms.set(&write.object, wait);
             return false;
         }
         let undone = memory.undone.as_ref().filter(|_| write.moves());
@@ -301,22 +315,22 @@ impl Controller {
             let who = plan.other_writer.as_deref().unwrap_or("another writer");
             if memory.is_news(&format!("undone {times} times by {who}")) {
                 self.metrics.undone.inc();
-                tracing::warn!(object = %write.key, times, by = who, next = ?wait, "weights are being undone");
+                tracing::warn!(object = %write.object, times, by = who, next = ?wait, "weights are being undone");
                 self.say(Said::undone(write, who, times));
             }
         }
         if wait.is_zero() {
             return true;
         }
-        queue.alarms.set(&write.key, wait);
+        queue.alarms.set(&write.object, wait);
         false
     }
 
     fn start(&self, queue: &mut Queue, write: Write, plan: Plan, noticed: Instant) {
         if let Some(brake) = &mut queue.brake {
-            brake.goes(&write.key);
+            brake.goes(&write.object);
         }
-        queue.in_flight.insert(write.key.clone(), noticed);
+        queue.in_flight.insert(write.object.clone(), noticed);
         let client = self.client.clone();
         let as_standby = !self.leads();
         queue.writes.spawn(async move {
@@ -327,14 +341,14 @@ impl Controller {
 
     fn finish(&self, queue: &mut Queue, done: Done) {
         let Done { write, active, as_standby, outcome } = done;
-        let key = write.key.clone();
-        let noticed = queue.in_flight.remove(&key);
+        let object = write.object.clone();
+        let noticed = queue.in_flight.remove(&object);
         self.count_in_flight(queue);
-        let again = queue.again.remove(&key);
+        let again = queue.again.remove(&object);
         match outcome {
-            Outcome::Written(object) => {
+            Outcome::Written(written) => {
                 let now = Instant::now();
-                let memory = queue.memories.entry(&key);
+                let memory = queue.memories.entry(&object);
                 memory.is_content();
                 if write.may_be_undone() {
                     memory.undone =
@@ -343,15 +357,14 @@ impl Controller {
                 if as_standby {
                     memory.rescued = Some(active);
                     self.metrics.rescues.inc();
-                    tracing::warn!(object = %key, "moved as a standby: the leader had not");
+                    tracing::warn!(%object, "moved as a standby: the leader had not");
                 }
                 let took = noticed.map(|at| at.elapsed()).unwrap_or_default();
                 self.written(&write, took);
                 // The watch will say the same later; until then the next decision must not be
                 // made from the old weights.
-                let declared = traffic_split::read(&object);
-                let managed = Managed::new(&declared, &object.metadata, &self.settings.defaults);
-                self.shared.update(|index| index.set_object(key.clone(), managed));
+                let managed = Managed::read(object.kind, &written, &self.settings.defaults);
+                self.shared.update(|index| index.set_object(object.clone(), managed));
             }
             Outcome::Conflict => {
                 self.metrics.write_failed("conflict");
@@ -359,19 +372,19 @@ impl Controller {
             }
             Outcome::Gone => {
                 self.metrics.write_failed("gone");
-                queue.memories.remove(&key);
+                queue.memories.remove(&object);
             }
             Outcome::Failed(error) => {
                 self.metrics.write_failed("failed");
                 let wait = self.retry_later(queue, &write);
-                tracing::warn!(object = %key, %error, retry_in = ?wait, "a write failed");
-                if !std::mem::replace(&mut queue.memories.entry(&key).refusal_told, true) {
+                tracing::warn!(%object, %error, retry_in = ?wait, "a write failed");
+                if !std::mem::replace(&mut queue.memories.entry(&object).refusal_told, true) {
                     self.say(Said::refused(&write, &error));
                 }
             }
         }
         if again {
-            queue.notice(key, Instant::now());
+            queue.notice(object, Instant::now());
         }
     }
 
@@ -380,20 +393,20 @@ impl Controller {
             Kind::Flip(flip) => {
                 self.metrics.wrote(took);
                 self.metrics.flipped(flip.on_primary);
-                tracing::info!(object = %write.key, "{}", flip.note);
+                tracing::info!(object = %write.object, "{}", flip.note);
                 self.say(Said::flipped(write, flip));
             }
             Kind::Correction => {
                 self.metrics.wrote(took);
-                tracing::info!(object = %write.key, "weights put right");
+                tracing::info!(object = %write.object, "weights put right");
             }
             Kind::Record => {
                 self.metrics.recorded("record");
-                tracing::debug!(object = %write.key, "recorded");
+                tracing::debug!(object = %write.object, "recorded");
             }
             Kind::Disclaim => {
                 self.metrics.recorded("disclaim");
-                tracing::debug!(object = %write.key, "claim on spec given up");
+                tracing::debug!(object = %write.object, "claim on spec given up");
             }
         }
     }
@@ -401,55 +414,17 @@ impl Controller {
     /// Doubles from the first retry to the last, with jitter so that a thousand objects that fail
     /// together do not come back together.
     fn retry_later(&self, queue: &mut Queue, write: &Write) -> Duration {
-        let memory = queue.memories.entry(&write.key);
+        let memory = queue.memories.entry(&write.object);
         let before = memory.failed.as_ref().filter(|failed| failed.is_alike(write));
         let times = before.map_or(1, |failed| failed.times.saturating_add(1));
         let wait = FIRST_RETRY.saturating_mul(1 << (times - 1).min(10)).min(LAST_RETRY);
         let wait = wait.mul_f64(0.5 + fastrand::f64() / 2.0);
         memory.failed = Some(Failed::new(times, write, Instant::now() + wait));
-        queue.alarms.set(&write.key, wait);
+        queue.alarms.set(&write.object, wait);
         wait
     }
 
-    fn mention_unreadable(&self, queue: &mut Queue, key: &ObjectKey, managed: &Managed) {
-        let causes = managed.intent.as_ref().err().map(|problems| {
-            let causes: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            causes.join("; ")
-        });
-        let was = queue.memories.get(key).is_some_and(|memory| memory.unreadable);
-        if causes.is_none() && !was {
-            return;
-        }
-        let memory = queue.memories.entry(key);
-        memory.unreadable = causes.is_some();
-        // Who does not lead says nothing, and has it to say on the day it does.
-        if self.leads() {
-            match &causes {
-                Some(causes) if memory.is_news(causes) => {
-                    tracing::warn!(object = %key, %causes, "cannot be read, left as it is");
-                    self.say(Said::unreadable(key, managed, causes));
-                }
-                Some(_) => {}
-                None => memory.has_said_nothing(),
-            }
-        }
-        self.metrics.unreadable.set(queue.memories.unreadable() as i64);
-    }
-
-    /// Traffic should move and does not, by a person's word: said once.
-    fn tell_held(&self, queue: &mut Queue, write: &Write, plan: &Plan, why: &str) {
-        let Kind::Flip(flip) = &write.kind else { return };
-        if !self.leads() {
-            return;
-        }
-        let text = format!("{why}: {:?}", plan.active);
-        if queue.memories.entry(&write.key).is_news(&text) {
-            tracing::warn!(object = %write.key, "{}; nothing is written: {why}", flip.should());
-            self.say(Said::held(write, flip, why));
-        }
-    }
-
-    fn say(&self, said: Said) {
+    pub(super) fn say(&self, said: Said) {
         // Events never hold up a flip: where too many wait, one is lost and counted.
         if self.say.try_send(said).is_err() {
             self.metrics.events_dropped.inc();

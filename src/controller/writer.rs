@@ -1,7 +1,7 @@
 //! The one place that writes weights.
 
 use super::plan::Write;
-use crate::resources::{FIELD_MANAGER, brief, traffic_split};
+use crate::resources::{FIELD_MANAGER, brief};
 use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
@@ -25,12 +25,13 @@ pub enum Outcome {
 }
 
 pub async fn write(client: &Client, write: &Write) -> Outcome {
+    let resource = write.object.kind.api_resource(write.version);
     let api: Api<DynamicObject> =
-        Api::namespaced_with(client.clone(), &write.key.namespace, &traffic_split::api_resource());
+        Api::namespaced_with(client.clone(), write.object.namespace(), &resource);
     let params =
         PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
     let patch = Patch::<()>::Json(write.patch.clone());
-    match tokio::time::timeout(PATIENCE, api.patch(&write.key.name, &params, &patch)).await {
+    match tokio::time::timeout(PATIENCE, api.patch(write.object.name(), &params, &patch)).await {
         Ok(Ok(object)) => Outcome::Written(Box::new(object)),
         Ok(Err(kube::Error::Api(status))) if status.code == 409 => Outcome::Conflict,
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => Outcome::Gone,

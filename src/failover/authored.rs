@@ -1,8 +1,7 @@
 //! The `authored-weights` annotation: the author's weights, kept while ours are in the object.
 
-use super::{MAX_WEIGHT, Problem, Weights, annotations};
+use super::{BySet, Problem, Weights, annotations};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 const VERSION: u32 = 1;
 
@@ -11,16 +10,16 @@ const VERSION: u32 = 1;
 pub struct AuthoredWeights {
     v: u32,
     /// Per set of backends: `""` for an object that has one.
-    pub sets: BTreeMap<String, Weights>,
+    pub sets: BySet<Weights>,
 }
 
 impl AuthoredWeights {
-    pub fn new(weights: Weights) -> Self {
-        Self { v: VERSION, sets: BTreeMap::from([(String::new(), weights)]) }
+    pub fn new(sets: BySet<Weights>) -> Self {
+        Self { v: VERSION, sets }
     }
 
-    /// Reads the annotation.
-    pub fn parse(annotation: &str) -> Result<Self, Problem> {
+    /// Reads the annotation; no weight may be larger than `most`.
+    pub fn parse(annotation: &str, most: u32) -> Result<Self, Problem> {
         let wrong = |found: String| {
             Problem::error(annotations::field(annotations::AUTHORED_WEIGHTS))
                 .found(found)
@@ -33,15 +32,10 @@ impl AuthoredWeights {
             return Err(wrong(format!("version {}", read.v)));
         }
         let weights = read.sets.values().flatten();
-        match weights.into_iter().find(|(_, weight)| **weight > MAX_WEIGHT) {
+        match weights.into_iter().find(|(_, weight)| **weight > most) {
             Some((name, weight)) => Err(wrong(format!("weight {weight} for {name}"))),
             None => Ok(read),
         }
-    }
-
-    /// The weights of the set that an object with one set has.
-    pub fn only_set(&self) -> Option<&Weights> {
-        self.sets.get("")
     }
 
     /// The annotation's value.
@@ -57,9 +51,10 @@ mod tests {
     #[test]
     fn the_annotation_has_the_shape_of_the_contract() {
         let weights = Weights::from([("emoji-svc".into(), 1), ("emoji-svc-west".into(), 0)]);
-        let text = AuthoredWeights::new(weights.clone()).to_annotation();
+        let sets = BySet::from([(String::new(), weights)]);
+        let text = AuthoredWeights::new(sets.clone()).to_annotation();
         assert_eq!(text, r#"{"v":1,"sets":{"":{"emoji-svc":1,"emoji-svc-west":0}}}"#);
-        assert_eq!(AuthoredWeights::parse(&text).unwrap().only_set(), Some(&weights));
+        assert_eq!(AuthoredWeights::parse(&text, 1).unwrap().sets, sets);
     }
 
     #[test]
@@ -71,7 +66,7 @@ mod tests {
             r#"{"v":1,"sets":{"":{"a":-1}}}"#,
             r#"{"v":1,"sets":{"":{"a":4000000000}}}"#,
         ] {
-            let problem = AuthoredWeights::parse(text).unwrap_err();
+            let problem = AuthoredWeights::parse(text, 429_496).unwrap_err();
             assert!(problem.to_string().contains("remove the annotation"), "{problem}");
         }
     }

@@ -3,7 +3,7 @@
 use super::because::Because;
 use super::shares::weights_for;
 use super::state::{to_the_millisecond, to_the_second};
-use super::{Health, Identity, Intent, Pending, SetState, State, Threshold, Weights};
+use super::{Health, Intent, Pending, SetState, Threshold};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
@@ -363,32 +363,20 @@ impl<'a> Scene<'a> {
 }
 
 impl Decision {
-    /// The state to record with these weights.
-    pub fn state(&self, intent: &Intent, health: &[Health], by: &Identity, now: Now) -> State {
-        let weights: Weights = intent
-            .backends
-            .iter()
-            .zip(&self.weights)
-            .map(|(backend, weight)| (backend.name.clone(), *weight))
-            .collect();
-        let mut state = State::new(
-            by,
-            SetState {
-                active: self.names(intent),
-                since: self.since,
-                why: self.explain(intent, health),
-                weights,
-                left: self.left,
-                pending: now.told(&self.pending),
-                pinned: self.because == Because::Pinned,
-                awaiting_primary: self.awaiting_primary,
-                peaks: self.peaks.clone(),
-            },
-        );
-        if intent.primary_is_default {
-            state.defaulted_primary = intent.primaries().next().map(str::to_owned);
+    /// The state to record of this set with these weights.
+    pub fn state(&self, intent: &Intent, health: &[Health], now: Now) -> SetState {
+        let weights = intent.backends.iter().zip(&self.weights);
+        SetState {
+            active: self.names(intent),
+            since: self.since,
+            why: self.explain(intent, health),
+            weights: weights.map(|(b, weight)| (b.name.clone(), *weight)).collect(),
+            left: self.left,
+            pending: now.told(&self.pending),
+            pinned: self.because == Because::Pinned,
+            awaiting_primary: self.awaiting_primary,
+            peaks: self.peaks.clone(),
         }
-        state
     }
 
     /// The names of the active backends.

@@ -53,8 +53,7 @@ impl Life {
 
     fn at(&mut self, now: Now, health: [Health; 3]) -> String {
         let decision = decide(&self.intent, &health, Previous::Decided(&self.state), now);
-        let state = decision.state(&self.intent, &health, &Identity::new("r"), now);
-        self.state = state.only_set().unwrap().clone();
+        self.state = decision.state(&self.intent, &health, now);
         self.state.pending = now.heard(&self.state.pending);
         self.state.active.join(",")
     }
@@ -231,8 +230,8 @@ fn until_the_primary_has_been_ready_once_failback_and_its_delay_do_not_apply() {
     let annotations = [("failback", "manual"), ("failback-delay", "60s")];
     let intent = split_with([1, 0, 0], &annotations);
     let born = decide(&intent, &[DOWN, DOWN, DOWN], Previous::Birth, at(0));
-    let state = born.state(&intent, &[DOWN, DOWN, DOWN], &Identity::new("r"), at(0));
-    let mut life = Life { intent, state: state.only_set().unwrap().clone() };
+    let state = born.state(&intent, &[DOWN, DOWN, DOWN], at(0));
+    let mut life = Life { intent, state };
     assert!(life.state.awaiting_primary);
     assert_eq!(life.step(1, [DOWN, READY, DOWN]), "b");
     assert_eq!(life.step(2, [READY, READY, DOWN]), "a");

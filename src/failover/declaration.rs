@@ -1,28 +1,101 @@
 //! A failover object as it stands in the cluster, before any rule is applied.
 
-use super::{AuthoredWeights, ParsedWeight, Problem, State, Weights, annotations};
+use super::tiers::Preference;
+use super::{AuthoredWeights, MAX_WEIGHT, ParsedWeight, Problem, State, Weights, annotations};
 use std::collections::BTreeMap;
 
 /// A failover object as its kind's adapter reads it: no rule applied, nothing refused yet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Declaration {
-    /// The Service that clients call.
-    pub apex: String,
-    /// In the author's order.
-    pub backends: Vec<DeclaredBackend>,
+    /// How its kind calls things, and what its weights may be.
+    pub shape: Shape,
+    /// The Services that clients call; a split has one.
+    pub apexes: Vec<String>,
+    /// The sets of backends that share traffic, in the author's order: one in a split, one per rule
+    /// in a route.
+    pub sets: Vec<DeclaredSet>,
     /// All annotations of the object.
     pub annotations: BTreeMap<String, String>,
-    /// What the adapter could not read, each with its field path.
+    /// What the adapter could not read beside the sets, each with its field path.
+    pub unreadable: Vec<Problem>,
+}
+
+/// How a kind of object calls its parts, and what it can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Field path of the apex.
+    pub apex: &'static str,
+    /// Field path under which the backends are.
+    pub backends: &'static str,
+    /// The field of a backend that holds its name.
+    pub name: &'static str,
+    pub limits: Limits,
+    /// Whether a backend may be in another namespace, as `namespace/name`.
+    pub crosses_namespaces: bool,
+}
+
+/// What the weights of one set may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest weight.
+    pub weight: u32,
+    /// The largest sum of all weights.
+    pub sum: u32,
+}
+
+impl Default for Shape {
+    /// A split's.
+    fn default() -> Self {
+        Self {
+            apex: "spec.service",
+            backends: "spec.backends",
+            name: "service",
+            limits: Limits { weight: MAX_WEIGHT, sum: MAX_WEIGHT },
+            crosses_namespaces: false,
+        }
+    }
+}
+
+/// Backends that share the traffic of one apex, or of one rule.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeclaredSet {
+    /// What `state` and `authored-weights` call it: `""` in an object with one set, otherwise the
+    /// rule's name, or its place where it has none: `#0`.
+    pub name: String,
+    /// Its place among the rules of its object.
+    pub position: usize,
+    /// What requests a rule is for, as it stands: two rules without a name are told apart by it.
+    pub matches: String,
+    /// In the author's order.
+    pub backends: Vec<DeclaredBackend>,
+    /// What the adapter could not read of it; it matters only where the set fails over.
     pub unreadable: Vec<Problem>,
 }
 
 /// A backend as it stands in the object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeclaredBackend {
+    /// The Service: `name`, or `namespace/name` in another namespace than the object's.
     pub name: String,
     pub weight: ParsedWeight,
+    /// The Service's port that traffic goes to; none: the apex's ports.
+    pub port: Option<u16>,
     /// Field path of the backend: `spec.backends[0]`.
     pub path: String,
+}
+
+/// Something by the name of a set.
+pub type BySet<T> = BTreeMap<String, T>;
+
+impl DeclaredSet {
+    /// The weights that stand in the object, where they can be read.
+    pub fn live(&self) -> Weights {
+        self.backends.iter().filter_map(|b| Some((b.name.clone(), b.weight.whole()?))).collect()
+    }
+
+    pub fn has(&self, backend: &str) -> bool {
+        self.backends.iter().any(|b| b.name == backend)
+    }
 }
 
 impl Declaration {
@@ -32,14 +105,26 @@ impl Declaration {
     }
 
     /// The author's weights as recorded, where they can be read.
-    pub fn recorded(&self) -> Option<Weights> {
+    pub fn recorded(&self) -> Option<BySet<Weights>> {
         let text = self.annotations.get(annotations::AUTHORED_WEIGHTS)?;
-        AuthoredWeights::parse(text).ok()?.sets.remove("")
+        Some(AuthoredWeights::parse(text, self.shape.limits.weight).ok()?.sets)
     }
 
     /// The weights that stand in the object, where they can be read.
-    pub fn live(&self) -> Weights {
-        self.backends.iter().filter_map(|b| Some((b.name.clone(), b.weight.whole()?))).collect()
+    pub fn live(&self) -> BySet<Weights> {
+        self.sets.iter().map(|set| (set.name.clone(), set.live())).collect()
+    }
+
+    /// Every backend of every set, in the author's order.
+    pub fn backends(&self) -> impl Iterator<Item = &DeclaredBackend> {
+        self.sets.iter().flat_map(|set| &set.backends)
+    }
+
+    /// The sets that fail over: of a route, a rule without a primary is left alone.
+    pub fn failing_over(&self) -> impl Iterator<Item = &DeclaredSet> {
+        // What is wrong with the annotations is for the parser to say.
+        let preference = Preference::parse(self, &mut vec![]);
+        self.sets.iter().filter(move |set| preference.concerns(set))
     }
 
     /// The primary as the author set it: none where it is absent, or only our default.

@@ -25,6 +25,8 @@ pub enum Unknown {
     Federated,
     /// It exists, but the caches have not seen it yet.
     NotYet,
+    /// Its namespace is not one of those that we are limited to.
+    NotWatched { namespace: String },
 }
 
 impl Health {
@@ -61,6 +63,9 @@ impl fmt::Display for Health {
             }
             Self::Unknown(Unknown::Federated) => f.write_str("health unknown, a federated Service"),
             Self::Unknown(Unknown::NotYet) => f.write_str("health not seen yet"),
+            Self::Unknown(Unknown::NotWatched { namespace }) => {
+                write!(f, "health unknown, namespace {namespace} is not watched")
+            }
         }
     }
 }

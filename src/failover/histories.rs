@@ -140,7 +140,7 @@ impl Object {
     }
 
     fn set_weights(&mut self, weights: &[u32]) {
-        for (backend, weight) in self.declared.backends.iter_mut().zip(weights) {
+        for (backend, weight) in self.declared.sets[0].backends.iter_mut().zip(weights) {
             backend.weight = ParsedWeight::Whole(*weight);
         }
     }
@@ -187,12 +187,12 @@ impl Object {
             self.changes += 1;
             return;
         }
-        let authored = AuthoredWeights::new(intent.authored()).to_annotation();
+        let authored = AuthoredWeights::new(authored(&[intent.clone()])).to_annotation();
         self.declared.annotations.insert(annotations::AUTHORED_WEIGHTS.into(), authored);
-        let recorded = decision.state(&intent, &self.health, &Identity::new("r"), self.now());
+        let recorded = decision.state(&intent, &self.health, self.now());
+        let recorded = State::new(&Identity::new("r"), [(String::new(), recorded)].into());
         // Through JSON, as it is read back.
-        let recorded = State::parse(&recorded.to_annotation()).unwrap();
-        self.state = recorded.only_set().cloned();
+        self.state = State::parse(&recorded.to_annotation()).unwrap().sets.remove("");
         let now = self.now();
         if let Some(state) = &mut self.state {
             state.pending = now.heard(&state.pending);
@@ -299,7 +299,7 @@ proptest! {
             object.declared.annotations.clear();
             object.declared.annotations.insert(
                 annotations::AUTHORED_WEIGHTS.into(),
-                AuthoredWeights::new([("a", 5), ("b", 3), ("c", 0), ("d", 0)].map(|(n, w)| (n.to_owned(), w)).into()).to_annotation(),
+                AuthoredWeights::new([(String::new(), [("a", 5), ("b", 3), ("c", 0), ("d", 0)].map(|(n, w)| (n.to_owned(), w)).into())].into()).to_annotation(),
             );
             for edit in edits.iter().cloned() {
                 object.take(edit);

@@ -1,17 +1,22 @@
 //! What the author of an object asked for.
 
-use super::tiers::Tiers;
+use super::policy::NamedPin;
+use super::tiers::Preference;
 use super::{
-    AuthoredWeights, Declaration, Defaults, MAX_WEIGHT, ParsedWeight, Policy, Problem, Threshold,
-    Weights, annotations,
+    BySet, Declaration, DeclaredSet, Defaults, Limits, Policy, Problem, Threshold, Weights, faults,
 };
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-/// What the author asked for, checked: the only thing the engine knows of an object.
+/// What the author asked for of one set of backends, checked: the only thing the engine knows of an
+/// object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Intent {
-    /// The Service that clients call.
-    pub apex: String,
+    /// The set, as [`DeclaredSet::name`] has it.
+    pub set: String,
+    /// Its place among the rules of its object.
+    pub position: usize,
+    /// The Services that clients call.
+    pub apexes: Vec<String>,
     /// In the author's order; names are unique, and there is at least one.
     pub backends: Vec<Backend>,
     /// Indices of backends, the preferred tier first; each backend is in exactly one tier, no
@@ -20,12 +25,17 @@ pub struct Intent {
     /// Whether the primary is the default because the author named none.
     pub primary_is_default: bool,
     pub policy: Policy,
+    /// What its weights may be.
+    pub limits: Limits,
 }
 
 /// A backend, its two weights, and what it needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
+    /// `name`, or `namespace/name` in another namespace than the object's.
     pub name: String,
+    /// The Service's port that traffic goes to; none: the apex's ports.
+    pub port: Option<u16>,
     /// What the author wants this backend to get when it is active.
     pub authored: u32,
     /// What stands in the object now.
@@ -34,48 +44,70 @@ pub struct Backend {
 }
 
 impl Intent {
-    /// Reads what the author asked for, or says everything that is in the way.
+    /// Reads what the author asked for, one intent for each set that fails over and at least one;
+    /// or says everything that is in the way.
     ///
     /// `defaults` hold where the author says nothing.
-    pub fn parse(declared: &Declaration, defaults: &Defaults) -> Result<Self, Vec<Problem>> {
+    pub fn parse(declared: &Declaration, defaults: &Defaults) -> Result<Vec<Self>, Vec<Problem>> {
+        let mut said = vec![];
+        let recorded = faults::recorded_weights(declared, &mut said);
+        let preference = Preference::parse(declared, &mut said);
+        let policy = Policy::parse(declared, defaults, &mut said);
+        let pin = NamedPin::parse(declared, &mut said);
+
+        let sets = || declared.sets.iter().filter(|set| preference.concerns(set));
         let mut problems = declared.unreadable.clone();
-        if declared.apex.is_empty() && problems.iter().all(|p| p.field != "spec.service") {
-            problems.push(
-                Problem::error("spec.service")
-                    .found("nothing")
-                    .expected("the Service that clients call"),
-            );
+        faults::of_object(declared, &mut problems);
+        for set in sets() {
+            problems.extend_from_slice(&set.unreadable);
+            faults::of_set(declared, set, &mut problems);
         }
-        if declared.backends.is_empty() && problems.iter().all(|p| p.field != "spec.backends") {
-            problems.push(
-                Problem::error("spec.backends")
-                    .found("no backends")
-                    .expected("the primary and at least one fallback"),
-            );
-        }
-        names(declared, &mut problems);
-        duplicates(declared, &mut problems);
-        weights(declared, &mut problems);
-        let recorded = recorded_weights(declared, &mut problems).unwrap_or_default();
-        let tiers = Tiers::parse(declared, &mut problems);
-        let needed = tiers.thresholds(declared, &mut problems);
-        let policy = Policy::parse(declared, defaults, &mut problems);
-        let backends: Vec<Backend> = declared
-            .backends
-            .iter()
-            .zip(needed)
-            .map(|(backend, min_ready)| {
-                let live = backend.weight.whole().unwrap_or_default();
-                let authored = recorded.get(&backend.name).copied().unwrap_or(live);
-                Backend { name: backend.name.clone(), authored, live, min_ready }
+        problems.append(&mut said);
+        let intents: Vec<Self> = sets()
+            .map(|set| {
+                let intent = Self::of_set(declared, set, &preference, &policy, &pin, &recorded);
+                faults::sum(declared, set, &intent.backends, &mut problems);
+                intent
             })
             .collect();
-        sum(&backends, &mut problems);
-        if !problems.is_empty() {
-            return Err(problems);
+        if problems.is_empty() { Ok(intents) } else { Err(problems) }
+    }
+
+    fn of_set(
+        declared: &Declaration,
+        set: &DeclaredSet,
+        preference: &Preference,
+        policy: &Policy,
+        pin: &Option<NamedPin>,
+        recorded: &BySet<Weights>,
+    ) -> Self {
+        let recorded = recorded.get(&set.name);
+        let backends = set.backends.iter().map(|backend| {
+            let live = backend.weight.whole().unwrap_or_default();
+            let authored = recorded.and_then(|weights| weights.get(&backend.name)).copied();
+            Backend {
+                name: backend.name.clone(),
+                port: backend.port,
+                authored: authored.unwrap_or(live),
+                live,
+                min_ready: preference.needed(&backend.name),
+            }
+        });
+        Self {
+            set: set.name.clone(),
+            position: set.position,
+            apexes: declared.apexes.clone(),
+            backends: backends.collect(),
+            tiers: preference.tiers(set),
+            primary_is_default: preference.primary_is_default,
+            policy: Policy { pin: pin.as_ref().and_then(|pin| pin.in_set(set)), ..policy.clone() },
+            limits: declared.shape.limits,
         }
-        let Tiers { tiers, primary_is_default } = tiers;
-        Ok(Self { apex: declared.apex.clone(), backends, tiers, primary_is_default, policy })
+    }
+
+    /// The Services that clients call, for a sentence.
+    pub fn apex(&self) -> String {
+        self.apexes.join(", ")
     }
 
     /// The names of the preferred backends.
@@ -110,98 +142,34 @@ impl Intent {
     }
 }
 
-/// Whether a Service can have this name: an RFC 1123 label.
-pub fn is_service_name(name: &str) -> bool {
-    let ends = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let bytes = name.as_bytes();
-    (1..=63).contains(&bytes.len())
-        && bytes.iter().all(|c| ends(*c) || *c == b'-')
-        && bytes.first().is_some_and(|c| ends(*c))
-        && bytes.last().is_some_and(|c| ends(*c))
+/// The author's weights of all sets of an object.
+pub fn authored(intents: &[Intent]) -> BySet<Weights> {
+    intents.iter().map(|intent| (intent.set.clone(), intent.authored())).collect()
 }
 
-/// Names that no Service of the object's own namespace can have.
-fn names(declared: &Declaration, problems: &mut Vec<Problem>) {
-    let backends = declared.backends.iter().map(|b| (format!("{}.service", b.path), &b.name));
-    let apex = [("spec.service".to_owned(), &declared.apex)];
-    let wrong = |(_, name): &(String, &String)| !name.is_empty() && !is_service_name(name);
-    for (field, name) in apex.into_iter().chain(backends).filter(wrong) {
-        let problem = Problem::error(field)
-            .found(format!("{name:?}"))
-            .expected("the bare name of a Service in the object's own namespace");
-        let short = name.rsplit('/').next().and_then(|name| name.split('.').next());
-        problems.push(match short.filter(|short| *short != name && is_service_name(short)) {
-            Some(short) => problem.next(format!(
-                "write {short} if it is in this namespace; a Service of another one cannot be named: make one here, or mirror it"
-            )),
-            None => problem.next("lower-case letters, digits and '-', at most 63 of them"),
-        });
-    }
-}
-
-fn duplicates(declared: &Declaration, problems: &mut Vec<Problem>) {
-    let mut seen = BTreeMap::new();
-    for backend in &declared.backends {
-        if let Some(first) = seen.insert(&backend.name, &backend.path) {
-            problems.push(
-                Problem::error(format!("{}.service", backend.path))
-                    .found(format!("{:?}, which {first} has already", backend.name))
-                    .expected("each backend once")
-                    .about(backend.name.as_str())
-                    .next("remove one of the two, or name another Service"),
-            );
-            seen.insert(&backend.name, first);
-        }
-    }
-}
-
-fn weights(declared: &Declaration, problems: &mut Vec<Problem>) {
-    for backend in &declared.backends {
-        if let ParsedWeight::Unreadable(found) = &backend.weight {
-            problems.push(
-                Problem::error(format!("{}.weight", backend.path))
-                    .found(found)
-                    .expected(format!("a whole number from 0 to {MAX_WEIGHT}"))
-                    .about(backend.name.as_str()),
-            );
-        }
-    }
-}
-
-fn recorded_weights(declared: &Declaration, problems: &mut Vec<Problem>) -> Option<Weights> {
-    let text = declared.annotations.get(annotations::AUTHORED_WEIGHTS)?;
-    match AuthoredWeights::parse(text) {
-        Ok(mut read) => read.sets.remove(""),
-        Err(problem) => {
-            problems.push(problem);
-            None
-        }
-    }
-}
-
-/// Linkerd cannot carry a larger sum, and any of the backends may be active together.
-fn sum(backends: &[Backend], problems: &mut Vec<Problem>) {
-    let sum: u64 = backends.iter().map(|b| u64::from(b.authored)).sum();
-    if sum > u64::from(MAX_WEIGHT) {
-        problems.push(
-            Problem::error("spec.backends")
-                .found(format!("weights that sum to {sum}"))
-                .expected(format!("a sum of at most {MAX_WEIGHT}, which is what Linkerd can carry"))
-                .about("sum")
-                .next("divide all weights by the same number: only their proportions matter"),
-        );
-    }
+/// The primary that was filled in because the author named none.
+pub fn defaulted_primary(intents: &[Intent]) -> Option<String> {
+    let defaulted = intents.iter().find(|intent| intent.primary_is_default)?;
+    defaulted.primaries().next().map(str::to_owned)
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::failover::{DeclaredBackend, Identity, Pin, SetState, State};
+    use crate::failover::{
+        DeclaredBackend, Identity, MAX_WEIGHT, ParsedWeight, Pin, SetState, State, annotations,
+    };
     use jiff::SignedDuration;
     use serde_json::json;
 
     pub(crate) fn parsed(declared: &Declaration) -> Result<Intent, Vec<Problem>> {
-        Intent::parse(declared, &Defaults::default())
+        only(Intent::parse(declared, &Defaults::default()))
+    }
+
+    fn only(parsed: Result<Vec<Intent>, Vec<Problem>>) -> Result<Intent, Vec<Problem>> {
+        let mut intents = parsed?;
+        assert_eq!(intents.len(), 1);
+        Ok(intents.remove(0))
     }
 
     /// A declaration with these backends and annotations.
@@ -209,19 +177,17 @@ pub(crate) mod tests {
         backends: &[(&str, serde_json::Value)],
         annotations: &[(&str, &str)],
     ) -> Declaration {
+        let backends = backends.iter().enumerate().map(|(i, (name, weight))| DeclaredBackend {
+            name: (*name).into(),
+            weight: ParsedWeight::parse(Some(weight), 0, MAX_WEIGHT),
+            port: None,
+            path: format!("spec.backends[{i}]"),
+        });
         Declaration {
-            apex: "emoji-svc".into(),
-            backends: backends
-                .iter()
-                .enumerate()
-                .map(|(i, (name, weight))| DeclaredBackend {
-                    name: (*name).into(),
-                    weight: ParsedWeight::parse(Some(weight)),
-                    path: format!("spec.backends[{i}]"),
-                })
-                .collect(),
+            apexes: vec!["emoji-svc".into()],
+            sets: vec![DeclaredSet { backends: backends.collect(), ..DeclaredSet::default() }],
             annotations: annotations.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
-            unreadable: vec![],
+            ..Declaration::default()
         }
     }
 
@@ -251,7 +217,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_defaulted_primary_follows_the_first_backend() {
-        let mut state = State::new(&Identity::new("a"), SetState::default());
+        let mut state =
+            State::new(&Identity::new("a"), [(String::new(), SetState::default())].into());
         state.defaulted_primary = Some("old".into());
         let annotation = state.to_annotation();
         let declared = declaration(
@@ -359,7 +326,7 @@ pub(crate) mod tests {
             failback_delay: SignedDuration::from_secs(2),
             warm_standby: true,
         };
-        let silent = Intent::parse(&three(&[]), &defaults).unwrap().policy;
+        let silent = only(Intent::parse(&three(&[]), &defaults)).unwrap().policy;
         assert_eq!(silent.failover_delay, defaults.failover_delay);
         assert_eq!(silent.failback_delay, defaults.failback_delay);
         assert!(silent.warm_standby && !silent.manual_failback && !silent.paused);
@@ -376,7 +343,7 @@ pub(crate) mod tests {
         ]);
         let time = "2026-01-31T14:30:00Z".parse().unwrap();
         assert_eq!(
-            Intent::parse(&said, &defaults).unwrap().policy,
+            only(Intent::parse(&said, &defaults)).unwrap().policy,
             Policy {
                 failover_delay: SignedDuration::ZERO,
                 failback_delay: SignedDuration::from_mins(90),

@@ -3,7 +3,7 @@
 //! A new annotation is a field of [`Policy`] and a line of [`Policy::parse`].
 
 use super::values::{self, Annotation};
-use super::{Declaration, Problem, annotations};
+use super::{Declaration, DeclaredSet, Problem, annotations};
 use jiff::{SignedDuration, Timestamp};
 
 /// What holds where an author says nothing: the chart's values.
@@ -27,6 +27,7 @@ pub struct Policy {
     pub failback_requested: Option<Timestamp>,
     /// Whether ready fallbacks keep the smallest share.
     pub warm_standby: bool,
+    /// A pin to backends of this set.
     pub pin: Option<Pin>,
     /// Whether nothing is to be written.
     pub paused: bool,
@@ -41,7 +42,39 @@ pub struct Pin {
     pub until: Option<Timestamp>,
 }
 
+/// A pin as the author wrote it: for all sets of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedPin {
+    backends: Vec<String>,
+    until: Option<Timestamp>,
+}
+
+impl NamedPin {
+    pub fn parse(declared: &Declaration, problems: &mut Vec<Problem>) -> Option<Self> {
+        let backends = Annotation::of(declared, annotations::PIN).as_backends(declared, problems);
+        let until = Annotation::of(declared, annotations::PIN_UNTIL);
+        let end = until.as_time(problems);
+        if until.is_there() && !declared.annotations.contains_key(annotations::PIN) {
+            problems.push(
+                until
+                    .problem()
+                    .expected(format!("{} beside it", annotations::PIN))
+                    .next("name the backend to pin, or remove this annotation"),
+            );
+        }
+        Some(Self { backends: backends?, until: end })
+    }
+
+    /// What it means for a set; none where that has no such backend.
+    pub fn in_set(&self, set: &DeclaredSet) -> Option<Pin> {
+        let named = |i: &usize| self.backends.contains(&set.backends[*i].name);
+        let backends: Vec<usize> = (0..set.backends.len()).filter(named).collect();
+        (!backends.is_empty()).then_some(Pin { backends, until: self.until })
+    }
+}
+
 impl Policy {
+    /// Everything but the pin, which is for each set to find.
     pub fn parse(declared: &Declaration, defaults: &Defaults, problems: &mut Vec<Problem>) -> Self {
         let read = |name: &'static str| Annotation::of(declared, name);
         Self {
@@ -58,7 +91,7 @@ impl Policy {
             warm_standby: read(annotations::WARM_STANDBY)
                 .as_one_of(values::BOOLEAN, problems)
                 .unwrap_or(defaults.warm_standby),
-            pin: pin(declared, problems),
+            pin: None,
             paused: read(annotations::PAUSED)
                 .as_one_of(values::BOOLEAN, problems)
                 .unwrap_or_default(),
@@ -69,21 +102,4 @@ impl Policy {
     pub fn pin_at(&self, now: Timestamp) -> Option<&Pin> {
         self.pin.as_ref().filter(|pin| pin.until.is_none_or(|until| now < until))
     }
-}
-
-fn pin(declared: &Declaration, problems: &mut Vec<Problem>) -> Option<Pin> {
-    let backends = Annotation::of(declared, annotations::PIN).as_backends(declared, problems);
-    let until = Annotation::of(declared, annotations::PIN_UNTIL);
-    let end = until.as_time(problems);
-    if until.is_there() && !declared.annotations.contains_key(annotations::PIN) {
-        problems.push(
-            until
-                .problem()
-                .expected(format!("{} beside it", annotations::PIN))
-                .next("name the backend to pin, or remove this annotation"),
-        );
-    }
-    let mut backends = backends.filter(|backends| !backends.is_empty())?;
-    backends.sort_unstable();
-    Some(Pin { backends, until: end })
 }

@@ -1,18 +1,20 @@
 //! Shares: from the backends that are active to a weight for each.
 
-use super::{Intent, MAX_WEIGHT};
+use super::Intent;
 
 /// The weights that give the active backends their authored share, or 1 where that is 0, and all
 /// others 0; one for each backend, in the author's order.
 ///
 /// `warm` are backends that get the smallest share beside them: 1, while the others' weights are
-/// scaled up as far as the sum that Linkerd carries allows.
+/// scaled up as far as the kind of object allows.
 pub fn weights_for(intent: &Intent, active: &[usize], warm: &[usize]) -> Vec<u32> {
     let warm: Vec<usize> = warm.iter().copied().filter(|i| !active.contains(i)).collect();
     let warm_sum = u32::try_from(warm.len()).unwrap_or(u32::MAX);
-    let budget = u64::from(MAX_WEIGHT.saturating_sub(warm_sum)).max(1);
+    let limits = intent.limits;
+    let budget = u64::from(limits.sum.saturating_sub(warm_sum)).max(1);
     let share = |i: usize| u64::from(intent.backends[i].authored.max(1));
     let sum: u64 = active.iter().map(|i| share(*i)).sum();
+    let largest = active.iter().map(|i| share(*i)).max().unwrap_or(1);
     let scaled = |share: u64| {
         if sum > budget {
             // The parser lets no such sum through but for backends at 0 that count as 1.
@@ -21,12 +23,12 @@ pub fn weights_for(intent: &Intent, active: &[usize], warm: &[usize]) -> Vec<u32
             share
         } else {
             // A whole factor keeps the proportions exactly.
-            share * (budget / sum.max(1))
+            share * (budget / sum.max(1)).min(u64::from(limits.weight) / largest).max(1)
         }
     };
     let weight = |i: usize| {
         if active.contains(&i) {
-            u32::try_from(scaled(share(i))).unwrap_or(MAX_WEIGHT)
+            u32::try_from(scaled(share(i))).unwrap_or(limits.weight)
         } else {
             u32::from(warm.contains(&i))
         }
@@ -37,6 +39,7 @@ pub fn weights_for(intent: &Intent, active: &[usize], warm: &[usize]) -> Vec<u32
 #[cfg(test)]
 mod tests {
     use super::super::intent::tests::{declaration, parsed};
+    use super::super::{Limits, MAX_WEIGHT};
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
@@ -56,6 +59,16 @@ mod tests {
         assert_eq!(weights_for(&intent, &[0], &[]), [1, 0, 0]);
         let shared = split(&[90, 10, 0]);
         assert_eq!(weights_for(&shared, &[0, 1], &[2]), [386_460, 42_940, 1]);
+    }
+
+    #[test]
+    fn a_route_has_1_beside_a_million_and_no_sum_to_keep_within() {
+        let mut intent = split(&[1, 0, 0]);
+        intent.limits = Limits { weight: 1_000_000, sum: u32::MAX };
+        assert_eq!(weights_for(&intent, &[0], &[1]), [1_000_000, 1, 0]);
+        assert_eq!(weights_for(&intent, &[0, 1], &[2]), [1_000_000, 1_000_000, 1]);
+        intent.backends[0].authored = 600_000;
+        assert_eq!(weights_for(&intent, &[0], &[1]), [600_000, 1, 0]);
     }
 
     proptest! {

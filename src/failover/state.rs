@@ -1,6 +1,6 @@
 //! The `state` annotation: what was decided, for whoever decides next.
 
-use super::Weights;
+use super::{BySet, Weights};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,8 +33,8 @@ impl Identity {
 #[serde(rename_all = "camelCase")]
 pub struct State {
     v: u32,
-    /// Per set of backends: `""` for an object that has one, later one per rule of a route.
-    pub sets: BTreeMap<String, SetState>,
+    /// Per set of backends: `""` for an object that has one, otherwise one per rule of a route.
+    pub sets: BySet<SetState>,
     /// The primary that was filled in because the author named none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defaulted_primary: Option<String>,
@@ -100,10 +100,10 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl State {
-    pub fn new(by: &Identity, set: SetState) -> Self {
+    pub fn new(by: &Identity, sets: BySet<SetState>) -> Self {
         Self {
             v: VERSION,
-            sets: BTreeMap::from([(String::new(), set)]),
+            sets,
             defaulted_primary: None,
             edited: None,
             by: by.replica.to_string(),
@@ -117,22 +117,12 @@ impl State {
         serde_json::from_str(annotation).ok().filter(|state: &Self| state.v == VERSION)
     }
 
-    /// The state of the set that an object with one set has.
-    pub fn only_set(&self) -> Option<&SetState> {
-        self.sets.get("")
-    }
-
-    /// The same, where nothing else of it is asked for.
-    pub fn into_only_set(mut self) -> Option<SetState> {
-        self.sets.remove("")
-    }
-
     /// A state that knows of nothing but a defaulted primary: all that is believed of one that an
     /// author brings along.
     pub fn only_default(primary: String) -> Self {
         Self {
             v: VERSION,
-            sets: BTreeMap::new(),
+            sets: BySet::new(),
             defaulted_primary: Some(primary),
             edited: None,
             by: String::new(),
@@ -160,22 +150,23 @@ pub(super) fn to_the_millisecond(now: Timestamp) -> Timestamp {
 mod tests {
     use super::*;
 
+    fn state(set: SetState) -> State {
+        State::new(&Identity::new("replica-a"), BySet::from([(String::new(), set)]))
+    }
+
     #[test]
     fn a_state_reads_back_as_it_was_written() {
-        let mut state = State::new(
-            &Identity::new("replica-a"),
-            SetState {
-                active: vec!["emoji-svc-west".into()],
-                since: Timestamp::UNIX_EPOCH,
-                why: "emoji-svc: no endpoints".into(),
-                weights: Weights::from([("emoji-svc".into(), 0), ("emoji-svc-west".into(), 1)]),
-                left: Some(Timestamp::UNIX_EPOCH),
-                pending: Pending::from([("emoji-svc".into(), Timestamp::UNIX_EPOCH)]),
-                pinned: true,
-                awaiting_primary: true,
-                peaks: BTreeMap::from([("emoji-svc".into(), 10)]),
-            },
-        );
+        let mut state = state(SetState {
+            active: vec!["emoji-svc-west".into()],
+            since: Timestamp::UNIX_EPOCH,
+            why: "emoji-svc: no endpoints".into(),
+            weights: Weights::from([("emoji-svc".into(), 0), ("emoji-svc-west".into(), 1)]),
+            left: Some(Timestamp::UNIX_EPOCH),
+            pending: Pending::from([("emoji-svc".into(), Timestamp::UNIX_EPOCH)]),
+            pinned: true,
+            awaiting_primary: true,
+            peaks: BTreeMap::from([("emoji-svc".into(), 10)]),
+        });
         state.defaulted_primary = Some("emoji-svc".into());
         assert_eq!(State::parse(&state.to_annotation()), Some(state));
     }
@@ -183,7 +174,7 @@ mod tests {
     #[test]
     fn what_is_usual_takes_no_room() {
         let set = SetState { active: vec!["a".into()], ..SetState::default() };
-        let text = State::new(&Identity::new("r"), set).to_annotation();
+        let text = state(set).to_annotation();
         for absent in ["left", "pending", "pinned", "awaiting", "peaks", "edited"] {
             assert!(!text.contains(absent), "{text}");
         }

@@ -77,33 +77,40 @@ impl<'a> Annotation<'a> {
         })
     }
 
-    /// Comma-separated backends, as indices, in the order given and each once. `Some` of what
-    /// could be read where there is a problem.
+    /// Comma-separated backends, by name, in the order given and each once. `Some` of what could be
+    /// read where there is a problem.
     pub fn as_backends(
         &self,
         declared: &Declaration,
         problems: &mut Vec<Problem>,
-    ) -> Option<Vec<usize>> {
+    ) -> Option<Vec<String>> {
         let text = self.value?;
-        let mut found = vec![];
+        let mut found: Vec<String> = vec![];
         for name in text.split(',').map(str::trim) {
-            match declared.backends.iter().position(|b| b.name == name) {
-                Some(i) if found.contains(&i) => problems.push(
+            if found.iter().any(|n| n == name) {
+                problems.push(
                     self.problem().expected(format!("each backend once; {name} is named twice")),
-                ),
-                Some(i) => found.push(i),
-                // Without backends there is nothing to expect, and that is said already.
-                None if declared.backends.is_empty() => {}
-                None => problems.push(self.stranger(name, text, declared)),
+                );
+            } else if declared.backends().any(|b| b.name == name) {
+                found.push(name.to_owned());
+            } else if declared.backends().next().is_some() {
+                problems.push(self.stranger(name, text, declared));
             }
+            // Without backends there is nothing to expect, and that is said already.
         }
         Some(found)
     }
 
     /// A name that is none of the backends.
     pub fn stranger(&self, name: &str, text: &str, declared: &Declaration) -> Problem {
-        let names = declared.backends.iter().map(|b| b.name.as_str());
-        let listed: Vec<_> = names.clone().take(10).collect();
+        // Several rules of a route name the same.
+        let mut names: Vec<&str> = vec![];
+        for backend in declared.backends() {
+            if !names.contains(&backend.name.as_str()) {
+                names.push(&backend.name);
+            }
+        }
+        let listed: Vec<_> = names.iter().copied().take(10).collect();
         let which = if name == text { String::new() } else { format!(", not {name:?}") };
         let problem =
             self.problem().expected(format!("one of the backends ({}){which}", listed.join(", ")));

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Linkerd multiplies weights by 10,000 in 32 bits: a larger one, or a larger sum, wraps.
+/// The largest weight, and sum of weights, of a split: Linkerd multiplies them by 10,000 in 32 bits.
 pub const MAX_WEIGHT: u32 = 429_496;
 
 /// Weights by backend name.
@@ -15,22 +15,23 @@ pub type Weights = BTreeMap<String, u32>;
 /// reader must expect them; only whole numbers are understood.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParsedWeight {
-    /// A whole number that Linkerd can carry. An absent weight is 0.
+    /// A whole number within the bounds of its kind.
     Whole(u32),
     /// Anything else, as found.
     Unreadable(String),
 }
 
 impl ParsedWeight {
-    pub fn parse(value: Option<&Value>) -> Self {
+    /// Reads a weight of at most `most`; an absent one is `absent`.
+    pub fn parse(value: Option<&Value>, absent: u32, most: u32) -> Self {
         let whole = match value {
-            None | Some(Value::Null) => Some(0),
+            None | Some(Value::Null) => Some(u64::from(absent)),
             Some(Value::Number(number)) => match number.as_u64() {
                 Some(whole) => Some(whole),
                 // JSON writers may print 1 as 1.0.
                 None => number
                     .as_f64()
-                    .filter(|n| n.fract() == 0.0 && (0.0..=f64::from(MAX_WEIGHT)).contains(n))
+                    .filter(|n| n.fract() == 0.0 && (0.0..=f64::from(most)).contains(n))
                     .map(|n| n as u64),
             },
             // v1alpha1 admits a quantity; one that is a plain integer means just that.
@@ -40,7 +41,7 @@ impl ParsedWeight {
             Some(_) => None,
         };
         match whole.and_then(|n| u32::try_from(n).ok()) {
-            Some(weight) if weight <= MAX_WEIGHT => Self::Whole(weight),
+            Some(weight) if weight <= most => Self::Whole(weight),
             _ => Self::Unreadable(value.map(ToString::to_string).unwrap_or_default()),
         }
     }
@@ -68,9 +69,11 @@ mod tests {
             (json!("7"), 7),
             (Value::Null, 0),
         ] {
-            assert_eq!(ParsedWeight::parse(Some(&value)), ParsedWeight::Whole(weight), "{value}");
+            let read = ParsedWeight::parse(Some(&value), 0, MAX_WEIGHT);
+            assert_eq!(read, ParsedWeight::Whole(weight), "{value}");
         }
-        assert_eq!(ParsedWeight::parse(None), ParsedWeight::Whole(0));
+        assert_eq!(ParsedWeight::parse(None, 0, MAX_WEIGHT), ParsedWeight::Whole(0));
+        assert_eq!(ParsedWeight::parse(None, 1, MAX_WEIGHT), ParsedWeight::Whole(1));
     }
 
     #[test]
@@ -89,7 +92,7 @@ mod tests {
             json!({"a": 1}),
         ] {
             assert_eq!(
-                ParsedWeight::parse(Some(&value)),
+                ParsedWeight::parse(Some(&value), 0, MAX_WEIGHT),
                 ParsedWeight::Unreadable(value.to_string()),
             );
         }

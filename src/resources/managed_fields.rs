@@ -1,10 +1,9 @@
 //! Who owns what of an object, as the API server keeps it in `metadata.managedFields`.
 
-use super::FIELD_MANAGER;
+use super::{FIELD_MANAGER, Kind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 
 const SPEC: &str = "/f:spec";
-const BACKENDS: &str = "/f:spec/f:backends";
 
 /// What matters of an object's field owners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,7 +16,8 @@ pub struct Owners {
 }
 
 impl Owners {
-    pub fn read(entries: &[ManagedFieldsEntry]) -> Self {
+    pub fn read(kind: Kind, entries: &[ManagedFieldsEntry]) -> Self {
+        let weights = kind.weights_pointer();
         let owns = |entry: &ManagedFieldsEntry, path| {
             entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(path).is_some())
         };
@@ -27,7 +27,7 @@ impl Owners {
         let applied = entries.iter().any(|entry| is(entry, "Apply") && !ours(entry));
         let claim = entries.iter().position(|e| ours(e) && is(e, "Update") && owns(e, SPEC));
         // The list is atomic: who changes a weight takes all of it from the others.
-        let others = entries.iter().filter(|entry| !ours(entry) && owns(entry, BACKENDS));
+        let others = entries.iter().filter(|entry| !ours(entry) && owns(entry, weights));
         let last = others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
         Self {
             claim: claim.filter(|_| applied),
@@ -42,7 +42,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn owners(entries: Value) -> Owners {
-        Owners::read(&serde_json::from_value::<Vec<_>>(entries).unwrap())
+        Owners::read(Kind::TrafficSplit, &serde_json::from_value::<Vec<_>>(entries).unwrap())
     }
 
     fn entry(manager: &str, operation: &str, time: &str, fields: Value) -> Value {

@@ -30,6 +30,7 @@ pub struct Metrics {
     writes: Family<Written, Counter>,
     pub managed: Gauge,
     pub unreadable: Gauge,
+    pub not_in_use: Gauge,
     pub in_flight: Gauge,
     pub leader: Gauge,
     pub synced: Gauge,
@@ -54,6 +55,7 @@ impl Default for Metrics {
             writes: Family::default(),
             managed: Gauge::default(),
             unreadable: Gauge::default(),
+            not_in_use: Gauge::default(),
             in_flight: Gauge::default(),
             leader: Gauge::default(),
             synced: Gauge::default(),
@@ -88,6 +90,11 @@ impl Metrics {
             "unreadable_objects",
             "Managed objects that cannot be read and are left as they are; their Events say why",
             self.unreadable.clone(),
+        );
+        r.register(
+            "routes_not_in_use",
+            "Managed routes that Linkerd has not accepted, or whose backends it does not know",
+            self.not_in_use.clone(),
         );
         r.register("writes_in_flight", "Writes of weights under way", self.in_flight.clone());
         r.register("leader", "1 while this replica holds the Lease", self.leader.clone());

@@ -1,0 +1,28 @@
+//! ReferenceGrants: leave to name a Service of another namespace.
+
+use super::View;
+use crate::cluster::GrantFacts;
+use crate::failover::{Intent, Problem};
+
+/// Backends in another namespace that no ReferenceGrant there allows. Linkerd does not enforce it;
+/// others do, and it may.
+pub fn missing(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
+    let backends = intent.backends.iter().enumerate();
+    let ungranted = backends.filter_map(|(i, backend)| {
+        let (namespace, name) = backend.name.split_once('/')?;
+        let may = |grant: &GrantFacts| grant.allows(view.kind.as_str(), view.namespace, name);
+        if view.index.grants_in(namespace).any(may) {
+            return None;
+        }
+        Some(
+            Problem::warning(format!("{}.namespace", view.kind.backend_path(intent.position, i)))
+                .found(format!("{namespace:?}, where no ReferenceGrant allows it"))
+                .expected(format!(
+                    "a ReferenceGrant in {namespace} from {} of {} to Service {name}",
+                    view.kind, view.namespace
+                ))
+                .next("Linkerd sends there without it today; other implementations of the Gateway API refuse"),
+        )
+    });
+    ungranted.collect()
+}
