@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
-use linkerd_failover::resources::traffic_split::{self, Edit};
+use linkerd_failover::resources::{Edit, traffic_split};
 use serde_json::json;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -259,7 +259,9 @@ impl Bare {
         let params = PatchParams::default();
         let patches = objects.into_iter().map(|object| {
             let mut edit = Edit::guarded_by(&object.resource_version().unwrap_or_default());
-            edit.weights(&weights);
+            for (i, weight) in weights.iter().enumerate() {
+                edit.weight(&format!("spec.backends[{i}]"), *weight);
+            }
             // As long as the state that the controller writes along.
             let state = "x".repeat(260);
             edit.annotations(

@@ -97,24 +97,26 @@ impl KnownSet {
     }
 }
 
+fn is_named(set: &DeclaredSet) -> bool {
+    !set.name.starts_with('#')
+}
+
+type Alike = fn(&DeclaredSet, &DeclaredSet) -> bool;
+
 /// Which set was which: by name; a rule without one by what it matches, then by its backends, then
 /// by its place. Each is taken once.
 fn pairs<'a>(
     before: &'a [DeclaredSet],
     now: &'a [DeclaredSet],
 ) -> Vec<(&'a DeclaredSet, &'a DeclaredSet)> {
-    let is_named = |set: &DeclaredSet| !set.name.starts_with('#');
-    let names = |set: &DeclaredSet| -> Vec<String> {
-        set.backends.iter().map(|b| b.name.clone()).collect()
-    };
-    let alike: [&dyn Fn(&DeclaredSet, &DeclaredSet) -> bool; 4] = [
-        &|old, new| is_named(new) && old.name == new.name,
-        &|old, new| old.matches == new.matches && names(old) == names(new),
-        &|old, new| old.matches == new.matches,
-        &|old, new| old.name == new.name,
+    const ALIKE: [Alike; 4] = [
+        |old, new| is_named(new) && old.name == new.name,
+        |old, new| old.matches == new.matches && old.names().eq(new.names()),
+        |old, new| old.matches == new.matches,
+        |old, new| old.name == new.name,
     ];
     let mut pairs: Vec<(&DeclaredSet, &DeclaredSet)> = vec![];
-    for alike in alike {
+    for alike in ALIKE {
         for new in now {
             let taken = |old: &&DeclaredSet| pairs.iter().any(|(o, _)| std::ptr::eq(*o, *old));
             if pairs.iter().any(|(_, n)| std::ptr::eq(*n, new)) {

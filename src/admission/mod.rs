@@ -22,6 +22,8 @@ pub mod mutate;
 mod owner;
 mod profile;
 pub mod review;
+#[cfg(test)]
+mod route_review_tests;
 mod routes;
 pub mod server;
 mod services;

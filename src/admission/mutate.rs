@@ -89,7 +89,7 @@ fn begin(new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
     let intents = view.intents(&declared).ok()?;
     let mut states = BySet::new();
     let (mut weights, mut said) = (BySet::new(), vec![]);
-    if declared.annotations.get(annotations::PRIMARY_SERVICE).is_none()
+    if !declared.annotations.contains_key(annotations::PRIMARY_SERVICE)
         && let Some(primary) = defaulted_primary(&intents)
     {
         said.push(format!(

@@ -1,6 +1,6 @@
-use crate::resources::traffic_split;
 use super::super::test_support::{LABEL, World, split, stored};
 use super::*;
+use crate::resources::traffic_split;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

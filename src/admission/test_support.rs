@@ -1,12 +1,12 @@
 //! A cluster of facts for the tests of admission.
 
 use super::{LookedUp, Lookup, Rules, View};
-use crate::cluster::{Index, Managed};
 use crate::cluster::endpoints::{Families, SliceFacts};
 use crate::cluster::services::ServiceFacts;
+use crate::cluster::{Index, Managed};
 use crate::failover::{Defaults, Identity, Now};
-use crate::resources::{Kind, ObjectKey, ObjectRef};
 use crate::resources::selector::LabelSelector;
+use crate::resources::{Kind, ObjectKey, ObjectRef};
 use jiff::Timestamp;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};

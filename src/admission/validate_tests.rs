@@ -1,7 +1,7 @@
-use kube::ResourceExt;
 use super::super::test_support::{World, split, stored};
 use super::*;
 use crate::admission::mutate::mutate;
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 fn world() -> World {

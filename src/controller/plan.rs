@@ -37,7 +37,7 @@ pub struct Plan {
 }
 
 /// A write.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Write {
     pub object: ObjectRef,
     /// The version of its kind.
@@ -214,7 +214,7 @@ fn write(
         set.push((annotations::AUTHORED_WEIGHTS, AuthoredWeights::new(authored).to_annotation()));
     }
     edit.annotations(managed.has_annotations, &set);
-    let kind = match Flip::joined(decided) {
+    let kind = match Flip::joined(decided, managed.readable().len()) {
         Some(flip) => Kind::Flip(flip),
         None if need == Need::Traffic => Kind::Correction,
         None => Kind::Record,
@@ -250,13 +250,13 @@ fn disclaim(object: &ObjectRef, version: &'static str, managed: &Managed) -> Opt
 }
 
 impl Flip {
-    /// The moves of all sets as one; none where nothing moves.
-    fn joined(decided: &[Decided<'_>]) -> Option<Self> {
+    /// The moves of an object with so many sets as one; none where nothing moves.
+    fn joined(decided: &[Decided<'_>], sets: usize) -> Option<Self> {
         let flips: Vec<(&Intent, &Flip)> =
             decided.iter().filter_map(|d| Some((&d.set.intent, d.flip.as_ref()?))).collect();
         let (_, first) = *flips.first()?;
         // The rules of a route mostly move together.
-        let alike = flips.len() == decided.len() && flips.iter().all(|(_, f)| f.note == first.note);
+        let alike = flips.len() == sets && flips.iter().all(|(_, f)| f.note == first.note);
         let of_rule = |(intent, flip): &(&Intent, &Flip)| match intent.set.as_str() {
             "" => flip.note.clone(),
             rule => format!("Rule {rule}: {}", flip.note),

@@ -1,1 +1,163 @@
+use super::*;
+use crate::cluster::endpoints::{Families, SliceFacts};
+use crate::cluster::services::ServiceFacts;
+use crate::failover::Defaults;
+use crate::resources::Kind as Of;
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
 
+const NAMESPACE: &str = "emojivoto";
+
+/// A cluster with a route of two rules: both have emoji-svc, the first falls back to west, the
+/// second to north.
+struct World {
+    index: Index,
+    route: ObjectRef,
+    object: DynamicObject,
+}
+
+impl World {
+    fn new(annotations: Value) -> Self {
+        let mut index = Index::default();
+        index.now = at(1);
+        index.set_served(Of::HttpRoute, Some("v1"));
+        let backend = |name: &str, weight: u32| json!({"name": name, "port": 80, "weight": weight});
+        let object = serde_json::from_value(json!({
+            "metadata": {"name": "emoji", "namespace": NAMESPACE, "uid": "u",
+                "resourceVersion": "1", "annotations": annotations},
+            "spec": {
+                "parentRefs": [{"group": "core", "kind": "Service", "name": "emoji-svc"}],
+                "rules": [
+                    {"backendRefs": [backend("emoji-svc", 9), backend("west", 0)]},
+                    {"backendRefs": [backend("web-svc", 1)]},
+                    {"name": "api", "backendRefs": [backend("emoji-svc", 1), backend("north", 0)]},
+                ],
+            },
+        }));
+        let route = ObjectRef::new(Of::HttpRoute, ObjectKey::new(NAMESPACE, "emoji"));
+        let mut world = Self { index, route, object: object.unwrap() };
+        for service in ["emoji-svc", "west", "north"] {
+            let facts = json!({"spec": {"ports": [{"port": 80}]}});
+            let facts = ServiceFacts::read(&serde_json::from_value(facts).unwrap());
+            world.index.set_service(ObjectKey::new(NAMESPACE, service), facts);
+            world.set_ready(service, 1);
+        }
+        world.read();
+        world
+    }
+
+    fn set_ready(&mut self, service: &str, ready: usize) {
+        let endpoints: Vec<_> =
+            (0..ready).map(|i| json!({"addresses": [format!("{service}-{i}")]})).collect();
+        let slice =
+            json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints, "ports": [{}]});
+        let facts = SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default());
+        let key = ObjectKey::new(NAMESPACE, service);
+        self.index.set_slice(key.clone(), 0, Some(key), facts);
+    }
+
+    fn read(&mut self) {
+        let managed = Managed::read(Of::HttpRoute, &self.object, &Defaults::default());
+        self.index.set_object(self.route.clone(), managed);
+    }
+
+    fn plan(&self, leading: bool) -> Plan {
+        let me = Identity::new("replica-a");
+        plan(&self.index, &self.route, None, &me, leading, at(10)).unwrap()
+    }
+
+    /// Writes what is planned, as the API server would.
+    fn write(&mut self, leading: bool) -> Option<Write> {
+        let write = self.plan(leading).write?;
+        let mut json = serde_json::to_value(&self.object).unwrap();
+        json_patch::patch(&mut json, &write.patch).unwrap();
+        self.object = serde_json::from_value(json).unwrap();
+        let version: u32 = write.resource_version.parse().unwrap();
+        self.object.metadata.resource_version = Some((version + 1).to_string());
+        self.read();
+        Some(write)
+    }
+
+    fn weights(&self) -> Vec<Vec<u64>> {
+        let rules = self.object.data["spec"]["rules"].as_array().unwrap();
+        let weights = |rule: &Value| {
+            let refs = rule["backendRefs"].as_array().unwrap();
+            refs.iter().map(|b| b["weight"].as_u64().unwrap()).collect()
+        };
+        rules.iter().map(weights).collect()
+    }
+}
+
+fn at(seconds: i64) -> Now {
+    Now::at(Timestamp::from_second(seconds).unwrap())
+}
+
+fn note(write: &Write) -> &str {
+    let Kind::Flip(flip) = &write.kind else { panic!("{:?}", write.kind) };
+    &flip.note
+}
+
+#[test]
+fn all_rules_of_a_route_move_in_one_write_and_the_others_are_not_touched() {
+    let mut world = World::new(json!({}));
+    assert_eq!(world.plan(true).write, None);
+    world.set_ready("emoji-svc", 0);
+    let write = world.write(true).unwrap();
+    assert_eq!(world.weights(), [vec![0, 1], vec![1], vec![0, 1]]);
+    assert_eq!(
+        note(&write),
+        "Rule #0: Traffic of emoji-svc moved from emoji-svc to west: emoji-svc: no endpoints, west: 1 of 1 endpoints ready; \
+         Rule api: Traffic of emoji-svc moved from emoji-svc to north: emoji-svc: no endpoints, north: 1 of 1 endpoints ready"
+    );
+    let record =
+        &world.object.metadata.annotations.as_ref().unwrap()[annotations::AUTHORED_WEIGHTS];
+    assert_eq!(
+        record,
+        r##"{"v":1,"sets":{"#0":{"emoji-svc":9,"west":0},"api":{"emoji-svc":1,"north":0}}}"##
+    );
+    assert_eq!(world.write(true), None, "nothing more is needed");
+    world.set_ready("emoji-svc", 1);
+    world.write(true).unwrap();
+    assert_eq!(world.weights(), [vec![9, 0], vec![1], vec![1, 0]]);
+}
+
+#[test]
+fn a_rule_whose_fallback_dies_moves_without_the_others() {
+    let mut world = World::new(json!({}));
+    world.set_ready("emoji-svc", 0);
+    world.write(true).unwrap();
+    world.set_ready("emoji-svc", 1);
+    world.set_ready("emoji-svc", 0);
+    world.set_ready("north", 0);
+    // Nothing is ready for that rule: it holds, and the state says so.
+    assert_eq!(world.weights(), [vec![0, 1], vec![1], vec![0, 1]]);
+    assert!(world.write(true).is_none());
+    assert_eq!(world.plan(true).rests_on.len(), 2, "only what decisions rest on is asked for");
+}
+
+#[test]
+fn a_standby_rescues_one_rule_and_leaves_the_failback_of_another_to_the_leader() {
+    let mut world = World::new(json!({}));
+    world.set_ready("emoji-svc", 0);
+    world.write(true).unwrap();
+    // The primary is back, and so is a wish to return; at the same time the api rule's north dies.
+    world.set_ready("emoji-svc", 1);
+    world.set_ready("north", 0);
+    let plan = world.plan(false);
+    assert!(plan.rescue);
+    assert_eq!(plan.active.keys().collect::<Vec<_>>(), ["api"]);
+    let write = world.write(false).unwrap();
+    assert!(note(&write).starts_with("Rule api: "), "{}", note(&write));
+    assert_eq!(world.weights(), [vec![0, 1], vec![1], vec![1, 0]]);
+    // What it left alone keeps its state, and the leader brings it back.
+    assert!(!world.plan(false).rescue);
+    world.write(true).unwrap();
+    assert_eq!(world.weights(), [vec![9, 0], vec![1], vec![1, 0]]);
+}
+
+#[test]
+fn a_warm_fallback_of_a_route_has_1_beside_a_million() {
+    let mut world = World::new(json!({"failover.linkerd.io/warm-standby": "true"}));
+    world.write(true).unwrap();
+    assert_eq!(world.weights(), [vec![999_999, 1], vec![1], vec![1_000_000, 1]]);
+}

@@ -93,6 +93,11 @@ impl DeclaredSet {
         self.backends.iter().filter_map(|b| Some((b.name.clone(), b.weight.whole()?))).collect()
     }
 
+    /// The names of its backends.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.backends.iter().map(|b| b.name.as_str())
+    }
+
     pub fn has(&self, backend: &str) -> bool {
         self.backends.iter().any(|b| b.name == backend)
     }

@@ -187,7 +187,8 @@ impl Object {
             self.changes += 1;
             return;
         }
-        let authored = AuthoredWeights::new(authored(&[intent.clone()])).to_annotation();
+        let authored =
+            AuthoredWeights::new(authored(std::slice::from_ref(&intent))).to_annotation();
         self.declared.annotations.insert(annotations::AUTHORED_WEIGHTS.into(), authored);
         let recorded = decision.state(&intent, &self.health, self.now());
         let recorded = State::new(&Identity::new("r"), [(String::new(), recorded)].into());

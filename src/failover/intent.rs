@@ -62,6 +62,9 @@ impl Intent {
             problems.extend_from_slice(&set.unreadable);
             faults::of_set(declared, set, &mut problems);
         }
+        if sets().next().is_none() {
+            problems.extend(declared.sets.iter().flat_map(|set| set.unreadable.clone()));
+        }
         problems.append(&mut said);
         let intents: Vec<Self> = sets()
             .map(|set| {

@@ -43,7 +43,7 @@ async fn traffic_leaves_a_primary_that_lost_its_endpoints_and_returns_with_them(
     workload.scale("emoji", 0).await?;
     let failed_over = wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
     let state = state(&failed_over).unwrap();
-    assert_eq!(state.only_set().unwrap().active, ["emoji-svc-west"]);
+    assert_eq!(state.sets[""].active, ["emoji-svc-west"]);
     let note = wait_event(&workload, "emoji", "Failover", "Warning").await?;
     assert!(note.contains("moved from emoji-svc to emoji-svc-west"), "{note}");
 
@@ -70,7 +70,7 @@ async fn traffic_leaves_a_primary_that_lost_its_endpoints_and_returns_with_them(
 
     workload.scale("emoji", 1).await?;
     let back = wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
-    assert_eq!(crate::stage::state(&back).unwrap().only_set().unwrap().active, ["emoji-svc"]);
+    assert_eq!(crate::stage::state(&back).unwrap().sets[""].active, ["emoji-svc"]);
     let note = wait_event(&workload, "emoji", "Failover", "Normal").await?;
     assert!(note.contains("moved from emoji-svc-west to emoji-svc"), "{note}");
 

@@ -27,7 +27,7 @@ async fn wait_state(
 ) -> Result<DynamicObject> {
     eventually(what, PATIENCE, || async {
         let split = splits.get("emoji").await?;
-        let state = state(&split).and_then(|state| state.only_set().cloned());
+        let state = state(&split).and_then(|mut state| state.sets.remove(""));
         ensure!(state.as_ref().is_some_and(&holds), "{state:?}");
         Ok::<_, anyhow::Error>(split)
     })
@@ -140,11 +140,11 @@ async fn a_restart_in_the_middle_of_a_delay_neither_flips_early_nor_begins_anew(
 
     workload.scale("emoji", 0).await?;
     let split = wait_state(&splits, "the loss is recorded", |s| !s.pending.is_empty()).await?;
-    let lost = state(&split).unwrap().only_set().unwrap().pending["emoji-svc"];
+    let lost = state(&split).unwrap().sets[""].pending["emoji-svc"];
     installation.replicas()[0].restart().await?;
     installation.replicas()[0].wait_ready(PATIENCE).await?;
     let split = wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
-    let left = state(&split).unwrap().only_set().unwrap().since;
+    let left = state(&split).unwrap().sets[""].since;
     let took = lost.duration_until(left);
     // `since` is to the second, downwards. Begun anew, the delay would have ended a restart later,
     // and its new start would have been recorded.

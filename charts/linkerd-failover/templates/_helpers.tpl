@@ -114,11 +114,21 @@ namespaceSelector:
 {{- end }}
 {{- end -}}
 
-{{/* What the webhooks for our objects and the policy share: which requests they judge. */}}
-{{- define "linkerd-failover.objectRules" -}}
+{{/* What the webhooks and the policy share: which requests for splits they judge. */}}
+{{- define "linkerd-failover.splitRules" -}}
 - apiGroups: ["split.smi-spec.io"]
   apiVersions: ["v1alpha2"]
   resources: ["trafficsplits"]
+  operations: ["CREATE", "UPDATE"]
+  scope: Namespaced
+{{- end -}}
+
+{{/* Which requests the webhooks judge. A route looks alike in all its versions. */}}
+{{- define "linkerd-failover.objectRules" -}}
+{{ include "linkerd-failover.splitRules" . }}
+- apiGroups: ["gateway.networking.k8s.io"]
+  apiVersions: ["*"]
+  resources: ["httproutes", "grpcroutes"]
   operations: ["CREATE", "UPDATE"]
   scope: Namespaced
 {{- end -}}
