@@ -13,6 +13,7 @@ mod failover;
 mod gitops;
 mod helm_test;
 mod load;
+mod migrate;
 mod namespaced;
 mod other_writers;
 mod overload;

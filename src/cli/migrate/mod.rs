@@ -1,0 +1,221 @@
+//! `linkerd-failover migrate`: from TrafficSplits to routes of the Gateway API.
+
+mod documents;
+mod ports;
+mod route;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+use super::kubernetes::ClusterArgs;
+use crate::failover::Problem;
+use crate::resources::ObjectKey;
+use anyhow::Context;
+use documents::Document;
+use k8s_openapi::api::core::v1::Service;
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+use ports::Ports;
+use route::{Called, Kind, Migration, Route, ignored_matches};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+
+const GROUP: &str = "split.smi-spec.io";
+const VERSIONS: [&str; 4] = ["v1alpha1", "v1alpha2", "v1alpha3", "v1alpha4"];
+
+/// Print the routes of the Gateway API that do what TrafficSplits do
+///
+/// A route has the name, the backends and the author's weights of its split. Nothing is written to
+/// a cluster.
+///
+/// A route names a port, and a split does not: it is that of the Service which clients call, looked
+/// up in the input, then in the cluster. A Service with several ports gets a route for each.
+///
+/// What cannot be migrated is told on standard error, and makes the command fail; the rest is printed
+/// all the same. Each route has a comment that says what to do in which order.
+#[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
+  linkerd-failover migrate -f split.yaml | kubectl apply -f -
+  kubectl get trafficsplits -A -o yaml | linkerd-failover migrate -f - > routes.yaml"
+)]
+pub struct Args {
+    /// File of manifests, YAML or JSON; - is standard input. May be given several times
+    #[arg(long = "filename", short = 'f', value_name = "FILE", required = true)]
+    files: Vec<String>,
+    /// Kind of route to print
+    #[arg(long, value_enum, default_value_t, ignore_case = true)]
+    kind: Kind,
+    /// Port that clients use, instead of looking it up. May be given several times
+    #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    ports: Vec<u16>,
+    /// Namespace of what names none
+    #[arg(long, short)]
+    namespace: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// Reads, prints, and fails if anything could not be migrated.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let mut input = vec![];
+    for path in &args.files {
+        let text = read(path).with_context(|| format!("cannot read {path}"))?;
+        input.extend(documents::read(path, &text));
+    }
+    let ports = Ports::new(&args.ports, Some(args.cluster));
+    let printed = migrate(input, args.kind, args.namespace.as_deref(), ports).await?;
+    for line in &printed.said {
+        eprintln!("{line}");
+    }
+    let written = std::io::stdout().write_all(printed.yaml.as_bytes());
+    written.context("cannot write to standard output")?;
+    printed.verdict()
+}
+
+fn read(path: &str) -> std::io::Result<String> {
+    if path != "-" {
+        return std::fs::read_to_string(path);
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// What goes to standard output, what to standard error, and how it went.
+#[derive(Debug, Default)]
+struct Printed {
+    yaml: String,
+    said: Vec<String>,
+    routes: usize,
+    failed: usize,
+}
+
+impl Printed {
+    fn verdict(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.failed == 0, "{} could not be migrated, see above", self.failed);
+        anyhow::ensure!(
+            self.routes > 0,
+            "no TrafficSplit in the input: nothing to migrate; \
+             try `kubectl get trafficsplits -o yaml | linkerd-failover migrate -f -`"
+        );
+        Ok(())
+    }
+}
+
+/// A split of the input, and where it is.
+struct Split {
+    place: String,
+    object: Value,
+}
+
+/// The command without its input and output.
+async fn migrate(
+    input: Vec<Document>,
+    kind: Kind,
+    namespace: Option<&str>,
+    mut ports: Ports,
+) -> anyhow::Result<Printed> {
+    let mut printed = Printed::default();
+    let mut splits = vec![];
+    for Document { place, object } in input {
+        match object {
+            Err(error) => {
+                printed.failed += 1;
+                let fault = Problem::error("YAML").found(error).expected("a manifest");
+                printed.said.push(format!("{place}: {fault}"));
+            }
+            Ok(object) if is(&object, "Service", "") => learn(&mut ports, namespace, object),
+            Ok(object) if is(&object, "TrafficSplit", GROUP) => {
+                splits.push(Split { place, object });
+            }
+            Ok(object) => {
+                let what = Called(&object);
+                printed.said.push(format!("{place}: {what}: skipped, it is no TrafficSplit"));
+            }
+        }
+    }
+    let mut names = BTreeSet::new();
+    for Split { place, object } in splits {
+        let say = |problem: &Problem| format!("{place}: {}: {problem}", Called(&object));
+        let routes = match parse(&object) {
+            Ok(split) => {
+                printed.said.extend(ignored_matches(&split).as_ref().map(say));
+                routes(&split, kind, namespace, &mut ports).await
+            }
+            Err(problem) => Err(vec![problem]),
+        };
+        match routes.and_then(|routes| unique(routes, &mut names)) {
+            Ok(routes) => {
+                printed.routes += routes.len();
+                for route in routes {
+                    printed.yaml.push_str(&route.to_yaml()?);
+                }
+            }
+            Err(problems) => {
+                printed.failed += 1;
+                printed.said.extend(problems.iter().map(say));
+            }
+        }
+    }
+    Ok(printed)
+}
+
+fn is(object: &Value, kind: &str, group: &str) -> bool {
+    let version = object["apiVersion"].as_str().unwrap_or_default();
+    let found = version.split_once('/').map_or("", |(group, _)| group);
+    object["kind"] == kind && found == group
+}
+
+/// One that cannot be read is as if it were not there: that is said where its ports are missed.
+fn learn(ports: &mut Ports, namespace: Option<&str>, object: Value) {
+    if let Ok(service) = serde_json::from_value::<Service>(object) {
+        let namespace = service.namespace().or(namespace.map(str::to_owned)).unwrap_or_default();
+        ports.learn(ObjectKey::new(namespace, service.name_any()), service);
+    }
+}
+
+fn parse(object: &Value) -> Result<DynamicObject, Problem> {
+    let version = object["apiVersion"].as_str().and_then(|text| text.split_once('/'));
+    let version = version.map_or("", |(_, version)| version);
+    if !VERSIONS.contains(&version) {
+        return Err(Problem::error("apiVersion").found(&object["apiVersion"]).expected(format!(
+            "{GROUP}/{} to {}",
+            VERSIONS[0],
+            VERSIONS[VERSIONS.len() - 1]
+        )));
+    }
+    serde_json::from_value(object.clone()).map_err(|error| {
+        Problem::error("metadata")
+            .found(format!("what cannot be read ({error})"))
+            .expected("a name, and strings as labels and annotations")
+            .next("put numbers, true and false into quotes")
+    })
+}
+
+async fn routes(
+    split: &DynamicObject,
+    kind: Kind,
+    namespace: Option<&str>,
+    ports: &mut Ports,
+) -> Result<Vec<Route>, Vec<Problem>> {
+    let migration = Migration::read(split, namespace)?;
+    let ports = ports.of(&migration.apex_key()).await.map_err(|problem| vec![problem])?;
+    Ok(migration.routes(kind, &ports))
+}
+
+/// Of two objects with one name, an apply would leave the second.
+fn unique(routes: Vec<Route>, names: &mut BTreeSet<ObjectKey>) -> Result<Vec<Route>, Vec<Problem>> {
+    if let Some(taken) = routes.iter().map(Route::key).find(|key| names.contains(key)) {
+        return Err(vec![
+            Problem::error("metadata.name")
+                .found(format!("{}, which the route of another split has already", taken.name))
+                .expected("a name of its own for each route")
+                .next("migrate the two one by one, and rename one of the routes"),
+        ]);
+    }
+    names.extend(routes.iter().map(Route::key));
+    Ok(routes)
+}

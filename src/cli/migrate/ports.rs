@@ -1,0 +1,116 @@
+//! The ports of the Services that clients call: a split names none, a route must.
+
+use crate::cli::kubernetes::ClusterArgs;
+use crate::failover::Problem;
+use crate::resources::{ObjectKey, brief};
+use k8s_openapi::api::core::v1::{Service, ServiceSpec};
+use kube::{Api, Client};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long the cluster may take to answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Where ports come from: the flag, else the input, else the cluster.
+#[derive(Default)]
+pub struct Ports {
+    flag: Vec<u16>,
+    input: BTreeMap<ObjectKey, Service>,
+    cluster: Cluster,
+}
+
+/// Asked only if it must be, and then once for how to reach it.
+#[derive(Default)]
+enum Cluster {
+    #[default]
+    None,
+    Unasked(ClusterArgs),
+    Known(Result<(Client, String), String>),
+}
+
+impl Ports {
+    /// Without a cluster, nothing is asked.
+    pub fn new(flag: &[u16], cluster: Option<ClusterArgs>) -> Self {
+        let mut ports = vec![];
+        for port in flag {
+            if !ports.contains(port) {
+                ports.push(*port);
+            }
+        }
+        let cluster = cluster.map_or(Cluster::None, Cluster::Unasked);
+        Self { flag: ports, input: BTreeMap::new(), cluster }
+    }
+
+    /// Remembers a Service of the input.
+    pub fn learn(&mut self, key: ObjectKey, service: Service) {
+        self.input.insert(key, service);
+    }
+
+    /// The ports of the apex.
+    pub async fn of(&mut self, apex: &ObjectKey) -> Result<Vec<u16>, Problem> {
+        if !self.flag.is_empty() {
+            return Ok(self.flag.clone());
+        }
+        if let Some(service) = self.input.get(apex) {
+            return of_service(apex, service);
+        }
+        match self.cluster.get(apex).await {
+            Ok(service) => of_service(apex, &service),
+            Err(why) => Err(problem(apex, "whose ports are not known")
+                .expected("a Service of the input or the cluster, for its ports")
+                .next(format!("give --port, or the manifest of the Service too ({why})"))),
+        }
+    }
+}
+
+impl Cluster {
+    async fn get(&mut self, key: &ObjectKey) -> Result<Service, String> {
+        if let Self::Unasked(args) = self {
+            *self = Self::Known(connect(std::mem::take(args)).await);
+        }
+        let Self::Known(connected) = self else { return Err("no cluster is asked".into()) };
+        let (client, namespace) = connected.as_ref().map_err(Clone::clone)?;
+        let namespace = if key.namespace.is_empty() { namespace } else { &*key.namespace };
+        let api: Api<Service> = Api::namespaced(client.clone(), namespace);
+        match tokio::time::timeout(PATIENCE, api.get(&key.name)).await {
+            Ok(answer) => answer.map_err(|error| format!("the cluster says: {}", brief(&error))),
+            Err(_) => Err(format!("the cluster did not answer within {PATIENCE:?}")),
+        }
+    }
+}
+
+async fn connect(args: ClusterArgs) -> Result<(Client, String), String> {
+    let config = args.resolve().await.map_err(|error| format!("{error:#}"))?;
+    let namespace = config.default_namespace.clone();
+    let client = Client::try_from(config).map_err(|error| error.to_string())?;
+    Ok((client, namespace))
+}
+
+/// What a route for this Service can be about.
+fn of_service(key: &ObjectKey, service: &Service) -> Result<Vec<u16>, Problem> {
+    let nothing = ServiceSpec::default();
+    let spec = service.spec.as_ref().unwrap_or(&nothing);
+    let unfit = |what: &str| {
+        Err(problem(key, what)
+            .expected("a Service with a ClusterIP: Linkerd takes no other as a route's parent"))
+    };
+    if spec.type_.as_deref() == Some("ExternalName") {
+        return unfit("which is of type ExternalName");
+    }
+    if spec.cluster_ip.as_deref() == Some("None") {
+        return unfit("which is headless");
+    }
+    let ports = spec.ports.iter().flatten();
+    let tcp = ports.filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
+    let ports: Vec<u16> = tcp.filter_map(|port| u16::try_from(port.port).ok()).collect();
+    if ports.is_empty() {
+        return Err(problem(key, "which has no TCP port")
+            .expected("the port that clients use")
+            .next("give --port"));
+    }
+    Ok(ports)
+}
+
+fn problem(key: &ObjectKey, what: &str) -> Problem {
+    Problem::error("spec.service").found(format!("{}, {what}", key.name))
+}

@@ -1,0 +1,291 @@
+//! What people see of the command: a manifest in, routes and words out.
+
+use super::*;
+
+const SERVICE: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: emoji-svc, namespace: emojivoto}
+spec: {ports: [{name: grpc, port: 8080}, {name: dns, port: 53, protocol: UDP}]}
+";
+
+fn split(spec: &str) -> String {
+    format!(
+        "---
+apiVersion: split.smi-spec.io/v1alpha2
+kind: TrafficSplit
+metadata: {{name: emoji, namespace: emojivoto}}
+spec: {spec}
+"
+    )
+}
+
+const TWO: &str = "{service: emoji-svc, backends: [{service: emoji-svc, weight: 1}, {service: emoji-svc-west, weight: 0}]}";
+
+async fn migrated_as(kind: Kind, input: &str, ports: &[u16]) -> Printed {
+    let input = documents::read("split.yaml", input);
+    migrate(input, kind, None, Ports::new(ports, None)).await.unwrap()
+}
+
+async fn migrated(input: &str, ports: &[u16]) -> Printed {
+    migrated_as(Kind::Http, input, ports).await
+}
+
+/// What is said of an input, which is to fail without a route.
+async fn said(input: &str) -> String {
+    let printed = migrated(input, &[8080]).await;
+    assert_eq!(printed.yaml, "");
+    assert!(printed.verdict().is_err());
+    printed.said.join("\n")
+}
+
+#[tokio::test]
+async fn a_split_becomes_a_route_for_the_port_of_the_service_beside_it() {
+    let printed = migrated(&format!("{SERVICE}{}", split(TWO)), &[]).await;
+    assert!(printed.said.is_empty() && printed.verdict().is_ok(), "{printed:?}");
+    insta::assert_snapshot!(printed.yaml, @r#"
+    ---
+    # In place of TrafficSplit emojivoto/emoji, for port 8080.
+    # 1. Apply this. Nothing moves yet: the ServiceProfile of the split takes precedence.
+    # 2. Once kubectl -n emojivoto get httproute emoji -o yaml says Accepted: kubectl -n emojivoto delete trafficsplit emoji
+    # 3. The route counts when kubectl -n emojivoto get serviceprofiles -o yaml has no dstOverrides for emoji-svc.
+    apiVersion: gateway.networking.k8s.io/v1
+    kind: HTTPRoute
+    metadata:
+      name: emoji
+      namespace: emojivoto
+    spec:
+      parentRefs:
+      - group: ""
+        kind: Service
+        name: emoji-svc
+        port: 8080
+      rules:
+      - backendRefs:
+        - name: emoji-svc
+          port: 8080
+          weight: 1
+        - name: emoji-svc-west
+          port: 8080
+          weight: 0
+    "#);
+}
+
+/// As `kubectl get -o yaml` prints one, in the middle of a failover.
+const LIVE: &str = r#"
+apiVersion: v1
+kind: List
+items:
+- apiVersion: split.smi-spec.io/v1alpha1
+  kind: TrafficSplit
+  metadata:
+    name: emoji
+    namespace: emojivoto
+    labels: {failover.linkerd.io/controlled-by: linkerd-failover}
+    annotations:
+      failover.linkerd.io/authored-weights: '{"v":1,"sets":{"":{"emoji-svc":5,"emoji-svc-west":0}}}'
+      failover.linkerd.io/min-ready: "2"
+      failover.linkerd.io/primary-service: emoji-svc
+      failover.linkerd.io/state: '{"v":1,"sets":{},"defaultedPrimary":"emoji-svc"}'
+      kubectl.kubernetes.io/last-applied-configuration: '{}'
+      example.com/asked: "yes"
+    managedFields: [{manager: kubectl, operation: Update}]
+    ownerReferences: []
+    resourceVersion: "12"
+    uid: 5f3c9c1e-6f5c-4a7e-9f0c-1f1c9e8d7a6b
+  spec:
+    service: emoji-svc
+    backends: [{service: emoji-svc, weight: 0}, {service: emoji-svc-west, weight: 500m}]
+"#;
+
+#[tokio::test]
+async fn of_a_live_split_the_author_s_part_is_taken() {
+    let printed = migrated_as(Kind::Grpc, LIVE, &[80, 8080, 80]).await;
+    assert!(printed.said.is_empty(), "{printed:?}");
+    insta::assert_snapshot!(printed.yaml, @r#"
+    ---
+    # In place of TrafficSplit emojivoto/emoji, for port 80 (a route for each of 80, 8080).
+    # 1. Apply this. Nothing moves yet: the ServiceProfile of the split takes precedence.
+    # 2. Once kubectl -n emojivoto get grpcroute emoji-80 -o yaml says Accepted: kubectl -n emojivoto delete trafficsplit emoji
+    # 3. The route counts when kubectl -n emojivoto get serviceprofiles -o yaml has no dstOverrides for emoji-svc.
+    apiVersion: gateway.networking.k8s.io/v1
+    kind: GRPCRoute
+    metadata:
+      name: emoji-80
+      namespace: emojivoto
+      labels:
+        failover.linkerd.io/controlled-by: linkerd-failover
+      annotations:
+        example.com/asked: "yes"
+        failover.linkerd.io/min-ready: "2"
+        failover.linkerd.io/primary-service: emoji-svc
+    spec:
+      parentRefs:
+      - group: ""
+        kind: Service
+        name: emoji-svc
+        port: 80
+      rules:
+      - backendRefs:
+        - name: emoji-svc
+          port: 80
+          weight: 5
+        - name: emoji-svc-west
+          port: 80
+          weight: 0
+    ---
+    # In place of TrafficSplit emojivoto/emoji, for port 8080 (a route for each of 80, 8080).
+    # 1. Apply this. Nothing moves yet: the ServiceProfile of the split takes precedence.
+    # 2. Once kubectl -n emojivoto get grpcroute emoji-8080 -o yaml says Accepted: kubectl -n emojivoto delete trafficsplit emoji
+    # 3. The route counts when kubectl -n emojivoto get serviceprofiles -o yaml has no dstOverrides for emoji-svc.
+    apiVersion: gateway.networking.k8s.io/v1
+    kind: GRPCRoute
+    metadata:
+      name: emoji-8080
+      namespace: emojivoto
+      labels:
+        failover.linkerd.io/controlled-by: linkerd-failover
+      annotations:
+        example.com/asked: "yes"
+        failover.linkerd.io/min-ready: "2"
+        failover.linkerd.io/primary-service: emoji-svc
+    spec:
+      parentRefs:
+      - group: ""
+        kind: Service
+        name: emoji-svc
+        port: 8080
+      rules:
+      - backendRefs:
+        - name: emoji-svc
+          port: 8080
+          weight: 5
+        - name: emoji-svc-west
+          port: 8080
+          weight: 0
+    "#);
+}
+
+#[tokio::test]
+async fn a_default_that_became_stale_is_the_first_backend() {
+    let stale = LIVE
+        .replace("\"emoji-svc\"}", "\"gone\"}")
+        .replace("service: emoji-svc\n      failover", "service: gone\n      failover");
+    let printed = migrated(&stale, &[80]).await;
+    assert!(printed.yaml.contains("primary-service: emoji-svc\n"), "{}", printed.yaml);
+}
+
+#[tokio::test]
+async fn the_author_s_own_primary_is_kept_as_it_is() {
+    let own = LIVE.replace("primary-service: emoji-svc", "primary-service: emoji-svc-west");
+    let printed = migrated(&own, &[80]).await;
+    assert!(printed.yaml.contains("primary-service: emoji-svc-west\n"), "{}", printed.yaml);
+}
+
+#[tokio::test]
+async fn fractions_become_whole_numbers() {
+    let halves = "{service: a, backends: [{service: a, weight: 0.25}, {service: b, weight: 750m}]}";
+    let printed = migrated(&split(halves), &[80]).await;
+    let weights: Vec<_> = printed.yaml.lines().filter(|line| line.contains("weight:")).collect();
+    assert_eq!(weights, ["      weight: 1", "      weight: 3"]);
+}
+
+#[tokio::test]
+async fn a_fault_is_told_with_its_place_and_the_next_step_and_the_rest_is_printed() {
+    let bad = "{service: emoji-svc.emojivoto, backends: [{service: a, weight: -1}, {service: a}]}";
+    let zero = "{service: a, backends: [{service: a, weight: 0}]}";
+    let odd = "{service: a, backends: [{service: a, weight: 1000001}, {service: b, weight: 1}]}";
+    let unknown = "{service: elsewhere, backends: [{service: a, weight: 1}]}";
+    let versioned = split(TWO).replace("v1alpha2", "v2");
+    let unquoted = split(TWO).replace("metadata: {", "metadata: {annotations: {a: true}, ");
+    let input = [
+        SERVICE.into(),
+        split(bad),
+        split(zero),
+        split(odd),
+        split(unknown),
+        versioned,
+        unquoted,
+        split(TWO),
+        split(TWO),
+        "---\nkind: [\n".into(),
+        "---\nkind: ConfigMap\nmetadata: {name: other}\n".into(),
+    ]
+    .concat();
+    let printed = migrated(&input, &[]).await;
+    assert_eq!(printed.yaml.matches("kind: HTTPRoute").count(), 1);
+    assert_eq!(printed.verdict().unwrap_err().to_string(), "8 could not be migrated, see above");
+    insta::assert_snapshot!(printed.said.join("\n"), @r#"
+    split.yaml: document 10: YAML: found unclosed bracket '[' at line 47, column 7, expected a manifest
+    split.yaml: document 11: ConfigMap other: skipped, it is no TrafficSplit
+    split.yaml: document 2: TrafficSplit emojivoto/emoji: spec.service: found "emoji-svc.emojivoto", expected the bare name of a Service in the object's own namespace
+    split.yaml: document 2: TrafficSplit emojivoto/emoji: spec.backends[1].service: found "a" once more, expected each backend once; leave one of the two, with the sum of their weights
+    split.yaml: document 2: TrafficSplit emojivoto/emoji: spec.backends[0].weight: found -1, expected a number that is not negative
+    split.yaml: document 3: TrafficSplit emojivoto/emoji: spec.backends: found weights that are all 0, expected at least one above 0: of a route without any, proxies keep what they had; give the backend that is to have the traffic the weight 1
+    split.yaml: document 4: TrafficSplit emojivoto/emoji: spec.backends: found weights in proportions that need larger numbers, expected proportions of whole numbers of at most 1000000; round the weights
+    split.yaml: document 5: TrafficSplit emojivoto/emoji: spec.service: found elsewhere, whose ports are not known, expected a Service of the input or the cluster, for its ports; give --port, or the manifest of the Service too (no cluster is asked)
+    split.yaml: document 6: TrafficSplit emojivoto/emoji: apiVersion: found "split.smi-spec.io/v2", expected split.smi-spec.io/v1alpha1 to v1alpha4
+    split.yaml: document 7: TrafficSplit emojivoto/emoji: metadata: found what cannot be read (invalid type: boolean `true`, expected a string), expected a name, and strings as labels and annotations; put numbers, true and false into quotes
+    split.yaml: document 9: TrafficSplit emojivoto/emoji: metadata.name: found emoji, which the route of another split has already, expected a name of its own for each route; migrate the two one by one, and rename one of the routes
+    "#);
+}
+
+#[tokio::test]
+async fn what_a_route_cannot_say_is_refused() {
+    for (spec, expected) in [
+        ("{}", "spec.backends: found no backends"),
+        ("{service: a}", "spec.backends: found no backends"),
+        ("{service: a, backends: 7}", "spec.backends: found 7"),
+        ("{service: a, backends: [{service: 7, weight: 1}]}", "spec.backends[0].service: found 7"),
+        ("{backends: [{service: a, weight: 1}]}", "spec.service: found nothing"),
+        ("{service: a, backends: [{service: a, weight: 1}, {service: a, weight: 1}]}", "once more"),
+    ] {
+        let said = said(&split(spec)).await;
+        assert!(said.contains(expected), "{spec}: {said}");
+    }
+    let backends: Vec<_> = (0..17).map(|i| format!("{{service: s{i}, weight: 1}}")).collect();
+    let many = said(&split(&format!("{{service: a, backends: [{}]}}", backends.join(",")))).await;
+    assert!(many.contains("found 17 backends, expected at most 16"), "{many}");
+}
+
+#[tokio::test]
+async fn a_name_that_is_none_reaches_no_command_in_a_comment() {
+    let name = r#"{name: "emoji\nkind: Secret", namespace: "a b"}"#;
+    let input = split(TWO).replace("{name: emoji, namespace: emojivoto}", name);
+    let said = said(&input).await;
+    assert!(said.contains(r#"metadata.name: found "emoji\nkind: Secret""#), "{said}");
+    assert!(said.contains("metadata.namespace: found \"a b\""), "{said}");
+}
+
+#[tokio::test]
+async fn a_service_that_linkerd_takes_no_routes_for_is_told() {
+    for (spec, found) in [
+        ("{clusterIP: None, ports: [{port: 80}]}", "which is headless"),
+        ("{type: ExternalName, externalName: example.com}", "which is of type ExternalName"),
+        ("{ports: [{port: 53, protocol: UDP}]}", "which has no TCP port"),
+    ] {
+        let service = SERVICE.lines().filter(|line| !line.starts_with("spec:"));
+        let service = service.collect::<Vec<_>>().join("\n");
+        let input = format!("{service}\nspec: {spec}\n{}", split(TWO));
+        let printed = migrated(&input, &[]).await;
+        assert!(printed.said.join("").contains(found), "{spec}: {:?}", printed.said);
+    }
+}
+
+#[tokio::test]
+async fn matches_that_linkerd_never_looked_at_are_mentioned_and_harm_nothing() {
+    let spec = TWO.replace(
+        "{service: emoji-svc, b",
+        "{matches: [{kind: HTTPRouteGroup, name: x}], service: emoji-svc, b",
+    );
+    let printed = migrated(&split(&spec).replace("v1alpha2", "v1alpha4"), &[80]).await;
+    assert!(printed.said[0].contains("spec.matches: found 1 of them"), "{:?}", printed.said);
+    assert!(printed.verdict().is_ok());
+}
+
+#[tokio::test]
+async fn an_input_without_a_split_is_a_failure_that_says_how_to_get_one() {
+    let printed = migrated(SERVICE, &[]).await;
+    let verdict = printed.verdict().unwrap_err().to_string();
+    assert!(verdict.contains("kubectl get trafficsplits"), "{verdict}");
+}

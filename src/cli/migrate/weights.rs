@@ -1,0 +1,146 @@
+//! A split's weights as a route can have them: whole, and at most a million.
+
+use serde_json::Value;
+
+/// The largest weight of the Gateway API.
+pub const MOST: u32 = 1_000_000;
+
+/// A weight in billionths, as fine as a Kubernetes quantity is.
+pub type Nanos = u128;
+
+const ONE: Nanos = 1_000_000_000;
+
+/// A whole weight in billionths.
+pub fn of_whole(weight: u32) -> Nanos {
+    Nanos::from(weight) * ONE
+}
+
+/// Reads what the schemas of `TrafficSplit` let through: a number, or a quantity such as `500m`.
+/// An absent weight is 0, as everywhere in this program. Written here because the crates that read
+/// quantities are bound to versions of k8s-openapi other than ours.
+pub fn read(value: Option<&Value>) -> Option<Nanos> {
+    match value {
+        None | Some(Value::Null) => Some(0),
+        Some(Value::Number(number)) => quantity(&number.to_string()),
+        Some(Value::String(text)) => quantity(text),
+        Some(_) => None,
+    }
+}
+
+fn quantity(text: &str) -> Option<Nanos> {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits: Nanos = format!("{whole}{fraction}").parse().ok()?;
+    let (power, binary) = scale(suffix)?;
+    let power = 9 + power - i32::try_from(fraction.len()).ok()?;
+    let factor = 10_u128.checked_pow(power.unsigned_abs())?;
+    let scaled = digits.checked_mul(1_u128 << binary)?;
+    if power >= 0 {
+        return scaled.checked_mul(factor);
+    }
+    scaled.is_multiple_of(factor).then(|| scaled / factor)
+}
+
+/// What a suffix multiplies by: a power of ten, and one of two.
+fn scale(suffix: &str) -> Option<(i32, u32)> {
+    if let Some(exponent) = suffix.strip_prefix(['e', 'E']).filter(|e| !e.is_empty()) {
+        let exponent = exponent.parse().ok().filter(|e| (-30..=30).contains(e));
+        return exponent.map(|exponent| (exponent, 0));
+    }
+    Some(match suffix {
+        "" => (0, 0),
+        "n" => (-9, 0),
+        "u" => (-6, 0),
+        "m" => (-3, 0),
+        "k" => (3, 0),
+        "M" => (6, 0),
+        "G" => (9, 0),
+        "T" => (12, 0),
+        "P" => (15, 0),
+        "E" => (18, 0),
+        "Ki" => (0, 10),
+        "Mi" => (0, 20),
+        "Gi" => (0, 30),
+        "Ti" => (0, 40),
+        "Pi" => (0, 50),
+        "Ei" => (0, 60),
+        _ => return None,
+    })
+}
+
+/// The same weights where they are whole and small enough; otherwise the smallest whole ones in
+/// the same proportions, if those are small enough.
+pub fn whole(weights: &[Nanos]) -> Option<Vec<u32>> {
+    divided(weights, ONE).or_else(|| {
+        let common = weights.iter().copied().fold(0, greatest_common_divisor);
+        divided(weights, common.max(1))
+    })
+}
+
+fn divided(weights: &[Nanos], by: Nanos) -> Option<Vec<u32>> {
+    let divide = |weight: &Nanos| {
+        let whole = weight.is_multiple_of(by).then(|| weight / by)?;
+        u32::try_from(whole).ok().filter(|whole| *whole <= MOST)
+    };
+    weights.iter().map(divide).collect()
+}
+
+fn greatest_common_divisor(a: Nanos, b: Nanos) -> Nanos {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fractions_become_whole_in_the_same_proportions() {
+        for (weights, expected) in [
+            (json!([1, 0]), Some(vec![1, 0])),
+            (json!([50, 50]), Some(vec![50, 50])),
+            (json!(["7", null]), Some(vec![7, 0])),
+            (json!([1.0, 0]), Some(vec![1, 0])),
+            (json!([0.5, 0.5]), Some(vec![1, 1])),
+            (json!(["500m", "1500m"]), Some(vec![1, 3])),
+            (json!([0.1, 0.9]), Some(vec![1, 9])),
+            (json!([0.3333, 0.6667]), Some(vec![3333, 6667])),
+            (json!(["500m", 2]), Some(vec![1, 4])),
+            (json!([1e-7, 3e-7]), Some(vec![1, 3])),
+            (json!(["1k", "+2e3"]), Some(vec![1000, 2000])),
+            (json!(["1Ki", ".5"]), Some(vec![2048, 1])),
+            (json!([1_000_000, 0]), Some(vec![1_000_000, 0])),
+            (json!([2_000_000, 1_000_000]), Some(vec![2, 1])),
+            (json!([0, 0]), Some(vec![0, 0])),
+            (json!([1_000_001, 1]), None),
+            (json!([0.333_333_333, 0.666_666_667]), None),
+        ] {
+            let read: Option<Vec<_>> =
+                weights.as_array().unwrap().iter().map(|weight| read(Some(weight))).collect();
+            assert_eq!(whole(&read.unwrap()), expected, "{weights}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_weight_is_not_read() {
+        for weight in [
+            json!(-1),
+            json!(""),
+            json!("."),
+            json!("half"),
+            json!("1.2.3"),
+            json!("1e"),
+            json!("1e99"),
+            json!(1e300),
+            json!("1x"),
+            json!(true),
+            json!([]),
+            json!("0.0000000001"),
+            json!("999999999999999999999999999999999999999"),
+        ] {
+            assert_eq!(read(Some(&weight)), None, "{weight}");
+        }
+    }
+}
