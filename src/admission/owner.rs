@@ -1,6 +1,8 @@
 //! Objects that a tool for progressive delivery steers: it writes the very weights that we would.
 
 use crate::failover::Problem;
+use crate::resources::Kind;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 
@@ -9,8 +11,10 @@ struct Tool {
     name: &'static str,
     /// API group of the objects that own what it made.
     group: &'static str,
-    /// Labels and annotations that it sets on what it steers.
-    marks: &'static [(&'static str, &'static str)],
+    /// A label that it sets on what it steers.
+    label: Option<(&'static str, &'static str)>,
+    /// The field managers by which it writes weights.
+    managers: &'static [&'static str],
     next: &'static str,
 }
 
@@ -18,48 +22,59 @@ const TOOLS: [Tool; 2] = [
     Tool {
         name: "Flagger",
         group: "flagger.app",
-        marks: &[("app.kubernetes.io/managed-by", "flagger")],
+        label: None,
+        managers: &["flagger"],
         next: "Flagger writes the weights of this object again and again: let its Canary alone decide, or make an object of your own for another Service",
     },
     Tool {
         name: "Argo Rollouts",
         group: "argoproj.io",
-        marks: &[("rollouts.argoproj.io/gatewayapi-canary", "in-progress")],
+        // Only while it rolls out.
+        label: Some(("rollouts.argoproj.io/gatewayapi-canary", "in-progress")),
+        managers: &["rollouts-controller", "gatewayAPI"],
         next: "Argo Rollouts writes the weights of this object while it rolls out: let its Rollout alone decide, or make an object of your own for another Service",
     },
 ];
 
 /// What is wrong with failing over an object that such a tool steers.
-pub fn problem(object: &DynamicObject) -> Option<Problem> {
+pub fn problem(kind: Kind, object: &DynamicObject) -> Option<Problem> {
     TOOLS.iter().find_map(|tool| {
-        let owner = object.owner_references().iter().find(|owner| {
-            let group = owner.api_version.split('/').next();
-            owner.api_version.contains('/') && group == Some(tool.group)
-        });
-        let (field, found) = match owner {
-            Some(owner) => (
-                "metadata.ownerReferences".to_owned(),
-                format!("{} {}, of {}", owner.kind, owner.name, tool.name),
-            ),
-            None => {
-                let mark = tool.marks.iter().find(|(name, value)| {
-                    let is = |there: Option<&String>| there.is_some_and(|v| v == value);
-                    is(object.labels().get(*name)) || is(object.annotations().get(*name))
-                });
-                let (name, value) = mark?;
-                let place =
-                    if object.labels().contains_key(*name) { "labels" } else { "annotations" };
-                (format!("metadata.{place}[{name}]"), format!("{value:?}, by {}", tool.name))
-            }
-        };
+        let (field, found) = tool.trace(kind, object)?;
         Some(
             Problem::error(field)
-                .found(found)
+                .found(format!("{found}, of {}", tool.name))
                 .expected("an object whose weights nobody else writes")
                 .about(tool.name)
                 .next(tool.next),
         )
     })
+}
+
+impl Tool {
+    /// Where it left a trace, and which.
+    fn trace(&self, kind: Kind, object: &DynamicObject) -> Option<(String, String)> {
+        let owner = object.owner_references().iter().find(|owner| {
+            owner.api_version.split_once('/').is_some_and(|(group, _)| group == self.group)
+        });
+        if let Some(owner) = owner {
+            let found = format!("{} {}", owner.kind, owner.name);
+            return Some(("metadata.ownerReferences".into(), found));
+        }
+        if let Some((name, value)) = self.label
+            && object.labels().get(name).is_some_and(|there| there == value)
+        {
+            return Some((format!("metadata.labels[{name}]"), format!("{value:?}")));
+        }
+        let writes = |entry: &&ManagedFieldsEntry| {
+            let manager = entry.manager.as_deref().unwrap_or_default();
+            let fields = entry.fields_v1.as_ref();
+            self.managers.contains(&manager)
+                && fields.is_some_and(|fields| fields.0.pointer(kind.weights_pointer()).is_some())
+        };
+        let entry = object.managed_fields().iter().find(writes)?;
+        let manager = entry.manager.as_deref().unwrap_or_default();
+        Some(("metadata.managedFields".into(), format!("weights written by {manager}")))
+    }
 }
 
 #[cfg(test)]
@@ -69,7 +84,8 @@ mod tests {
 
     fn said(metadata: Value) -> Option<String> {
         let object = json!({"apiVersion": "v1", "kind": "X", "metadata": metadata});
-        problem(&serde_json::from_value(object).unwrap()).map(|problem| problem.to_string())
+        let object = serde_json::from_value(object).unwrap();
+        problem(Kind::HttpRoute, &object).map(|problem| problem.to_string())
     }
 
     #[test]
@@ -83,6 +99,12 @@ mod tests {
         assert!(said(owned("argoproj.io/v1alpha1", "Rollout")).unwrap().contains("Argo Rollouts"));
         let label = json!({"labels": {"rollouts.argoproj.io/gatewayapi-canary": "in-progress"}});
         assert!(said(label).unwrap().contains("metadata.labels["));
+        let wrote = |fields: Value| {
+            json!({"managedFields": [{"manager": "gatewayAPI", "operation": "Update",
+                "fieldsType": "FieldsV1", "fieldsV1": fields}]})
+        };
+        assert!(said(wrote(json!({"f:spec": {"f:rules": {}}}))).unwrap().contains("gatewayAPI"));
+        assert_eq!(said(wrote(json!({"f:metadata": {}}))), None);
         assert_eq!(said(owned("apps/v1", "Deployment")), None);
         assert_eq!(said(owned("v1", "Service")), None);
         assert_eq!(said(json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}})), None);

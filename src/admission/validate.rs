@@ -23,10 +23,10 @@ pub fn validate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_
     let old = before.map(|old| view.kind.read(old));
     let declared = view.kind.read(new);
     let mut inherited = old.as_ref().map(|old| problems(old, view)).unwrap_or_default();
-    inherited.extend(before.into_iter().filter_map(owner::problem));
+    inherited.extend(before.into_iter().filter_map(|old| owner::problem(view.kind, old)));
 
     let mut verdict = Verdict::default();
-    for problem in problems(&declared, view).into_iter().chain(owner::problem(new)) {
+    for problem in problems(&declared, view).into_iter().chain(owner::problem(view.kind, new)) {
         // A fix must never be blocked by what was wrong before.
         if !problem.is_error() || inherited.iter().any(|before| same(before, &problem)) {
             verdict.warnings.push(problem);

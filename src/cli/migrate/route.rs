@@ -68,14 +68,13 @@ impl Migration {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let backends: Vec<_> =
-            declared.backends.iter().map(|b| b.name.clone()).zip(weights).collect();
+        let backends: Vec<_> = declared.backends().map(|b| b.name.clone()).zip(weights).collect();
         Ok(Self {
             name,
             namespace,
             labels: split.labels().clone(),
             annotations: kept_annotations(&declared),
-            apex: declared.apex,
+            apex: declared.apexes.into_iter().next().unwrap_or_default(),
             backends,
         })
     }
@@ -239,21 +238,23 @@ fn own_names(name: &str, namespace: Option<&str>, problems: &mut Vec<Problem>) {
 
 fn service_names(declared: &Declaration, problems: &mut Vec<Problem>) {
     let said = |problems: &[Problem], field: &str| problems.iter().any(|p| p.field == field);
-    if declared.backends.is_empty() && !said(problems, "spec.backends") {
+    if declared.backends().next().is_none() && !said(problems, "spec.backends") {
         problems
             .push(Problem::error("spec.backends").found("no backends").expected("at least one"));
     }
-    if declared.backends.len() > MOST_BACKENDS {
+    if declared.backends().count() > MOST_BACKENDS {
         problems.push(
             Problem::error("spec.backends")
-                .found(format!("{} backends", declared.backends.len()))
+                .found(format!("{} backends", declared.backends().count()))
                 .expected(format!(
                     "at most {MOST_BACKENDS}, which is what a rule of a route takes"
                 )),
         );
     }
-    let backends = declared.backends.iter().map(|b| (format!("{}.service", b.path), &b.name));
-    for (field, name) in [("spec.service".into(), &declared.apex)].into_iter().chain(backends) {
+    let backends = declared.backends().map(|b| (format!("{}.service", b.path), &b.name));
+    let nothing = String::new();
+    let apex = declared.apexes.first().unwrap_or(&nothing);
+    for (field, name) in [("spec.service".into(), apex)].into_iter().chain(backends) {
         if is_service_name(name) || said(problems, &field) {
             continue;
         }
@@ -265,7 +266,7 @@ fn service_names(declared: &Declaration, problems: &mut Vec<Problem>) {
         );
     }
     let mut seen = BTreeSet::new();
-    for backend in declared.backends.iter().filter(|b| !b.name.is_empty()) {
+    for backend in declared.backends().filter(|b| !b.name.is_empty()) {
         if !seen.insert(&backend.name) {
             problems.push(
                 Problem::error(format!("{}.service", backend.path))
@@ -286,7 +287,7 @@ fn author_weights(
     let recorded = recorded(declared, problems);
     let before = problems.len();
     let mut read = vec![];
-    for (i, backend) in declared.backends.iter().enumerate() {
+    for (i, backend) in declared.backends().enumerate() {
         let written = split.data.pointer(&format!("/spec/backends/{i}/weight"));
         let weight = match recorded.get(&backend.name) {
             Some(weight) => Some(weights::of_whole(*weight)),
@@ -329,8 +330,8 @@ fn recorded(declared: &Declaration, problems: &mut Vec<Problem>) -> Weights {
     let Some(text) = declared.annotations.get(annotations::AUTHORED_WEIGHTS) else {
         return Weights::new();
     };
-    match AuthoredWeights::parse(text) {
-        Ok(recorded) => recorded.only_set().cloned().unwrap_or_default(),
+    match AuthoredWeights::parse(text, declared.shape.limits.weight) {
+        Ok(mut recorded) => recorded.sets.remove("").unwrap_or_default(),
         Err(problem) => {
             problems.push(problem);
             Weights::new()
@@ -345,7 +346,7 @@ fn kept_annotations(declared: &Declaration) -> BTreeMap<String, String> {
     // and holds whatever order the backends come in later.
     if kept.contains_key(annotations::PRIMARY_SERVICE)
         && declared.authored_primary().is_none()
-        && let Some(first) = declared.backends.first()
+        && let Some(first) = declared.backends().next()
     {
         kept.insert(annotations::PRIMARY_SERVICE.into(), first.name.clone());
     }

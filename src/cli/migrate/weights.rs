@@ -16,8 +16,8 @@ pub fn of_whole(weight: u32) -> Nanos {
 }
 
 /// Reads what the schemas of `TrafficSplit` let through: a number, or a quantity such as `500m`.
-/// An absent weight is 0, as everywhere in this program. Written here because the crates that read
-/// quantities are bound to versions of k8s-openapi other than ours.
+/// An absent weight is 0, as everywhere in this program. Written here because what is needed is a
+/// ratio of whole numbers, and none of a quantity's other meanings.
 pub fn read(value: Option<&Value>) -> Option<Nanos> {
     match value {
         None | Some(Value::Null) => Some(0),
