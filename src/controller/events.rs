@@ -58,7 +58,8 @@ impl Said {
     /// Another writer keeps taking our weights back.
     pub fn undone(write: &Write, who: &str, times: u32) -> Self {
         let note = format!(
-            "The weights written here were undone {times} times, last by field manager {who}. They are written again, ever less often: let {who} ignore spec.backends[*].weight of this object, or let its writes pass the webhook of linkerd-failover"
+            "The weights written here were undone {times} times, last by field manager {who}. They are written again, ever less often: let {who} ignore {} of this object, or let its writes pass the webhook of linkerd-failover",
+            write.object.kind.weights_path()
         );
         Self::of_write(write).saying(true, "WeightsUndone", "Failover", note)
     }

@@ -99,6 +99,14 @@ impl Kind {
         }
     }
 
+    /// The field path of all weights, for people.
+    pub fn weights_path(self) -> &'static str {
+        match self {
+            Self::TrafficSplit => "spec.backends[*].weight",
+            Self::HttpRoute | Self::GrpcRoute => "spec.rules[*].backendRefs[*].weight",
+        }
+    }
+
     /// The field paths of the managed fields that hold weights.
     pub fn weights_pointer(self) -> &'static str {
         match self {
