@@ -5,12 +5,14 @@
 
 use super::plan::{Flip, Kind, Write};
 use crate::cluster::Managed;
+use crate::cluster::remote::{Told, Transition};
 use crate::resources::{FIELD_MANAGER, ObjectKey, brief, traffic_split};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::core::v1::{ObjectReference, Secret};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
+use kube::core::ApiResource;
 use kube::{Api, Client};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Said {
     about: ObjectKey,
+    kind: ApiResource,
     uid: String,
     resource_version: String,
     warning: bool,
@@ -92,9 +95,29 @@ impl Said {
         )
     }
 
+    /// What became of a linked cluster, about the Secret that it is linked by.
+    pub fn of_link(told: &Told) -> Self {
+        let (warning, reason) = match told.what {
+            Transition::Unreachable => (true, "RemoteUnreachable"),
+            Transition::Down => (true, "RemoteDown"),
+            Transition::Refused => (true, "RemoteRefused"),
+            Transition::Seen | Transition::Reachable | Transition::Idle | Transition::Unlinked => {
+                (false, "RemoteReachable")
+            }
+        };
+        let secret = &told.secret;
+        let key = ObjectKey::new(&secret.namespace, &secret.name);
+        let said = Self {
+            kind: ApiResource::erase::<Secret>(&()),
+            ..Self::new(&key, &secret.uid, &secret.resource_version)
+        };
+        said.saying(warning, reason, "Watch", told.note.clone())
+    }
+
     fn new(key: &ObjectKey, uid: &str, resource_version: &str) -> Self {
         Self {
             about: key.clone(),
+            kind: traffic_split::api_resource(),
             uid: uid.to_owned(),
             resource_version: resource_version.to_owned(),
             warning: false,
@@ -120,7 +143,6 @@ impl Said {
     }
 
     fn event(&self, replica: &str) -> Event {
-        let resource = traffic_split::api_resource();
         let mut event = Event {
             event_time: Some(MicroTime(self.at)),
             type_: Some(if self.warning { "Warning" } else { "Normal" }.into()),
@@ -128,8 +150,8 @@ impl Said {
             action: Some(self.action.into()),
             note: Some(self.note.clone()),
             regarding: Some(ObjectReference {
-                api_version: Some(resource.api_version),
-                kind: Some(resource.kind),
+                api_version: Some(self.kind.api_version.clone()),
+                kind: Some(self.kind.kind.clone()),
                 namespace: Some(self.about.namespace.to_string()),
                 name: Some(self.about.name.to_string()),
                 uid: Some(self.uid.clone()),
