@@ -7,6 +7,7 @@ use super::namespace::ClusterWide;
 use super::part::Forbidden;
 use super::peak::Peak;
 use super::profiles::ProfileFacts;
+use super::remote::Remote;
 use super::services::{Asked, ServiceFacts, ServiceKind};
 use crate::failover::{Backend, Health, Intent, Now, Unknown};
 use crate::resources::{Kind, ObjectKey, ObjectRef};
@@ -67,6 +68,8 @@ pub struct Index {
     grants: BTreeMap<ObjectKey, GrantFacts>,
     /// The cluster does not have the kind ServiceProfile.
     pub no_profiles: bool,
+    /// Of the clusters that are linked.
+    pub remote: Remote,
     /// By Service, then by the slice's name.
     slices: HashMap<ObjectKey, HashMap<Arc<str>, Slice>>,
     /// Which Service a slice belonged to when it was seen last: its label may change.
@@ -153,8 +156,12 @@ impl Index {
         self.grants.keys().cloned().collect()
     }
 
-    /// What tells the endpoints of a Service apart, ready or not.
+    /// What tells the endpoints of a Service apart, ready or not; nothing where one of its members
+    /// cannot be seen.
     pub fn identities_of(&self, service: &ObjectKey) -> BTreeSet<u64> {
+        if let Some(ServiceKind::Elsewhere(members)) = self.service(service).map(|s| &s.kind) {
+            return self.identities_of_members(service, members).unwrap_or_default();
+        }
         let slices = self.slices.get(service).into_iter().flat_map(HashMap::values);
         slices.flat_map(|slice| slice.facts.identities()).collect()
     }
@@ -199,7 +206,10 @@ impl Index {
         let Some(service) = self.services.get(backend) else { return Health::Missing };
         match &service.kind {
             ServiceKind::ExternalName => Health::ExternalName,
-            ServiceKind::Elsewhere(unknown) => Health::Unknown(unknown.clone()),
+            ServiceKind::Elsewhere(members) => {
+                let peak = self.past.get(backend).map_or(0, |past| past.peak.most(now));
+                self.union(backend, service, members, asked).health(peak)
+            }
             ServiceKind::Slices => {
                 let ports = service.names_of(asked);
                 let (ready, total) = self.count(backend, &ports);
@@ -210,7 +220,7 @@ impl Index {
         }
     }
 
-    fn count(&self, service: &ObjectKey, ports: &[&str]) -> (u32, u32) {
+    pub(super) fn count(&self, service: &ObjectKey, ports: &[&str]) -> (u32, u32) {
         let slices = self.slices.get(service).into_iter().flat_map(HashMap::values);
         endpoints::count(slices.map(|slice| &slice.facts), ports)
     }
@@ -232,13 +242,34 @@ impl Index {
         if !self.named_by.contains_key(service) {
             return;
         }
-        let (ready, _) = self.count(service, &[]);
+        let ready = match self.services.get(service) {
+            Some(facts) if matches!(facts.kind, ServiceKind::Elsewhere(_)) => {
+                let union = self.union(service, facts, facts.members(), Asked::Any);
+                if !union.is_whole() {
+                    return;
+                }
+                union.ready
+            }
+            _ => self.count(service, &[]).0,
+        };
         let endpoints = self.identities_of(service);
         let past = self.past.entry(service.clone()).or_default();
         past.peak.observe(ready, self.now.steady);
         if !endpoints.is_empty() {
             past.endpoints = endpoints.into_iter().collect();
         }
+    }
+
+    /// A Service changed: notes it, and returns the objects that it concerns, also through the
+    /// federated Services that it is a member of.
+    pub(super) fn noticed(&mut self, service: &ObjectKey) -> Vec<ObjectRef> {
+        let federated: Vec<ObjectKey> = self.remote.resting_here(service).cloned().collect();
+        let mut affected = vec![];
+        for service in federated.iter().chain([service]) {
+            self.observe(service);
+            affected.extend(self.objects_naming(service).cloned());
+        }
+        affected
     }
 
     /// Whether this very version of an object is there.
@@ -272,6 +303,9 @@ impl Index {
         if self.objects.get(&key).is_some_and(|there| keeps(there)) {
             return vec![];
         }
+        if self.objects.get(&key).is_none_or(|there| there.services != object.services) {
+            self.remote.reconsider();
+        }
         self.unname(&key);
         for service in &object.services {
             let service = key.beside(service);
@@ -287,6 +321,7 @@ impl Index {
     pub fn remove_object(&mut self, key: &ObjectRef) -> Vec<ObjectRef> {
         self.unname(key);
         if let Some(object) = self.objects.remove(key) {
+            self.remote.reconsider();
             for service in &object.services {
                 let service = key.beside(service);
                 if !self.named_by.contains_key(&service) {
@@ -315,14 +350,17 @@ impl Index {
         if self.services.get(&key) == Some(&service) {
             return vec![];
         }
-        let affected = self.objects_naming(&key).cloned().collect();
-        self.services.insert(key, service);
-        affected
+        let members = self.services.get(&key).map_or(&[][..], ServiceFacts::members);
+        self.remote.rest(&key, members, service.members());
+        self.services.insert(key.clone(), service);
+        self.noticed(&key)
     }
 
     pub fn remove_service(&mut self, key: &ObjectKey) -> Vec<ObjectRef> {
-        self.services.remove(key);
-        self.objects_naming(key).cloned().collect()
+        if let Some(service) = self.services.remove(key) {
+            self.remote.rest(key, service.members(), &[]);
+        }
+        self.noticed(key)
     }
 
     /// Puts a slice in under the Service it belongs to now; no facts take it out. What is older
@@ -347,8 +385,7 @@ impl Index {
         let slices = self.slices.entry(service.clone()).or_default();
         let there = slices.insert(slice.name.clone(), Slice { version, facts });
         if there.is_none_or(|there| there.facts != slices[&slice.name].facts) {
-            affected.extend(self.objects_naming(&service).cloned());
-            self.observe(&service);
+            affected.extend(self.noticed(&service));
         }
         self.service_of_slice.insert(slice, service);
         affected
@@ -370,8 +407,7 @@ impl Index {
                 self.slices.remove(&service);
             }
         }
-        self.observe(&service);
-        self.objects_naming(&service).cloned().collect()
+        self.noticed(&service)
     }
 
     /// Takes in a consistent LIST of a Service's slices, made past the watch: whatever is older

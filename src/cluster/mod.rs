@@ -10,6 +10,7 @@ mod namespace;
 mod part;
 mod peak;
 pub mod profiles;
+pub mod remote;
 pub mod services;
 mod shared;
 mod watch;

@@ -56,7 +56,7 @@ const RENEWED: u32 = 25;
 /// this. For the client's read timeout.
 pub const SILENCE: Duration = Duration::from_secs(RENEWED as u64 + 4);
 
-fn config() -> watcher::Config {
+pub(super) fn config() -> watcher::Config {
     watcher::Config::default().timeout(RENEWED)
 }
 
