@@ -2,7 +2,10 @@
 //! ready or on neighbours, so nothing is denied for it.
 
 use super::View;
-use crate::failover::{DeclaredBackend, Health, Intent, Problem, annotations, to_the_second};
+use crate::cluster::services::ServiceKind;
+use crate::failover::{
+    DeclaredBackend, Health, Intent, Problem, Unknown, annotations, to_the_second,
+};
 use crate::resources::ObjectKey;
 use std::collections::BTreeSet;
 
@@ -21,6 +24,7 @@ pub fn advice(
     advice.extend(older_neighbour(key, created, intent, view));
     advice.extend(followed_no_further(key, intent, view));
     advice.extend(readiness(intent, &health));
+    advice.extend(unseen(intent, &health));
     advice.extend(mirrors(key, intent, &health, view));
     advice.extend(same_pods(key, intent, view));
     advice.extend(pin(intent, &health, view));
@@ -99,17 +103,38 @@ fn readiness(intent: &Intent, health: &[Health]) -> Option<Problem> {
     })
 }
 
+/// What cannot be seen is no fallback while anything else is known to be ready.
+fn unseen(intent: &Intent, health: &[Health]) -> Vec<Problem> {
+    let cannot = |health: &Health| match health {
+        // Nobody has asked for it before.
+        Health::Unknown(Unknown::NotYet | Unknown::NotListed { .. }) => false,
+        health => health.is_unknown(),
+    };
+    let backends = intent.backends.iter().zip(health).enumerate();
+    let unseen = backends.filter(|(_, (_, health))| cannot(health));
+    unseen
+        .map(|(i, (backend, health))| {
+            Problem::warning(format!("spec.backends[{i}].service"))
+                .found(format!("{:?}, whose endpoints cannot be seen", backend.name))
+                .expected("a backend whose health is known")
+                .next(format!("{health}. Until it is known, it keeps traffic that it has, and gets some only while no other is known to be ready"))
+        })
+        .collect()
+}
+
 /// A gateway mirror keeps the gateway's address while its probe fails, and has no endpoints while
 /// the remote Service has none.
 fn mirrors(key: &ObjectKey, intent: &Intent, health: &[Health], view: &View<'_>) -> Vec<Problem> {
     let backends = intent.backends.iter().zip(health).enumerate();
     backends
         .filter_map(|(i, (backend, health))| {
-            let cluster = view.index.service(&key.beside(&backend.name))?.mirrors.as_deref()?;
+            let service = view.index.service(&key.beside(&backend.name))?;
+            let cluster = service.mirrors.as_deref()?;
             let Health::Seen { ready: 0, total, .. } = *health else { return None };
-            let (what, next) = match total {
-                0 => ("where it has no ready endpoints", "look at the Service there"),
-                _ => ("whose gateway does not answer", "try: linkerd multicluster gateways"),
+            let gateway = service.kind == ServiceKind::Slices && total > 0;
+            let (what, next) = match gateway {
+                false => ("where it has no ready endpoints", "look at the Service there"),
+                true => ("whose gateway does not answer", "try: linkerd multicluster gateways"),
             };
             Some(
                 Problem::warning(format!("spec.backends[{i}].service"))

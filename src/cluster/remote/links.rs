@@ -201,7 +201,7 @@ async fn connect(kubeconfig: Checked) -> Result<Client, Refusal> {
 /// What is heard of the Secrets of a namespace.
 enum Heard {
     Listed(usize, Vec<(String, Option<Credentials>)>),
-    Set(usize, String, Option<Credentials>),
+    Set(usize, String, Option<Box<Credentials>>),
     Gone(usize, String),
 }
 
@@ -214,7 +214,7 @@ impl Heard {
                 all.extend(secrets.filter_map(|(name, read)| Some(((place, name), read?))));
             }
             Self::Set(place, name, Some(credentials)) => {
-                all.insert((place, name), credentials);
+                all.insert((place, name), *credentials);
             }
             Self::Set(place, name, None) | Self::Gone(place, name) => {
                 all.remove(&(place, name));
@@ -250,7 +250,7 @@ async fn watch_secrets(
                     Heard::Listed(place, std::mem::take(&mut listed))
                 }
                 Some(Ok(Event::Apply(secret))) => {
-                    Heard::Set(place, secret.name_any(), Credentials::read(&secret))
+                    Heard::Set(place, secret.name_any(), Credentials::read(&secret).map(Box::new))
                 }
                 Some(Ok(Event::Delete(secret))) => Heard::Gone(place, secret.name_any()),
                 Some(Err(error)) => break Some(error),
