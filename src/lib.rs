@@ -15,7 +15,8 @@
 //!   [`failover::Intent::parse`]; a rule of the engine is a line of [`failover::decide`].
 //! - [`resources`]: Kubernetes kinds as adapters. A new kind is a variant of [`resources::Kind`], and
 //!   a module that reads a [`failover::Declaration`] from it, as [`resources::route`] does.
-//! - [`cluster`]: the watches, and the index that they feed.
+//! - [`cluster`]: the watches, and the index that they feed. [`cluster::remote`] is the same of the
+//!   clusters that are linked to this one.
 //! - [`admission`]: the webhook. A rule of admission that needs only the object is a rule of the
 //!   parser; one that needs its neighbourhood is in [`admission::validate`].
 //! - [`controller`]: the queue, the writer, the Lease, Events.

@@ -266,8 +266,10 @@ fn a_route_that_flagger_owns_is_refused_and_one_that_linkerd_did_not_accept_is_t
     assert!(said.contains("Accepted is False: NoMatchingParent"), "{said}");
 }
 
-/// Rules of a route: each a path, perhaps a name, and some backends.
-fn any_rules() -> impl Strategy<Value = Vec<(usize, bool, Vec<(&'static str, u32)>)>> {
+/// A path, whether the rule has a name, and backends with their weights.
+type Rule = (usize, bool, Vec<(&'static str, u32)>);
+
+fn any_rules() -> impl Strategy<Value = Vec<Rule>> {
     let names = ["emoji-svc", "emoji-svc-west", "web-svc"];
     let backends = proptest::sample::subsequence(names.to_vec(), 0..=3).prop_shuffle();
     let backends = backends.prop_flat_map(|names| {
@@ -277,7 +279,7 @@ fn any_rules() -> impl Strategy<Value = Vec<(usize, bool, Vec<(&'static str, u32
     proptest::collection::vec((0_usize..5, any::<bool>(), backends), 0..5)
 }
 
-fn of_rules(rules: &[(usize, bool, Vec<(&'static str, u32)>)]) -> DynamicObject {
+fn of_rules(rules: &[Rule]) -> DynamicObject {
     let paths: Vec<String> = rules.iter().map(|(path, ..)| format!("/{path}")).collect();
     let refs = |backends: &Vec<(&'static str, u32)>| -> Value {
         backends.iter().map(|(name, weight)| backend(name, *weight)).collect()

@@ -11,14 +11,14 @@ use super::told::Told;
 use super::watch::Link;
 use futures::StreamExt;
 use jiff::SignedDuration;
-use kube::runtime::watcher::{Event, watcher};
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 /// How long a connection, TLS included, may take to come about.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -74,17 +74,8 @@ pub async fn watch_links(
                 heard.enter(&mut all);
                 links.follow(&all).await;
             }
-            Some(Err(ended)) = links.tasks.join_next() => {
-                // One that was ended by us is no defect.
-                if ended.is_panic() {
-                    std::panic::resume_unwind(ended.into_panic());
-                }
-            }
-            Some(Err(ended)) = secrets.join_next() => {
-                if ended.is_panic() {
-                    std::panic::resume_unwind(ended.into_panic());
-                }
-            }
+            Some(ended) = links.tasks.join_next() => pass_on(ended),
+            Some(ended) = secrets.join_next() => pass_on(ended),
         }
     }
 }
@@ -103,15 +94,27 @@ struct Running {
     watch: Option<AbortHandle>,
 }
 
-impl Running {
-    fn end(&self) {
-        if let Some(watch) = &self.watch {
-            watch.abort();
-        }
+/// A task that was ended by us is no defect; one that panicked is.
+fn pass_on(ended: Result<(), JoinError>) {
+    match ended {
+        Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+        _ => {}
     }
 }
 
 impl Links {
+    /// Ends a watch. It says nothing any more when this returns: what it would say could be old.
+    async fn end(&mut self, watch: Option<AbortHandle>) {
+        let Some(watch) = watch else { return };
+        watch.abort();
+        while !watch.is_finished() {
+            match self.tasks.join_next().await {
+                Some(ended) => pass_on(ended),
+                None => return,
+            }
+        }
+    }
+
     /// Begins and ends watches so that they are those of the credentials there are.
     async fn follow(&mut self, all: &All) {
         let chosen = chosen(all);
@@ -119,7 +122,7 @@ impl Links {
             self.running.keys().filter(|c| !chosen.contains_key(c.as_str())).cloned().collect();
         for cluster in gone {
             if let Some(running) = self.running.remove(&cluster) {
-                running.end();
+                self.end(running.watch).await;
                 self.shared.clients.set(&cluster, None);
                 self.shared.update(|index| index.unlink(&cluster));
                 self.tell(&cluster, &running.credentials.secret, Transition::Unlinked, "");
@@ -131,7 +134,7 @@ impl Links {
                 continue;
             }
             if let Some(running) = self.running.remove(cluster) {
-                running.end();
+                self.end(running.watch).await;
             }
             let watch = self.begin(credentials).await;
             let running = Running { credentials: credentials.clone(), watch };
@@ -201,7 +204,7 @@ async fn connect(kubeconfig: Checked) -> Result<Client, Refusal> {
 /// What is heard of the Secrets of a namespace.
 enum Heard {
     Listed(usize, Vec<(String, Option<Credentials>)>),
-    Set(usize, String, Option<Credentials>),
+    Set(usize, String, Option<Box<Credentials>>),
     Gone(usize, String),
 }
 
@@ -214,7 +217,7 @@ impl Heard {
                 all.extend(secrets.filter_map(|(name, read)| Some(((place, name), read?))));
             }
             Self::Set(place, name, Some(credentials)) => {
-                all.insert((place, name), credentials);
+                all.insert((place, name), *credentials);
             }
             Self::Set(place, name, None) | Self::Gone(place, name) => {
                 all.remove(&(place, name));
@@ -250,7 +253,7 @@ async fn watch_secrets(
                     Heard::Listed(place, std::mem::take(&mut listed))
                 }
                 Some(Ok(Event::Apply(secret))) => {
-                    Heard::Set(place, secret.name_any(), Credentials::read(&secret))
+                    Heard::Set(place, secret.name_any(), Credentials::read(&secret).map(Box::new))
                 }
                 Some(Ok(Event::Delete(secret))) => Heard::Gone(place, secret.name_any()),
                 Some(Err(error)) => break Some(error),
@@ -261,10 +264,16 @@ async fn watch_secrets(
             }
         };
         if !std::mem::replace(&mut said, true) {
-            let error = error.map(|error| error.to_string()).unwrap_or_default();
+            // Other errors' own words may quote what was read.
+            let why = match &error {
+                Some(watcher::Error::InitialListFailed(kube::Error::Api(status))) => {
+                    status.message.as_str()
+                }
+                _ => "the API server does not answer",
+            };
             tracing::warn!(
                 namespace,
-                error,
+                why,
                 "the credentials of linked clusters cannot be read; what is known of them stays"
             );
         }

@@ -83,7 +83,7 @@ impl Reach {
         }
     }
 
-    /// What time alone does.
+    /// What time alone does, a step at a time: each is told.
     pub fn pass(&mut self, now: Now, limit: SignedDuration) {
         match self {
             Self::Asked { since } | Self::Seen { doubted: Some(since) }
@@ -91,9 +91,6 @@ impl Reach {
             {
                 *self = Self::Lost { since: *since };
             }
-            _ => {}
-        }
-        match self {
             Self::Lost { since } if lasted(*since, now) >= limit => {
                 *self = Self::Down { since: *since };
             }
