@@ -61,12 +61,17 @@ fn older_neighbour(
 ) -> Option<Problem> {
     let created = new.creation_timestamp().map_or(i64::MAX, |t| t.0.as_second());
     let winner = view.index.winner_over(object, &intent.apexes, created)?;
-    let (shown, clash) = match winner.kind == view.kind {
-        true => (winner.name().to_owned(), "they overwrite each other's routing"),
-        false => (
-            format!("{} {}", winner.kind, winner.name()),
-            "Linkerd follows only one of them, and a ServiceProfile made of a TrafficSplit hides a route",
-        ),
+    let shown = match winner.kind == view.kind {
+        true => winner.name().to_owned(),
+        false => format!("{} {}", winner.kind, winner.name()),
+    };
+    let split = [winner.kind, view.kind].contains(&Kind::TrafficSplit);
+    let clash = match (winner.kind == view.kind, split) {
+        (true, _) => "they overwrite each other's routing",
+        (false, true) => {
+            "Linkerd follows only one of them, and the ServiceProfile of a TrafficSplit hides a route"
+        }
+        (false, false) => "where both are for one port, Linkerd follows the GRPCRoute alone",
     };
     Some(
         Problem::warning(view.apex_field())

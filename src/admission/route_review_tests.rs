@@ -247,6 +247,17 @@ fn a_split_on_the_same_apex_is_told_about_and_the_older_wins() {
 }
 
 #[test]
+fn two_routes_of_one_kind_have_an_apex_together_and_of_two_kinds_one_wins() {
+    let mut world = world();
+    world.manage("older", &stored(two_rules()));
+    assert!(!warnings(&world, &two_rules()).join("").contains("the apex of"));
+    world.kind = Kind::GrpcRoute;
+    let said = warnings(&world, &two_rules()).join("\n");
+    assert!(said.contains("the apex of HTTPRoute older too"), "{said}");
+    assert!(said.contains("Linkerd follows the GRPCRoute alone"), "{said}");
+}
+
+#[test]
 fn a_route_that_flagger_owns_is_refused_and_one_that_linkerd_did_not_accept_is_told_about() {
     let mut owned = two_rules();
     owned.metadata.owner_references = serde_json::from_value(json!([

@@ -463,13 +463,16 @@ impl Index {
     }
 
     /// Another managed object on one of the same apexes that wins over this one: the older, then the
-    /// name.
+    /// name. Routes of one kind have an apex together: their rules add up.
     pub fn winner_over(
         &self,
         object: &ObjectRef,
         apexes: &[String],
         created: i64,
     ) -> Option<&ObjectRef> {
+        let clashes = |other: &ObjectRef| {
+            *other != *object && (other.kind != object.kind || !object.kind.adds_up())
+        };
         let services = apexes.iter().map(|apex| object.beside(apex));
         let mut others = BTreeSet::new();
         for service in services {
@@ -484,7 +487,7 @@ impl Index {
                 .get(**other)
                 .is_some_and(|managed| (managed.created, **other) < (created, object))
         };
-        others.iter().filter(|other| ***other != *object).filter(wins).min().copied()
+        others.iter().filter(|other| clashes(other)).filter(wins).min().copied()
     }
 
     /// The version in which the cluster serves a kind that we read; none where it does not have it.
