@@ -1,6 +1,6 @@
 //! The metrics, all under `linkerd_failover_`.
 
-use super::{AdmissionMetrics, CertificateMetrics};
+use super::{AdmissionMetrics, CertificateMetrics, ProfileMetrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -43,6 +43,7 @@ pub struct Metrics {
     pub undone: Counter,
     pub events_dropped: Counter,
     pub certificates: CertificateMetrics,
+    pub profiles: ProfileMetrics,
 }
 
 impl Default for Metrics {
@@ -68,6 +69,7 @@ impl Default for Metrics {
             undone: Counter::default(),
             events_dropped: Counter::default(),
             certificates: CertificateMetrics::default(),
+            profiles: ProfileMetrics::default(),
         };
         metrics.registered()
     }
@@ -136,6 +138,7 @@ impl Metrics {
             self.events_dropped.clone(),
         );
         self.certificates.register(r);
+        self.profiles.register(r);
         self
     }
 
