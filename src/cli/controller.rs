@@ -7,7 +7,9 @@ use super::tasks::Tasks;
 use super::writing_client;
 use crate::admission::{self, Handler, MissingBackends, Rules, certificates, server};
 use crate::cluster::{self, Changes, Shared, Watched, endpoints::Families};
-use crate::controller::{Controller, ProfileSettings, Settings, always_leading, hold_lease, publisher};
+use crate::controller::{
+    Controller, ProfileSettings, Settings, always_leading, hold_lease, publisher,
+};
 use crate::failover::{self, Defaults, Identity};
 use crate::resources::selector::LabelSelector;
 use crate::telemetry::{self, LogFormat, Metrics, admin};

@@ -33,7 +33,8 @@ fn parse_domain(text: &str) -> Result<String, String> {
     let text = text.trim_end_matches('.');
     let is_label = |label: &str| {
         let fits = (1..=63).contains(&label.len());
-        let known = label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let known =
+            label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         fits && known && !label.starts_with('-') && !label.ends_with('-')
     };
     match text.split('.').all(is_label) {

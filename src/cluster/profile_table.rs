@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_profile_leads_to_the_splits_that_its_mark_named_and_names() {
-        let mut index = Index { writes_profiles: true, ..Index::default() };
+        let mut index = Index::default();
+        index.writes_profiles = true;
         let key = ObjectKey::new("ns", NAME);
         assert_eq!(index.set_profile(key.clone(), profile("1", Some("a"))), [split("a")]);
         assert_eq!(index.set_profile(key.clone(), profile("1", Some("a"))), []);
@@ -141,7 +142,8 @@ mod tests {
 
     #[test]
     fn what_the_watch_tells_late_does_not_undo_what_a_write_has_shown() {
-        let mut index = Index { writes_profiles: true, ..Index::default() };
+        let mut index = Index::default();
+        index.writes_profiles = true;
         let key = ObjectKey::new("ns", NAME);
         index.set_profile(key.clone(), profile("20", Some("a")));
         assert_eq!(index.set_profile(key.clone(), profile("10", None)), []);

@@ -83,10 +83,8 @@ impl ProfileFacts {
                 .is_some_and(|routes| !routes.is_empty()),
             has_more: others.any(|(name, value)| name != "dstOverrides" && says(value)),
             mark: mark.and_then(|mark| Mark::parse(mark)).map(Box::new),
-            owner: owner.map(|(position, owner)| Owner {
-                uid: owner.uid.as_str().into(),
-                position,
-            }),
+            owner: owner
+                .map(|(position, owner)| Owner { uid: owner.uid.as_str().into(), position }),
             owners: owners.len(),
             resource_version: metadata.resource_version.as_deref().unwrap_or_default().into(),
             there: There {

@@ -60,7 +60,10 @@ pub enum Verdict {
 pub enum Standing {
     Gone,
     /// There, and somebody else's: its apex, and its weights where all can be read.
-    Unmanaged { apex: String, weights: Option<Vec<(String, u32)>> },
+    Unmanaged {
+        apex: String,
+        weights: Option<Vec<(String, u32)>>,
+    },
 }
 
 /// What it takes for a managed split's profile to have these weights, one for each of its backends.
@@ -82,7 +85,8 @@ pub fn carry(
         Some(other) if other.kind == Kind::TrafficSplit => return stray(index, split, None),
         // Linkerd would follow the profile, and not the older route.
         Some(_) => {
-            let ours = facts.filter(|facts| facts.mark.is_some() && is_ours(index, split, facts, settings));
+            let ours = facts
+                .filter(|facts| facts.mark.is_some() && is_ours(index, split, facts, settings));
             return match ours {
                 Some(facts) => Verdict::Write(emptied(&key, facts)),
                 None => stray(index, split, None),

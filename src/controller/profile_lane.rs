@@ -130,7 +130,9 @@ impl Controller {
             Some(weights) => weights,
             None => {
                 let set = managed.readable().first();
-                live = set.map(|s| s.intent.backends.iter().map(|b| b.live).collect()).unwrap_or_default();
+                live = set
+                    .map(|s| s.intent.backends.iter().map(|b| b.live).collect())
+                    .unwrap_or_default();
                 &live
             }
         };
@@ -317,7 +319,13 @@ impl Controller {
                 if memory.told.as_ref() != Some(&told) {
                     let index = self.shared.read();
                     if let Some(managed) = index.object(&split) {
-                        self.say(Said::profile_refused(&split, &index, managed, &profile.name, &error));
+                        self.say(Said::profile_refused(
+                            &split,
+                            &index,
+                            managed,
+                            &profile.name,
+                            &error,
+                        ));
                     }
                     memory.told = Some(told);
                 }

@@ -3,7 +3,9 @@
 use super::profile::{self, Action, ProfileSettings, ProfileWrite, Standing};
 use super::writer::PATIENCE;
 use crate::cluster::profiles::ProfileFacts;
-use crate::resources::{FIELD_MANAGER, ObjectKey, ObjectRef, brief, service_profile, traffic_split};
+use crate::resources::{
+    FIELD_MANAGER, ObjectKey, ObjectRef, brief, service_profile, traffic_split,
+};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::DynamicObject;
 use kube::{Api, Client, ResourceExt};
