@@ -21,5 +21,6 @@ mod policies;
 mod predecessor;
 mod replicas;
 mod restarts;
+mod service_profiles;
 mod side_by_side;
 mod stage;
