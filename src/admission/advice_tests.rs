@@ -21,7 +21,7 @@ fn profile(authority: &str, annotations: serde_json::Value) -> ProfileFacts {
 fn what_is_legal_and_hurts_is_said_and_never_refused() {
     type Change = fn(&mut World);
     let nothing: Change = |_| {};
-    let cases: [(&str, &[&str], Change); 12] = [
+    let cases: [(&str, &[&str], Change); 16] = [
         ("all is well", &["emoji-svc", "emoji-svc-west"], nothing),
         ("one backend", &["emoji-svc"], nothing),
         ("nothing ready", &["emoji-svc", "emoji-svc-west"], |world| {
@@ -77,6 +77,27 @@ fn what_is_legal_and_hurts_is_said_and_never_refused() {
             let skipped = profile(PROFILE, json!({"smi.linkerd.io/skip": "true"}));
             world.index.set_profile(ObjectKey::new(NAMESPACE, PROFILE), skipped);
         }),
+        ("written here: no ServiceProfiles", &["emoji-svc", "emoji-svc-west"], |world| {
+            world.index.writes_profiles = true;
+            world.index.no_profiles = true;
+        }),
+        ("written here: ours", &["emoji-svc", "emoji-svc-west"], |world| {
+            world.index.writes_profiles = true;
+            let mark = json!({"v": 1, "split": "emoji", "uid": "u", "created": true, "by": "x"});
+            let marks = json!({"smi.linkerd.io/skip": "true",
+                "failover.linkerd.io/written-for": mark.to_string()});
+            world.index.set_profile(ObjectKey::new(NAMESPACE, PROFILE), profile(PROFILE, marks));
+        }),
+        ("written here: to be taken over", &["emoji-svc", "emoji-svc-west"], |world| {
+            world.index.writes_profiles = true;
+            let other = profile("canary.emojivoto.svc.cluster.local", json!({}));
+            world.index.set_profile(ObjectKey::new(NAMESPACE, PROFILE), other);
+        }),
+        ("written here: somebody else's", &["emoji-svc", "emoji-svc-west"], |world| {
+            world.index.writes_profiles = true;
+            let skipped = profile(PROFILE, json!({"smi.linkerd.io/skip": ""}));
+            world.index.set_profile(ObjectKey::new(NAMESPACE, PROFILE), skipped);
+        }),
     ];
     let mut said = String::new();
     for (name, backends, change) in cases {
@@ -114,5 +135,11 @@ fn what_is_legal_and_hurts_is_said_and_never_refused() {
       spec.service: found the ServiceProfile emoji-svc.emojivoto.svc.cluster.local, expected one that sends traffic to these backends; this one sends it elsewhere; what stands in the profile decides; see who writes it with: kubectl get serviceprofile -o yaml --show-managed-fields
     a profile left alone
       spec.service: found the ServiceProfile emoji-svc.emojivoto.svc.cluster.local, expected one that the linkerd-smi adaptor may write; this one says to leave it alone; what stands in the profile decides; see who writes it with: kubectl get serviceprofile -o yaml --show-managed-fields
+    written here: no ServiceProfiles
+      spec.service: found a cluster without ServiceProfiles, expected Linkerd; nothing carries this object into Linkerd: run linkerd check
+    written here: ours
+    written here: to be taken over
+    written here: somebody else's
+      spec.service: found the ServiceProfile emoji-svc.emojivoto.svc.cluster.local, expected one that linkerd-failover may write; by smi.linkerd.io/skip somebody else keeps this one for himself; what stands in the profile decides; see who writes it with: kubectl get serviceprofile -o yaml --show-managed-fields
     "#);
 }

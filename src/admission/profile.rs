@@ -10,11 +10,12 @@ const WHO_WRITES: &str =
 /// declared.
 pub fn carries(intent: &Intent, before: Option<&Declaration>, view: &View<'_>) -> Option<Problem> {
     let warning = Problem::warning(view.apex_field());
+    let ours = view.index.writes_profiles;
     if view.index.no_profiles {
         return Some(
             warning
                 .found("a cluster without ServiceProfiles")
-                .expected("Linkerd with the linkerd-smi extension")
+                .expected(if ours { "Linkerd" } else { "Linkerd with the linkerd-smi extension" })
                 .next("nothing carries this object into Linkerd: run linkerd check"),
         );
     }
@@ -23,7 +24,13 @@ pub fn carries(intent: &Intent, before: Option<&Declaration>, view: &View<'_>) -
     // The adaptor follows an edit a while later.
     let before = before.into_iter().flat_map(Declaration::backends).map(|b| b.name.as_str());
     let names = intent.backends.iter().map(|b| b.name.as_str()).chain(before);
-    let expected = if profile.skipped {
+    let expected = if ours {
+        // Marked, it is written here; and what sends traffic elsewhere is put right.
+        if !profile.skipped || profile.mark.is_some() {
+            return None;
+        }
+        "one that linkerd-failover may write; by smi.linkerd.io/skip somebody else keeps this one for himself"
+    } else if profile.skipped {
         "one that the linkerd-smi adaptor may write; this one says to leave it alone"
     } else if profile.is_foreign(&apex.namespace, names) {
         "one that sends traffic to these backends; this one sends it elsewhere"

@@ -2,13 +2,15 @@
 
 use super::certificates::CertificateArgs;
 use super::kubernetes::KubernetesArgs;
+use super::profiles::ProfileArgs;
 use super::tasks::Tasks;
 use super::writing_client;
 use crate::admission::{self, Handler, MissingBackends, Rules, certificates, server};
 use crate::cluster::remote::{Linked, watch_links};
 use crate::cluster::{self, Changes, Shared, Watched, endpoints::Families};
 use crate::controller::{
-    Controller, Said, Settings, always_leading, hold_lease, publisher, tell_of_links,
+    Controller, ProfileSettings, Said, Settings, always_leading, hold_lease, publisher,
+    tell_of_links,
 };
 use crate::failover::{self, Defaults, Identity};
 use crate::resources::selector::LabelSelector;
@@ -65,6 +67,8 @@ pub struct Args {
     engine: EngineArgs,
     #[command(flatten)]
     rules: RulesArgs,
+    #[command(flatten)]
+    profiles: ProfileArgs,
     /// Identity of this replica in the Lease and in what it writes
     #[arg(long, env = "POD_NAME", hide = true)]
     replica: Option<String>,
@@ -174,6 +178,7 @@ struct Parameters {
     namespaces: Vec<String>,
     me: Identity,
     settings: Settings,
+    profiles: Option<Arc<ProfileSettings>>,
     rules: Arc<Rules>,
     remote: RemoteArgs,
 }
@@ -190,8 +195,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let replica =
         args.replica.unwrap_or_else(|| format!("linkerd-failover-{}", std::process::id()));
     let (shared, changes) = Shared::new();
+    let profiles = args.profiles.settings(&namespace, &args.name, &args.selector);
     let mut parts = Parts {
         args: Parameters {
+            profiles: profiles.map(Arc::new),
             selector: args.selector,
             name: args.name,
             namespace,
@@ -242,6 +249,7 @@ impl Parts {
             namespace: self.args.namespace.clone(),
             namespaces: self.args.namespaces.clone(),
             warns: webhook,
+            writes_profiles: self.args.profiles.is_some(),
         };
         let watching = cluster::watch_all(self.client.clone(), watched, self.shared.clone());
         self.tasks.background.spawn(watching);
@@ -280,6 +288,7 @@ impl Parts {
             leading,
             me: self.args.me.clone(),
             settings: self.args.settings,
+            profiles: self.args.profiles.clone(),
             namespace: self.args.namespace.clone(),
             metrics: self.metrics.clone(),
             say,

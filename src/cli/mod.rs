@@ -4,6 +4,7 @@ mod certificates;
 mod controller;
 mod kubernetes;
 mod migrate;
+mod profiles;
 mod tasks;
 mod writing_client;
 
@@ -72,6 +73,8 @@ mod tests {
             "webhook-ca-settle",
             "tls-min-version",
             "client-ca",
+            "manage-service-profiles",
+            "cluster-domain",
         ] {
             let argument = controller.get_arguments().find(|a| a.get_long() == Some(flag));
             let argument = argument.unwrap_or_else(|| panic!("--{flag} is missing"));

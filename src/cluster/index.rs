@@ -6,7 +6,7 @@ use super::managed::Managed;
 use super::namespace::ClusterWide;
 use super::part::Forbidden;
 use super::peak::Peak;
-use super::profiles::ProfileFacts;
+use super::profile_table::ProfileTable;
 use super::remote::Remote;
 use super::services::{Asked, ServiceFacts, ServiceKind};
 use crate::failover::{Backend, Health, Intent, Now, Unknown};
@@ -27,7 +27,8 @@ pub struct Synced {
     pub services: bool,
     pub slices: bool,
     pub namespace: bool,
-    /// Only warnings need these: nobody waits for them.
+    /// No decision about weights needs these, so nobody waits for them; what is to be written to
+    /// profiles does.
     pub profiles: bool,
     pub grants: bool,
 }
@@ -64,12 +65,14 @@ pub struct Index {
     /// By [`Kind`]: the version that the cluster serves and we read; none where it has no such kind.
     served: [Option<&'static str>; Kind::ALL.len()],
     services: HashMap<ObjectKey, ServiceFacts>,
-    profiles: HashMap<ObjectKey, ProfileFacts>,
+    pub(super) profiles: ProfileTable,
     grants: BTreeMap<ObjectKey, GrantFacts>,
     /// The cluster does not have the kind ServiceProfile.
     pub no_profiles: bool,
     /// Of the clusters that are linked.
     pub remote: Remote,
+    /// ServiceProfiles are written here: a change of one concerns its split.
+    pub writes_profiles: bool,
     /// By Service, then by the slice's name.
     slices: HashMap<ObjectKey, HashMap<Arc<str>, Slice>>,
     /// Which Service a slice belonged to when it was seen last: its label may change.
@@ -115,27 +118,6 @@ impl Index {
     /// The linked clusters that any Service mirrors.
     pub fn mirrored_clusters(&self) -> impl Iterator<Item = &str> {
         self.services.values().filter_map(|service| service.mirrors.as_deref())
-    }
-
-    /// The ServiceProfile for a Service, in the Service's own namespace.
-    pub fn profile_of(&self, service: &ObjectKey) -> Option<(&str, &ProfileFacts)> {
-        let host = format!("{}.{}.svc.", service.name, service.namespace);
-        let of_it = |(key, _): &(&ObjectKey, &ProfileFacts)| {
-            key.namespace == service.namespace && key.name.starts_with(&host)
-        };
-        self.profiles.iter().find(of_it).map(|(key, profile)| (&*key.name, profile))
-    }
-
-    pub fn set_profile(&mut self, key: ObjectKey, profile: ProfileFacts) {
-        self.profiles.insert(key, profile);
-    }
-
-    pub fn remove_profile(&mut self, key: &ObjectKey) {
-        self.profiles.remove(key);
-    }
-
-    pub fn profile_keys(&self) -> Vec<ObjectKey> {
-        self.profiles.keys().cloned().collect()
     }
 
     /// The ReferenceGrants of a namespace.
@@ -306,6 +288,8 @@ impl Index {
         if self.objects.get(&key).is_none_or(|there| there.services != object.services) {
             self.remote.reconsider();
         }
+        let left = self.objects.get(&key).filter(|there| there.apexes() != object.apexes());
+        let left = left.map(|there| there.apexes().to_vec()).unwrap_or_default();
         self.unname(&key);
         for service in &object.services {
             let service = key.beside(service);
@@ -315,7 +299,7 @@ impl Index {
             }
         }
         self.objects.insert(key.clone(), Box::new(object));
-        vec![key]
+        self.heirs(key, &left)
     }
 
     pub fn remove_object(&mut self, key: &ObjectRef) -> Vec<ObjectRef> {
@@ -328,9 +312,18 @@ impl Index {
                     self.past.remove(&service);
                 }
             }
-            return vec![key.clone()];
+            return self.heirs(key.clone(), object.apexes());
         }
         vec![]
+    }
+
+    /// An object, and the splits that steer the apexes that it has left.
+    fn heirs(&self, object: ObjectRef, left: &[String]) -> Vec<ObjectRef> {
+        let mut affected = vec![object];
+        for apex in left.iter().filter(|_| self.writes_profiles) {
+            affected.extend(self.first_split_on(&affected[0].beside(apex)).cloned());
+        }
+        affected
     }
 
     fn unname(&mut self, key: &ObjectRef) {
@@ -449,11 +442,15 @@ impl Index {
         self.object_refs()
     }
 
-    /// The keys of everything of a kind, to tell after a LIST what has gone.
+    /// All objects, and those that are gone or unmanaged while a ServiceProfile is still written for
+    /// them.
     pub fn object_refs(&self) -> Vec<ObjectRef> {
-        self.objects.keys().cloned().collect()
+        let gone = self.marked_splits().filter(|split| !self.objects.contains_key(*split));
+        let gone = gone.filter(|_| self.writes_profiles);
+        self.objects.keys().chain(gone).cloned().collect()
     }
 
+    /// The keys of everything of a kind, to tell after a LIST what has gone.
     pub fn service_keys(&self) -> Vec<ObjectKey> {
         self.services.keys().cloned().collect()
     }

@@ -9,6 +9,7 @@ mod managed;
 mod namespace;
 mod part;
 mod peak;
+mod profile_table;
 pub mod profiles;
 pub mod remote;
 pub mod services;

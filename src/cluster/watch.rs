@@ -8,12 +8,13 @@ use super::index::{Index, Synced};
 use super::managed::Managed;
 use super::namespace::ClusterWide;
 use super::part::Part;
-use super::profiles::{self, ProfileFacts};
+use super::profiles::ProfileFacts;
 use super::services::ServiceFacts;
 use super::shared::Shared;
 use crate::failover::Defaults;
 use crate::resources::route::GROUP;
 use crate::resources::selector::LabelSelector;
+use crate::resources::service_profile;
 use crate::resources::{Kind, ObjectKey, ObjectRef};
 use futures::future::join_all;
 use futures::{Stream, StreamExt};
@@ -105,13 +106,17 @@ pub struct Watched {
     pub namespaces: Vec<String>,
     /// Whether anybody asks for what only warnings need: the webhook does.
     pub warns: bool,
+    /// Whether ServiceProfiles are written here.
+    pub writes_profiles: bool,
 }
 
 /// Watches everything that decisions need, until dropped.
 pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
-    let Watched { selector, families, defaults, namespace, namespaces, warns } = watched;
+    let Watched { selector, families, defaults, namespace, namespaces, warns, writes_profiles } =
+        watched;
     shared.update(|index| {
         index.namespaces = namespaces.clone();
+        index.writes_profiles = writes_profiles;
         vec![]
     });
     let objects = |kind: Kind| {
@@ -128,7 +133,7 @@ pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
     };
     let services = |part: &Part| Services { api: part.api(&client) };
     let slices = |part: &Part| Slices { api: part.api(&client), families };
-    let profile = profiles::api_resource();
+    let profile = service_profile::api_resource();
     let profiles = |part: &Part| Profiles { api: part.dynamic_api(&client, &profile) };
     let grants = |part: &Part| Grants { client: client.clone(), part: part.clone(), api: None };
     let own = OwnNamespace { api: Api::all(client.clone()), name: namespace };
@@ -137,9 +142,13 @@ pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
         watch_each(&namespaces, services, &shared),
         watch_each(&namespaces, slices, &shared),
         async {
+            if warns || writes_profiles {
+                watch_each(&namespaces, profiles, &shared).await;
+            }
+        },
+        async {
             if warns {
-                let profiles = watch_each(&namespaces, profiles, &shared);
-                tokio::join!(profiles, watch_each(&namespaces, grants, &shared));
+                watch_each(&namespaces, grants, &shared).await;
             }
             std::future::pending::<()>().await;
         },
@@ -334,9 +343,12 @@ fn replace_all<S: Source>(
         for key in &gone {
             source.remove(index, key);
         }
+        let no_profiles = index.no_profiles;
         source.listed(index, part, kind_exists);
+        // Where there are any, they are written: also the first one.
+        let same_kinds = index.no_profiles == no_profiles;
         let was = std::mem::replace(source.synced(&mut index.synced), part.is_whole(true));
-        let nothing_new = was && gone.is_empty() && listed.is_empty();
+        let nothing_new = was && same_kinds && gone.is_empty() && listed.is_empty();
         if nothing_new { vec![] } else { index.object_refs() }
     });
 }
@@ -442,12 +454,10 @@ impl Source for Profiles {
         "serviceprofiles"
     }
     fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectRef> {
-        index.set_profile(ObjectKey::of(object), ProfileFacts::read(object));
-        vec![]
+        index.set_profile(ObjectKey::of(object), ProfileFacts::read(object))
     }
     fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
-        index.remove_profile(key);
-        vec![]
+        index.remove_profile(key)
     }
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.profile_keys()

@@ -4,8 +4,8 @@
 //! second failover would be told with the words of the first.
 
 use super::plan::{Flip, Kind, Write};
-use crate::cluster::Managed;
 use crate::cluster::remote::{Told, Transition};
+use crate::cluster::{Index, Managed};
 use crate::resources::{FIELD_MANAGER, ObjectKey, ObjectRef, brief};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
@@ -95,6 +95,45 @@ impl Said {
             "Read",
             note,
         )
+    }
+
+    /// A ServiceProfile that is not ours to write.
+    pub fn profile_left(split: &ObjectRef, index: &Index, managed: &Managed, why: &str) -> Self {
+        let note = format!("The weights of this split do not reach Linkerd: {why}");
+        Self::of_split(split, index, managed).saying(true, "ProfileNotWritten", "Write", note)
+    }
+
+    /// A write of a ServiceProfile that the API server or a webhook refused.
+    pub fn profile_refused(
+        split: &ObjectRef,
+        index: &Index,
+        managed: &Managed,
+        profile: &str,
+        error: &str,
+    ) -> Self {
+        let note = format!(
+            "The weights of this split should be in ServiceProfile {profile}. The write failed and is tried again: {error}"
+        );
+        Self::of_split(split, index, managed).saying(true, "ProfileRefused", "Write", note)
+    }
+
+    /// Another writer keeps taking our overrides back.
+    pub fn profile_undone(
+        split: &ObjectRef,
+        index: &Index,
+        managed: &Managed,
+        profile: &str,
+        times: u32,
+    ) -> Self {
+        let note = format!(
+            "What is written here to ServiceProfile {profile} was undone {times} times. It is written again, ever less often: see who writes it with kubectl get serviceprofile {profile} -o yaml --show-managed-fields"
+        );
+        Self::of_split(split, index, managed).saying(true, "ProfileUndone", "Write", note)
+    }
+
+    fn of_split(split: &ObjectRef, index: &Index, managed: &Managed) -> Self {
+        let version = index.served(split.kind).unwrap_or(split.kind.versions()[0]);
+        Self::of_object(split, version, &managed.uid, &managed.resource_version)
     }
 
     fn of_write(write: &Write) -> Self {

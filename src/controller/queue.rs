@@ -5,6 +5,7 @@ use super::brake::Brake;
 use super::confirm::Confirmations;
 use super::memory::Memories;
 use super::plan::{Active, Write};
+use super::profile_lane::Lane;
 use super::writer::Outcome;
 use crate::resources::ObjectRef;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -39,6 +40,7 @@ pub struct Queue {
     pub confirmations: Confirmations,
     pub memories: Memories,
     pub brake: Option<Brake>,
+    pub profiles: Lane,
     /// A move that this replica made as a standby was reversed: it makes no other until it leads.
     pub silent: bool,
 }
@@ -55,6 +57,7 @@ impl Queue {
             confirmations: Confirmations::default(),
             memories: Memories::default(),
             brake: brake.map(Brake::new),
+            profiles: Lane::default(),
             silent: false,
         }
     }

@@ -5,6 +5,7 @@ use super::events::Said;
 use super::guard::{self, Case, Verdict};
 use super::memory::Failed;
 use super::plan::{self, Flip, Kind, Plan, Write};
+use super::profile::ProfileSettings;
 use super::queue::{Done, Queue};
 use super::undone::Undone;
 use super::writer::{self, Outcome};
@@ -34,6 +35,8 @@ pub struct Controller {
     pub leading: watch::Receiver<bool>,
     pub me: Identity,
     pub settings: Settings,
+    /// How ServiceProfiles are written; none: they are left alone.
+    pub profiles: Option<Arc<ProfileSettings>>,
     /// Our own, where people release the brake.
     pub namespace: String,
     pub metrics: Arc<Metrics>,
@@ -68,6 +71,10 @@ impl Controller {
                     // knowing what it has in flight would be worse than one that is restarted.
                     Err(error) => std::panic::resume_unwind(error.into_panic()),
                 },
+                Some(done) = queue.profiles.writes.join_next() => match done {
+                    Ok(done) => self.finish_profile(&mut queue, done),
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                },
                 Some(answer) = queue.confirmations.next() => {
                     self.metrics.confirmations.inc();
                     for (object, retry_in) in answer {
@@ -85,6 +92,7 @@ impl Controller {
                 }
                 _ = sweep.tick() => {
                     queue.memories.prune(Instant::now());
+                    queue.profiles.prune(Instant::now());
                     queue.confirmations.prune(self.shared.now().steady);
                 }
                 () = stop.cancelled() => break,
@@ -94,6 +102,11 @@ impl Controller {
         while let Some(done) = queue.writes.join_next().await {
             if let Ok(done) = done {
                 self.finish(&mut queue, done);
+            }
+        }
+        while let Some(done) = queue.profiles.writes.join_next().await {
+            if let Ok(done) = done {
+                self.finish_profile(&mut queue, done);
             }
         }
     }
@@ -113,6 +126,7 @@ impl Controller {
         if !index.synced.all() {
             queue.waiting.clear();
             queue.queued.clear();
+            queue.profiles.forget_deferred();
             return;
         }
         let now = self.shared.now();
@@ -120,6 +134,16 @@ impl Controller {
             let Some((object, noticed)) = queue.waiting.pop_front() else { break };
             queue.queued.remove(&object);
             self.consider(queue, &index, &object, noticed, now);
+        }
+        while queue.in_flight.len() < self.settings.concurrency {
+            let Some((split, noticed)) = queue.profiles.next(self.settings.concurrency) else {
+                break;
+            };
+            if queue.in_flight.contains_key(&split) {
+                queue.again.insert(split);
+            } else {
+                self.consider(queue, &index, &split, noticed, now);
+            }
         }
         self.count_in_flight(queue);
         let braked = queue.brake.as_ref().is_some_and(|brake| brake.engaged().is_some());
@@ -139,6 +163,7 @@ impl Controller {
         let Some(managed) = index.object(object) else {
             queue.memories.remove(object);
             queue.stays(object);
+            self.give_back(queue, index, object, noticed);
             return;
         };
         // Not known is not down.
@@ -161,16 +186,22 @@ impl Controller {
         }
         self.observe_delays(queue, object, managed, &plan);
         let Some(write) = plan.write.take() else {
-            if let Some(memory) = queue.memories.get_mut(object) {
+            let memory = queue.memories.get_mut(object);
+            // A standby sees through what it has begun.
+            let ours = self.leads()
+                || memory.as_ref().is_some_and(|m| m.rescued.as_ref() == Some(&plan.active));
+            if let Some(memory) = memory {
                 memory.is_content();
             }
             queue.stays(object);
+            self.carry(queue, index, object, None, ours, noticed);
             return;
         };
         if plan.paused || index.cluster_wide.frozen {
             let why = if plan.paused { "this object is paused" } else { "the cluster is frozen" };
             self.tell_held(queue, &write, &plan, why);
             queue.stays(object);
+            self.carry(queue, index, object, None, self.leads(), noticed);
             return;
         }
         let may = match &write.kind {
@@ -184,6 +215,10 @@ impl Controller {
                 self.leads() && queue.is_due(object, managed.has_state())
             }
         };
+        // Its profile gets the same weights now, whatever becomes of this write.
+        let decided = Some(write.weights.as_slice()).filter(|weights| may && !weights.is_empty());
+        let ours = self.leads() || decided.is_some();
+        self.carry(queue, index, object, decided, ours, noticed);
         if may && self.is_time(queue, &write, &plan) {
             self.start(queue, write, plan, noticed);
         }
@@ -411,14 +446,11 @@ impl Controller {
         }
     }
 
-    /// Doubles from the first retry to the last, with jitter so that a thousand objects that fail
-    /// together do not come back together.
     fn retry_later(&self, queue: &mut Queue, write: &Write) -> Duration {
         let memory = queue.memories.entry(&write.object);
         let before = memory.failed.as_ref().filter(|failed| failed.is_alike(write));
         let times = before.map_or(1, |failed| failed.times.saturating_add(1));
-        let wait = FIRST_RETRY.saturating_mul(1 << (times - 1).min(10)).min(LAST_RETRY);
-        let wait = wait.mul_f64(0.5 + fastrand::f64() / 2.0);
+        let wait = backoff(times);
         memory.failed = Some(Failed::new(times, write, Instant::now() + wait));
         queue.alarms.set(&write.object, wait);
         wait
@@ -432,8 +464,15 @@ impl Controller {
     }
 
     fn count_in_flight(&self, queue: &Queue) {
-        let count = queue.in_flight.len();
+        let count = queue.in_flight.len() + queue.profiles.in_flight();
         self.metrics.in_flight.set(count as i64);
         self.busy.send_if_modified(|busy| std::mem::replace(busy, count) != count);
     }
+}
+
+/// How long to wait after so many failures. Doubles from the first retry to the last, with jitter so
+/// that a thousand objects that fail together do not come back together.
+pub(super) fn backoff(times: u32) -> Duration {
+    let wait = FIRST_RETRY.saturating_mul(1 << times.saturating_sub(1).min(10)).min(LAST_RETRY);
+    wait.mul_f64(0.5 + fastrand::f64() / 2.0)
 }

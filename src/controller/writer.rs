@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// An API server that does not answer for so long is asked again; the resourceVersion keeps a late
 /// success of the first try from being done twice.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a write ended.
 #[derive(Debug)]

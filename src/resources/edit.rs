@@ -43,9 +43,19 @@ impl Edit {
     /// Removes annotations that are there.
     pub fn remove_annotations<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
         for name in names {
-            let path = PointerBuf::from_tokens(["metadata", "annotations", name]);
-            self.operations.push(PatchOperation::Remove(RemoveOperation { path }));
+            self.remove(&["metadata", "annotations", name]);
         }
+    }
+
+    /// Sets a field, there or not; what it is in must be there.
+    pub fn set(&mut self, path: &[&str], value: Value) {
+        self.add(path.iter().copied(), value);
+    }
+
+    /// Removes a field that is there.
+    pub fn remove(&mut self, path: &[&str]) {
+        let path = PointerBuf::from_tokens(path.iter().copied());
+        self.operations.push(PatchOperation::Remove(RemoveOperation { path }));
     }
 
     /// Takes `spec` out of what the managedFields entry at this position claims.

@@ -8,6 +8,7 @@ pub mod managed_fields;
 mod object_key;
 pub mod route;
 pub mod selector;
+pub mod service_profile;
 pub mod traffic_split;
 mod value;
 

@@ -1,6 +1,6 @@
 //! The metrics, all under `linkerd_failover_`.
 
-use super::{AdmissionMetrics, CertificateMetrics, RemoteMetrics};
+use super::{AdmissionMetrics, CertificateMetrics, ProfileMetrics, RemoteMetrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -44,6 +44,7 @@ pub struct Metrics {
     pub events_dropped: Counter,
     pub certificates: CertificateMetrics,
     pub remote: RemoteMetrics,
+    pub profiles: ProfileMetrics,
 }
 
 impl Default for Metrics {
@@ -70,6 +71,7 @@ impl Default for Metrics {
             events_dropped: Counter::default(),
             certificates: CertificateMetrics::default(),
             remote: RemoteMetrics::default(),
+            profiles: ProfileMetrics::default(),
         };
         metrics.registered()
     }
@@ -139,6 +141,7 @@ impl Metrics {
         );
         self.certificates.register(r);
         self.remote.register(r);
+        self.profiles.register(r);
         self
     }
 

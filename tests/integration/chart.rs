@@ -41,6 +41,8 @@ const VARIANTS: &[&[&str]] = &[
     ],
     &["fullnameOverride=second", "commonLabels.team=x", "podLabels.a=b", "podAnnotations.a=b"],
     &["podSecurityContext.runAsUser=null", "extraEnv[0].name=A", "extraEnv[0].value=b"],
+    &["serviceProfiles.manage=true", "clusterDomain=k8s.example.com", "webhook.enabled=false"],
+    &["serviceProfiles.manage=true", "namespaces={default}"],
     &["updateStrategy.type=Recreate", "updateStrategy.rollingUpdate=null", "inject=enabled"],
 ];
 
@@ -75,6 +77,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("remoteClusters.credentials={a}", "credentials"),
     ("remoteUnreachableAfter=soon", "remoteUnreachableAfter"),
     ("drainSeconds=5s", "drainSeconds"),
+    ("clusterDomain=Cluster.local", "clusterDomain"),
+    ("serviceProfiles.manage=maybe", "manage"),
     ("preStopSleepSeconds=5", "preStopSleepSeconds"),
     ("podMonitor.interval=often", "interval"),
     ("resources.limit.memory=1Gi", "limit"),

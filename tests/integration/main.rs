@@ -25,6 +25,7 @@ mod remote_reach;
 mod replicas;
 mod restarts;
 mod routes;
+mod service_profiles;
 mod side_by_side;
 mod stage;
 mod two_clusters;

@@ -1,0 +1,333 @@
+//! What a split needs of its ServiceProfile: Linkerd reads that, and not the split.
+//!
+//! Two questions, both answered from facts alone: how a managed split's weights get into its
+//! profile ([`carry`]), and what becomes of a profile once its split is gone or is no longer ours
+//! ([`give_back`]).
+
+use crate::cluster::profiles::ProfileFacts;
+use crate::cluster::{Index, Managed};
+use crate::failover::Intent;
+use crate::resources::selector::LabelSelector;
+use crate::resources::service_profile::{
+    LABEL, LABELLED, Mark, Override, SKIP, WRITTEN_FOR, api_resource, host, overrides_json,
+    owner_reference, service_of,
+};
+use crate::resources::{Edit, Kind, ObjectKey, ObjectRef};
+use serde_json::{Value, json};
+
+/// How ServiceProfiles are written, where they are.
+#[derive(Clone, Debug)]
+pub struct ProfileSettings {
+    /// The domain in which Linkerd looks for them: a profile of another one is never read.
+    pub cluster_domain: String,
+    /// This installation, `namespace/name`.
+    pub by: String,
+    /// Of the managed objects.
+    pub selector: LabelSelector,
+}
+
+/// A write to a ServiceProfile.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProfileWrite {
+    pub profile: ObjectKey,
+    pub action: Action,
+    /// The version that it is decided from; empty where the profile is not there.
+    pub resource_version: Box<str>,
+    /// The weights that it writes; none where the profile is given back.
+    pub weights: Vec<u32>,
+}
+
+/// What is asked of the API server.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    Create(Value),
+    Patch(json_patch::Patch),
+    /// Of this version only.
+    Delete,
+}
+
+/// What a split needs of a profile.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    Nothing,
+    Write(ProfileWrite),
+    /// Something is needed that is not ours to do; why, in words.
+    Leave(String),
+}
+
+/// What has become of a split that is not among the managed ones.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    Gone,
+    /// There, and somebody else's: its apex, and its weights where all can be read.
+    Unmanaged {
+        apex: String,
+        weights: Option<Vec<(String, u32)>>,
+    },
+}
+
+/// What it takes for a managed split's profile to have these weights, one for each of its backends.
+pub fn carry(
+    index: &Index,
+    split: &ObjectRef,
+    managed: &Managed,
+    weights: &[u32],
+    settings: &ProfileSettings,
+) -> Verdict {
+    let intent = managed.readable().first().map(|set| &set.intent);
+    let Some((intent, apex)) = intent.and_then(|i| Some((i, i.apexes.first()?))) else {
+        return Verdict::Nothing;
+    };
+    let domain = &settings.cluster_domain;
+    let key = split.beside(&host(apex, split.namespace(), domain));
+    let facts = index.profile(&key);
+    match index.winner_over(split, &intent.apexes, managed.created) {
+        Some(other) if other.kind == Kind::TrafficSplit => return stray(index, split, None),
+        // Linkerd would follow the profile, and not the older route.
+        Some(_) => {
+            let ours = facts
+                .filter(|facts| facts.mark.is_some() && is_ours(index, split, facts, settings));
+            return match ours {
+                Some(facts) => Verdict::Write(emptied(&key, facts)),
+                None => stray(index, split, None),
+            };
+        }
+        None => {}
+    }
+    let wanted = overrides(intent, weights, split.namespace(), domain);
+    let verdict = fill(index, split, managed, &key, facts, &wanted, weights, settings);
+    match verdict {
+        Verdict::Nothing => stray(index, split, Some(&key)),
+        other => other,
+    }
+}
+
+#[expect(clippy::too_many_arguments)]
+fn fill(
+    index: &Index,
+    split: &ObjectRef,
+    managed: &Managed,
+    key: &ObjectKey,
+    facts: Option<&ProfileFacts>,
+    wanted: &[Override],
+    weights: &[u32],
+    settings: &ProfileSettings,
+) -> Verdict {
+    if weights.iter().all(|weight| *weight == 0) {
+        return Verdict::Leave(format!(
+            "all weights are 0, which Linkerd takes for no split at all: ServiceProfile {} is left as it is",
+            key.name
+        ));
+    }
+    if facts.is_some_and(|facts| !is_ours(index, split, facts, settings)) {
+        return Verdict::Leave(format!(
+            "ServiceProfile {} has the annotation {SKIP} of somebody else and is left as it is: what stands in it decides; take the annotation away, and it is written for this split",
+            key.name
+        ));
+    }
+    let write = |action, resource_version: &str| {
+        let (profile, weights) = (key.clone(), weights.to_vec());
+        let resource_version = resource_version.into();
+        Verdict::Write(ProfileWrite { profile, action, resource_version, weights })
+    };
+    let mark = |created| Mark::new(split.name(), &managed.uid, created, &settings.by);
+    let version = index.served(split.kind).unwrap_or(split.kind.versions()[0]);
+    let owner = || {
+        let api_version = split.kind.api_resource(version).api_version;
+        owner_reference(&api_version, split.name(), &managed.uid)
+    };
+    let Some(facts) = facts else {
+        return write(Action::Create(created(key, wanted, &mark(true), owner())), "");
+    };
+    // What others have written into it since must outlive the split.
+    let owned = facts.owner.as_ref().is_some_and(|owner| *owner.uid == *managed.uid);
+    let was_created = facts.mark.as_ref().map_or(owned, |mark| mark.created);
+    let mark = mark(was_created && !facts.has_more);
+    let right_owner = facts.owner.is_some() == mark.created && (owned || !mark.created);
+    let right_mark = facts.mark.as_deref() == Some(&mark);
+    let right_overrides = *facts.overrides == *wanted;
+    if right_overrides && facts.skipped && right_mark && right_owner {
+        return Verdict::Nothing;
+    }
+    let mut edit = Edit::guarded_by(&facts.resource_version);
+    if !right_overrides {
+        set_overrides(&mut edit, facts, wanted);
+    }
+    if !facts.skipped || !right_mark {
+        let set = [(SKIP, "true".to_owned()), (WRITTEN_FOR, mark.to_annotation())];
+        edit.annotations(facts.there.annotations, &set[usize::from(facts.skipped)..]);
+    }
+    if !facts.there.label {
+        if !facts.there.labels {
+            edit.set(&["metadata", "labels"], json!({}));
+        }
+        edit.set(&["metadata", "labels", LABEL], json!(LABELLED));
+    }
+    if !right_owner {
+        remove_owner(&mut edit, facts);
+        let others = facts.owners - usize::from(facts.owner.is_some());
+        match (mark.created, others) {
+            (false, _) => {}
+            (true, 0) => edit.set(&["metadata", "ownerReferences"], json!([owner()])),
+            (true, _) => edit.set(&["metadata", "ownerReferences", "-"], owner()),
+        }
+    }
+    write(Action::Patch(edit.into_patch()), &facts.resource_version)
+}
+
+/// Whether a profile may be written for a split: nobody's, or one that is written here already. A
+/// mark of another installation is somebody else's, unless its split is managed by this one now.
+fn is_ours(
+    index: &Index,
+    split: &ObjectRef,
+    facts: &ProfileFacts,
+    settings: &ProfileSettings,
+) -> bool {
+    let Some(mark) = &facts.mark else { return !facts.skipped };
+    mark.by == settings.by
+        || mark.split == split.name()
+        || index.object(&ObjectRef::new(split.kind, split.beside(&mark.split))).is_some()
+}
+
+fn overrides(intent: &Intent, weights: &[u32], namespace: &str, domain: &str) -> Vec<Override> {
+    let backends = intent.backends.iter().zip(weights);
+    backends
+        .map(|(backend, weight)| Override {
+            authority: host(&backend.name, namespace, domain).into(),
+            weight: Some(*weight),
+        })
+        .collect()
+}
+
+fn created(key: &ObjectKey, overrides: &[Override], mark: &Mark, owner: Value) -> Value {
+    let resource = api_resource();
+    json!({
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {
+            "name": &*key.name,
+            "namespace": &*key.namespace,
+            "labels": {LABEL: LABELLED},
+            "annotations": {SKIP: "true", WRITTEN_FOR: mark.to_annotation()},
+            "ownerReferences": [owner],
+        },
+        "spec": {"dstOverrides": overrides_json(overrides)},
+    })
+}
+
+/// A profile that is written for this split and is not, or no longer, that of its apex.
+fn stray(index: &Index, split: &ObjectRef, but: Option<&ObjectKey>) -> Verdict {
+    let mut strays = index.profiles_written_for(split).filter(|key| Some(*key) != but);
+    let not_taken = |key: &&ObjectKey| heir(index, key).is_none();
+    let found = strays.find(not_taken).and_then(|key| Some((key, index.profile(key)?)));
+    match found {
+        Some((key, facts)) => Verdict::Write(emptied(key, facts)),
+        None => Verdict::Nothing,
+    }
+}
+
+/// The managed split whose profile this is by its name: it takes it over.
+fn heir<'a>(index: &'a Index, profile: &ObjectKey) -> Option<&'a ObjectRef> {
+    index.first_split_on(&profile.beside(service_of(&profile.name)))
+}
+
+/// The profile, if any, that is to be given back because this split is not among the managed ones.
+pub fn orphan<'a>(
+    index: &'a Index,
+    split: &ObjectRef,
+    settings: &ProfileSettings,
+) -> Option<(&'a ObjectKey, &'a ProfileFacts)> {
+    let mut profiles =
+        index.profiles_written_for(split).filter_map(|key| Some((key, index.profile(key)?)));
+    profiles.find(|(key, facts)| {
+        let by_us = facts.mark.as_ref().is_some_and(|mark| mark.by == settings.by);
+        by_us && heir(index, key).is_none()
+    })
+}
+
+/// What it takes for a profile to be as if it had never been written here.
+pub fn give_back(
+    profile: &ObjectKey,
+    facts: &ProfileFacts,
+    standing: &Standing,
+    settings: &ProfileSettings,
+) -> ProfileWrite {
+    let (apex, weights) = match standing {
+        Standing::Gone => return emptied(profile, facts),
+        Standing::Unmanaged { apex, weights } => (apex, weights),
+    };
+    let namespace = &profile.namespace;
+    if *profile.name != *host(apex, namespace, &settings.cluster_domain) {
+        return emptied(profile, facts);
+    }
+    let mut edit = Edit::guarded_by(&facts.resource_version);
+    match weights {
+        Some(weights) if weights.iter().any(|(_, weight)| *weight > 0) => {
+            let overrides: Vec<_> = weights
+                .iter()
+                .map(|(name, weight)| Override {
+                    authority: host(name, namespace, &settings.cluster_domain).into(),
+                    weight: Some(*weight),
+                })
+                .collect();
+            set_overrides(&mut edit, facts, &overrides);
+        }
+        Some(_) => remove_overrides(&mut edit, facts),
+        // What cannot be read is for the adaptor to write, or for a person.
+        None => {}
+    }
+    unmarked(profile, facts, edit)
+}
+
+/// A profile that is for nobody: one that was made here goes, unless others have written into it.
+fn emptied(profile: &ObjectKey, facts: &ProfileFacts) -> ProfileWrite {
+    if facts.mark.as_ref().is_some_and(|mark| mark.created) && !facts.has_more {
+        return ProfileWrite {
+            profile: profile.clone(),
+            action: Action::Delete,
+            resource_version: facts.resource_version.clone(),
+            weights: vec![],
+        };
+    }
+    let mut edit = Edit::guarded_by(&facts.resource_version);
+    remove_overrides(&mut edit, facts);
+    unmarked(profile, facts, edit)
+}
+
+fn unmarked(profile: &ObjectKey, facts: &ProfileFacts, mut edit: Edit) -> ProfileWrite {
+    edit.remove_annotations([SKIP].into_iter().filter(|_| facts.skipped));
+    edit.remove_annotations([WRITTEN_FOR].into_iter().filter(|_| facts.there.mark));
+    if facts.there.label {
+        edit.remove(&["metadata", "labels", LABEL]);
+    }
+    remove_owner(&mut edit, facts);
+    ProfileWrite {
+        profile: profile.clone(),
+        action: Action::Patch(edit.into_patch()),
+        resource_version: facts.resource_version.clone(),
+        weights: vec![],
+    }
+}
+
+fn set_overrides(edit: &mut Edit, facts: &ProfileFacts, overrides: &[Override]) {
+    if !facts.there.spec {
+        edit.set(&["spec"], json!({}));
+    }
+    edit.set(&["spec", "dstOverrides"], overrides_json(overrides));
+}
+
+fn remove_overrides(edit: &mut Edit, facts: &ProfileFacts) {
+    if facts.there.overrides {
+        edit.remove(&["spec", "dstOverrides"]);
+    }
+}
+
+fn remove_owner(edit: &mut Edit, facts: &ProfileFacts) {
+    if let Some(owner) = &facts.owner {
+        edit.remove(&["metadata", "ownerReferences", &owner.position.to_string()]);
+    }
+}
+
+#[cfg(test)]
+#[path = "profile_tests.rs"]
+mod tests;
