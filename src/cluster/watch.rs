@@ -220,6 +220,8 @@ async fn watch<S: Source>(mut source: S, part: Part, shared: Shared) {
         let mut listed = HashSet::new();
         let ended = match source.discover().await {
             Ok(false) => Ended::NoSuchKind,
+            // What was not there a moment ago is looked for again: nothing that is known is in doubt.
+            Err(_) if said_absent => Ended::NoSuchKind,
             Err(error) => Ended::Failed(error.to_string()),
             Ok(true) => {
                 let mut events = pin!(source.open());
