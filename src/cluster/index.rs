@@ -9,12 +9,12 @@ use super::peak::Peak;
 use super::profile_table::ProfileTable;
 use super::remote::Remote;
 use super::services::{Asked, ServiceFacts, ServiceKind};
+use super::slices::{Slices, ToldSlice};
 use crate::failover::{Backend, Health, Intent, Now, Unknown};
 use crate::resources::{Kind, ObjectKey, ObjectRef};
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// More names of replicas than this are not remembered: anybody may write a state.
 const REPLICAS: usize = 1_000;
@@ -73,13 +73,7 @@ pub struct Index {
     pub remote: Remote,
     /// ServiceProfiles are written here: a change of one concerns its split.
     pub writes_profiles: bool,
-    /// By Service, then by the slice's name.
-    slices: HashMap<ObjectKey, HashMap<Arc<str>, Slice>>,
-    /// Which Service a slice belonged to when it was seen last: its label may change.
-    service_of_slice: HashMap<ObjectKey, ObjectKey>,
-    /// Slices that a LIST past the watch found gone, with that LIST's version: what the watch still
-    /// tells of them is old.
-    gone: HashMap<ObjectKey, u64>,
+    slices: Slices,
     /// Of Services that objects name.
     past: HashMap<ObjectKey, Past>,
     /// When a replica was last seen to move the traffic of an object.
@@ -94,12 +88,6 @@ struct Past {
     peak: Peak,
     /// The last endpoints that it had.
     endpoints: Box<[u64]>,
-}
-
-#[derive(Debug)]
-struct Slice {
-    version: u64,
-    facts: SliceFacts,
 }
 
 impl Index {
@@ -144,8 +132,7 @@ impl Index {
         if let Some(ServiceKind::Elsewhere(members)) = self.service(service).map(|s| &s.kind) {
             return self.identities_of_members(service, members).unwrap_or_default();
         }
-        let slices = self.slices.get(service).into_iter().flat_map(HashMap::values);
-        slices.flat_map(|slice| slice.facts.identities()).collect()
+        self.slices.of(service).flat_map(SliceFacts::identities).collect()
     }
 
     /// The names of the Services of a namespace.
@@ -203,8 +190,7 @@ impl Index {
     }
 
     pub(super) fn count(&self, service: &ObjectKey, ports: &[&str]) -> (u32, u32) {
-        let slices = self.slices.get(service).into_iter().flat_map(HashMap::values);
-        endpoints::count(slices.map(|slice| &slice.facts), ports)
+        endpoints::count(self.slices.of(service), ports)
     }
 
     /// The endpoints of a Service that an object names, or the last it had, each by a number that
@@ -358,49 +344,14 @@ impl Index {
 
     /// Puts a slice in under the Service it belongs to now; no facts take it out. What is older
     /// than what is there is ignored.
-    pub fn set_slice(
-        &mut self,
-        slice: ObjectKey,
-        version: u64,
-        service: Option<ObjectKey>,
-        facts: Option<SliceFacts>,
-    ) -> Vec<ObjectRef> {
-        if self.knows_better(&slice, version) {
-            return vec![];
-        }
-        let (Some(service), Some(facts)) = (service, facts) else {
-            return self.remove_slice(&slice);
-        };
-        let mut affected = vec![];
-        if self.service_of_slice.get(&slice).is_some_and(|before| *before != service) {
-            affected = self.remove_slice(&slice);
-        }
-        let slices = self.slices.entry(service.clone()).or_default();
-        let there = slices.insert(slice.name.clone(), Slice { version, facts });
-        if there.is_none_or(|there| there.facts != slices[&slice.name].facts) {
-            affected.extend(self.noticed(&service));
-        }
-        self.service_of_slice.insert(slice, service);
-        affected
-    }
-
-    fn knows_better(&self, slice: &ObjectKey, version: u64) -> bool {
-        let there = self.service_of_slice.get(slice).and_then(|service| self.slices.get(service));
-        let newer = there
-            .and_then(|slices| slices.get(&slice.name))
-            .is_some_and(|there| there.version > version);
-        newer || self.gone.get(slice).is_some_and(|gone| *gone >= version)
+    pub fn set_slice(&mut self, told: ToldSlice) -> Vec<ObjectRef> {
+        let changed = self.slices.set(told);
+        self.all_noticed(changed)
     }
 
     pub fn remove_slice(&mut self, slice: &ObjectKey) -> Vec<ObjectRef> {
-        let Some(service) = self.service_of_slice.remove(slice) else { return vec![] };
-        if let Some(slices) = self.slices.get_mut(&service) {
-            slices.remove(&slice.name);
-            if slices.is_empty() {
-                self.slices.remove(&service);
-            }
-        }
-        self.noticed(&service)
+        let changed = self.slices.remove(slice);
+        self.all_noticed(changed)
     }
 
     /// Takes in a consistent LIST of a Service's slices, made past the watch: whatever is older
@@ -408,30 +359,20 @@ impl Index {
     pub fn set_slices_of(
         &mut self,
         service: &ObjectKey,
-        listed: Vec<(String, u64, Option<SliceFacts>)>,
+        listed: Vec<ToldSlice>,
         version: u64,
     ) -> Vec<ObjectRef> {
-        let names: HashSet<&str> = listed.iter().map(|(name, ..)| name.as_str()).collect();
-        let slices = self.slices.get(service).into_iter().flatten();
-        let gone: Vec<ObjectKey> = slices
-            .filter(|(name, slice)| slice.version <= version && !names.contains(&***name))
-            .map(|(name, _)| service.beside(name))
-            .collect();
-        let mut affected = vec![];
-        for slice in gone {
-            affected.extend(self.remove_slice(&slice));
-            self.gone.insert(slice, version);
-        }
-        for (name, version, facts) in listed {
-            let slice = service.beside(&name);
-            affected.extend(self.set_slice(slice, version, Some(service.clone()), facts));
-        }
-        affected
+        let changed = self.slices.confirm(service, listed, version);
+        self.all_noticed(changed)
+    }
+
+    fn all_noticed(&mut self, services: BTreeSet<ObjectKey>) -> Vec<ObjectRef> {
+        services.iter().flat_map(|service| self.noticed(service)).collect()
     }
 
     /// The watch of these slices has been listed anew: nothing older will be told.
     pub fn forget_gone_slices(&mut self, listed: impl Fn(&ObjectKey) -> bool) {
-        self.gone.retain(|slice, _| !listed(slice));
+        self.slices.forget_gone(listed);
     }
 
     /// Takes in what people said for the whole cluster.
@@ -456,7 +397,7 @@ impl Index {
     }
 
     pub fn slice_keys(&self) -> Vec<ObjectKey> {
-        self.service_of_slice.keys().cloned().collect()
+        self.slices.keys().cloned().collect()
     }
 
     /// Another managed object on one of the same apexes that wins over this one: the older, then the
@@ -504,66 +445,5 @@ fn is_older(object: &Managed, than: &Managed) -> bool {
     match (version(object), version(than)) {
         (Some(this), Some(there)) => this < there,
         _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::endpoints::Families;
-    use super::*;
-    use serde_json::json;
-
-    fn slice(ready: usize) -> Option<SliceFacts> {
-        let endpoints: Vec<_> =
-            (0..ready).map(|i| json!({"addresses": [format!("10.0.0.{i}")]})).collect();
-        let slice = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints});
-        SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default())
-    }
-
-    fn ready(index: &Index, service: &ObjectKey) -> u32 {
-        index.count(service, &[]).0
-    }
-
-    #[test]
-    fn what_the_watch_tells_late_does_not_undo_what_a_list_has_shown() {
-        let (service, key) = (ObjectKey::new("ns", "svc"), ObjectKey::new("ns", "svc-1"));
-        let mut index = Index::default();
-        index.set_slice(key.clone(), 10, Some(service.clone()), slice(1));
-        index.set_slices_of(&service, vec![("svc-1".into(), 20, slice(0))], 25);
-        assert_eq!(ready(&index, &service), 0);
-        // A watch that had fallen behind.
-        index.set_slice(key.clone(), 15, Some(service.clone()), slice(1));
-        assert_eq!(ready(&index, &service), 0);
-        index.set_slice(key.clone(), 30, Some(service.clone()), slice(2));
-        assert_eq!(ready(&index, &service), 2);
-
-        // Gone by the LIST: only what came after it counts.
-        index.set_slices_of(&service, vec![], 40);
-        index.set_slice(key.clone(), 35, Some(service.clone()), slice(1));
-        assert_eq!(ready(&index, &service), 0);
-        index.set_slice(key.clone(), 41, Some(service.clone()), slice(1));
-        assert_eq!(ready(&index, &service), 1);
-    }
-
-    #[test]
-    fn a_list_does_not_take_away_what_is_younger_than_it() {
-        let (service, key) = (ObjectKey::new("ns", "svc"), ObjectKey::new("ns", "svc-1"));
-        let mut index = Index::default();
-        index.set_slice(key, 50, Some(service.clone()), slice(1));
-        index.set_slices_of(&service, vec![], 40);
-        index.set_slices_of(&service, vec![("svc-1".into(), 30, slice(0))], 40);
-        assert_eq!(ready(&index, &service), 1);
-    }
-
-    #[test]
-    fn a_slice_that_changes_its_service_counts_for_the_new_one_only() {
-        let (one, two) = (ObjectKey::new("ns", "one"), ObjectKey::new("ns", "two"));
-        let key = ObjectKey::new("ns", "slice");
-        let mut index = Index::default();
-        index.set_slice(key.clone(), 1, Some(one.clone()), slice(1));
-        index.set_slice(key.clone(), 2, Some(two.clone()), slice(1));
-        assert_eq!((ready(&index, &one), ready(&index, &two)), (0, 1));
-        index.set_slice(key, 3, None, None);
-        assert_eq!(ready(&index, &two), 0);
     }
 }

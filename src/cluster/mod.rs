@@ -14,6 +14,8 @@ pub mod profiles;
 pub mod remote;
 pub mod services;
 mod shared;
+mod slices;
+mod sources;
 mod watch;
 
 pub use clock::Clock;
@@ -23,4 +25,6 @@ pub use managed::{Decider, Managed, ManagedSet};
 pub use namespace::ClusterWide;
 pub use part::Part;
 pub use shared::{Changes, Shared};
-pub use watch::{SILENCE, Source, Watched, watch_all};
+pub use slices::ToldSlice;
+pub use sources::{Watched, watch_all};
+pub use watch::{SILENCE, Source};

@@ -5,12 +5,13 @@ use super::endpoints::{Families, SERVICE_NAME, SliceFacts};
 use super::index::Index;
 use super::remote::{self, Clients};
 use super::services::ServiceKind;
+use super::slices::ToldSlice;
 use super::watch::version;
 use crate::failover::Now;
 use crate::resources::{ObjectKey, ObjectRef, brief};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ListParams;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{mpsc, watch};
 
@@ -109,7 +110,12 @@ impl Shared {
         let slices = list
             .items
             .iter()
-            .map(|slice| (slice.name_any(), version(slice), SliceFacts::read(slice, families)))
+            .map(|slice| ToldSlice {
+                slice: ObjectKey::of(slice),
+                version: version(slice),
+                service: Some(service.clone()),
+                facts: SliceFacts::read(slice, families),
+            })
             .collect();
         self.update(|index| index.set_slices_of(service, slices, listed_at));
         Ok(())

@@ -1,9 +1,9 @@
 //! What is known of linked clusters, and which Services here rest on what there.
 
 use super::super::endpoints::{self, SliceFacts};
+use super::super::slices::{Slices, ToldSlice};
 use super::members::Member;
 use super::reach::{Reach, Transition};
-use super::slices::{Slices, Told};
 use crate::failover::{Health, Unknown};
 use crate::resources::ObjectKey;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -123,7 +123,7 @@ impl Remote {
     }
 
     /// A slice changed. Returns the Services there that did.
-    pub fn set_slice(&mut self, cluster: &str, told: Told) -> BTreeSet<ObjectKey> {
+    pub fn set_slice(&mut self, cluster: &str, told: ToldSlice) -> BTreeSet<ObjectKey> {
         let there = self.clusters.get_mut(cluster);
         there.map(|there| there.slices.set(told)).unwrap_or_default()
     }
@@ -139,11 +139,11 @@ impl Remote {
         &mut self,
         cluster: &str,
         service: &ObjectKey,
-        listed: Vec<Told>,
+        listed: Vec<ToldSlice>,
         version: u64,
     ) -> bool {
         let there = self.clusters.get_mut(cluster);
-        there.is_some_and(|there| there.slices.confirm(service, listed, version))
+        there.is_some_and(|there| !there.slices.confirm(service, listed, version).is_empty())
     }
 
     /// The ready and total endpoints of a Service of a cluster, or why they cannot be seen.
@@ -199,7 +199,7 @@ impl Remote {
 /// All that a watch begins with.
 #[derive(Debug)]
 pub struct Listing {
-    pub slices: Vec<Told>,
+    pub slices: Vec<ToldSlice>,
     /// The first of these credentials: what is there may be another API server's.
     pub anew: bool,
 }

@@ -2,10 +2,10 @@
 
 use super::super::index::Index;
 use super::super::services::{Asked, ServiceFacts, ServiceKind};
+use super::super::slices::ToldSlice;
 use super::facts::Listing;
 use super::members::Member;
 use super::reach::{Reach, Transition};
-use super::slices::Told;
 use crate::failover::{Health, Now};
 use crate::resources::{ObjectKey, ObjectRef};
 use std::collections::BTreeSet;
@@ -139,7 +139,7 @@ impl Index {
         (told, self.noticed_there(cluster, |_| true))
     }
 
-    pub fn set_remote_slice(&mut self, cluster: &str, told: Told) -> Vec<ObjectRef> {
+    pub fn set_remote_slice(&mut self, cluster: &str, told: ToldSlice) -> Vec<ObjectRef> {
         let changed = self.remote.set_slice(cluster, told);
         self.noticed_there(cluster, |service| changed.contains(service))
     }
@@ -154,7 +154,7 @@ impl Index {
         &mut self,
         cluster: &str,
         service: &ObjectKey,
-        listed: Vec<Told>,
+        listed: Vec<ToldSlice>,
         version: u64,
     ) -> Vec<ObjectRef> {
         match self.remote.confirm(cluster, service, listed, version) {

@@ -67,11 +67,16 @@ impl East {
 
     fn here(&mut self, ready: usize) -> Vec<ObjectRef> {
         let version = self.0.now.steady.as_millisecond() as u64;
-        self.0.set_slice(key("bb-1"), version, Some(key("bb")), facts(1, ready))
+        self.0.set_slice(ToldSlice {
+            slice: key("bb-1"),
+            version,
+            service: Some(key("bb")),
+            facts: facts(1, ready),
+        })
     }
 
     fn west_lists(&mut self, ready: usize) -> Vec<ObjectRef> {
-        let slice = Told {
+        let slice = ToldSlice {
             slice: key("bb-x"),
             version: 1,
             service: Some(key("bb")),
@@ -158,7 +163,7 @@ fn an_event_there_concerns_only_the_objects_that_rest_on_it() {
     let mut east = East::new();
     east.0.link("west");
     east.west_lists(1);
-    let told = |service: &str, version, ready| Told {
+    let told = |service: &str, version, ready| ToldSlice {
         slice: key("x"),
         version,
         service: Some(key(service)),
@@ -173,7 +178,12 @@ fn an_event_there_concerns_only_the_objects_that_rest_on_it() {
     east.service("cc", json!({}));
     let local = "multicluster.linkerd.io/local-discovery";
     east.service("bb-federated", json!({"annotations": {local: "cc"}}));
-    let slice = east.0.set_slice(key("cc-1"), 1, Some(key("cc")), facts(3, 1));
+    let slice = east.0.set_slice(ToldSlice {
+        slice: key("cc-1"),
+        version: 1,
+        service: Some(key("cc")),
+        facts: facts(3, 1),
+    });
     assert_eq!(slice, [split_bb()]);
     assert!(east.health()[2].is_ready());
 }
@@ -200,7 +210,7 @@ fn a_member_must_offer_the_port_and_be_of_a_kind_that_linkerd_resolves() {
     let admin = json!({"addressType": "IPv4", "metadata": {}, "ports": [{"name": "admin"}],
         "endpoints": [{"addresses": ["10.1.1.1"]}]});
     let facts = SliceFacts::read(&serde_json::from_value(admin).unwrap(), Families::default());
-    let slice = Told { slice: key("x"), version: 1, service: Some(key("bb")), facts };
+    let slice = ToldSlice { slice: key("x"), version: 1, service: Some(key("bb")), facts };
     let listing = Listing { slices: vec![slice], anew: true };
     east.0.set_remote_listing("west", &[key("bb")].into(), listing);
     let Health::Seen { ready, total, .. } = east.health()[1] else { panic!() };

@@ -18,7 +18,6 @@ mod kubeconfig;
 mod links;
 pub mod members;
 mod reach;
-mod slices;
 mod told;
 mod wanted;
 mod watch;

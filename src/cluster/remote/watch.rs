@@ -3,11 +3,11 @@
 
 use super::super::endpoints::{Families, SERVICE_NAME, SliceFacts};
 use super::super::shared::Shared;
+use super::super::slices::ToldSlice;
 use super::super::watch::{config, version};
 use super::credentials::SecretName;
 use super::facts::Listing;
 use super::reach::{Reach, Transition};
-use super::slices::Told as ToldSlice;
 use super::told::{Failure, Told};
 use super::wanted::Scope;
 use crate::failover::Now;

@@ -1,12 +1,12 @@
-//! The EndpointSlices of one linked cluster, by the Service they belong to.
+//! The EndpointSlices of a cluster, by the Service they belong to.
 
-use super::super::endpoints::SliceFacts;
+use super::endpoints::SliceFacts;
 use crate::resources::ObjectKey;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A slice as it was told: whose it is now, and its facts, where a proxy would use it.
 #[derive(Debug)]
-pub struct Told {
+pub struct ToldSlice {
     pub slice: ObjectKey,
     pub version: u64,
     pub service: Option<ObjectKey>,
@@ -30,8 +30,8 @@ impl Slices {
     }
 
     /// Takes in what the watch tells. Returns the Services that changed.
-    pub fn set(&mut self, told: Told) -> BTreeSet<ObjectKey> {
-        let Told { slice, version, service, facts } = told;
+    pub fn set(&mut self, told: ToldSlice) -> BTreeSet<ObjectKey> {
+        let ToldSlice { slice, version, service, facts } = told;
         if self.knows_better(&slice, version) {
             return BTreeSet::new();
         }
@@ -64,7 +64,7 @@ impl Slices {
     }
 
     /// Takes in all that a watch begins with.
-    pub fn replace(&mut self, listed: Vec<Told>) {
+    pub fn replace(&mut self, listed: Vec<ToldSlice>) {
         let names: HashSet<ObjectKey> = listed.iter().map(|told| told.slice.clone()).collect();
         let there: Vec<_> = self.service_of.keys().filter(|s| !names.contains(*s)).collect();
         for slice in there.into_iter().cloned().collect::<Vec<_>>() {
@@ -77,24 +77,39 @@ impl Slices {
         self.gone.clear();
     }
 
-    /// Takes in a consistent LIST of a Service's slices, made past the watch. Returns whether it
-    /// told anything new.
-    pub fn confirm(&mut self, service: &ObjectKey, listed: Vec<Told>, version: u64) -> bool {
+    /// Takes in a consistent LIST of a Service's slices, made past the watch: whatever is older than
+    /// `version` gives way to it. Returns the Services that changed.
+    pub fn confirm(
+        &mut self,
+        service: &ObjectKey,
+        listed: Vec<ToldSlice>,
+        version: u64,
+    ) -> BTreeSet<ObjectKey> {
         let names: HashSet<ObjectKey> = listed.iter().map(|told| told.slice.clone()).collect();
         let there = self.by_service.get(service).into_iter().flatten();
         let gone: Vec<ObjectKey> = there
             .filter(|(slice, (seen, _))| *seen <= version && !names.contains(slice))
             .map(|(slice, _)| slice.clone())
             .collect();
-        let mut changed = !gone.is_empty();
+        let mut changed = BTreeSet::new();
         for slice in gone {
-            self.remove(&slice);
+            changed.append(&mut self.remove(&slice));
             self.gone.insert(slice, version);
         }
         for told in listed {
-            changed |= !self.set(told).is_empty();
+            changed.append(&mut self.set(told));
         }
         changed
+    }
+
+    /// The watch of these slices has been listed anew: nothing older will be told.
+    pub fn forget_gone(&mut self, listed: impl Fn(&ObjectKey) -> bool) {
+        self.gone.retain(|slice, _| !listed(slice));
+    }
+
+    /// Every slice there is.
+    pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.service_of.keys()
     }
 
     /// Forgets everything: the next facts are of another API server.
@@ -112,16 +127,16 @@ impl Slices {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::endpoints::{self, Families};
+    use super::super::endpoints::{self, Families};
     use super::*;
     use serde_json::json;
 
-    fn told(slice: &str, version: u64, service: &str, ready: usize) -> Told {
+    fn told(slice: &str, version: u64, service: &str, ready: usize) -> ToldSlice {
         let endpoints: Vec<_> =
             (0..ready).map(|i| json!({"addresses": [format!("10.0.0.{i}")]})).collect();
         let facts = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints});
         let facts = serde_json::from_value(facts).unwrap();
-        Told {
+        ToldSlice {
             slice: ObjectKey::new("ns", slice),
             version,
             service: Some(ObjectKey::new("ns", service)),
@@ -138,15 +153,25 @@ mod tests {
         let mut slices = Slices::default();
         slices.set(told("bb-1", 10, "bb", 1));
         let service = ObjectKey::new("ns", "bb");
-        assert!(slices.confirm(&service, vec![told("bb-1", 20, "bb", 0)], 25));
+        assert_eq!(slices.confirm(&service, vec![told("bb-1", 20, "bb", 0)], 25).len(), 1);
         slices.set(told("bb-1", 15, "bb", 1));
         assert_eq!(ready(&slices, "bb"), 0);
-        assert!(slices.confirm(&service, vec![], 40));
+        assert_eq!(slices.confirm(&service, vec![], 40).len(), 1);
         slices.set(told("bb-1", 35, "bb", 1));
         assert_eq!(ready(&slices, "bb"), 0);
         slices.set(told("bb-1", 41, "bb", 1));
         assert_eq!(ready(&slices, "bb"), 1);
-        assert!(!slices.confirm(&service, vec![told("bb-1", 41, "bb", 1)], 45));
+        assert!(slices.confirm(&service, vec![told("bb-1", 41, "bb", 1)], 45).is_empty());
+    }
+
+    #[test]
+    fn a_list_does_not_take_away_what_is_younger_than_it() {
+        let mut slices = Slices::default();
+        let service = ObjectKey::new("ns", "bb");
+        slices.set(told("bb-1", 50, "bb", 1));
+        slices.confirm(&service, vec![], 40);
+        slices.confirm(&service, vec![told("bb-1", 30, "bb", 0)], 40);
+        assert_eq!(ready(&slices, "bb"), 1);
     }
 
     #[test]
@@ -165,5 +190,8 @@ mod tests {
         let changed = slices.set(told("s", 2, "cc", 1));
         assert_eq!(changed.len(), 2);
         assert_eq!((ready(&slices, "bb"), ready(&slices, "cc")), (0, 1));
+        let no_service = ToldSlice { service: None, facts: None, ..told("s", 3, "cc", 1) };
+        slices.set(no_service);
+        assert_eq!(ready(&slices, "cc"), 0);
     }
 }
