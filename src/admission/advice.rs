@@ -21,7 +21,7 @@ pub fn advice(
     let object = ObjectRef::new(view.kind, name);
     let Some(first) = intents.first() else { return vec![] };
     let mut advice = vec![];
-    advice.extend(older_neighbour(&object, new, first, view));
+    advice.extend(neighbour(&object, new, first, view));
     for intent in intents {
         let health = view.health(intent);
         let mut of_set = vec![];
@@ -52,32 +52,38 @@ pub fn advice(
     advice
 }
 
-/// Two objects on one apex: only one of them steers. The other may go next.
-fn older_neighbour(
+/// Two objects on one apex of which only one can steer. The other may go next.
+fn neighbour(
     object: &ObjectRef,
     new: &DynamicObject,
     intent: &Intent,
     view: &View<'_>,
 ) -> Option<Problem> {
     let created = new.creation_timestamp().map_or(i64::MAX, |t| t.0.as_second());
-    let winner = view.index.winner_over(object, &intent.apexes, created)?;
-    let shown = match winner.kind == view.kind {
-        true => winner.name().to_owned(),
-        false => format!("{} {}", winner.kind, winner.name()),
+    let (other, is_older) = view.index.clash(object, &intent.apexes, created)?;
+    let same_kind = other.kind == view.kind;
+    // Of two splits, or of two routes, the younger is told.
+    let of_two = same_kind || ![other.kind, view.kind].contains(&Kind::TrafficSplit);
+    if of_two && !is_older {
+        return None;
+    }
+    let shown = match same_kind {
+        true => other.name().to_owned(),
+        false => format!("{} {}", other.kind, other.name()),
     };
-    let split = [winner.kind, view.kind].contains(&Kind::TrafficSplit);
-    let clash = match (winner.kind == view.kind, split) {
+    let clash = match (same_kind, of_two) {
         (true, _) => "they overwrite each other's routing",
-        (false, true) => {
-            "Linkerd follows only one of them, and the ServiceProfile of a TrafficSplit hides a route"
+        (false, true) => "where both are for one port, Linkerd follows the GRPCRoute alone",
+        (false, false) => {
+            "Linkerd follows the TrafficSplit for as long as its ServiceProfile sends traffic, and the route after that"
         }
-        (false, false) => "where both are for one port, Linkerd follows the GRPCRoute alone",
     };
+    let older = if is_older { shown.clone() } else { "this one".into() };
     Some(
         Problem::warning(view.apex_field())
             .found(format!("{:?}, the apex of {shown} too", intent.apex()))
             .expected("one object for an apex")
-            .next(format!("{clash}: delete one of the two; {shown} is the older")),
+            .next(format!("{clash}: delete one of the two; {older} is the older")),
     )
 }
 

@@ -12,14 +12,15 @@ pub fn warnings(service: &ObjectKey, index: &Index) -> Vec<String> {
         .objects_naming(service)
         .filter_map(|object| {
             let sets = index.object(object)?.readable();
-            let mut role = sets.first().map(|_| "apex")?;
+            let is_it = |name: &String| object.beside(name) == *service;
+            let apexes = &sets.first()?.intent.apexes;
+            let mut role = apexes.iter().any(is_it).then_some("apex");
             let mut active = false;
             for ManagedSet { intent, state } in sets {
-                let is_it = |name: &String| object.beside(name) == *service;
                 let Some(i) = intent.backends.iter().position(|b| is_it(&b.name)) else { continue };
                 role = match (intent.is_primary(i), role) {
-                    (true, _) | (_, "primary") => "primary",
-                    _ => "fallback",
+                    (true, _) | (_, Some("primary")) => Some("primary"),
+                    _ => Some("fallback"),
                 };
                 active |= state.as_ref().map_or_else(
                     || intent.carrying().contains(&i),
@@ -27,7 +28,13 @@ pub fn warnings(service: &ObjectKey, index: &Index) -> Vec<String> {
                 );
             }
             let now = if active { ", and its traffic is on it now" } else { "" };
-            let (kind, name) = (object.kind, object.name());
+            // It may be named only by a rule that does not fail over.
+            let role = role?;
+            let kind = object.kind;
+            let name = match object.key.namespace == service.namespace {
+                true => object.name().to_owned(),
+                false => object.key.to_string(),
+            };
             Some(format!(
                 "Service {} is the {role} of {kind} {name}{now}: change or delete that object too, or it counts as down",
                 service.name
@@ -37,10 +44,7 @@ pub fn warnings(service: &ObjectKey, index: &Index) -> Vec<String> {
     let more = warnings.len().saturating_sub(MOST);
     if more > 0 {
         warnings.truncate(MOST);
-        warnings.push(format!(
-            "and {more} more: kubectl -n {} get trafficsplit,httproute,grpcroute",
-            service.namespace
-        ));
+        warnings.push(format!("and {more} more"));
     }
     warnings
 }

@@ -7,11 +7,11 @@ use crate::failover::{Intent, Problem};
 /// Backends in another namespace that no ReferenceGrant there allows. Linkerd does not enforce it;
 /// others do, and it may.
 pub fn missing(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
-    let backends = intent.backends.iter().enumerate();
+    let backends = intent.backends.iter().enumerate().filter(|_| view.index.synced.grants);
     let ungranted = backends.filter_map(|(i, backend)| {
         let (namespace, name) = backend.name.split_once('/')?;
         let may = |grant: &GrantFacts| grant.allows(view.kind.as_str(), view.namespace, name);
-        if view.index.grants_in(namespace).any(may) {
+        if !view.index.watches(namespace) || view.index.grants_in(namespace).any(may) {
             return None;
         }
         Some(

@@ -63,7 +63,8 @@ impl Judge for Handler {
         if !verdict.errors.is_empty() {
             // Nobody is refused by a cache alone: the Services may have changed a moment ago, in the
             // same file perhaps.
-            let mut names = lookup::named(&kind.read(object));
+            let names = lookup::named(&kind.read(object));
+            let mut names = lookup::watched(&self.shared.read(), namespace, names);
             names.retain(|name| !looked_up.contains_key(name));
             looked_up.extend(lookup::look_up(&self.client, namespace, names).await);
             verdict = self.with_view(kind, namespace, &looked_up, judged);

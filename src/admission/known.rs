@@ -71,6 +71,12 @@ impl Known {
         self.sets.get(name)
     }
 
+    /// The sets that failed over before the edit, by the names that they have after it.
+    pub fn failed_over(&self) -> impl Iterator<Item = (&str, &KnownSet)> {
+        let sets = self.sets.iter().filter(|(_, known)| known.state.is_some());
+        sets.map(|(name, known)| (name.as_str(), known))
+    }
+
     /// The author's weights as recorded.
     pub fn recorded(&self) -> BySet<Weights> {
         let failing_over = self.sets.iter().filter(|(_, known)| known.state.is_some());
@@ -103,8 +109,8 @@ fn is_named(set: &DeclaredSet) -> bool {
 
 type Alike = fn(&DeclaredSet, &DeclaredSet) -> bool;
 
-/// Which set was which: by name; a rule without one by what it matches, then by its backends, then
-/// by its place. Each is taken once.
+/// Which set was which: by name; otherwise by what it matches, with its backends and without, then
+/// by its place. Each is taken once: a rule may be given a name, or lose it.
 fn pairs<'a>(
     before: &'a [DeclaredSet],
     now: &'a [DeclaredSet],
@@ -122,11 +128,7 @@ fn pairs<'a>(
             if pairs.iter().any(|(_, n)| std::ptr::eq(*n, new)) {
                 continue;
             }
-            let named = is_named(new);
-            let old = before
-                .iter()
-                .filter(|old| !taken(old))
-                .find(|old| is_named(old) == named && alike(old, new));
+            let old = before.iter().filter(|old| !taken(old)).find(|old| alike(old, new));
             if let Some(old) = old {
                 pairs.push((old, new));
             }

@@ -27,9 +27,16 @@ pub fn named(declared: &Declaration) -> BTreeSet<String> {
 
 /// Those of them that the cache does not have.
 pub fn missing(index: &Index, namespace: &str, declared: &Declaration) -> BTreeSet<String> {
-    let unseen =
-        |name: &String| index.service(&ObjectKey::new(namespace, "").beside(name)).is_none();
-    named(declared).into_iter().filter(unseen).collect()
+    let own = ObjectKey::new(namespace, "");
+    let unseen = |name: &String| index.service(&own.beside(name)).is_none();
+    watched(index, namespace, named(declared)).into_iter().filter(unseen).collect()
+}
+
+/// Those of them that we may look at: where we may not, nothing is gained by asking.
+pub fn watched(index: &Index, namespace: &str, mut names: BTreeSet<String>) -> BTreeSet<String> {
+    let own = ObjectKey::new(namespace, "");
+    names.retain(|name| index.watches(&own.beside(name).namespace));
+    names
 }
 
 /// Asks the API server for each name.

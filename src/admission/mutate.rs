@@ -3,8 +3,9 @@
 use super::View;
 use super::known::{Known, KnownSet};
 use crate::failover::{
-    AuthoredWeights, Backend, BySet, Declaration, DeclaredSet, Intent, Pending, Previous, SetState,
-    State, Weights, annotations, authored, decide, defaulted_primary, weights_for,
+    AuthoredWeights, Backend, BySet, Declaration, DeclaredBackend, DeclaredSet, Intent, Pending,
+    Previous, SetState, State, Weights, annotations, authored, decide, defaulted_primary,
+    weights_for,
 };
 use crate::resources::Edit;
 use crate::resources::last_applied::newly_applied;
@@ -191,6 +192,27 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
         state.sets.insert(intent.set.clone(), set);
     }
     state.defaulted_primary = defaulted_primary(&intents);
+    let was = known.state.as_ref().and_then(|state| state.defaulted_primary.as_ref());
+    if let (Some(was), Some(is)) = (was, &state.defaulted_primary)
+        && was != is
+    {
+        said.push(format!(
+            "the first backend is {is} now, and so is the primary, which was {was}; set {} to keep it",
+            annotations::PRIMARY_SERVICE
+        ));
+    }
+    for (name, known) in known.failed_over() {
+        let Some(set) = declared.sets.iter().find(|set| set.name == name) else { continue };
+        if state.sets.contains_key(name) {
+            continue;
+        }
+        let own = given_back(set, known, exactly.get(name));
+        said.push(format!(
+            "rule {name} has no primary any more and does not fail over; its weights are {}",
+            if own.is_some() { "yours again" } else { "left as they are" }
+        ));
+        weights.extend(own.map(|own| (name.to_owned(), own)));
+    }
     let authored = authored(&intents);
     // Without a trace where nothing changed, so that a dry run of the authored manifest shows no
     // difference.
@@ -218,6 +240,15 @@ fn authored_now(set: &DeclaredSet, known: &KnownSet, exactly: Option<&Weights>) 
         authored.insert(backend.name.clone(), *applied.or(recorded).unwrap_or(&weight));
     }
     Some(authored)
+}
+
+/// The author's weights of a set that fails over no longer; none where they cannot be had, or would
+/// leave it all zero, on which a proxy keeps its old weights for good.
+fn given_back(set: &DeclaredSet, known: &KnownSet, exactly: Option<&Weights>) -> Option<Vec<u32>> {
+    let authored = authored_now(set, known, exactly)?;
+    let of = |backend: &DeclaredBackend| authored.get(&backend.name).copied().unwrap_or_default();
+    let weights: Vec<u32> = set.backends.iter().map(of).collect();
+    weights.iter().any(|weight| *weight > 0).then_some(weights)
 }
 
 /// The weights and the state after an edit: those of the active backends that remain, or decided
@@ -298,9 +329,9 @@ fn release(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<
     let mut weights = BySet::new();
     for set in &declared.sets {
         let Some(known) = known.set(&set.name) else { continue };
-        let Some(authored) = authored_now(set, known, exactly.get(&set.name)) else { continue };
-        let of = |name: &String| authored.get(name).copied().unwrap_or_default();
-        weights.insert(set.name.clone(), set.backends.iter().map(|b| of(&b.name)).collect());
+        if let Some(own) = given_back(set, known, exactly.get(&set.name)) {
+            weights.insert(set.name.clone(), own);
+        }
     }
 
     declared.annotations.remove(annotations::AUTHORED_WEIGHTS);

@@ -9,8 +9,8 @@ use kube::core::DynamicObject;
 /// A tool that steers objects, and the traces that it leaves on them.
 struct Tool {
     name: &'static str,
-    /// API group of the objects that own what it made.
-    group: &'static str,
+    /// API group and kind of the objects that own what it made.
+    owner: (&'static str, &'static str),
     /// A label that it sets on what it steers.
     label: Option<(&'static str, &'static str)>,
     /// The field managers by which it writes weights.
@@ -21,14 +21,14 @@ struct Tool {
 const TOOLS: [Tool; 2] = [
     Tool {
         name: "Flagger",
-        group: "flagger.app",
+        owner: ("flagger.app", "Canary"),
         label: None,
         managers: &["flagger"],
         next: "Flagger writes the weights of this object again and again: let its Canary alone decide, or make an object of your own for another Service",
     },
     Tool {
         name: "Argo Rollouts",
-        group: "argoproj.io",
+        owner: ("argoproj.io", "Rollout"),
         // Only while it rolls out.
         label: Some(("rollouts.argoproj.io/gatewayapi-canary", "in-progress")),
         managers: &["rollouts-controller", "gatewayAPI"],
@@ -54,7 +54,8 @@ impl Tool {
     /// Where it left a trace, and which.
     fn trace(&self, kind: Kind, object: &DynamicObject) -> Option<(String, String)> {
         let owner = object.owner_references().iter().find(|owner| {
-            owner.api_version.split_once('/').is_some_and(|(group, _)| group == self.group)
+            let group = owner.api_version.split_once('/').map(|(group, _)| group);
+            (group, owner.kind.as_str()) == (Some(self.owner.0), self.owner.1)
         });
         if let Some(owner) = owner {
             let found = format!("{} {}", owner.kind, owner.name);
@@ -105,6 +106,7 @@ mod tests {
         };
         assert!(said(wrote(json!({"f:spec": {"f:rules": {}}}))).unwrap().contains("gatewayAPI"));
         assert_eq!(said(wrote(json!({"f:metadata": {}}))), None);
+        assert_eq!(said(owned("argoproj.io/v1alpha1", "Workflow")), None);
         assert_eq!(said(owned("apps/v1", "Deployment")), None);
         assert_eq!(said(owned("v1", "Service")), None);
         assert_eq!(said(json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}})), None);

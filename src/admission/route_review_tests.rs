@@ -136,6 +136,67 @@ fn rules_that_are_inserted_moved_and_removed_keep_what_is_theirs() {
 }
 
 #[test]
+fn a_rule_that_is_given_a_name_or_loses_it_stays_where_it_is() {
+    let mut world = world();
+    let old = failed_over(&mut world);
+    world.set_ready("emoji-svc", 1);
+    // As an editor sends it: with the live weights.
+    let mut new = old.clone();
+    new.data["spec"]["rules"][0]["name"] = json!("api");
+    let named = mutated(&world, Some(&old), &new);
+    assert_eq!(weights(&named), weights(&old));
+    assert!(named.annotations()[annotations::AUTHORED_WEIGHTS].contains(r#""api":{"emoji-svc":9"#));
+    let mut again = named.clone();
+    again.data["spec"]["rules"][0].as_object_mut().unwrap().remove("name");
+    let unnamed = mutated(&world, Some(&named), &again);
+    assert_eq!(unnamed.data, old.data);
+    assert!(
+        unnamed.annotations()[annotations::AUTHORED_WEIGHTS].contains(r##""#0":{"emoji-svc":9"##)
+    );
+}
+
+#[test]
+fn a_rule_that_loses_its_primary_is_its_authors_again() {
+    let mut world = world();
+    let old = failed_over(&mut world);
+    // A new first rule: its first backend becomes the primary, since the author named none.
+    let new = stored(http_route(&[
+        ("/beta", json!([backend("web-svc", 1)])),
+        ("/api", json!([backend("emoji-svc", 9), backend("emoji-svc-west", 0)])),
+        ("/", json!([backend("emoji-svc", 0), backend("emoji-svc-west", 1)])),
+    ]));
+    let mutation = mutate(Some(&old), &new, &world.view());
+    let said = mutation.said.join("\n");
+    assert!(
+        said.contains(
+            "the first backend is web-svc now, and so is the primary, which was emoji-svc"
+        ),
+        "{said}"
+    );
+    assert!(
+        said.contains(
+            "rule #1 has no primary any more and does not fail over; its weights are yours again"
+        ),
+        "{said}"
+    );
+    let there = mutated(&world, Some(&old), &new);
+    assert_eq!(weights(&there), [vec![1], vec![9, 0], vec![1, 0]]);
+    assert_eq!(judged(&world, Some(&old), &there).errors, []);
+    assert_eq!(mutated(&world, Some(&old), &there), there, "called again");
+}
+
+#[test]
+fn nothing_is_given_back_that_would_leave_a_rule_without_any_weight() {
+    let mut world = world();
+    let old = failed_over(&mut world);
+    let mut new = old.clone();
+    new.labels_mut().clear();
+    // The dead primary goes in the same edit, and the fallback's own weight is 0.
+    new.data["spec"]["rules"][0]["backendRefs"] = json!([backend("emoji-svc-west", 1)]);
+    assert_eq!(weights(&mutated(&world, Some(&old), &new)), [vec![1], vec![1, 0], vec![5]]);
+}
+
+#[test]
 fn taking_the_label_off_gives_the_authors_weights_back_to_every_rule() {
     let mut world = world();
     let old = failed_over(&mut world);
@@ -244,6 +305,15 @@ fn a_split_on_the_same_apex_is_told_about_and_the_older_wins() {
     let said = warnings(&world, &two_rules()).join("\n");
     assert!(said.contains("the apex of TrafficSplit older too"), "{said}");
     assert!(said.contains("TrafficSplit older is the older"), "{said}");
+    // Also the older of the two is told, in whose place the other steers.
+    let mut old = stored(two_rules());
+    old.metadata.creation_timestamp =
+        Some(serde_json::from_value(json!("1969-01-01T00:00:00Z")).unwrap());
+    let said = warnings(&world, &old).join("\n");
+    assert!(
+        said.contains("Linkerd follows the TrafficSplit") && said.contains("this one is the older"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -298,11 +368,9 @@ fn of_rules(rules: &[Rule]) -> DynamicObject {
     let of_path: Vec<_> =
         paths.iter().zip(rules).map(|(path, rule)| (path.as_str(), refs(&rule.2))).collect();
     let mut route = http_route(&of_path);
-    let mut named = vec![];
     for (i, (path, has_name, _)) in rules.iter().enumerate() {
-        // The API takes a name once.
-        if *has_name && !named.contains(path) {
-            named.push(*path);
+        // Some of them more than once: the API takes that.
+        if *has_name {
             route.data["spec"]["rules"][i]["name"] = json!(format!("rule-{path}"));
         }
     }
@@ -335,6 +403,24 @@ proptest! {
         if old.annotations().contains_key(annotations::STATE) {
             prop_assert_eq!(&again.data, &old.data);
         }
+
+        // Given names, taken from it or moved about, no rule forgets what its author wrote.
+        let mut renamed = old.clone();
+        for rule in renamed.data["spec"]["rules"].as_array_mut().unwrap() {
+            let rule = rule.as_object_mut().unwrap();
+            if rule.remove("name").is_none() {
+                rule.insert("name".into(), rule["matches"][0]["path"]["value"].clone());
+            }
+        }
+        let renamed = mutated(&after, Some(&old), &renamed);
+        prop_assert_eq!(weights(&renamed), weights(&old));
+        let recorded = |route: &DynamicObject| {
+            let sets = Kind::HttpRoute.read(route).recorded().unwrap_or_default();
+            let mut weights: Vec<_> = sets.into_values().collect();
+            weights.sort();
+            weights
+        };
+        prop_assert_eq!(recorded(&renamed), recorded(&old));
 
         let mut new = old.clone();
         new.data["spec"] = of_rules(&second).data["spec"].clone();

@@ -38,6 +38,10 @@ pub fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
 
 fn missing(name: &str, field: String, view: &View<'_>) -> Option<Problem> {
     let service = view.key_of(name);
+    // What cannot be seen there is said with its health.
+    if !view.index.watches(&service.namespace) {
+        return None;
+    }
     let expected = format!("a Service in namespace {}", service.namespace);
     match view.presence(name) {
         Presence::Exists => None,

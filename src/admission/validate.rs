@@ -67,7 +67,8 @@ fn undoing(known: &Known, new: &Declaration, readable: bool) -> Vec<Problem> {
         }
     };
     let mut problems = vec![];
-    for new in &new.sets {
+    // A rule that loses its primary is its author's again.
+    for new in new.failing_over() {
         let Some(set) = known.set(&new.name).and_then(|known| known.state.as_ref()) else {
             continue;
         };

@@ -22,8 +22,11 @@ const REPLICAS: usize = 1_000;
 /// Which kinds of facts are whole: listed since the last interruption of their watch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Synced {
-    /// By [`Kind`]; a kind that the cluster does not have is whole.
+    /// By [`Kind`]; a kind that the cluster does not have is whole. One that is not keeps only its own
+    /// objects from being decided.
     pub objects: [bool; Kind::ALL.len()],
+    /// By [`Kind`]: whether it has been listed since the start, or could not be.
+    pub tried: [bool; Kind::ALL.len()],
     pub services: bool,
     pub slices: bool,
     pub namespace: bool,
@@ -37,6 +40,7 @@ impl Synced {
     /// Everything is whole.
     pub const ALL: Self = Self {
         objects: [true; Kind::ALL.len()],
+        tried: [true; Kind::ALL.len()],
         services: true,
         slices: true,
         namespace: true,
@@ -44,9 +48,21 @@ impl Synced {
         grants: true,
     };
 
-    /// Whether everything is whole that a decision needs.
+    /// Everything is whole that any decision needs, and every kind of object has been looked for.
     pub fn all(self) -> bool {
-        Self { profiles: true, grants: true, ..self } == Self::ALL
+        self.lacking().is_empty()
+    }
+
+    /// What is not whole of that.
+    pub fn lacking(self) -> Vec<&'static str> {
+        let facts = [
+            ("services", self.services),
+            ("endpointslices", self.slices),
+            ("the namespace", self.namespace),
+        ];
+        let kinds = Kind::ALL.map(|kind| (kind.plural(), self.tried[kind as usize]));
+        let not_whole = facts.into_iter().chain(kinds).filter(|(_, whole)| !whole);
+        not_whole.map(|(name, _)| name).collect()
     }
 }
 
@@ -142,7 +158,10 @@ impl Index {
     }
 
     /// The objects that name a Service, as apex or as backend.
-    pub fn objects_naming(&self, service: &ObjectKey) -> impl Iterator<Item = &ObjectRef> {
+    pub fn objects_naming(
+        &self,
+        service: &ObjectKey,
+    ) -> impl Iterator<Item = &ObjectRef> + use<'_> {
         self.named_by.get(service).into_iter().flatten()
     }
 
@@ -162,7 +181,7 @@ impl Index {
     }
 
     /// Whether Services of this namespace are seen at all.
-    fn watches(&self, namespace: &str) -> bool {
+    pub fn watches(&self, namespace: &str) -> bool {
         self.namespaces.is_empty() || self.namespaces.iter().any(|n| n == namespace)
     }
 
@@ -401,31 +420,39 @@ impl Index {
     }
 
     /// Another managed object on one of the same apexes that wins over this one: the older, then the
-    /// name. Routes of one kind have an apex together: their rules add up.
+    /// name.
     pub fn winner_over(
         &self,
         object: &ObjectRef,
         apexes: &[String],
         created: i64,
     ) -> Option<&ObjectRef> {
+        self.clash(object, apexes, created)
+            .filter(|(_, is_older)| *is_older)
+            .map(|(other, _)| other)
+    }
+
+    /// The oldest other managed object on one of the same apexes, and whether it is older than this
+    /// one. Routes of one kind have an apex together: their rules add up.
+    pub fn clash(
+        &self,
+        object: &ObjectRef,
+        apexes: &[String],
+        created: i64,
+    ) -> Option<(&ObjectRef, bool)> {
         let clashes = |other: &ObjectRef| {
             *other != *object && (other.kind != object.kind || !object.kind.adds_up())
         };
-        let services = apexes.iter().map(|apex| object.beside(apex));
-        let mut others = BTreeSet::new();
-        for service in services {
-            others.extend(self.objects_naming(&service).filter(|other| {
-                let managed = self.objects.get(other);
-                let apexes = managed.map(|managed| managed.apexes()).unwrap_or_default();
+        let others = apexes.iter().flat_map(|apex| {
+            let service = object.beside(apex);
+            self.objects_naming(&service).filter(move |other| {
+                let apexes = self.object(other).map(Managed::apexes).unwrap_or_default();
                 apexes.iter().any(|apex| other.beside(apex) == service)
-            }));
-        }
-        let wins = |other: &&&ObjectRef| {
-            self.objects
-                .get(**other)
-                .is_some_and(|managed| (managed.created, **other) < (created, object))
-        };
-        others.iter().filter(|other| clashes(other)).filter(wins).min().copied()
+            })
+        });
+        let age = |other: &ObjectRef| self.object(other).map_or(i64::MAX, |there| there.created);
+        let oldest = others.filter(|other| clashes(other)).min_by_key(|o| (age(o), *o))?;
+        Some((oldest, (age(oldest), oldest) < (created, object)))
     }
 
     /// The version in which the cluster serves a kind that we read; none where it does not have it.

@@ -63,10 +63,14 @@ impl Managed {
             engine: state.engine.as_str().into(),
         });
         let mut states = state.map(|state| state.sets).unwrap_or_default();
-        let set = |intent: Intent| ManagedSet {
-            // Only people need the reason, and they read the object.
-            state: states.remove(&intent.set).map(|s| SetState { why: String::new(), ..s }),
-            intent,
+        let set = |intent: Intent| {
+            let mut state = states.remove(&intent.set);
+            // Only people need the reason, and they read the object. But one of several sets may be
+            // written while the others stay as they are.
+            if let Some(state) = state.as_mut().filter(|_| intent.set.is_empty()) {
+                state.why = String::new();
+            }
+            ManagedSet { intent, state }
         };
         Self {
             sets: intents.map(|intents| intents.into_iter().map(set).collect()),

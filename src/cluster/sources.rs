@@ -127,8 +127,8 @@ impl Source for Objects {
         self.kind.plural()
     }
     fn may_be_forbidden(&self) -> bool {
-        // Where rights are older than this program splits go on.
-        self.kind != Kind::TrafficSplit
+        // Where rights are older than this program the other kinds go on.
+        true
     }
     async fn discover(&mut self) -> kube::Result<bool> {
         self.served = discovery::served_kind(&self.client, self.kind).await?;
@@ -154,7 +154,13 @@ impl Source for Objects {
         ours.map(|(object, _)| object.key.clone()).collect()
     }
     fn listed(&self, index: &mut Index, _: &Part, kind_exists: bool) {
-        index.set_served(self.kind, self.served.filter(|_| kind_exists));
+        // One namespace may have looked a moment too early.
+        if kind_exists || self.keys(index).is_empty() {
+            index.set_served(self.kind, self.served.filter(|_| kind_exists));
+        }
+    }
+    fn tried(&self, synced: &mut Synced) {
+        synced.tried[self.kind as usize] = true;
     }
     fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
         &mut synced.objects[self.kind as usize]

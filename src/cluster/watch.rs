@@ -32,6 +32,8 @@ pub trait Source: Send + 'static {
     fn may_be_forbidden(&self) -> bool {
         false
     }
+    /// There is a first answer, whatever it is.
+    fn tried(&self, _: &mut Synced) {}
     /// A LIST of this part is complete, or there is no such kind.
     fn listed(&self, _: &mut Index, _: &Part, _kind_exists: bool) {}
 }
@@ -176,6 +178,7 @@ pub(super) async fn watch<S: Source>(mut source: S, part: Part, shared: Shared) 
             (ended, _) => {
                 shared.update(|index| {
                     *source.synced(&mut index.synced) = part.is_whole(false);
+                    source.tried(&mut index.synced);
                     vec![]
                 });
                 tracing::warn!(kind = source.name(), %ended, "watch failed; listing anew");
@@ -239,6 +242,7 @@ fn replace_all<S: Source>(
         }
         let no_profiles = index.no_profiles;
         source.listed(index, part, kind_exists);
+        source.tried(&mut index.synced);
         // Where there are any, they are written: also the first one.
         let same_kinds = index.no_profiles == no_profiles;
         let was = std::mem::replace(source.synced(&mut index.synced), part.is_whole(true));

@@ -126,9 +126,18 @@ impl Memory {
     /// Takes note of where this replica's own facts want the traffic: a move made as a standby is
     /// past once they want another.
     pub fn decided(&mut self, active: &Active) {
-        if self.rescued.as_ref().is_some_and(|rescued| rescued != active) {
+        let differs = |(set, there): (&String, &Vec<String>)| active.get(set) != Some(there);
+        if self.rescued.iter().flatten().any(differs) {
             self.rescued = None;
         }
+    }
+
+    /// Whether this replica made this very move as a standby.
+    pub fn has_rescued(&self, active: &Active) -> bool {
+        let same = |(set, to): (&String, &Vec<String>)| {
+            self.rescued.as_ref().and_then(|rescued| rescued.get(set)) == Some(to)
+        };
+        !active.is_empty() && active.iter().all(same)
     }
 
     fn is_empty(&self, now: Instant) -> bool {

@@ -21,7 +21,10 @@ pub struct Plan {
     pub write: Option<Write>,
     /// Every move in it is a [rescue](Decision::rescue).
     pub rescue: bool,
+    /// Where the sets that it moves go.
     pub active: Active,
+    /// Where every set should be.
+    pub wants: Active,
     /// The Services whose health this decision rests on.
     pub rests_on: Vec<ObjectKey>,
     /// The delays that run, as they are observed here, by set.
@@ -58,6 +61,11 @@ impl Write {
         matches!(self.kind, Kind::Flip(_) | Kind::Correction)
     }
 
+    /// Whether traffic leaves a primary that is lost.
+    pub fn leaves_primary(&self) -> bool {
+        matches!(&self.kind, Kind::Flip(flip) if !flip.leaves.is_empty())
+    }
+
     /// Whether another writer may have brought it about, and may do so again. A move of an object
     /// that has our state is our own.
     pub fn may_be_undone(&self) -> bool {
@@ -82,7 +90,8 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flip {
     pub on_primary: bool,
-    pub leaves_primary: bool,
+    /// The primaries that it leaves because they are lost, by name.
+    pub leaves: Vec<String>,
     pub note: String,
 }
 
@@ -102,15 +111,30 @@ struct Decided<'a> {
     flip: Option<Flip>,
 }
 
+/// Which moves of an object's sets a plan may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moves {
+    All,
+    /// The brake holds those that leave their primary.
+    NotLeaving,
+}
+
+impl Decided<'_> {
+    fn moves(&self) -> bool {
+        self.flip.is_some()
+    }
+}
+
 /// The plan for an object; none where it is not managed or cannot be read.
 ///
-/// Who does not lead may only rescue: of several sets those that need no rescue stay as they are.
+/// Of several sets those that are to be rescued go first, and alone: any replica may make that move.
+/// What else there is follows with the next plan.
 pub fn plan(
     index: &Index,
     object: &ObjectRef,
     memory: Option<&Memory>,
     me: &Identity,
-    leading: bool,
+    moves: Moves,
     now: Now,
 ) -> Option<Plan> {
     let managed = index.object(object)?;
@@ -120,13 +144,19 @@ pub fn plan(
     for set in sets {
         decided.push(decide_set(index, object, set, memory, now));
     }
-    let moves = |d: &Decided<'_>| d.flip.is_some();
-    if !leading && decided.iter().any(|d| moves(d) && d.decision.rescue) {
-        decided.retain(|d| !moves(d) || d.decision.rescue);
+    let by_set = |d: &Decided<'_>| (d.set.intent.set.clone(), d.decision.names(&d.set.intent));
+    let wants = decided.iter().map(by_set).collect();
+    let leaves = |d: &Decided<'_>| d.flip.as_ref().is_some_and(|flip| !flip.leaves.is_empty());
+    if moves == Moves::NotLeaving {
+        decided.retain(|d| !leaves(d));
+    }
+    if decided.iter().any(|d| d.moves() && d.decision.rescue) {
+        decided.retain(|d| !d.moves() || d.decision.rescue);
     }
 
+    let moving = || decided.iter().filter(|d| d.moves());
     let mut rests_on = BTreeSet::new();
-    for d in &decided {
+    for d in moving() {
         let concerned = d.decision.before.iter().chain(&d.decision.active);
         rests_on.extend(concerned.map(|i| object.beside(&d.set.intent.backends[*i].name)));
     }
@@ -134,16 +164,16 @@ pub fn plan(
         None | Some(Need::Nothing) => disclaim(object, version, managed),
         Some(need) => Some(write(object, version, managed, &decided, need, me, now)),
     };
-    let by_set = |d: &Decided<'_>| d.set.intent.set.clone();
+    let pending = |d: &Decided<'_>| (d.set.intent.set.clone(), d.decision.pending.clone());
     Some(Plan {
         write,
-        rescue: decided.iter().any(moves)
-            && decided.iter().filter(|d| moves(d)).all(|d| d.decision.rescue),
-        active: decided.iter().map(|d| (by_set(d), d.decision.names(&d.set.intent))).collect(),
+        rescue: moving().next().is_some() && moving().all(|d| d.decision.rescue),
+        active: moving().map(by_set).collect(),
+        wants,
         rests_on: rests_on.into_iter().collect(),
         next: decided.iter().filter_map(|d| d.decision.next).min(),
         paused: sets.iter().any(|set| set.intent.policy.paused),
-        pending: decided.iter().map(|d| (by_set(d), d.decision.pending.clone())).collect(),
+        pending: decided.iter().map(pending).collect(),
         decider: managed.decider.clone(),
         seen: managed.seen,
         other_writer: managed.owners.other.clone(),
@@ -264,7 +294,7 @@ impl Flip {
         let told = || flips.iter().map(of_rule).collect::<Vec<_>>().join("; ");
         Some(Self {
             on_primary: flips.iter().all(|(_, flip)| flip.on_primary),
-            leaves_primary: flips.iter().any(|(_, flip)| flip.leaves_primary),
+            leaves: flips.iter().flat_map(|(_, flip)| flip.leaves.clone()).collect(),
             note: if alike { first.note.clone() } else { told() },
         })
     }
@@ -285,11 +315,14 @@ fn flip(set: &ManagedSet, decision: &Decision, health: &[Health]) -> Option<Flip
         names => names.join(", "),
     };
     let on_primary = decision.on_primary(intent);
+    let lost = !on_primary && decision.because != Because::Pinned;
+    let left = intent.primaries().filter(|name| lost && before.iter().any(|b| b == name));
     Some(Flip {
         on_primary,
-        leaves_primary: !on_primary
-            && decision.because != Because::Pinned
-            && intent.primaries().any(|name| before.iter().any(|b| b == name)),
+        leaves: match left.count() {
+            0 => vec![],
+            _ => intent.primaries().map(str::to_owned).collect(),
+        },
         note: format!(
             "Traffic of {} moved from {} to {}: {}",
             intent.apex(),

@@ -38,9 +38,7 @@ impl World {
         let route = ObjectRef::new(Of::HttpRoute, ObjectKey::new(NAMESPACE, "emoji"));
         let mut world = Self { index, route, object: object.unwrap() };
         for service in ["emoji-svc", "west", "north"] {
-            let facts = json!({"spec": {"ports": [{"port": 80}]}});
-            let facts = ServiceFacts::read(&serde_json::from_value(facts).unwrap());
-            world.index.set_service(ObjectKey::new(NAMESPACE, service), facts);
+            world.index.set_service(ObjectKey::new(NAMESPACE, service), ports());
             world.set_ready(service, 1);
         }
         world.read();
@@ -63,14 +61,18 @@ impl World {
         self.index.set_object(self.route.clone(), managed);
     }
 
-    fn plan(&self, leading: bool) -> Plan {
+    fn plan(&self) -> Plan {
+        self.planned(Moves::All)
+    }
+
+    fn planned(&self, moves: Moves) -> Plan {
         let me = Identity::new("replica-a");
-        plan(&self.index, &self.route, None, &me, leading, at(10)).unwrap()
+        plan(&self.index, &self.route, None, &me, moves, at(10)).unwrap()
     }
 
     /// Writes what is planned, as the API server would.
-    fn write(&mut self, leading: bool) -> Option<Write> {
-        let write = self.plan(leading).write?;
+    fn write(&mut self) -> Option<Write> {
+        let write = self.plan().write?;
         let mut json = serde_json::to_value(&self.object).unwrap();
         json_patch::patch(&mut json, &write.patch).unwrap();
         self.object = serde_json::from_value(json).unwrap();
@@ -90,6 +92,11 @@ impl World {
     }
 }
 
+fn ports() -> ServiceFacts {
+    let facts = json!({"spec": {"ports": [{"port": 80}]}});
+    ServiceFacts::read(&serde_json::from_value(facts).unwrap())
+}
+
 fn at(seconds: i64) -> Now {
     Now::at(Timestamp::from_second(seconds).unwrap())
 }
@@ -102,9 +109,9 @@ fn note(write: &Write) -> &str {
 #[test]
 fn all_rules_of_a_route_move_in_one_write_and_the_others_are_not_touched() {
     let mut world = World::new(json!({}));
-    assert_eq!(world.plan(true).write, None);
+    assert_eq!(world.plan().write, None);
     world.set_ready("emoji-svc", 0);
-    let write = world.write(true).unwrap();
+    let write = world.write().unwrap();
     assert_eq!(world.weights(), [vec![0, 1], vec![1], vec![0, 1]]);
     assert_eq!(
         note(&write),
@@ -117,9 +124,9 @@ fn all_rules_of_a_route_move_in_one_write_and_the_others_are_not_touched() {
         record,
         r##"{"v":1,"sets":{"#0":{"emoji-svc":9,"west":0},"api":{"emoji-svc":1,"north":0}}}"##
     );
-    assert_eq!(world.write(true), None, "nothing more is needed");
+    assert_eq!(world.write(), None, "nothing more is needed");
     world.set_ready("emoji-svc", 1);
-    world.write(true).unwrap();
+    world.write().unwrap();
     assert_eq!(world.weights(), [vec![9, 0], vec![1], vec![1, 0]]);
 }
 
@@ -127,39 +134,64 @@ fn all_rules_of_a_route_move_in_one_write_and_the_others_are_not_touched() {
 fn a_rule_whose_fallback_dies_moves_without_the_others() {
     let mut world = World::new(json!({}));
     world.set_ready("emoji-svc", 0);
-    world.write(true).unwrap();
-    world.set_ready("emoji-svc", 1);
-    world.set_ready("emoji-svc", 0);
+    world.write().unwrap();
     world.set_ready("north", 0);
-    // Nothing is ready for that rule: it holds, and the state says so.
-    assert_eq!(world.weights(), [vec![0, 1], vec![1], vec![0, 1]]);
-    assert!(world.write(true).is_none());
-    assert_eq!(world.plan(true).rests_on.len(), 2, "only what decisions rest on is asked for");
+    // Nothing is ready for that rule: it holds.
+    assert!(world.write().is_none());
+    let service = ObjectKey::new(NAMESPACE, "west");
+    world.index.remove_service(&service);
+    world.index.set_service(ObjectKey::new(NAMESPACE, "north"), ports());
+    world.set_ready("north", 1);
+    // The first rule's fallback is gone, and nothing else is ready for it: it goes back to what there
+    // is. The other stays where it is.
+    let plan = world.plan();
+    assert_eq!(plan.active.keys().collect::<Vec<_>>(), ["#0"]);
+    let asked: Vec<_> = plan.rests_on.iter().map(|service| &*service.name).collect();
+    assert_eq!(asked, ["emoji-svc", "west"], "only of what moves");
+    world.write().unwrap();
+    assert_eq!(world.weights(), [vec![9, 0], vec![1], vec![0, 1]]);
 }
 
 #[test]
 fn a_standby_rescues_one_rule_and_leaves_the_failback_of_another_to_the_leader() {
     let mut world = World::new(json!({}));
     world.set_ready("emoji-svc", 0);
-    world.write(true).unwrap();
+    world.write().unwrap();
     // The primary is back, and so is a wish to return; at the same time the api rule's north dies.
     world.set_ready("emoji-svc", 1);
     world.set_ready("north", 0);
-    let plan = world.plan(false);
+    let plan = world.plan();
     assert!(plan.rescue);
     assert_eq!(plan.active.keys().collect::<Vec<_>>(), ["api"]);
-    let write = world.write(false).unwrap();
+    assert_eq!(plan.wants.keys().collect::<Vec<_>>(), ["#0", "api"]);
+    let write = world.write().unwrap();
     assert!(note(&write).starts_with("Rule api: "), "{}", note(&write));
     assert_eq!(world.weights(), [vec![0, 1], vec![1], vec![1, 0]]);
-    // What it left alone keeps its state, and the leader brings it back.
-    assert!(!world.plan(false).rescue);
-    world.write(true).unwrap();
+    let state = &world.object.metadata.annotations.as_ref().unwrap()[annotations::STATE];
+    let kept = State::parse(state).unwrap().sets.remove("#0").unwrap();
+    assert!(kept.why.starts_with("emoji-svc: no endpoints"), "{kept:?}");
+    // What was left alone is no rescue: it is for the leader to bring back.
+    assert!(!world.plan().rescue);
+    world.write().unwrap();
+    assert_eq!(world.weights(), [vec![9, 0], vec![1], vec![1, 0]]);
+}
+
+#[test]
+fn what_the_brake_holds_of_a_route_holds_nothing_else_of_it() {
+    let mut world = World::new(json!({}));
+    world.set_ready("emoji-svc", 0);
+    let Kind::Flip(flip) = world.plan().write.unwrap().kind else { panic!("no flip") };
+    assert_eq!(flip.leaves, ["emoji-svc", "emoji-svc"]);
+    assert_eq!(world.planned(Moves::NotLeaving).write, None);
+    world.write().unwrap();
+    world.set_ready("emoji-svc", 1);
+    world.write().unwrap();
     assert_eq!(world.weights(), [vec![9, 0], vec![1], vec![1, 0]]);
 }
 
 #[test]
 fn a_warm_fallback_of_a_route_has_1_beside_a_million() {
     let mut world = World::new(json!({"failover.linkerd.io/warm-standby": "true"}));
-    world.write(true).unwrap();
+    world.write().unwrap();
     assert_eq!(world.weights(), [vec![999_999, 1], vec![1], vec![1_000_000, 1]]);
 }

@@ -4,7 +4,7 @@ use super::brake::Leave;
 use super::events::Said;
 use super::guard::{self, Case, Verdict};
 use super::memory::Failed;
-use super::plan::{self, Flip, Kind, Plan, Write};
+use super::plan::{self, Flip, Kind, Moves, Plan, Write};
 use super::profile::ProfileSettings;
 use super::queue::{Done, Queue};
 use super::undone::Undone;
@@ -91,6 +91,7 @@ impl Controller {
                     queue.notice_all(keys);
                 }
                 _ = sweep.tick() => {
+                    self.metrics.not_in_use.set(queue.memories.not_in_use() as i64);
                     queue.memories.prune(Instant::now());
                     queue.profiles.prune(Instant::now());
                     queue.confirmations.prune(self.shared.now().steady);
@@ -160,6 +161,12 @@ impl Controller {
         noticed: Instant,
         now: Now,
     ) {
+        // What is known of the object may be old while its kind is listed anew, which brings it back
+        // here.
+        if !index.synced.objects[object.kind as usize] {
+            queue.stays(object);
+            return;
+        }
         let Some(managed) = index.object(object) else {
             queue.memories.remove(object);
             queue.stays(object);
@@ -174,7 +181,7 @@ impl Controller {
         self.mention_unreadable(queue, index, object, managed);
         self.mention_not_in_use(queue, index, object, managed, now);
         let memory = queue.memories.get(object);
-        let Some(mut plan) = plan::plan(index, object, memory, &self.me, self.leads(), now) else {
+        let Some(mut plan) = plan::plan(index, object, memory, &self.me, Moves::All, now) else {
             queue.stays(object);
             return;
         };
@@ -182,14 +189,13 @@ impl Controller {
             queue.alarms.set(object, next.try_into().unwrap_or_default());
         }
         if let Some(memory) = queue.memories.get_mut(object) {
-            memory.decided(&plan.active);
+            memory.decided(&plan.wants);
         }
         self.observe_delays(queue, object, managed, &plan);
-        let Some(write) = plan.write.take() else {
+        let Some(mut write) = plan.write.take() else {
             let memory = queue.memories.get_mut(object);
             // A standby sees through what it has begun.
-            let ours = self.leads()
-                || memory.as_ref().is_some_and(|m| m.rescued.as_ref() == Some(&plan.active));
+            let ours = self.leads() || memory.as_ref().is_some_and(|m| m.rescued.is_some());
             if let Some(memory) = memory {
                 memory.is_content();
             }
@@ -204,12 +210,23 @@ impl Controller {
             self.carry(queue, index, object, None, self.leads(), noticed);
             return;
         }
-        let may = match &write.kind {
-            Kind::Flip(flip) => {
-                // The brake first: a standby has to know how much wants to move.
-                self.brake_lets_go(queue, index, &write, flip, &plan, now)
-                    && self.may_move(queue, index, object, &plan, now)
+        // The brake first: a standby has to know how much wants to move.
+        if let Kind::Flip(flip) = &write.kind
+            && !self.brake_lets_go(queue, index, &write, flip, &plan, now)
+        {
+            // Of several sets those that do not leave their primary are not held with the others.
+            let memory = queue.memories.get(object);
+            let rest = plan::plan(index, object, memory, &self.me, Moves::NotLeaving, now);
+            match rest.and_then(|mut rest| Some((rest.write.take()?, rest))) {
+                Some((moving, rest)) if moving.moves() => (write, plan) = (moving, rest),
+                _ => {
+                    self.carry(queue, index, object, None, self.leads(), noticed);
+                    return;
+                }
             }
+        }
+        let may = match &write.kind {
+            Kind::Flip(_) => self.may_move(queue, index, object, &plan, now),
             Kind::Correction => self.leads(),
             Kind::Record | Kind::Disclaim => {
                 self.leads() && queue.is_due(object, managed.has_state())
@@ -266,7 +283,7 @@ impl Controller {
             others_quiet_for: others.map_or(SignedDuration::MAX, since),
             confirmed: wanted
                 .is_some_and(|since| queue.confirmations.cover(&plan.rests_on, since, now.steady)),
-            reversed: memory.is_some_and(|memory| memory.rescued.as_ref() == Some(&plan.active)),
+            reversed: memory.is_some_and(|memory| memory.has_rescued(&plan.active)),
             silent: queue.silent,
         });
         if verdict == Verdict::Write {
@@ -303,13 +320,11 @@ impl Controller {
         now: Now,
     ) -> bool {
         let Some(brake) = &mut queue.brake else { return true };
-        if !flip.leaves_primary {
+        if flip.leaves.is_empty() {
             brake.stays(&write.object);
             return true;
         }
-        let sets = index.object(&write.object).map(Managed::readable).unwrap_or_default();
-        let primaries: BTreeSet<&str> =
-            sets.iter().flat_map(|set| set.intent.primaries()).collect();
+        let primaries: BTreeSet<&String> = flip.leaves.iter().collect();
         let endpoints: Vec<u64> = primaries
             .into_iter()
             .flat_map(|name| index.endpoints_of(&write.object.beside(name)).to_vec())
@@ -362,7 +377,9 @@ impl Controller {
     }
 
     fn start(&self, queue: &mut Queue, write: Write, plan: Plan, noticed: Instant) {
-        if let Some(brake) = &mut queue.brake {
+        if let Some(brake) = &mut queue.brake
+            && write.leaves_primary()
+        {
             brake.goes(&write.object);
         }
         queue.in_flight.insert(write.object.clone(), noticed);

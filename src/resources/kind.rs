@@ -52,7 +52,8 @@ impl Kind {
     /// out there.
     pub fn versions(self) -> &'static [&'static str] {
         match self {
-            Self::TrafficSplit => &["v1alpha2", "v1alpha1"],
+            // The webhook is asked in this version.
+            Self::TrafficSplit => &["v1alpha2"],
             Self::HttpRoute => &["v1", "v1beta1"],
             Self::GrpcRoute => &["v1", "v1alpha2"],
         }

@@ -9,6 +9,7 @@ use crate::failover::{
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::Value;
+use std::collections::HashSet;
 
 pub const GROUP: &str = "gateway.networking.k8s.io";
 
@@ -77,9 +78,13 @@ pub fn read(route: &DynamicObject) -> Declaration {
     // A backendRef without namespace means the parent's for traffic and the route's for status.
     let ambiguous = apexes.iter().any(|apex| apex.contains('/'));
     let rules = list(spec.get("rules"), "spec.rules", "rules", &mut unreadable);
+    let mut names = HashSet::new();
     let sets = rules.iter().enumerate().filter_map(|(i, rule)| {
+        // The API does not ask that a name is given once: only the first has it.
+        let own = rule.get("name").and_then(Value::as_str);
+        let own = own.filter(|name| !name.is_empty() && names.insert(*name));
         let mut set = DeclaredSet {
-            name: set_name(rule, i),
+            name: own.map_or_else(|| format!("#{i}"), str::to_owned),
             position: i,
             matches: rule.get("matches").map(Value::to_string).unwrap_or_default(),
             ..DeclaredSet::default()
@@ -107,14 +112,6 @@ pub fn read(route: &DynamicObject) -> Declaration {
     }
 }
 
-/// A rule is called by its name, or by its place where it has none. No name begins with `#`.
-fn set_name(rule: &Value, position: usize) -> String {
-    match rule.get("name").and_then(Value::as_str) {
-        Some(name) if !name.is_empty() => name.to_owned(),
-        _ => format!("#{position}"),
-    }
-}
-
 /// The Services that the route steers; other parents are not Linkerd's mesh.
 fn parents(spec: &Value, namespace: &str, unreadable: &mut Vec<Problem>) -> Vec<String> {
     let field = SHAPE.apex;
@@ -127,7 +124,7 @@ fn parents(spec: &Value, namespace: &str, unreadable: &mut Vec<Problem>) -> Vec<
         if !is("kind", &["Service"]) || !is("group", &["", "core"]) {
             continue;
         }
-        let name = text(parent.get("name"), &format!("{field}[{i}].name"), unreadable);
+        let name = service_name(parent, &format!("{field}[{i}]"), unreadable);
         let name = qualified(parent, &name, namespace);
         // One Service may be named once for each of its ports.
         if !name.is_empty() && !apexes.contains(&name) {
@@ -152,10 +149,10 @@ fn backend_ref(
     ambiguous: bool,
     unreadable: &mut Vec<Problem>,
 ) -> DeclaredBackend {
-    let field = format!("{path}.name");
     let before = unreadable.len();
-    let name = text(backend.get("name"), &field, unreadable);
+    let name = service_name(backend, &path, unreadable);
     if name.is_empty() && unreadable.len() == before {
+        let field = format!("{path}.name");
         unreadable.push(Problem::error(field).found("nothing").expected("the name of a Service"));
     }
     let is = |name: &str, values: &[&str]| {
@@ -192,6 +189,22 @@ fn backend_ref(
     }
     let weight = ParsedWeight::parse(backend.get("weight"), ABSENT, SHAPE.limits.weight);
     DeclaredBackend { name: qualified(backend, &name, namespace), weight, port, path }
+}
+
+/// The name in a reference to a Service; `""` where it cannot be one.
+fn service_name(reference: &Value, path: &str, unreadable: &mut Vec<Problem>) -> String {
+    let field = format!("{path}.name");
+    let name = text(reference.get("name"), &field, unreadable);
+    if !name.contains('/') {
+        return name;
+    }
+    unreadable.push(
+        Problem::error(field)
+            .found(format!("{name:?}"))
+            .expected("the name of a Service")
+            .next("a Service of another namespace is named by the field namespace beside it"),
+    );
+    String::new()
 }
 
 /// `name`, or `namespace/name` where that is another than the route's.

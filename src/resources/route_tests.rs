@@ -46,6 +46,14 @@ fn every_rule_with_the_primary_is_a_set_and_the_others_are_left_alone() {
 }
 
 #[test]
+fn of_two_rules_with_one_name_the_first_has_it() {
+    let rule = |name: &str| json!({"name": name, "backendRefs": [backend("emoji-svc", 1)]});
+    let rules = json!([rule("api"), rule("api"), rule("")]);
+    let intents = intents(&route(json!({"parentRefs": parent(), "rules": rules}))).unwrap();
+    assert_eq!(intents.iter().map(|i| &*i.set).collect::<Vec<_>>(), ["api", "#1", "#2"]);
+}
+
+#[test]
 fn an_absent_weight_counts_as_1_and_the_same_set_is_kept_for_each_rule() {
     let record = r##"{"v":1,"sets":{"#0":{"emoji-svc":7,"emoji-svc-west":0}}}"##;
     let spec = json!({"parentRefs": parent(), "rules": [
@@ -63,7 +71,8 @@ fn an_absent_weight_counts_as_1_and_the_same_set_is_kept_for_each_rule() {
 fn annotations_may_name_backends_of_any_rule_and_count_where_those_are() {
     let spec = json!({"parentRefs": parent(), "rules": [
         {"backendRefs": [backend("emoji-svc", 1), backend("west", 0), backend("north", 0)]},
-        {"backendRefs": [backend("emoji-svc", 1), backend("other/south", 0)]},
+        {"backendRefs": [backend("emoji-svc", 1),
+            {"name": "south", "namespace": "other", "port": 8080, "weight": 0}]},
     ]});
     let annotations = json!({
         "failover.linkerd.io/fallback-order": "north,west,other/south",
@@ -118,6 +127,12 @@ fn what_linkerd_could_not_route_is_a_problem_that_names_its_field() {
                 "rules": [{"backendRefs": [backend("a", 1)]}]}),
             vec![
                 "spec.rules[0].backendRefs[0].namespace: found nothing, beside a parent in another namespace",
+            ],
+        ),
+        (
+            rules(json!([backend("a", 1), backend("other/b", 0)])),
+            vec![
+                "spec.rules[0].backendRefs[1].name: found \"other/b\", expected the name of a Service; a Service of another namespace is named by the field namespace",
             ],
         ),
         (
