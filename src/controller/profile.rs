@@ -82,14 +82,16 @@ pub fn carry(
     let key = split.beside(&host(apex, split.namespace(), domain));
     let facts = index.profile(&key);
     match index.winner_over(split, &intent.apexes, managed.created) {
-        Some(other) if other.kind == Kind::TrafficSplit => return stray(index, split, None),
+        Some(other) if other.kind == Kind::TrafficSplit => {
+            return stray(index, split, None, settings);
+        }
         // Linkerd would follow the profile, and not the older route.
         Some(_) => {
             let ours = facts
                 .filter(|facts| facts.mark.is_some() && is_ours(index, split, facts, settings));
             return match ours {
                 Some(facts) => Verdict::Write(emptied(&key, facts)),
-                None => stray(index, split, None),
+                None => stray(index, split, None, settings),
             };
         }
         None => {}
@@ -97,7 +99,7 @@ pub fn carry(
     let wanted = overrides(intent, weights, split.namespace(), domain);
     let verdict = fill(index, split, managed, &key, facts, &wanted, weights, settings);
     match verdict {
-        Verdict::Nothing => stray(index, split, Some(&key)),
+        Verdict::Nothing => stray(index, split, Some(&key), settings),
         other => other,
     }
 }
@@ -216,9 +218,14 @@ fn created(key: &ObjectKey, overrides: &[Override], mark: &Mark, owner: Value) -
 }
 
 /// A profile that is written for this split and is not, or no longer, that of its apex.
-fn stray(index: &Index, split: &ObjectRef, but: Option<&ObjectKey>) -> Verdict {
+fn stray(
+    index: &Index,
+    split: &ObjectRef,
+    but: Option<&ObjectKey>,
+    settings: &ProfileSettings,
+) -> Verdict {
     let mut strays = index.profiles_written_for(split).filter(|key| Some(*key) != but);
-    let not_taken = |key: &&ObjectKey| heir(index, key).is_none();
+    let not_taken = |key: &&ObjectKey| heir(index, key, settings).is_none();
     let found = strays.find(not_taken).and_then(|key| Some((key, index.profile(key)?)));
     match found {
         Some((key, facts)) => Verdict::Write(emptied(key, facts)),
@@ -227,8 +234,15 @@ fn stray(index: &Index, split: &ObjectRef, but: Option<&ObjectKey>) -> Verdict {
 }
 
 /// The managed split whose profile this is by its name: it takes it over.
-fn heir<'a>(index: &'a Index, profile: &ObjectKey) -> Option<&'a ObjectRef> {
-    index.first_split_on(&profile.beside(service_of(&profile.name)))
+fn heir<'a>(
+    index: &'a Index,
+    profile: &ObjectKey,
+    settings: &ProfileSettings,
+) -> Option<&'a ObjectRef> {
+    let service = service_of(&profile.name);
+    let name = host(service, &profile.namespace, &settings.cluster_domain);
+    // One that was written while the domain was set to another is nobody's.
+    (name == *profile.name).then(|| index.first_split_on(&profile.beside(service)))?
 }
 
 /// The profile, if any, that is to be given back because this split is not among the managed ones.
@@ -241,7 +255,7 @@ pub fn orphan<'a>(
         index.profiles_written_for(split).filter_map(|key| Some((key, index.profile(key)?)));
     profiles.find(|(key, facts)| {
         let by_us = facts.mark.as_ref().is_some_and(|mark| mark.by == settings.by);
-        by_us && heir(index, key).is_none()
+        by_us && heir(index, key, settings).is_none()
     })
 }
 

@@ -175,7 +175,8 @@ impl Controller {
     ) {
         let orphan = self
             .writes_profiles(index)
-            .filter(|_| self.leads())
+            // What may not be read there is not gone.
+            .filter(|_| self.leads() && !index.forbidden.has(split.namespace()))
             .and_then(|settings| Some((settings, profile::orphan(index, split, settings)?)));
         let Some((settings, (profile, facts))) = orphan else {
             queue.profiles.memories.remove(split);
@@ -278,7 +279,7 @@ impl Controller {
         let Done { split, attempt, noticed, outcome } = done;
         let lane = &mut queue.profiles;
         lane.in_flight.remove(&split);
-        let mut again = lane.again.remove(&split);
+        let again = lane.again.remove(&split);
         let profile = &attempt.profile;
         let memory = lane.memories.entry(split.clone()).or_default();
         match outcome {
@@ -305,7 +306,11 @@ impl Controller {
                 // Removed by somebody else in the middle of our write: an undoing like others.
                 self.shared.update(|index| index.remove_profile(profile));
             }
-            Outcome::StillManaged => again = true,
+            // The watch will say so too.
+            Outcome::StillManaged => {
+                let wait = memory.fails(attempt);
+                queue.alarms.set(&split, wait);
+            }
             Outcome::Conflict => {
                 self.metrics.profiles.count("conflict");
                 let wait = memory.fails(attempt);

@@ -289,6 +289,20 @@ fn a_split_that_goes_to_another_apex_takes_its_profile_along() {
 }
 
 #[test]
+fn a_profile_of_the_domain_that_was_set_before_goes() {
+    let mut world = World::new(None);
+    world.carried(&[0, 1]);
+    world.settings.cluster_domain = "k8s.example.com".into();
+    let Verdict::Write(write) = world.carry(&[0, 1]) else { panic!("none in the new domain") };
+    let Action::Create(mut body) = write.action else { panic!("it is there") };
+    body["metadata"]["resourceVersion"] = json!("5");
+    let facts = ProfileFacts::read(&serde_json::from_value(body).unwrap());
+    world.index.set_profile(write.profile, facts);
+    let Verdict::Write(write) = world.carry(&[0, 1]) else { panic!("the old one stays") };
+    assert_eq!((&*write.profile.name, write.action), (PROFILE, Action::Delete));
+}
+
+#[test]
 fn given_back_a_profile_has_the_splits_weights_and_nothing_of_ours() {
     let mut world = World::new(None);
     world.carried(&[0, 1]);
