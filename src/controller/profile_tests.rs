@@ -78,7 +78,8 @@ impl World {
 
     fn carry(&self, weights: &[u32]) -> Verdict {
         let managed = self.index.object(&self.split).unwrap();
-        carry(&self.index, &self.split, managed, weights, &self.settings)
+        let (index, split, settings) = (&self.index, &self.split, &self.settings);
+        Case { index, split, managed, settings }.carry(weights)
     }
 
     /// Does what the API server would.
