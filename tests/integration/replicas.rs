@@ -17,7 +17,7 @@ async fn holder(cluster: &Cluster) -> Result<String> {
     Ok(lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default())
 }
 
-async fn leader(cluster: &Cluster, installation: &Installation) -> Result<Arc<Replica>> {
+pub async fn leader(cluster: &Cluster, installation: &Installation) -> Result<Arc<Replica>> {
     eventually("a running replica leads", PATIENCE, || async {
         let holder = holder(cluster).await?;
         let mut running = installation.replicas().iter().filter(|r| r.process().is_running());
