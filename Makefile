@@ -5,10 +5,10 @@ CARGO ?= cargo
 
 .PHONY: demo test lint unit integration tools manifests bench bench-admission bench-profiles clean
 
-## demo: the main job on a real Kubernetes API server; KEEP=1 leaves it running
+## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
 	$(CARGO) build --locked --bin linkerd-failover
-	KEEP=$(KEEP) $(CARGO) run --locked --quiet --example demo
+	KEEP=$(KEEP) ROUTE=$(ROUTE) $(CARGO) run --locked --quiet --example demo
 
 ## test: everything
 test: lint unit integration

@@ -13,9 +13,10 @@
 //!   ([`failover::Health`]), and what the weights should be ([`failover::decide`]). No client, no
 //!   clock, no async. A new annotation begins in [`failover::annotations`] and is read in
 //!   [`failover::Intent::parse`]; a rule of the engine is a line of [`failover::decide`].
-//! - [`resources`]: Kubernetes kinds as adapters. A new kind of route reads a
-//!   [`failover::Declaration`] and builds an edit, as [`resources::traffic_split`] does.
-//! - [`cluster`]: the watches, and the index that they feed.
+//! - [`resources`]: Kubernetes kinds as adapters. A new kind is a variant of [`resources::Kind`], and
+//!   a module that reads a [`failover::Declaration`] from it, as [`resources::route`] does.
+//! - [`cluster`]: the watches, and the index that they feed. [`cluster::remote`] is the same of the
+//!   clusters that are linked to this one.
 //! - [`admission`]: the webhook. A rule of admission that needs only the object is a rule of the
 //!   parser; one that needs its neighbourhood is in [`admission::validate`].
 //! - [`controller`]: the queue, the writer, the Lease, Events; the lane of ServiceProfiles beside it.

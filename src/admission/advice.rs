@@ -2,7 +2,8 @@
 //! ready or on neighbours, so nothing is denied for it.
 
 use super::{View, grants, profile};
-use crate::failover::{Declaration, Health, Intent, Problem, annotations, to_the_second};
+use crate::cluster::services::ServiceKind;
+use crate::failover::{Declaration, Health, Intent, Problem, Unknown, annotations, to_the_second};
 use crate::resources::route::InUse;
 use crate::resources::{Kind, ObjectKey, ObjectRef};
 use kube::ResourceExt;
@@ -26,6 +27,7 @@ pub fn advice(
         let mut of_set = vec![];
         of_set.extend(followed_no_further(&object, intent, view));
         of_set.extend(readiness(intent, &health, view));
+        of_set.extend(unseen(intent, &health, view));
         of_set.extend(mirrors(intent, &health, view));
         of_set.extend(same_pods(intent, view));
         of_set.extend(pin(intent, &health, view));
@@ -59,12 +61,17 @@ fn older_neighbour(
 ) -> Option<Problem> {
     let created = new.creation_timestamp().map_or(i64::MAX, |t| t.0.as_second());
     let winner = view.index.winner_over(object, &intent.apexes, created)?;
-    let (shown, clash) = match winner.kind == view.kind {
-        true => (winner.name().to_owned(), "they overwrite each other's routing"),
-        false => (
-            format!("{} {}", winner.kind, winner.name()),
-            "Linkerd follows only one of them, and a ServiceProfile made of a TrafficSplit hides a route",
-        ),
+    let shown = match winner.kind == view.kind {
+        true => winner.name().to_owned(),
+        false => format!("{} {}", winner.kind, winner.name()),
+    };
+    let split = [winner.kind, view.kind].contains(&Kind::TrafficSplit);
+    let clash = match (winner.kind == view.kind, split) {
+        (true, _) => "they overwrite each other's routing",
+        (false, true) => {
+            "Linkerd follows only one of them, and the ServiceProfile of a TrafficSplit hides a route"
+        }
+        (false, false) => "where both are for one port, Linkerd follows the GRPCRoute alone",
     };
     Some(
         Problem::warning(view.apex_field())
@@ -134,17 +141,38 @@ fn readiness(intent: &Intent, health: &[Health], view: &View<'_>) -> Option<Prob
     })
 }
 
+/// What cannot be seen is no fallback while anything else is known to be ready.
+fn unseen(intent: &Intent, health: &[Health], view: &View<'_>) -> Vec<Problem> {
+    let cannot = |health: &Health| match health {
+        // Nobody has asked for it before.
+        Health::Unknown(Unknown::NotYet | Unknown::NotListed { .. }) => false,
+        health => health.is_unknown(),
+    };
+    let backends = intent.backends.iter().zip(health).enumerate();
+    let unseen = backends.filter(|(_, (_, health))| cannot(health));
+    unseen
+        .map(|(i, (backend, health))| {
+            Problem::warning(view.name_field(intent, i))
+                .found(format!("{:?}, whose endpoints cannot be seen", backend.name))
+                .expected("a backend whose health is known")
+                .next(format!("{health}. Until it is known, it keeps traffic that it has, and gets some only while no other is known to be ready"))
+        })
+        .collect()
+}
+
 /// A gateway mirror keeps the gateway's address while its probe fails, and has no endpoints while
 /// the remote Service has none.
 fn mirrors(intent: &Intent, health: &[Health], view: &View<'_>) -> Vec<Problem> {
     let backends = intent.backends.iter().zip(health).enumerate();
     backends
         .filter_map(|(i, (backend, health))| {
-            let cluster = view.index.service(&view.key_of(&backend.name))?.mirrors.as_deref()?;
+            let service = view.index.service(&view.key_of(&backend.name))?;
+            let cluster = service.mirrors.as_deref()?;
             let Health::Seen { ready: 0, total, .. } = *health else { return None };
-            let (what, next) = match total {
-                0 => ("where it has no ready endpoints", "look at the Service there"),
-                _ => ("whose gateway does not answer", "try: linkerd multicluster gateways"),
+            let gateway = service.kind == ServiceKind::Slices && total > 0;
+            let (what, next) = match gateway {
+                false => ("where it has no ready endpoints", "look at the Service there"),
+                true => ("whose gateway does not answer", "try: linkerd multicluster gateways"),
             };
             Some(
                 Problem::warning(view.name_field(intent, i))

@@ -21,7 +21,7 @@ fn profile(authority: &str, annotations: serde_json::Value) -> ProfileFacts {
 fn what_is_legal_and_hurts_is_said_and_never_refused() {
     type Change = fn(&mut World);
     let nothing: Change = |_| {};
-    let cases: [(&str, &[&str], Change); 15] = [
+    let cases: [(&str, &[&str], Change); 16] = [
         ("all is well", &["emoji-svc", "emoji-svc-west"], nothing),
         ("one backend", &["emoji-svc"], nothing),
         ("nothing ready", &["emoji-svc", "emoji-svc-west"], |world| {
@@ -42,6 +42,14 @@ fn what_is_legal_and_hurts_is_said_and_never_refused() {
             let mirror = json!({"metadata": {"labels": labels}, "spec": {"ports": ports}});
             world.service("emoji-svc-west", mirror);
             world.slice("emoji-svc-west", json!([]));
+        }),
+        ("a cluster without credentials", &["emoji-svc", "emoji-svc-west"], |world| {
+            let discovery = "multicluster.linkerd.io/remote-discovery";
+            let labels =
+                json!({discovery: "west", "multicluster.linkerd.io/remote-service": "emoji-svc"});
+            let ports = json!([{"name": "grpc", "port": 8080}]);
+            let mirror = json!({"metadata": {"labels": labels}, "spec": {"ports": ports}});
+            world.service("emoji-svc-west", mirror);
         }),
         ("same pods", &["emoji-svc", "emoji-svc-west"], |world| {
             let pod = json!([{"addresses": ["10.9.9.9"]}]);
@@ -114,6 +122,8 @@ fn what_is_legal_and_hurts_is_said_and_never_refused() {
       spec.backends[1].service: found "emoji-svc-west", a mirror of cluster west, whose gateway does not answer, expected a mirror with ready endpoints; try: linkerd multicluster gateways
     remote Service empty
       spec.backends[1].service: found "emoji-svc-west", a mirror of cluster west, where it has no ready endpoints, expected a mirror with ready endpoints; look at the Service there
+    a cluster without credentials
+      spec.backends[1].service: found "emoji-svc-west", whose endpoints cannot be seen, expected a backend whose health is known; health unknown, no credentials for cluster west: link it, or name the namespace of its Secret in remoteClusters.credentialsNamespaces. Until it is known, it keeps traffic that it has, and gets some only while no other is known to be ready
     same pods
       spec.backends[1].service: found "emoji-svc-west", backed by the same pods as the primary, expected a fallback with pods of its own; it is lost together with the primary
     an apex of another

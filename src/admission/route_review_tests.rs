@@ -8,6 +8,7 @@ use crate::failover::{State, annotations};
 use crate::resources::{Kind, ObjectKey, route};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn world() -> World {
@@ -246,6 +247,17 @@ fn a_split_on_the_same_apex_is_told_about_and_the_older_wins() {
 }
 
 #[test]
+fn two_routes_of_one_kind_have_an_apex_together_and_of_two_kinds_one_wins() {
+    let mut world = world();
+    world.manage("older", &stored(two_rules()));
+    assert!(!warnings(&world, &two_rules()).join("").contains("the apex of"));
+    world.kind = Kind::GrpcRoute;
+    let said = warnings(&world, &two_rules()).join("\n");
+    assert!(said.contains("the apex of HTTPRoute older too"), "{said}");
+    assert!(said.contains("Linkerd follows the GRPCRoute alone"), "{said}");
+}
+
+#[test]
 fn a_route_that_flagger_owns_is_refused_and_one_that_linkerd_did_not_accept_is_told_about() {
     let mut owned = two_rules();
     owned.metadata.owner_references = serde_json::from_value(json!([
@@ -263,4 +275,89 @@ fn a_route_that_flagger_owns_is_refused_and_one_that_linkerd_did_not_accept_is_t
     assert!(matches!(route::in_use(&refused), route::InUse::No(_)));
     let said = warnings(&world(), &refused).join("\n");
     assert!(said.contains("Accepted is False: NoMatchingParent"), "{said}");
+}
+
+/// A path, whether the rule has a name, and backends with their weights.
+type Rule = (usize, bool, Vec<(&'static str, u32)>);
+
+fn any_rules() -> impl Strategy<Value = Vec<Rule>> {
+    let names = ["emoji-svc", "emoji-svc-west", "web-svc"];
+    let backends = proptest::sample::subsequence(names.to_vec(), 0..=3).prop_shuffle();
+    let backends = backends.prop_flat_map(|names| {
+        let weights = proptest::collection::vec(0_u32..4, names.len());
+        weights.prop_map(move |weights| names.iter().copied().zip(weights).collect())
+    });
+    proptest::collection::vec((0_usize..5, any::<bool>(), backends), 0..5)
+}
+
+fn of_rules(rules: &[Rule]) -> DynamicObject {
+    let paths: Vec<String> = rules.iter().map(|(path, ..)| format!("/{path}")).collect();
+    let refs = |backends: &Vec<(&'static str, u32)>| -> Value {
+        backends.iter().map(|(name, weight)| backend(name, *weight)).collect()
+    };
+    let of_path: Vec<_> =
+        paths.iter().zip(rules).map(|(path, rule)| (path.as_str(), refs(&rule.2))).collect();
+    let mut route = http_route(&of_path);
+    let mut named = vec![];
+    for (i, (path, has_name, _)) in rules.iter().enumerate() {
+        // The API takes a name once.
+        if *has_name && !named.contains(path) {
+            named.push(*path);
+            route.data["spec"]["rules"][i]["name"] = json!(format!("rule-{path}"));
+        }
+    }
+    route
+}
+
+fn any_world() -> impl Strategy<Value = World> {
+    (0_usize..2, 0_usize..2, 0_usize..2).prop_map(|(a, b, c)| {
+        let mut world = World::with(&[("emoji-svc", a), ("emoji-svc-west", b), ("web-svc", c)]);
+        world.kind = Kind::HttpRoute;
+        world
+    })
+}
+
+proptest! {
+    /// Whatever an author does to the rules of a route: called again the webhook changes nothing,
+    /// nothing but weights is touched, no failover set is all zero, and what only repeats the rules
+    /// moves no traffic.
+    #[test]
+    fn rules_may_be_edited_in_any_way(
+        (first, second) in (any_rules(), any_rules()),
+        (before, after) in (any_world(), any_world()),
+        labelled in any::<bool>(),
+    ) {
+        let created = mutated(&before, None, &of_rules(&first));
+        prop_assert_eq!(&mutated(&before, None, &created), &created);
+        let old = stored(created);
+
+        let again = mutated(&after, Some(&old), &stored(of_rules(&first)));
+        if old.annotations().contains_key(annotations::STATE) {
+            prop_assert_eq!(&again.data, &old.data);
+        }
+
+        let mut new = old.clone();
+        new.data["spec"] = of_rules(&second).data["spec"].clone();
+        if !labelled {
+            new.labels_mut().clear();
+        }
+        let once = mutated(&after, Some(&old), &new);
+        prop_assert_eq!(&mutated(&after, Some(&old), &once), &once);
+        prop_assert_eq!(without_weights(&once), without_weights(&new));
+        if labelled && let Ok(intents) = after.view().intents(&Kind::HttpRoute.read(&once)) {
+            for intent in intents {
+                prop_assert!(intent.backends.iter().any(|b| b.live > 0), "all zero: {}", intent.set);
+            }
+        }
+    }
+}
+
+fn without_weights(route: &DynamicObject) -> Value {
+    let mut spec = route.data["spec"].clone();
+    for rule in spec["rules"].as_array_mut().into_iter().flatten() {
+        for backend in rule["backendRefs"].as_array_mut().into_iter().flatten() {
+            backend["weight"].take();
+        }
+    }
+    spec
 }

@@ -3,7 +3,7 @@
 use super::{LookedUp, Lookup, Rules, View};
 use crate::cluster::endpoints::{Families, SliceFacts};
 use crate::cluster::services::ServiceFacts;
-use crate::cluster::{Index, Managed};
+use crate::cluster::{Index, Managed, ToldSlice};
 use crate::failover::{Defaults, Identity, Now};
 use crate::resources::selector::LabelSelector;
 use crate::resources::{Kind, ObjectKey, ObjectRef};
@@ -70,7 +70,12 @@ impl World {
             "ports": [{"name": "grpc"}]});
         let facts = SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default());
         self.version += 1;
-        self.index.set_slice(ObjectKey::new(NAMESPACE, name), self.version, Some(key), facts);
+        self.index.set_slice(ToldSlice {
+            slice: key.clone(),
+            version: self.version,
+            service: Some(key),
+            facts,
+        });
     }
 
     /// A managed object that stands in the cluster.

@@ -6,9 +6,11 @@ use super::profiles::ProfileArgs;
 use super::tasks::Tasks;
 use super::writing_client;
 use crate::admission::{self, Handler, MissingBackends, Rules, certificates, server};
+use crate::cluster::remote::{Linked, watch_links};
 use crate::cluster::{self, Changes, Shared, Watched, endpoints::Families};
 use crate::controller::{
-    Controller, ProfileSettings, Settings, always_leading, hold_lease, publisher,
+    Controller, ProfileSettings, Said, Settings, always_leading, hold_lease, publisher,
+    tell_of_links,
 };
 use crate::failover::{self, Defaults, Identity};
 use crate::resources::selector::LabelSelector;
@@ -58,6 +60,8 @@ pub struct Args {
     #[arg(long, env = "LINKERD_FAILOVER_NAMESPACES", value_delimiter = ',')]
     namespaces: Vec<String>,
     #[command(flatten)]
+    remote: RemoteArgs,
+    #[command(flatten)]
     certificates: CertificateArgs,
     #[command(flatten)]
     engine: EngineArgs,
@@ -70,6 +74,20 @@ pub struct Args {
     replica: Option<String>,
     #[command(flatten)]
     kubernetes: KubernetesArgs,
+}
+
+/// How Services whose endpoints are in linked clusters are seen.
+#[derive(Debug, clap::Args)]
+struct RemoteArgs {
+    /// Namespaces with the Secrets by which clusters are linked, with commas between; where two
+    /// have one for a cluster, the first is believed. Absent: the health of Services in other
+    /// clusters is unknown
+    #[arg(long, env = "LINKERD_FAILOVER_CREDENTIALS_NAMESPACES", value_delimiter = ',')]
+    credentials_namespaces: Vec<String>,
+    /// How long the API server of a linked cluster may be out of reach before that cluster's
+    /// Services count as down; until then their health is unknown
+    #[arg(long, env = "LINKERD_FAILOVER_REMOTE_UNREACHABLE_AFTER", default_value = "60s", value_parser = parse_delay)]
+    remote_unreachable_after: SignedDuration,
 }
 
 /// What the webhook goes by.
@@ -115,6 +133,13 @@ fn parse_delay(text: &str) -> Result<SignedDuration, String> {
     failover::delay(text).ok_or_else(|| format!("expected {}", failover::expected_delay()))
 }
 
+/// The same, where the order means something.
+fn in_order(names: Vec<String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let names = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+    names.filter(|name| seen.insert(*name)).map(str::to_owned).collect()
+}
+
 /// An empty variable names no namespace, and one that is named twice is watched once.
 fn distinct(names: Vec<String>) -> Vec<String> {
     let names: BTreeSet<_> = names.iter().map(|name| name.trim()).collect();
@@ -155,6 +180,7 @@ struct Parameters {
     settings: Settings,
     profiles: Option<Arc<ProfileSettings>>,
     rules: Arc<Rules>,
+    remote: RemoteArgs,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<()> {
@@ -186,6 +212,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
                 missing_backends: args.rules.missing_backends,
                 linked_clusters: args.rules.linked_clusters,
             }),
+            remote: args.remote,
         },
         client,
         shared,
@@ -254,6 +281,7 @@ impl Parts {
             said,
             quiet,
         ));
+        self.follow_links(leading.clone(), say.clone());
         let controller = Controller {
             client: writing,
             shared: self.shared.clone(),
@@ -268,6 +296,26 @@ impl Parts {
         };
         let stop = self.tasks.working.stop.clone();
         self.tasks.working.tasks.spawn(controller.run(changes, stop));
+    }
+
+    /// Every replica sees linked clusters for itself: a standby and each webhook go by them too.
+    fn follow_links(&mut self, leading: watch::Receiver<bool>, say: mpsc::Sender<Said>) {
+        let remote = &mut self.args.remote;
+        let namespaces = in_order(std::mem::take(&mut remote.credentials_namespaces));
+        if namespaces.is_empty() {
+            return;
+        }
+        let linked = Linked {
+            namespaces,
+            families: self.args.settings.families,
+            limit: remote.remote_unreachable_after,
+        };
+        let (tell, told) = mpsc::unbounded_channel();
+        let following = watch_links(self.client.clone(), linked, self.shared.clone(), tell);
+        self.tasks.background.spawn(following);
+        let stop = self.tasks.working.stop.clone();
+        let metrics = self.metrics.clone();
+        self.tasks.working.tasks.spawn(tell_of_links(told, leading, say, metrics, stop));
     }
 
     async fn admit(

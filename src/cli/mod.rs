@@ -65,6 +65,8 @@ mod tests {
             "context",
             "as",
             "namespace",
+            "credentials-namespaces",
+            "remote-unreachable-after",
             "webhook-tls-dir",
             "webhook-ca-life",
             "webhook-leaf-life",

@@ -7,13 +7,14 @@ use super::namespace::ClusterWide;
 use super::part::Forbidden;
 use super::peak::Peak;
 use super::profile_table::ProfileTable;
+use super::remote::Remote;
 use super::services::{Asked, ServiceFacts, ServiceKind};
+use super::slices::{Slices, ToldSlice};
 use crate::failover::{Backend, Health, Intent, Now, Unknown};
 use crate::resources::{Kind, ObjectKey, ObjectRef};
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// More names of replicas than this are not remembered: anybody may write a state.
 const REPLICAS: usize = 1_000;
@@ -68,15 +69,11 @@ pub struct Index {
     grants: BTreeMap<ObjectKey, GrantFacts>,
     /// The cluster does not have the kind ServiceProfile.
     pub no_profiles: bool,
+    /// Of the clusters that are linked.
+    pub remote: Remote,
     /// ServiceProfiles are written here: a change of one concerns its split.
     pub writes_profiles: bool,
-    /// By Service, then by the slice's name.
-    slices: HashMap<ObjectKey, HashMap<Arc<str>, Slice>>,
-    /// Which Service a slice belonged to when it was seen last: its label may change.
-    service_of_slice: HashMap<ObjectKey, ObjectKey>,
-    /// Slices that a LIST past the watch found gone, with that LIST's version: what the watch still
-    /// tells of them is old.
-    gone: HashMap<ObjectKey, u64>,
+    slices: Slices,
     /// Of Services that objects name.
     past: HashMap<ObjectKey, Past>,
     /// When a replica was last seen to move the traffic of an object.
@@ -91,12 +88,6 @@ struct Past {
     peak: Peak,
     /// The last endpoints that it had.
     endpoints: Box<[u64]>,
-}
-
-#[derive(Debug)]
-struct Slice {
-    version: u64,
-    facts: SliceFacts,
 }
 
 impl Index {
@@ -135,10 +126,13 @@ impl Index {
         self.grants.keys().cloned().collect()
     }
 
-    /// What tells the endpoints of a Service apart, ready or not.
+    /// What tells the endpoints of a Service apart, ready or not; nothing where one of its members
+    /// cannot be seen.
     pub fn identities_of(&self, service: &ObjectKey) -> BTreeSet<u64> {
-        let slices = self.slices.get(service).into_iter().flat_map(HashMap::values);
-        slices.flat_map(|slice| slice.facts.identities()).collect()
+        if let Some(ServiceKind::Elsewhere(members)) = self.service(service).map(|s| &s.kind) {
+            return self.identities_of_members(service, members).unwrap_or_default();
+        }
+        self.slices.of(service).flat_map(SliceFacts::identities).collect()
     }
 
     /// The names of the Services of a namespace.
@@ -181,7 +175,10 @@ impl Index {
         let Some(service) = self.services.get(backend) else { return Health::Missing };
         match &service.kind {
             ServiceKind::ExternalName => Health::ExternalName,
-            ServiceKind::Elsewhere(unknown) => Health::Unknown(unknown.clone()),
+            ServiceKind::Elsewhere(members) => {
+                let peak = self.past.get(backend).map_or(0, |past| past.peak.most(now));
+                self.union(backend, service, members, asked).health(peak)
+            }
             ServiceKind::Slices => {
                 let ports = service.names_of(asked);
                 let (ready, total) = self.count(backend, &ports);
@@ -192,9 +189,8 @@ impl Index {
         }
     }
 
-    fn count(&self, service: &ObjectKey, ports: &[&str]) -> (u32, u32) {
-        let slices = self.slices.get(service).into_iter().flat_map(HashMap::values);
-        endpoints::count(slices.map(|slice| &slice.facts), ports)
+    pub(super) fn count(&self, service: &ObjectKey, ports: &[&str]) -> (u32, u32) {
+        endpoints::count(self.slices.of(service), ports)
     }
 
     /// The endpoints of a Service that an object names, or the last it had, each by a number that
@@ -214,13 +210,34 @@ impl Index {
         if !self.named_by.contains_key(service) {
             return;
         }
-        let (ready, _) = self.count(service, &[]);
+        let ready = match self.services.get(service) {
+            Some(facts) if matches!(facts.kind, ServiceKind::Elsewhere(_)) => {
+                let union = self.union(service, facts, facts.members(), Asked::Any);
+                if !union.is_whole() {
+                    return;
+                }
+                union.ready
+            }
+            _ => self.count(service, &[]).0,
+        };
         let endpoints = self.identities_of(service);
         let past = self.past.entry(service.clone()).or_default();
         past.peak.observe(ready, self.now.steady);
         if !endpoints.is_empty() {
             past.endpoints = endpoints.into_iter().collect();
         }
+    }
+
+    /// A Service changed: notes it, and returns the objects that it concerns, also through the
+    /// federated Services that it is a member of.
+    pub(super) fn noticed(&mut self, service: &ObjectKey) -> Vec<ObjectRef> {
+        let federated: Vec<ObjectKey> = self.remote.resting_here(service).cloned().collect();
+        let mut affected = vec![];
+        for service in federated.iter().chain([service]) {
+            self.observe(service);
+            affected.extend(self.objects_naming(service).cloned());
+        }
+        affected
     }
 
     /// Whether this very version of an object is there.
@@ -254,6 +271,9 @@ impl Index {
         if self.objects.get(&key).is_some_and(|there| keeps(there)) {
             return vec![];
         }
+        if self.objects.get(&key).is_none_or(|there| there.services != object.services) {
+            self.remote.reconsider();
+        }
         let left = self.objects.get(&key).filter(|there| there.apexes() != object.apexes());
         let left = left.map(|there| there.apexes().to_vec()).unwrap_or_default();
         self.unname(&key);
@@ -271,6 +291,7 @@ impl Index {
     pub fn remove_object(&mut self, key: &ObjectRef) -> Vec<ObjectRef> {
         self.unname(key);
         if let Some(object) = self.objects.remove(key) {
+            self.remote.reconsider();
             for service in &object.services {
                 let service = key.beside(service);
                 if !self.named_by.contains_key(&service) {
@@ -308,63 +329,29 @@ impl Index {
         if self.services.get(&key) == Some(&service) {
             return vec![];
         }
-        let affected = self.objects_naming(&key).cloned().collect();
-        self.services.insert(key, service);
-        affected
+        let members = self.services.get(&key).map_or(&[][..], ServiceFacts::members);
+        self.remote.rest(&key, members, service.members());
+        self.services.insert(key.clone(), service);
+        self.noticed(&key)
     }
 
     pub fn remove_service(&mut self, key: &ObjectKey) -> Vec<ObjectRef> {
-        self.services.remove(key);
-        self.objects_naming(key).cloned().collect()
+        if let Some(service) = self.services.remove(key) {
+            self.remote.rest(key, service.members(), &[]);
+        }
+        self.noticed(key)
     }
 
     /// Puts a slice in under the Service it belongs to now; no facts take it out. What is older
     /// than what is there is ignored.
-    pub fn set_slice(
-        &mut self,
-        slice: ObjectKey,
-        version: u64,
-        service: Option<ObjectKey>,
-        facts: Option<SliceFacts>,
-    ) -> Vec<ObjectRef> {
-        if self.knows_better(&slice, version) {
-            return vec![];
-        }
-        let (Some(service), Some(facts)) = (service, facts) else {
-            return self.remove_slice(&slice);
-        };
-        let mut affected = vec![];
-        if self.service_of_slice.get(&slice).is_some_and(|before| *before != service) {
-            affected = self.remove_slice(&slice);
-        }
-        let slices = self.slices.entry(service.clone()).or_default();
-        let there = slices.insert(slice.name.clone(), Slice { version, facts });
-        if there.is_none_or(|there| there.facts != slices[&slice.name].facts) {
-            affected.extend(self.objects_naming(&service).cloned());
-            self.observe(&service);
-        }
-        self.service_of_slice.insert(slice, service);
-        affected
-    }
-
-    fn knows_better(&self, slice: &ObjectKey, version: u64) -> bool {
-        let there = self.service_of_slice.get(slice).and_then(|service| self.slices.get(service));
-        let newer = there
-            .and_then(|slices| slices.get(&slice.name))
-            .is_some_and(|there| there.version > version);
-        newer || self.gone.get(slice).is_some_and(|gone| *gone >= version)
+    pub fn set_slice(&mut self, told: ToldSlice) -> Vec<ObjectRef> {
+        let changed = self.slices.set(told);
+        self.all_noticed(changed)
     }
 
     pub fn remove_slice(&mut self, slice: &ObjectKey) -> Vec<ObjectRef> {
-        let Some(service) = self.service_of_slice.remove(slice) else { return vec![] };
-        if let Some(slices) = self.slices.get_mut(&service) {
-            slices.remove(&slice.name);
-            if slices.is_empty() {
-                self.slices.remove(&service);
-            }
-        }
-        self.observe(&service);
-        self.objects_naming(&service).cloned().collect()
+        let changed = self.slices.remove(slice);
+        self.all_noticed(changed)
     }
 
     /// Takes in a consistent LIST of a Service's slices, made past the watch: whatever is older
@@ -372,30 +359,20 @@ impl Index {
     pub fn set_slices_of(
         &mut self,
         service: &ObjectKey,
-        listed: Vec<(String, u64, Option<SliceFacts>)>,
+        listed: Vec<ToldSlice>,
         version: u64,
     ) -> Vec<ObjectRef> {
-        let names: HashSet<&str> = listed.iter().map(|(name, ..)| name.as_str()).collect();
-        let slices = self.slices.get(service).into_iter().flatten();
-        let gone: Vec<ObjectKey> = slices
-            .filter(|(name, slice)| slice.version <= version && !names.contains(&***name))
-            .map(|(name, _)| service.beside(name))
-            .collect();
-        let mut affected = vec![];
-        for slice in gone {
-            affected.extend(self.remove_slice(&slice));
-            self.gone.insert(slice, version);
-        }
-        for (name, version, facts) in listed {
-            let slice = service.beside(&name);
-            affected.extend(self.set_slice(slice, version, Some(service.clone()), facts));
-        }
-        affected
+        let changed = self.slices.confirm(service, listed, version);
+        self.all_noticed(changed)
+    }
+
+    fn all_noticed(&mut self, services: BTreeSet<ObjectKey>) -> Vec<ObjectRef> {
+        services.iter().flat_map(|service| self.noticed(service)).collect()
     }
 
     /// The watch of these slices has been listed anew: nothing older will be told.
     pub fn forget_gone_slices(&mut self, listed: impl Fn(&ObjectKey) -> bool) {
-        self.gone.retain(|slice, _| !listed(slice));
+        self.slices.forget_gone(listed);
     }
 
     /// Takes in what people said for the whole cluster.
@@ -420,17 +397,20 @@ impl Index {
     }
 
     pub fn slice_keys(&self) -> Vec<ObjectKey> {
-        self.service_of_slice.keys().cloned().collect()
+        self.slices.keys().cloned().collect()
     }
 
     /// Another managed object on one of the same apexes that wins over this one: the older, then the
-    /// name.
+    /// name. Routes of one kind have an apex together: their rules add up.
     pub fn winner_over(
         &self,
         object: &ObjectRef,
         apexes: &[String],
         created: i64,
     ) -> Option<&ObjectRef> {
+        let clashes = |other: &ObjectRef| {
+            *other != *object && (other.kind != object.kind || !object.kind.adds_up())
+        };
         let services = apexes.iter().map(|apex| object.beside(apex));
         let mut others = BTreeSet::new();
         for service in services {
@@ -445,7 +425,7 @@ impl Index {
                 .get(**other)
                 .is_some_and(|managed| (managed.created, **other) < (created, object))
         };
-        others.iter().filter(|other| ***other != *object).filter(wins).min().copied()
+        others.iter().filter(|other| clashes(other)).filter(wins).min().copied()
     }
 
     /// The version in which the cluster serves a kind that we read; none where it does not have it.
@@ -465,66 +445,5 @@ fn is_older(object: &Managed, than: &Managed) -> bool {
     match (version(object), version(than)) {
         (Some(this), Some(there)) => this < there,
         _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::endpoints::Families;
-    use super::*;
-    use serde_json::json;
-
-    fn slice(ready: usize) -> Option<SliceFacts> {
-        let endpoints: Vec<_> =
-            (0..ready).map(|i| json!({"addresses": [format!("10.0.0.{i}")]})).collect();
-        let slice = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints});
-        SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default())
-    }
-
-    fn ready(index: &Index, service: &ObjectKey) -> u32 {
-        index.count(service, &[]).0
-    }
-
-    #[test]
-    fn what_the_watch_tells_late_does_not_undo_what_a_list_has_shown() {
-        let (service, key) = (ObjectKey::new("ns", "svc"), ObjectKey::new("ns", "svc-1"));
-        let mut index = Index::default();
-        index.set_slice(key.clone(), 10, Some(service.clone()), slice(1));
-        index.set_slices_of(&service, vec![("svc-1".into(), 20, slice(0))], 25);
-        assert_eq!(ready(&index, &service), 0);
-        // A watch that had fallen behind.
-        index.set_slice(key.clone(), 15, Some(service.clone()), slice(1));
-        assert_eq!(ready(&index, &service), 0);
-        index.set_slice(key.clone(), 30, Some(service.clone()), slice(2));
-        assert_eq!(ready(&index, &service), 2);
-
-        // Gone by the LIST: only what came after it counts.
-        index.set_slices_of(&service, vec![], 40);
-        index.set_slice(key.clone(), 35, Some(service.clone()), slice(1));
-        assert_eq!(ready(&index, &service), 0);
-        index.set_slice(key.clone(), 41, Some(service.clone()), slice(1));
-        assert_eq!(ready(&index, &service), 1);
-    }
-
-    #[test]
-    fn a_list_does_not_take_away_what_is_younger_than_it() {
-        let (service, key) = (ObjectKey::new("ns", "svc"), ObjectKey::new("ns", "svc-1"));
-        let mut index = Index::default();
-        index.set_slice(key, 50, Some(service.clone()), slice(1));
-        index.set_slices_of(&service, vec![], 40);
-        index.set_slices_of(&service, vec![("svc-1".into(), 30, slice(0))], 40);
-        assert_eq!(ready(&index, &service), 1);
-    }
-
-    #[test]
-    fn a_slice_that_changes_its_service_counts_for_the_new_one_only() {
-        let (one, two) = (ObjectKey::new("ns", "one"), ObjectKey::new("ns", "two"));
-        let key = ObjectKey::new("ns", "slice");
-        let mut index = Index::default();
-        index.set_slice(key.clone(), 1, Some(one.clone()), slice(1));
-        index.set_slice(key.clone(), 2, Some(two.clone()), slice(1));
-        assert_eq!((ready(&index, &one), ready(&index, &two)), (0, 1));
-        index.set_slice(key, 3, None, None);
-        assert_eq!(ready(&index, &two), 0);
     }
 }

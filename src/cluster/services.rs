@@ -1,14 +1,11 @@
 //! What a decision needs of a Service.
 
-use crate::failover::Unknown;
+use super::remote::members::{self, Member};
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 
-// Linkerd multicluster's names. The annotations of a federated Service are looked at before the
-// label of a pod-to-pod mirror, which has the same name.
-const REMOTE_DISCOVERY: &str = "multicluster.linkerd.io/remote-discovery";
+/// Linkerd multicluster's label on mirrors of every kind.
 const CLUSTER_NAME: &str = "mirror.linkerd.io/cluster-name";
-const LOCAL_DISCOVERY: &str = "multicluster.linkerd.io/local-discovery";
 
 /// A Service, as small as a decision allows.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,8 +29,8 @@ pub enum ServiceKind {
     /// In its own EndpointSlices: ordinary, headless, selectorless and gateway mirrors alike.
     Slices,
     ExternalName,
-    /// Elsewhere.
-    Elsewhere(Unknown),
+    /// In those of its members: pod-to-pod mirrors and federated Services.
+    Elsewhere(Box<[Member]>),
 }
 
 impl ServiceFacts {
@@ -42,15 +39,8 @@ impl ServiceFacts {
         let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
         let kind = if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
             ServiceKind::ExternalName
-        } else if [REMOTE_DISCOVERY, LOCAL_DISCOVERY]
-            .iter()
-            .any(|name| service.annotations().contains_key(*name))
-        {
-            ServiceKind::Elsewhere(Unknown::Federated)
-        } else if let Some(cluster) = service.labels().get(REMOTE_DISCOVERY) {
-            ServiceKind::Elsewhere(Unknown::RemoteDiscovery { cluster: cluster.clone() })
         } else {
-            ServiceKind::Slices
+            members::read(service).map_or(ServiceKind::Slices, ServiceKind::Elsewhere)
         };
         let port = |port: &k8s_openapi::api::core::v1::ServicePort| Port {
             number: port.port,
@@ -58,6 +48,14 @@ impl ServiceFacts {
         };
         let mirrors = service.labels().get(CLUSTER_NAME).map(|name| name.as_str().into());
         Self { ports: ports.iter().map(port).collect(), kind, mirrors }
+    }
+
+    /// The Services that its health is to be seen in, where that is not itself.
+    pub fn members(&self) -> &[Member] {
+        match &self.kind {
+            ServiceKind::Elsewhere(members) => members,
+            ServiceKind::Slices | ServiceKind::ExternalName => &[],
+        }
     }
 
     /// The names that this Service gives to the ports asked for. Where it has none of a number,
@@ -98,11 +96,10 @@ mod tests {
         assert_eq!(kind(json!({}), json!({})), ServiceKind::Slices);
         let gateway = json!({"labels": {"mirror.linkerd.io/mirrored-service": "true"}});
         assert_eq!(kind(gateway, json!({})), ServiceKind::Slices);
-        let pod_to_pod = json!({"labels": {REMOTE_DISCOVERY: "west"}});
-        let west = Unknown::RemoteDiscovery { cluster: "west".into() };
-        assert_eq!(kind(pod_to_pod, json!({})), ServiceKind::Elsewhere(west));
-        let federated = json!({"annotations": {REMOTE_DISCOVERY: "bb@west"}});
-        assert_eq!(kind(federated, json!({})), ServiceKind::Elsewhere(Unknown::Federated));
+        let name = "multicluster.linkerd.io/local-discovery";
+        let federated = json!({"annotations": {name: "bb"}});
+        let members = Box::new([Member::Here("bb".into())]);
+        assert_eq!(kind(federated, json!({})), ServiceKind::Elsewhere(members));
         let external = json!({"type": "ExternalName"});
         assert_eq!(kind(json!({}), external), ServiceKind::ExternalName);
     }

@@ -1,28 +1,14 @@
 //! The watches: Kubernetes' events become facts in the index, and the objects they concern are
 //! handed on at once.
 
-use super::discovery;
-use super::endpoints::{Families, SERVICE_NAME, SliceFacts};
-use super::grants::GrantFacts;
 use super::index::{Index, Synced};
-use super::managed::Managed;
-use super::namespace::ClusterWide;
 use super::part::Part;
-use super::profiles::ProfileFacts;
-use super::services::ServiceFacts;
 use super::shared::Shared;
-use crate::failover::Defaults;
-use crate::resources::route::GROUP;
-use crate::resources::selector::LabelSelector;
-use crate::resources::service_profile;
-use crate::resources::{Kind, ObjectKey, ObjectRef};
+use crate::resources::{ObjectKey, ObjectRef};
 use futures::future::join_all;
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::{Namespace, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::runtime::watcher::{self, Event};
+use kube::{Resource, ResourceExt};
 use std::collections::HashSet;
 use std::fmt;
 use std::pin::pin;
@@ -31,9 +17,6 @@ use std::time::{Duration, Instant};
 /// A kind of facts: where they come from, and how they enter the index.
 pub trait Source: Send + 'static {
     type Object: Clone + fmt::Debug + ResourceExt + Send + 'static;
-    /// Whether a LIST that is forbidden counts as empty: what people may do without.
-    const MAY_BE_FORBIDDEN: bool = false;
-
     /// For logs and metrics: `services`.
     fn name(&self) -> &'static str;
     fn apply(&self, index: &mut Index, object: &Self::Object) -> Vec<ObjectRef>;
@@ -44,6 +27,10 @@ pub trait Source: Send + 'static {
     /// Looks whether the cluster has such a kind, and in which version.
     fn discover(&mut self) -> impl Future<Output = kube::Result<bool>> + Send {
         std::future::ready(Ok(true))
+    }
+    /// Whether a LIST that is forbidden counts as empty: what people may do without.
+    fn may_be_forbidden(&self) -> bool {
+        false
     }
     /// A LIST of this part is complete, or there is no such kind.
     fn listed(&self, _: &mut Index, _: &Part, _kind_exists: bool) {}
@@ -57,107 +44,12 @@ const RENEWED: u32 = 25;
 /// this. For the client's read timeout.
 pub const SILENCE: Duration = Duration::from_secs(RENEWED as u64 + 4);
 
-fn config() -> watcher::Config {
+pub(super) fn config() -> watcher::Config {
     watcher::Config::default().timeout(RENEWED)
 }
 
-struct Objects {
-    kind: Kind,
-    client: Client,
-    part: Part,
-    api: Option<Api<DynamicObject>>,
-    served: Option<&'static str>,
-    selector: LabelSelector,
-    defaults: Defaults,
-}
-
-struct OwnNamespace {
-    api: Api<Namespace>,
-    name: String,
-}
-
-struct Services {
-    api: Api<Service>,
-}
-
-struct Slices {
-    api: Api<EndpointSlice>,
-    families: Families,
-}
-
-struct Profiles {
-    api: Api<DynamicObject>,
-}
-
-struct Grants {
-    client: Client,
-    part: Part,
-    api: Option<Api<DynamicObject>>,
-}
-
-/// What to watch, and how to read it.
-pub struct Watched {
-    pub selector: LabelSelector,
-    pub families: Families,
-    pub defaults: Defaults,
-    /// The controller's own.
-    pub namespace: String,
-    /// Where objects are managed; empty: everywhere.
-    pub namespaces: Vec<String>,
-    /// Whether anybody asks for what only warnings need: the webhook does.
-    pub warns: bool,
-    /// Whether ServiceProfiles are written here.
-    pub writes_profiles: bool,
-}
-
-/// Watches everything that decisions need, until dropped.
-pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
-    let Watched { selector, families, defaults, namespace, namespaces, warns, writes_profiles } =
-        watched;
-    shared.update(|index| {
-        index.namespaces = namespaces.clone();
-        index.writes_profiles = writes_profiles;
-        vec![]
-    });
-    let objects = |kind: Kind| {
-        let (client, selector) = (client.clone(), selector.clone());
-        move |part: &Part| Objects {
-            kind,
-            client: client.clone(),
-            part: part.clone(),
-            api: None,
-            served: None,
-            selector: selector.clone(),
-            defaults,
-        }
-    };
-    let services = |part: &Part| Services { api: part.api(&client) };
-    let slices = |part: &Part| Slices { api: part.api(&client), families };
-    let profile = service_profile::api_resource();
-    let profiles = |part: &Part| Profiles { api: part.dynamic_api(&client, &profile) };
-    let grants = |part: &Part| Grants { client: client.clone(), part: part.clone(), api: None };
-    let own = OwnNamespace { api: Api::all(client.clone()), name: namespace };
-    tokio::join!(
-        join_all(Kind::ALL.map(|kind| watch_each(&namespaces, objects(kind), &shared))),
-        watch_each(&namespaces, services, &shared),
-        watch_each(&namespaces, slices, &shared),
-        async {
-            if warns || writes_profiles {
-                watch_each(&namespaces, profiles, &shared).await;
-            }
-        },
-        async {
-            if warns {
-                watch_each(&namespaces, grants, &shared).await;
-            }
-            std::future::pending::<()>().await;
-        },
-        watch(own, Part::everything(), shared.clone())
-    );
-}
-
 /// Watches a kind in each of the namespaces on its own; without any, in the whole cluster.
-async fn watch_each<S: Source>(
+pub(super) async fn watch_each<S: Source>(
     namespaces: &[String],
     source: impl Fn(&Part) -> S,
     shared: &Shared,
@@ -211,7 +103,7 @@ impl fmt::Display for Ended {
 /// A watch that has lived for so long works.
 const LIVED: Duration = Duration::from_secs(5);
 
-async fn watch<S: Source>(mut source: S, part: Part, shared: Shared) {
+pub(super) async fn watch<S: Source>(mut source: S, part: Part, shared: Shared) {
     let (mut failures, mut was_absent) = (0, false);
     let mut whole: Option<Instant> = None;
     let mut said_absent = false;
@@ -220,6 +112,8 @@ async fn watch<S: Source>(mut source: S, part: Part, shared: Shared) {
         let mut listed = HashSet::new();
         let ended = match source.discover().await {
             Ok(false) => Ended::NoSuchKind,
+            // What was not there a moment ago is looked for again: nothing that is known is in doubt.
+            Err(_) if said_absent => Ended::NoSuchKind,
             Err(error) => Ended::Failed(error.to_string()),
             Ok(true) => {
                 let mut events = pin!(source.open());
@@ -247,7 +141,7 @@ async fn watch<S: Source>(mut source: S, part: Part, shared: Shared) {
         // written from them. Beginning anew says so also where the watch could be resumed, since a
         // resumed watch of a quiet kind gives no sign of life.
         match (ended, part.namespace()) {
-            (Ended::Forbidden, _) if S::MAY_BE_FORBIDDEN => {
+            (Ended::Forbidden, _) if source.may_be_forbidden() => {
                 if !std::mem::replace(&mut said_forbidden, true) {
                     tracing::warn!(
                         "{} may not be read: what is said there has no effect",
@@ -351,194 +245,6 @@ fn replace_all<S: Source>(
         let nothing_new = was && same_kinds && gone.is_empty() && listed.is_empty();
         if nothing_new { vec![] } else { index.object_refs() }
     });
-}
-
-impl Source for Objects {
-    type Object = DynamicObject;
-
-    fn name(&self) -> &'static str {
-        self.kind.plural()
-    }
-    async fn discover(&mut self) -> kube::Result<bool> {
-        self.served = discovery::served_kind(&self.client, self.kind).await?;
-        let resource = self.served.map(|version| self.kind.api_resource(version));
-        self.api = resource.map(|resource| self.part.dynamic_api(&self.client, &resource));
-        Ok(self.api.is_some())
-    }
-    fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectRef> {
-        // Mostly our own write, which told its outcome before the watch does.
-        let object_ref = ObjectRef::new(self.kind, ObjectKey::of(object));
-        if index.has_version(&object_ref, &object.metadata) {
-            return vec![];
-        }
-        // A change may be noticed before the LIST that it is part of has ended.
-        index.set_served(self.kind, self.served);
-        index.set_object(object_ref, Managed::read(self.kind, object, &self.defaults))
-    }
-    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
-        index.remove_object(&ObjectRef::new(self.kind, key.clone()))
-    }
-    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
-        let ours = index.objects().filter(|(object, _)| object.kind == self.kind);
-        ours.map(|(object, _)| object.key.clone()).collect()
-    }
-    fn listed(&self, index: &mut Index, _: &Part, kind_exists: bool) {
-        index.set_served(self.kind, self.served.filter(|_| kind_exists));
-    }
-    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
-        &mut synced.objects[self.kind as usize]
-    }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
-        watch_of(&self.api, config().labels(self.selector.as_str()))
-    }
-}
-
-impl Source for Services {
-    type Object = Service;
-
-    fn name(&self) -> &'static str {
-        "services"
-    }
-    fn apply(&self, index: &mut Index, object: &Service) -> Vec<ObjectRef> {
-        index.set_service(ObjectKey::of(object), ServiceFacts::read(object))
-    }
-    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
-        index.remove_service(key)
-    }
-    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
-        index.service_keys()
-    }
-    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
-        &mut synced.services
-    }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<Service>>> + Send {
-        watcher(self.api.clone(), config())
-    }
-}
-
-impl Source for Slices {
-    type Object = EndpointSlice;
-
-    fn name(&self) -> &'static str {
-        "endpointslices"
-    }
-    fn apply(&self, index: &mut Index, slice: &EndpointSlice) -> Vec<ObjectRef> {
-        let key = ObjectKey::of(slice);
-        let labels = slice.metadata.labels.as_ref();
-        let service = labels.and_then(|labels| labels.get(SERVICE_NAME)).map(|s| key.beside(s));
-        index.set_slice(key, version(slice), service, SliceFacts::read(slice, self.families))
-    }
-    fn listed(&self, index: &mut Index, part: &Part, _: bool) {
-        index.forget_gone_slices(|slice| part.covers(slice));
-    }
-    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
-        index.remove_slice(key)
-    }
-    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
-        index.slice_keys()
-    }
-    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
-        &mut synced.slices
-    }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<EndpointSlice>>> + Send {
-        // Slices of no Service concern nobody.
-        watcher(self.api.clone(), config().labels(SERVICE_NAME))
-    }
-}
-
-impl Source for Profiles {
-    type Object = DynamicObject;
-    const MAY_BE_FORBIDDEN: bool = true;
-
-    fn name(&self) -> &'static str {
-        "serviceprofiles"
-    }
-    fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectRef> {
-        index.set_profile(ObjectKey::of(object), ProfileFacts::read(object))
-    }
-    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
-        index.remove_profile(key)
-    }
-    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
-        index.profile_keys()
-    }
-    fn listed(&self, index: &mut Index, _: &Part, kind_exists: bool) {
-        index.no_profiles = !kind_exists;
-    }
-    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
-        &mut synced.profiles
-    }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
-        watcher(self.api.clone(), config())
-    }
-}
-
-impl Source for Grants {
-    type Object = DynamicObject;
-    const MAY_BE_FORBIDDEN: bool = true;
-
-    fn name(&self) -> &'static str {
-        "referencegrants"
-    }
-    async fn discover(&mut self) -> kube::Result<bool> {
-        let served =
-            discovery::served(&self.client, GROUP, self.name(), &["v1", "v1beta1"]).await?;
-        self.api = served.map(|version| {
-            let gvk = GroupVersionKind::gvk(GROUP, version, "ReferenceGrant");
-            self.part.dynamic_api(&self.client, &ApiResource::from_gvk(&gvk))
-        });
-        Ok(self.api.is_some())
-    }
-    fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectRef> {
-        index.set_grant(ObjectKey::of(object), GrantFacts::read(object));
-        vec![]
-    }
-    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
-        index.remove_grant(key);
-        vec![]
-    }
-    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
-        index.grant_keys()
-    }
-    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
-        &mut synced.grants
-    }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
-        watch_of(&self.api, config())
-    }
-}
-
-impl Source for OwnNamespace {
-    type Object = Namespace;
-    const MAY_BE_FORBIDDEN: bool = true;
-
-    fn name(&self) -> &'static str {
-        "namespace"
-    }
-    fn apply(&self, index: &mut Index, namespace: &Namespace) -> Vec<ObjectRef> {
-        index.set_cluster_wide(ClusterWide::read(namespace))
-    }
-    fn remove(&self, index: &mut Index, _: &ObjectKey) -> Vec<ObjectRef> {
-        index.set_cluster_wide(ClusterWide::default())
-    }
-    fn keys(&self, _: &Index) -> Vec<ObjectKey> {
-        vec![]
-    }
-    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
-        &mut synced.namespace
-    }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<Namespace>>> + Send {
-        watcher(self.api.clone(), config().fields(&format!("metadata.name={}", self.name)))
-    }
-}
-
-/// The watch of a kind that the cluster may have.
-fn watch_of(
-    api: &Option<Api<DynamicObject>>,
-    config: watcher::Config,
-) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send + use<> {
-    let there = futures::stream::iter(api.clone());
-    there.flat_map(move |api| watcher(api, config.clone()).boxed())
 }
 
 /// The number that grows with every change of an object; 0 where there is none.

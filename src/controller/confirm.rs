@@ -2,7 +2,7 @@
 
 use crate::cluster::Shared;
 use crate::cluster::endpoints::Families;
-use crate::resources::{ObjectKey, ObjectRef, brief};
+use crate::resources::{ObjectKey, ObjectRef};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use std::collections::{BTreeSet, HashMap};
@@ -62,7 +62,7 @@ impl Confirmations {
                     let asked = shared.confirm(&client, &service, families);
                     let error = match tokio::time::timeout(PATIENCE, asked).await {
                         Ok(Ok(())) => None,
-                        Ok(Err(error)) => Some(brief(&error)),
+                        Ok(Err(error)) => Some(error),
                         Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
                     };
                     Answer { service, began, error }

@@ -4,13 +4,15 @@
 //! second failover would be told with the words of the first.
 
 use super::plan::{Flip, Kind, Write};
+use crate::cluster::remote::{Told, Transition};
 use crate::cluster::{Index, Managed};
-use crate::resources::{FIELD_MANAGER, ObjectRef, brief};
+use crate::resources::{FIELD_MANAGER, ObjectKey, ObjectRef, brief};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::core::v1::{ObjectReference, Secret};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
+use kube::core::ApiResource;
 use kube::{Api, Client};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +21,8 @@ use tokio::sync::{mpsc, watch};
 /// An Event to publish.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Said {
-    about: ObjectRef,
-    /// The version of its kind.
-    version: &'static str,
+    about: ObjectKey,
+    kind: ApiResource,
     uid: String,
     resource_version: String,
     warning: bool,
@@ -58,7 +59,8 @@ impl Said {
     /// Another writer keeps taking our weights back.
     pub fn undone(write: &Write, who: &str, times: u32) -> Self {
         let note = format!(
-            "The weights written here were undone {times} times, last by field manager {who}. They are written again, ever less often: let {who} ignore spec.backends[*].weight of this object, or let its writes pass the webhook of linkerd-failover"
+            "The weights written here were undone {times} times, last by field manager {who}. They are written again, ever less often: let {who} ignore {} of this object, or let its writes pass the webhook of linkerd-failover",
+            write.object.kind.weights_path()
         );
         Self::of_write(write).saying(true, "WeightsUndone", "Failover", note)
     }
@@ -71,7 +73,7 @@ impl Said {
         causes: &str,
     ) -> Self {
         let note = format!("This object is left as it is and does not fail over: {causes}");
-        Self::new(object, version, &managed.uid, &managed.resource_version).saying(
+        Self::of_object(object, version, &managed.uid, &managed.resource_version).saying(
             true,
             "Unreadable",
             "Read",
@@ -87,7 +89,7 @@ impl Said {
         why: &str,
     ) -> Self {
         let note = format!("Linkerd does not route by this object as it stands: {why}");
-        Self::new(object, version, &managed.uid, &managed.resource_version).saying(
+        Self::of_object(object, version, &managed.uid, &managed.resource_version).saying(
             true,
             "RouteNotInUse",
             "Read",
@@ -131,17 +133,44 @@ impl Said {
 
     fn of_split(split: &ObjectRef, index: &Index, managed: &Managed) -> Self {
         let version = index.served(split.kind).unwrap_or(split.kind.versions()[0]);
-        Self::new(split, version, &managed.uid, &managed.resource_version)
+        Self::of_object(split, version, &managed.uid, &managed.resource_version)
     }
 
     fn of_write(write: &Write) -> Self {
-        Self::new(&write.object, write.version, &write.uid, &write.resource_version)
+        Self::of_object(&write.object, write.version, &write.uid, &write.resource_version)
     }
 
-    fn new(object: &ObjectRef, version: &'static str, uid: &str, resource_version: &str) -> Self {
+    /// What became of a linked cluster, about the Secret that it is linked by.
+    pub fn of_link(told: &Told) -> Self {
+        let (warning, reason) = match told.what {
+            Transition::Unreachable => (true, "RemoteUnreachable"),
+            Transition::Down => (true, "RemoteDown"),
+            Transition::Refused => (true, "RemoteRefused"),
+            Transition::Seen | Transition::Reachable | Transition::Idle | Transition::Unlinked => {
+                (false, "RemoteReachable")
+            }
+        };
+        let secret = &told.secret;
+        let key = ObjectKey::new(&secret.namespace, &secret.name);
+        let kind = ApiResource::erase::<Secret>(&());
+        let said = Self::new(key, kind, &secret.uid, &secret.resource_version);
+        said.saying(warning, reason, "Watch", told.note.clone())
+    }
+
+    fn of_object(
+        object: &ObjectRef,
+        version: &'static str,
+        uid: &str,
+        resource_version: &str,
+    ) -> Self {
+        let kind = object.kind.api_resource(version);
+        Self::new(object.key.clone(), kind, uid, resource_version)
+    }
+
+    fn new(about: ObjectKey, kind: ApiResource, uid: &str, resource_version: &str) -> Self {
         Self {
-            about: object.clone(),
-            version,
+            about,
+            kind,
             uid: uid.to_owned(),
             resource_version: resource_version.to_owned(),
             warning: false,
@@ -167,7 +196,6 @@ impl Said {
     }
 
     fn event(&self, replica: &str) -> Event {
-        let resource = self.about.kind.api_resource(self.version);
         let mut event = Event {
             event_time: Some(MicroTime(self.at)),
             type_: Some(if self.warning { "Warning" } else { "Normal" }.into()),
@@ -175,10 +203,10 @@ impl Said {
             action: Some(self.action.into()),
             note: Some(self.note.clone()),
             regarding: Some(ObjectReference {
-                api_version: Some(resource.api_version),
-                kind: Some(resource.kind),
-                namespace: Some(self.about.namespace().to_owned()),
-                name: Some(self.about.name().to_owned()),
+                api_version: Some(self.kind.api_version.clone()),
+                kind: Some(self.kind.kind.clone()),
+                namespace: Some(self.about.namespace.to_string()),
+                name: Some(self.about.name.to_string()),
                 uid: Some(self.uid.clone()),
                 resource_version: Some(self.resource_version.clone()),
                 field_path: None,
@@ -187,10 +215,10 @@ impl Said {
             reporting_instance: Some(replica.into()),
             ..Event::default()
         };
-        event.metadata.namespace = Some(self.about.namespace().to_owned());
+        event.metadata.namespace = Some(self.about.namespace.to_string());
         // client-go's way: a generateName that ends in a dot is refused for Events, and the name
         // of the object leaves no room for more where it is as long as it may be.
-        let about: String = self.about.name().chars().take(200).collect();
+        let about: String = self.about.name.chars().take(200).collect();
         event.metadata.name =
             Some(format!("{about}.{:x}{:04x}", self.at.as_nanosecond(), fastrand::u16(..)));
         event
@@ -219,7 +247,7 @@ pub async fn publisher(
     while let Some(said) = said.recv().await {
         // Events share the API server's CPU with the writes that callers wait for.
         let _ = tokio::time::timeout(AT_MOST, busy.wait_for(|busy| *busy == 0)).await;
-        let api: Api<Event> = Api::namespaced(client.clone(), said.about.namespace());
+        let api: Api<Event> = Api::namespaced(client.clone(), &said.about.namespace);
         let (params, event) = (PostParams::default(), said.event(&replica));
         let published = api.create(&params, &event);
         match tokio::time::timeout(Duration::from_secs(5), published).await {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cluster::ToldSlice;
 use crate::cluster::endpoints::{Families, SliceFacts};
 use crate::cluster::services::ServiceFacts;
 use crate::failover::Defaults;
@@ -53,7 +54,8 @@ impl World {
             json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints, "ports": [{}]});
         let facts = SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default());
         let key = ObjectKey::new(NAMESPACE, service);
-        self.index.set_slice(key.clone(), 0, Some(key), facts);
+        let slice = key.clone();
+        self.index.set_slice(ToldSlice { slice, version: 0, service: Some(key), facts });
     }
 
     fn read(&mut self) {

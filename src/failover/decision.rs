@@ -315,7 +315,11 @@ impl<'a> Scene<'a> {
 
     fn is_rescue(&self, active: &[usize], because: Because) -> bool {
         let mut left_behind = self.before.iter().filter(|i| !active.contains(i)).peekable();
-        let dead = |i: &usize| !self.health(*i).is_ready() && !self.health(*i).is_unknown();
+        // That a cluster is out of reach, from here, may be so for this replica alone.
+        let dead = |i: &usize| match self.health(*i) {
+            Health::Unreachable { .. } | Health::Unknown(_) => false,
+            health => !health.is_ready(),
+        };
         because != Because::Pinned
             && self.intent.policy.failover_delay.is_zero()
             && left_behind.peek().is_some()

@@ -5,7 +5,7 @@ use serde_json::json;
 
 pub(crate) const READY: Health = Health::Seen { ready: 1, total: 1, peak: 1 };
 pub(crate) const DOWN: Health = Health::Seen { ready: 0, total: 1, peak: 1 };
-const UNSEEN: Health = Health::Unknown(Unknown::Federated);
+const UNSEEN: Health = Health::Unknown(Unknown::NotYet);
 
 /// A split of a, b and c with these weights and annotations (names without the prefix).
 pub(crate) fn split_with(weights: [u32; 3], annotations: &[(&str, &str)]) -> Intent {

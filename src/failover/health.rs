@@ -1,5 +1,7 @@
 //! The health of a backend, as far as it can be seen.
 
+use super::to_the_second;
+use jiff::Timestamp;
 use std::fmt;
 
 /// What is known of a backend Service. Never better than Linkerd's own verdict.
@@ -12,6 +14,8 @@ pub enum Health {
     Missing,
     /// An ExternalName Service has no endpoints, and Linkerd does not follow it.
     ExternalName,
+    /// Its endpoints are in a cluster whose API has been out of reach for too long: down.
+    Unreachable { cluster: String, since: Timestamp },
     /// The Service exists, its endpoints are where we cannot look. Not known is not down.
     Unknown(Unknown),
 }
@@ -19,10 +23,14 @@ pub enum Health {
 /// Why a health cannot be seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unknown {
-    /// A pod-to-pod mirror: its endpoints are in the remote cluster.
-    RemoteDiscovery { cluster: String },
-    /// A federated Service: its members' endpoints are elsewhere.
-    Federated,
+    /// Its endpoints are in a cluster that there are no credentials for.
+    NotLinked { cluster: String },
+    /// The credentials for that cluster cannot be used, or its API refuses them.
+    Refused { cluster: String, why: String },
+    /// That cluster's API cannot be reached.
+    Unreachable { cluster: String, since: Timestamp },
+    /// That cluster has not told its endpoints yet.
+    NotListed { cluster: String },
     /// It exists, but the caches have not seen it yet.
     NotYet,
     /// Its namespace is not one of those that we are limited to.
@@ -58,14 +66,29 @@ impl fmt::Display for Health {
             Self::Seen { ready, total, .. } => write!(f, "{ready} of {total} endpoints ready"),
             Self::Missing => f.write_str("no such Service"),
             Self::ExternalName => f.write_str("an ExternalName Service"),
-            Self::Unknown(Unknown::RemoteDiscovery { cluster }) => {
-                write!(f, "health unknown, its endpoints are in cluster {cluster}")
+            Self::Unreachable { cluster, since } => out_of_reach(f, cluster, *since),
+            Self::Unknown(Unknown::NotLinked { cluster }) => write!(
+                f,
+                "health unknown, no credentials for cluster {cluster}: link it, or name the namespace of its Secret in remoteClusters.credentialsNamespaces"
+            ),
+            Self::Unknown(Unknown::Refused { cluster, why }) => {
+                write!(f, "health unknown, no access to cluster {cluster}: {why}")
             }
-            Self::Unknown(Unknown::Federated) => f.write_str("health unknown, a federated Service"),
+            Self::Unknown(Unknown::Unreachable { cluster, since }) => {
+                f.write_str("health unknown, ")?;
+                out_of_reach(f, cluster, *since)
+            }
+            Self::Unknown(Unknown::NotListed { cluster }) => {
+                write!(f, "health unknown, cluster {cluster} has not been asked yet")
+            }
             Self::Unknown(Unknown::NotYet) => f.write_str("health not seen yet"),
             Self::Unknown(Unknown::NotWatched { namespace }) => {
                 write!(f, "health unknown, namespace {namespace} is not watched")
             }
         }
     }
+}
+
+fn out_of_reach(f: &mut fmt::Formatter<'_>, cluster: &str, since: Timestamp) -> fmt::Result {
+    write!(f, "cluster {cluster} cannot be reached since {}", to_the_second(since))
 }

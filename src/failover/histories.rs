@@ -39,7 +39,15 @@ fn any_health() -> impl Strategy<Value = Health> {
         }),
         1 => Just(Health::Missing),
         1 => Just(Health::ExternalName),
-        2 => Just(Health::Unknown(Unknown::Federated)),
+        2 => Just(Health::Unknown(Unknown::NotLinked { cluster: "west".into() })),
+        1 => Just(Health::Unknown(Unknown::Unreachable {
+            cluster: "west".into(),
+            since: Timestamp::UNIX_EPOCH,
+        })),
+        1 => Just(Health::Unreachable {
+            cluster: "west".into(),
+            since: Timestamp::UNIX_EPOCH,
+        }),
     ]
 }
 
@@ -231,6 +239,11 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
     for i in decision.active.iter().filter(|i| known_down(&object.health[**i]) && !waits(i)) {
         prop_assert!(!all().any(|j| ready(&j)), "on the dead {i}: {decision:?}");
     }
+    // What cannot be seen keeps traffic that it has, and gets none while anything else is ready.
+    for i in decision.active.iter().filter(|i| object.health[**i].is_unknown()) {
+        let had = decision.before.contains(i);
+        prop_assert!(had || !all().any(|j| ready(&j)), "moved to the unknown {i}: {decision:?}");
+    }
     // With no delay and nobody to wait for, the best tier has the traffic.
     let policy = &intent.policy;
     let at_once = policy.failover_delay.is_zero()
@@ -248,6 +261,10 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
             "tier {tier}, best {best}: {decision:?}"
         );
     }
+    // Being out of reach from one replica is for the leader to judge.
+    let unreached = |i: &usize| matches!(object.health[*i], Health::Unreachable { .. });
+    let left = decision.before.iter().filter(|i| !decision.active.contains(i));
+    prop_assert!(!decision.rescue || !left.clone().any(unreached), "{decision:?}");
     // Every backend has its share, and nothing but its share.
     for i in all() {
         let weight = decision.weights[i];

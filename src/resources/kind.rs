@@ -72,6 +72,14 @@ impl Kind {
         }
     }
 
+    /// Whether several of the kind may steer one Service: their rules add up.
+    pub fn adds_up(self) -> bool {
+        match self {
+            Self::TrafficSplit => false,
+            Self::HttpRoute | Self::GrpcRoute => true,
+        }
+    }
+
     /// How the kind calls its parts, and what it can hold.
     pub fn shape(self) -> Shape {
         match self {
@@ -96,6 +104,14 @@ impl Kind {
             Self::HttpRoute | Self::GrpcRoute => {
                 format!("spec.rules[{position}].backendRefs[{backend}]")
             }
+        }
+    }
+
+    /// The field path of all weights, for people.
+    pub fn weights_path(self) -> &'static str {
+        match self {
+            Self::TrafficSplit => "spec.backends[*].weight",
+            Self::HttpRoute | Self::GrpcRoute => "spec.rules[*].backendRefs[*].weight",
         }
     }
 

@@ -1,6 +1,6 @@
 //! The metrics, all under `linkerd_failover_`.
 
-use super::{AdmissionMetrics, CertificateMetrics, ProfileMetrics};
+use super::{AdmissionMetrics, CertificateMetrics, ProfileMetrics, RemoteMetrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -43,6 +43,7 @@ pub struct Metrics {
     pub undone: Counter,
     pub events_dropped: Counter,
     pub certificates: CertificateMetrics,
+    pub remote: RemoteMetrics,
     pub profiles: ProfileMetrics,
 }
 
@@ -69,6 +70,7 @@ impl Default for Metrics {
             undone: Counter::default(),
             events_dropped: Counter::default(),
             certificates: CertificateMetrics::default(),
+            remote: RemoteMetrics::default(),
             profiles: ProfileMetrics::default(),
         };
         metrics.registered()
@@ -138,6 +140,7 @@ impl Metrics {
             self.events_dropped.clone(),
         );
         self.certificates.register(r);
+        self.remote.register(r);
         self.profiles.register(r);
         self
     }

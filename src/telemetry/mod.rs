@@ -6,9 +6,11 @@ mod certificate_metrics;
 mod logging;
 mod metrics;
 mod profile_metrics;
+mod remote_metrics;
 
 pub use admission_metrics::AdmissionMetrics;
 pub use certificate_metrics::CertificateMetrics;
 pub use logging::{LogFormat, init as init_logging};
 pub use metrics::Metrics;
 pub use profile_metrics::ProfileMetrics;
+pub use remote_metrics::RemoteMetrics;

@@ -58,6 +58,14 @@ async fn helm_test_passes_while_the_webhook_judges_and_fails_while_it_does_not()
         Ok(())
     })
     .await?;
+    cluster.install_gateway_api_crds().await?;
+    eventually("helm test passes with routes too", PATIENCE, || async {
+        let (passed, said) = run(&cluster, &pod).await?;
+        let both = said.contains("A good split") && said.contains("A good route");
+        anyhow::ensure!(passed && both, "{said}");
+        Ok(())
+    })
+    .await?;
 
     installation.webhook_down()?;
     let (passed, said) = run(&cluster, &pod).await?;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use test_cluster::{Cluster, Installation, Replica, eventually};
 
-/// Twenty times what the stand-in for kube-proxy needs to hear of a replica that is no longer ready.
-const DRAIN: &str = "2s";
+/// Forty times what the stand-in for kube-proxy needs to hear of a replica that is no longer ready.
+const DRAIN: &str = "4s";
 const ROUNDS: usize = 2;
 const STOP: Duration = Duration::from_secs(40);
 

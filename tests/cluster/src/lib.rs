@@ -12,6 +12,7 @@
 //! processes (kubelet) and listens on the webhook Service's ClusterIP
 //! (kube-proxy). [`Workload`] writes the services that fail over. [`ApiProxy`]
 //! stands between one replica and the API server, and can freeze what it sees.
+//! [`Link`] links one cluster to another, as Linkerd does.
 //!
 //! Everything ends with the process that started it, even by SIGKILL. Set
 //! `KEEP_CLUSTER=1`, or call [`Cluster::keep`], to look at a cluster afterwards.
@@ -22,11 +23,13 @@ mod cluster;
 mod command;
 mod components;
 mod crd;
+mod discovery;
 mod folder;
 mod go_module;
 mod installed;
 mod kept;
 mod kubeconfig;
+mod link;
 mod mirror;
 mod paths;
 mod pki;
@@ -47,7 +50,8 @@ pub use cluster::{Cluster, ClusterBuilder};
 pub use command::{Invocation, Output};
 pub use installed::{InstallOptions, Installation};
 pub use kept::{Kept, stop_kept};
-pub use mirror::Mirror;
+pub use link::{Link, NAMESPACE as LINKS};
+pub use mirror::{Followed, Mirror};
 pub use paths::{target_dir, workspace_root};
 pub use plain_http::get;
 pub use process::{Exit, Process};

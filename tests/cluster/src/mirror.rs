@@ -2,8 +2,11 @@
 
 use crate::workload::{PORT, Workload};
 use k8s_openapi::api::core::v1::Endpoints;
-use kube::api::{Api, Patch, PatchParams};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// Where the remote cluster's gateway would be, and its port.
 const GATEWAY: (&str, u16) = ("198.51.100.7", 4143);
@@ -64,11 +67,49 @@ impl Mirror {
         self.write(json!([])).await
     }
 
-    async fn write(&self, subsets: Value) -> anyhow::Result<()> {
-        let patch = Patch::Merge(json!({ "subsets": subsets }));
-        self.endpoints.patch(&self.service, &PatchParams::default(), &patch).await?;
-        Ok(())
+    /// From now on it is what the service-mirror would make of `service` in the remote cluster,
+    /// until what is returned is dropped.
+    pub fn follow(&self, remote: &Workload<'_>, service: &str) -> Followed {
+        let slices: Api<EndpointSlice> = remote.api();
+        let selector = format!("kubernetes.io/service-name={service}");
+        let (endpoints, name) = (self.endpoints.clone(), self.service.clone());
+        Followed(tokio::spawn(async move {
+            let mut written = None;
+            loop {
+                // While the remote API server is away the mirror stays as it is.
+                if let Ok(slices) = slices.list(&ListParams::default().labels(&selector)).await {
+                    let ready = slices.items.iter().flat_map(|slice| &slice.endpoints).any(|e| {
+                        e.conditions.as_ref().and_then(|conditions| conditions.ready) != Some(false)
+                    });
+                    let subsets = if ready { ready_subsets() } else { json!([]) };
+                    if written != Some(ready) && write(&endpoints, &name, subsets).await.is_ok() {
+                        written = Some(ready);
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }))
     }
+
+    async fn write(&self, subsets: Value) -> anyhow::Result<()> {
+        write(&self.endpoints, &self.service, subsets).await
+    }
+}
+
+/// A mirror that follows its remote service; it stays as it is once this is dropped.
+#[derive(Debug)]
+pub struct Followed(JoinHandle<()>);
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn write(endpoints: &Api<Endpoints>, service: &str, subsets: Value) -> anyhow::Result<()> {
+    let patch = Patch::Merge(json!({ "subsets": subsets }));
+    endpoints.patch(service, &PatchParams::default(), &patch).await?;
+    Ok(())
 }
 
 fn ready_subsets() -> Value {

@@ -2,6 +2,7 @@
 
 use crate::replica::Probe;
 use anyhow::Context;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -12,6 +13,8 @@ use tokio::task::JoinSet;
 
 const POLL: Duration = Duration::from_millis(100);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// A kubelet takes a pod for not ready after as many failures.
+const SILENCES: u32 = 3;
 
 /// A pod that the Service selects.
 #[derive(Clone, Debug)]
@@ -155,16 +158,30 @@ async fn forward(mut client: TcpStream, backends: Vec<SocketAddr>, turn: usize) 
 }
 
 async fn poll_readiness(shared: &Shared, publish: &watch::Sender<Vec<SocketAddr>>) {
+    // How often in a row a pod that was ready has not answered.
+    let mut silences: HashMap<SocketAddr, u32> = HashMap::new();
     loop {
         let backends = shared.lock().clone();
         let mut checks = JoinSet::new();
         for (nth, Backend { address, probe }) in backends.into_iter().enumerate() {
             checks.spawn(async move {
                 let check = tokio::time::timeout(PROBE_TIMEOUT, probe.check()).await;
-                matches!(check, Ok(Ok(()))).then_some((nth, address))
+                (nth, address, check.ok().map(|answer| answer.is_ok()))
             });
         }
-        let mut ready: Vec<_> = checks.join_all().await.into_iter().flatten().collect();
+        let mut ready = vec![];
+        for (nth, address, answer) in checks.join_all().await {
+            let silent = silences.remove(&address).unwrap_or(SILENCES);
+            let is_ready = match answer {
+                Some(is_ready) => is_ready,
+                // A machine that has too much to do is no pod that is not ready.
+                None => silent + 1 < SILENCES,
+            };
+            if is_ready {
+                silences.insert(address, if answer.is_none() { silent + 1 } else { 0 });
+                ready.push((nth, address));
+            }
+        }
         ready.sort_unstable();
         let ready: Vec<SocketAddr> = ready.into_iter().map(|(_, address)| address).collect();
         publish.send_if_modified(|known| {

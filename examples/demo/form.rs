@@ -1,0 +1,70 @@
+//! The kinds of object that the story can be told with.
+
+use anyhow::{Result, bail};
+use kube::Api;
+use kube::core::DynamicObject;
+use linkerd_failover::resources::Kind;
+use test_cluster::Cluster;
+
+/// What differs between a TrafficSplit and an HTTPRoute, as far as the story goes.
+#[derive(Clone, Copy)]
+pub struct Form {
+    pub kind: Kind,
+    /// Of the correct manifest and of the four that are refused, whose names begin with `bad-`.
+    pub folder: &'static str,
+    pub manifest: &'static str,
+    /// kubectl's columns that show the weights.
+    pub columns: &'static str,
+    /// JSON pointer to the backends.
+    backends: &'static str,
+}
+
+const SPLIT: Form = Form {
+    kind: Kind::TrafficSplit,
+    folder: "manifests/examples",
+    manifest: "emojivoto-split.yaml",
+    columns: "custom-columns=NAME:.metadata.name,BACKENDS:.spec.backends[*].service,WEIGHTS:.spec.backends[*].weight",
+    backends: "/spec/backends",
+};
+
+const HTTP: Form = Form {
+    kind: Kind::HttpRoute,
+    folder: "manifests/examples/http",
+    manifest: "emojivoto-route.yaml",
+    columns: "custom-columns=NAME:.metadata.name,BACKENDS:.spec.rules[*].backendRefs[*].name,WEIGHTS:.spec.rules[*].backendRefs[*].weight",
+    backends: "/spec/rules/0/backendRefs",
+};
+
+impl Form {
+    /// As `ROUTE` says: a split, or with `http` a route.
+    pub fn chosen() -> Result<Self> {
+        match std::env::var("ROUTE").unwrap_or_default().as_str() {
+            "" | "split" => Ok(SPLIT),
+            "http" => Ok(HTTP),
+            other => bail!("ROUTE: found {other:?}, expected http, or nothing for a TrafficSplit"),
+        }
+    }
+
+    /// Installs the kind's definition, and no other's.
+    pub async fn define(self, cluster: &Cluster) -> Result<()> {
+        match self.kind {
+            Kind::TrafficSplit => cluster.install_traffic_split_crd().await,
+            Kind::HttpRoute | Kind::GrpcRoute => cluster.install_gateway_api_crds().await,
+        }
+    }
+
+    pub fn api(self, cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
+        let resource = self.kind.api_resource(self.kind.versions()[0]);
+        Api::namespaced_with(cluster.client(), namespace, &resource)
+    }
+
+    /// As kubectl takes it.
+    pub fn resource(self) -> String {
+        self.kind.as_str().to_lowercase()
+    }
+
+    pub fn weights(self, object: &DynamicObject) -> Vec<u64> {
+        let backends = object.data.pointer(self.backends).and_then(|b| b.as_array());
+        backends.into_iter().flatten().filter_map(|b| b["weight"].as_u64()).collect()
+    }
+}

@@ -1,0 +1,212 @@
+//! What is known of linked clusters, and which Services here rest on what there.
+
+use super::super::endpoints::{self, SliceFacts};
+use super::super::slices::{Slices, ToldSlice};
+use super::members::Member;
+use super::reach::{Reach, Transition};
+use crate::failover::{Health, Unknown};
+use crate::resources::ObjectKey;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// From a Service that is rested on to the local ones that do.
+type Resting = HashMap<ObjectKey, BTreeSet<ObjectKey>>;
+
+/// The facts of every linked cluster.
+#[derive(Debug, Default)]
+pub struct Remote {
+    clusters: HashMap<Box<str>, Cluster>,
+    /// On Services of this cluster: the local members of federated ones.
+    on_here: Resting,
+    /// On Services of linked clusters, linked or not yet.
+    on_there: HashMap<Box<str>, Resting>,
+    /// Grows when what is asked of a cluster may have changed.
+    revision: u64,
+}
+
+#[derive(Debug, Default)]
+struct Cluster {
+    reach: Reach,
+    slices: Slices,
+    /// The Services that the slices are those of.
+    listed: HashSet<ObjectKey>,
+}
+
+impl Remote {
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The objects that are managed, or what they name, may have changed.
+    pub fn reconsider(&mut self) {
+        self.revision += 1;
+    }
+
+    /// A Service rests on these now, and rested on those before.
+    pub fn rest(&mut self, service: &ObjectKey, before: &[Member], now: &[Member]) {
+        if before == now {
+            return;
+        }
+        for member in before {
+            let on = named(service, member);
+            let resting = self.resting_on(member);
+            if let Some(there) = resting.get_mut(&on) {
+                there.remove(service);
+                if there.is_empty() {
+                    resting.remove(&on);
+                }
+            }
+        }
+        for member in now {
+            let on = named(service, member);
+            self.resting_on(member).entry(on).or_default().insert(service.clone());
+        }
+        self.on_there.retain(|_, resting| !resting.is_empty());
+        self.revision += 1;
+    }
+
+    fn resting_on(&mut self, member: &Member) -> &mut Resting {
+        match member {
+            Member::Here(_) => &mut self.on_here,
+            Member::There { cluster, .. } => self.on_there.entry(cluster.clone()).or_default(),
+        }
+    }
+
+    /// The federated Services that a Service of this cluster is a member of.
+    pub fn resting_here(&self, on: &ObjectKey) -> impl Iterator<Item = &ObjectKey> {
+        self.on_here.get(on).into_iter().flatten()
+    }
+
+    /// The Services of a cluster that local ones rest on, with these.
+    pub fn resting_there(
+        &self,
+        cluster: &str,
+    ) -> impl Iterator<Item = (&ObjectKey, &BTreeSet<ObjectKey>)> {
+        self.on_there.get(cluster).into_iter().flatten()
+    }
+
+    /// There are credentials for a cluster.
+    pub fn link(&mut self, cluster: &str) {
+        self.clusters.entry(cluster.into()).or_default();
+    }
+
+    /// There are none any more.
+    pub fn unlink(&mut self, cluster: &str) {
+        self.clusters.remove(cluster);
+    }
+
+    pub fn reach(&self, cluster: &str) -> Option<&Reach> {
+        self.clusters.get(cluster).map(|there| &there.reach)
+    }
+
+    /// Changes what is known of whether a cluster can be reached.
+    pub fn note(
+        &mut self,
+        cluster: &str,
+        change: impl FnOnce(&mut Reach),
+    ) -> Option<Option<Transition>> {
+        let reach = &mut self.clusters.get_mut(cluster)?.reach;
+        let before = reach.clone();
+        change(reach);
+        let told = reach.transition(&before);
+        (*reach != before).then_some(told)
+    }
+
+    /// A LIST of these Services' slices is whole. `anew` where it may be another API server's.
+    pub fn set_listed(&mut self, cluster: &str, wanted: &BTreeSet<ObjectKey>, listed: Listing) {
+        let Some(there) = self.clusters.get_mut(cluster) else { return };
+        if listed.anew {
+            there.slices.clear();
+        }
+        there.slices.replace(listed.slices);
+        there.listed = wanted.iter().cloned().collect();
+    }
+
+    /// A slice changed. Returns the Services there that did.
+    pub fn set_slice(&mut self, cluster: &str, told: ToldSlice) -> BTreeSet<ObjectKey> {
+        let there = self.clusters.get_mut(cluster);
+        there.map(|there| there.slices.set(told)).unwrap_or_default()
+    }
+
+    pub fn remove_slice(&mut self, cluster: &str, slice: &ObjectKey) -> BTreeSet<ObjectKey> {
+        let there = self.clusters.get_mut(cluster);
+        there.map(|there| there.slices.remove(slice)).unwrap_or_default()
+    }
+
+    /// Takes in a LIST of one Service's slices, made past the watch. Returns whether it told
+    /// anything new.
+    pub fn confirm(
+        &mut self,
+        cluster: &str,
+        service: &ObjectKey,
+        listed: Vec<ToldSlice>,
+        version: u64,
+    ) -> bool {
+        let there = self.clusters.get_mut(cluster);
+        there.is_some_and(|there| !there.slices.confirm(service, listed, version).is_empty())
+    }
+
+    /// The ready and total endpoints of a Service of a cluster, or why they cannot be seen.
+    pub fn count(
+        &self,
+        cluster: &str,
+        service: &ObjectKey,
+        ports: &[&str],
+    ) -> Result<(u32, u32), Health> {
+        self.seen(cluster, service).map(|slices| endpoints::count(slices, ports))
+    }
+
+    /// What tells its endpoints apart, also from those of other clusters; none where it cannot be
+    /// seen.
+    pub fn identities(&self, cluster: &str, service: &ObjectKey) -> Option<Vec<u64>> {
+        let slices = self.seen(cluster, service).ok()?;
+        let salted = |identity: u64| {
+            let mut hasher = DefaultHasher::new();
+            (cluster, identity).hash(&mut hasher);
+            hasher.finish()
+        };
+        Some(slices.flat_map(SliceFacts::identities).map(salted).collect())
+    }
+
+    fn seen(
+        &self,
+        cluster: &str,
+        service: &ObjectKey,
+    ) -> Result<impl Iterator<Item = &SliceFacts>, Health> {
+        let named = || cluster.to_owned();
+        let unknown = |unknown| Err(Health::Unknown(unknown));
+        let Some(there) = self.clusters.get(cluster) else {
+            return unknown(Unknown::NotLinked { cluster: named() });
+        };
+        match &there.reach {
+            Reach::Seen { .. } if there.listed.contains(service) => Ok(there.slices.of(service)),
+            Reach::Idle | Reach::Asked { .. } | Reach::Seen { .. } => {
+                unknown(Unknown::NotListed { cluster: named() })
+            }
+            Reach::Lost { since } => {
+                unknown(Unknown::Unreachable { cluster: named(), since: since.wall })
+            }
+            Reach::Refused { why } => {
+                unknown(Unknown::Refused { cluster: named(), why: why.clone() })
+            }
+            Reach::Down { since } => {
+                Err(Health::Unreachable { cluster: named(), since: since.wall })
+            }
+        }
+    }
+}
+
+/// All that a watch begins with.
+#[derive(Debug)]
+pub struct Listing {
+    pub slices: Vec<ToldSlice>,
+    /// The first of these credentials: what is there may be another API server's.
+    pub anew: bool,
+}
+
+/// A member of a Service, in that one's namespace.
+fn named(service: &ObjectKey, member: &Member) -> ObjectKey {
+    match member {
+        Member::Here(name) | Member::There { service: name, .. } => service.beside(name),
+    }
+}

@@ -1,0 +1,182 @@
+//! The health of Services that rest on others: the union of their members.
+
+use super::super::index::Index;
+use super::super::services::{Asked, ServiceFacts, ServiceKind};
+use super::super::slices::ToldSlice;
+use super::facts::Listing;
+use super::members::Member;
+use super::reach::{Reach, Transition};
+use crate::failover::{Health, Now};
+use crate::resources::{ObjectKey, ObjectRef};
+use std::collections::BTreeSet;
+
+/// What is known of a Service's members together.
+#[derive(Debug, Default)]
+pub struct Union {
+    pub ready: u32,
+    pub total: u32,
+    /// The first member that cannot be seen, not known to be down.
+    unknown: Option<Health>,
+    /// The first whose cluster has been out of reach for too long.
+    down: Option<Health>,
+}
+
+impl Union {
+    fn add(&mut self, counted: Result<(u32, u32), Health>) {
+        match counted {
+            Ok((ready, total)) => {
+                self.ready = self.ready.saturating_add(ready);
+                self.total = self.total.saturating_add(total);
+            }
+            Err(unknown) if unknown.is_unknown() => {
+                self.unknown.get_or_insert(unknown);
+            }
+            Err(down) => {
+                self.down.get_or_insert(down);
+            }
+        }
+    }
+
+    /// Whether every member is seen.
+    pub fn is_whole(&self) -> bool {
+        self.unknown.is_none() && self.down.is_none()
+    }
+
+    /// What is known to be ready is; without any, not known is not down.
+    pub fn health(self, peak: u32) -> Health {
+        let Self { ready, total, unknown, down } = self;
+        let seen = Health::Seen { ready, total, peak: peak.max(ready) };
+        if ready > 0 { seen } else { unknown.or(down).unwrap_or(seen) }
+    }
+}
+
+impl Index {
+    /// The members of a Service together. `facts` are the Service's own: mirrors have the ports of
+    /// what they mirror, with their names.
+    pub(in crate::cluster) fn union(
+        &self,
+        service: &ObjectKey,
+        facts: &ServiceFacts,
+        members: &[Member],
+        asked: Asked<'_>,
+    ) -> Union {
+        let mut union = Union::default();
+        for member in members {
+            union.add(match member {
+                Member::There { cluster, service: name } => {
+                    self.remote.count(cluster, &service.beside(name), &facts.names_of(asked))
+                }
+                Member::Here(name) => {
+                    let here = service.beside(name);
+                    let facts = self.service(&here).filter(|f| f.kind == ServiceKind::Slices);
+                    Ok(facts.map_or((0, 0), |facts| self.count(&here, &facts.names_of(asked))))
+                }
+            });
+        }
+        union
+    }
+
+    /// What tells the endpoints of a Service's members apart; none while one cannot be seen.
+    pub(in crate::cluster) fn identities_of_members(
+        &self,
+        service: &ObjectKey,
+        members: &[Member],
+    ) -> Option<BTreeSet<u64>> {
+        let mut identities = BTreeSet::new();
+        for member in members {
+            match member {
+                Member::Here(name) => identities.extend(self.identities_of(&service.beside(name))),
+                Member::There { cluster, service: name } => {
+                    identities.extend(self.remote.identities(cluster, &service.beside(name))?);
+                }
+            }
+        }
+        Some(identities)
+    }
+
+    /// The Services of a linked cluster that managed objects rest on.
+    pub fn wanted_of(&self, cluster: &str) -> BTreeSet<ObjectKey> {
+        let is_named = |service: &ObjectKey| self.objects_naming(service).next().is_some();
+        let resting = self.remote.resting_there(cluster);
+        let wanted = resting.filter(|(_, local)| local.iter().any(is_named));
+        wanted.map(|(service, _)| service.clone()).collect()
+    }
+
+    /// There are credentials for a cluster.
+    pub fn link(&mut self, cluster: &str) -> Vec<ObjectRef> {
+        self.remote.link(cluster);
+        self.noticed_there(cluster, |_| true)
+    }
+
+    /// There are none any more.
+    pub fn unlink(&mut self, cluster: &str) -> Vec<ObjectRef> {
+        self.remote.unlink(cluster);
+        self.noticed_there(cluster, |_| true)
+    }
+
+    /// Something was learnt of whether a cluster can be reached. Returns what people are to hear.
+    pub fn note_reach(
+        &mut self,
+        cluster: &str,
+        change: impl FnOnce(&mut Reach, Now),
+    ) -> (Option<Transition>, Vec<ObjectRef>) {
+        let now = self.now;
+        match self.remote.note(cluster, |reach| change(reach, now)) {
+            Some(told) => (told, self.noticed_there(cluster, |_| true)),
+            None => (None, vec![]),
+        }
+    }
+
+    /// A LIST of a cluster's slices is whole: what it has takes the place of what was known.
+    pub fn set_remote_listing(
+        &mut self,
+        cluster: &str,
+        wanted: &BTreeSet<ObjectKey>,
+        listing: Listing,
+    ) -> (Option<Transition>, Vec<ObjectRef>) {
+        self.remote.set_listed(cluster, wanted, listing);
+        let told = self.remote.note(cluster, Reach::listed).flatten();
+        (told, self.noticed_there(cluster, |_| true))
+    }
+
+    pub fn set_remote_slice(&mut self, cluster: &str, told: ToldSlice) -> Vec<ObjectRef> {
+        let changed = self.remote.set_slice(cluster, told);
+        self.noticed_there(cluster, |service| changed.contains(service))
+    }
+
+    pub fn remove_remote_slice(&mut self, cluster: &str, slice: &ObjectKey) -> Vec<ObjectRef> {
+        let changed = self.remote.remove_slice(cluster, slice);
+        self.noticed_there(cluster, |service| changed.contains(service))
+    }
+
+    /// Takes in a LIST of one Service's slices, made past the watch.
+    pub fn set_remote_slices_of(
+        &mut self,
+        cluster: &str,
+        service: &ObjectKey,
+        listed: Vec<ToldSlice>,
+        version: u64,
+    ) -> Vec<ObjectRef> {
+        match self.remote.confirm(cluster, service, listed, version) {
+            true => self.noticed_there(cluster, |changed| changed == service),
+            false => vec![],
+        }
+    }
+
+    /// Services of a cluster changed: whoever rests on them did.
+    fn noticed_there(
+        &mut self,
+        cluster: &str,
+        changed: impl Fn(&ObjectKey) -> bool,
+    ) -> Vec<ObjectRef> {
+        let resting = self.remote.resting_there(cluster).filter(|(service, _)| changed(service));
+        let local: BTreeSet<ObjectKey> = resting.flat_map(|(_, local)| local).cloned().collect();
+        let affected: BTreeSet<ObjectRef> =
+            local.iter().flat_map(|service| self.noticed(service)).collect();
+        affected.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "health_tests.rs"]
+mod tests;

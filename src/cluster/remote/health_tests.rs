@@ -1,0 +1,223 @@
+use super::super::super::endpoints::{Families, SliceFacts};
+use super::super::super::managed::Managed;
+use super::*;
+use crate::failover::{Defaults, Intent, Unknown};
+use crate::resources::{Kind, ObjectRef};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+const LIMIT: SignedDuration = SignedDuration::from_secs(60);
+
+/// East: `bb` with slices of its own, its mirror from west, and the federated Service of both.
+struct East(Index);
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::new("books", name)
+}
+
+fn split_bb() -> ObjectRef {
+    ObjectRef::new(Kind::TrafficSplit, key("bb"))
+}
+
+fn facts(net: u8, ready: usize) -> Option<SliceFacts> {
+    let endpoints: Vec<_> =
+        (0..ready).map(|i| json!({"addresses": [format!("10.{net}.0.{i}")]})).collect();
+    let slice = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints,
+        "ports": [{"name": "http"}]});
+    SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default())
+}
+
+impl East {
+    fn new() -> Self {
+        let mut east = Self(Index::default());
+        let discovery = "multicluster.linkerd.io/remote-discovery";
+        let mirror = json!({"labels": {discovery: "west",
+            "multicluster.linkerd.io/remote-service": "bb"}});
+        let federated = json!({"annotations": {discovery: "bb@west",
+            "multicluster.linkerd.io/local-discovery": "bb"}});
+        for (name, metadata) in
+            [("bb", json!({})), ("bb-west", mirror), ("bb-federated", federated)]
+        {
+            east.service(name, metadata);
+        }
+        let split = json!({
+            "apiVersion": "split.smi-spec.io/v1alpha2", "kind": "TrafficSplit",
+            "metadata": {"name": "bb", "namespace": "books", "uid": "u", "resourceVersion": "1"},
+            "spec": {"service": "bb", "backends": [
+                {"service": "bb", "weight": 1}, {"service": "bb-west", "weight": 0},
+                {"service": "bb-federated", "weight": 0},
+            ]},
+        });
+        let split = serde_json::from_value(split).unwrap();
+        let managed = Managed::read(Kind::TrafficSplit, &split, &Defaults::default());
+        east.0.set_object(split_bb(), managed);
+        east
+    }
+
+    fn service(&mut self, name: &str, metadata: Value) {
+        let service =
+            json!({"metadata": metadata, "spec": {"ports": [{"name": "http", "port": 80}]}});
+        let service = ServiceFacts::read(&serde_json::from_value(service).unwrap());
+        self.0.set_service(key(name), service);
+    }
+
+    fn at(&mut self, seconds: i64) {
+        self.0.now = Now::at(Timestamp::from_second(seconds).unwrap());
+    }
+
+    fn here(&mut self, ready: usize) -> Vec<ObjectRef> {
+        let version = self.0.now.steady.as_millisecond() as u64;
+        self.0.set_slice(ToldSlice {
+            slice: key("bb-1"),
+            version,
+            service: Some(key("bb")),
+            facts: facts(1, ready),
+        })
+    }
+
+    fn west_lists(&mut self, ready: usize) -> Vec<ObjectRef> {
+        let slice = ToldSlice {
+            slice: key("bb-x"),
+            version: 1,
+            service: Some(key("bb")),
+            facts: facts(1, ready),
+        };
+        let listing = Listing { slices: vec![slice], anew: true };
+        self.0.set_remote_listing("west", &[key("bb")].into(), listing).1
+    }
+
+    fn intent(&self) -> Intent {
+        self.0.object(&split_bb()).unwrap().readable()[0].intent.clone()
+    }
+
+    /// Of `bb`, `bb-west` and `bb-federated`.
+    fn health(&self) -> [Health; 3] {
+        let health = self.0.health("books", &self.intent(), self.0.now.steady);
+        health.try_into().unwrap()
+    }
+}
+
+#[test]
+fn a_cluster_is_unknown_until_it_is_linked_and_listed_and_then_it_is_what_it_is() {
+    let mut east = East::new();
+    east.here(0);
+    let [_, mirror, federated] = east.health();
+    let west = || "west".to_owned();
+    assert_eq!(mirror, Health::Unknown(Unknown::NotLinked { cluster: west() }));
+    assert_eq!(federated, mirror);
+
+    east.0.link("west");
+    assert_eq!(east.0.wanted_of("west"), [key("bb")].into());
+    let [_, mirror, _] = east.health();
+    assert_eq!(mirror, Health::Unknown(Unknown::NotListed { cluster: west() }));
+
+    assert_eq!(east.west_lists(2), [split_bb()]);
+    let [_, mirror, federated] = east.health();
+    assert_eq!((mirror, federated), (Health::seen(2, 2), Health::seen(2, 2)));
+    // The same address in two clusters is two endpoints.
+    east.here(1);
+    assert_eq!(east.health(), [Health::seen(1, 1), Health::seen(2, 2), Health::seen(3, 3)]);
+    assert_eq!(east.0.identities_of(&key("bb-federated")).len(), 3);
+
+    east.0.unlink("west");
+    let [_, mirror, federated] = east.health();
+    assert_eq!(mirror, Health::Unknown(Unknown::NotLinked { cluster: west() }));
+    // What is known to be ready is.
+    assert!(federated.is_ready());
+}
+
+#[test]
+fn a_cluster_out_of_reach_is_unknown_and_then_down_and_nothing_else_is() {
+    let mut east = East::new();
+    east.0.link("west");
+    east.here(0);
+    east.west_lists(2);
+    let note = |east: &mut East, change: fn(&mut Reach, Now)| east.0.note_reach("west", change);
+    east.at(100);
+    assert_eq!(note(&mut east, Reach::interrupted).0, None);
+    assert!(east.health()[1].is_ready());
+    let (told, affected) = note(&mut east, Reach::failed);
+    assert_eq!((told, affected), (Some(Transition::Unreachable), vec![split_bb()]));
+    let since = Timestamp::from_second(100).unwrap();
+    let cluster = || "west".to_owned();
+    for health in &east.health()[1..] {
+        assert_eq!(*health, Health::Unknown(Unknown::Unreachable { cluster: cluster(), since }));
+    }
+    east.at(160);
+    let (told, affected) = note(&mut east, |reach, now| reach.pass(now, LIMIT));
+    assert_eq!((told, affected), (Some(Transition::Down), vec![split_bb()]));
+    for health in &east.health()[1..] {
+        assert_eq!(*health, Health::Unreachable { cluster: cluster(), since });
+        let words = "cluster west cannot be reached since 1970-01-01T00:01:40Z";
+        assert_eq!(health.to_string(), words);
+    }
+    // Down is no endpoint: what is here counts alone.
+    east.here(1);
+    assert_eq!(east.health()[2], Health::Seen { ready: 1, total: 1, peak: 2 });
+    east.west_lists(2);
+    assert!(east.health()[1].is_ready());
+}
+
+#[test]
+fn an_event_there_concerns_only_the_objects_that_rest_on_it() {
+    let mut east = East::new();
+    east.0.link("west");
+    east.west_lists(1);
+    let told = |service: &str, version, ready| ToldSlice {
+        slice: key("x"),
+        version,
+        service: Some(key(service)),
+        facts: facts(9, ready),
+    };
+    assert_eq!(east.0.set_remote_slice("west", told("other", 2, 1)), []);
+    assert_eq!(east.0.set_remote_slice("west", told("bb", 3, 1)), [split_bb()]);
+    assert_eq!(east.0.set_remote_slice("west", told("bb", 3, 1)), []);
+    assert_eq!(east.0.set_remote_slice("north", told("bb", 4, 1)), []);
+    assert_eq!(east.0.remove_remote_slice("west", &key("x")), [split_bb()]);
+    // A federated Service's local member concerns it too.
+    east.service("cc", json!({}));
+    let local = "multicluster.linkerd.io/local-discovery";
+    east.service("bb-federated", json!({"annotations": {local: "cc"}}));
+    let slice = east.0.set_slice(ToldSlice {
+        slice: key("cc-1"),
+        version: 1,
+        service: Some(key("cc")),
+        facts: facts(3, 1),
+    });
+    assert_eq!(slice, [split_bb()]);
+    assert!(east.health()[2].is_ready());
+}
+
+#[test]
+fn what_nobody_names_is_not_asked_for() {
+    let mut east = East::new();
+    let revision = east.0.remote.revision();
+    let mirror = json!({"labels": {"multicluster.linkerd.io/remote-discovery": "west",
+        "multicluster.linkerd.io/remote-service": "unnamed"}});
+    east.service("unnamed-west", mirror);
+    assert_eq!(east.0.wanted_of("west"), [key("bb")].into());
+    assert!(east.0.remote.revision() > revision);
+    let revision = east.0.remote.revision();
+    east.0.remove_object(&split_bb());
+    assert!(east.0.wanted_of("west").is_empty());
+    assert!(east.0.remote.revision() > revision);
+}
+
+#[test]
+fn a_member_must_offer_the_port_and_be_of_a_kind_that_linkerd_resolves() {
+    let mut east = East::new();
+    east.0.link("west");
+    let admin = json!({"addressType": "IPv4", "metadata": {}, "ports": [{"name": "admin"}],
+        "endpoints": [{"addresses": ["10.1.1.1"]}]});
+    let facts = SliceFacts::read(&serde_json::from_value(admin).unwrap(), Families::default());
+    let slice = ToldSlice { slice: key("x"), version: 1, service: Some(key("bb")), facts };
+    let listing = Listing { slices: vec![slice], anew: true };
+    east.0.set_remote_listing("west", &[key("bb")].into(), listing);
+    let Health::Seen { ready, total, .. } = east.health()[1] else { panic!() };
+    assert_eq!((ready, total), (0, 1));
+    // A federated Service does not resolve through another one.
+    let local = "multicluster.linkerd.io/local-discovery";
+    east.service("bb-federated", json!({"annotations": {local: "bb-west"}}));
+    let health = &east.health()[2];
+    assert!(!health.is_ready() && !health.is_unknown());
+}

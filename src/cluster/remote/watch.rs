@@ -1,0 +1,275 @@
+//! The watch of one linked cluster: what is wanted of it becomes facts, and what happens to the
+//! watch becomes what is known of the cluster's reach.
+
+use super::super::endpoints::{Families, SERVICE_NAME, SliceFacts};
+use super::super::shared::Shared;
+use super::super::slices::ToldSlice;
+use super::super::watch::{config, version};
+use super::credentials::SecretName;
+use super::facts::Listing;
+use super::reach::{Reach, Transition};
+use super::told::{Failure, Told};
+use super::wanted::Scope;
+use crate::failover::Now;
+use crate::resources::ObjectKey;
+use futures::{Stream, StreamExt};
+use jiff::SignedDuration;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, mpsc, watch};
+
+/// How long a page of a LIST may take.
+const LISTING: Duration = Duration::from_secs(10);
+
+/// After a failure. The first retry comes at once: a watch may end for any reason.
+const RETRY: [Duration; 7] = [
+    Duration::ZERO,
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
+
+/// A watch that has lived for so long works.
+const LIVED: Duration = Duration::from_secs(5);
+
+/// Changes of what is wanted come in swarms, as objects are applied or listed.
+const SWARM: Duration = Duration::from_millis(50);
+
+/// One cluster, as it is linked by one kubeconfig.
+pub struct Link {
+    pub cluster: String,
+    pub secret: SecretName,
+    pub client: Client,
+    pub families: Families,
+    /// How long it may be out of reach before that counts as down.
+    pub limit: SignedDuration,
+    pub shared: Shared,
+    pub say: mpsc::UnboundedSender<Told>,
+}
+
+/// Why a watch ended.
+enum Ended {
+    /// Something else is wanted.
+    Renew,
+    /// It worked before.
+    Interrupted,
+    Failed,
+}
+
+impl Link {
+    /// Watches what is wanted, for as long as this is polled.
+    pub async fn follow(self) {
+        // What is known is told by what happens, and by time.
+        let noted = Notify::new();
+        tokio::join!(self.watch(&noted), self.keep_time(&noted));
+    }
+
+    async fn watch(&self, noted: &Notify) {
+        let mut changes = self.shared.wanted();
+        let mut failures = 0;
+        // The first listing may be another API server's than what is known.
+        let mut anew = true;
+        loop {
+            changes.borrow_and_update();
+            let wanted = self.wanted();
+            if wanted.is_empty() {
+                self.note(noted, "", |reach, _| reach.idle());
+                if changes.changed().await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(SWARM).await;
+                continue;
+            }
+            self.note(noted, "", Reach::ask);
+            let began = Instant::now();
+            match self.watch_once(&wanted, &mut changes, noted, &mut anew).await {
+                Ended::Renew => {
+                    tokio::time::sleep(SWARM).await;
+                    continue;
+                }
+                Ended::Interrupted if began.elapsed() > LIVED => failures = 0,
+                Ended::Interrupted | Ended::Failed => {}
+            }
+            // With jitter: clusters that were lost together do not come back together.
+            let wait = RETRY[failures.min(RETRY.len() - 1)].mul_f64(0.5 + fastrand::f64() / 2.0);
+            tokio::time::sleep(wait).await;
+            failures += 1;
+        }
+    }
+
+    fn wanted(&self) -> BTreeSet<ObjectKey> {
+        self.shared.read().wanted_of(&self.cluster)
+    }
+
+    async fn watch_once(
+        &self,
+        wanted: &BTreeSet<ObjectKey>,
+        changes: &mut watch::Receiver<u64>,
+        noted: &Notify,
+        anew: &mut bool,
+    ) -> Ended {
+        let scope = Scope::of(wanted);
+        let api: Api<EndpointSlice> = match &scope.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        };
+        let mut events = pin!(watcher(api, config().labels(&scope.selector)));
+        let mut listed = vec![];
+        let mut whole = false;
+        loop {
+            let event = tokio::select! {
+                event = next(&mut events, whole) => event,
+                Ok(()) = changes.changed() => match self.wanted() == *wanted {
+                    true => continue,
+                    false => return Ended::Renew,
+                },
+            };
+            let failure = match event {
+                Ok(event) => {
+                    whole |= matches!(event, Event::InitDone);
+                    self.take(event, wanted, &mut listed, noted, anew);
+                    continue;
+                }
+                Err(failure) => failure,
+            };
+            match failure {
+                Failure::Refused(why) => {
+                    self.note(noted, &why, |reach, _| reach.refused(why.clone()));
+                }
+                Failure::Unreachable(why) if whole => {
+                    tracing::info!(cluster = self.cluster, why, "watch interrupted; listing anew");
+                    self.note(noted, &why, Reach::interrupted);
+                    return Ended::Interrupted;
+                }
+                Failure::Unreachable(why) => self.note(noted, &why, Reach::failed),
+            }
+            return Ended::Failed;
+        }
+    }
+
+    fn take(
+        &self,
+        event: Event<EndpointSlice>,
+        wanted: &BTreeSet<ObjectKey>,
+        listed: &mut Vec<ToldSlice>,
+        noted: &Notify,
+        anew: &mut bool,
+    ) {
+        let cluster = &self.cluster;
+        let is_wanted =
+            |told: &ToldSlice| told.service.as_ref().is_some_and(|s| wanted.contains(s));
+        match event {
+            Event::Init => listed.clear(),
+            Event::InitApply(slice) => {
+                listed.extend(Some(told(&slice, self.families)).filter(is_wanted));
+            }
+            Event::InitDone => {
+                let slices = std::mem::take(listed);
+                tracing::debug!(cluster, count = slices.len(), "listed");
+                let listing = Listing { slices, anew: std::mem::take(anew) };
+                let mut what = None;
+                self.shared.update(|index| {
+                    let (told, affected) = index.set_remote_listing(cluster, wanted, listing);
+                    what = told;
+                    affected
+                });
+                self.tell(what, "");
+                noted.notify_one();
+            }
+            Event::Apply(slice) => {
+                let mut told = told(&slice, self.families);
+                // One that is nobody's any more, of ours.
+                if !is_wanted(&told) {
+                    told.service = None;
+                }
+                self.shared.update(|index| index.set_remote_slice(cluster, told));
+            }
+            Event::Delete(slice) => {
+                let slice = ObjectKey::of(&slice);
+                self.shared.update(|index| index.remove_remote_slice(cluster, &slice));
+            }
+        }
+    }
+
+    /// Lets time do what it does to what is known.
+    async fn keep_time(&self, noted: &Notify) {
+        loop {
+            let now = self.shared.now();
+            let next = self.shared.read().remote.reach(&self.cluster).cloned();
+            let next = next.and_then(|reach| reach.next(now, self.limit));
+            let due = async {
+                match next {
+                    Some(wait) => tokio::time::sleep(wait.unsigned_abs()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => self.note(noted, "no answer", |reach, now| reach.pass(now, self.limit)),
+                () = noted.notified() => {}
+            }
+        }
+    }
+
+    fn note(&self, noted: &Notify, why: &str, change: impl FnOnce(&mut Reach, Now)) {
+        let mut what = None;
+        self.shared.update(|index| {
+            let (told, affected) = index.note_reach(&self.cluster, change);
+            what = told;
+            affected
+        });
+        self.tell(what, why);
+        noted.notify_one();
+    }
+
+    fn tell(&self, what: Option<Transition>, why: &str) {
+        let Some(what) = what else { return };
+        // Nobody listens while the program stops.
+        let _ = self.say.send(Told::new(&self.cluster, &self.secret, what, why, self.limit));
+    }
+}
+
+async fn next(
+    events: &mut (impl Stream<Item = watcher::Result<Event<EndpointSlice>>> + Unpin),
+    whole: bool,
+) -> Result<Event<EndpointSlice>, Failure> {
+    // A watch may be silent for as long as the client's read timeout lets it.
+    let patience = if whole { Duration::MAX } else { LISTING };
+    match tokio::time::timeout(patience, events.next()).await {
+        Ok(Some(Ok(event))) => Ok(event),
+        Ok(Some(Err(error))) => Err(failure(&error)),
+        Ok(None) => Err(Failure::Unreachable("the watch ended".into())),
+        Err(_) => Err(Failure::Unreachable("no answer".into())),
+    }
+}
+
+fn failure(error: &watcher::Error) -> Failure {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => Failure::of(error),
+        watcher::Error::WatchError(status) => Failure::answered(status.code, &status.reason),
+        watcher::Error::NoResourceVersion => {
+            Failure::Unreachable("a list without resourceVersion".into())
+        }
+    }
+}
+
+/// A slice as an API server tells it.
+pub fn told(slice: &EndpointSlice, families: Families) -> ToldSlice {
+    let key = ObjectKey::of(slice);
+    let labels = slice.metadata.labels.as_ref();
+    let service = labels.and_then(|labels| labels.get(SERVICE_NAME)).map(|s| key.beside(s));
+    ToldSlice {
+        version: version(slice),
+        service,
+        facts: SliceFacts::read(slice, families),
+        slice: key,
+    }
+}

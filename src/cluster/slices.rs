@@ -1,0 +1,197 @@
+//! The EndpointSlices of a cluster, by the Service they belong to.
+
+use super::endpoints::SliceFacts;
+use crate::resources::ObjectKey;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// A slice as it was told: whose it is now, and its facts, where a proxy would use it.
+#[derive(Debug)]
+pub struct ToldSlice {
+    pub slice: ObjectKey,
+    pub version: u64,
+    pub service: Option<ObjectKey>,
+    pub facts: Option<SliceFacts>,
+}
+
+/// Slices, each with its version: what is told late does not undo what is known already.
+#[derive(Debug, Default)]
+pub struct Slices {
+    by_service: HashMap<ObjectKey, HashMap<ObjectKey, (u64, SliceFacts)>>,
+    /// Which Service a slice belonged to when it was told last: its label may change.
+    service_of: HashMap<ObjectKey, ObjectKey>,
+    /// Slices that a LIST past the watch found gone, with that LIST's version.
+    gone: HashMap<ObjectKey, u64>,
+}
+
+impl Slices {
+    pub fn of(&self, service: &ObjectKey) -> impl Iterator<Item = &SliceFacts> {
+        let slices = self.by_service.get(service).into_iter().flat_map(HashMap::values);
+        slices.map(|(_, facts)| facts)
+    }
+
+    /// Takes in what the watch tells. Returns the Services that changed.
+    pub fn set(&mut self, told: ToldSlice) -> BTreeSet<ObjectKey> {
+        let ToldSlice { slice, version, service, facts } = told;
+        if self.knows_better(&slice, version) {
+            return BTreeSet::new();
+        }
+        let (Some(service), Some(facts)) = (service, facts) else {
+            return self.remove(&slice);
+        };
+        let mut changed = BTreeSet::new();
+        if self.service_of.get(&slice).is_some_and(|before| *before != service) {
+            changed.append(&mut self.remove(&slice));
+        }
+        let slices = self.by_service.entry(service.clone()).or_default();
+        let before = slices.insert(slice.clone(), (version, facts));
+        if before.is_none_or(|(_, before)| before != slices[&slice].1) {
+            changed.insert(service.clone());
+        }
+        self.service_of.insert(slice, service);
+        changed
+    }
+
+    /// Takes a slice out. Returns the Service that changed.
+    pub fn remove(&mut self, slice: &ObjectKey) -> BTreeSet<ObjectKey> {
+        let Some(service) = self.service_of.remove(slice) else { return BTreeSet::new() };
+        if let Some(slices) = self.by_service.get_mut(&service) {
+            slices.remove(slice);
+            if slices.is_empty() {
+                self.by_service.remove(&service);
+            }
+        }
+        BTreeSet::from([service])
+    }
+
+    /// Takes in all that a watch begins with.
+    pub fn replace(&mut self, listed: Vec<ToldSlice>) {
+        let names: HashSet<ObjectKey> = listed.iter().map(|told| told.slice.clone()).collect();
+        let there: Vec<_> = self.service_of.keys().filter(|s| !names.contains(*s)).collect();
+        for slice in there.into_iter().cloned().collect::<Vec<_>>() {
+            self.remove(&slice);
+        }
+        for told in listed {
+            self.set(told);
+        }
+        // Nothing older will be told.
+        self.gone.clear();
+    }
+
+    /// Takes in a consistent LIST of a Service's slices, made past the watch: whatever is older than
+    /// `version` gives way to it. Returns the Services that changed.
+    pub fn confirm(
+        &mut self,
+        service: &ObjectKey,
+        listed: Vec<ToldSlice>,
+        version: u64,
+    ) -> BTreeSet<ObjectKey> {
+        let names: HashSet<ObjectKey> = listed.iter().map(|told| told.slice.clone()).collect();
+        let there = self.by_service.get(service).into_iter().flatten();
+        let gone: Vec<ObjectKey> = there
+            .filter(|(slice, (seen, _))| *seen <= version && !names.contains(slice))
+            .map(|(slice, _)| slice.clone())
+            .collect();
+        let mut changed = BTreeSet::new();
+        for slice in gone {
+            changed.append(&mut self.remove(&slice));
+            self.gone.insert(slice, version);
+        }
+        for told in listed {
+            changed.append(&mut self.set(told));
+        }
+        changed
+    }
+
+    /// The watch of these slices has been listed anew: nothing older will be told.
+    pub fn forget_gone(&mut self, listed: impl Fn(&ObjectKey) -> bool) {
+        self.gone.retain(|slice, _| !listed(slice));
+    }
+
+    /// Every slice there is.
+    pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.service_of.keys()
+    }
+
+    /// Forgets everything: the next facts are of another API server.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn knows_better(&self, slice: &ObjectKey, version: u64) -> bool {
+        let there = self.service_of.get(slice).and_then(|service| self.by_service.get(service));
+        let seen = there.and_then(|slices| slices.get(slice)).map(|(seen, _)| *seen);
+        seen.is_some_and(|seen| seen > version)
+            || self.gone.get(slice).is_some_and(|gone| *gone >= version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::endpoints::{self, Families};
+    use super::*;
+    use serde_json::json;
+
+    fn told(slice: &str, version: u64, service: &str, ready: usize) -> ToldSlice {
+        let endpoints: Vec<_> =
+            (0..ready).map(|i| json!({"addresses": [format!("10.0.0.{i}")]})).collect();
+        let facts = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints});
+        let facts = serde_json::from_value(facts).unwrap();
+        ToldSlice {
+            slice: ObjectKey::new("ns", slice),
+            version,
+            service: Some(ObjectKey::new("ns", service)),
+            facts: SliceFacts::read(&facts, Families::default()),
+        }
+    }
+
+    fn ready(slices: &Slices, service: &str) -> u32 {
+        endpoints::count(slices.of(&ObjectKey::new("ns", service)), &[]).0
+    }
+
+    #[test]
+    fn what_a_list_has_shown_is_not_undone_by_what_the_watch_tells_late() {
+        let mut slices = Slices::default();
+        slices.set(told("bb-1", 10, "bb", 1));
+        let service = ObjectKey::new("ns", "bb");
+        assert_eq!(slices.confirm(&service, vec![told("bb-1", 20, "bb", 0)], 25).len(), 1);
+        slices.set(told("bb-1", 15, "bb", 1));
+        assert_eq!(ready(&slices, "bb"), 0);
+        assert_eq!(slices.confirm(&service, vec![], 40).len(), 1);
+        slices.set(told("bb-1", 35, "bb", 1));
+        assert_eq!(ready(&slices, "bb"), 0);
+        slices.set(told("bb-1", 41, "bb", 1));
+        assert_eq!(ready(&slices, "bb"), 1);
+        assert!(slices.confirm(&service, vec![told("bb-1", 41, "bb", 1)], 45).is_empty());
+    }
+
+    #[test]
+    fn a_list_does_not_take_away_what_is_younger_than_it() {
+        let mut slices = Slices::default();
+        let service = ObjectKey::new("ns", "bb");
+        slices.set(told("bb-1", 50, "bb", 1));
+        slices.confirm(&service, vec![], 40);
+        slices.confirm(&service, vec![told("bb-1", 30, "bb", 0)], 40);
+        assert_eq!(ready(&slices, "bb"), 1);
+    }
+
+    #[test]
+    fn what_a_watch_begins_with_takes_the_place_of_everything() {
+        let mut slices = Slices::default();
+        slices.set(told("bb-1", 10, "bb", 1));
+        slices.set(told("cc-1", 10, "cc", 2));
+        slices.replace(vec![told("cc-1", 11, "cc", 1)]);
+        assert_eq!((ready(&slices, "bb"), ready(&slices, "cc")), (0, 1));
+    }
+
+    #[test]
+    fn a_slice_that_changes_its_service_counts_for_the_new_one_only() {
+        let mut slices = Slices::default();
+        slices.set(told("s", 1, "bb", 1));
+        let changed = slices.set(told("s", 2, "cc", 1));
+        assert_eq!(changed.len(), 2);
+        assert_eq!((ready(&slices, "bb"), ready(&slices, "cc")), (0, 1));
+        let no_service = ToldSlice { service: None, facts: None, ..told("s", 3, "cc", 1) };
+        slices.set(no_service);
+        assert_eq!(ready(&slices, "cc"), 0);
+    }
+}

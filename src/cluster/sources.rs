@@ -1,0 +1,320 @@
+//! What is watched: each kind of facts, where it comes from and how it enters the index.
+
+use super::discovery;
+use super::endpoints::{Families, SERVICE_NAME, SliceFacts};
+use super::grants::GrantFacts;
+use super::index::{Index, Synced};
+use super::managed::Managed;
+use super::namespace::ClusterWide;
+use super::part::Part;
+use super::profiles::ProfileFacts;
+use super::services::ServiceFacts;
+use super::shared::Shared;
+use super::slices::ToldSlice;
+use super::watch::{Source, config, version, watch, watch_each};
+use crate::failover::Defaults;
+use crate::resources::route::GROUP;
+use crate::resources::selector::LabelSelector;
+use crate::resources::service_profile;
+use crate::resources::{Kind, ObjectKey, ObjectRef};
+use futures::future::join_all;
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::{Namespace, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
+
+struct Objects {
+    kind: Kind,
+    client: Client,
+    part: Part,
+    api: Option<Api<DynamicObject>>,
+    served: Option<&'static str>,
+    selector: LabelSelector,
+    defaults: Defaults,
+}
+
+struct OwnNamespace {
+    api: Api<Namespace>,
+    name: String,
+}
+
+struct Services {
+    api: Api<Service>,
+}
+
+struct Slices {
+    api: Api<EndpointSlice>,
+    families: Families,
+}
+
+struct Profiles {
+    api: Api<DynamicObject>,
+}
+
+struct Grants {
+    client: Client,
+    part: Part,
+    api: Option<Api<DynamicObject>>,
+}
+
+/// What to watch, and how to read it.
+pub struct Watched {
+    pub selector: LabelSelector,
+    pub families: Families,
+    pub defaults: Defaults,
+    /// The controller's own.
+    pub namespace: String,
+    /// Where objects are managed; empty: everywhere.
+    pub namespaces: Vec<String>,
+    /// Whether anybody asks for what only warnings need: the webhook does.
+    pub warns: bool,
+    /// Whether ServiceProfiles are written here.
+    pub writes_profiles: bool,
+}
+
+/// Watches everything that decisions need, until dropped.
+pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
+    let Watched { selector, families, defaults, namespace, namespaces, warns, writes_profiles } =
+        watched;
+    shared.update(|index| {
+        index.namespaces = namespaces.clone();
+        index.writes_profiles = writes_profiles;
+        vec![]
+    });
+    let objects = |kind: Kind| {
+        let (client, selector) = (client.clone(), selector.clone());
+        move |part: &Part| Objects {
+            kind,
+            client: client.clone(),
+            part: part.clone(),
+            api: None,
+            served: None,
+            selector: selector.clone(),
+            defaults,
+        }
+    };
+    let services = |part: &Part| Services { api: part.api(&client) };
+    let slices = |part: &Part| Slices { api: part.api(&client), families };
+    let profile = service_profile::api_resource();
+    let profiles = |part: &Part| Profiles { api: part.dynamic_api(&client, &profile) };
+    let grants = |part: &Part| Grants { client: client.clone(), part: part.clone(), api: None };
+    let own = OwnNamespace { api: Api::all(client.clone()), name: namespace };
+    tokio::join!(
+        join_all(Kind::ALL.map(|kind| watch_each(&namespaces, objects(kind), &shared))),
+        watch_each(&namespaces, services, &shared),
+        watch_each(&namespaces, slices, &shared),
+        async {
+            if warns || writes_profiles {
+                watch_each(&namespaces, profiles, &shared).await;
+            }
+        },
+        async {
+            if warns {
+                watch_each(&namespaces, grants, &shared).await;
+            }
+            std::future::pending::<()>().await;
+        },
+        watch(own, Part::everything(), shared.clone())
+    );
+}
+
+impl Source for Objects {
+    type Object = DynamicObject;
+
+    fn name(&self) -> &'static str {
+        self.kind.plural()
+    }
+    fn may_be_forbidden(&self) -> bool {
+        // Where rights are older than this program splits go on.
+        self.kind != Kind::TrafficSplit
+    }
+    async fn discover(&mut self) -> kube::Result<bool> {
+        self.served = discovery::served_kind(&self.client, self.kind).await?;
+        let resource = self.served.map(|version| self.kind.api_resource(version));
+        self.api = resource.map(|resource| self.part.dynamic_api(&self.client, &resource));
+        Ok(self.api.is_some())
+    }
+    fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectRef> {
+        // Mostly our own write, which told its outcome before the watch does.
+        let object_ref = ObjectRef::new(self.kind, ObjectKey::of(object));
+        if index.has_version(&object_ref, &object.metadata) {
+            return vec![];
+        }
+        // A change may be noticed before the LIST that it is part of has ended.
+        index.set_served(self.kind, self.served);
+        index.set_object(object_ref, Managed::read(self.kind, object, &self.defaults))
+    }
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.remove_object(&ObjectRef::new(self.kind, key.clone()))
+    }
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
+        let ours = index.objects().filter(|(object, _)| object.kind == self.kind);
+        ours.map(|(object, _)| object.key.clone()).collect()
+    }
+    fn listed(&self, index: &mut Index, _: &Part, kind_exists: bool) {
+        index.set_served(self.kind, self.served.filter(|_| kind_exists));
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
+        &mut synced.objects[self.kind as usize]
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
+        watch_of(&self.api, config().labels(self.selector.as_str()))
+    }
+}
+
+impl Source for Services {
+    type Object = Service;
+
+    fn name(&self) -> &'static str {
+        "services"
+    }
+    fn apply(&self, index: &mut Index, object: &Service) -> Vec<ObjectRef> {
+        index.set_service(ObjectKey::of(object), ServiceFacts::read(object))
+    }
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.remove_service(key)
+    }
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
+        index.service_keys()
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
+        &mut synced.services
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<Service>>> + Send {
+        watcher(self.api.clone(), config())
+    }
+}
+
+impl Source for Slices {
+    type Object = EndpointSlice;
+
+    fn name(&self) -> &'static str {
+        "endpointslices"
+    }
+    fn apply(&self, index: &mut Index, slice: &EndpointSlice) -> Vec<ObjectRef> {
+        let key = ObjectKey::of(slice);
+        let labels = slice.metadata.labels.as_ref();
+        let service = labels.and_then(|labels| labels.get(SERVICE_NAME)).map(|s| key.beside(s));
+        let facts = SliceFacts::read(slice, self.families);
+        index.set_slice(ToldSlice { slice: key, version: version(slice), service, facts })
+    }
+    fn listed(&self, index: &mut Index, part: &Part, _: bool) {
+        index.forget_gone_slices(|slice| part.covers(slice));
+    }
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.remove_slice(key)
+    }
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
+        index.slice_keys()
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
+        &mut synced.slices
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<EndpointSlice>>> + Send {
+        // Slices of no Service concern nobody.
+        watcher(self.api.clone(), config().labels(SERVICE_NAME))
+    }
+}
+
+impl Source for Profiles {
+    type Object = DynamicObject;
+
+    fn name(&self) -> &'static str {
+        "serviceprofiles"
+    }
+    fn may_be_forbidden(&self) -> bool {
+        true
+    }
+    fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectRef> {
+        index.set_profile(ObjectKey::of(object), ProfileFacts::read(object))
+    }
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.remove_profile(key)
+    }
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
+        index.profile_keys()
+    }
+    fn listed(&self, index: &mut Index, _: &Part, kind_exists: bool) {
+        index.no_profiles = !kind_exists;
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
+        &mut synced.profiles
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
+        watcher(self.api.clone(), config())
+    }
+}
+
+impl Source for Grants {
+    type Object = DynamicObject;
+
+    fn name(&self) -> &'static str {
+        "referencegrants"
+    }
+    fn may_be_forbidden(&self) -> bool {
+        true
+    }
+    async fn discover(&mut self) -> kube::Result<bool> {
+        let served =
+            discovery::served(&self.client, GROUP, self.name(), &["v1", "v1beta1"]).await?;
+        self.api = served.map(|version| {
+            let gvk = GroupVersionKind::gvk(GROUP, version, "ReferenceGrant");
+            self.part.dynamic_api(&self.client, &ApiResource::from_gvk(&gvk))
+        });
+        Ok(self.api.is_some())
+    }
+    fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectRef> {
+        index.set_grant(ObjectKey::of(object), GrantFacts::read(object));
+        vec![]
+    }
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.remove_grant(key);
+        vec![]
+    }
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
+        index.grant_keys()
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
+        &mut synced.grants
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
+        watch_of(&self.api, config())
+    }
+}
+
+impl Source for OwnNamespace {
+    type Object = Namespace;
+
+    fn name(&self) -> &'static str {
+        "namespace"
+    }
+    fn may_be_forbidden(&self) -> bool {
+        true
+    }
+    fn apply(&self, index: &mut Index, namespace: &Namespace) -> Vec<ObjectRef> {
+        index.set_cluster_wide(ClusterWide::read(namespace))
+    }
+    fn remove(&self, index: &mut Index, _: &ObjectKey) -> Vec<ObjectRef> {
+        index.set_cluster_wide(ClusterWide::default())
+    }
+    fn keys(&self, _: &Index) -> Vec<ObjectKey> {
+        vec![]
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
+        &mut synced.namespace
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<Namespace>>> + Send {
+        watcher(self.api.clone(), config().fields(&format!("metadata.name={}", self.name)))
+    }
+}
+
+/// The watch of a kind that the cluster may have.
+fn watch_of(
+    api: &Option<Api<DynamicObject>>,
+    config: watcher::Config,
+) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send + use<> {
+    let there = futures::stream::iter(api.clone());
+    there.flat_map(move |api| watcher(api, config.clone()).boxed())
+}

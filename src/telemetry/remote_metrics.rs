@@ -1,0 +1,66 @@
+//! Metrics of linked clusters.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Of {
+    cluster: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Became {
+    cluster: String,
+    to: &'static str,
+}
+
+/// What a linked cluster can become.
+const STATES: [&str; 5] = ["reachable", "unreachable", "down", "refused", "idle"];
+
+/// By cluster; one that is gone has no series.
+#[derive(Debug, Default)]
+pub struct RemoteMetrics {
+    reachable: Family<Of, Gauge>,
+    transitions: Family<Became, Counter>,
+}
+
+impl RemoteMetrics {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "remote_reachable",
+            "1 while the endpoints of a linked cluster that objects rest on are seen from here",
+            self.reachable.clone(),
+        );
+        registry.register(
+            "remote_transitions",
+            "Changes of what is known of a linked cluster, by what it became",
+            self.transitions.clone(),
+        );
+    }
+
+    /// A cluster became one of `STATES`; `reachable` where anything is asked of it.
+    pub fn became(&self, cluster: &str, to: &'static str, reachable: Option<bool>) {
+        let of = Of { cluster: cluster.to_owned() };
+        match reachable {
+            Some(reachable) => {
+                self.reachable.get_or_create(&of).set(i64::from(reachable));
+            }
+            None => {
+                self.reachable.remove(&of);
+            }
+        }
+        self.transitions.get_or_create(&Became { cluster: of.cluster, to }).inc();
+    }
+
+    /// A cluster is not linked any more.
+    pub fn forget(&self, cluster: &str) {
+        let cluster = cluster.to_owned();
+        self.reachable.remove(&Of { cluster: cluster.clone() });
+        for to in STATES {
+            self.transitions.remove(&Became { cluster: cluster.clone(), to });
+        }
+    }
+}

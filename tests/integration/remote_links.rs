@@ -1,0 +1,121 @@
+//! Clusters are linked and unlinked while the program runs; what it is given it keeps to itself.
+
+use crate::stage::*;
+use crate::two_clusters::*;
+use anyhow::{Result, ensure};
+use test_cluster::{Workload, eventually};
+
+/// Waits until an apply of the split is answered with these words.
+async fn wait_said(workload: &Workload<'_>, words: &str) -> Result<()> {
+    eventually(&format!("the webhook says {words:?}"), PATIENCE, || async {
+        let annotate = ["annotate", "trafficsplit", "emoji", "note=x", "--dry-run=server"];
+        let said = workload.kubectl(annotate).output().await?.stderr;
+        ensure!(said.contains(words), "{said}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_comes_later_gets_another_token_and_goes_and_all_of_it_is_noticed() -> Result<()> {
+    let (east, west) = east_and_west().await?;
+    let installation = install(&east, 1, &[CREDENTIALS]).await?;
+    let (here, there) = (emoji_in(&east).await?, emoji_in(&west).await?);
+    here.deploy("backup", 1).await?;
+    here.discovery_mirror("emoji-svc", "west").await?;
+    here.apply(&split("emoji", &["emoji-svc-west", "backup-svc"])).await?;
+    let splits = splits(&east, "emojivoto");
+    let replica = &installation.replicas()[0];
+
+    // Without a link: not known is not down, and no better than what is known to be ready.
+    wait_said(&here, "no credentials for cluster west").await?;
+    here.scale("emoji", 0).await?;
+    wait_weights(&splits, "emoji", &[0.0, 0.0, 1.0]).await?;
+
+    let first = link(&east, &west).await?;
+    wait_weights(&splits, "emoji", &[0.0, 1.0, 0.0]).await?;
+
+    // The old token ends, and with the API server every watch that it had begun.
+    let second = first.rotated(&west).await?;
+    second.apply(&east).await?;
+    west.stop_api_server(true).await?;
+    wait_reachable(replica, Some(0.0)).await?;
+    west.start_api_server().await?;
+    wait_reachable(replica, Some(1.0)).await?;
+    there.scale("emoji", 0).await?;
+    wait_weights(&splits, "emoji", &[0.0, 0.0, 1.0]).await?;
+    there.scale("emoji", 1).await?;
+    wait_weights(&splits, "emoji", &[0.0, 1.0, 0.0]).await?;
+
+    // Unlinked, it keeps what it has.
+    second.remove(&east).await?;
+    wait_reachable(replica, None).await?;
+    wait_said(&here, "no credentials for cluster west").await?;
+    assert_eq!(weights(&splits.get("emoji").await?), [0.0, 1.0, 0.0]);
+    let logs = logs(&installation)?;
+    assert!(!logs.contains(first.token()) && !logs.contains(second.token()));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kubeconfig_that_points_to_files_or_is_not_let_in_is_told_about_and_not_quoted()
+-> Result<()> {
+    let (east, west) = east_and_west().await?;
+    let first = link(&east, &west).await?;
+    let good = first.kubeconfig();
+    let path = "/home/ana/.minikube/ca.crt";
+    let inline = good.lines().find(|line| line.contains("certificate-authority-data")).unwrap();
+    let bad = good.replace(inline, &format!("    certificate-authority: {path}"));
+    first.apply_kubeconfig(&east, &bad).await?;
+    let values = [CREDENTIALS, "remoteUnreachableAfter=1s", "logLevel=debug"];
+    let installation = install(&east, 1, &values).await?;
+    let (here, _there) = (emoji_in(&east).await?, emoji_in(&west).await?);
+    here.discovery_mirror("emoji-svc", "west").await?;
+    here.apply(&split("emoji", &["emoji-svc-west"])).await?;
+    let replica = &installation.replicas()[0];
+
+    let event = wait_link_event(&east, &first, "RemoteRefused").await?;
+    assert_eq!(event.type_.as_deref(), Some("Warning"));
+    let note = event.note.unwrap_or_default();
+    for words in ["certificate-authority: found the path of a file", "--flatten"] {
+        assert!(note.contains(words), "{words}: {note}");
+    }
+    wait_reachable(replica, Some(0.0)).await?;
+
+    // Linked as it should be, and then let in no more: the API answers, so it is not down.
+    first.apply(&east).await?;
+    wait_reachable(replica, Some(1.0)).await?;
+    first.rotated(&west).await?;
+    west.stop_api_server(true).await?;
+    wait_reachable(replica, Some(0.0)).await?;
+    west.start_api_server().await?;
+    wait_said(&here, "no access to cluster west: its API server does not know").await?;
+
+    let logs = logs(&installation)?;
+    for secret in [first.token(), path, inline.trim()] {
+        assert!(!logs.contains(secret), "the log has {secret}");
+        assert!(!note.contains(secret), "the Event has {secret}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_read_in_the_namespaces_of_the_links_and_nowhere_else() -> Result<()> {
+    let (east, _west) = east_and_west().await?;
+    install(&east, 1, &[CREDENTIALS]).await?;
+    let account = "--as=system:serviceaccount:linkerd-failover:linkerd-failover";
+    for (allowed, question) in [
+        (true, ["list", "secrets", "--namespace=linkerd-multicluster"]),
+        (true, ["watch", "secrets", "--namespace=linkerd-multicluster"]),
+        (true, ["create", "events.events.k8s.io", "--namespace=linkerd-multicluster"]),
+        (false, ["update", "secrets", "--namespace=linkerd-multicluster"]),
+        (false, ["list", "secrets", "--namespace=linkerd-failover"]),
+        (false, ["list", "secrets", "--namespace=kube-system"]),
+        (false, ["list", "secrets", "--all-namespaces"]),
+    ] {
+        let asked = east.kubectl(["auth", "can-i", account]).args(question);
+        let may = asked.output().await?.stdout.trim() == "yes";
+        assert_eq!(may, allowed, "{question:?}");
+    }
+    Ok(())
+}
