@@ -19,7 +19,7 @@
 //!   clusters that are linked to this one.
 //! - [`admission`]: the webhook. A rule of admission that needs only the object is a rule of the
 //!   parser; one that needs its neighbourhood is in [`admission::validate`].
-//! - [`controller`]: the queue, the writer, the Lease, Events.
+//! - [`controller`]: the queue, the writer, the Lease, Events; the lane of ServiceProfiles beside it.
 //! - [`telemetry`]: logs, metrics, the admin server.
 //! - [`cli`]: the commands.
 //!

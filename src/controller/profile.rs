@@ -1,7 +1,7 @@
 //! What a split needs of its ServiceProfile: Linkerd reads that, and not the split.
 //!
 //! Two questions, both answered from facts alone: how a managed split's weights get into its
-//! profile ([`carry`]), and what becomes of a profile once its split is gone or is no longer ours
+//! profile ([`Case::carry`]), and what becomes of a profile once its split is gone or is no longer ours
 //! ([`give_back`]).
 
 use crate::cluster::profiles::ProfileFacts;
@@ -66,127 +66,146 @@ pub enum Standing {
     },
 }
 
-/// What it takes for a managed split's profile to have these weights, one for each of its backends.
-pub fn carry(
-    index: &Index,
-    split: &ObjectRef,
-    managed: &Managed,
-    weights: &[u32],
-    settings: &ProfileSettings,
-) -> Verdict {
-    let intent = managed.readable().first().map(|set| &set.intent);
-    let Some((intent, apex)) = intent.and_then(|i| Some((i, i.apexes.first()?))) else {
-        return Verdict::Nothing;
-    };
-    let domain = &settings.cluster_domain;
-    let key = split.beside(&host(apex, split.namespace(), domain));
-    let facts = index.profile(&key);
-    match index.winner_over(split, &intent.apexes, managed.created) {
-        Some(other) if other.kind == Kind::TrafficSplit => return stray(index, split, None),
-        // Linkerd would follow the profile, and not the older route.
-        Some(_) => {
-            let ours = facts
-                .filter(|facts| facts.mark.is_some() && is_ours(index, split, facts, settings));
-            return match ours {
-                Some(facts) => Verdict::Write(emptied(&key, facts)),
-                None => stray(index, split, None),
-            };
-        }
-        None => {}
-    }
-    let wanted = overrides(intent, weights, split.namespace(), domain);
-    let verdict = fill(index, split, managed, &key, facts, &wanted, weights, settings);
-    match verdict {
-        Verdict::Nothing => stray(index, split, Some(&key)),
-        other => other,
-    }
+/// A managed split, and what is known beside it.
+pub struct Case<'a> {
+    pub index: &'a Index,
+    pub split: &'a ObjectRef,
+    pub managed: &'a Managed,
+    pub settings: &'a ProfileSettings,
 }
 
-#[expect(clippy::too_many_arguments)]
-fn fill(
-    index: &Index,
-    split: &ObjectRef,
-    managed: &Managed,
-    key: &ObjectKey,
-    facts: Option<&ProfileFacts>,
-    wanted: &[Override],
-    weights: &[u32],
-    settings: &ProfileSettings,
-) -> Verdict {
-    if weights.iter().all(|weight| *weight == 0) {
-        return Verdict::Leave(format!(
-            "all weights are 0, which Linkerd takes for no split at all: ServiceProfile {} is left as it is",
-            key.name
-        ));
+impl Case<'_> {
+    /// What it takes for the split's profile to have these weights, one for each of its backends.
+    pub fn carry(&self, weights: &[u32]) -> Verdict {
+        let Self { index, split, managed, settings } = self;
+        let intent = managed.readable().first().map(|set| &set.intent);
+        let Some((intent, apex)) = intent.and_then(|i| Some((i, i.apexes.first()?))) else {
+            return Verdict::Nothing;
+        };
+        let domain = &settings.cluster_domain;
+        let key = split.beside(&host(apex, split.namespace(), domain));
+        let facts = index.profile(&key);
+        match index.winner_over(split, &intent.apexes, managed.created) {
+            Some(other) if other.kind == Kind::TrafficSplit => return self.stray(None),
+            // Linkerd would follow the profile, and not the older route.
+            Some(_) => {
+                let ours = facts.filter(|facts| facts.mark.is_some() && self.is_ours(facts));
+                return match ours {
+                    Some(facts) => Verdict::Write(emptied(&key, facts)),
+                    None => self.stray(None),
+                };
+            }
+            None => {}
+        }
+        let wanted = overrides(intent, weights, split.namespace(), domain);
+        match self.fill(&key, facts, &wanted, weights) {
+            Verdict::Nothing => self.stray(Some(&key)),
+            other => other,
+        }
     }
-    if facts.is_some_and(|facts| !is_ours(index, split, facts, settings)) {
-        return Verdict::Leave(format!(
-            "ServiceProfile {} has the annotation {SKIP} of somebody else and is left as it is: what stands in it decides; take the annotation away, and it is written for this split",
-            key.name
-        ));
-    }
-    let write = |action, resource_version: &str| {
+
+    fn fill(
+        &self,
+        key: &ObjectKey,
+        facts: Option<&ProfileFacts>,
+        wanted: &[Override],
+        weights: &[u32],
+    ) -> Verdict {
+        if weights.iter().all(|weight| *weight == 0) {
+            return Verdict::Leave(format!(
+                "all weights are 0, which Linkerd takes for no split at all: ServiceProfile {} is left as it is",
+                key.name
+            ));
+        }
+        if facts.is_some_and(|facts| !self.is_ours(facts)) {
+            return Verdict::Leave(format!(
+                "ServiceProfile {} has the annotation {SKIP} of somebody else and is left as it is: what stands in it decides; take the annotation away, and it is written for this split",
+                key.name
+            ));
+        }
+        let (action, resource_version) = match facts {
+            None => {
+                let body = created(key, wanted, &self.mark(true), self.owner());
+                (Action::Create(body), "".into())
+            }
+            Some(facts) => match self.patch(facts, wanted) {
+                Some(patch) => (Action::Patch(patch), facts.resource_version.clone()),
+                None => return Verdict::Nothing,
+            },
+        };
         let (profile, weights) = (key.clone(), weights.to_vec());
-        let resource_version = resource_version.into();
         Verdict::Write(ProfileWrite { profile, action, resource_version, weights })
-    };
-    let mark = |created| Mark::new(split.name(), &managed.uid, created, &settings.by);
-    let version = index.served(split.kind).unwrap_or(split.kind.versions()[0]);
-    let owner = || {
-        let api_version = split.kind.api_resource(version).api_version;
-        owner_reference(&api_version, split.name(), &managed.uid)
-    };
-    let Some(facts) = facts else {
-        return write(Action::Create(created(key, wanted, &mark(true), owner())), "");
-    };
-    // What others have written into it since must outlive the split.
-    let owned = facts.owner.as_ref().is_some_and(|owner| *owner.uid == *managed.uid);
-    let was_created = facts.mark.as_ref().map_or(owned, |mark| mark.created);
-    let mark = mark(was_created && !facts.has_more);
-    let right_owner = facts.owner.is_some() == mark.created && (owned || !mark.created);
-    let right_mark = facts.mark.as_deref() == Some(&mark);
-    let right_overrides = *facts.overrides == *wanted;
-    if right_overrides && facts.skipped && right_mark && right_owner {
-        return Verdict::Nothing;
     }
-    let mut edit = Edit::guarded_by(&facts.resource_version);
-    if !right_overrides {
-        set_overrides(&mut edit, facts, wanted);
-    }
-    if !facts.skipped || !right_mark {
-        let set = [(SKIP, "true".to_owned()), (WRITTEN_FOR, mark.to_annotation())];
-        edit.annotations(facts.there.annotations, &set[usize::from(facts.skipped)..]);
-    }
-    if !facts.there.label {
-        if !facts.there.labels {
-            edit.set(&["metadata", "labels"], json!({}));
-        }
-        edit.set(&["metadata", "labels", LABEL], json!(LABELLED));
-    }
-    if !right_owner {
-        remove_owner(&mut edit, facts);
-        let others = facts.owners - usize::from(facts.owner.is_some());
-        match (mark.created, others) {
-            (false, _) => {}
-            (true, 0) => edit.set(&["metadata", "ownerReferences"], json!([owner()])),
-            (true, _) => edit.set(&["metadata", "ownerReferences", "-"], owner()),
-        }
-    }
-    write(Action::Patch(edit.into_patch()), &facts.resource_version)
-}
 
-/// Whether a profile may be written for a split: nobody's, or one that is written here already. A
-/// mark of another installation is somebody else's, unless its split is managed by this one now.
-fn is_ours(
-    index: &Index,
-    split: &ObjectRef,
-    facts: &ProfileFacts,
-    settings: &ProfileSettings,
-) -> bool {
-    let Some(mark) = &facts.mark else { return !facts.skipped };
-    mark.by == settings.by
-        || mark.split == split.name()
-        || index.object(&ObjectRef::new(split.kind, split.beside(&mark.split))).is_some()
+    /// What it takes for a profile that is there to have these overrides, and our marks.
+    fn patch(&self, facts: &ProfileFacts, wanted: &[Override]) -> Option<json_patch::Patch> {
+        let owned = facts.owner.as_ref().is_some_and(|owner| *owner.uid == *self.managed.uid);
+        let was_created = facts.mark.as_ref().map_or(owned, |mark| mark.created);
+        // What others have written into it since must outlive the split.
+        let mark = self.mark(was_created && !facts.has_more);
+        let right_owner = facts.owner.is_some() == mark.created && (owned || !mark.created);
+        let right_mark = facts.mark.as_deref() == Some(&mark);
+        let right_overrides = *facts.overrides == *wanted;
+        if right_overrides && facts.skipped && right_mark && right_owner {
+            return None;
+        }
+        let mut edit = Edit::guarded_by(&facts.resource_version);
+        if !right_overrides {
+            set_overrides(&mut edit, facts, wanted);
+        }
+        if !facts.skipped || !right_mark {
+            let set = [(SKIP, "true".to_owned()), (WRITTEN_FOR, mark.to_annotation())];
+            edit.annotations(facts.there.annotations, &set[usize::from(facts.skipped)..]);
+        }
+        if !facts.there.label {
+            if !facts.there.labels {
+                edit.set(&["metadata", "labels"], json!({}));
+            }
+            edit.set(&["metadata", "labels", LABEL], json!(LABELLED));
+        }
+        if !right_owner {
+            remove_owner(&mut edit, facts);
+            let others = facts.owners - usize::from(facts.owner.is_some());
+            match (mark.created, others) {
+                (false, _) => {}
+                (true, 0) => edit.set(&["metadata", "ownerReferences"], json!([self.owner()])),
+                (true, _) => edit.set(&["metadata", "ownerReferences", "-"], self.owner()),
+            }
+        }
+        Some(edit.into_patch())
+    }
+
+    fn mark(&self, created: bool) -> Mark {
+        Mark::new(self.split.name(), &self.managed.uid, created, &self.settings.by)
+    }
+
+    fn owner(&self) -> Value {
+        let kind = self.split.kind;
+        let version = self.index.served(kind).unwrap_or(kind.versions()[0]);
+        let api_version = kind.api_resource(version).api_version;
+        owner_reference(&api_version, self.split.name(), &self.managed.uid)
+    }
+
+    /// Whether a profile may be written for the split: nobody's, or one that is written here already.
+    /// A mark of another installation is somebody else's, unless its split is managed by this one now.
+    fn is_ours(&self, facts: &ProfileFacts) -> bool {
+        let Some(mark) = &facts.mark else { return !facts.skipped };
+        let named = || ObjectRef::new(self.split.kind, self.split.beside(&mark.split));
+        mark.by == self.settings.by
+            || mark.split == self.split.name()
+            || self.index.object(&named()).is_some()
+    }
+
+    /// A profile that is written for this split and is not, or no longer, that of its apex.
+    fn stray(&self, but: Option<&ObjectKey>) -> Verdict {
+        let strays = self.index.profiles_written_for(self.split).filter(|key| Some(*key) != but);
+        let mut not_taken = strays.filter(|key| heir(self.index, key, self.settings).is_none());
+        let found = not_taken.next().and_then(|key| Some((key, self.index.profile(key)?)));
+        match found {
+            Some((key, facts)) => Verdict::Write(emptied(key, facts)),
+            None => Verdict::Nothing,
+        }
+    }
 }
 
 fn overrides(intent: &Intent, weights: &[u32], namespace: &str, domain: &str) -> Vec<Override> {
@@ -215,20 +234,16 @@ fn created(key: &ObjectKey, overrides: &[Override], mark: &Mark, owner: Value) -
     })
 }
 
-/// A profile that is written for this split and is not, or no longer, that of its apex.
-fn stray(index: &Index, split: &ObjectRef, but: Option<&ObjectKey>) -> Verdict {
-    let mut strays = index.profiles_written_for(split).filter(|key| Some(*key) != but);
-    let not_taken = |key: &&ObjectKey| heir(index, key).is_none();
-    let found = strays.find(not_taken).and_then(|key| Some((key, index.profile(key)?)));
-    match found {
-        Some((key, facts)) => Verdict::Write(emptied(key, facts)),
-        None => Verdict::Nothing,
-    }
-}
-
 /// The managed split whose profile this is by its name: it takes it over.
-fn heir<'a>(index: &'a Index, profile: &ObjectKey) -> Option<&'a ObjectRef> {
-    index.first_split_on(&profile.beside(service_of(&profile.name)))
+fn heir<'a>(
+    index: &'a Index,
+    profile: &ObjectKey,
+    settings: &ProfileSettings,
+) -> Option<&'a ObjectRef> {
+    let service = service_of(&profile.name);
+    let name = host(service, &profile.namespace, &settings.cluster_domain);
+    // One that was written while the domain was set to another is nobody's.
+    (name == *profile.name).then(|| index.first_split_on(&profile.beside(service)))?
 }
 
 /// The profile, if any, that is to be given back because this split is not among the managed ones.
@@ -241,7 +256,7 @@ pub fn orphan<'a>(
         index.profiles_written_for(split).filter_map(|key| Some((key, index.profile(key)?)));
     profiles.find(|(key, facts)| {
         let by_us = facts.mark.as_ref().is_some_and(|mark| mark.by == settings.by);
-        by_us && heir(index, key).is_none()
+        by_us && heir(index, key, settings).is_none()
     })
 }
 

@@ -3,7 +3,7 @@
 //! that a webhook of Linkerd holds up delays no next flip, and callers follow the profile alone.
 
 use super::events::Said;
-use super::profile::{self, ProfileSettings, ProfileWrite, Verdict};
+use super::profile::{self, Case, ProfileSettings, ProfileWrite, Verdict};
 use super::profile_writer::{self as writer, Outcome};
 use super::queue::Queue;
 use super::reconcile::{Controller, backoff};
@@ -54,6 +54,16 @@ pub struct Attempt {
     resource_version: Box<str>,
     /// None where it gives the profile back.
     weights: Option<Vec<u32>>,
+}
+
+/// What a split's profile should have.
+pub struct Wish<'a> {
+    /// The weights that the split gets now; none: those that it has.
+    pub decided: Option<&'a [u32]>,
+    /// Whether the split is for this replica to write.
+    pub ours: bool,
+    /// When it was first noticed.
+    pub noticed: Instant,
 }
 
 /// What a write task hands back.
@@ -108,35 +118,27 @@ impl Lane {
 }
 
 impl Controller {
-    /// Sees to it that a managed split's profile gets these weights. `may_write` says whether the
-    /// split itself is for this replica to write.
+    /// Sees to it that a managed split's profile has the weights that it should.
     pub(super) fn carry(
         &self,
         queue: &mut Queue,
         index: &Index,
         split: &ObjectRef,
-        weights: Option<&[u32]>,
-        may_write: bool,
-        noticed: Instant,
+        managed: &Managed,
+        wish: Wish<'_>,
     ) {
-        let Some(managed) = index.object(split) else { return };
         if split.kind != Kind::TrafficSplit {
             self.notice_hidden(queue, index, managed, split);
             return;
         }
-        let Some(settings) = self.writes_profiles(index).filter(|_| may_write) else { return };
-        let live: Vec<u32>;
-        let weights = match weights {
-            Some(weights) => weights,
-            None => {
-                let set = managed.readable().first();
-                live = set
-                    .map(|s| s.intent.backends.iter().map(|b| b.live).collect())
-                    .unwrap_or_default();
-                &live
-            }
+        let Some(settings) = self.writes_profiles(index).filter(|_| wish.ours) else { return };
+        let live = || {
+            let set = managed.readable().first();
+            set.map(|set| set.intent.backends.iter().map(|b| b.live).collect()).unwrap_or_default()
         };
-        match profile::carry(index, split, managed, weights, settings) {
+        let weights: Vec<u32> = wish.decided.map_or_else(live, <[u32]>::to_vec);
+        let case = Case { index, split, managed, settings };
+        match case.carry(&weights) {
             Verdict::Nothing => {
                 if let Some(memory) = queue.profiles.memories.get_mut(split) {
                     (memory.failed, memory.told) = (None, None);
@@ -154,10 +156,10 @@ impl Controller {
             Verdict::Write(write) => {
                 let attempt = attempt(&write);
                 if self.is_time_for(queue, split, &attempt, Some((index, managed)))
-                    && queue.profiles.has_room(split, self.settings.concurrency, noticed)
+                    && queue.profiles.has_room(split, self.settings.concurrency, wish.noticed)
                 {
                     let client = self.client.clone();
-                    self.spawn(queue, split, attempt, noticed, async move {
+                    self.spawn(queue, split, attempt, wish.noticed, async move {
                         writer::write(&client, &write).await
                     });
                 }
@@ -175,7 +177,8 @@ impl Controller {
     ) {
         let orphan = self
             .writes_profiles(index)
-            .filter(|_| self.leads())
+            // What may not be read there is not gone.
+            .filter(|_| self.leads() && !index.forbidden.has(split.namespace()))
             .and_then(|settings| Some((settings, profile::orphan(index, split, settings)?)));
         let Some((settings, (profile, facts))) = orphan else {
             queue.profiles.memories.remove(split);
@@ -278,7 +281,7 @@ impl Controller {
         let Done { split, attempt, noticed, outcome } = done;
         let lane = &mut queue.profiles;
         lane.in_flight.remove(&split);
-        let mut again = lane.again.remove(&split);
+        let again = lane.again.remove(&split);
         let profile = &attempt.profile;
         let memory = lane.memories.entry(split.clone()).or_default();
         match outcome {
@@ -305,7 +308,11 @@ impl Controller {
                 // Removed by somebody else in the middle of our write: an undoing like others.
                 self.shared.update(|index| index.remove_profile(profile));
             }
-            Outcome::StillManaged => again = true,
+            // The watch will say so too.
+            Outcome::StillManaged => {
+                let wait = memory.fails(attempt);
+                queue.alarms.set(&split, wait);
+            }
             Outcome::Conflict => {
                 self.metrics.profiles.count("conflict");
                 let wait = memory.fails(attempt);

@@ -78,7 +78,8 @@ impl World {
 
     fn carry(&self, weights: &[u32]) -> Verdict {
         let managed = self.index.object(&self.split).unwrap();
-        carry(&self.index, &self.split, managed, weights, &self.settings)
+        let (index, split, settings) = (&self.index, &self.split, &self.settings);
+        Case { index, split, managed, settings }.carry(weights)
     }
 
     /// Does what the API server would.
@@ -281,6 +282,20 @@ fn a_split_that_goes_to_another_apex_takes_its_profile_along() {
     );
     let Action::Create(body) = &write.action else { unreachable!() };
     let mut body = body.clone();
+    body["metadata"]["resourceVersion"] = json!("5");
+    let facts = ProfileFacts::read(&serde_json::from_value(body).unwrap());
+    world.index.set_profile(write.profile, facts);
+    let Verdict::Write(write) = world.carry(&[0, 1]) else { panic!("the old one stays") };
+    assert_eq!((&*write.profile.name, write.action), (PROFILE, Action::Delete));
+}
+
+#[test]
+fn a_profile_of_the_domain_that_was_set_before_goes() {
+    let mut world = World::new(None);
+    world.carried(&[0, 1]);
+    world.settings.cluster_domain = "k8s.example.com".into();
+    let Verdict::Write(write) = world.carry(&[0, 1]) else { panic!("none in the new domain") };
+    let Action::Create(mut body) = write.action else { panic!("it is there") };
     body["metadata"]["resourceVersion"] = json!("5");
     let facts = ProfileFacts::read(&serde_json::from_value(body).unwrap());
     world.index.set_profile(write.profile, facts);

@@ -6,6 +6,7 @@ use super::guard::{self, Case, Verdict};
 use super::memory::Failed;
 use super::plan::{self, Flip, Kind, Moves, Plan, Write};
 use super::profile::ProfileSettings;
+use super::profile_lane::Wish;
 use super::queue::{Done, Queue};
 use super::undone::Undone;
 use super::writer::{self, Outcome};
@@ -200,14 +201,15 @@ impl Controller {
                 memory.is_content();
             }
             queue.stays(object);
-            self.carry(queue, index, object, None, ours, noticed);
+            self.carry(queue, index, object, managed, Wish { decided: None, ours, noticed });
             return;
         };
         if plan.paused || index.cluster_wide.frozen {
             let why = if plan.paused { "this object is paused" } else { "the cluster is frozen" };
             self.tell_held(queue, &write, &plan, why);
             queue.stays(object);
-            self.carry(queue, index, object, None, self.leads(), noticed);
+            let wish = Wish { decided: None, ours: self.leads(), noticed };
+            self.carry(queue, index, object, managed, wish);
             return;
         }
         // The brake first: a standby has to know how much wants to move.
@@ -235,7 +237,7 @@ impl Controller {
         // Its profile gets the same weights now, whatever becomes of this write.
         let decided = Some(write.weights.as_slice()).filter(|weights| may && !weights.is_empty());
         let ours = self.leads() || decided.is_some();
-        self.carry(queue, index, object, decided, ours, noticed);
+        self.carry(queue, index, object, managed, Wish { decided, ours, noticed });
         if may && self.is_time(queue, &write, &plan) {
             self.start(queue, write, plan, noticed);
         }

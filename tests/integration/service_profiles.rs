@@ -1,5 +1,6 @@
 //! ServiceProfiles written here, in the place of the linkerd-smi adaptor.
 
+use crate::replicas::leader;
 use crate::stage::*;
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt};
@@ -173,6 +174,29 @@ async fn every_flip_is_in_the_profile_and_what_else_it_says_stays_to_the_byte() 
         assert_eq!(metric(&metrics, &name.replace("ok", "failed")).unwrap_or_default(), 0.0);
     }
     ensure!((7.0..=9.0).contains(&written), "{written} writes");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_steps_in_writes_the_profile_with_the_split() -> Result<()> {
+    let cluster = cluster_with_profiles().await?;
+    let installation = install(&cluster, 2, &[MANAGE]).await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    workload.apply(&emoji()).await?;
+    let profiles = profiles(&cluster);
+    wait_overrides(&profiles, EMOJI, overrides([1, 0])).await?;
+    let dead = leader(&cluster, &installation).await?;
+    let mut others = installation.replicas().iter().filter(|r| r.name() != dead.name());
+    let standby = others.next().context("no standby")?;
+    dead.process().kill()?;
+    workload.scale("emoji", 0).await?;
+    wait_overrides(&profiles, EMOJI, overrides([0, 1])).await?;
+    wait_weights(&splits(&cluster, "emojivoto"), "emoji", &[0.0, 1.0]).await?;
+    let metrics = standby.get("/metrics").await?;
+    // Had it waited for the Lease, this would be 0.
+    assert_eq!(metric(&metrics, "linkerd_failover_rescues_total"), Some(1.0));
+    let written = "linkerd_failover_service_profile_writes_total{result=\"ok\"}";
+    assert_eq!(metric(&metrics, written), Some(1.0));
     Ok(())
 }
 
