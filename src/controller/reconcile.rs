@@ -222,7 +222,8 @@ impl Controller {
             match rest.and_then(|mut rest| Some((rest.write.take()?, rest))) {
                 Some((moving, rest)) if moving.moves() => (write, plan) = (moving, rest),
                 _ => {
-                    self.carry(queue, index, object, None, self.leads(), noticed);
+                    let wish = Wish { decided: None, ours: self.leads(), noticed };
+                    self.carry(queue, index, object, managed, wish);
                     return;
                 }
             }
