@@ -368,7 +368,7 @@ impl Parts {
             if stopping.is_cancelled() {
                 Err("stopping".into())
             } else if !synced.all() {
-                Err(format!("not read yet: {}", synced.lacking().join(", ")))
+                Err(format!("the caches are not whole: {}", synced.lacking().join(", ")))
             } else {
                 certificates.as_ref().and_then(|c| c.lacking()).map_or(Ok(()), Err)
             }
