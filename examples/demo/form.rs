@@ -15,6 +15,8 @@ pub struct Form {
     pub manifest: &'static str,
     /// kubectl's columns that show the weights.
     pub columns: &'static str,
+    /// Values of the chart beside those of every form.
+    pub values: &'static [&'static str],
     /// JSON pointer to the backends.
     backends: &'static str,
 }
@@ -24,6 +26,8 @@ const SPLIT: Form = Form {
     folder: "manifests/examples",
     manifest: "emojivoto-split.yaml",
     columns: "custom-columns=NAME:.metadata.name,BACKENDS:.spec.backends[*].service,WEIGHTS:.spec.backends[*].weight",
+    // Nothing else carries a split into Linkerd here.
+    values: &["serviceProfiles.manage=true"],
     backends: "/spec/backends",
 };
 
@@ -32,6 +36,7 @@ const HTTP: Form = Form {
     folder: "manifests/examples/http",
     manifest: "emojivoto-route.yaml",
     columns: "custom-columns=NAME:.metadata.name,BACKENDS:.spec.rules[*].backendRefs[*].name,WEIGHTS:.spec.rules[*].backendRefs[*].weight",
+    values: &[],
     backends: "/spec/rules/0/backendRefs",
 };
 
@@ -45,10 +50,13 @@ impl Form {
         }
     }
 
-    /// Installs the kind's definition, and no other's.
+    /// Installs the kind's definition, and for a split that of what Linkerd reads in its place.
     pub async fn define(self, cluster: &Cluster) -> Result<()> {
         match self.kind {
-            Kind::TrafficSplit => cluster.install_traffic_split_crd().await,
+            Kind::TrafficSplit => {
+                cluster.install_traffic_split_crd().await?;
+                cluster.install_service_profile_crd().await
+            }
             Kind::HttpRoute | Kind::GrpcRoute => cluster.install_gateway_api_crds().await,
         }
     }
@@ -61,6 +69,12 @@ impl Form {
     /// As kubectl takes it.
     pub fn resource(self) -> String {
         self.kind.as_str().to_lowercase()
+    }
+
+    /// What shows what Linkerd goes by, where that is another object.
+    pub fn carried(self) -> Option<[&'static str; 4]> {
+        const COLUMNS: &str = "custom-columns=NAME:.metadata.name,AUTHORITIES:.spec.dstOverrides[*].authority,WEIGHTS:.spec.dstOverrides[*].weight";
+        (self.kind == Kind::TrafficSplit).then_some(["get", "serviceprofiles", "-o", COLUMNS])
     }
 
     pub fn weights(self, object: &DynamicObject) -> Vec<u64> {

@@ -164,7 +164,18 @@ impl Story<'_> {
     }
 
     async fn show_weights(&self) -> Result<()> {
-        show(self.here, &["get", &self.form.resource(), "emoji-svc", "-o", self.form.columns]).await
+        let resource = self.form.resource();
+        show(self.here, &["get", &resource, "emoji-svc", "-o", self.form.columns]).await?;
+        let Some(get) = self.form.carried() else { return Ok(()) };
+        let weights = self.form.weights(&self.objects.get("emoji-svc").await?);
+        let weights: Vec<String> = weights.iter().map(u64::to_string).collect();
+        eventually("the ServiceProfile follows", PATIENCE, || async {
+            let columns = self.here.kubectl(get).ok().await?;
+            ensure!(columns.contains(&weights.join(",")), "{columns}");
+            Ok(())
+        })
+        .await?;
+        show(self.here, &get).await
     }
 
     /// Waits until the webhook warns of something.
@@ -183,15 +194,13 @@ impl Story<'_> {
 }
 
 async fn install(cluster: &Cluster, form: Form) -> Result<Installation> {
-    let options = InstallOptions {
-        values: vec![
-            // Its Job needs a kubelet and Linkerd itself.
-            "namespaceMetadata.enabled=false".into(),
-            format!("remoteClusters.credentialsNamespaces={{{LINKS}}}"),
-        ],
-        replicas: 2,
-        ..InstallOptions::default()
-    };
+    let mut values = vec![
+        // Its Job needs a kubelet and Linkerd itself.
+        "namespaceMetadata.enabled=false".into(),
+        format!("remoteClusters.credentialsNamespaces={{{LINKS}}}"),
+    ];
+    values.extend(form.values.iter().map(|value| (*value).to_owned()));
+    let options = InstallOptions { values, replicas: 2, ..InstallOptions::default() };
     let installation = Installation::install(cluster, options).await?;
     installation.wait_ready(PATIENCE).await?;
     let bad = bad_examples(form)?.remove(0);
