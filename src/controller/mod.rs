@@ -9,6 +9,7 @@ mod fitness;
 mod groups;
 mod guard;
 mod lease;
+mod leave;
 mod linked;
 mod memory;
 mod mention;

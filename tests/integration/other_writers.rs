@@ -141,7 +141,11 @@ async fn a_flip_that_another_webhook_refuses_for_ten_seconds_lands_afterwards() 
     wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
 
     // Nobody listens there.
-    workload.kubectl(["apply", "-f", "-"]).stdin(REFUSING).ok().await?;
+    workload
+        .kubectl(["apply", "-f", "-"])
+        .stdin(refusing("split.smi-spec.io", "trafficsplits"))
+        .ok()
+        .await?;
     eventually("the third webhook refuses", PATIENCE, || async {
         let probe = ["label", "--overwrite", "--dry-run=server", "trafficsplit", "emoji", "x=y"];
         let output = workload.kubectl(probe).output().await?;
@@ -164,18 +168,3 @@ async fn a_flip_that_another_webhook_refuses_for_ten_seconds_lands_afterwards() 
     wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
     Ok(())
 }
-
-const REFUSING: &str = r#"
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingWebhookConfiguration
-metadata: {name: third}
-webhooks:
-- name: third.example.com
-  clientConfig: {url: "https://127.0.0.1:1/"}
-  admissionReviewVersions: [v1]
-  sideEffects: None
-  failurePolicy: Fail
-  timeoutSeconds: 1
-  rules:
-  - {apiGroups: [split.smi-spec.io], apiVersions: ["*"], operations: [UPDATE], resources: [trafficsplits]}
-"#;

@@ -244,37 +244,26 @@ async fn what_linkerd_refuses_or_does_not_use_is_told_and_a_refused_write_lands_
     assert!(said.stderr.contains("the apex of HTTPRoute emoji too"), "{}", said.stderr);
 
     // Linkerd's own webhook is down: the flip is refused until it is back.
-    workload.kubectl(["apply", "-f", "-"]).stdin(REFUSING).ok().await?;
+    workload
+        .kubectl(["apply", "-f", "-"])
+        .stdin(refusing("gateway.networking.k8s.io", "httproutes"))
+        .ok()
+        .await?;
     eventually("another webhook refuses", PATIENCE, || async {
         let probe = ["label", "--overwrite", "--dry-run=server", "httproute", "emoji", "x=y"];
         let output = workload.kubectl(probe).output().await?;
-        ensure!(output.stderr.contains("policy.example.com"), "{}", output.stderr);
+        ensure!(output.stderr.contains("third.example.com"), "{}", output.stderr);
         Ok(())
     })
     .await?;
     workload.scale("emoji", 0).await?;
     let note = wait_note(&workload, "emoji", "FailoverRefused").await?;
-    assert!(note.contains("policy.example.com"), "{note}");
+    assert!(note.contains("third.example.com"), "{note}");
     assert_eq!(rule_weights(&http.get("emoji").await?), [vec![1, 0]]);
-    cluster.kubectl(["delete", "validatingwebhookconfiguration", "policy"]).ok().await?;
+    cluster.kubectl(["delete", "validatingwebhookconfiguration", "third"]).ok().await?;
     wait_rules(&http, "emoji", &[vec![0, 1]]).await?;
     Ok(())
 }
-
-const REFUSING: &str = r#"
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingWebhookConfiguration
-metadata: {name: policy}
-webhooks:
-- name: policy.example.com
-  clientConfig: {url: "https://127.0.0.1:1/"}
-  admissionReviewVersions: [v1]
-  sideEffects: None
-  failurePolicy: Fail
-  timeoutSeconds: 1
-  rules:
-  - {apiGroups: [gateway.networking.k8s.io], apiVersions: ["*"], operations: [UPDATE], resources: [httproutes]}
-"#;
 
 /// A route with every field that the API has for one, in sixteen rules.
 fn large() -> Value {

@@ -284,21 +284,6 @@ async fn what_happens_to_splits_while_nobody_runs_reaches_their_profiles_afterwa
     Ok(())
 }
 
-const REFUSING: &str = r#"
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingWebhookConfiguration
-metadata: {name: third}
-webhooks:
-- name: third.example.com
-  clientConfig: {url: "https://127.0.0.1:1/"}
-  admissionReviewVersions: [v1]
-  sideEffects: None
-  failurePolicy: Fail
-  timeoutSeconds: 1
-  rules:
-  - {apiGroups: [linkerd.io], apiVersions: ["*"], operations: [UPDATE], resources: [serviceprofiles]}
-"#;
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_profile_that_is_refused_holds_up_no_split_and_lands_afterwards() -> Result<()> {
     let cluster = cluster_with_profiles().await?;
@@ -308,7 +293,7 @@ async fn a_profile_that_is_refused_holds_up_no_split_and_lands_afterwards() -> R
     let (profiles, splits) = (profiles(&cluster), splits(&cluster, "emojivoto"));
     wait_overrides(&profiles, EMOJI, overrides([1, 0])).await?;
 
-    cluster.apply(REFUSING).await?;
+    cluster.apply(&refusing("linkerd.io", "serviceprofiles")).await?;
     eventually("the third webhook refuses", PATIENCE, || async {
         let probe = ["label", "--overwrite", "--dry-run=server", "serviceprofile", EMOJI, "x=y"];
         let output = workload.kubectl(probe).output().await?;

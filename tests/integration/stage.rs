@@ -155,3 +155,24 @@ pub fn annotation(split: &DynamicObject, name: &str) -> Option<Value> {
     let text = split.metadata.annotations.as_ref()?.get(&format!("failover.linkerd.io/{name}"))?;
     Some(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())))
 }
+
+/// A webhook where nobody listens: every update of this kind is refused, until it is deleted by the
+/// name `third`.
+pub fn refusing(group: &str, plural: &str) -> String {
+    format!(
+        r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {{name: third}}
+webhooks:
+- name: third.example.com
+  clientConfig: {{url: "https://127.0.0.1:1/"}}
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  failurePolicy: Fail
+  timeoutSeconds: 1
+  rules:
+  - {{apiGroups: [{group}], apiVersions: ["*"], operations: [UPDATE], resources: [{plural}]}}
+"#
+    )
+}
