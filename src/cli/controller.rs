@@ -133,17 +133,17 @@ fn parse_delay(text: &str) -> Result<SignedDuration, String> {
     failover::delay(text).ok_or_else(|| format!("expected {}", failover::expected_delay()))
 }
 
+/// An empty variable names no namespace, and one that is named twice is watched once.
+fn distinct(names: Vec<String>) -> Vec<String> {
+    let names: BTreeSet<_> = names.iter().map(|name| name.trim()).collect();
+    names.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
 /// The same, where the order means something.
 fn in_order(names: Vec<String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let names = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
     names.filter(|name| seen.insert(*name)).map(str::to_owned).collect()
-}
-
-/// An empty variable names no namespace, and one that is named twice is watched once.
-fn distinct(names: Vec<String>) -> Vec<String> {
-    let names: BTreeSet<_> = names.iter().map(|name| name.trim()).collect();
-    names.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 impl EngineArgs {

@@ -58,6 +58,38 @@ async fn a_link_comes_later_gets_another_token_and_goes_and_all_of_it_is_noticed
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_object_in_another_namespace_widens_the_watch_and_disturbs_nobody() -> Result<()> {
+    let (east, west) = east_and_west().await?;
+    link(&east, &west).await?;
+    let installation = install(&east, 1, &[CREDENTIALS]).await?;
+    let replica = &installation.replicas()[0];
+    let mut west_of = vec![];
+    for namespace in ["emojivoto", "books"] {
+        let (here, there) =
+            (Workload::new(&east, namespace).await?, Workload::new(&west, namespace).await?);
+        here.deploy_emoji(1).await?;
+        there.deploy_emoji(1).await?;
+        here.discovery_mirror("emoji-svc", "west").await?;
+        let split = split("emoji", &["emoji-svc-west"]);
+        here.apply(&split.replace("namespace: emojivoto", &format!("namespace: {namespace}")))
+            .await?;
+        wait_reachable(replica, Some(1.0)).await?;
+        here.scale("emoji", 0).await?;
+        let moved = wait_weights(&splits(&east, namespace), "emoji", &[0.0, 1.0]).await?;
+        assert!(state(&moved).unwrap().sets[""].why.contains("1 of 1 endpoints ready"));
+        west_of.push((here, there));
+    }
+    for (here, there) in &west_of {
+        there.scale("emoji", 0).await?;
+        wait_said(here, "cluster west, where it has no ready endpoints").await?;
+    }
+    let transitions =
+        r#"linkerd_failover_remote_transitions_total{cluster="west",to="unreachable"}"#;
+    assert_eq!(metric(&replica.get("/metrics").await?, transitions), None);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kubeconfig_that_points_to_files_or_is_not_let_in_is_told_about_and_not_quoted()
 -> Result<()> {
     let (east, west) = east_and_west().await?;

@@ -1,4 +1,4 @@
-//! The Secrets by which clusters are linked, as `linkerd multicluster link` writes them.
+//! The Secrets by which clusters are linked, as `linkerd multicluster link-gen` writes them.
 //!
 //! Nothing here has a `Debug` that shows what is in a Secret, its annotations included: `kubectl
 //! apply` keeps a copy of the data in one.

@@ -4,6 +4,7 @@ use super::*;
 use crate::failover::{Defaults, Intent, Unknown};
 use crate::resources::{Kind, ObjectRef};
 use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const LIMIT: SignedDuration = SignedDuration::from_secs(60);
@@ -54,11 +55,11 @@ impl East {
         east
     }
 
-    fn service(&mut self, name: &str, metadata: Value) {
+    fn service(&mut self, name: &str, metadata: Value) -> Vec<ObjectRef> {
         let service =
             json!({"metadata": metadata, "spec": {"ports": [{"name": "http", "port": 80}]}});
         let service = ServiceFacts::read(&serde_json::from_value(service).unwrap());
-        self.0.set_service(key(name), service);
+        self.0.set_service(key(name), service)
     }
 
     fn at(&mut self, seconds: i64) {
@@ -220,4 +221,109 @@ fn a_member_must_offer_the_port_and_be_of_a_kind_that_linkerd_resolves() {
     east.service("bb-federated", json!({"annotations": {local: "bb-west"}}));
     let health = &east.health()[2];
     assert!(!health.is_ready() && !health.is_unknown());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Link,
+    Unlink,
+    Lists(usize),
+    Slice(usize),
+    Gone,
+    Confirms(usize),
+    Interrupted,
+    Failed,
+    Refused,
+    Here(usize),
+    /// The Service is made anew, with this metadata.
+    Service(&'static str, Value),
+    Pass(i64),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let discovery = "multicluster.linkerd.io/remote-discovery";
+    let local = "multicluster.linkerd.io/local-discovery";
+    prop_oneof![
+        Just(Step::Link),
+        Just(Step::Unlink),
+        (0_usize..3).prop_map(Step::Lists),
+        (0_usize..3).prop_map(Step::Slice),
+        Just(Step::Gone),
+        (0_usize..3).prop_map(Step::Confirms),
+        Just(Step::Interrupted),
+        Just(Step::Failed),
+        Just(Step::Refused),
+        (0_usize..3).prop_map(Step::Here),
+        Just(Step::Service("bb-federated", json!({"annotations": {local: "bb"}}))),
+        Just(Step::Service(
+            "bb-federated",
+            json!({"annotations": {discovery: "bb@west,bb@north"}})
+        )),
+        Just(Step::Service("bb-west", json!({}))),
+        Just(Step::Service("bb", json!({"annotations": {discovery: "bb@west"}}))),
+        Just(Step::Service("bb", json!({}))),
+        (1_i64..90).prop_map(Step::Pass),
+    ]
+}
+
+impl East {
+    /// Does a step; the objects that are said to be concerned.
+    fn take(&mut self, step: Step, version: u64) -> Vec<ObjectRef> {
+        let slice = |ready| ToldSlice {
+            slice: key("bb-x"),
+            version,
+            service: Some(key("bb")),
+            facts: facts(1, ready),
+        };
+        match step {
+            Step::Link => self.0.link("west"),
+            Step::Unlink => self.0.unlink("west"),
+            Step::Lists(ready) => self.west_lists(ready),
+            Step::Slice(ready) => self.0.set_remote_slice("west", slice(ready)),
+            Step::Gone => self.0.remove_remote_slice("west", &key("bb-x")),
+            Step::Confirms(ready) => {
+                let listed = vec![slice(ready)];
+                self.0.set_remote_slices_of("west", &key("bb"), listed, version)
+            }
+            Step::Interrupted => self.0.note_reach("west", Reach::interrupted).1,
+            Step::Failed => self.0.note_reach("west", Reach::failed).1,
+            Step::Refused => self.0.note_reach("west", |reach, _| reach.refused("no".into())).1,
+            Step::Here(ready) => {
+                let (slice, service) = (key("bb-1"), Some(key("bb")));
+                self.0.set_slice(ToldSlice { slice, version, service, facts: facts(1, ready) })
+            }
+            Step::Service(name, metadata) => self.service(name, metadata),
+            Step::Pass(seconds) => {
+                let now = self.0.now.steady.as_second() + seconds;
+                self.at(now);
+                self.0.note_reach("west", |reach, now| reach.pass(now, LIMIT)).1
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_who_rests_on_what_changed_is_told(
+        history in proptest::collection::vec(any_step(), 1..60),
+    ) {
+        let mut east = East::new();
+        for (version, step) in (1_u64..).zip(history) {
+            // Peaks fade by time alone, which whoever asks by percentages looks after.
+            let seen = |east: &East| east.health().map(|health| match health {
+                Health::Seen { ready, total, .. } => Health::seen(ready, total),
+                other => other,
+            });
+            let before = seen(&east);
+            let affected = east.take(step.clone(), version);
+            if seen(&east) != before {
+                prop_assert!(affected.contains(&split_bb()), "{step:?}: {:?}", seen(&east));
+            }
+            prop_assert!(affected.iter().all(|object| *object == split_bb()));
+            // What is told is never ready because of a cluster that is not seen.
+            let is_seen = east.0.remote.reach("west").is_some_and(Reach::is_seen);
+            let rests_there = east.0.service(&key("bb-west")).unwrap().members().len() == 1;
+            prop_assert!(is_seen || !rests_there || !east.health()[1].is_ready());
+        }
+    }
 }

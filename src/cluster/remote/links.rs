@@ -24,7 +24,7 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 const CONNECT: Duration = Duration::from_secs(3);
 const RETRY: Duration = Duration::from_secs(2);
 
-const NEXT: &str = "Link it again from a kubeconfig that has everything inline: `kubectl config view --raw --minify --flatten` writes one, and `linkerd multicluster link` takes it with --kubeconfig";
+const NEXT: &str = "Link it again from a kubeconfig that has everything inline: `kubectl config view --raw --minify --flatten` writes one, and `linkerd multicluster link-gen` takes it with --kubeconfig";
 
 /// The clients of the clusters that are linked.
 #[derive(Clone, Default)]

@@ -6,7 +6,7 @@
 //!       (I/O)            (begin, end)       (I/O)            (by cluster)
 //! ```
 //!
-//! `members` reads what a Service rests on; `kubeconfig` says whether credentials may be used;
+//! [`members`] reads what a Service rests on; `kubeconfig` says whether credentials may be used;
 //! `reach` is what is known of a cluster's API, as a function of what happened and of time;
 //! `wanted` is how little is asked of it. None of these does I/O.
 

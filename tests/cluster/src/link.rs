@@ -1,4 +1,4 @@
-//! A cluster linked to another, as `linkerd multicluster link` does it.
+//! A cluster linked to another, as `linkerd multicluster link-gen` does it.
 
 use crate::cluster::Cluster;
 use crate::wait::eventually;
