@@ -210,6 +210,12 @@ impl Installation {
         self.proxy().map(ServiceProxy::down)
     }
 
+    /// Lets the webhook's Service accept connections and never answer, as behind a firewall that
+    /// drops packets.
+    pub fn webhook_silent(&self) -> anyhow::Result<()> {
+        self.proxy().map(ServiceProxy::silence)
+    }
+
     /// Lets the API server reach the webhook again.
     pub fn webhook_up(&self) -> anyhow::Result<()> {
         self.proxy().map(ServiceProxy::up)
