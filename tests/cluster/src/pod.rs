@@ -56,7 +56,7 @@ impl Pod {
             "metadata.namespace" => self.namespace.clone(),
             "metadata.name" => self.name.clone(),
             "spec.serviceAccountName" => self.service_account.clone(),
-            "spec.nodeName" => crate::cluster::NODE.to_string(),
+            "spec.nodeName" => crate::node::NODE.to_string(),
             "status.podIP" | "status.podIPs" | "status.hostIP" => self.address.to_string(),
             path => anyhow::bail!("the stand-in for a kubelet does not know fieldRef {path}"),
         };
