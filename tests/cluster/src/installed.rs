@@ -173,6 +173,7 @@ impl Installation {
             name: format!("{}-{nth}", self.name),
             service_account: service_account.unwrap_or("default").into(),
             address: self.site.slot.pod_address(nth)?,
+            volumes: self.pod.volumes.clone().unwrap_or_default(),
         };
         let binary = self.options.binary.clone();
         let mut container = container(&self.pod)?.clone();

@@ -43,7 +43,9 @@ mod service_proxy;
 mod site;
 mod slices;
 mod slot;
+mod token;
 mod tools;
+mod volumes;
 mod wait;
 mod workload;
 
