@@ -36,6 +36,7 @@ fn any_health() -> impl Strategy<Value = Health> {
             ready,
             total: ready + down,
             peak: ready.max(past),
+            announced: None,
         }),
         1 => Just(Health::Missing),
         1 => Just(Health::ExternalName),
@@ -223,7 +224,7 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
     prop_assert!(sum <= u64::from(MAX_WEIGHT), "more than Linkerd carries");
 
     let meets = |i: &usize| match object.health[*i] {
-        Health::Seen { ready, total, peak } => {
+        Health::Seen { ready, total, peak, .. } => {
             intent.backends[*i].min_ready.is_met(ready, total, peak)
         }
         _ => false,
