@@ -160,3 +160,55 @@ impl Controller {
         object.kind == Kind::TrafficSplit && self.profiles.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::ObjectKey;
+
+    fn object(name: &str) -> ObjectRef {
+        ObjectRef::new(Kind::TrafficSplit, ObjectKey::new("ns", name))
+    }
+
+    fn wait(waits: &mut Waits, names: &[&str]) -> oneshot::Receiver<Verdict> {
+        let (reply, verdict) = oneshot::channel();
+        waits.add(names.iter().map(|name| object(name)).collect(), reply);
+        verdict
+    }
+
+    #[test]
+    fn a_deletion_waits_for_every_object_that_rests_on_the_pod() {
+        let mut waits = Waits::default();
+        let (mut both, mut one) = (wait(&mut waits, &["a", "b"]), wait(&mut waits, &["a"]));
+        waits.flipped(&object("a"), true);
+        waits.settle(&object("a"));
+        assert_eq!(one.try_recv(), Ok(Verdict::Flipped { by_adaptor: true }));
+        assert!(both.try_recv().is_err());
+        waits.flipped(&object("b"), false);
+        waits.settle(&object("b"));
+        assert_eq!(both.try_recv(), Ok(Verdict::Flipped { by_adaptor: true }));
+        assert!(waits.waits.is_empty() && waits.by_object.is_empty());
+    }
+
+    #[test]
+    fn where_nothing_moves_it_is_said_so_and_where_nobody_decides_too() {
+        let mut waits = Waits::default();
+        let mut still = wait(&mut waits, &["a"]);
+        waits.settle(&object("a"));
+        assert_eq!(still.try_recv(), Ok(Verdict::NoFlip));
+        let mut lost = wait(&mut waits, &["a", "b"]);
+        waits.give_up();
+        assert_eq!(lost.try_recv(), Ok(Verdict::NoJudge));
+        assert!(!waits.concern(&object("a")));
+    }
+
+    #[test]
+    fn who_does_not_listen_any_more_is_forgotten() {
+        let mut waits = Waits::default();
+        let (gone, _listens) = (wait(&mut waits, &["a", "b"]), wait(&mut waits, &["b"]));
+        drop(gone);
+        waits.prune();
+        assert!(!waits.concern(&object("a")) && waits.concern(&object("b")));
+        assert_eq!(waits.waits.len(), 1);
+    }
+}

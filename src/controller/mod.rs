@@ -1,5 +1,7 @@
 //! The controller: hears which objects are concerned, asks for the decision, writes it.
 
+#[cfg(test)]
+mod ahead_tests;
 mod alarms;
 mod announced;
 mod brake;

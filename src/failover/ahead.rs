@@ -27,7 +27,8 @@ pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: N
     let mut ahead = decide_by(intent, &without, previous, now);
     let is_ready = |i: &usize| without.get(*i).is_some_and(Health::is_ready);
     let mut new = ahead.active.iter().filter(|i| !ahead.before.contains(i));
-    if !ahead.active.iter().any(is_ready) || !new.all(is_ready) {
+    let moves = ahead.active != seen.active;
+    if !moves || !ahead.active.iter().any(is_ready) || !new.all(is_ready) {
         return seen;
     }
     ahead.ahead = seen.active.into_iter().filter(|i| !ahead.active.contains(i)).collect();
@@ -42,3 +43,7 @@ pub fn acts_ahead(intent: &Intent, now: Now) -> bool {
     let policy = &intent.policy;
     policy.failover_delay.is_zero() && policy.pin_at(now.wall).is_none() && !policy.paused
 }
+
+#[cfg(test)]
+#[path = "ahead_tests.rs"]
+mod tests;

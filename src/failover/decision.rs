@@ -409,4 +409,4 @@ impl Decision {
 
 #[cfg(test)]
 #[path = "decision_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -23,31 +23,31 @@ fn split(weights: [u32; 3]) -> Intent {
     split_with(weights, &[])
 }
 
-fn was(active: &[&str]) -> SetState {
+pub(crate) fn was(active: &[&str]) -> SetState {
     let active: Vec<String> = active.iter().map(|s| (*s).to_owned()).collect();
     let off_primary = !active.contains(&"a".to_owned());
     SetState { active, left: off_primary.then_some(Timestamp::UNIX_EPOCH), ..SetState::default() }
 }
 
-fn at(seconds: i64) -> Now {
+pub(crate) fn at(seconds: i64) -> Now {
     Now::at(Timestamp::from_second(seconds).unwrap())
 }
 
 /// An object's life as the controller leads it: each step decides, and records what it decided.
-struct Life {
-    intent: Intent,
-    state: SetState,
+pub(crate) struct Life {
+    pub intent: Intent,
+    pub state: SetState,
 }
 
 impl Life {
-    fn of(annotations: &[(&str, &str)]) -> Self {
+    pub fn of(annotations: &[(&str, &str)]) -> Self {
         let mut life = Self { intent: split_with([1, 0, 0], annotations), state: was(&["a"]) };
         life.step(0, [READY, READY, READY]);
         life
     }
 
     /// Decides at so many seconds, records it, and gives the names of the active backends.
-    fn step(&mut self, seconds: i64, health: [Health; 3]) -> String {
+    pub fn step(&mut self, seconds: i64, health: [Health; 3]) -> String {
         self.at(at(seconds), health)
     }
 
