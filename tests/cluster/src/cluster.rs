@@ -5,6 +5,7 @@ use crate::components::{self, Ports};
 use crate::folder::RunFolder;
 use crate::kept::Kept;
 use crate::kubeconfig::{certificate_user, kubeconfig, write_secret};
+use crate::node::{self, NODE};
 use crate::pki::Pki;
 use crate::plain_http;
 use crate::process::Process;
@@ -13,10 +14,9 @@ use crate::slot::Slot;
 use crate::tools::Tools;
 use crate::wait::eventually;
 use anyhow::Context;
-use k8s_openapi::api::core::v1::{Node, ServiceAccount};
-use kube::api::{Api, PostParams};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use serde_json::json;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,10 +26,6 @@ use tokio::sync::Mutex;
 
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(20);
-
-/// The name of the only node; pods that name it run at once, as far as
-/// Kubernetes can see.
-pub(crate) const NODE: &str = "kwok";
 
 /// What a cluster is started with.
 #[derive(Clone, Debug, Default)]
@@ -243,33 +239,14 @@ impl Cluster {
         let manager = processes
             .controller_manager
             .insert(self.site.launch(components::controller_manager(&self.site))?);
-        self.create_node().await?;
+        node::create(self.client(), NODE).await?;
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), "default");
         ready(manager, "the default ServiceAccount", || async {
             Ok(accounts.get("default").await.map(drop)?)
         })
         .await?;
         let kwok = processes.kwok.insert(self.site.launch(components::kwok(&self.site))?);
-        let nodes: Api<Node> = Api::all(self.client());
-        ready(kwok, "the node", || async {
-            let status = nodes.get(NODE).await?.status.unwrap_or_default();
-            let conditions = status.conditions.unwrap_or_default();
-            let ready = conditions
-                .iter()
-                .any(|condition| condition.type_ == "Ready" && condition.status == "True");
-            anyhow::ensure!(ready, "node {NODE} is not ready");
-            Ok(())
-        })
-        .await
-    }
-
-    async fn create_node(&self) -> anyhow::Result<()> {
-        let node = serde_json::from_value(json!({
-            "metadata": { "name": NODE, "labels": { "kubernetes.io/hostname": NODE } },
-        }))?;
-        let nodes: Api<Node> = Api::all(self.client());
-        nodes.create(&PostParams::default(), &node).await?;
-        Ok(())
+        ready(kwok, "the node", || node::ready(self.client(), NODE)).await
     }
 }
 

@@ -173,6 +173,7 @@ impl Installation {
             name: format!("{}-{nth}", self.name),
             service_account: service_account.unwrap_or("default").into(),
             address: self.site.slot.pod_address(nth)?,
+            volumes: self.pod.volumes.clone().unwrap_or_default(),
         };
         let binary = self.options.binary.clone();
         let mut container = container(&self.pod)?.clone();
@@ -208,6 +209,12 @@ impl Installation {
     /// Cuts the API server off from the webhook, as if no pod were ready.
     pub fn webhook_down(&self) -> anyhow::Result<()> {
         self.proxy().map(ServiceProxy::down)
+    }
+
+    /// Lets the webhook's Service accept connections and never answer, as behind a firewall that
+    /// drops packets.
+    pub fn webhook_silent(&self) -> anyhow::Result<()> {
+        self.proxy().map(ServiceProxy::silence)
     }
 
     /// Lets the API server reach the webhook again.

@@ -1,7 +1,8 @@
 //! What a kubelet makes of a container: its arguments and environment.
 
+use crate::volumes::Mounts;
 use anyhow::Context;
-use k8s_openapi::api::core::v1::{Container, EnvVar};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// Every address: what a container listens on within its network namespace.
@@ -14,6 +15,7 @@ pub(crate) struct Pod {
     pub service_account: String,
     /// Stands in for the pod's network namespace.
     pub address: Ipv4Addr,
+    pub volumes: Vec<Volume>,
 }
 
 /// A container's command line and environment, with everything filled in.
@@ -56,7 +58,7 @@ impl Pod {
             "metadata.namespace" => self.namespace.clone(),
             "metadata.name" => self.name.clone(),
             "spec.serviceAccountName" => self.service_account.clone(),
-            "spec.nodeName" => crate::cluster::NODE.to_string(),
+            "spec.nodeName" => crate::node::NODE.to_string(),
             "status.podIP" | "status.podIPs" | "status.hostIP" => self.address.to_string(),
             path => anyhow::bail!("the stand-in for a kubelet does not know fieldRef {path}"),
         };
@@ -77,24 +79,43 @@ impl Command {
         default_port: u16,
         pod: &Pod,
     ) -> anyhow::Result<SocketAddr> {
-        let flag = format!("--{purpose}-addr");
-        let variable = format!("LINKERD_FAILOVER_{}_ADDR", purpose.to_uppercase());
-        let value = self.flag(&flag).or_else(|| {
-            let (_, value) = self.env.iter().find(|(name, _)| *name == variable)?;
-            Some(value.clone())
-        });
-        let Some(value) = value else {
-            let address = SocketAddr::from((pod.address, default_port));
-            self.env.push((variable, address.to_string()));
-            return Ok(address);
-        };
-        value.parse().with_context(|| format!("{flag} is {value:?}, not an address and a port"))
+        let option = format!("{purpose}-addr");
+        let default = SocketAddr::from((pod.address, default_port)).to_string();
+        let value = self.option(&option, &default);
+        value.parse().with_context(|| format!("--{option} is {value:?}, not an address and a port"))
     }
 
-    fn flag(&self, flag: &str) -> Option<String> {
+    /// Writes down the program's default for a path, so that it can be led elsewhere.
+    pub(crate) fn path(&mut self, option: &str, default: &str) {
+        self.option(option, default);
+    }
+
+    /// Leads every path into a volume to where that is on this machine.
+    pub(crate) fn relocate(&mut self, mounts: &Mounts) {
+        let values = self.env.iter_mut().map(|(_, value)| value);
+        for text in self.args.iter_mut().chain(values) {
+            *text = mounts.localize(text);
+        }
+    }
+
+    /// The value of an option, by its flag or its variable; where nothing says, `default`, which is
+    /// then written down.
+    fn option(&mut self, option: &str, default: &str) -> String {
+        let variable = format!("LINKERD_FAILOVER_{}", option.replace('-', "_").to_uppercase());
+        let known = self.flag(option).or_else(|| {
+            let (_, value) = self.env.iter().rev().find(|(name, _)| *name == variable)?;
+            Some(value.clone())
+        });
+        known.unwrap_or_else(|| {
+            self.env.push((variable, default.to_string()));
+            default.to_string()
+        })
+    }
+
+    fn flag(&self, option: &str) -> Option<String> {
         let mut args = self.args.iter();
         args.find_map(|arg| {
-            let rest = arg.strip_prefix(flag)?;
+            let rest = arg.strip_prefix("--")?.strip_prefix(option)?;
             rest.strip_prefix('=')
                 .map(|value| Some(value.to_string()))
                 .or_else(|| rest.is_empty().then_some(None))
@@ -141,6 +162,7 @@ mod tests {
             name: "pod-0".into(),
             service_account: "account".into(),
             address: Ipv4Addr::new(127, 32, 0, 10),
+            volumes: vec![],
         }
     }
 

@@ -5,19 +5,22 @@ use crate::plain_http;
 use crate::pod::{Command, Pod};
 use crate::process::{Launch, Process};
 use crate::site::Site;
+use crate::token::{Purpose, token};
+use crate::volumes::Mounts;
 use crate::wait::eventually;
 use anyhow::Context;
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Container, ServiceAccount};
+use k8s_openapi::api::core::v1::Container;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::api::{Api, PostParams};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Long enough for a demo: nothing renews the token as a kubelet would.
-const TOKEN_SECONDS: i64 = 24 * 3600;
+/// For the API server, and long enough for a demo: nothing renews it as a kubelet would.
+const TOKEN: Purpose<'_> = Purpose { audience: None, seconds: 24 * 3600 };
+
+/// Where the program looks for the token that it shows to other replicas, if nothing tells it.
+const PEER_TOKEN: &str = "/var/run/linkerd-failover/peer/token";
 
 /// A local process that runs what the container in the chart would.
 #[derive(Debug)]
@@ -61,13 +64,15 @@ impl Replica {
         let mut command = pod.command(container)?;
         let admin = command.listener("admin", 8080, &pod)?;
         let webhook = command.listener("webhook", 8443, &pod)?;
+        command.path("peer-token-file", PEER_TOKEN);
         let probe =
             probe(container, &pod).unwrap_or(Probe { address: admin, path: "/ready".into() });
         let home = site.path("home").join(&pod.name);
         std::fs::create_dir_all(&home)
             .with_context(|| format!("cannot create {}", home.display()))?;
+        command.relocate(&Mounts::write(client, &pod, container, &home).await?);
         let token_file = home.join("token");
-        write_secret(&token_file, &token(client, &pod).await?)?;
+        write_secret(&token_file, &token(client, &pod, TOKEN).await?)?;
         let config = home.join("kubeconfig");
         let user = token_user(&token_file);
         write_secret(&config, &kubeconfig(server, &site.ca, user, &pod.namespace))?;
@@ -179,22 +184,4 @@ pub(crate) fn port(container: &Container, port: &IntOrString) -> Option<u16> {
             .map(|port| port.container_port)?,
     };
     number.try_into().ok()
-}
-
-async fn token(client: &kube::Client, pod: &Pod) -> anyhow::Result<String> {
-    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &pod.namespace);
-    let request = TokenRequest {
-        spec: TokenRequestSpec {
-            expiration_seconds: Some(TOKEN_SECONDS),
-            ..TokenRequestSpec::default()
-        },
-        ..TokenRequest::default()
-    };
-    let account = &pod.service_account;
-    let answer = accounts
-        .create_token_request(account, &PostParams::default(), &request)
-        .await
-        .with_context(|| format!("no token for ServiceAccount {}/{account}", pod.namespace))?;
-    let status = answer.status.context("the token request has no answer")?;
-    Ok(status.token)
 }

@@ -44,6 +44,7 @@ struct Shared {
 enum Mode {
     Up,
     Down,
+    Silent,
     End,
 }
 
@@ -77,7 +78,12 @@ impl ServiceProxy {
         self.mode.send_replace(Mode::Down);
     }
 
-    /// Serves again.
+    /// Accepts connections and lets nothing through, not even to those that are open.
+    pub(crate) fn silence(&self) {
+        self.mode.send_replace(Mode::Silent);
+    }
+
+    /// Serves again. What was sent into the silence is lost with its connection.
     pub(crate) fn up(&self) {
         self.mode.send_replace(Mode::Up);
     }
@@ -108,7 +114,7 @@ async fn run(address: SocketAddr, shared: Arc<Shared>, mut mode: watch::Receiver
     loop {
         let wanted = *mode.borrow_and_update();
         match wanted {
-            Mode::Up => {}
+            Mode::Up | Mode::Silent => {}
             Mode::Down => connections.abort_all(),
             Mode::End => return,
         }
@@ -125,7 +131,7 @@ async fn run(address: SocketAddr, shared: Arc<Shared>, mut mode: watch::Receiver
             Some(_) = connections.join_next() => {}
             client = accept(listener.as_ref()) => {
                 turn += 1;
-                connections.spawn(forward(client, backends, turn));
+                connections.spawn(pass(client, backends, turn, mode.clone()));
             }
         }
     }
@@ -145,13 +151,29 @@ async fn accept(listener: Option<&TcpListener>) -> TcpStream {
     std::future::pending().await
 }
 
-async fn forward(mut client: TcpStream, backends: Vec<SocketAddr>, turn: usize) {
+/// Forwards until there is silence, and then holds the connection until that is over.
+async fn pass(
+    mut client: TcpStream,
+    backends: Vec<SocketAddr>,
+    turn: usize,
+    mut mode: watch::Receiver<Mode>,
+) {
+    let silence = |mode: &Mode| *mode == Mode::Silent;
+    tokio::select! {
+        biased;
+        _ = mode.wait_for(silence) => {}
+        () = forward(&mut client, backends, turn) => return,
+    }
+    let _ = mode.wait_for(|mode| !silence(mode)).await;
+}
+
+async fn forward(client: &mut TcpStream, backends: Vec<SocketAddr>, turn: usize) {
     let count = backends.len();
     for backend in backends.iter().cycle().skip(turn % count).take(count) {
         if let Ok(mut server) = TcpStream::connect(backend).await {
             let _ = client.set_nodelay(true);
             let _ = server.set_nodelay(true);
-            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            let _ = tokio::io::copy_bidirectional(client, &mut server).await;
             return;
         }
     }
@@ -229,6 +251,19 @@ mod tests {
         .await?;
         proxy.up();
         eventually("served again", timeout, || plain_http::get(front, "/")).await?;
+
+        let mut open = TcpStream::connect(front).await?;
+        proxy.silence();
+        let moment = Duration::from_millis(300);
+        let answer = tokio::time::timeout(moment, plain_http::get(front, "/")).await;
+        assert!(answer.is_err(), "{answer:?}");
+        open.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+        let answer = tokio::time::timeout(moment, open.read_u8()).await;
+        assert!(answer.is_err(), "{answer:?}");
+        proxy.up();
+        let cut = tokio::time::timeout(timeout, open.read_u8()).await?;
+        assert!(cut.is_err(), "what was held is closed, not answered: {cut:?}");
+        eventually("served at last", timeout, || plain_http::get(front, "/")).await?;
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! Services that fail over: emojivoto's, in a namespace of their own.
 
-use crate::cluster::{Cluster, NODE};
+use crate::cluster::Cluster;
 use crate::command::Invocation;
+use crate::deployment::Deployment;
 use crate::mirror::Mirror;
 use crate::wait::eventually;
 use anyhow::Context;
@@ -64,8 +65,13 @@ impl<'cluster> Workload<'cluster> {
     /// Applies the Deployment `name` and its Service `<name>-svc`, and waits
     /// until all its pods are ready in the Service's slices.
     pub async fn deploy(&self, name: &str, replicas: usize) -> anyhow::Result<()> {
-        self.apply(&deployment(name, replicas)).await?;
-        self.wait_endpoints(&format!("{name}-svc"), replicas).await
+        self.deploy_as(&Deployment::new(name).replicas(replicas)).await
+    }
+
+    /// The same, for a Deployment that is more than a name and a number.
+    pub async fn deploy_as(&self, deployment: &Deployment) -> anyhow::Result<()> {
+        self.apply(&deployment.manifests().to_string()).await?;
+        self.wait_endpoints(&deployment.service(), deployment.count()).await
     }
 
     /// Emojivoto's `emoji` with `emoji-svc`.
@@ -115,53 +121,4 @@ impl<'cluster> Workload<'cluster> {
         })
         .await
     }
-}
-
-/// The manifests of a Deployment on the kwok node, and of its Service.
-fn deployment(name: &str, replicas: usize) -> String {
-    let (port_name, port) = PORT;
-    format!(
-        r#"apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: {name}
-  labels:
-    app: {name}-svc
-spec:
-  replicas: {replicas}
-  selector:
-    matchLabels:
-      app: {name}-svc
-  template:
-    metadata:
-      labels:
-        app: {name}-svc
-    spec:
-      # No scheduler runs: the pods say themselves where they are.
-      nodeName: {NODE}
-      terminationGracePeriodSeconds: 0
-      tolerations:
-        - operator: Exists
-      containers:
-        - name: {name}
-          image: buoyantio/emojivoto-{name}-svc:v11
-          ports:
-            - name: {port_name}
-              containerPort: {port}
----
-apiVersion: v1
-kind: Service
-metadata:
-  name: {name}-svc
-  labels:
-    app: {name}-svc
-spec:
-  selector:
-    app: {name}-svc
-  ports:
-    - name: {port_name}
-      port: {port}
-      targetPort: {port_name}
-"#
-    )
 }

@@ -1,9 +1,12 @@
 //! The stand-ins for kubelet and kube-proxy, with a chart and a program that
 //! do just enough.
 
+use anyhow::Context;
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
+use kube::api::{Api, PostParams};
 use std::path::Path;
 use std::time::Duration;
-use test_cluster::{Cluster, InstallOptions, Installation, eventually};
+use test_cluster::{Cluster, InstallOptions, Installation, Process, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -27,6 +30,26 @@ async fn refusal(cluster: &Cluster, cause: &str) -> anyhow::Result<()> {
     .await
 }
 
+/// What a process was started with.
+fn variable(process: &Process, name: &str) -> anyhow::Result<String> {
+    let variables = std::fs::read_to_string(format!("/proc/{}/environ", process.pid()))?;
+    let mut variables = variables.split('\0').filter_map(|variable| variable.split_once('='));
+    let (_, value) = variables.find(|(known, _)| *known == name).context("it has none")?;
+    Ok(value.into())
+}
+
+/// Whose a token is, as far as `audience` is concerned.
+async fn reviewed(cluster: &Cluster, token: &str, audience: &str) -> anyhow::Result<String> {
+    let spec =
+        TokenReviewSpec { audiences: Some(vec![audience.into()]), token: Some(token.into()) };
+    let reviews: Api<TokenReview> = Api::all(cluster.client());
+    let review = TokenReview { spec, ..TokenReview::default() };
+    let answer = reviews.create(&PostParams::default(), &review).await?;
+    let status = answer.status.context("the review has no answer")?;
+    let user = status.user.and_then(|user| user.username);
+    user.with_context(|| status.error.unwrap_or_default())
+}
+
 #[tokio::test]
 async fn the_chart_runs() -> anyhow::Result<()> {
     let cluster = Cluster::start().await?;
@@ -46,6 +69,14 @@ async fn the_chart_runs() -> anyhow::Result<()> {
         .ok()
         .await?;
     assert_eq!(account, "system:serviceaccount:linkerd-failover:fixture");
+
+    // The program's default for the path is led to the volume.
+    let token = variable(&replica.process(), "LINKERD_FAILOVER_PEER_TOKEN_FILE")?;
+    let token = std::fs::read_to_string(&token).with_context(|| token.clone())?;
+    let user = reviewed(&cluster, &token, "fixture.example.com").await?;
+    assert_eq!(user, "system:serviceaccount:linkerd-failover:fixture");
+    let elsewhere = reviewed(&cluster, &token, "https://kubernetes.default.svc.cluster.local");
+    assert!(elsewhere.await.is_err(), "the token is good for the API server too");
 
     let reached = "server gave HTTP response to HTTPS client";
     refusal(&cluster, reached).await?;
