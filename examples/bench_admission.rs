@@ -33,7 +33,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use webhook_certs::{Authority, Lives, ReloadingResolver, TlsVersions};
+use webhook_certs::{Authority, Clients, Lives, ReloadingResolver, TlsVersions};
 
 const NAME: &str = "linkerd-failover-webhook.linkerd-failover.svc";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -275,7 +275,7 @@ async fn answer_without_looking() -> Result<()> {
     let authority = Authority::generate(&names, &lives, now)?;
     let resolver = Arc::new(ReloadingResolver::default());
     resolver.set(authority.issue(&names, &lives, now)?);
-    let tls = webhook_certs::server_config(resolver, TlsVersions::Tls12And13, None)?;
+    let tls = webhook_certs::server_config(resolver, TlsVersions::Tls12And13, Clients::Anybody)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", json!({"address": listener.local_addr()?, "ca": authority.cert_pem()}));
     let answer = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"705ab4f5-6393-11e8-b7cc-42010a800002","allowed":true}}"#;

@@ -27,6 +27,7 @@
 //! `controller` do not know each other.
 
 pub mod admission;
+pub mod ahead;
 pub mod cli;
 pub mod cluster;
 pub mod controller;

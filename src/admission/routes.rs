@@ -131,17 +131,17 @@ impl IntoResponse for Answer {
 
 /// How long an answer may take: a sixth less than the API server waits, which it says in the URL
 /// (`?timeout=3s`), for the way there and back.
-fn patience(query: Option<&str>, most: Duration) -> Duration {
+pub(super) fn patience(query: Option<&str>, most: Duration) -> Duration {
     let told = query.unwrap_or_default().split('&').find_map(|part| part.strip_prefix("timeout="));
     let waits = told.and_then(failover::delay).map_or(WAITS, |waits| waits.unsigned_abs());
     (waits * 5 / 6).min(most)
 }
 
 /// Counts a request until it is dropped: a client that goes away ends it without an answer.
-struct InFlight<'a>(&'a Gauge);
+pub(super) struct InFlight<'a>(&'a Gauge);
 
 impl<'a> InFlight<'a> {
-    fn new(gauge: &'a Gauge) -> Self {
+    pub(super) fn new(gauge: &'a Gauge) -> Self {
         gauge.inc();
         Self(gauge)
     }

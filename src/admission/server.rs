@@ -3,6 +3,10 @@
 
 use super::connections::{Connection, Connections};
 use crate::telemetry::Metrics;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -60,6 +64,18 @@ const WINDOW: u32 = 256 * 1024;
 const STREAMS: u32 = 100;
 /// For a connection that makes room for another.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Whether a connection's client has shown a certificate that we asked for.
+#[derive(Clone, Copy, Debug)]
+struct Known(bool);
+
+/// Turns away whoever has shown none, where the handshake lets such in.
+pub async fn only_known(request: Request, next: Next) -> Response {
+    match request.extensions().get::<Known>() {
+        Some(Known(true)) => next.run(request).await,
+        _ => (StatusCode::UNAUTHORIZED, "a client certificate is asked for\n").into_response(),
+    }
+}
 
 /// Serves until `stop`, then lets what runs come to its end.
 pub async fn serve(
@@ -123,6 +139,8 @@ async fn serve_requests(
     limits: Limits,
     connection: Connection,
 ) {
+    let known = Known(stream.get_ref().1.peer_certificates().is_some());
+    let router = router.layer(axum::Extension(known));
     let counted = connection.clone();
     let service = MapFuture::new(router, move |answer: RouteFuture<Infallible>| {
         let running = counted.begin();

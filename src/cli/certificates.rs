@@ -4,7 +4,7 @@ use crate::admission::certificates::{Source, Status};
 use anyhow::Context;
 use jiff::SignedDuration;
 use std::path::PathBuf;
-use webhook_certs::{ClientCas, Lives, TlsVersions, server_config};
+use webhook_certs::{ClientCas, Clients, Lives, TlsVersions, server_config};
 
 #[derive(Debug, clap::Args)]
 pub struct CertificateArgs {
@@ -63,8 +63,18 @@ impl CertificateArgs {
         Ok(Source::Own(lives.checked().context(flags)?))
     }
 
-    /// How TLS is spoken.
-    pub fn server_config(&self, status: &Status) -> anyhow::Result<rustls::ServerConfig> {
+    /// Whether those who call the webhook have to show a certificate.
+    pub fn asks_clients(&self) -> bool {
+        self.client_ca.is_some()
+    }
+
+    /// How TLS is spoken. With `peers`, a connection without a certificate is let in for what only
+    /// needs a token.
+    pub fn server_config(
+        &self,
+        status: &Status,
+        peers: bool,
+    ) -> anyhow::Result<rustls::ServerConfig> {
         let versions = match self.tls_min_version {
             MinVersion::Tls12 => TlsVersions::Tls12And13,
             MinVersion::Tls13 => TlsVersions::Tls13Only,
@@ -74,6 +84,11 @@ impl CertificateArgs {
                 || -> anyhow::Result<ClientCas> { Ok(ClientCas::from_pem(&std::fs::read(path)?)?) };
             read().with_context(|| format!("--client-ca {}", path.display()))
         });
-        Ok(server_config(status.resolver.clone(), versions, clients.transpose()?)?)
+        let clients = match clients.transpose()? {
+            None => Clients::Anybody,
+            Some(cas) if peers => Clients::OfOrNone(cas),
+            Some(cas) => Clients::Of(cas),
+        };
+        Ok(server_config(status.resolver.clone(), versions, clients)?)
     }
 }

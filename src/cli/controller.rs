@@ -1,15 +1,16 @@
 //! `linkerd-failover controller`: the server.
 
 use super::certificates::CertificateArgs;
+use super::guard::{GuardArgs, Installation, Lines};
 use super::kubernetes::KubernetesArgs;
 use super::profiles::ProfileArgs;
 use super::tasks::Tasks;
-use super::writing_client;
 use crate::admission::{self, Handler, MissingBackends, Rules, certificates, server};
+use crate::ahead;
 use crate::cluster::remote::{Linked, watch_links};
-use crate::cluster::{self, Changes, Shared, Watched, endpoints::Families};
+use crate::cluster::{self, Changes, Shared, Watched, endpoints::Families, quick_client};
 use crate::controller::{
-    Controller, ProfileSettings, Said, Settings, always_leading, hold_lease, publisher,
+    Controller, ProfileSettings, Said, Settings, Striving, always_leading, hold_lease, publisher,
     tell_of_links,
 };
 use crate::failover::{self, Defaults, Identity};
@@ -69,6 +70,8 @@ pub struct Args {
     rules: RulesArgs,
     #[command(flatten)]
     profiles: ProfileArgs,
+    #[command(flatten)]
+    guard: GuardArgs,
     /// Identity of this replica in the Lease and in what it writes
     #[arg(long, env = "POD_NAME", hide = true)]
     replica: Option<String>,
@@ -129,6 +132,9 @@ struct EngineArgs {
 /// Enough to keep an API server of a few cores busy; `BENCH_CONCURRENCY=8,32 make bench` compares.
 const CONCURRENCY: usize = 32;
 
+/// Announcements that wait for the controller: more would be answered too late.
+const ANNOUNCED: usize = 4096;
+
 fn parse_delay(text: &str) -> Result<SignedDuration, String> {
     failover::delay(text).ok_or_else(|| format!("expected {}", failover::expected_delay()))
 }
@@ -147,7 +153,7 @@ fn in_order(names: Vec<String>) -> Vec<String> {
 }
 
 impl EngineArgs {
-    fn settings(&self, families: Families) -> Settings {
+    fn settings(&self, families: Families, hold_up: SignedDuration) -> Settings {
         Settings {
             defaults: Defaults {
                 failover_delay: self.failover_delay,
@@ -157,6 +163,7 @@ impl EngineArgs {
             families,
             concurrency: self.write_concurrency.max(1),
             brake: self.brake,
+            hold_up,
         }
     }
 }
@@ -181,6 +188,9 @@ struct Parameters {
     profiles: Option<Arc<ProfileSettings>>,
     rules: Arc<Rules>,
     remote: RemoteArgs,
+    /// None: no deletion is held up.
+    guard: Option<GuardArgs>,
+    webhook_addr: SocketAddr,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<()> {
@@ -190,7 +200,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     config.read_timeout = Some(cluster::SILENCE);
     config.reset_reader_on_write = true;
     let client = Client::try_from(config.clone())?;
-    let writing = writing_client::connect(config)?;
+    let writing = quick_client::connect(config)?;
     // Told apart even where two processes share a host, as in tests.
     let replica =
         args.replica.unwrap_or_else(|| format!("linkerd-failover-{}", std::process::id()));
@@ -207,12 +217,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
                 replica: replica.into(),
                 engine: args.engine.engine_version.as_str().into(),
             },
-            settings: args.engine.settings(Families { ipv6: args.ipv6 }),
+            settings: args.engine.settings(Families { ipv6: args.ipv6 }, args.guard.hold_up()?),
             rules: Arc::new(Rules {
                 missing_backends: args.rules.missing_backends,
                 linked_clusters: args.rules.linked_clusters,
             }),
             remote: args.remote,
+            guard: Some(args.guard).filter(|guard| guard.is_on() && !args.no_webhook),
+            webhook_addr: args.webhook_addr,
         },
         client,
         shared,
@@ -229,10 +241,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     );
 
     parts.watch(!args.no_webhook);
-    parts.control(changes, writing, args.no_lease);
+    let lines = parts.control(changes, writing, args.no_lease);
     let certificates = match args.no_webhook {
         true => None,
-        false => Some(parts.admit(args.webhook_addr, args.certificates).await?),
+        false => Some(parts.admit(args.certificates, lines).await?),
     };
     parts.administrate(args.admin_addr, certificates).await?;
     // Nobody calls a replica without a webhook.
@@ -251,26 +263,36 @@ impl Parts {
             warns: webhook,
             writes_profiles: self.args.profiles.is_some(),
         };
+        if self.args.guard.is_some() {
+            self.shared.update(|index| {
+                index.follow_pods();
+                vec![]
+            });
+        }
         let watching = cluster::watch_all(self.client.clone(), watched, self.shared.clone());
         self.tasks.background.spawn(watching);
     }
 
-    fn control(&mut self, changes: Changes, writing: Client, no_lease: bool) {
-        self.tasks.background.spawn(writing_client::keep_warm(writing.clone()));
+    fn control(&mut self, changes: Changes, writing: Client, no_lease: bool) -> Lines {
+        self.tasks.background.spawn(quick_client::keep_warm(writing.clone()));
+        let (say_judge, judge) = watch::channel(None);
         let leading = if no_lease {
             self.metrics.leader.set(1);
             always_leading()
         } else {
             let (say, leading) = watch::channel(false);
-            self.tasks.last.tasks.spawn(hold_lease(
-                Api::namespaced(self.client.clone(), &self.args.namespace),
-                self.args.name.clone(),
-                self.args.me.replica.to_string(),
-                self.shared.clone(),
-                say,
-                self.metrics.clone(),
-                self.tasks.last.stop.clone(),
-            ));
+            let guard = self.args.guard.as_ref();
+            let striving = Striving {
+                api: Api::namespaced(self.client.clone(), &self.args.namespace),
+                name: self.args.name.clone(),
+                identity: self.args.me.replica.to_string(),
+                address: guard.and_then(|guard| guard.address(self.args.webhook_addr)),
+                shared: self.shared.clone(),
+                metrics: self.metrics.clone(),
+                leading: say,
+                judge: say_judge,
+            };
+            self.tasks.last.tasks.spawn(hold_lease(striving, self.tasks.last.stop.clone()));
             leading
         };
         let (say, said) = mpsc::channel(4096);
@@ -285,7 +307,7 @@ impl Parts {
         let controller = Controller {
             client: writing,
             shared: self.shared.clone(),
-            leading,
+            leading: leading.clone(),
             me: self.args.me.clone(),
             settings: self.args.settings,
             profiles: self.args.profiles.clone(),
@@ -295,7 +317,9 @@ impl Parts {
             busy,
         };
         let stop = self.tasks.working.stop.clone();
-        self.tasks.working.tasks.spawn(controller.run(changes, stop));
+        let (announce, announced) = mpsc::channel(ANNOUNCED);
+        self.tasks.working.tasks.spawn(controller.run(changes, announced, stop));
+        Lines { leading, judge, controller: announce, has_peers: !no_lease }
     }
 
     /// Every replica sees linked clusters for itself: a standby and each webhook go by them too.
@@ -320,12 +344,12 @@ impl Parts {
 
     async fn admit(
         &mut self,
-        address: SocketAddr,
         args: CertificateArgs,
+        lines: Lines,
     ) -> anyhow::Result<Arc<certificates::Status>> {
         let status = Arc::new(certificates::Status::default());
-        let tls = args.server_config(&status)?;
-        let listener = bind(address, "--webhook-addr").await?;
+        let tls = args.server_config(&status, self.args.guard.is_some())?;
+        let listener = bind(self.args.webhook_addr, "--webhook-addr").await?;
         let handler = Handler {
             client: self.client.clone(),
             shared: self.shared.clone(),
@@ -336,7 +360,13 @@ impl Parts {
         };
         let limits = server::Limits::default();
         let draining = self.tasks.draining.clone();
-        let router = admission::router(handler, limits, self.metrics.clone(), draining);
+        let mut router = admission::router(handler, limits, self.metrics.clone(), draining);
+        if args.asks_clients() {
+            router = router.layer(axum::middleware::from_fn(server::only_known));
+        }
+        if let Some(guard) = self.args.guard.clone() {
+            router = router.merge(self.guard(guard, &args, lines, &status, limits)?);
+        }
         self.tasks.serving.tasks.spawn(server::serve(
             listener,
             Arc::new(tls),
@@ -354,6 +384,31 @@ impl Parts {
             self.metrics.clone(),
         ));
         Ok(status)
+    }
+
+    /// The routes for deletions, and for the replicas that hear of them.
+    fn guard(
+        &mut self,
+        guard: GuardArgs,
+        args: &CertificateArgs,
+        lines: Lines,
+        status: &certificates::Status,
+        limits: server::Limits,
+    ) -> anyhow::Result<axum::Router> {
+        let of = Installation { name: &self.args.name, namespace: &self.args.namespace };
+        let (patience, metrics) = (guard.patience()?, self.metrics.clone());
+        let leading = lines.leading.clone();
+        let desk = guard.desk(lines, &of, status.trust(), self.shared.clone(), metrics.clone());
+        if let Some(peers) = desk.peers.clone() {
+            self.tasks.background.spawn(peers.keep_warm(leading, metrics.clone()));
+        }
+        let authenticator = guard.authenticator(self.client.clone(), &of);
+        let mut router = admission::guard_router(desk.clone(), patience, limits, metrics);
+        if args.asks_clients() {
+            router = router.layer(axum::middleware::from_fn(server::only_known));
+        }
+        // Replicas show tokens, and no certificate.
+        Ok(router.merge(ahead::router(desk, authenticator, patience)))
     }
 
     async fn administrate(

@@ -2,11 +2,11 @@
 
 mod certificates;
 mod controller;
+mod guard;
 mod kubernetes;
 mod migrate;
 mod profiles;
 mod tasks;
-mod writing_client;
 
 use clap::{Parser, Subcommand};
 

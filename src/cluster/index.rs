@@ -1,16 +1,16 @@
 //! The index: facts by object, and from a Service to the objects that name it.
 
-use super::endpoints::{self, SliceFacts};
+use super::backends::Past;
+use super::departures::Departures;
 use super::grants::GrantFacts;
 use super::managed::Managed;
 use super::namespace::ClusterWide;
 use super::part::Forbidden;
-use super::peak::Peak;
 use super::profile_table::ProfileTable;
 use super::remote::Remote;
-use super::services::{Asked, ServiceFacts, ServiceKind};
+use super::services::ServiceFacts;
 use super::slices::{Slices, ToldSlice};
-use crate::failover::{Backend, Health, Intent, Now, Unknown};
+use crate::failover::Now;
 use crate::resources::{Kind, ObjectKey, ObjectRef};
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
@@ -80,7 +80,7 @@ pub struct Index {
     objects: HashMap<ObjectRef, Box<Managed>>,
     /// By [`Kind`]: the version that the cluster serves and we read; none where it has no such kind.
     served: [Option<&'static str>; Kind::ALL.len()],
-    services: HashMap<ObjectKey, ServiceFacts>,
+    pub(super) services: HashMap<ObjectKey, ServiceFacts>,
     pub(super) profiles: ProfileTable,
     grants: BTreeMap<ObjectKey, GrantFacts>,
     /// The cluster does not have the kind ServiceProfile.
@@ -89,21 +89,15 @@ pub struct Index {
     pub remote: Remote,
     /// ServiceProfiles are written here: a change of one concerns its split.
     pub writes_profiles: bool,
-    slices: Slices,
+    pub(super) slices: Slices,
     /// Of Services that objects name.
-    past: HashMap<ObjectKey, Past>,
+    pub(super) past: HashMap<ObjectKey, Past>,
+    /// Pods that are about to be deleted.
+    pub(super) departures: Departures,
     /// When a replica was last seen to move the traffic of an object.
     moved: HashMap<Box<str>, Timestamp>,
     /// From a Service to the objects that name it.
-    named_by: HashMap<ObjectKey, BTreeSet<ObjectRef>>,
-}
-
-/// What was so of a Service before.
-#[derive(Debug, Default)]
-struct Past {
-    peak: Peak,
-    /// The last endpoints that it had.
-    endpoints: Box<[u64]>,
+    pub(super) named_by: HashMap<ObjectKey, BTreeSet<ObjectRef>>,
 }
 
 impl Index {
@@ -142,15 +136,6 @@ impl Index {
         self.grants.keys().cloned().collect()
     }
 
-    /// What tells the endpoints of a Service apart, ready or not; nothing where one of its members
-    /// cannot be seen.
-    pub fn identities_of(&self, service: &ObjectKey) -> BTreeSet<u64> {
-        if let Some(ServiceKind::Elsewhere(members)) = self.service(service).map(|s| &s.kind) {
-            return self.identities_of_members(service, members).unwrap_or_default();
-        }
-        self.slices.of(service).flat_map(SliceFacts::identities).collect()
-    }
-
     /// The names of the Services of a namespace.
     pub fn services_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a str> {
         let keys = self.services.keys().filter(move |key| *key.namespace == *namespace);
@@ -165,86 +150,15 @@ impl Index {
         self.named_by.get(service).into_iter().flatten()
     }
 
-    /// The health of each of an intent's backends, in its order; `now` by the steady clock.
-    pub fn health(&self, namespace: &str, intent: &Intent, now: Timestamp) -> Vec<Health> {
-        let own = ObjectKey::new(namespace, "");
-        let apex = intent.apexes.first().and_then(|apex| self.services.get(&own.beside(apex)));
-        let health = |backend: &Backend| {
-            let asked = match (backend.port, apex) {
-                (Some(port), _) => Asked::Port(port),
-                (None, Some(apex)) => Asked::PortsOf(apex),
-                (None, None) => Asked::Any,
-            };
-            self.backend_health(&own.beside(&backend.name), asked, now)
-        };
-        intent.backends.iter().map(health).collect()
-    }
-
     /// Whether Services of this namespace are seen at all.
     pub fn watches(&self, namespace: &str) -> bool {
         self.namespaces.is_empty() || self.namespaces.iter().any(|n| n == namespace)
-    }
-
-    fn backend_health(&self, backend: &ObjectKey, asked: Asked<'_>, now: Timestamp) -> Health {
-        if !self.watches(&backend.namespace) || self.forbidden.has(&backend.namespace) {
-            return Health::Unknown(Unknown::NotWatched {
-                namespace: backend.namespace.to_string(),
-            });
-        }
-        let Some(service) = self.services.get(backend) else { return Health::Missing };
-        match &service.kind {
-            ServiceKind::ExternalName => Health::ExternalName,
-            ServiceKind::Elsewhere(members) => {
-                let peak = self.past.get(backend).map_or(0, |past| past.peak.most(now));
-                self.union(backend, service, members, asked).health(peak)
-            }
-            ServiceKind::Slices => {
-                let ports = service.names_of(asked);
-                let (ready, total) = self.count(backend, &ports);
-                let peak =
-                    self.past.get(backend).map_or(ready, |past| past.peak.most(now).max(ready));
-                Health::Seen { ready, total, peak }
-            }
-        }
-    }
-
-    pub(super) fn count(&self, service: &ObjectKey, ports: &[&str]) -> (u32, u32) {
-        endpoints::count(self.slices.of(service), ports)
-    }
-
-    /// The endpoints of a Service that an object names, or the last it had, each by a number that
-    /// is its own: Services that share endpoints share these.
-    pub fn endpoints_of(&self, service: &ObjectKey) -> &[u64] {
-        self.past.get(service).map_or(&[], |past| &past.endpoints)
     }
 
     /// When a replica other than this was last seen to move the traffic of any object.
     pub fn last_move_by_others(&self, than: &str) -> Option<Timestamp> {
         let others = self.moved.iter().filter(|(replica, _)| replica.as_ref() != than);
         others.map(|(_, at)| *at).max()
-    }
-
-    /// Notes the endpoints of a Service; only of Services that objects name.
-    fn observe(&mut self, service: &ObjectKey) {
-        if !self.named_by.contains_key(service) {
-            return;
-        }
-        let ready = match self.services.get(service) {
-            Some(facts) if matches!(facts.kind, ServiceKind::Elsewhere(_)) => {
-                let union = self.union(service, facts, facts.members(), Asked::Any);
-                if !union.is_whole() {
-                    return;
-                }
-                union.ready
-            }
-            _ => self.count(service, &[]).0,
-        };
-        let endpoints = self.identities_of(service);
-        let past = self.past.entry(service.clone()).or_default();
-        past.peak.observe(ready, self.now.steady);
-        if !endpoints.is_empty() {
-            past.endpoints = endpoints.into_iter().collect();
-        }
     }
 
     /// A Service changed: notes it, and returns the objects that it concerns, also through the
@@ -277,6 +191,8 @@ impl Index {
         for state in sets.iter_mut().filter_map(|set| set.state.as_mut()) {
             state.pending = self.now.heard(&state.pending);
         }
+        object.leaving = self.now.heard(&object.leaving);
+        self.departures.record(&object.leaving, self.now.steady);
         match (there, &object.decider) {
             (Some((true, seen)), _) => object.seen = seen,
             (Some((false, _)), Some(by)) if self.moved.len() < REPLICAS => {

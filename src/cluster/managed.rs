@@ -1,7 +1,7 @@
 //! A managed object, as small as a decision allows.
 
 use crate::failover::{
-    Declaration, Defaults, Intent, Problem, SetState, authored, defaulted_primary,
+    Declaration, Defaults, Intent, Leaving, Problem, SetState, authored, defaulted_primary,
 };
 use crate::resources::Kind;
 use crate::resources::managed_fields::Owners;
@@ -31,6 +31,8 @@ pub struct Managed {
     pub owners: Owners,
     /// Whether Linkerd routes by it.
     pub in_use: InUse,
+    /// Pods that its traffic was moved for before they went.
+    pub leaving: Leaving,
     /// Services that the object names, read or not.
     pub(super) services: Box<[Box<str>]>,
 }
@@ -62,7 +64,8 @@ impl Managed {
             replica: state.by.as_str().into(),
             engine: state.engine.as_str().into(),
         });
-        let mut states = state.map(|state| state.sets).unwrap_or_default();
+        let (mut states, leaving) =
+            state.map(|state| (state.sets, state.leaving)).unwrap_or_default();
         let set = |intent: Intent| {
             let mut state = states.remove(&intent.set);
             // Only people need the reason, and they read the object. But one of several sets may be
@@ -83,6 +86,7 @@ impl Managed {
             authored_recorded,
             owners: Owners::read(kind, metadata.managed_fields.as_deref().unwrap_or_default()),
             in_use: kind.in_use(object),
+            leaving,
             services: named(&declared).into_iter().map(Into::into).collect(),
         }
     }

@@ -1,9 +1,12 @@
 //! What is true in the cluster: the watches, and the index they feed.
 
+mod backends;
 pub mod clock;
+mod departures;
 mod discovery;
 pub mod endpoints;
 mod grants;
+mod guarded;
 mod index;
 mod managed;
 mod namespace;
@@ -11,6 +14,7 @@ mod part;
 mod peak;
 mod profile_table;
 pub mod profiles;
+pub mod quick_client;
 pub mod remote;
 pub mod services;
 mod shared;
@@ -19,7 +23,10 @@ mod sources;
 mod watch;
 
 pub use clock::Clock;
+pub use departures::Word;
+pub use endpoints::PodUid;
 pub use grants::GrantFacts;
+pub use guarded::GuardedPod;
 pub use index::{Index, Synced};
 pub use managed::{Decider, Managed, ManagedSet};
 pub use namespace::ClusterWide;

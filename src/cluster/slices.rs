@@ -1,6 +1,6 @@
 //! The EndpointSlices of a cluster, by the Service they belong to.
 
-use super::endpoints::SliceFacts;
+use super::endpoints::{PodEndpoint, PodName, SliceFacts};
 use crate::resources::ObjectKey;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -21,12 +21,53 @@ pub struct Slices {
     service_of: HashMap<ObjectKey, ObjectKey>,
     /// Slices that a LIST past the watch found gone, with that LIST's version.
     gone: HashMap<ObjectKey, u64>,
+    /// The slices that a pod is in; kept only where somebody asks.
+    pods: Option<HashMap<PodName, Vec<ObjectKey>>>,
 }
 
 impl Slices {
     pub fn of(&self, service: &ObjectKey) -> impl Iterator<Item = &SliceFacts> {
         let slices = self.by_service.get(service).into_iter().flat_map(HashMap::values);
         slices.map(|(_, facts)| facts)
+    }
+
+    /// From now on it is known which slices a pod is in. Nothing may have been told yet.
+    pub fn follow_pods(&mut self) {
+        self.pods.get_or_insert_default();
+    }
+
+    /// The endpoints that pods of this name are, with their Service and whether they are ready.
+    pub fn of_pod(&self, pod: PodName) -> impl Iterator<Item = (&ObjectKey, PodEndpoint, bool)> {
+        let slices = self.pods.as_ref().and_then(|pods| pods.get(&pod)).into_iter().flatten();
+        let held = slices.filter_map(|slice| {
+            let service = self.service_of.get(slice)?;
+            let (_, facts) = self.by_service.get(service)?.get(slice)?;
+            Some(facts.pods().map(move |(there, ready)| (service, there, ready)))
+        });
+        held.flatten().filter(move |(_, there, _)| there.name == pod)
+    }
+
+    fn note_pods(
+        &mut self,
+        slice: &ObjectKey,
+        before: Option<&SliceFacts>,
+        now: Option<&SliceFacts>,
+    ) {
+        let Some(pods) = &mut self.pods else { return };
+        for (pod, _) in before.into_iter().flat_map(SliceFacts::pods) {
+            if let Some(slices) = pods.get_mut(&pod.name) {
+                slices.retain(|there| there != slice);
+                if slices.is_empty() {
+                    pods.remove(&pod.name);
+                }
+            }
+        }
+        for (pod, _) in now.into_iter().flat_map(SliceFacts::pods) {
+            let slices = pods.entry(pod.name).or_default();
+            if !slices.contains(slice) {
+                slices.push(slice.clone());
+            }
+        }
     }
 
     /// Takes in what the watch tells. Returns the Services that changed.
@@ -43,10 +84,13 @@ impl Slices {
             changed.append(&mut self.remove(&slice));
         }
         let slices = self.by_service.entry(service.clone()).or_default();
-        let before = slices.insert(slice.clone(), (version, facts));
-        if before.is_none_or(|(_, before)| before != slices[&slice].1) {
+        let before = slices.remove(&slice).map(|(_, before)| before);
+        if before.as_ref() != Some(&facts) {
             changed.insert(service.clone());
+            self.note_pods(&slice, before.as_ref(), Some(&facts));
         }
+        let slices = self.by_service.entry(service.clone()).or_default();
+        slices.insert(slice.clone(), (version, facts));
         self.service_of.insert(slice, service);
         changed
     }
@@ -55,10 +99,11 @@ impl Slices {
     pub fn remove(&mut self, slice: &ObjectKey) -> BTreeSet<ObjectKey> {
         let Some(service) = self.service_of.remove(slice) else { return BTreeSet::new() };
         if let Some(slices) = self.by_service.get_mut(&service) {
-            slices.remove(slice);
+            let before = slices.remove(slice).map(|(_, before)| before);
             if slices.is_empty() {
                 self.by_service.remove(&service);
             }
+            self.note_pods(slice, before.as_ref(), None);
         }
         BTreeSet::from([service])
     }
@@ -145,7 +190,7 @@ mod tests {
     }
 
     fn ready(slices: &Slices, service: &str) -> u32 {
-        endpoints::count(slices.of(&ObjectKey::new("ns", service)), &[]).0
+        endpoints::count(slices.of(&ObjectKey::new("ns", service)), &[], |_| None).ready
     }
 
     #[test]
@@ -193,5 +238,49 @@ mod tests {
         let no_service = ToldSlice { service: None, facts: None, ..told("s", 3, "cc", 1) };
         slices.set(no_service);
         assert_eq!(ready(&slices, "cc"), 0);
+    }
+
+    #[test]
+    fn it_is_known_which_services_a_pod_is_ready_in() {
+        let told = |slice: &str, version: u64, service: &str, pods: &[(&str, bool)]| {
+            let endpoint = |(i, (name, ready)): (usize, &(&str, bool))| {
+                json!({"addresses": ["10.0.0.1"], "conditions": {"ready": ready}, "targetRef": {
+                    "kind": "Pod", "namespace": "ns", "name": name,
+                    "uid": format!("00000000-0000-4000-8000-00000000000{i}"),
+                }})
+            };
+            let endpoints: Vec<_> = pods.iter().enumerate().map(endpoint).collect();
+            let facts = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints});
+            let facts = serde_json::from_value(facts).unwrap();
+            ToldSlice {
+                slice: ObjectKey::new("ns", slice),
+                version,
+                service: Some(ObjectKey::new("ns", service)),
+                facts: SliceFacts::read(&facts, Families::default()),
+            }
+        };
+        let mut slices = Slices::default();
+        slices.follow_pods();
+        let ready_in = |slices: &Slices, pod: &str| -> Vec<String> {
+            let of_pod = slices.of_pod(PodName::new("ns", pod));
+            let ready = of_pod.filter(|(_, _, ready)| *ready);
+            let names: BTreeSet<String> = ready.map(|(s, ..)| s.name.to_string()).collect();
+            names.into_iter().collect()
+        };
+        slices.set(told("s-1", 1, "bb", &[("a", true), ("b", false)]));
+        slices.set(told("s-2", 1, "cc", &[("a", true)]));
+        assert_eq!(ready_in(&slices, "a"), ["bb", "cc"]);
+        assert!(ready_in(&slices, "b").is_empty());
+        // Not ready, moved to another Service, gone.
+        slices.set(told("s-1", 2, "bb", &[("a", false), ("b", true)]));
+        assert_eq!(
+            (ready_in(&slices, "a"), ready_in(&slices, "b")),
+            (vec!["cc".into()], vec!["bb".into()])
+        );
+        slices.set(told("s-2", 2, "dd", &[("a", true)]));
+        assert_eq!(ready_in(&slices, "a"), ["dd"]);
+        slices.remove(&ObjectKey::new("ns", "s-2"));
+        slices.replace(vec![]);
+        assert_eq!(slices.pods.as_ref().map(HashMap::len), Some(0));
     }
 }

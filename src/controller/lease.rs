@@ -13,6 +13,7 @@ use kube::api::PostParams;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, ResourceExt};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,21 +28,31 @@ pub fn always_leading() -> watch::Receiver<bool> {
     watch::channel(true).1
 }
 
-/// Strives for the Lease until `stop`, then gives it back. `leading` says whether this replica
-/// leads; it turns false by itself where the Lease cannot be renewed in time, and where the caches
-/// are not whole for too long.
-pub async fn hold_lease(
-    api: Api<Lease>,
-    name: String,
-    identity: String,
-    shared: Shared,
-    leading: watch::Sender<bool>,
-    metrics: Arc<Metrics>,
-    stop: CancellationToken,
-) {
+/// Whoever leads says in the Lease where the other replicas find it.
+const JUDGE: &str = "failover.linkerd.io/judge";
+
+/// A replica that strives for the Lease.
+pub struct Striving {
+    pub api: Api<Lease>,
+    pub name: String,
+    pub identity: String,
+    /// Where the other replicas find this one; none where they need not.
+    pub address: Option<SocketAddr>,
+    pub shared: Shared,
+    pub metrics: Arc<Metrics>,
+    /// Whether this replica leads.
+    pub leading: watch::Sender<bool>,
+    /// Where the one that leads is found.
+    pub judge: watch::Sender<Option<SocketAddr>>,
+}
+
+/// Strives for the Lease until `stop`, then gives it back. `leading` turns false by itself where the
+/// Lease cannot be renewed in time, and where the caches are not whole for too long.
+pub async fn hold_lease(striving: Striving, stop: CancellationToken) {
+    let Striving { api, name, identity, address, shared, metrics, leading, judge } = striving;
     let timing = Timing::default();
-    let mut candidate =
-        Candidate { election: Election::new(identity.clone(), timing), api, name, identity };
+    let election = Election::new(identity.clone(), timing);
+    let mut candidate = Candidate { election, api, name, identity, address, judge: judge.clone() };
     let say = |leads: bool| {
         metrics.leader.set(i64::from(leads));
         let changed = leading.send_if_modified(|led| std::mem::replace(led, leads) != leads);
@@ -49,7 +60,7 @@ pub async fn hold_lease(
             tracing::info!("{}", if leads { "leading" } else { "no longer leading" });
         }
     };
-    let mut released = pin!(releases(&candidate.api, &candidate.name));
+    let mut released = pin!(releases(&candidate.api, &candidate.name, judge));
     let mut fitness = Fitness::default();
     loop {
         let (whole, now) = (shared.read().synced.all(), Instant::now());
@@ -100,12 +111,20 @@ pub async fn hold_lease(
     }
 }
 
-/// The moments at which the Lease is seen to be given back: the next holder need not wait.
-fn releases(api: &Api<Lease>, name: &str) -> impl Stream<Item = ()> + use<> {
+/// The moments at which the Lease is seen to be given back: the next holder need not wait. On the
+/// way `judge` hears of each new holder.
+fn releases(
+    api: &Api<Lease>,
+    name: &str,
+    judge: watch::Sender<Option<SocketAddr>>,
+) -> impl Stream<Item = ()> + use<> {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let leases = watcher(api.clone(), config).default_backoff().applied_objects();
-    leases.filter_map(|lease| {
-        let released = lease.is_ok_and(|lease| record(&lease).holder.is_empty());
+    leases.filter_map(move |lease| {
+        let released = lease.is_ok_and(|lease| {
+            hear(&judge, &lease);
+            record(&lease).holder.is_empty()
+        });
         std::future::ready(released.then_some(()))
     })
 }
@@ -115,11 +134,16 @@ struct Candidate {
     api: Api<Lease>,
     name: String,
     identity: String,
+    address: Option<SocketAddr>,
+    judge: watch::Sender<Option<SocketAddr>>,
 }
 
 impl Candidate {
     async fn attempt(&mut self) -> kube::Result<()> {
         let lease = self.api.get_opt(&self.name).await?;
+        if let Some(lease) = &lease {
+            hear(&self.judge, lease);
+        }
         let began = Instant::now();
         let step = self.election.observe(lease.as_ref().map(record), began);
         let written = match (step, lease) {
@@ -128,6 +152,7 @@ impl Candidate {
                 return Ok(());
             }
             (Step::Update { new_holder }, Some(mut lease)) => {
+                self.tell_address(&mut lease);
                 let spec = lease.spec.get_or_insert_default();
                 if new_holder {
                     spec.acquire_time = Some(MicroTime(Timestamp::now()));
@@ -147,6 +172,7 @@ impl Candidate {
                 self.hold(&mut spec);
                 let mut lease = Lease { spec: Some(spec), ..Lease::default() };
                 lease.metadata.name = Some(self.name.clone());
+                self.tell_address(&mut lease);
                 self.api.create(&PostParams::default(), &lease).await
             }
         };
@@ -159,6 +185,14 @@ impl Candidate {
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    fn tell_address(&self, lease: &mut Lease) {
+        let annotations = lease.metadata.annotations.get_or_insert_default();
+        match self.address {
+            Some(address) => annotations.insert(JUDGE.into(), address.to_string()),
+            None => annotations.remove(JUDGE),
+        };
     }
 
     fn hold(&self, spec: &mut LeaseSpec) {
@@ -186,6 +220,13 @@ impl Candidate {
         spec.renew_time = Some(MicroTime(Timestamp::now()));
         self.api.replace(&self.name, &PostParams::default(), &lease).await.map(|_| ())
     }
+}
+
+fn hear(judge: &watch::Sender<Option<SocketAddr>>, lease: &Lease) {
+    let held = !record(lease).holder.is_empty();
+    let address = lease.annotations().get(JUDGE).filter(|_| held);
+    let address = address.and_then(|address| address.parse().ok());
+    judge.send_if_modified(|last| std::mem::replace(last, address) != address);
 }
 
 fn record(lease: &Lease) -> Record {

@@ -14,6 +14,9 @@ pub struct Memory {
     /// The delays that run, by set, for these active backends: a flap whose record has not been
     /// written yet, or cannot be, still counts.
     pending: BySet<(Vec<String>, Pending)>,
+    /// The backends that traffic has left ahead of a loss, by set, whose loss then came: what is
+    /// recorded follows.
+    came: BySet<Vec<String>>,
     /// Where this replica wants the traffic, and since when by the steady clock, while it waits for
     /// another replica to bring it there.
     wanted: Option<(Active, Timestamp)>,
@@ -87,6 +90,31 @@ impl Memory {
             None => {
                 self.pending.remove(set);
             }
+        }
+    }
+
+    /// Whether the loss that traffic left a backend ahead of was seen to come.
+    pub fn has_come(&self, set: &str, backend: &String) -> bool {
+        self.came.get(set).is_some_and(|came| came.contains(backend))
+    }
+
+    /// Takes note of the backends that a set has left ahead of a loss, by its record; those that are
+    /// left for that reason still, and those that it goes back to, have not been lost.
+    pub fn observe_ahead(
+        &mut self,
+        set: &str,
+        recorded: &[String],
+        still: &[String],
+        to: &[String],
+    ) {
+        if recorded.is_empty() {
+            self.came.remove(set);
+            return;
+        }
+        let came = recorded.iter().filter(|b| !still.contains(b) && !to.contains(b));
+        let came: Vec<String> = came.cloned().collect();
+        if !came.is_empty() {
+            self.came.insert(set.to_owned(), came);
         }
     }
 

@@ -1,6 +1,9 @@
 //! The controller: hears which objects are concerned, asks for the decision, writes it.
 
+#[cfg(test)]
+mod ahead_tests;
 mod alarms;
+mod announced;
 mod brake;
 mod confirm;
 mod election;
@@ -24,7 +27,7 @@ mod writer;
 
 pub use election::{Election, Record, Step, Timing};
 pub use events::{Said, publisher};
-pub use lease::{always_leading, hold_lease};
+pub use lease::{Striving, always_leading, hold_lease};
 pub use linked::tell_of_links;
 pub use profile::ProfileSettings;
 pub use reconcile::{Controller, Settings};

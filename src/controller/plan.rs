@@ -29,6 +29,8 @@ pub struct Plan {
     pub rests_on: Vec<ObjectKey>,
     /// The delays that run, as they are observed here, by set.
     pub pending: BySet<Pending>,
+    /// The backends that each set leaves ahead of an announced loss.
+    pub ahead: Active,
     /// When to look again even if nothing changes.
     pub next: Option<SignedDuration>,
     pub paused: bool,
@@ -92,6 +94,10 @@ pub struct Flip {
     pub on_primary: bool,
     /// The primaries that it leaves because they are lost, by name.
     pub leaves: Vec<String>,
+    /// It comes before the loss that it is for.
+    pub ahead: bool,
+    /// It goes back to what was left ahead of a loss that did not come.
+    pub taken_back: bool,
     pub note: String,
 }
 
@@ -122,6 +128,12 @@ pub enum Moves {
 impl Decided<'_> {
     fn moves(&self) -> bool {
         self.flip.is_some()
+    }
+
+    /// The backends that it leaves ahead of an announced loss, by name.
+    fn state_ahead(&self) -> Vec<String> {
+        let name = |i: &usize| self.set.intent.backends[*i].name.clone();
+        self.decision.ahead.iter().map(name).collect()
     }
 }
 
@@ -162,9 +174,10 @@ pub fn plan(
     }
     let write = match decided.iter().map(|d| d.need).max() {
         None | Some(Need::Nothing) => disclaim(object, version, managed),
-        Some(need) => Some(write(object, version, managed, &decided, need, me, now)),
+        Some(need) => Some(write(index, object, version, managed, &decided, need, me, now)),
     };
     let pending = |d: &Decided<'_>| (d.set.intent.set.clone(), d.decision.pending.clone());
+    let ahead = |d: &Decided<'_>| (d.set.intent.set.clone(), d.state_ahead());
     Some(Plan {
         write,
         rescue: moving().next().is_some() && moving().all(|d| d.decision.rescue),
@@ -174,6 +187,7 @@ pub fn plan(
         next: decided.iter().filter_map(|d| d.decision.next).min(),
         paused: sets.iter().any(|set| set.intent.policy.paused),
         pending: decided.iter().map(pending).collect(),
+        ahead: decided.iter().map(ahead).collect(),
         decider: managed.decider.clone(),
         seen: managed.seen,
         other_writer: managed.owners.other.clone(),
@@ -197,14 +211,21 @@ fn decide_set<'a>(
     {
         state.pending = pending.clone();
     }
+    if let Some(state) = &mut remembered
+        && let Some(memory) = memory
+    {
+        state.ahead.retain(|backend| !memory.has_come(&intent.set, backend));
+    }
     let previous = remembered.as_ref().map_or(Previous::Live, Previous::Decided);
     let decision = decide(intent, &health, previous, now);
     let need = need(intent, state.as_ref(), &decision);
-    let flip = flip(set, &decision, &health);
+    let flip = flip(index, object, set, &decision, &health, now);
     Decided { set, health, decision, need, flip }
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is a fact of its own")]
 fn write(
+    index: &Index,
     object: &ObjectRef,
     version: &'static str,
     managed: &Managed,
@@ -234,6 +255,8 @@ fn write(
     }
     let mut state = State::new(me, states);
     state.defaulted_primary = managed.defaulted_primary();
+    let ahead_of: Vec<String> = decided.iter().flat_map(Decided::state_ahead).collect();
+    state.leaving = index.leaving_to_record(object, managed, &ahead_of, now);
     let mut set = vec![(annotations::STATE, state.to_annotation())];
     if !managed.authored_recorded {
         let authored: BySet<Weights> = managed
@@ -295,12 +318,21 @@ impl Flip {
         Some(Self {
             on_primary: flips.iter().all(|(_, flip)| flip.on_primary),
             leaves: flips.iter().flat_map(|(_, flip)| flip.leaves.clone()).collect(),
+            ahead: flips.iter().any(|(_, flip)| flip.ahead),
+            taken_back: flips.iter().any(|(_, flip)| flip.taken_back),
             note: if alike { first.note.clone() } else { told() },
         })
     }
 }
 
-fn flip(set: &ManagedSet, decision: &Decision, health: &[Health]) -> Option<Flip> {
+fn flip(
+    index: &Index,
+    object: &ObjectRef,
+    set: &ManagedSet,
+    decision: &Decision,
+    health: &[Health],
+    now: Now,
+) -> Option<Flip> {
     let intent = &set.intent;
     let before = match &set.state {
         Some(state) => state.active.clone(),
@@ -317,14 +349,27 @@ fn flip(set: &ManagedSet, decision: &Decision, health: &[Health]) -> Option<Flip
     let on_primary = decision.on_primary(intent);
     let lost = !on_primary && decision.because != Because::Pinned;
     let left = intent.primaries().filter(|name| lost && before.iter().any(|b| b == name));
+    let ahead_of: Vec<String> =
+        decision.ahead.iter().map(|i| intent.backends[*i].name.clone()).collect();
+    let ahead = ahead_of.iter().any(|name| before.contains(name));
+    let taken_back = set.ahead().iter().any(|name| after.contains(name));
+    let occasion = if ahead {
+        format!(", ahead of the deletion of {}", index.named_leaving(object, &ahead_of, now))
+    } else if taken_back {
+        ", which was not lost after all".into()
+    } else {
+        String::new()
+    };
     Some(Flip {
+        ahead,
+        taken_back,
         on_primary,
         leaves: match left.count() {
             0 => vec![],
             _ => intent.primaries().map(str::to_owned).collect(),
         },
         note: format!(
-            "Traffic of {} moved from {} to {}: {}",
+            "Traffic of {} moved from {} to {}{occasion}: {}",
             intent.apex(),
             or_none(&before),
             or_none(&after),

@@ -79,6 +79,12 @@ impl Lane {
         self.in_flight.len()
     }
 
+    /// Whether a split's profile has yet to be written.
+    pub fn is_under_way(&self, split: &ObjectRef) -> bool {
+        let failed = self.memories.get(split).is_some_and(|memory| memory.failed.is_some());
+        failed || self.in_flight.contains(split) || self.is_deferred.contains(split)
+    }
+
     /// Forgets what is past.
     pub fn prune(&mut self, now: Instant) {
         self.memories.retain(|_, memory| {
@@ -340,8 +346,9 @@ impl Controller {
             }
         }
         if again {
-            queue.notice(split, Instant::now());
+            queue.notice(split.clone(), Instant::now());
         }
+        self.settle(queue, &split);
     }
 
     fn given_back(&self, split: &ObjectRef, profile: &ObjectKey) {

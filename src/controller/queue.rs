@@ -1,6 +1,7 @@
 //! The queue: what is to be decided, and what is under way; one write at once per object.
 
 use super::alarms::Alarms;
+use super::announced::Waits;
 use super::brake::Brake;
 use super::confirm::Confirmations;
 use super::memory::Memories;
@@ -41,6 +42,8 @@ pub struct Queue {
     pub memories: Memories,
     pub brake: Option<Brake>,
     pub profiles: Lane,
+    /// Deletions that wait for a flip.
+    pub waits: Waits,
     /// A move that this replica made as a standby was reversed: it makes no other until it leads.
     pub silent: bool,
 }
@@ -58,6 +61,7 @@ impl Queue {
             memories: Memories::default(),
             brake: brake.map(Brake::new),
             profiles: Lane::default(),
+            waits: Waits::default(),
             silent: false,
         }
     }

@@ -8,11 +8,13 @@ use super::profile_lane::Wish;
 use super::queue::{Done, Queue};
 use super::undone::Undone;
 use super::writer::{self, Outcome};
+use crate::ahead::Told;
 use crate::cluster::endpoints::Families;
 use crate::cluster::{Changes, Index, Managed, Shared};
 use crate::failover::{Defaults, Identity, Now, Pending};
 use crate::resources::ObjectRef;
 use crate::telemetry::Metrics;
+use jiff::SignedDuration;
 use kube::Client;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,16 +54,24 @@ pub struct Settings {
     pub concurrency: usize,
     /// Share of all objects, in percent, beyond which the brake holds; none: no brake.
     pub brake: Option<u32>,
+    /// The longest that the deletion of a pod is held up.
+    pub hold_up: SignedDuration,
 }
 
 impl Controller {
     /// Runs until `stop`, then lets the writes under way end.
-    pub async fn run(mut self, mut changes: Changes, stop: CancellationToken) {
+    pub async fn run(
+        mut self,
+        mut changes: Changes,
+        mut announced: mpsc::Receiver<Told>,
+        stop: CancellationToken,
+    ) {
         let mut queue = Queue::new(self.settings.brake);
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
             tokio::select! {
                 Some(keys) = changes.recv() => queue.notice_all(keys),
+                Some(told) = announced.recv() => self.announced(&mut queue, told, &mut announced),
                 Some(done) = queue.writes.join_next() => match done {
                     Ok(done) => self.finish(&mut queue, done),
                     // A task of ours that panicked is a defect; a process that goes on without
@@ -84,6 +94,9 @@ impl Controller {
                 Some(due) = queue.alarms.next() => queue.notice(due, Instant::now()),
                 Ok(()) = self.leading.changed() => {
                     queue.silent = false;
+                    if !self.leads() {
+                        queue.waits.give_up();
+                    }
                     let keys = self.shared.read().object_refs();
                     queue.notice_all(keys);
                 }
@@ -92,6 +105,11 @@ impl Controller {
                     queue.memories.prune(Instant::now());
                     queue.profiles.prune(Instant::now());
                     queue.confirmations.prune(self.shared.now().steady);
+                    queue.waits.prune();
+                    self.shared.update(|index| {
+                        index.prune_departures();
+                        vec![]
+                    });
                 }
                 () = stop.cancelled() => break,
             }
@@ -125,13 +143,14 @@ impl Controller {
             queue.waiting.clear();
             queue.queued.clear();
             queue.profiles.forget_deferred();
+            queue.waits.give_up();
             return;
         }
         let now = self.shared.now();
         while queue.in_flight.len() < self.settings.concurrency {
             let Some((object, noticed)) = queue.waiting.pop_front() else { break };
             queue.queued.remove(&object);
-            self.consider(queue, &index, &object, noticed, now);
+            self.look_at(queue, &index, &object, noticed, now);
         }
         while queue.in_flight.len() < self.settings.concurrency {
             let Some((split, noticed)) = queue.profiles.next(self.settings.concurrency) else {
@@ -140,7 +159,7 @@ impl Controller {
             if queue.in_flight.contains_key(&split) {
                 queue.again.insert(split);
             } else {
-                self.consider(queue, &index, &split, noticed, now);
+                self.look_at(queue, &index, &split, noticed, now);
             }
         }
         self.count_in_flight(queue);
@@ -149,8 +168,8 @@ impl Controller {
         self.metrics.silent.set(i64::from(queue.silent));
     }
 
-    /// Decides one object, and starts its write if it needs one and may have it now.
-    fn consider(
+    /// Decides one object, and lets those go who waited for that where nothing moves.
+    fn look_at(
         &self,
         queue: &mut Queue,
         index: &Index,
@@ -158,29 +177,44 @@ impl Controller {
         noticed: Instant,
         now: Now,
     ) {
+        if !self.consider(queue, index, object, noticed, now) {
+            self.settle(queue, object);
+        }
+    }
+
+    /// Decides one object, and starts its write if it needs one and may have it now. Whether its
+    /// traffic is about to move.
+    fn consider(
+        &self,
+        queue: &mut Queue,
+        index: &Index,
+        object: &ObjectRef,
+        noticed: Instant,
+        now: Now,
+    ) -> bool {
         // What is known of the object may be old while its kind is listed anew, which brings it back
         // here.
         if !index.synced.objects[object.kind as usize] {
             queue.stays(object);
-            return;
+            return false;
         }
         let Some(managed) = index.object(object) else {
             queue.memories.remove(object);
             queue.stays(object);
             self.give_back(queue, index, object, noticed);
-            return;
+            return false;
         };
         // Not known is not down.
         if index.forbidden.has(object.namespace()) {
             queue.stays(object);
-            return;
+            return false;
         }
         self.mention_unreadable(queue, index, object, managed);
         self.mention_not_in_use(queue, index, object, managed, now);
         let memory = queue.memories.get(object);
         let Some(mut plan) = plan::plan(index, object, memory, &self.me, Moves::All, now) else {
             queue.stays(object);
-            return;
+            return false;
         };
         if let Some(next) = plan.next {
             queue.alarms.set(object, next.try_into().unwrap_or_default());
@@ -188,7 +222,7 @@ impl Controller {
         if let Some(memory) = queue.memories.get_mut(object) {
             memory.decided(&plan.wants);
         }
-        self.observe_delays(queue, object, managed, &plan);
+        self.observe(queue, object, managed, &plan);
         let Some(mut write) = plan.write.take() else {
             let memory = queue.memories.get_mut(object);
             // A standby sees through what it has begun.
@@ -198,7 +232,7 @@ impl Controller {
             }
             queue.stays(object);
             self.carry(queue, index, object, managed, Wish { decided: None, ours, noticed });
-            return;
+            return false;
         };
         if plan.paused || index.cluster_wide.frozen {
             let why = if plan.paused { "this object is paused" } else { "the cluster is frozen" };
@@ -206,7 +240,7 @@ impl Controller {
             queue.stays(object);
             let wish = Wish { decided: None, ours: self.leads(), noticed };
             self.carry(queue, index, object, managed, wish);
-            return;
+            return false;
         }
         // The brake first: a standby has to know how much wants to move.
         if let Kind::Flip(flip) = &write.kind
@@ -220,7 +254,7 @@ impl Controller {
                 _ => {
                     let wish = Wish { decided: None, ours: self.leads(), noticed };
                     self.carry(queue, index, object, managed, wish);
-                    return;
+                    return false;
                 }
             }
         }
@@ -235,22 +269,24 @@ impl Controller {
         let decided = Some(write.weights.as_slice()).filter(|weights| may && !weights.is_empty());
         let ours = self.leads() || decided.is_some();
         self.carry(queue, index, object, managed, Wish { decided, ours, noticed });
+        let moves = matches!(write.kind, Kind::Flip(_));
         if may && self.is_time(queue, &write, &plan) {
             self.start(queue, write, plan, noticed);
         }
+        moves && self.leads()
     }
 
-    fn observe_delays(
-        &self,
-        queue: &mut Queue,
-        object: &ObjectRef,
-        managed: &Managed,
-        plan: &Plan,
-    ) {
-        if plan.pending.values().all(Pending::is_empty) && queue.memories.get(object).is_none() {
+    fn observe(&self, queue: &mut Queue, object: &ObjectRef, managed: &Managed, plan: &Plan) {
+        let ahead = managed.readable().iter().any(|set| !set.ahead().is_empty());
+        let delays = !plan.pending.values().all(Pending::is_empty);
+        if !ahead && !delays && queue.memories.get(object).is_none() {
             return;
         }
         for set in managed.readable() {
+            let name = &set.intent.set;
+            if let (Some(still), Some(to)) = (plan.ahead.get(name), plan.wants.get(name)) {
+                queue.memories.entry(object).observe_ahead(name, set.ahead(), still, to);
+            }
             let Some(pending) = plan.pending.get(&set.intent.set) else { continue };
             let state = set.state.as_ref();
             let recorded = state.map(|state| state.pending.clone()).unwrap_or_default();
@@ -280,6 +316,7 @@ impl Controller {
         let noticed = queue.in_flight.remove(&object);
         self.count_in_flight(queue);
         let again = queue.again.remove(&object);
+        let settled = matches!(outcome, Outcome::Written(_) | Outcome::Gone);
         match outcome {
             Outcome::Written(written) => {
                 let now = Instant::now();
@@ -296,6 +333,9 @@ impl Controller {
                 }
                 let took = noticed.map(|at| at.elapsed()).unwrap_or_default();
                 self.written(&write, took);
+                if matches!(write.kind, Kind::Flip(_)) {
+                    queue.waits.flipped(&object, self.by_adaptor(&object));
+                }
                 // The watch will say the same later; until then the next decision must not be
                 // made from the old weights.
                 let managed = Managed::read(object.kind, &written, &self.settings.defaults);
@@ -319,7 +359,10 @@ impl Controller {
             }
         }
         if again {
-            queue.notice(object, Instant::now());
+            queue.notice(object.clone(), Instant::now());
+        }
+        if settled {
+            self.settle(queue, &object);
         }
     }
 
@@ -328,6 +371,12 @@ impl Controller {
             Kind::Flip(flip) => {
                 self.metrics.wrote(took);
                 self.metrics.flipped(flip.on_primary);
+                if flip.ahead {
+                    self.metrics.guard.flips.inc();
+                }
+                if flip.taken_back {
+                    self.metrics.guard.taken_back.inc();
+                }
                 tracing::info!(object = %write.object, "{}", flip.note);
                 self.say(Said::flipped(write, flip));
             }

@@ -66,6 +66,8 @@ pub struct Decision {
     pub awaiting_primary: bool,
     pub pending: Pending,
     pub peaks: BTreeMap<String, u32>,
+    /// The backends that would have the traffic, were their pods not about to be deleted.
+    pub ahead: Vec<usize>,
     /// It only leaves backends that are known to have nothing ready, and the author wants no delay:
     /// any replica may make it.
     pub rescue: bool,
@@ -76,15 +78,13 @@ pub struct Decision {
 /// A percentage is looked at again even if nothing changes: the past it is measured by fades.
 const FADING: SignedDuration = SignedDuration::from_mins(1);
 
-/// Decides which backends get traffic.
-///
-/// `health` has an entry for each of `intent.backends`; a missing entry counts as
-/// [`Health::Missing`].
-///
-/// Leaving a backend that no longer serves is a loss: it waits for `failover-delay` alone. Moving
-/// to a better one while this one serves is a recovery: it waits for `failback-delay`, and for a
-/// person where `failback` is manual, but only where a loss had brought the traffic here.
-pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: Now) -> Decision {
+/// Decides by what is seen, whatever is announced.
+pub(super) fn decide_by(
+    intent: &Intent,
+    health: &[Health],
+    previous: Previous<'_>,
+    now: Now,
+) -> Decision {
     let scene = Scene::new(intent, health, previous, now);
     let chosen = match intent.policy.pin_at(now.wall) {
         Some(pin) => Chosen {
@@ -146,7 +146,7 @@ impl<'a> Scene<'a> {
 
     /// Known to have what it needs.
     fn meets_minimum(&self, i: usize) -> bool {
-        let Health::Seen { ready, total, peak } = *self.health(i) else { return false };
+        let Health::Seen { ready, total, peak, .. } = *self.health(i) else { return false };
         let backend = &self.intent.backends[i];
         let recorded = self.set.and_then(|set| set.peaks.get(&backend.name)).copied();
         backend.min_ready.is_met(ready, total, peak.max(recorded.unwrap_or_default()))
@@ -169,6 +169,12 @@ impl<'a> Scene<'a> {
         let since = since.unwrap_or_else(|| to_the_millisecond(self.now.steady));
         pending.insert(name.clone(), since);
         since.duration_until(self.now.steady) >= delay
+    }
+
+    /// Traffic left it ahead of a loss that has not come: it returns as if it had never gone.
+    fn was_only_announced(&self, i: usize) -> bool {
+        let name = &self.intent.backends[i].name;
+        self.set.is_some_and(|set| set.ahead.contains(name))
     }
 
     fn choose(&self) -> Chosen {
@@ -204,9 +210,9 @@ impl<'a> Scene<'a> {
         for (better, members) in self.intent.tiers.iter().enumerate().take(tier) {
             let mut back = vec![];
             for i in members.iter().copied().filter(|i| self.meets_minimum(*i)) {
-                let lasted =
-                    self.left.is_none() || self.has_lasted(i, policy.failback_delay, &mut pending);
-                if lasted && (self.left.is_none() || !policy.manual_failback || told) {
+                let at_once = self.left.is_none() || self.was_only_announced(i);
+                let lasted = at_once || self.has_lasted(i, policy.failback_delay, &mut pending);
+                if lasted && (at_once || !policy.manual_failback || told) {
                     back.push(i);
                 }
             }
@@ -218,7 +224,8 @@ impl<'a> Scene<'a> {
             kept.retain(|i| self.intent.tier_of(*i) == tier);
             for i in self.intent.tiers[tier].iter().copied() {
                 let new = !self.before.contains(&i) && self.meets_minimum(i);
-                if new && self.has_lasted(i, policy.failback_delay, &mut pending) {
+                let at_once = new && self.was_only_announced(i);
+                if at_once || new && self.has_lasted(i, policy.failback_delay, &mut pending) {
                     kept.push(i);
                 }
             }
@@ -299,6 +306,7 @@ impl<'a> Scene<'a> {
         let mut decision = Decision {
             awaiting_primary: awaited && !primaries().any(|i| self.serves(*i)),
             rescue: self.is_rescue(&active, because),
+            ahead: vec![],
             next: None,
             peaks: self.peaks(),
             before: self.before.clone(),
@@ -362,8 +370,12 @@ impl<'a> Scene<'a> {
     }
 
     fn names(&self, backends: &[usize]) -> Vec<String> {
-        backends.iter().map(|i| self.intent.backends[*i].name.clone()).collect()
+        named(self.intent, backends)
     }
+}
+
+fn named(intent: &Intent, backends: &[usize]) -> Vec<String> {
+    backends.iter().map(|i| intent.backends[*i].name.clone()).collect()
 }
 
 impl Decision {
@@ -380,12 +392,13 @@ impl Decision {
             pinned: self.because == Because::Pinned,
             awaiting_primary: self.awaiting_primary,
             peaks: self.peaks.clone(),
+            ahead: named(intent, &self.ahead),
         }
     }
 
     /// The names of the active backends.
     pub fn names(&self, intent: &Intent) -> Vec<String> {
-        self.active.iter().map(|i| intent.backends[*i].name.clone()).collect()
+        named(intent, &self.active)
     }
 
     /// Whether any preferred backend gets traffic.
@@ -396,4 +409,4 @@ impl Decision {
 
 #[cfg(test)]
 #[path = "decision_tests.rs"]
-mod tests;
+pub(super) mod tests;

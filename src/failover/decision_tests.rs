@@ -1,10 +1,10 @@
 use super::super::intent::tests::{declaration, parsed};
-use super::super::{Need, Unknown, annotations, need};
+use super::super::{Need, Unknown, annotations, decide, need};
 use super::*;
 use serde_json::json;
 
-pub(crate) const READY: Health = Health::Seen { ready: 1, total: 1, peak: 1 };
-pub(crate) const DOWN: Health = Health::Seen { ready: 0, total: 1, peak: 1 };
+pub(crate) const READY: Health = Health::Seen { ready: 1, total: 1, peak: 1, announced: None };
+pub(crate) const DOWN: Health = Health::Seen { ready: 0, total: 1, peak: 1, announced: None };
 const UNSEEN: Health = Health::Unknown(Unknown::NotYet);
 
 /// A split of a, b and c with these weights and annotations (names without the prefix).
@@ -23,31 +23,31 @@ fn split(weights: [u32; 3]) -> Intent {
     split_with(weights, &[])
 }
 
-fn was(active: &[&str]) -> SetState {
+pub(crate) fn was(active: &[&str]) -> SetState {
     let active: Vec<String> = active.iter().map(|s| (*s).to_owned()).collect();
     let off_primary = !active.contains(&"a".to_owned());
     SetState { active, left: off_primary.then_some(Timestamp::UNIX_EPOCH), ..SetState::default() }
 }
 
-fn at(seconds: i64) -> Now {
+pub(crate) fn at(seconds: i64) -> Now {
     Now::at(Timestamp::from_second(seconds).unwrap())
 }
 
 /// An object's life as the controller leads it: each step decides, and records what it decided.
-struct Life {
-    intent: Intent,
-    state: SetState,
+pub(crate) struct Life {
+    pub intent: Intent,
+    pub state: SetState,
 }
 
 impl Life {
-    fn of(annotations: &[(&str, &str)]) -> Self {
+    pub fn of(annotations: &[(&str, &str)]) -> Self {
         let mut life = Self { intent: split_with([1, 0, 0], annotations), state: was(&["a"]) };
         life.step(0, [READY, READY, READY]);
         life
     }
 
     /// Decides at so many seconds, records it, and gives the names of the active backends.
-    fn step(&mut self, seconds: i64, health: [Health; 3]) -> String {
+    pub fn step(&mut self, seconds: i64, health: [Health; 3]) -> String {
         self.at(at(seconds), health)
     }
 
@@ -116,7 +116,7 @@ fn several_primaries_share_while_any_of_them_is_ready() {
 
 #[test]
 fn a_primary_below_its_minimum_is_left_and_no_tier_at_its_minimum_means_the_first_with_any() {
-    let some = |ready| Health::Seen { ready, total: 10, peak: 10 };
+    let some = |ready| Health::Seen { ready, total: 10, peak: 10, announced: None };
     let mut life = Life::of(&[("min-ready", "a=60%,b=2,c=2")]);
     assert_eq!(life.step(1, [some(6), some(2), DOWN]), "a");
     assert_eq!(life.step(2, [some(5), some(2), DOWN]), "b");
@@ -129,9 +129,15 @@ fn a_primary_below_its_minimum_is_left_and_no_tier_at_its_minimum_means_the_firs
 #[test]
 fn a_loss_by_percentage_is_not_forgotten_when_the_past_fades_or_a_new_leader_begins() {
     let mut life = Life::of(&[("min-ready", "60%")]);
-    assert_eq!(life.step(1, [Health::Seen { ready: 5, total: 10, peak: 10 }, READY, DOWN]), "b");
+    assert_eq!(
+        life.step(
+            1,
+            [Health::Seen { ready: 5, total: 10, peak: 10, announced: None }, READY, DOWN]
+        ),
+        "b"
+    );
     assert_eq!(life.state.peaks["a"], 10);
-    let faded = Health::Seen { ready: 5, total: 10, peak: 5 };
+    let faded = Health::Seen { ready: 5, total: 10, peak: 5, announced: None };
     assert_eq!(life.step(2_000, [faded, READY, DOWN]), "b");
     // Scaled down to what is ready: that is enough.
     assert_eq!(life.step(2_001, [Health::seen(5, 5), READY, DOWN]), "a");
@@ -417,7 +423,7 @@ fn only_leaving_the_dead_without_delay_is_a_rescue() {
     assert!(!rescue(&[], &["a"], [DOWN, DOWN, DOWN]), "nothing moves");
     assert!(!rescue(&[("failover-delay", "1s")], &["a"], [DOWN, READY, DOWN]), "a delay");
     assert!(!rescue(&[("pin", "c")], &["a"], [DOWN, READY, DOWN]), "a pin");
-    let short = Health::Seen { ready: 1, total: 9, peak: 9 };
+    let short = Health::Seen { ready: 1, total: 9, peak: 9, announced: None };
     assert!(!rescue(&[("min-ready", "2")], &["a"], [short, READY, DOWN]), "one is ready");
 }
 

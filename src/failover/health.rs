@@ -9,7 +9,13 @@ use std::fmt;
 pub enum Health {
     /// Its endpoints are seen: those Linkerd would send to, of all there are, and the most that
     /// were ready in the last ten minutes.
-    Seen { ready: u32, total: u32, peak: u32 },
+    Seen {
+        ready: u32,
+        total: u32,
+        peak: u32,
+        /// Those of the ready ones that are about to be deleted.
+        announced: Option<Announced>,
+    },
     /// There is no such Service.
     Missing,
     /// An ExternalName Service has no endpoints, and Linkerd does not follow it.
@@ -18,6 +24,24 @@ pub enum Health {
     Unreachable { cluster: String, since: Timestamp },
     /// The Service exists, its endpoints are where we cannot look. Not known is not down.
     Unknown(Unknown),
+}
+
+/// Endpoints whose pods are about to be deleted, by word of who deletes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    pub count: u32,
+    /// When the first of them is no longer believed to go, by the steady clock.
+    pub until: Timestamp,
+}
+
+impl Announced {
+    /// These and others together.
+    pub fn and(self, others: Option<Self>) -> Self {
+        others.map_or(self, |others| Self {
+            count: self.count.saturating_add(others.count),
+            until: self.until.min(others.until),
+        })
+    }
 }
 
 /// Why a health cannot be seen.
@@ -40,7 +64,26 @@ pub enum Unknown {
 impl Health {
     /// Endpoints without a past.
     pub fn seen(ready: u32, total: u32) -> Self {
-        Self::Seen { ready, total, peak: ready }
+        Self::Seen { ready, total, peak: ready, announced: None }
+    }
+
+    /// Its endpoints that are about to be deleted.
+    pub fn announced(&self) -> Option<Announced> {
+        match self {
+            Self::Seen { announced, .. } => *announced,
+            _ => None,
+        }
+    }
+
+    /// What it will be when those are gone.
+    pub fn without_announced(&self) -> Self {
+        match *self {
+            Self::Seen { ready, total, peak, announced: Some(Announced { count, .. }) } => {
+                let (ready, total) = (ready.saturating_sub(count), total.saturating_sub(count));
+                Self::Seen { ready, total, peak, announced: None }
+            }
+            _ => self.clone(),
+        }
     }
 
     /// Known to have an endpoint that takes traffic.
@@ -63,7 +106,13 @@ impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Seen { total: 0, .. } => f.write_str("no endpoints"),
-            Self::Seen { ready, total, .. } => write!(f, "{ready} of {total} endpoints ready"),
+            Self::Seen { ready, total, announced, .. } => {
+                write!(f, "{ready} of {total} endpoints ready")?;
+                match announced {
+                    Some(Announced { count, .. }) => write!(f, ", {count} about to be deleted"),
+                    None => Ok(()),
+                }
+            }
             Self::Missing => f.write_str("no such Service"),
             Self::ExternalName => f.write_str("an ExternalName Service"),
             Self::Unreachable { cluster, since } => out_of_reach(f, cluster, *since),

@@ -15,6 +15,12 @@ enum Step {
         backend: usize,
         health: Health,
     },
+    /// So many of a backend's ready endpoints are about to be deleted, for so many milliseconds.
+    Announce {
+        backend: usize,
+        count: u32,
+        lasts: i64,
+    },
     /// So many milliseconds pass.
     Pass(i64),
     /// The author sets an annotation, or removes it.
@@ -36,6 +42,7 @@ fn any_health() -> impl Strategy<Value = Health> {
             ready,
             total: ready + down,
             peak: ready.max(past),
+            announced: None,
         }),
         1 => Just(Health::Missing),
         1 => Just(Health::ExternalName),
@@ -79,6 +86,8 @@ fn any_edit() -> impl Strategy<Value = Step> {
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0..NAMES.len(), any_health()).prop_map(|(backend, health)| Step::Health { backend, health }),
+        3 => (0..NAMES.len(), 1_u32..=4, 1_i64..40_000)
+            .prop_map(|(backend, count, lasts)| Step::Announce { backend, count, lasts }),
         4 => (1_i64..20_000).prop_map(Step::Pass),
         2 => any_edit(),
         1 => Just(Step::Restart),
@@ -125,6 +134,13 @@ impl Object {
     fn take(&mut self, step: Step) {
         match step {
             Step::Health { backend, health } => self.health[backend] = health,
+            Step::Announce { backend, count, lasts } => {
+                let until = Timestamp::from_millisecond(self.now + lasts).unwrap();
+                if let Health::Seen { ready, announced, .. } = &mut self.health[backend] {
+                    let count = count.min(*ready);
+                    *announced = (count > 0).then_some(Announced { count, until });
+                }
+            }
             Step::Pass(ms) => self.now += ms,
             Step::Edit { name, value } => {
                 let before = self.declared.annotations.clone();
@@ -144,7 +160,18 @@ impl Object {
                 self.changes += 1;
             }
         }
+        self.forget_what_is_past();
         self.control();
+    }
+
+    /// As the index counts what is announced.
+    fn forget_what_is_past(&mut self) {
+        let now = self.now().steady;
+        for health in &mut self.health {
+            if let Health::Seen { announced, .. } = health {
+                *announced = announced.filter(|announced| announced.until > now);
+            }
+        }
     }
 
     fn set_weights(&mut self, weights: &[u32]) {
@@ -182,6 +209,7 @@ impl Object {
                 d.because == Because::Pinned,
                 d.left.is_some(),
                 d.awaiting_primary,
+                d.ahead.clone(),
             )
         };
         if self.last.as_ref().map(essence) != Some(essence(&decision)) {
@@ -222,13 +250,27 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
     prop_assert!(sum > 0, "all zero");
     prop_assert!(sum <= u64::from(MAX_WEIGHT), "more than Linkerd carries");
 
-    let meets = |i: &usize| match object.health[*i] {
-        Health::Seen { ready, total, peak } => {
+    // Ahead of a loss it is decided as if that had come.
+    let ahead = !decision.ahead.is_empty();
+    let health: Vec<Health> = object
+        .health
+        .iter()
+        .map(|h| if ahead { h.without_announced() } else { h.clone() })
+        .collect();
+    if ahead {
+        let policy = &intent.policy;
+        prop_assert!(policy.failover_delay.is_zero() && !policy.paused);
+        let new = decision.active.iter().filter(|i| !decision.before.contains(i));
+        prop_assert!(new.clone().all(|i| health[*i].is_ready()), "ahead to nothing: {decision:?}");
+        prop_assert!(decision.ahead.iter().all(|i| object.health[*i].is_ready()));
+    }
+    let meets = |i: &usize| match health[*i] {
+        Health::Seen { ready, total, peak, .. } => {
             intent.backends[*i].min_ready.is_met(ready, total, peak)
         }
         _ => false,
     };
-    let ready = |i: &usize| object.health[*i].is_ready();
+    let ready = |i: &usize| health[*i].is_ready();
     let all = || 0..intent.backends.len();
     if decision.because == Because::Pinned {
         prop_assert!(intent.policy.pin_at(object.now().wall).is_some(), "a pin that has ended");
@@ -236,7 +278,7 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
     }
     // A dead backend keeps traffic only while its loss waits, or where nothing else is ready.
     let waits = |i: &usize| decision.pending.contains_key(&intent.backends[*i].name);
-    for i in decision.active.iter().filter(|i| known_down(&object.health[**i]) && !waits(i)) {
+    for i in decision.active.iter().filter(|i| known_down(&health[**i]) && !waits(i)) {
         prop_assert!(!all().any(|j| ready(&j)), "on the dead {i}: {decision:?}");
     }
     // What cannot be seen keeps traffic that it has, and gets none while anything else is ready.

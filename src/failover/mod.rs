@@ -4,6 +4,7 @@
 //! as a [`Declaration`]; [`Intent::parse`] is the one parser that webhook, controller and CLI
 //! share; [`decide`] is the one decision.
 
+mod ahead;
 pub mod annotations;
 mod authored;
 mod because;
@@ -24,18 +25,19 @@ mod tiers;
 mod values;
 mod weight;
 
+pub use ahead::{acts_ahead, decide};
 pub use authored::AuthoredWeights;
 pub use because::Because;
-pub use decision::{Decision, Now, Previous, decide};
+pub use decision::{Decision, Now, Previous};
 pub use declaration::{BySet, Declaration, DeclaredBackend, DeclaredSet, Limits, Shape};
 pub use faults::is_service_name;
-pub use health::{Health, Unknown};
+pub use health::{Announced, Health, Unknown};
 pub use intent::{Backend, Intent, authored, defaulted_primary};
 pub use need::{Need, need};
 pub use policy::{Defaults, Pin, Policy};
 pub use problem::{Problem, Severity, closest};
 pub use shares::weights_for;
-pub use state::{Identity, Pending, SetState, State, to_the_second};
+pub use state::{Identity, Leaving, Pending, SetState, State, to_the_second};
 pub use threshold::Threshold;
 pub use values::{delay, expected_delay};
 pub use weight::{MAX_WEIGHT, ParsedWeight, Weights};

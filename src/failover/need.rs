@@ -39,6 +39,7 @@ pub fn need(intent: &Intent, state: Option<&SetState>, decision: &Decision) -> N
     let recorded = same_delays(&state.pending, &decision.pending)
         && state.pinned == (decision.because == Because::Pinned)
         && state.left.is_some() == decision.left.is_some()
-        && state.awaiting_primary == decision.awaiting_primary;
+        && state.awaiting_primary == decision.awaiting_primary
+        && intent.indices(&state.ahead) == decision.ahead;
     if live_differs || !recorded { Need::Record } else { Need::Nothing }
 }

@@ -42,6 +42,10 @@ pub struct State {
     /// again for the same request knows its own work by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edited: Option<String>,
+    /// Pods that were announced to be deleted, by uid, and until when that is believed. They count
+    /// as gone; one that a move rested on is not believed a second time soon.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub leaving: Leaving,
     /// The replica that decided.
     #[serde(default)]
     pub by: String,
@@ -81,7 +85,14 @@ pub struct SetState {
     /// Without it the loss would be forgotten with a restart, or after ten minutes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub peaks: BTreeMap<String, u32>,
+    /// The backends that the traffic has left ahead of an announced loss which has not come yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ahead: Vec<String>,
 }
+
+/// Until when it is believed that a pod is about to be deleted, by uid: by the wall clock in an
+/// annotation, by the steady clock of a process elsewhere.
+pub type Leaving = BTreeMap<String, Timestamp>;
 
 /// The starts of pending delays, by backend: by the wall clock in an annotation, by the steady clock
 /// of a process wherever it decides.
@@ -106,6 +117,7 @@ impl State {
             sets,
             defaulted_primary: None,
             edited: None,
+            leaving: Leaving::new(),
             by: by.replica.to_string(),
             engine: by.engine.to_string(),
         }
@@ -125,6 +137,7 @@ impl State {
             sets: BySet::new(),
             defaulted_primary: Some(primary),
             edited: None,
+            leaving: Leaving::new(),
             by: String::new(),
             engine: String::new(),
         }
@@ -166,8 +179,10 @@ mod tests {
             pinned: true,
             awaiting_primary: true,
             peaks: BTreeMap::from([("emoji-svc".into(), 10)]),
+            ahead: vec!["emoji-svc".into()],
         });
         state.defaulted_primary = Some("emoji-svc".into());
+        state.leaving.insert("a-pods-uid".into(), Timestamp::UNIX_EPOCH);
         assert_eq!(State::parse(&state.to_annotation()), Some(state));
     }
 
@@ -175,7 +190,9 @@ mod tests {
     fn what_is_usual_takes_no_room() {
         let set = SetState { active: vec!["a".into()], ..SetState::default() };
         let text = state(set).to_annotation();
-        for absent in ["left", "pending", "pinned", "awaiting", "peaks", "edited"] {
+        for absent in
+            ["left", "pending", "pinned", "awaiting", "peaks", "edited", "leaving", "ahead"]
+        {
             assert!(!text.contains(absent), "{text}");
         }
     }
@@ -189,6 +206,6 @@ mod tests {
 
     #[test]
     fn fields_of_a_newer_version_are_ignored() {
-        assert!(State::parse(r#"{"v":1,"sets":{},"leaving":["pod"]}"#).is_some());
+        assert!(State::parse(r#"{"v":1,"sets":{},"later":["pod"]}"#).is_some());
     }
 }

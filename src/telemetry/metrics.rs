@@ -1,6 +1,6 @@
 //! The metrics, all under `linkerd_failover_`.
 
-use super::{AdmissionMetrics, CertificateMetrics, ProfileMetrics, RemoteMetrics};
+use super::{AdmissionMetrics, CertificateMetrics, GuardMetrics, ProfileMetrics, RemoteMetrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -45,6 +45,7 @@ pub struct Metrics {
     pub certificates: CertificateMetrics,
     pub remote: RemoteMetrics,
     pub profiles: ProfileMetrics,
+    pub guard: GuardMetrics,
 }
 
 impl Default for Metrics {
@@ -72,6 +73,7 @@ impl Default for Metrics {
             certificates: CertificateMetrics::default(),
             remote: RemoteMetrics::default(),
             profiles: ProfileMetrics::default(),
+            guard: GuardMetrics::default(),
         };
         metrics.registered()
     }
@@ -81,6 +83,7 @@ impl Metrics {
     fn registered(mut self) -> Self {
         let r = &mut self.registry;
         self.admission.register(r);
+        self.guard.register(r);
         r.register("flips", "Moves of traffic, by where it went", self.flips.clone());
         r.register_with_unit(
             "flip",

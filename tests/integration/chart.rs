@@ -44,6 +44,10 @@ const VARIANTS: &[&[&str]] = &[
     &["serviceProfiles.manage=true", "clusterDomain=k8s.example.com", "webhook.enabled=false"],
     &["serviceProfiles.manage=true", "namespaces={default}"],
     &["updateStrategy.type=Recreate", "updateStrategy.rollingUpdate=null", "inject=enabled"],
+    &["guard.enabled=true", "guard.bound=0.8s", "guard.adaptorGrace=0s"],
+    &["guard.enabled=true", "namespaces={default}", "webhook.namespaceSelector.matchLabels.a=b"],
+    &["guard.enabled=true", "webhook.certs.mode=cert-manager", "webhook.clientCA.secretName=ca"],
+    &["guard.enabled=true", "hostNetwork=true", "networkPolicy.enabled=true", "inject=enabled"],
 ];
 
 /// What the schema or a template refuses, and a word of the answer.
@@ -83,10 +87,18 @@ const REFUSED: &[(&str, &str)] = &[
     ("podMonitor.interval=often", "interval"),
     ("resources.limit.memory=1Gi", "limit"),
     ("updateStrategy.type=Rolling", "'RollingUpdate', 'Recreate'"),
+    ("guard.enabled=true,webhook.enabled=false", "expected webhook.enabled: true"),
+    ("guard.enabled=true,guard.bound=0.09s", "found 100ms, expected at most guard.bound, 0.09s"),
+    ("guard.bound=1s", "guard/bound"),
+    ("guard.bound=0ms", "guard/bound"),
+    ("guard.bound=801ms", "guard/bound"),
+    ("guard.bound=500", "guard/bound"),
+    ("guard.adaptorGrace=0.81s", "guard/adaptorGrace"),
+    ("guard.enable=true", "enable"),
 ];
 
 /// Renders with the arguments; the documents of a kind.
-async fn rendered(cluster: &Cluster, arguments: &[&str], kind: &str) -> Result<Vec<Value>> {
+pub async fn rendered(cluster: &Cluster, arguments: &[&str], kind: &str) -> Result<Vec<Value>> {
     let helm = cluster.helm(["template", "linkerd-failover", CHART, "-n", "linkerd-failover"]);
     let text = helm.args(arguments.iter().copied()).ok().await?;
     let documents =

@@ -11,6 +11,7 @@ mod chart;
 mod chart_readme;
 mod failover;
 mod gitops;
+mod guard_webhooks;
 mod helm_test;
 mod load;
 mod migrate;

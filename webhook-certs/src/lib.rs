@@ -34,10 +34,10 @@ pub use error::Error;
 pub use held::{CA_CERT, CA_KEY, Data, NEXT_CERT, NEXT_KEY, OLD_CERTS, ROTATION, next_certificate};
 pub use leaf::Leaf;
 pub use lives::Lives;
-pub use resolver::{ClientCas, ReloadingResolver, TlsVersions, server_config};
+pub use resolver::{ClientCas, Clients, ReloadingResolver, TlsVersions, server_config};
 pub use rotation::{Change, InUse, Phase, Seen, Step, next};
 pub use settling::{Bundles, Settling};
-pub use trust::{contains, verifies};
+pub use trust::{certificates, contains, verifies};
 
 #[cfg(test)]
 mod tests;

@@ -63,12 +63,21 @@ impl ClientCas {
     }
 }
 
-/// A server configuration for HTTP/2 and HTTP/1.1. With `clients`, who shows no certificate of
-/// theirs is turned away.
+/// Which clients are let in.
+#[derive(Clone, Debug)]
+pub enum Clients {
+    Anybody,
+    /// Those with a certificate of these CAs.
+    Of(ClientCas),
+    /// These, and those without any certificate: the server finds that out on the connection.
+    OfOrNone(ClientCas),
+}
+
+/// A server configuration for HTTP/2 and HTTP/1.1.
 pub fn server_config(
     resolver: Arc<ReloadingResolver>,
     versions: TlsVersions,
-    clients: Option<ClientCas>,
+    clients: Clients,
 ) -> Result<ServerConfig, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions: &[&'static rustls::SupportedProtocolVersion] = match versions {
@@ -77,10 +86,18 @@ pub fn server_config(
     };
     let builder =
         ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions)?;
-    let builder = match clients {
+    let verifier = |ClientCas(roots): ClientCas| {
+        WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
+    };
+    let verifier = match clients {
+        Clients::Anybody => None,
+        Clients::Of(cas) => Some(verifier(cas)),
+        Clients::OfOrNone(cas) => Some(verifier(cas).allow_unauthenticated()),
+    };
+    let builder = match verifier {
         None => builder.with_no_client_auth(),
-        Some(ClientCas(roots)) => builder.with_client_cert_verifier(
-            WebPkiClientVerifier::builder_with_provider(roots, provider)
+        Some(verifier) => builder.with_client_cert_verifier(
+            verifier
                 .build()
                 .map_err(|error| Error::unusable(error.to_string(), "CAs of clients"))?,
         ),

@@ -52,7 +52,7 @@ pub fn contains(bundle_pem: &[u8], certificate: &CertificateDer<'_>) -> bool {
 }
 
 /// The certificates of a text in PEM. What is none is passed over, as the API server does.
-pub(crate) fn certificates(text: &[u8]) -> Vec<CertificateDer<'static>> {
+pub fn certificates(text: &[u8]) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(text).flatten().collect()
 }
 

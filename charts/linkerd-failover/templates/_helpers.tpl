@@ -90,6 +90,9 @@ matchExpressions:
 {{- with .not -}}
   {{- $expressions = append $expressions (dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" .) -}}
 {{- end -}}
+{{- if .guarded -}}
+  {{- $expressions = append $expressions (dict "key" "failover.linkerd.io/guard" "operator" "In" "values" (list "enabled")) -}}
+{{- end -}}
 {{- with $expressions -}}
   {{- $_ := set $selector "matchExpressions" . -}}
 {{- end -}}
@@ -156,6 +159,56 @@ objectSelector:
 {{- end }}
 matchConditions:
 {{ include "linkerd-failover.objectConditions" . }}
+{{- end -}}
+
+{{/* What the webhooks for announced losses share: they delay, and never refuse nor stand in the way. */}}
+{{- define "linkerd-failover.guard" -}}
+failurePolicy: Ignore
+admissionReviewVersions: ["v1"]
+# A dry run announces nothing.
+sideEffects: NoneOnDryRun
+timeoutSeconds: 1
+clientConfig:
+  {{- include "linkerd-failover.clientConfig" . | nindent 2 }}
+{{- end -}}
+
+{{- define "linkerd-failover.podDeletions" -}}
+- apiGroups: [""]
+  apiVersions: ["v1"]
+  resources: ["pods"]
+  operations: ["DELETE"]
+  scope: Namespaced
+{{- end -}}
+
+{{/* What the schema lets through as the guard's durations: 500ms, 0.5s. */}}
+{{- define "linkerd-failover.milliseconds" -}}
+{{- if hasSuffix "ms" . -}}
+{{ trimSuffix "ms" . }}
+{{- else -}}
+{{ mulf (trimSuffix "s" . | float64) 1000 }}
+{{- end -}}
+{{- end -}}
+
+{{/* Which deletions of pods announce a loss. An expression that fails means that nobody is asked. */}}
+{{- define "linkerd-failover.podDeletionConditions" -}}
+- name: not-a-dry-run
+  expression: '!(has(request.dryRun) && request.dryRun)'
+# The kubelet's last deletion of every pod.
+- name: not-going-already
+  expression: '!has(oldObject.metadata.deletionTimestamp)'
+# A grace of 0 that the pod does not ask for itself: nobody is to wait.
+- name: not-forced
+  expression: >-
+    !has(request.options.gracePeriodSeconds) || request.options.gracePeriodSeconds != 0 ||
+    (has(oldObject.spec.terminationGracePeriodSeconds) && oldObject.spec.terminationGracePeriodSeconds == 0)
+{{- end -}}
+
+{{/* kubectl drain says only in the Eviction that it is a dry run. */}}
+{{- define "linkerd-failover.evictionConditions" -}}
+- name: not-a-dry-run
+  expression: >-
+    !(has(request.dryRun) && request.dryRun) && !(has(object.deleteOptions) &&
+    has(object.deleteOptions.dryRun) && size(object.deleteOptions.dryRun) > 0)
 {{- end -}}
 
 {{- define "linkerd-failover.clientConfig" -}}

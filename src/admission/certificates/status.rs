@@ -1,11 +1,12 @@
 //! Whether the API server would believe what is served.
 
-use super::configurations::{Configuration, Found};
+use super::configurations::{Configuration, Found, Kind};
 use super::said::Said;
 use crate::telemetry::CertificateMetrics;
 use jiff::Timestamp;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use webhook_certs::{Leaf, ReloadingResolver, verifies};
 
 /// A replica that was believed once stays ready for so long while a bundle is put right: to end the
@@ -16,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Status {
     pub resolver: Arc<ReloadingResolver>,
+    /// The bundle of the validating webhooks, by which the API server believes us; empty while not
+    /// known.
+    trust: watch::Sender<Arc<[u8]>>,
     belief: Mutex<Belief>,
 }
 
@@ -31,6 +35,7 @@ impl Default for Status {
         let doubt = Some(("no certificate for the webhook yet".to_owned(), Instant::now()));
         Self {
             resolver: Arc::default(),
+            trust: watch::Sender::new([].into()),
             belief: Mutex::new(Belief { doubt, believed_once: false }),
         }
     }
@@ -52,6 +57,11 @@ impl Status {
         }
         let ended = self.resolver.current_not_after().filter(|end| *end < now)?;
         Some(format!("the webhook's certificate expired at {ended}"))
+    }
+
+    /// By what others believe our replicas.
+    pub fn trust(&self) -> watch::Receiver<Arc<[u8]>> {
+        self.trust.subscribe()
     }
 
     /// Why there is nothing to serve.
@@ -99,6 +109,13 @@ impl Judge {
                 // As it was: what cannot be read now has not changed for that.
                 Found::Failed(_) => return,
                 Found::There { bundles, .. } => {
+                    if let (Kind::Validating, Some((_, bundle))) = (kind, bundles.first()) {
+                        self.status.trust.send_if_modified(|last| {
+                            let news = **last != **bundle;
+                            *last = bundle.as_slice().into();
+                            news
+                        });
+                    }
                     self.said.is_over(kind.label());
                     let doubt = bundles.iter().find_map(|(webhook, bundle)| {
                         let error = verifies(bundle, &leaf, &self.service, now).err()?;

@@ -1,6 +1,6 @@
 //! What is known of linked clusters, and which Services here rest on what there.
 
-use super::super::endpoints::{self, SliceFacts};
+use super::super::endpoints::{self, Counted, SliceFacts};
 use super::super::slices::{Slices, ToldSlice};
 use super::members::Member;
 use super::reach::{Reach, Transition};
@@ -146,14 +146,15 @@ impl Remote {
         there.is_some_and(|there| !there.slices.confirm(service, listed, version).is_empty())
     }
 
-    /// The ready and total endpoints of a Service of a cluster, or why they cannot be seen.
+    /// The endpoints of a Service of a cluster, or why they cannot be seen. Deletions there are not
+    /// announced here.
     pub fn count(
         &self,
         cluster: &str,
         service: &ObjectKey,
         ports: &[&str],
-    ) -> Result<(u32, u32), Health> {
-        self.seen(cluster, service).map(|slices| endpoints::count(slices, ports))
+    ) -> Result<Counted, Health> {
+        self.seen(cluster, service).map(|slices| endpoints::count(slices, ports, |_| None))
     }
 
     /// What tells its endpoints apart, also from those of other clusters; none where it cannot be

@@ -1,5 +1,6 @@
 //! The health of Services that rest on others: the union of their members.
 
+use super::super::endpoints::Counted;
 use super::super::index::Index;
 use super::super::services::{Asked, ServiceFacts, ServiceKind};
 use super::super::slices::ToldSlice;
@@ -8,13 +9,13 @@ use super::members::Member;
 use super::reach::{Reach, Transition};
 use crate::failover::{Health, Now};
 use crate::resources::{ObjectKey, ObjectRef};
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 /// What is known of a Service's members together.
 #[derive(Debug, Default)]
 pub struct Union {
-    pub ready: u32,
-    pub total: u32,
+    pub counted: Counted,
     /// The first member that cannot be seen, not known to be down.
     unknown: Option<Health>,
     /// The first whose cluster has been out of reach for too long.
@@ -22,12 +23,9 @@ pub struct Union {
 }
 
 impl Union {
-    fn add(&mut self, counted: Result<(u32, u32), Health>) {
+    fn add(&mut self, counted: Result<Counted, Health>) {
         match counted {
-            Ok((ready, total)) => {
-                self.ready = self.ready.saturating_add(ready);
-                self.total = self.total.saturating_add(total);
-            }
+            Ok(counted) => self.counted = self.counted.and(counted),
             Err(unknown) if unknown.is_unknown() => {
                 self.unknown.get_or_insert(unknown);
             }
@@ -44,9 +42,9 @@ impl Union {
 
     /// What is known to be ready is; without any, not known is not down.
     pub fn health(self, peak: u32) -> Health {
-        let Self { ready, total, unknown, down } = self;
-        let seen = Health::Seen { ready, total, peak: peak.max(ready) };
-        if ready > 0 { seen } else { unknown.or(down).unwrap_or(seen) }
+        let Self { counted, unknown, down } = self;
+        let seen = counted.health(peak);
+        if counted.ready > 0 { seen } else { unknown.or(down).unwrap_or(seen) }
     }
 }
 
@@ -59,6 +57,7 @@ impl Index {
         facts: &ServiceFacts,
         members: &[Member],
         asked: Asked<'_>,
+        now: Timestamp,
     ) -> Union {
         let mut union = Union::default();
         for member in members {
@@ -69,7 +68,8 @@ impl Index {
                 Member::Here(name) => {
                     let here = service.beside(name);
                     let facts = self.service(&here).filter(|f| f.kind == ServiceKind::Slices);
-                    Ok(facts.map_or((0, 0), |facts| self.count(&here, &facts.names_of(asked))))
+                    let counted = facts.map(|f| self.count(&here, &f.names_of(asked), now));
+                    Ok(counted.unwrap_or_default())
                 }
             });
         }

@@ -154,7 +154,7 @@ fn a_cluster_out_of_reach_is_unknown_and_then_down_and_nothing_else_is() {
     }
     // Down is no endpoint: what is here counts alone.
     east.here(1);
-    assert_eq!(east.health()[2], Health::Seen { ready: 1, total: 1, peak: 2 });
+    assert_eq!(east.health()[2], Health::Seen { ready: 1, total: 1, peak: 2, announced: None });
     east.west_lists(2);
     assert!(east.health()[1].is_ready());
 }

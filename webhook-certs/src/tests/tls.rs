@@ -60,7 +60,7 @@ impl Client {
 }
 
 fn plain(resolver: &Arc<ReloadingResolver>) -> ServerConfig {
-    server_config(resolver.clone(), TlsVersions::default(), None).unwrap()
+    server_config(resolver.clone(), TlsVersions::default(), Clients::Anybody).unwrap()
 }
 
 fn serving(authority: &Authority, names: &[String]) -> Arc<ReloadingResolver> {
@@ -108,7 +108,7 @@ fn an_older_version_of_tls_is_spoken_only_where_it_was_asked_for() {
     static ONLY: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS12];
     let old = || Client { versions: ONLY, ..Client::trusting(&authority.cert_pem()) };
     assert!(old().connect(plain(&resolver)).is_err());
-    let both = server_config(resolver.clone(), TlsVersions::Tls12And13, None).unwrap();
+    let both = server_config(resolver.clone(), TlsVersions::Tls12And13, Clients::Anybody).unwrap();
     old().connect(both).unwrap();
 }
 
@@ -133,13 +133,18 @@ fn where_client_certificates_are_required_only_their_cas_clients_are_let_in() {
     let ((known, issuer), (_, stranger)) = (ca("known"), ca("stranger"));
     let authority = authority(Timestamp::now());
     let resolver = serving(&authority, &names());
-    let connect = |identity| {
-        let clients = ClientCas::from_pem(known.as_bytes()).unwrap();
-        let server = server_config(resolver.clone(), TlsVersions::default(), Some(clients));
+    let connect_to = |clients: fn(ClientCas) -> Clients, identity| {
+        let clients = clients(ClientCas::from_pem(known.as_bytes()).unwrap());
+        let server = server_config(resolver.clone(), TlsVersions::default(), clients);
         Client { identity, ..Client::trusting(&authority.cert_pem()) }.connect(server.unwrap())
     };
+    let connect = |identity| connect_to(Clients::Of, identity);
     connect(client(&issuer)).unwrap();
     assert!(connect(client(&stranger)).is_err());
+    // Where peers show tokens, none is let in too; a strange one still is not.
+    connect_to(Clients::OfOrNone, client(&issuer)).unwrap();
+    connect_to(Clients::OfOrNone, None).unwrap();
+    assert!(connect_to(Clients::OfOrNone, client(&stranger)).is_err());
     assert!(connect(None).unwrap_err().contains("no certificates"));
     let none = ClientCas::from_pem(b"").unwrap_err().to_string();
     assert_eq!(none, "found no certificate, expected the certificates of CAs in PEM");

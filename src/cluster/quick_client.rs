@@ -1,4 +1,4 @@
-//! The client that writes weights: one HTTP/2 connection that is open before it is needed.
+//! The client for what callers wait for: one HTTP/2 connection that is open before it is needed.
 //!
 //! kube's own client speaks HTTP/1.1: each write beside another one costs a TLS handshake of tens of
 //! milliseconds, and so does the first after a quiet while, which is when a flip comes.

@@ -1,0 +1,135 @@
+//! Pods that traffic rests on, and what becomes of it when they go.
+
+use super::departures::{Word, is_kept};
+use super::endpoints::{PodName, PodUid};
+use super::index::Index;
+use super::managed::{Managed, ManagedSet};
+use super::remote::members::Member;
+use crate::failover::{Leaving, Now, acts_ahead};
+use crate::resources::{ObjectKey, ObjectRef};
+use std::collections::BTreeSet;
+
+/// More pods are not recorded in one object: each takes 65 bytes of an annotation.
+const MOST_RECORDED: usize = 1_000;
+
+/// A pod by which Services that managed objects name have a ready endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuardedPod {
+    pub uid: PodUid,
+    pub namespace: String,
+    pub name: String,
+    services: BTreeSet<ObjectKey>,
+}
+
+impl Index {
+    /// From now on it is known which Services a pod is an endpoint of. To be called first.
+    pub fn follow_pods(&mut self) {
+        self.slices.follow_pods();
+    }
+
+    /// What is known of a pod, if traffic that may be moved before it goes rests on it. The uid is
+    /// that of the endpoint where none is given: an Eviction has none.
+    pub fn guarded(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: Option<PodUid>,
+        now: Now,
+    ) -> Option<GuardedPod> {
+        let mut found: Option<GuardedPod> = None;
+        let endpoints = self.slices.of_pod(PodName::new(namespace, name));
+        for (service, pod, _) in endpoints.filter(|(.., ready)| *ready) {
+            let wanted = found.as_ref().map(|found| found.uid).or(uid);
+            if wanted.is_some_and(|uid| uid != pod.uid) {
+                continue;
+            }
+            let (namespace, name) = (namespace.to_owned(), name.to_owned());
+            let new = GuardedPod { uid: pod.uid, namespace, name, services: BTreeSet::new() };
+            found.get_or_insert(new).services.insert(service.clone());
+        }
+        let found = found?;
+        let acts = |object: &ObjectRef| {
+            let sets = self.object(object).map(Managed::readable).unwrap_or_default();
+            sets.iter().any(|set| acts_ahead(&set.intent, now))
+        };
+        let rests = self.resting_on(&found).any(acts);
+        rests.then_some(found)
+    }
+
+    /// The objects whose traffic may rest on a pod, also through federated Services.
+    pub fn resting_on<'a>(&'a self, pod: &'a GuardedPod) -> impl Iterator<Item = &'a ObjectRef> {
+        let through = |service| self.remote.resting_here(service).chain([service]);
+        pod.services.iter().flat_map(through).flat_map(|service| self.objects_naming(service))
+    }
+
+    /// Takes in that a pod is about to be deleted.
+    pub fn depart(&mut self, pod: &GuardedPod) -> Word {
+        self.departures.announce(pod.uid, &pod.name, self.now.steady)
+    }
+
+    /// Forgets of pods what is past.
+    pub fn prune_departures(&mut self) {
+        self.departures.prune(self.now.steady);
+    }
+
+    /// The ready pods of a backend that are about to be deleted.
+    fn leaving_from(&self, backend: &ObjectKey, now: Now) -> Leaving {
+        let members = self.service(backend).map_or(&[][..], |facts| facts.members());
+        let here = members.iter().filter_map(|member| match member {
+            Member::Here(name) => Some(backend.beside(name)),
+            Member::There { .. } => None,
+        });
+        let services: Vec<ObjectKey> = here.chain([backend.clone()]).collect();
+        let slices = services.iter().flat_map(|service| self.slices.of(service));
+        let ready = slices.flat_map(|slice| slice.pods()).filter(|(_, ready)| *ready);
+        let leaving = ready.filter_map(|(pod, _)| {
+            Some((pod.uid.to_string(), self.departures.until(pod.uid, now.steady)?))
+        });
+        leaving.collect()
+    }
+
+    /// What an object records of pods, by the wall clock: those that traffic leaves now before they
+    /// go, from these backends, and those that it left lately.
+    pub fn leaving_to_record(
+        &self,
+        object: &ObjectRef,
+        managed: &Managed,
+        ahead_of: &[String],
+        now: Now,
+    ) -> Leaving {
+        let mut leaving = managed.leaving.clone();
+        leaving.retain(|_, until| is_kept(*until, now.steady));
+        for backend in ahead_of {
+            leaving.append(&mut self.leaving_from(&object.beside(backend), now));
+        }
+        while leaving.len() > MOST_RECORDED {
+            leaving.pop_last();
+        }
+        now.told(&leaving)
+    }
+
+    /// The pods that traffic leaves before they go, of these backends, for people.
+    pub fn named_leaving(&self, object: &ObjectRef, ahead_of: &[String], now: Now) -> String {
+        let leaving = ahead_of.iter().map(|backend| object.beside(backend));
+        let leaving: Leaving = leaving.flat_map(|b| self.leaving_from(&b, now)).collect();
+        let named = |uid: &String| {
+            let name = PodUid::parse(uid).and_then(|uid| self.departures.name(uid));
+            name.map_or_else(|| format!("with uid {uid}"), str::to_owned)
+        };
+        let mut names: Vec<String> = leaving.keys().map(named).collect();
+        names.sort_unstable();
+        match names.as_slice() {
+            [] => "pods".into(),
+            [one] => format!("pod {one}"),
+            [one, two] => format!("pods {one} and {two}"),
+            [one, two, more @ ..] => format!("pods {one}, {two} and {} more", more.len()),
+        }
+    }
+}
+
+impl ManagedSet {
+    /// The backends that traffic has left ahead of an announced loss.
+    pub fn ahead(&self) -> &[String] {
+        self.state.as_ref().map_or(&[], |state| &state.ahead)
+    }
+}

@@ -1,0 +1,84 @@
+//! The metrics of deletions that may be held up for a flip.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use std::time::Duration;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Judged {
+    verdict: &'static str,
+}
+
+/// Everything about announced losses.
+#[derive(Debug)]
+pub struct GuardMetrics {
+    deletions: Family<Judged, Counter>,
+    seconds: Family<Judged, Histogram>,
+    /// Asked of the replica that leads.
+    pub forwarded: Counter,
+    /// Waited for a flip.
+    pub delayed: Counter,
+    pub flips: Counter,
+    pub taken_back: Counter,
+    pub judge_reachable: Gauge,
+}
+
+impl Default for GuardMetrics {
+    fn default() -> Self {
+        Self {
+            deletions: Family::default(),
+            seconds: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.000_25, 2.0, 13))
+            }),
+            forwarded: Counter::default(),
+            delayed: Counter::default(),
+            flips: Counter::default(),
+            taken_back: Counter::default(),
+            judge_reachable: Gauge::default(),
+        }
+    }
+}
+
+impl GuardMetrics {
+    pub(super) fn register(&self, r: &mut Registry) {
+        r.register(
+            "guard_deletions",
+            "Deletions and evictions of pods that the API server asked about, by what became of it",
+            self.deletions.clone(),
+        );
+        r.register_with_unit(
+            "guard",
+            "How long they were held up",
+            Unit::Seconds,
+            self.seconds.clone(),
+        );
+        r.register(
+            "guard_forwarded",
+            "Of these, asked of the replica that leads",
+            self.forwarded.clone(),
+        );
+        r.register("guard_delayed", "Of these, held up for a flip", self.delayed.clone());
+        r.register("guard_flips", "Moves of traffic ahead of a loss", self.flips.clone());
+        r.register(
+            "guard_taken_back",
+            "Moves of traffic back to what was left ahead of a loss that did not come",
+            self.taken_back.clone(),
+        );
+        r.register(
+            "guard_judge_reachable",
+            "1 while this replica leads, or can reach the one that does",
+            self.judge_reachable.clone(),
+        );
+    }
+
+    /// A deletion goes on.
+    pub fn answered(&self, verdict: &'static str, took: Duration) {
+        let judged = Judged { verdict };
+        self.deletions.get_or_create(&judged).inc();
+        self.seconds.get_or_create(&judged).observe(took.as_secs_f64());
+    }
+}
