@@ -3,6 +3,10 @@
 
 mod admission;
 mod admission_policy;
+mod ahead;
+mod ahead_losses;
+mod ahead_never;
+mod ahead_refused;
 mod api_server_away;
 mod bad_clients;
 mod certificate_files;

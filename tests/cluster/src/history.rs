@@ -58,6 +58,12 @@ impl History {
         moves
     }
 
+    /// An object's weights at the end.
+    pub fn weights(&self, object: &str) -> Option<Vec<f64>> {
+        let mut versions = self.versions.iter().rev().filter(|version| version.name == object);
+        versions.find_map(|version| version.object.as_ref().and_then(weights))
+    }
+
     /// The version with which the last endpoint of a Service went that was ready at the beginning,
     /// whether others have come meanwhile or not.
     pub fn loss(&self, service: &str) -> Option<u64> {
