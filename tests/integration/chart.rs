@@ -259,7 +259,7 @@ async fn an_upgrade_keeps_the_ca_and_a_lost_bundle_is_put_back() -> Result<()> {
         [("linkerd.io/extension".to_owned(), "failover".to_owned())]
     );
 
-    let values = ["installTrafficSplitCRD=true", "replicas=3"];
+    let values = ["installTrafficSplitCRD=true", "replicas=3", "guard.enabled=true"];
     let port = installation.webhook_service().context("no webhook")?.port();
     let port = format!("webhook.servicePort={port}");
     let mut helm = cluster.helm([
@@ -277,6 +277,15 @@ async fn an_upgrade_keeps_the_ca_and_a_lost_bundle_is_put_back() -> Result<()> {
     helm.ok().await?;
     assert_eq!(ca().await?, ca_before);
     assert_eq!(bundle().await?, bundle_before);
+    // What the upgrade adds comes to it.
+    test_cluster::eventually("every webhook has the bundle", PATIENCE, || async {
+        let webhooks = webhooks.get(name).await?.webhooks.unwrap_or_default();
+        let bundles = webhooks.iter().map(|w| w.client_config.ca_bundle.as_ref());
+        let having = bundles.filter(|bundle| *bundle == Some(&bundle_before)).count();
+        anyhow::ensure!((webhooks.len(), having) == (5, 5), "{having} of {}", webhooks.len());
+        Ok::<_, anyhow::Error>(())
+    })
+    .await?;
 
     // Whoever empties it: it is put back.
     let wipe = r#"[{"op":"remove","path":"/webhooks/0/clientConfig/caBundle"}]"#;

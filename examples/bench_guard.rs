@@ -1,0 +1,225 @@
+//! `make bench-guard`: how long the deletion of a pod is held up, at a steady 200 deletions a second,
+//! beside a handler that answers without looking; and, where it flips, beside the bare patch.
+
+mod steady;
+
+use anyhow::{Context, Result};
+use axum::body::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::Api;
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use linkerd_failover::resources::traffic_split;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use steady::{Asked, OTHER, PER_SECOND, REQUESTS, answer_without_looking, report, start_other};
+use test_cluster::{Cluster, InstallOptions, Installation, Replica, Workload, eventually};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+const ROUNDS: usize = 60;
+/// Primaries with many pods, of which a fifth never goes: no deletion changes the decision.
+const SERVICES: usize = 100;
+const PODS: usize = 100;
+const GOING: usize = 80;
+/// Primaries with one pod, whose deletion does.
+const LAST: usize = 150;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some(OTHER) {
+        return answer_without_looking().await;
+    }
+    let cluster = Cluster::start().await?;
+    cluster.install_traffic_split_crd().await?;
+    // Nothing carries the weights on here.
+    let values = ["namespaceMetadata.enabled=false", "guard.enabled=true", "guard.adaptorGrace=0s"];
+    let values = values.map(str::to_owned).to_vec();
+    let options = InstallOptions { values, replicas: 2, ..InstallOptions::default() };
+    let installation = Installation::install(&cluster, options).await?;
+    installation.wait_ready(PATIENCE).await?;
+    let workload = Workload::new(&cluster, "emojivoto").await?;
+    workload.deploy_emoji(1).await?;
+    let _west = workload.mirror("emoji-svc", "west").await?;
+    let template = template(&workload).await?;
+    for (kind, services, pods) in [("many", SERVICES, PODS), ("last", LAST, 1)] {
+        let made = futures::stream::iter(0..services)
+            .map(|i| primary(&workload, format!("{kind}-{i}"), pods))
+            .buffer_unordered(8);
+        made.try_collect::<Vec<()>>().await?;
+    }
+    let (leader, standby) = replicas(&cluster, &installation).await?;
+    let managed = (SERVICES + LAST) as f64;
+    for replica in [leader, standby] {
+        eventually("every split is seen, and the leader reached", PATIENCE, || async {
+            let metrics = replica.get("/metrics").await?;
+            let seen = value(&metrics, "managed_objects");
+            anyhow::ensure!(seen == managed, "{seen} of {managed}");
+            anyhow::ensure!(value(&metrics, "guard_judge_reachable") == 1.0, "not reached");
+            Ok(())
+        })
+        .await?;
+    }
+
+    let secrets: Api<Secret> = Api::namespaced(cluster.client(), "linkerd-failover");
+    let secret = secrets.get("linkerd-failover-webhook-ca").await?;
+    let ca = secret.data.and_then(|mut data| data.remove("ca.crt")).context("no CA")?.0;
+    let (at_leader, at_standby) =
+        (Asked::new(leader.webhook_addr(), &ca)?, Asked::new(standby.webhook_addr(), &ca)?);
+    let (_child, other) = start_other().await?;
+
+    let reviews = |service: &'static str| {
+        let (template, mut last) = (template.clone(), 0);
+        move || -> Vec<Bytes> {
+            let mut one = || {
+                last += 1;
+                let (nth, pod) = (last / GOING % SERVICES, last % GOING);
+                deletion(&template, &format!("{service}-{nth}"), pod)
+            };
+            (0..REQUESTS).map(|_| one()).collect()
+        }
+    };
+    let (mut concerned, mut others) = (reviews("many"), reviews("nobodys"));
+    println!(
+        "{PER_SECOND} deletions a second, {ROUNDS} rounds of {REQUESTS} each; bodies of {} bytes",
+        concerned()[0].len()
+    );
+    let legs = [
+        ("without looking", &other, "/"),
+        ("unconcerned", &at_leader, "/pod-deletion"),
+        ("no flip", &at_leader, "/pod-deletion"),
+        ("no flip, forwarded", &at_standby, "/pod-deletion"),
+    ];
+    let mut took: Vec<Vec<Duration>> = vec![vec![]; legs.len()];
+    let mut turns: Vec<usize> = (0..legs.len()).collect();
+    for round in 0..=ROUNDS {
+        fastrand::shuffle(&mut turns);
+        for leg in &turns {
+            let (_, asked, path) = legs[*leg];
+            let bodies = if *leg < 2 { others() } else { concerned() };
+            let times = asked.steadily(path, &bodies).await?;
+            // The first round warms up.
+            if round > 0 {
+                took[*leg].extend(times);
+            }
+        }
+    }
+    report(&legs.map(|(name, ..)| name), took);
+
+    let splits: Api<DynamicObject> =
+        Api::namespaced_with(cluster.client(), "emojivoto", &traffic_split::api_resource());
+    let (mut flips, mut forwarded, mut bare) = (vec![], vec![], vec![]);
+    for i in 0..LAST / 3 {
+        for (asked, took, nth) in
+            [(&at_leader, &mut flips, 3 * i), (&at_standby, &mut forwarded, 3 * i + 1)]
+        {
+            let review = deletion(&template, &format!("last-{nth}"), 0);
+            let began = Instant::now();
+            asked.once("/pod-deletion", review).await?;
+            took.push(began.elapsed());
+            let split = splits.get(&format!("last-{nth}")).await?;
+            anyhow::ensure!(split.data["spec"]["backends"][0]["weight"] == 0, "it has not flipped");
+        }
+        let patch = json!([{"op": "replace", "path": "/spec/backends/1/weight", "value": 1}]);
+        let patch = Patch::<()>::Json(serde_json::from_value(patch)?);
+        let name = format!("last-{}", 3 * i + 2);
+        let began = Instant::now();
+        splits.patch(&name, &PatchParams::default(), &patch).await?;
+        bare.push(began.elapsed());
+    }
+    println!("deletions that flip, {} of each, one at a time", LAST / 3);
+    report(&["bare patch", "flip", "flip, forwarded"], vec![bare, flips, forwarded]);
+    for replica in [leader, standby] {
+        let metrics = replica.get("/metrics").await?;
+        for line in metrics.lines().filter(|l| l.starts_with("linkerd_failover_guard_deletions")) {
+            println!("  {} {line}", replica.name());
+        }
+    }
+    drop(installation);
+    cluster.stop().await
+}
+
+fn value(metrics: &str, name: &str) -> f64 {
+    let line = metrics.lines().find(|line| line.starts_with(&format!("linkerd_failover_{name} ")));
+    line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).unwrap_or(f64::NAN)
+}
+
+/// The replica that leads, and the other.
+async fn replicas<'a>(
+    cluster: &Cluster,
+    installation: &'a Installation,
+) -> Result<(&'a Replica, &'a Replica)> {
+    let leases: Api<Lease> = Api::namespaced(cluster.client(), "linkerd-failover");
+    let lease = leases.get("linkerd-failover").await?;
+    let holder = lease.spec.and_then(|spec| spec.holder_identity).context("nobody leads")?;
+    let [one, two] = installation.replicas() else { anyhow::bail!("expected two replicas") };
+    Ok(if one.name() == holder { (one, two) } else { (two, one) })
+}
+
+/// A pod as the API server has it, with all that a kubelet wrote.
+async fn template(workload: &Workload<'_>) -> Result<Value> {
+    let pods: Api<Pod> = workload.api();
+    let pod = pods.list(&ListParams::default()).await?.items.into_iter().next();
+    Ok(serde_json::to_value(pod.context("no pod")?)?)
+}
+
+fn uid(service: &str, pod: usize) -> String {
+    let hash = service.bytes().fold(7_u64, |hash, b| hash.wrapping_mul(31) + u64::from(b));
+    let text = format!("{hash:016x}{pod:016x}");
+    let (a, b, c, d, e) = (&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]);
+    format!("{a}-{b}-{c}-{d}-{e}")
+}
+
+/// A primary with so many pods that exist in its slice only, and a split with emoji-svc-west beside it.
+async fn primary(workload: &Workload<'_>, name: String, pods: usize) -> Result<()> {
+    let endpoint = |pod: usize| {
+        json!({"addresses": [format!("10.9.{}.{}", pod / 250, pod % 250 + 1)],
+            "conditions": {"ready": true}, "targetRef": {"kind": "Pod", "namespace": "emojivoto",
+                "name": format!("{name}-{pod}"), "uid": uid(&name, pod)}})
+    };
+    let service: Service = serde_json::from_value(json!({
+        "metadata": {"name": name}, "spec": {"ports": [{"name": "grpc", "port": 8080}]},
+    }))?;
+    let slice: EndpointSlice = serde_json::from_value(json!({
+        "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}},
+        "addressType": "IPv4", "ports": [{"name": "grpc", "port": 8080, "protocol": "TCP"}],
+        "endpoints": (0..pods).map(endpoint).collect::<Vec<_>>(),
+    }))?;
+    let split: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "split.smi-spec.io/v1alpha2", "kind": "TrafficSplit",
+        "metadata": {"name": name,
+            "labels": {"failover.linkerd.io/controlled-by": "linkerd-failover"}},
+        "spec": {"service": name, "backends": [
+            {"service": name, "weight": 1}, {"service": "emoji-svc-west", "weight": 0}]},
+    }))?;
+    let params = PostParams::default();
+    workload.api().create(&params, &service).await?;
+    workload.api().create(&params, &slice).await?;
+    let splits: Api<DynamicObject> = Api::namespaced_with(
+        workload.cluster().client(),
+        workload.namespace(),
+        &traffic_split::api_resource(),
+    );
+    splits.create(&params, &split).await?;
+    Ok(())
+}
+
+/// The review of a pod's deletion, as the API server makes it.
+fn deletion(template: &Value, service: &str, pod: usize) -> Bytes {
+    let mut old = template.clone();
+    old["metadata"]["name"] = json!(format!("{service}-{pod}"));
+    old["metadata"]["uid"] = json!(uid(service, pod));
+    let kind = json!({"group": "", "version": "v1", "kind": "Pod"});
+    let resource = json!({"group": "", "version": "v1", "resource": "pods"});
+    let review = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
+        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+        "kind": kind, "resource": resource, "requestKind": kind, "requestResource": resource,
+        "name": format!("{service}-{pod}"), "namespace": "emojivoto", "operation": "DELETE",
+        "userInfo": {"username": "system:serviceaccount:kube-system:replicaset-controller",
+            "groups": ["system:serviceaccounts", "system:authenticated"]},
+        "object": null, "oldObject": old, "dryRun": false,
+        "options": {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", "gracePeriodSeconds": 30},
+    }});
+    Bytes::from(review.to_string())
+}
