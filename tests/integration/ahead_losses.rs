@@ -14,8 +14,9 @@ async fn drain(cluster: &Cluster, more: &[&str]) -> Result<()> {
     cluster.kubectl(["uncordon", LEAVING]).ok().await.map(drop)
 }
 
-async fn rollout(workload: &Workload<'_>) -> Result<()> {
-    workload.kubectl(["rollout", "restart", "deployment/emoji"]).ok().await?;
+async fn rollout(workload: &Workload<'_>, version: &str) -> Result<()> {
+    let version = format!("VERSION={version}");
+    workload.kubectl(["set", "env", "deployment/emoji", &version]).ok().await?;
     let status = ["rollout", "status", "deployment/emoji", "--timeout=60s"];
     workload.kubectl(status).ok().await.map(drop)
 }
@@ -43,7 +44,7 @@ async fn traffic_moves_before_a_deleted_drained_or_recreated_pod_goes_and_never_
 
     // What replaces it must wait until it has gone.
     let mark = emoji.steady(1).await?;
-    rollout(&emoji.workload).await?;
+    rollout(&emoji.workload, "next").await?;
     emoji.moved_ahead(mark).await?;
 
     let mark = emoji.steady(3).await?;
@@ -62,13 +63,12 @@ async fn a_rolling_update_moves_nothing() -> Result<()> {
     let cluster = cluster().await?;
     let _installation = install_guard(&cluster, 2, &[]).await?;
     let emoji = guarded_emoji(&cluster).await?;
-    for replicas in [3, 1] {
-        for _ in 0..5 {
-            let mark = emoji.steady(replicas).await?;
-            rollout(&emoji.workload).await?;
-            emoji.loss(mark).await?;
-            emoji.no_move(mark).await?;
-        }
+    for version in 0..10 {
+        let mark = emoji.steady(if version % 2 == 0 { 1 } else { 3 }).await?;
+        rollout(&emoji.workload, &version.to_string()).await?;
+        // All that were there before are replaced.
+        emoji.loss(mark).await?;
+        emoji.no_move(mark).await?;
     }
     Ok(())
 }
