@@ -174,6 +174,18 @@ fn a_new_pod_after_a_loss_that_came_waits_for_a_person_even_before_the_record_is
 }
 
 #[test]
+fn a_return_after_a_loss_that_came_is_told_as_any_other() {
+    let mut leader = Replica::with(&[1], json!({}));
+    leader.announce(1, 2);
+    leader.write(2).unwrap();
+    leader.see("emoji-svc", &[], 3);
+    assert!(leader.plan(3).write.is_some(), "the record, which waits for its turn");
+    leader.see("emoji-svc", &[2], 4);
+    let note = leader.write(4).unwrap();
+    assert!(note.contains("from west to emoji-svc: emoji-svc: 1 of 1"), "{note}");
+}
+
+#[test]
 fn only_a_ready_endpoint_of_what_may_move_early_is_guarded() {
     let replica = Replica::with(&[1], json!({}));
     assert!(replica.guarded(1, 2).is_some() && replica.guarded(90, 2).is_some());
