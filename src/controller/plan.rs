@@ -154,7 +154,7 @@ pub fn plan(
     let sets = managed.sets.as_ref().ok()?;
     let mut decided: Vec<Decided<'_>> = vec![];
     for set in sets {
-        decided.push(decide_set(index, object, set, memory, now));
+        decided.push(decide_set(index, object, managed, set, memory, now));
     }
     let by_set = |d: &Decided<'_>| (d.set.intent.set.clone(), d.decision.names(&d.set.intent));
     let wants = decided.iter().map(by_set).collect();
@@ -197,6 +197,7 @@ pub fn plan(
 fn decide_set<'a>(
     index: &Index,
     object: &ObjectRef,
+    managed: &Managed,
     set: &'a ManagedSet,
     memory: Option<&Memory>,
     now: Now,
@@ -211,10 +212,14 @@ fn decide_set<'a>(
     {
         state.pending = pending.clone();
     }
-    if let Some(state) = &mut remembered
-        && let Some(memory) = memory
-    {
-        state.ahead.retain(|backend| !memory.has_come(&intent.set, backend));
+    if let Some(state) = &mut remembered {
+        // What a replica has not watched all along may have come: it goes by the pods.
+        let leaving = &managed.leaving;
+        state.ahead.retain(|backend| match memory {
+            Some(memory) if memory.has_come(&intent.set, backend) => false,
+            Some(memory) if memory.has_watched(&intent.set, backend) => true,
+            _ => index.still_has_one_of(leaving, &object.beside(backend)),
+        });
     }
     let previous = remembered.as_ref().map_or(Previous::Live, Previous::Decided);
     let decision = decide(intent, &health, previous, now);
