@@ -20,11 +20,13 @@
 //! - [`admission`]: the webhook. A rule of admission that needs only the object is a rule of the
 //!   parser; one that needs its neighbourhood is in [`admission::validate`].
 //! - [`controller`]: the queue, the writer, the Lease, Events; the lane of ServiceProfiles beside it.
+//! - [`ahead`]: the way of an announced loss, a pod's deletion, from the webhook to the controller of
+//!   the replica that leads, and of the answer back. What it means is a rule of [`failover::decide`].
 //! - [`telemetry`]: logs, metrics, the admin server.
 //! - [`cli`]: the commands.
 //!
 //! `failover` knows nobody, `resources` knows `failover`, the rest know both; `admission` and
-//! `controller` do not know each other.
+//! `controller` do not know each other, and meet in `ahead`, which knows neither.
 
 pub mod admission;
 pub mod ahead;

@@ -14,8 +14,8 @@ mod body;
 pub mod certificates;
 mod connections;
 mod deletion;
+mod gate;
 mod grants;
-mod guard;
 mod handler;
 mod known;
 mod lookup;
@@ -34,7 +34,7 @@ pub mod validate;
 mod view;
 
 pub use answer::Judge;
-pub use guard::router as guard_router;
+pub use gate::router as gate_router;
 pub use handler::{Handler, Operation};
 pub use routes::router;
 pub use view::{LookedUp, Lookup, MissingBackends, Presence, Rules, View};

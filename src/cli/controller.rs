@@ -403,7 +403,7 @@ impl Parts {
             self.tasks.background.spawn(peers.keep_warm(leading, metrics.clone()));
         }
         let authenticator = guard.authenticator(self.client.clone(), &of);
-        let mut router = admission::guard_router(desk.clone(), patience, limits, metrics);
+        let mut router = admission::gate_router(desk.clone(), patience, limits, metrics);
         if args.asks_clients() {
             router = router.layer(axum::middleware::from_fn(server::only_known));
         }

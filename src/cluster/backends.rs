@@ -2,20 +2,11 @@
 
 use super::endpoints::{self, Counted, SliceFacts};
 use super::index::Index;
-use super::peak::Peak;
 use super::services::{Asked, ServiceKind};
 use crate::failover::{Backend, Health, Intent, Unknown};
 use crate::resources::ObjectKey;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
-
-/// What was so of a Service before.
-#[derive(Debug, Default)]
-pub struct Past {
-    peak: Peak,
-    /// The last endpoints that it had.
-    endpoints: Box<[u64]>,
-}
 
 impl Index {
     /// The health of each of an intent's backends, in its order; `now` by the steady clock.

@@ -72,8 +72,8 @@ impl Index {
         self.departures.prune(self.now.steady);
     }
 
-    /// The ready pods of a backend that are about to be deleted.
-    fn leaving_from(&self, backend: &ObjectKey, now: Now) -> Leaving {
+    /// The pods of a backend that are ready.
+    fn ready_pods(&self, backend: &ObjectKey) -> Vec<PodUid> {
         let members = self.service(backend).map_or(&[][..], |facts| facts.members());
         let here = members.iter().filter_map(|member| match member {
             Member::Here(name) => Some(backend.beside(name)),
@@ -82,10 +82,20 @@ impl Index {
         let services: Vec<ObjectKey> = here.chain([backend.clone()]).collect();
         let slices = services.iter().flat_map(|service| self.slices.of(service));
         let ready = slices.flat_map(|slice| slice.pods()).filter(|(_, ready)| *ready);
-        let leaving = ready.filter_map(|(pod, _)| {
-            Some((pod.uid.to_string(), self.departures.until(pod.uid, now.steady)?))
-        });
-        leaving.collect()
+        ready.map(|(pod, _)| pod.uid).collect()
+    }
+
+    /// Those of them that are about to be deleted.
+    fn leaving_from(&self, backend: &ObjectKey, now: Now) -> Leaving {
+        let ready = self.ready_pods(backend).into_iter();
+        let until = |pod: PodUid| self.departures.until(pod, now.steady);
+        ready.filter_map(|pod| Some((pod.to_string(), until(pod)?))).collect()
+    }
+
+    /// Whether a backend still has a ready pod that traffic was moved for before it went.
+    pub fn still_has_one_of(&self, leaving: &Leaving, backend: &ObjectKey) -> bool {
+        !leaving.is_empty()
+            && self.ready_pods(backend).iter().any(|pod| leaving.contains_key(&pod.to_string()))
     }
 
     /// What an object records of pods, by the wall clock: those that traffic leaves now before they

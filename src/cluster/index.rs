@@ -1,11 +1,11 @@
 //! The index: facts by object, and from a Service to the objects that name it.
 
-use super::backends::Past;
 use super::departures::Departures;
 use super::grants::GrantFacts;
 use super::managed::Managed;
 use super::namespace::ClusterWide;
 use super::part::Forbidden;
+use super::peak::Past;
 use super::profile_table::ProfileTable;
 use super::remote::Remote;
 use super::services::ServiceFacts;

@@ -1,10 +1,18 @@
-//! How many endpoints of a Service were ready lately.
+//! What was so of a Service lately: above all, how many of its endpoints were ready.
 
 use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 
 /// How long the past counts.
 const WINDOW: SignedDuration = SignedDuration::from_mins(10);
+
+/// What was so of a Service before.
+#[derive(Debug, Default)]
+pub struct Past {
+    pub peak: Peak,
+    /// The last endpoints that it had.
+    pub endpoints: Box<[u64]>,
+}
 
 /// The most endpoints that were ready in the last ten minutes.
 #[derive(Debug, Default)]

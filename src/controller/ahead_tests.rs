@@ -174,6 +174,32 @@ fn a_new_pod_after_a_loss_that_came_waits_for_a_person_even_before_the_record_is
 }
 
 #[test]
+fn who_comes_to_lead_after_the_loss_knows_by_the_pods_that_it_has_come() {
+    let manual = json!({"failover.linkerd.io/failback": "manual"});
+    let mut leader = Replica::with(&[1], manual);
+    leader.announce(1, 2);
+    leader.write(2).unwrap();
+    for (pods, active) in [(&[2][..], "west"), (&[1], "emoji-svc"), (&[1, 2], "emoji-svc")] {
+        let mut next = Replica::with(pods, json!({}));
+        next.object = leader.object.clone();
+        next.read(40);
+        assert_eq!(next.plan(40).wants[""], [active], "{pods:?}");
+    }
+}
+
+#[test]
+fn a_return_after_a_loss_that_came_is_told_as_any_other() {
+    let mut leader = Replica::with(&[1], json!({}));
+    leader.announce(1, 2);
+    leader.write(2).unwrap();
+    leader.see("emoji-svc", &[], 3);
+    assert!(leader.plan(3).write.is_some(), "the record, which waits for its turn");
+    leader.see("emoji-svc", &[2], 4);
+    let note = leader.write(4).unwrap();
+    assert!(note.contains("from west to emoji-svc: emoji-svc: 1 of 1"), "{note}");
+}
+
+#[test]
 fn only_a_ready_endpoint_of_what_may_move_early_is_guarded() {
     let replica = Replica::with(&[1], json!({}));
     assert!(replica.guarded(1, 2).is_some() && replica.guarded(90, 2).is_some());

@@ -17,6 +17,8 @@ pub struct Memory {
     /// The backends that traffic has left ahead of a loss, by set, whose loss then came: what is
     /// recorded follows.
     came: BySet<Vec<String>>,
+    /// Those whose loss would have been seen here, had it come.
+    watched: BySet<Vec<String>>,
     /// Where this replica wants the traffic, and since when by the steady clock, while it waits for
     /// another replica to bring it there.
     wanted: Option<(Active, Timestamp)>,
@@ -98,6 +100,11 @@ impl Memory {
         self.came.get(set).is_some_and(|came| came.contains(backend))
     }
 
+    /// Whether that loss would have been seen here, had it come.
+    pub fn has_watched(&self, set: &str, backend: &String) -> bool {
+        self.watched.get(set).is_some_and(|watched| watched.contains(backend))
+    }
+
     /// Takes note of the backends that a set has left ahead of a loss, by its record; those that are
     /// left for that reason still, and those that it goes back to, have not been lost.
     pub fn observe_ahead(
@@ -107,8 +114,14 @@ impl Memory {
         still: &[String],
         to: &[String],
     ) {
+        if !still.is_empty() {
+            self.watched.insert(set.to_owned(), still.to_vec());
+        }
         if recorded.is_empty() {
             self.came.remove(set);
+            if still.is_empty() {
+                self.watched.remove(set);
+            }
             return;
         }
         let came = recorded.iter().filter(|b| !still.contains(b) && !to.contains(b));
@@ -170,6 +183,8 @@ impl Memory {
 
     fn is_empty(&self, now: Instant) -> bool {
         self.pending.is_empty()
+            && self.came.is_empty()
+            && self.watched.is_empty()
             && self.wanted.is_none()
             && self.rescued.is_none()
             && self.unrecorded.is_none()

@@ -23,6 +23,7 @@ mod profile_writer;
 mod queue;
 mod reconcile;
 mod undone;
+mod waits;
 mod writer;
 
 pub use election::{Election, Record, Step, Timing};

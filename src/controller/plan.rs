@@ -154,7 +154,7 @@ pub fn plan(
     let sets = managed.sets.as_ref().ok()?;
     let mut decided: Vec<Decided<'_>> = vec![];
     for set in sets {
-        decided.push(decide_set(index, object, set, memory, now));
+        decided.push(decide_set(index, object, managed, set, memory, now));
     }
     let by_set = |d: &Decided<'_>| (d.set.intent.set.clone(), d.decision.names(&d.set.intent));
     let wants = decided.iter().map(by_set).collect();
@@ -197,6 +197,7 @@ pub fn plan(
 fn decide_set<'a>(
     index: &Index,
     object: &ObjectRef,
+    managed: &Managed,
     set: &'a ManagedSet,
     memory: Option<&Memory>,
     now: Now,
@@ -211,15 +212,20 @@ fn decide_set<'a>(
     {
         state.pending = pending.clone();
     }
-    if let Some(state) = &mut remembered
-        && let Some(memory) = memory
-    {
-        state.ahead.retain(|backend| !memory.has_come(&intent.set, backend));
+    if let Some(state) = &mut remembered {
+        // What a replica has not watched all along may have come: it goes by the pods.
+        let leaving = &managed.leaving;
+        state.ahead.retain(|backend| match memory {
+            Some(memory) if memory.has_come(&intent.set, backend) => false,
+            Some(memory) if memory.has_watched(&intent.set, backend) => true,
+            _ => index.still_has_one_of(leaving, &object.beside(backend)),
+        });
     }
     let previous = remembered.as_ref().map_or(Previous::Live, Previous::Decided);
     let decision = decide(intent, &health, previous, now);
     let need = need(intent, state.as_ref(), &decision);
-    let flip = flip(index, object, set, &decision, &health, now);
+    let left_ahead = remembered.as_ref().map_or(&[][..], |state| &state.ahead);
+    let flip = flip(index, object, set, &decision, left_ahead, &health, now);
     Decided { set, health, decision, need, flip }
 }
 
@@ -330,6 +336,7 @@ fn flip(
     object: &ObjectRef,
     set: &ManagedSet,
     decision: &Decision,
+    left_ahead: &[String],
     health: &[Health],
     now: Now,
 ) -> Option<Flip> {
@@ -352,7 +359,7 @@ fn flip(
     let ahead_of: Vec<String> =
         decision.ahead.iter().map(|i| intent.backends[*i].name.clone()).collect();
     let ahead = ahead_of.iter().any(|name| before.contains(name));
-    let taken_back = set.ahead().iter().any(|name| after.contains(name));
+    let taken_back = left_ahead.iter().any(|name| after.contains(name));
     let occasion = if ahead {
         format!(", ahead of the deletion of {}", index.named_leaving(object, &ahead_of, now))
     } else if taken_back {

@@ -1,12 +1,12 @@
 //! The queue: what is to be decided, and what is under way; one write at once per object.
 
 use super::alarms::Alarms;
-use super::announced::Waits;
 use super::brake::Brake;
 use super::confirm::Confirmations;
 use super::memory::Memories;
 use super::plan::{Active, Write};
 use super::profile_lane::Lane;
+use super::waits::Waits;
 use super::writer::Outcome;
 use crate::resources::ObjectRef;
 use std::collections::{HashMap, HashSet, VecDeque};

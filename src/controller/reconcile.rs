@@ -277,7 +277,8 @@ impl Controller {
     }
 
     fn observe(&self, queue: &mut Queue, object: &ObjectRef, managed: &Managed, plan: &Plan) {
-        let ahead = managed.readable().iter().any(|set| !set.ahead().is_empty());
+        let recorded = managed.readable().iter().any(|set| !set.ahead().is_empty());
+        let ahead = recorded || plan.ahead.values().any(|ahead| !ahead.is_empty());
         let delays = !plan.pending.values().all(Pending::is_empty);
         if !ahead && !delays && queue.memories.get(object).is_none() {
             return;

@@ -255,5 +255,5 @@ fn allowed(uid: &str, verdict: &'static str) -> Response {
 }
 
 #[cfg(test)]
-#[path = "guard_tests.rs"]
+#[path = "gate_tests.rs"]
 mod tests;
