@@ -41,12 +41,13 @@ pub async fn install_guard(
 pub async fn wait_guard(cluster: &Cluster, installation: &Installation) -> Result<()> {
     let probe = Workload::new(cluster, "probe").await?;
     cluster.kubectl(["label", "namespace", "probe", GUARD]).ok().await?;
+    let before = total(installation, "linkerd_failover_guard_deletions_total").await?;
     eventually("deletions are announced", PATIENCE, || async {
         probe.deploy_as(&Deployment::new("probe").grace_seconds(30)).await?;
         probe.kubectl(["delete", "deployment", "probe"]).ok().await?;
         probe.wait_endpoints("probe-svc", 0).await?;
         let announced = total(installation, "linkerd_failover_guard_deletions_total").await?;
-        ensure!(announced > 0.0, "none yet");
+        ensure!(announced > before, "none yet");
         Ok(())
     })
     .await?;

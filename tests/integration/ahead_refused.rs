@@ -141,6 +141,8 @@ async fn a_loss_that_comes_is_one_as_any_other_also_to_a_leader_that_has_not_see
         ensure!(history.moves("emoji").len() == 1, "restarted: {restart}; {history}");
         emoji.annotate(&format!("failback-requested={}", jiff::Timestamp::now())).await?;
         emoji.weights(&BACK).await?;
+        // A stay that begins within the same second would end by it too.
+        emoji.annotate("failback-requested-").await?;
     }
     Ok(())
 }
