@@ -3,6 +3,13 @@
 
 mod admission;
 mod admission_policy;
+mod ahead;
+mod ahead_crowd;
+mod ahead_faults;
+mod ahead_losses;
+mod ahead_never;
+mod ahead_refused;
+mod ahead_routes;
 mod api_server_away;
 mod bad_clients;
 mod certificate_files;

@@ -18,7 +18,7 @@ async fn install_for_routes(cluster: &Cluster, replicas: usize) -> Result<Instal
     Ok(installation)
 }
 
-async fn wait_route_webhook(cluster: &Cluster) -> Result<()> {
+pub async fn wait_route_webhook(cluster: &Cluster) -> Result<()> {
     eventually("a bad route is refused by the webhook", PATIENCE, || async {
         let probe = route(Kind::HttpRoute, &[("", &["nowhere", "never"])]);
         let probe = probe.to_string().replace(r#""emojivoto""#, r#""default""#);
@@ -31,7 +31,7 @@ async fn wait_route_webhook(cluster: &Cluster) -> Result<()> {
 }
 
 /// A managed route for emoji-svc: each rule a name and its backends, the first with weight 1.
-fn route(kind: Kind, rules: &[(&str, &[&str])]) -> Value {
+pub fn route(kind: Kind, rules: &[(&str, &[&str])]) -> Value {
     let rule = |(name, backends): &(&str, &[&str])| {
         let backends: Vec<_> = backends
             .iter()

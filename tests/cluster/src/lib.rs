@@ -12,6 +12,7 @@
 //! processes (kubelet) and listens on the webhook Service's ClusterIP
 //! (kube-proxy). [`Workload`] writes the services that fail over. [`ApiProxy`]
 //! stands between one replica and the API server, and can freeze what it sees.
+//! [`Recorder`] watches a namespace, and tells in which order things happened.
 //! [`Link`] links one cluster to another, as Linkerd does.
 //!
 //! Everything ends with the process that started it, even by SIGKILL. Set
@@ -27,6 +28,7 @@ mod deployment;
 mod discovery;
 mod folder;
 mod go_module;
+mod history;
 mod installed;
 mod kept;
 mod kubeconfig;
@@ -38,6 +40,7 @@ mod pki;
 mod plain_http;
 mod pod;
 mod process;
+mod recorder;
 mod replica;
 mod service_proxy;
 mod site;
@@ -53,6 +56,7 @@ pub use api_proxy::ApiProxy;
 pub use cluster::{Cluster, ClusterBuilder};
 pub use command::{Invocation, Output};
 pub use deployment::Deployment;
+pub use history::{History, Move, Version};
 pub use installed::{InstallOptions, Installation};
 pub use kept::{Kept, stop_kept};
 pub use link::{Link, NAMESPACE as LINKS};
@@ -60,6 +64,7 @@ pub use mirror::{Followed, Mirror};
 pub use paths::{target_dir, workspace_root};
 pub use plain_http::get;
 pub use process::{Exit, Process};
+pub use recorder::Recorder;
 pub use replica::Replica;
 pub use service_proxy::ServiceProxy;
 pub use slot::Slot;

@@ -70,8 +70,14 @@ impl<'cluster> Workload<'cluster> {
 
     /// The same, for a Deployment that is more than a name and a number.
     pub async fn deploy_as(&self, deployment: &Deployment) -> anyhow::Result<()> {
-        self.apply(&deployment.manifests().to_string()).await?;
+        self.apply_deployment(deployment).await?;
         self.wait_endpoints(&deployment.service(), deployment.count()).await
+    }
+
+    /// The same without waiting for its pods.
+    pub async fn apply_deployment(&self, deployment: &Deployment) -> anyhow::Result<()> {
+        self.apply(&deployment.manifests().to_string()).await?;
+        Ok(())
     }
 
     /// Emojivoto's `emoji` with `emoji-svc`.
