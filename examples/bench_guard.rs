@@ -56,7 +56,7 @@ async fn main() -> Result<()> {
             let metrics = replica.get("/metrics").await?;
             let seen = value(&metrics, "managed_objects");
             anyhow::ensure!(seen == managed, "{seen} of {managed}");
-            anyhow::ensure!(value(&metrics, "guard_judge_reachable") == 1.0, "not reached");
+            anyhow::ensure!(value(&metrics, "guard_cut_off") == 0.0, "not reached");
             Ok(())
         })
         .await?;

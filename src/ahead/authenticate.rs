@@ -3,9 +3,12 @@
 
 use super::AUDIENCE;
 use crate::resources::brief;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use kube::api::PostParams;
 use kube::{Api, Client};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +24,7 @@ const LONGEST: usize = 8 * 1024;
 /// Strangers cannot make the API server review more than this at once.
 const AT_ONCE: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(3);
+const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// Knows the replicas of one installation.
 pub struct Authenticator {
@@ -29,6 +33,17 @@ pub struct Authenticator {
     user: String,
     known: Mutex<HashMap<String, Instant>>,
     reviews: Semaphore,
+    /// When it was last said that something is wrong with a token.
+    said: Mutex<Option<Instant>>,
+}
+
+/// Why a token is not taken.
+#[derive(Debug, PartialEq)]
+enum Refused {
+    /// It is no replica's.
+    Stranger(String),
+    /// That is not known.
+    NotReviewed(String),
 }
 
 impl Authenticator {
@@ -38,12 +53,14 @@ impl Authenticator {
             user: format!("system:serviceaccount:{namespace}:{service_account}"),
             known: Mutex::default(),
             reviews: Semaphore::new(AT_ONCE),
+            said: Mutex::default(),
         }
     }
 
     /// Whether this is a token of a replica. `early`: a review that ends soon is made anew.
     pub async fn is_replica(&self, token: &str, early: bool) -> bool {
-        if token.is_empty() || token.len() > LONGEST {
+        // Whoever does not even claim to be one costs the API server nothing.
+        if token.len() > LONGEST || !claims(token, &self.user) {
             return false;
         }
         let valid = if early { RENEWED } else { VALID };
@@ -52,15 +69,22 @@ impl Authenticator {
         if reviewed.is_some_and(|at| at.elapsed() < valid) {
             return true;
         }
-        let Ok(_place) = self.reviews.try_acquire() else { return false };
+        // One that was known waits for its turn.
+        let place = match reviewed {
+            None => self.reviews.try_acquire().ok(),
+            Some(_) => self.reviews.acquire().await.ok(),
+        };
+        if place.is_none() {
+            return false;
+        }
         let now = Instant::now();
         let reviewed = match tokio::time::timeout(PATIENCE, self.review(token)).await {
             Ok(Ok(status)) => judged(status.as_ref(), &self.user),
-            Ok(Err(error)) => Err(brief(&error)),
-            Err(_) => Err("the API server does not answer".into()),
+            Ok(Err(error)) => Err(Refused::NotReviewed(brief(&error))),
+            Err(_) => Err(Refused::NotReviewed("the API server does not answer".into())),
         };
         if let Err(why) = reviewed {
-            tracing::warn!(why, "a caller of the peers' port is not one of our replicas");
+            self.say(why);
             return false;
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,6 +93,24 @@ impl Authenticator {
             known.insert(token.to_owned(), now);
         }
         true
+    }
+
+    /// Once a minute at most: anybody may call.
+    fn say(&self, why: Refused) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_some_and(|at| at.elapsed() < SAID_EVERY) {
+            return;
+        }
+        *said = Some(Instant::now());
+        match why {
+            Refused::Stranger(why) => {
+                tracing::warn!(why, "a caller that claims to be one of our replicas is none");
+            }
+            Refused::NotReviewed(why) => tracing::warn!(
+                why,
+                "cannot ask the API server whose token a caller shows: deletions that other replicas hear of go on without a flip; may we create tokenreviews.authentication.k8s.io, as the chart's ClusterRole says?"
+            ),
+        }
     }
 
     async fn review(&self, token: &str) -> kube::Result<Option<TokenReviewStatus>> {
@@ -83,26 +125,58 @@ impl Authenticator {
 }
 
 /// What a review says of a token; why it is not one of ours.
-fn judged(status: Option<&TokenReviewStatus>, user: &str) -> Result<(), String> {
-    let Some(status) = status else { return Err("the review has no answer".into()) };
+fn judged(status: Option<&TokenReviewStatus>, user: &str) -> Result<(), Refused> {
+    let Some(status) = status else {
+        return Err(Refused::NotReviewed("the review has no answer".into()));
+    };
     if status.authenticated != Some(true) {
-        return Err(status.error.clone().unwrap_or_else(|| "the token is not valid".into()));
+        let why = status.error.clone().unwrap_or_else(|| "the token is not valid".into());
+        return Err(Refused::Stranger(why));
     }
     // An API server that knows no audiences answers for its own.
     let audiences = status.audiences.iter().flatten();
     if !audiences.into_iter().any(|audience| audience == AUDIENCE) {
-        return Err(format!("the token is not for {AUDIENCE}"));
+        return Err(Refused::Stranger(format!("the token is not for {AUDIENCE}")));
     }
     match status.user.as_ref().and_then(|found| found.username.as_deref()) {
         Some(found) if found == user => Ok(()),
-        found => Err(format!("found {found:?}, expected {user}")),
+        found => Err(Refused::Stranger(format!("found {found:?}, expected {user}"))),
     }
+}
+
+/// Whether a token says that it is of a user and for this purpose. Only a review says that it is.
+fn claims(token: &str, user: &str) -> bool {
+    let payload = token.split('.').nth(1).and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
+    let claims = payload.and_then(|payload| serde_json::from_slice::<Value>(&payload).ok());
+    let Some(claims) = claims else { return false };
+    let audiences = claims["aud"].as_array().into_iter().flatten();
+    claims["sub"] == user && audiences.into_iter().any(|audience| audience == AUDIENCE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::{Value, json};
+
+    #[test]
+    fn a_token_that_claims_to_be_somebody_elses_is_not_even_asked_about() {
+        let user = "system:serviceaccount:ns:name";
+        let token = |claims: Value| {
+            let part = BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
+            format!("header.{part}.signature")
+        };
+        assert!(claims(&token(json!({"sub": user, "aud": [AUDIENCE]})), user));
+        for wrong in [
+            token(json!({"sub": "system:serviceaccount:ns:other", "aud": [AUDIENCE]})),
+            token(json!({"sub": user, "aud": ["https://kubernetes.default.svc"]})),
+            token(json!({"sub": user, "aud": AUDIENCE})),
+            token(json!([])),
+            "a.b.c".into(),
+            "".into(),
+        ] {
+            assert!(!claims(&wrong, user), "{wrong}");
+        }
+    }
 
     #[test]
     fn only_a_token_of_our_service_account_and_for_this_purpose_is_taken() {

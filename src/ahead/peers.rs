@@ -5,12 +5,13 @@ use super::{ANNOUNCEMENT, Announcement, PING, Verdict};
 use crate::cluster::quick_client;
 use crate::resources::brief;
 use crate::telemetry::Metrics;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use http::{Method, Request, header};
 use kube::config::AuthInfo;
 use kube::{Client, Config};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -32,6 +33,8 @@ pub struct Peers {
     /// The token that this replica shows.
     pub token_file: PathBuf,
     connected: Mutex<Option<Connected>>,
+    /// Whether it was tried in vain: then no deletion is held up for another try.
+    is_cut_off: AtomicBool,
 }
 
 struct Connected {
@@ -47,11 +50,13 @@ impl Peers {
         server_name: String,
         token_file: PathBuf,
     ) -> Self {
-        Self { judge, trust, server_name, token_file, connected: Mutex::default() }
+        let (connected, is_cut_off) = (Mutex::default(), AtomicBool::new(false));
+        Self { judge, trust, server_name, token_file, connected, is_cut_off }
     }
 
     /// Has an announcement judged there.
     pub async fn announce(&self, announcement: &Announcement) -> anyhow::Result<Verdict> {
+        ensure!(!self.is_cut_off.load(Ordering::Relaxed), "it was not reached just now");
         let client = self.client()?;
         let request = Request::post(ANNOUNCEMENT)
             .header(header::CONTENT_TYPE, "application/json")
@@ -66,29 +71,33 @@ impl Peers {
         metrics: Arc<Metrics>,
     ) {
         let (mut judge, mut trust) = (self.judge.clone(), self.trust.clone());
-        let mut told = None;
+        let (mut before, mut told) = (None, None);
         loop {
             let ours = *leading.borrow_and_update();
             let known =
                 judge.borrow_and_update().is_some() && !trust.borrow_and_update().is_empty();
-            if ours {
-                metrics.guard.judge_reachable.set(1);
-            } else if known {
-                let problem = self.ping().await.err().map(|error| format!("{error:#}"));
-                metrics.guard.judge_reachable.set(i64::from(problem.is_none()));
-                if problem != told {
-                    match &problem {
-                        Some(why) => tracing::warn!(
-                            why,
-                            "the replica that leads cannot be reached: deletions that are announced here go on without a flip"
-                        ),
-                        None => tracing::debug!("the replica that leads is reached"),
-                    }
-                    told = problem;
+            let problem = match (ours, known) {
+                (true, _) => None,
+                (false, true) => self.ping().await.err().map(|error| format!("{error:#}")),
+                (false, false) => {
+                    Some("its address (annotation failover.linkerd.io/judge of the Lease) or the caBundle of our ValidatingWebhookConfiguration is not known".into())
                 }
-            } else {
-                metrics.guard.judge_reachable.set(0);
+            };
+            self.is_cut_off.store(problem.is_some(), Ordering::Relaxed);
+            metrics.guard.cut_off.set(i64::from(problem.is_some()));
+            // Of who comes to lead it takes a moment to hear.
+            let lasts = problem == before;
+            if lasts && problem != told {
+                match &problem {
+                    Some(why) => tracing::warn!(
+                        why,
+                        "the replica that leads is not reached: deletions of pods that this one hears of go on without a flip; may our pods reach each other on the webhook's port?"
+                    ),
+                    None => tracing::info!("the replica that leads is reached"),
+                }
+                told.clone_from(&problem);
             }
+            before = problem;
             tokio::select! {
                 () = tokio::time::sleep(PING_EVERY) => {}
                 Ok(()) = leading.changed() => {}
@@ -116,7 +125,7 @@ impl Peers {
             return Ok(there.client.clone());
         }
         let roots = webhook_certs::certificates(&trust);
-        anyhow::ensure!(!roots.is_empty(), "no caBundle is known to believe it by");
+        ensure!(!roots.is_empty(), "no caBundle is known to believe it by");
         let mut config = Config::new(format!("https://{to}").parse()?);
         config.root_cert = Some(roots.iter().map(|root| root.to_vec()).collect());
         config.tls_server_name = Some(self.server_name.clone());

@@ -1,7 +1,7 @@
 //! Pods that are about to be deleted, by word of the API server that asks before it deletes them.
 
 use super::endpoints::PodUid;
-use crate::failover::Leaving;
+use crate::failover::{Leaving, Now};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 
@@ -38,6 +38,21 @@ struct Departure {
     moved: bool,
 }
 
+/// Pods as an object records them, in their order: those that its traffic was moved for, and until
+/// when that was believed.
+pub type Recorded = Box<[(PodUid, Timestamp)]>;
+
+/// What an annotation says of pods.
+pub fn recorded_pods(leaving: &Leaving) -> Recorded {
+    leaving.iter().filter_map(|(uid, until)| Some((PodUid::parse(uid)?, *until))).collect()
+}
+
+/// What an annotation says, whose times are of the wall clock, by the steady clock.
+pub fn heard(recorded: &Recorded, now: &Now) -> Recorded {
+    let written = recorded.iter().map(|(pod, until)| (pod.to_string(), *until)).collect();
+    recorded_pods(&now.heard(&written))
+}
+
 /// Pods that are, or lately were, about to be deleted. All times are of the steady clock.
 #[derive(Debug, Default)]
 pub struct Departures {
@@ -64,14 +79,13 @@ impl Departures {
     }
 
     /// Takes in what an object says: traffic was moved for these.
-    pub fn record(&mut self, leaving: &Leaving, now: Timestamp) {
-        for (uid, until) in leaving {
-            let Some(pod) = PodUid::parse(uid) else { continue };
+    pub fn record(&mut self, recorded: &Recorded, now: Timestamp) {
+        for (pod, until) in recorded {
             // No clock is so far off, and no word is believed for longer.
             let until = (*until).min(later(now, BELIEVED));
             let there = Departure { name: "".into(), since: now, until, moved: true };
             if there.counts(now) && self.pods.len() < MOST {
-                self.pods.entry(pod).or_insert(there).moved = true;
+                self.pods.entry(*pod).or_insert(there).moved = true;
             }
         }
     }
@@ -137,7 +151,7 @@ mod tests {
         let (mut here, mut there) = (Departures::default(), Departures::default());
         here.announce(pod(), "emoji-1", at(0));
         for departures in [&mut here, &mut there] {
-            departures.record(&Leaving::from([(UID.into(), at(30))]), at(1));
+            departures.record(&recorded_pods(&Leaving::from([(UID.into(), at(30))])), at(1));
             assert_eq!(departures.until(pod(), at(29)), Some(at(30)));
             assert_eq!(departures.announce(pod(), "emoji-1", at(35)), Word::NotAgain);
             assert_eq!(departures.announce(pod(), "emoji-1", at(629)), Word::NotAgain);
@@ -149,11 +163,11 @@ mod tests {
     fn what_is_past_or_cannot_be_read_is_forgotten_and_nothing_is_believed_for_ever() {
         let mut departures = Departures::default();
         let never = Leaving::from([("a-pod".into(), at(9)), (UID.into(), Timestamp::MAX)]);
-        departures.record(&never, at(0));
+        departures.record(&recorded_pods(&never), at(0));
         assert_eq!(departures.until(pod(), at(1)), Some(at(30)));
         departures.prune(at(700));
         assert!(departures.pods.is_empty());
-        departures.record(&Leaving::from([(UID.into(), at(30))]), at(700));
+        departures.record(&recorded_pods(&Leaving::from([(UID.into(), at(30))])), at(700));
         assert!(departures.pods.is_empty());
     }
 

@@ -1,16 +1,16 @@
 //! Pods that traffic rests on, and what becomes of it when they go.
 
-use super::departures::{Word, is_kept};
+use super::departures::{Recorded, Word, is_kept};
 use super::endpoints::{PodName, PodUid};
 use super::index::Index;
 use super::managed::{Managed, ManagedSet};
 use super::remote::members::Member;
 use crate::failover::{Leaving, Now, acts_ahead};
 use crate::resources::{ObjectKey, ObjectRef};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// More pods are not recorded in one object: each takes 65 bytes of an annotation.
-const MOST_RECORDED: usize = 1_000;
+const MOST_RECORDED: usize = 500;
 
 /// A pod by which Services that managed objects name have a ready endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,24 +93,33 @@ impl Index {
     }
 
     /// Whether a backend still has a ready pod that traffic was moved for before it went.
-    pub fn still_has_one_of(&self, leaving: &Leaving, backend: &ObjectKey) -> bool {
-        !leaving.is_empty()
-            && self.ready_pods(backend).iter().any(|pod| leaving.contains_key(&pod.to_string()))
+    pub fn still_has_one_of(&self, leaving: &Recorded, backend: &ObjectKey) -> bool {
+        let recorded = |pod: &PodUid| leaving.iter().any(|(one, _)| one == pod);
+        !leaving.is_empty() && self.ready_pods(backend).iter().any(recorded)
     }
 
-    /// What an object records of pods, by the wall clock: those that traffic leaves now before they
-    /// go, from these backends, and those that it left lately.
+    /// What an object records of pods, by the wall clock: where traffic moves ahead of a loss, those
+    /// that are about to go, and those that it was moved for lately and that are still there.
     pub fn leaving_to_record(
         &self,
         object: &ObjectRef,
         managed: &Managed,
-        ahead_of: &[String],
+        ahead: bool,
         now: Now,
     ) -> Leaving {
-        let mut leaving = managed.leaving.clone();
-        leaving.retain(|_, until| is_kept(*until, now.steady));
-        for backend in ahead_of {
-            leaving.append(&mut self.leaving_from(&object.beside(backend), now));
+        if !ahead && managed.leaving.is_empty() {
+            return Leaving::new();
+        }
+        let backends = managed.readable().iter().flat_map(|set| &set.intent.backends);
+        let backends: BTreeSet<ObjectKey> = backends.map(|b| object.beside(&b.name)).collect();
+        let there: HashSet<PodUid> = backends.iter().flat_map(|b| self.ready_pods(b)).collect();
+        let kept = managed
+            .leaving
+            .iter()
+            .filter(|(pod, until)| there.contains(pod) && is_kept(*until, now.steady));
+        let mut leaving: Leaving = kept.map(|(pod, until)| (pod.to_string(), *until)).collect();
+        if ahead {
+            leaving.extend(backends.iter().flat_map(|b| self.leaving_from(b, now)));
         }
         while leaving.len() > MOST_RECORDED {
             leaving.pop_last();

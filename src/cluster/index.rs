@@ -1,6 +1,6 @@
 //! The index: facts by object, and from a Service to the objects that name it.
 
-use super::departures::Departures;
+use super::departures::{Departures, heard};
 use super::grants::GrantFacts;
 use super::managed::Managed;
 use super::namespace::ClusterWide;
@@ -191,7 +191,9 @@ impl Index {
         for state in sets.iter_mut().filter_map(|set| set.state.as_mut()) {
             state.pending = self.now.heard(&state.pending);
         }
-        object.leaving = self.now.heard(&object.leaving);
+        if !object.leaving.is_empty() {
+            object.leaving = heard(&object.leaving, &self.now);
+        }
         self.departures.record(&object.leaving, self.now.steady);
         match (there, &object.decider) {
             (Some((true, seen)), _) => object.seen = seen,

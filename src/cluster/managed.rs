@@ -1,7 +1,8 @@
 //! A managed object, as small as a decision allows.
 
+use super::departures::{Recorded, recorded_pods};
 use crate::failover::{
-    Declaration, Defaults, Intent, Leaving, Problem, SetState, authored, defaulted_primary,
+    Declaration, Defaults, Intent, Problem, SetState, authored, defaulted_primary,
 };
 use crate::resources::Kind;
 use crate::resources::managed_fields::Owners;
@@ -32,7 +33,7 @@ pub struct Managed {
     /// Whether Linkerd routes by it.
     pub in_use: InUse,
     /// Pods that its traffic was moved for before they went.
-    pub leaving: Leaving,
+    pub leaving: Recorded,
     /// Services that the object names, read or not.
     pub(super) services: Box<[Box<str>]>,
 }
@@ -86,7 +87,7 @@ impl Managed {
             authored_recorded,
             owners: Owners::read(kind, metadata.managed_fields.as_deref().unwrap_or_default()),
             in_use: kind.in_use(object),
-            leaving,
+            leaving: recorded_pods(&leaving),
             services: named(&declared).into_iter().map(Into::into).collect(),
         }
     }

@@ -95,6 +95,11 @@ impl Memory {
         }
     }
 
+    /// Whether its write fails again and again: callers need not wait for the next try.
+    pub fn keeps_failing(&self) -> bool {
+        self.failed.as_ref().is_some_and(|failed| failed.times > 2)
+    }
+
     /// Whether the loss that traffic left a backend ahead of was seen to come.
     pub fn has_come(&self, set: &str, backend: &String) -> bool {
         self.came.get(set).is_some_and(|came| came.contains(backend))

@@ -261,8 +261,8 @@ fn write(
     }
     let mut state = State::new(me, states);
     state.defaulted_primary = managed.defaulted_primary();
-    let ahead_of: Vec<String> = decided.iter().flat_map(Decided::state_ahead).collect();
-    state.leaving = index.leaving_to_record(object, managed, &ahead_of, now);
+    let ahead = decided.iter().any(|d| !d.decision.ahead.is_empty());
+    state.leaving = index.leaving_to_record(object, managed, ahead, now);
     let mut set = vec![(annotations::STATE, state.to_annotation())];
     if !managed.authored_recorded {
         let authored: BySet<Weights> = managed

@@ -79,10 +79,14 @@ impl Lane {
         self.in_flight.len()
     }
 
-    /// Whether a split's profile has yet to be written.
-    pub fn is_under_way(&self, split: &ObjectRef) -> bool {
-        let failed = self.memories.get(split).is_some_and(|memory| memory.failed.is_some());
-        failed || self.in_flight.contains(split) || self.is_deferred.contains(split)
+    /// Whether a split's profile is being written, or waits for its turn.
+    pub fn is_writing(&self, split: &ObjectRef) -> bool {
+        self.in_flight.contains(split) || self.is_deferred.contains(split)
+    }
+
+    /// Whether it could not be written as it should be.
+    pub fn has_failed(&self, split: &ObjectRef) -> bool {
+        self.memories.get(split).is_some_and(|memory| memory.failed.is_some())
     }
 
     /// Forgets what is past.
@@ -345,10 +349,11 @@ impl Controller {
                 queue.alarms.set(&split, wait);
             }
         }
-        if again {
-            queue.notice(split.clone(), Instant::now());
+        if queue.waits.concern(&split) {
+            queue.notice_first(split);
+        } else if again {
+            queue.notice(split, Instant::now());
         }
-        self.settle(queue, &split);
     }
 
     fn given_back(&self, split: &ObjectRef, profile: &ObjectKey) {

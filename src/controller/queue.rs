@@ -74,6 +74,17 @@ impl Queue {
         }
     }
 
+    /// Before all others: what they lose is lost, and this is not yet.
+    pub fn notice_first(&mut self, key: ObjectRef) {
+        if self.in_flight.contains_key(&key) {
+            self.again.insert(key);
+        } else {
+            // It may stand further behind too, and is looked at once more then.
+            self.queued.insert(key.clone());
+            self.waiting.push_front((key, Instant::now()));
+        }
+    }
+
     /// An object has no wish to leave its primary, or none any more.
     pub fn stays(&mut self, key: &ObjectRef) {
         if let Some(brake) = &mut self.brake {

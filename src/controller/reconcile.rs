@@ -1,7 +1,7 @@
 //! The loop: what is noticed is decided, and what may be written is; the newest decision wins.
 
 use super::events::Said;
-use super::memory::Failed;
+use super::memory::{Failed, Memory};
 use super::plan::{self, Kind, Moves, Plan, Write};
 use super::profile::ProfileSettings;
 use super::profile_lane::Wish;
@@ -178,7 +178,7 @@ impl Controller {
         now: Now,
     ) {
         if !self.consider(queue, index, object, noticed, now) {
-            self.settle(queue, object);
+            self.settle(queue, index, object);
         }
     }
 
@@ -273,7 +273,8 @@ impl Controller {
         if may && self.is_time(queue, &write, &plan) {
             self.start(queue, write, plan, noticed);
         }
-        moves && self.leads()
+        let hopeless = queue.memories.get(object).is_some_and(Memory::keeps_failing);
+        moves && self.leads() && !hopeless
     }
 
     fn observe(&self, queue: &mut Queue, object: &ObjectRef, managed: &Managed, plan: &Plan) {
@@ -317,7 +318,7 @@ impl Controller {
         let noticed = queue.in_flight.remove(&object);
         self.count_in_flight(queue);
         let again = queue.again.remove(&object);
-        let settled = matches!(outcome, Outcome::Written(_) | Outcome::Gone);
+        let ended = matches!(outcome, Outcome::Written(_) | Outcome::Gone);
         match outcome {
             Outcome::Written(written) => {
                 let now = Instant::now();
@@ -359,11 +360,11 @@ impl Controller {
                 }
             }
         }
-        if again {
-            queue.notice(object.clone(), Instant::now());
-        }
-        if settled {
-            self.settle(queue, &object);
+        if ended && queue.waits.concern(&object) {
+            // What is left of it to be moved, in a write of its own, is waited for too.
+            queue.notice_first(object);
+        } else if again {
+            queue.notice(object, Instant::now());
         }
     }
 

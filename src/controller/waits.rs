@@ -58,6 +58,23 @@ impl Waits {
         }
     }
 
+    /// The same for those who have nothing of its to wait for: its traffic had not to move for them.
+    pub fn settle_unmoved(&mut self, object: &ObjectRef) {
+        let Some(ids) = self.by_object.remove(object) else { return };
+        let flipped = |id: &u64| {
+            let wait = self.waits.get(id);
+            wait.is_some_and(|wait| matches!(wait.verdict, Verdict::Flipped { .. }))
+        };
+        let (stay, go): (Vec<u64>, Vec<u64>) = ids.into_iter().partition(flipped);
+        if !go.is_empty() {
+            self.by_object.insert(object.clone(), go);
+            self.settle(object);
+        }
+        if !stay.is_empty() {
+            self.by_object.insert(object.clone(), stay);
+        }
+    }
+
     /// Lets everybody go: nothing is decided here now.
     pub fn give_up(&mut self) {
         for Wait { reply, .. } in std::mem::take(self).waits.into_values() {
@@ -114,6 +131,19 @@ mod tests {
         waits.give_up();
         assert_eq!(lost.try_recv(), Ok(Verdict::NoJudge));
         assert!(!waits.concern(&object("a")));
+    }
+
+    #[test]
+    fn while_what_carries_the_weights_fails_only_those_wait_whom_it_concerns() {
+        let mut waits = Waits::default();
+        let mut moved = wait(&mut waits, &["a"]);
+        waits.flipped(&object("a"), false);
+        let mut unmoved = wait(&mut waits, &["a"]);
+        waits.settle_unmoved(&object("a"));
+        assert_eq!(unmoved.try_recv(), Ok(Verdict::NoFlip));
+        assert!(moved.try_recv().is_err());
+        waits.settle(&object("a"));
+        assert_eq!(moved.try_recv(), Ok(Verdict::Flipped { by_adaptor: false }));
     }
 
     #[test]

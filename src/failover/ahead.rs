@@ -2,6 +2,8 @@
 
 use super::decision::decide_by;
 use super::{Decision, Health, Intent, Now, Previous};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 /// Decides which backends get traffic.
 ///
@@ -23,15 +25,58 @@ pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: N
     if !acts_ahead(intent, now) {
         return seen;
     }
-    let without: Vec<Health> = health.iter().map(Health::without_announced).collect();
-    let mut ahead = decide_by(intent, &without, previous, now);
-    let is_ready = |i: &usize| without.get(*i).is_some_and(Health::is_ready);
-    let mut new = ahead.active.iter().filter(|i| !ahead.before.contains(i));
-    let moves = ahead.active != seen.active;
-    if !moves || !ahead.active.iter().any(is_ready) || !new.all(is_ready) {
-        return seen;
+    let left = match previous {
+        Previous::Decided(set) => intent.indices(&set.ahead),
+        Previous::Birth | Previous::Live => vec![],
+    };
+    // Where that leaves nothing, what has the traffic keeps it: others that are about to go are no
+    // better.
+    for keeps in [&[][..], &seen.before] {
+        let expect = |(i, health): (usize, &Health)| match keeps.contains(&i) {
+            true => health.clone(),
+            false => health.without_announced(),
+        };
+        let expected: Vec<Health> = health.iter().enumerate().map(expect).collect();
+        let ahead = decide_by(intent, &expected, previous, now);
+        if ahead.active == seen.active {
+            break;
+        }
+        if is_worth_it(&ahead, &seen, intent, &expected) {
+            return concluded(ahead, &seen, &left, health, until, now);
+        }
     }
-    ahead.ahead = seen.active.into_iter().filter(|i| !ahead.active.contains(i)).collect();
+    seen
+}
+
+/// Whether a move ahead of a loss has somewhere to go, from where it could be taken back.
+fn is_worth_it(ahead: &Decision, seen: &Decision, intent: &Intent, expected: &[Health]) -> bool {
+    let is_ready = |i: &usize| expected.get(*i).is_some_and(Health::is_ready);
+    let stays = |i: &usize| expected.get(*i).is_some_and(|h| h.without_announced().is_ready());
+    let mut new = ahead.active.iter().filter(|i| !ahead.before.contains(i));
+    let best = |of: &[usize]| of.iter().map(|i| intent.tier_of(*i)).min();
+    // To a better tier its author lets traffic go only later, or by a person: it could not be taken
+    // back from there.
+    let climbs = best(&ahead.active) < best(&ahead.before).min(best(&seen.active));
+    !climbs && ahead.active.iter().any(is_ready) && new.all(stays)
+}
+
+fn concluded(
+    mut ahead: Decision,
+    seen: &Decision,
+    left: &[usize],
+    health: &[Health],
+    until: Timestamp,
+    now: Now,
+) -> Decision {
+    let concerned = seen.active.iter().chain(&ahead.before).chain(left);
+    let is_left = |i: &&usize| {
+        let announced = health.get(**i).and_then(Health::announced);
+        !ahead.active.contains(i) && announced.is_some()
+    };
+    let left_ahead: BTreeSet<usize> = concerned.filter(is_left).copied().collect();
+    ahead.ahead = left_ahead.into_iter().collect();
+    // Not every replica hears of every announcement: who leads does.
+    ahead.rescue = false;
     // Then it is decided by what has become of them.
     let ends = now.steady.duration_until(until);
     ahead.next = ahead.next.into_iter().chain([ends]).filter(|next| next.is_positive()).min();

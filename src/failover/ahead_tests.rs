@@ -51,7 +51,7 @@ fn it_is_looked_at_again_when_the_word_is_no_longer_believed() {
     let health = [going(1, 1, 32), READY, DOWN];
     let decision = decide(&intent, &health, Previous::Decided(&state), at(2));
     assert_eq!(decision.next.unwrap().as_secs(), 30);
-    assert!(decision.rescue, "whoever leaves it leaves nothing that will serve");
+    assert!(!decision.rescue, "it is for who leads: not every replica hears of it");
 }
 
 #[test]
@@ -116,6 +116,38 @@ fn a_primary_below_its_minimum_is_left_ahead_too_and_scaling_down_moves_nothing(
     assert_eq!(life.step(1, [ready(10), READY, DOWN]), "a");
     assert_eq!(life.step(2, [going(10, 8, 32), READY, DOWN]), "a");
     assert_eq!(life.step(3, [going(10, 10, 32), READY, DOWN]), "b");
+}
+
+#[test]
+fn what_is_about_to_go_gets_no_traffic_back_because_the_fallback_may_go_as_well() {
+    let mut life = Life::of(&[]);
+    assert_eq!(life.step(1, [going(1, 1, 31), READY, DOWN]), "b");
+    assert_eq!(life.step(2, [going(1, 1, 31), going(1, 1, 32), DOWN]), "b");
+    assert_eq!(life.state.ahead, ["a"]);
+    // The fallback is gone first: what is still there is better than nothing.
+    assert_eq!(life.step(3, [going(1, 1, 31), DOWN, DOWN]), "a");
+}
+
+#[test]
+fn of_two_losses_in_a_row_each_is_taken_back() {
+    let order = [("failback", "manual"), ("fallback-order", "b,c")];
+    let mut life = Life::of(&order);
+    assert_eq!(life.step(1, [going(1, 1, 31), READY, READY]), "b");
+    assert_eq!(life.step(2, [going(1, 1, 31), going(1, 1, 32), READY]), "c");
+    assert_eq!(life.state.ahead, ["a", "b"]);
+    // The first comes, the second does not.
+    assert_eq!(life.step(3, [DOWN, going(1, 1, 32), READY]), "c");
+    assert_eq!(life.step(32, [DOWN, READY, READY]), "b");
+}
+
+#[test]
+fn a_stay_that_a_person_ends_is_not_ended_by_an_announcement() {
+    for hold in [("failback", "manual"), ("failback-delay", "1h")] {
+        let mut life = Life::of(&[hold]);
+        assert_eq!(life.step(1, [DOWN, READY, DOWN]), "b");
+        assert_eq!(life.step(2, [READY, going(1, 1, 32), DOWN]), "b");
+        assert_eq!(life.step(3, [READY, DOWN, DOWN]), "a", "the loss itself ends it");
+    }
 }
 
 #[test]

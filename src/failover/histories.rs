@@ -250,19 +250,31 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
     prop_assert!(sum > 0, "all zero");
     prop_assert!(sum <= u64::from(MAX_WEIGHT), "more than Linkerd carries");
 
-    // Ahead of a loss it is decided as if that had come.
+    // Ahead of a loss it is decided as if that had come, but for what has to serve until then.
     let ahead = !decision.ahead.is_empty();
-    let health: Vec<Health> = object
-        .health
-        .iter()
-        .map(|h| if ahead { h.without_announced() } else { h.clone() })
-        .collect();
+    let gone = |i: usize| ahead && !decision.active.contains(&i);
+    let expect = |(i, health): (usize, &Health)| match gone(i) {
+        true => health.without_announced(),
+        false => health.clone(),
+    };
+    let health: Vec<Health> = object.health.iter().enumerate().map(expect).collect();
     if ahead {
         let policy = &intent.policy;
         prop_assert!(policy.failover_delay.is_zero() && !policy.paused);
         let new = decision.active.iter().filter(|i| !decision.before.contains(i));
-        prop_assert!(new.clone().all(|i| health[*i].is_ready()), "ahead to nothing: {decision:?}");
+        let stays = |i: &usize| object.health[*i].without_announced().is_ready();
+        prop_assert!(new.clone().all(stays), "ahead to nothing: {decision:?}");
         prop_assert!(decision.ahead.iter().all(|i| object.health[*i].is_ready()));
+    }
+    // What is about to go gets no traffic while anything that has it serves.
+    let goes = |i: &usize| {
+        object.health[*i].announced().is_some() && !object.health[*i].without_announced().is_ready()
+    };
+    if acts_ahead(&intent, object.now())
+        && decision.active.iter().any(|i| !decision.before.contains(i) && goes(i))
+    {
+        let serves = |i: &usize| object.health[*i].is_ready();
+        prop_assert!(!decision.before.iter().any(serves), "to what goes: {decision:?}");
     }
     let meets = |i: &usize| match health[*i] {
         Health::Seen { ready, total, peak, .. } => {
@@ -312,7 +324,8 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
         let weight = decision.weights[i];
         let active = decision.active.contains(&i);
         let warm = policy.warm_standby && !intent.is_primary(i) && ready(&i);
-        prop_assert_eq!(weight > 0, active || warm);
+        let either = gone(i) && object.health[i].announced().is_some();
+        prop_assert!(either || (weight > 0) == (active || warm), "share of {i}: {decision:?}");
         prop_assert!(active || weight <= 1);
     }
     Ok(())

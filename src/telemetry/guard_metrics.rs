@@ -24,7 +24,7 @@ pub struct GuardMetrics {
     pub delayed: Counter,
     pub flips: Counter,
     pub taken_back: Counter,
-    pub judge_reachable: Gauge,
+    pub cut_off: Gauge,
 }
 
 impl Default for GuardMetrics {
@@ -38,7 +38,7 @@ impl Default for GuardMetrics {
             delayed: Counter::default(),
             flips: Counter::default(),
             taken_back: Counter::default(),
-            judge_reachable: Gauge::default(),
+            cut_off: Gauge::default(),
         }
     }
 }
@@ -69,9 +69,9 @@ impl GuardMetrics {
             self.taken_back.clone(),
         );
         r.register(
-            "guard_judge_reachable",
-            "1 while this replica leads, or can reach the one that does",
-            self.judge_reachable.clone(),
+            "guard_cut_off",
+            "1 while this replica does not reach the one that leads, to have deletions judged",
+            self.cut_off.clone(),
         );
     }
 

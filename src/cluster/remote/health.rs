@@ -42,7 +42,12 @@ impl Union {
 
     /// What is known to be ready is; without any, not known is not down.
     pub fn health(self, peak: u32) -> Health {
-        let Self { counted, unknown, down } = self;
+        let Self { mut counted, unknown, down } = self;
+        // Without what is about to go it would be unknown, and not down.
+        let all_go = counted.announced.is_some_and(|a| a.count >= counted.ready);
+        if unknown.is_some() && all_go {
+            counted.announced = None;
+        }
         let seen = counted.health(peak);
         if counted.ready > 0 { seen } else { unknown.or(down).unwrap_or(seen) }
     }
