@@ -146,8 +146,9 @@ pub fn metric(text: &str, name: &str) -> Option<f64> {
 
 /// The sum of all samples of a metric, whatever their labels.
 pub fn sum_of_metric(text: &str, name: &str) -> f64 {
+    // That of none is -0.0.
     let samples = text.lines().filter(|line| line.starts_with(name));
-    samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum::<f64>() + 0.0
 }
 
 /// The JSON of an annotation.
