@@ -53,9 +53,9 @@ pub async fn wait_guard(cluster: &Cluster, installation: &Installation) -> Resul
     .await?;
     eventually("every replica reaches the one that leads", PATIENCE, || async {
         for replica in installation.replicas() {
-            let reaches = "linkerd_failover_guard_cut_off";
-            let value = metric(&replica.get("/metrics").await?, reaches);
-            ensure!(value == Some(1.0), "{}: {value:?}", replica.name());
+            let cut_off = "linkerd_failover_guard_cut_off";
+            let value = metric(&replica.get("/metrics").await?, cut_off);
+            ensure!(value == Some(0.0), "{}: {value:?}", replica.name());
         }
         Ok(())
     })
