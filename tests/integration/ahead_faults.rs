@@ -1,22 +1,15 @@
 //! The guard away, silent or not believed: deletions go on, and traffic moves after the loss.
 
-use crate::ahead::*;
+use crate::guarded::*;
 use crate::replicas::leader;
 use crate::stage::*;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use std::time::Duration;
-use test_cluster::{ApiProxy, Cluster, Installation, eventually};
+use std::time::{Duration, Instant};
+use test_cluster::{ApiProxy, Installation, eventually};
 
 /// The webhooks' `timeoutSeconds`, and what kubectl and a busy machine may need beside it.
 const LONGEST: Duration = Duration::from_secs(1 + 9);
-
-/// How often the API server went on without an answer of the guard's.
-async fn went_on_without(cluster: &Cluster) -> Result<f64> {
-    let metrics = cluster.get_raw("/metrics").await?;
-    let name = r#"apiserver_admission_webhook_fail_open_count{name="namespaced-pods."#;
-    Ok(sum_of_metric(&metrics, name))
-}
 
 /// Deletions go on without the guard, whoever makes them, and traffic follows the loss.
 async fn goes_on_without(emoji: &Guarded<'_>, fault: &str) -> Result<()> {
@@ -24,7 +17,9 @@ async fn goes_on_without(emoji: &Guarded<'_>, fault: &str) -> Result<()> {
     eventually(&format!("{fault}: the API server goes on without us"), PATIENCE, || async {
         let before = went_on_without(cluster).await?;
         emoji.steady(1).await?;
-        let took = emoji.delete_pods(&[]).await?;
+        let began = Instant::now();
+        emoji.delete_pods(&[]).await?;
+        let took = began.elapsed();
         println!("{fault}: kubectl delete took {took:?}");
         ensure!(took < LONGEST, "{took:?}");
         ensure!(went_on_without(cluster).await? > before, "it was answered");
@@ -40,9 +35,8 @@ async fn goes_on_without(emoji: &Guarded<'_>, fault: &str) -> Result<()> {
 /// Afterwards all is as before.
 async fn guards_again(emoji: &Guarded<'_>, installation: &Installation) -> Result<()> {
     wait_guard(emoji.workload.cluster(), installation).await?;
-    let mark = emoji.steady(1).await?;
-    emoji.workload.scale("emoji", 0).await?;
-    emoji.moved_ahead(mark).await.map(drop)
+    let scale = async || emoji.workload.scale("emoji", 0).await;
+    emoji.moves_ahead_of(1, scale).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,7 +44,7 @@ async fn with_its_webhook_dead_silent_or_not_believed_deletions_go_on_and_traffi
 -> Result<()> {
     let cluster = cluster().await?;
     let installation = install_guard(&cluster, 2, &[]).await?;
-    let emoji = guarded_emoji(&cluster).await?;
+    let emoji = guarded_emoji(&cluster, &installation).await?;
     installation.webhook_down()?;
     goes_on_without(&emoji, "dead").await?;
     installation.webhook_up()?;
@@ -95,12 +89,14 @@ async fn a_leader_killed_while_a_deletion_waits_for_it_holds_nothing_up_and_the_
     installation.start_replica().await?;
     installation.wait_ready(PATIENCE).await?;
     wait_guard(&cluster, &installation).await?;
-    let emoji = guarded_emoji(&cluster).await?;
+    let emoji = guarded_emoji(&cluster, &installation).await?;
 
     let mark = emoji.steady(1).await?;
     // Its flip does not reach the API server.
     proxy.freeze("/trafficsplits/emoji");
-    let (took, killed) = tokio::join!(emoji.delete_pods(&[]), async {
+    let began = Instant::now();
+    let deleted = async { emoji.delete_pods(&[]).await.map(|()| began.elapsed()) };
+    let (took, killed) = tokio::join!(deleted, async {
         let held_up = eventually("a deletion is held up", Duration::from_secs(2), || async {
             let held = total(&installation, "linkerd_failover_admissions_in_flight").await?;
             ensure!(held > 0.0);

@@ -1,7 +1,7 @@
 //! Announced losses before which traffic stays where it is: its author, a person, or the lack of
 //! anywhere to go says so.
 
-use crate::ahead::*;
+use crate::guarded::*;
 use crate::stage::*;
 use anyhow::{Result, ensure};
 use kube::Api;
@@ -58,7 +58,7 @@ async fn wait_frozen(installation: &Installation, frozen: f64) -> Result<()> {
 async fn traffic_stays_until_the_loss_where_its_author_or_a_person_says_so() -> Result<()> {
     let cluster = cluster().await?;
     let installation = install_guard(&cluster, 2, &[]).await?;
-    let emoji = guarded_emoji(&cluster).await?;
+    let emoji = guarded_emoji(&cluster, &installation).await?;
     let witness = Witness::new(&emoji.workload).await?;
     for annotation in ["failover-delay=1s", "pin=emoji-svc", "paused=true"] {
         let mark = emoji.steady(1).await?;
@@ -85,8 +85,8 @@ async fn traffic_stays_until_the_loss_where_its_author_or_a_person_says_so() -> 
 #[tokio::test(flavor = "multi_thread")]
 async fn traffic_stays_until_the_loss_without_a_ready_fallback_and_for_who_forces() -> Result<()> {
     let cluster = cluster().await?;
-    let _installation = install_guard(&cluster, 2, &[]).await?;
-    let emoji = guarded_emoji(&cluster).await?;
+    let installation = install_guard(&cluster, 2, &[]).await?;
+    let emoji = guarded_emoji(&cluster, &installation).await?;
     let witness = Witness::new(&emoji.workload).await?;
 
     let mark = emoji.steady(1).await?;
@@ -106,8 +106,6 @@ async fn traffic_stays_until_the_loss_without_a_ready_fallback_and_for_who_force
     // A grace of 0 that is the pod's own forces nothing.
     emoji.workload.deploy_as(&pods("emoji").grace_seconds(0)).await?;
     emoji.workload.kubectl(["rollout", "status", "deployment/emoji"]).ok().await?;
-    let mark = emoji.steady(1).await?;
-    emoji.workload.scale("emoji", 0).await?;
-    emoji.moved_ahead(mark).await?;
+    emoji.moves_ahead_of(1, async || emoji.workload.scale("emoji", 0).await).await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Losses that are announced and do not come, and what comes of those that do.
 
-use crate::ahead::*;
+use crate::guarded::*;
 use crate::stage::*;
 use anyhow::{Result, ensure};
 use std::time::Duration;
@@ -45,7 +45,7 @@ async fn a_drain_that_a_budget_refuses_is_believed_once_and_traffic_goes_back_wh
     cluster.add_node("leaving").await?;
     let installation = install_guard(&cluster, 2, &[]).await?;
     let workload = guarded_namespace(&cluster, "emojivoto").await?;
-    let emoji = Guarded::deploy(workload, "emoji", pods("emoji").node("leaving")).await?;
+    let emoji = Guarded::deploy(&installation, workload, pods("emoji").node("leaving")).await?;
     emoji.annotate("failback=manual").await?;
     emoji.annotate("failback-delay=5m").await?;
     let budget = ["create", "poddisruptionbudget", "emoji", "--min-available=1"];
@@ -81,7 +81,7 @@ async fn a_deletion_that_another_webhook_denies_is_taken_back_and_a_policys_deni
 -> Result<()> {
     let cluster = cluster().await?;
     let installation = install_guard(&cluster, 2, &[]).await?;
-    let emoji = guarded_emoji(&cluster).await?;
+    let emoji = guarded_emoji(&cluster, &installation).await?;
     let delete = || emoji.workload.kubectl(["delete", "pod", "--selector=app=emoji-svc"]).output();
 
     // Kubernetes asks policies before it asks webhooks.
@@ -123,12 +123,11 @@ async fn a_loss_that_comes_is_one_as_any_other_also_to_a_leader_that_has_not_see
 {
     let cluster = cluster().await?;
     let installation = install_guard(&cluster, 1, &[]).await?;
-    let emoji = guarded_emoji(&cluster).await?;
+    let emoji = guarded_emoji(&cluster, &installation).await?;
     emoji.annotate("failback=manual").await?;
     for restart in [false, true] {
-        let mark = emoji.steady(1).await?;
-        emoji.workload.scale("emoji", 0).await?;
-        emoji.moved_ahead(mark).await?;
+        let scale = async || emoji.workload.scale("emoji", 0).await;
+        let before = emoji.moves_ahead_of(1, scale).await?;
         if restart {
             installation.replicas()[0].restart().await?;
             installation.replicas()[0].wait_ready(PATIENCE).await?;
@@ -136,8 +135,8 @@ async fn a_loss_that_comes_is_one_as_any_other_also_to_a_leader_that_has_not_see
         emoji.workload.scale("emoji", 1).await?;
         emoji.workload.wait_endpoints("emoji-svc", 1).await?;
         // Long enough to see the endpoint, and the moment at which announcements are forgotten.
-        tokio::time::sleep(Duration::from_secs(40)).await;
-        let history = emoji.since(mark).await?;
+        tokio::time::sleep(Duration::from_secs(35)).await;
+        let history = emoji.since(before.mark()).await?;
         ensure!(history.moves("emoji").len() == 1, "restarted: {restart}; {history}");
         emoji.annotate(&format!("failback-requested={}", jiff::Timestamp::now())).await?;
         emoji.weights(&BACK).await?;
@@ -179,7 +178,7 @@ async fn a_drain_of_primary_and_fallback_gives_nothing_back_to_what_is_let_go() 
     workload.apply(&manifest("emoji", "emoji-svc", &["backup-svc"])).await?;
     let west = workload.mirror("emoji-svc", "west").await?;
     let managed = linkerd_failover::resources::traffic_split::api_resource();
-    let emoji = Guarded::record(workload, "emoji", west, managed).await?;
+    let emoji = Guarded::record(&installation, workload, west, managed).await?;
 
     let mark = emoji.steady(1).await?;
     // The fallback's pod is asked about again and again, and stays.

@@ -1,6 +1,6 @@
 //! Flip before the loss, of an `HTTPRoute`.
 
-use crate::ahead::*;
+use crate::guarded::*;
 use crate::routes::{route, wait_route_webhook};
 use crate::stage::*;
 use anyhow::{Result, ensure};
@@ -21,16 +21,12 @@ async fn a_route_moves_before_the_loss_too_and_waits_for_no_adaptor() -> Result<
     let both: &[&str] = &["emoji-svc", "emoji-svc-west"];
     workload.apply(&route(Kind::HttpRoute, &[("", both)]).to_string()).await?;
     let kind = Kind::HttpRoute.api_resource("v1");
-    let emoji = Guarded::record(workload, "emoji", west, kind).await?;
+    let emoji = Guarded::record(&installation, workload, west, kind).await?;
 
     for replicas in [1, 10] {
-        let mark = emoji.steady(replicas).await?;
-        emoji.workload.scale("emoji", 0).await?;
-        emoji.moved_ahead(mark).await?;
+        emoji.moves_ahead_of(replicas, async || emoji.workload.scale("emoji", 0).await).await?;
     }
-    let mark = emoji.steady(1).await?;
-    emoji.delete_pods(&[]).await?;
-    emoji.moved_ahead(mark).await?;
+    emoji.moves_ahead_of(1, async || emoji.delete_pods(&[]).await).await?;
     let note = wait_event(&emoji.workload, "emoji", "Failover", "Warning").await?;
     ensure!(note.contains("ahead of the deletion of pod"), "{note}");
     Ok(())

@@ -19,6 +19,7 @@ mod chart_readme;
 mod failover;
 mod gitops;
 mod guard_webhooks;
+mod guarded;
 mod helm_test;
 mod load;
 mod migrate;

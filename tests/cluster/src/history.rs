@@ -7,12 +7,9 @@ use std::fmt;
 
 /// An object as it was from a resource version on.
 #[derive(Clone, Debug)]
-pub struct Version {
-    /// The resource version.
+pub(crate) struct Version {
     pub number: u64,
-    /// The object's kind.
     pub kind: String,
-    /// The object's name.
     pub name: String,
     /// None: it was deleted.
     pub object: Option<DynamicObject>,
@@ -40,6 +37,11 @@ impl History {
     pub(crate) fn new(since: u64, mut versions: Vec<Version>) -> Self {
         versions.sort_by_key(|version| version.number);
         Self { since, versions }
+    }
+
+    /// The moment from which on it tells.
+    pub fn mark(&self) -> u64 {
+        self.since
     }
 
     /// Every change of an object's weights.

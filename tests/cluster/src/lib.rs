@@ -1,6 +1,6 @@
 //! A real Kubernetes control plane on loopback, for integration tests and the
-//! demo: etcd, kube-apiserver, kube-controller-manager, and kwok as the only
-//! node. No containers, no root, no network. Linux only: it uses that every
+//! demo: etcd, kube-apiserver, kube-controller-manager, and kwok in the place
+//! of nodes. No containers, no root, no network. Linux only: it uses that every
 //! address of 127.0.0.0/8 can be bound without setting it up first.
 //!
 //! [`Cluster::start`] builds the programs the first time ([`Tools`]) and has a
@@ -56,7 +56,7 @@ pub use api_proxy::ApiProxy;
 pub use cluster::{Cluster, ClusterBuilder};
 pub use command::{Invocation, Output};
 pub use deployment::Deployment;
-pub use history::{History, Move, Version};
+pub use history::{History, Move};
 pub use installed::{InstallOptions, Installation};
 pub use kept::{Kept, stop_kept};
 pub use link::{Link, NAMESPACE as LINKS};
