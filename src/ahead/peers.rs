@@ -72,6 +72,7 @@ impl Peers {
     ) {
         let (mut judge, mut trust) = (self.judge.clone(), self.trust.clone());
         let (mut before, mut told) = (None, None);
+        metrics.guard.cut_off.set(1);
         loop {
             let ours = *leading.borrow_and_update();
             let known =

@@ -163,3 +163,38 @@ kind: ValidatingAdmissionPolicyBinding
 metadata: {name: denied}
 spec: {policyName: denied, validationActions: [Deny]}
 "#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_of_primary_and_fallback_gives_nothing_back_to_what_is_let_go() -> Result<()> {
+    let cluster = cluster().await?;
+    cluster.add_node("leaving").await?;
+    let installation = install_guard(&cluster, 2, &[]).await?;
+    let workload = guarded_namespace(&cluster, "emojivoto").await?;
+    for name in ["emoji", "backup"] {
+        workload.deploy_as(&pods(name).node("leaving")).await?;
+    }
+    let budget = ["create", "poddisruptionbudget", "backup", "--min-available=1"];
+    workload.kubectl(budget).args(["--selector=app=backup-svc"]).ok().await?;
+    workload.apply(&manifest("emoji", "emoji-svc", &["backup-svc"])).await?;
+    let west = workload.mirror("emoji-svc", "west").await?;
+    let managed = linkerd_failover::resources::traffic_split::api_resource();
+    let emoji = Guarded::record(&installation, workload, west, managed).await?;
+
+    let mark = emoji.steady(1).await?;
+    // The fallback's pod is asked about again and again, and stays.
+    let drain = cluster.kubectl(["drain", "leaving", "--force", "--timeout=20s"]).output().await?;
+    ensure!(!drain.status.success(), "{}", drain.stdout);
+    let (loss, history) = emoji.loss(mark).await?;
+    let moves = history.moves("emoji");
+    let before: Vec<_> = moves.iter().filter(|one| one.number < loss).collect();
+    ensure!(before.len() <= 1, "{moves:?}; {history}");
+    ensure!(before.iter().all(|one| one.to == AWAY), "{moves:?}; {history}");
+    // A new pod of the primary is there by now.
+    emoji.weights(&BACK).await?;
+    ensure!(total(&installation, TAKEN_BACK).await? == 0.0);
+    for replica in installation.replicas() {
+        let silent = metric(&replica.get("/metrics").await?, "linkerd_failover_silent");
+        ensure!(silent == Some(0.0), "{} fought the other", replica.name());
+    }
+    Ok(())
+}
