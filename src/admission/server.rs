@@ -61,7 +61,7 @@ impl Default for Limits {
 /// What a connection may hold in memory that no request has taken in yet.
 const WINDOW: u32 = 256 * 1024;
 /// Above what an API server has under way; it opens another connection where it needs more.
-const STREAMS: u32 = 100;
+const STREAMS: u32 = 1_000;
 /// For a connection that makes room for another.
 const GOODBYE: Duration = Duration::from_secs(1);
 

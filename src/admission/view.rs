@@ -112,11 +112,13 @@ impl View<'_> {
         ObjectKey::new(self.namespace, "").beside(service)
     }
 
-    /// The health of each backend; what the caches have not seen yet is unknown, not down.
+    /// The health of each backend; what the caches have not seen yet is unknown, not down. What is
+    /// announced is for the controller, which takes it back too.
     pub fn health(&self, intent: &Intent) -> Vec<Health> {
         let mut health = self.index.health(self.namespace, intent, self.now.steady);
         let whole = self.index.synced.all() && !self.index.forbidden.has(self.namespace);
         for (health, backend) in health.iter_mut().zip(&intent.backends) {
+            *health = health.as_seen();
             let unseen =
                 *health == Health::Missing && self.presence(&backend.name) != Presence::Missing;
             if unseen || !whole {

@@ -33,8 +33,8 @@ pub struct Authenticator {
     user: String,
     known: Mutex<HashMap<String, Instant>>,
     reviews: Semaphore,
-    /// When it was last said that something is wrong with a token.
-    said: Mutex<Option<Instant>>,
+    /// When it was last said that something is wrong with a review, or with a token.
+    said: Mutex<[Option<Instant>; 2]>,
 }
 
 /// Why a token is not taken.
@@ -69,13 +69,14 @@ impl Authenticator {
         if reviewed.is_some_and(|at| at.elapsed() < valid) {
             return true;
         }
+        let still_valid = || reviewed.is_some_and(|at| at.elapsed() < VALID);
         // One that was known waits for its turn.
         let place = match reviewed {
             None => self.reviews.try_acquire().ok(),
             Some(_) => self.reviews.acquire().await.ok(),
         };
         if place.is_none() {
-            return false;
+            return still_valid();
         }
         let now = Instant::now();
         let reviewed = match tokio::time::timeout(PATIENCE, self.review(token)).await {
@@ -84,8 +85,9 @@ impl Authenticator {
             Err(_) => Err(Refused::NotReviewed("the API server does not answer".into())),
         };
         if let Err(why) = reviewed {
+            let stranger = matches!(why, Refused::Stranger(_));
             self.say(why);
-            return false;
+            return !stranger && still_valid();
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, at| at.elapsed() < VALID);
@@ -98,6 +100,7 @@ impl Authenticator {
     /// Once a minute at most: anybody may call.
     fn say(&self, why: Refused) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = &mut said[usize::from(matches!(why, Refused::Stranger(_)))];
         if said.is_some_and(|at| at.elapsed() < SAID_EVERY) {
             return;
         }
@@ -149,8 +152,9 @@ fn claims(token: &str, user: &str) -> bool {
     let payload = token.split('.').nth(1).and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
     let claims = payload.and_then(|payload| serde_json::from_slice::<Value>(&payload).ok());
     let Some(claims) = claims else { return false };
-    let audiences = claims["aud"].as_array().into_iter().flatten();
-    claims["sub"] == user && audiences.into_iter().any(|audience| audience == AUDIENCE)
+    let audiences =
+        claims["aud"].as_array().map_or(std::slice::from_ref(&claims["aud"]), Vec::as_slice);
+    claims["sub"] == user && audiences.iter().any(|audience| audience == AUDIENCE)
 }
 
 #[cfg(test)]
@@ -165,11 +169,12 @@ mod tests {
             let part = BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
             format!("header.{part}.signature")
         };
-        assert!(claims(&token(json!({"sub": user, "aud": [AUDIENCE]})), user));
+        assert!(claims(&token(json!({"sub": user, "aud": ["x", AUDIENCE]})), user));
+        assert!(claims(&token(json!({"sub": user, "aud": AUDIENCE})), user));
         for wrong in [
             token(json!({"sub": "system:serviceaccount:ns:other", "aud": [AUDIENCE]})),
             token(json!({"sub": user, "aud": ["https://kubernetes.default.svc"]})),
-            token(json!({"sub": user, "aud": AUDIENCE})),
+            token(json!({"sub": user})),
             token(json!([])),
             "a.b.c".into(),
             "".into(),

@@ -31,9 +31,11 @@ impl Desk {
             return self.judge_here(announcement).await;
         }
         let Some(peers) = &self.peers else { return Verdict::NoJudge };
-        self.metrics.guard.forwarded.inc();
         match peers.announce(&announcement).await {
-            Ok(verdict) => verdict,
+            Ok(verdict) => {
+                self.metrics.guard.forwarded.inc();
+                verdict
+            }
             Err(error) => {
                 tracing::debug!(error = format!("{error:#}"), "an announcement was not forwarded");
                 Verdict::NoJudge

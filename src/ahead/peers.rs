@@ -21,6 +21,7 @@ pub type Judge = Option<SocketAddr>;
 
 /// A connection is open, and the token on it reviewed, before either is needed.
 const PING_EVERY: Duration = Duration::from_secs(5);
+const PING_AGAIN: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The way to who leads.
@@ -79,7 +80,14 @@ impl Peers {
                 judge.borrow_and_update().is_some() && !trust.borrow_and_update().is_empty();
             let problem = match (ours, known) {
                 (true, _) => None,
-                (false, true) => self.ping().await.err().map(|error| format!("{error:#}")),
+                (false, true) => {
+                    let tried = tokio::select! {
+                        tried = self.ping() => tried,
+                        // Another leads now.
+                        Ok(()) = judge.changed() => continue,
+                    };
+                    tried.err().map(|error| format!("{error:#}"))
+                }
                 (false, false) => {
                     Some("its address (annotation failover.linkerd.io/judge of the Lease) or the caBundle of our ValidatingWebhookConfiguration is not known".into())
                 }
@@ -92,15 +100,16 @@ impl Peers {
                 match &problem {
                     Some(why) => tracing::warn!(
                         why,
-                        "the replica that leads is not reached: deletions of pods that this one hears of go on without a flip; may our pods reach each other on the webhook's port?"
+                        "the replica that leads is not reached, or does not know this one: deletions of pods that this one hears of go on without a flip; may our pods reach each other on the webhook's port, and create tokenreviews?"
                     ),
                     None => tracing::info!("the replica that leads is reached"),
                 }
                 told.clone_from(&problem);
             }
+            let again = if problem.is_some() { PING_AGAIN } else { PING_EVERY };
             before = problem;
             tokio::select! {
-                () = tokio::time::sleep(PING_EVERY) => {}
+                () = tokio::time::sleep(again) => {}
                 Ok(()) = leading.changed() => {}
                 Ok(()) = judge.changed() => {}
                 Ok(()) = trust.changed() => {}

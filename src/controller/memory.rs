@@ -129,10 +129,12 @@ impl Memory {
             }
             return;
         }
-        let came = recorded.iter().filter(|b| !still.contains(b) && !to.contains(b));
-        let came: Vec<String> = came.cloned().collect();
-        if !came.is_empty() {
-            self.came.insert(set.to_owned(), came);
+        let came = self.came.entry(set.to_owned()).or_default();
+        came.retain(|b| recorded.contains(b) && !still.contains(b));
+        for backend in recorded.iter().filter(|b| !still.contains(b) && !to.contains(b)) {
+            if !came.contains(backend) {
+                came.push(backend.clone());
+            }
         }
     }
 

@@ -224,8 +224,10 @@ fn decide_set<'a>(
     let previous = remembered.as_ref().map_or(Previous::Live, Previous::Decided);
     let decision = decide(intent, &health, previous, now);
     let need = need(intent, state.as_ref(), &decision);
-    let left_ahead = remembered.as_ref().map_or(&[][..], |state| &state.ahead);
-    let flip = flip(index, object, set, &decision, left_ahead, &health, now);
+    let ahead = remembered.as_ref().map_or(&[][..], |state| &state.ahead).iter();
+    let stayed = ahead.filter(|b| index.still_has_one_of(&managed.leaving, &object.beside(b)));
+    let stayed: Vec<String> = stayed.cloned().collect();
+    let flip = flip(index, object, set, &decision, &stayed, &health, now);
     Decided { set, health, decision, need, flip }
 }
 
@@ -336,7 +338,7 @@ fn flip(
     object: &ObjectRef,
     set: &ManagedSet,
     decision: &Decision,
-    left_ahead: &[String],
+    stayed: &[String],
     health: &[Health],
     now: Now,
 ) -> Option<Flip> {
@@ -359,7 +361,7 @@ fn flip(
     let ahead_of: Vec<String> =
         decision.ahead.iter().map(|i| intent.backends[*i].name.clone()).collect();
     let ahead = ahead_of.iter().any(|name| before.contains(name));
-    let taken_back = left_ahead.iter().any(|name| after.contains(name));
+    let taken_back = stayed.iter().any(|name| after.contains(name));
     let occasion = if ahead {
         format!(", ahead of the deletion of {}", index.named_leaving(object, &ahead_of, now))
     } else if taken_back {

@@ -67,7 +67,9 @@ impl Queue {
     }
 
     pub fn notice(&mut self, key: ObjectRef, at: Instant) {
-        if self.in_flight.contains_key(&key) {
+        if self.waits.concern(&key) {
+            self.notice_first(key);
+        } else if self.in_flight.contains_key(&key) {
             self.again.insert(key);
         } else if self.queued.insert(key.clone()) {
             self.waiting.push_back((key, at));
@@ -78,7 +80,7 @@ impl Queue {
     pub fn notice_first(&mut self, key: ObjectRef) {
         if self.in_flight.contains_key(&key) {
             self.again.insert(key);
-        } else {
+        } else if self.waiting.front().is_none_or(|(first, _)| *first != key) {
             // It may stand further behind too, and is looked at once more then.
             self.queued.insert(key.clone());
             self.waiting.push_front((key, Instant::now()));

@@ -150,6 +150,11 @@ impl Controller {
         while queue.in_flight.len() < self.settings.concurrency {
             let Some((object, noticed)) = queue.waiting.pop_front() else { break };
             queue.queued.remove(&object);
+            // It may have stood there twice.
+            if queue.in_flight.contains_key(&object) {
+                queue.again.insert(object);
+                continue;
+            }
             self.look_at(queue, &index, &object, noticed, now);
         }
         while queue.in_flight.len() < self.settings.concurrency {
@@ -318,7 +323,7 @@ impl Controller {
         let noticed = queue.in_flight.remove(&object);
         self.count_in_flight(queue);
         let again = queue.again.remove(&object);
-        let ended = matches!(outcome, Outcome::Written(_) | Outcome::Gone);
+        let written = matches!(outcome, Outcome::Written(_));
         match outcome {
             Outcome::Written(written) => {
                 let now = Instant::now();
@@ -350,6 +355,7 @@ impl Controller {
             Outcome::Gone => {
                 self.metrics.write_failed("gone");
                 queue.memories.remove(&object);
+                queue.waits.settle(&object);
             }
             Outcome::Failed(error) => {
                 self.metrics.write_failed("failed");
@@ -360,7 +366,7 @@ impl Controller {
                 }
             }
         }
-        if ended && queue.waits.concern(&object) {
+        if written && queue.waits.concern(&object) {
             // What is left of it to be moved, in a write of its own, is waited for too.
             queue.notice_first(object);
         } else if again {

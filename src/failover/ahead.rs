@@ -3,7 +3,6 @@
 use super::decision::decide_by;
 use super::{Decision, Health, Intent, Now, Previous};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
 
 /// Decides which backends get traffic.
 ///
@@ -42,7 +41,7 @@ pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: N
             break;
         }
         if is_worth_it(&ahead, &seen, intent, &expected) {
-            return concluded(ahead, &seen, &left, health, until, now);
+            return concluded(ahead, &seen, &left, intent, health, until, now);
         }
     }
     seen
@@ -64,19 +63,34 @@ fn concluded(
     mut ahead: Decision,
     seen: &Decision,
     left: &[usize],
+    intent: &Intent,
     health: &[Health],
     until: Timestamp,
     now: Now,
 ) -> Decision {
-    let concerned = seen.active.iter().chain(&ahead.before).chain(left);
-    let is_left = |i: &&usize| {
-        let announced = health.get(**i).and_then(Health::announced);
-        !ahead.active.contains(i) && announced.is_some()
+    let best = |of: &[usize]| of.iter().map(|i| intent.tier_of(*i)).min();
+    // Those in between have been passed over for a word too.
+    let passed = |i: usize| {
+        let tier = Some(intent.tier_of(i));
+        best(&seen.active) < tier && tier < best(&ahead.active)
     };
-    let left_ahead: BTreeSet<usize> = concerned.filter(is_left).copied().collect();
-    ahead.ahead = left_ahead.into_iter().collect();
-    // Not every replica hears of every announcement: who leads does.
-    ahead.rescue = false;
+    let concerned = |i: usize| {
+        let had = [&seen.active, &ahead.before, left].iter().any(|of| of.contains(&i));
+        had || passed(i)
+    };
+    // What falls short as it is has been lost.
+    let serves = |i: usize| match health.get(i) {
+        Some(Health::Seen { ready, total, peak, announced: Some(_) }) => {
+            intent.backends[i].min_ready.is_met(*ready, *total, *peak)
+        }
+        _ => false,
+    };
+    let is_left = |i: &usize| !ahead.active.contains(i) && concerned(*i) && serves(*i);
+    ahead.ahead = (0..intent.backends.len()).filter(is_left).collect();
+    // Not every replica hears of every announcement: a standby leaves only what is dead already.
+    let is_ready = |i: &usize| health.get(*i).is_some_and(Health::is_ready);
+    let mut behind = ahead.before.iter().filter(|i| !ahead.active.contains(i));
+    ahead.rescue = seen.rescue && !behind.any(is_ready);
     // Then it is decided by what has become of them.
     let ends = now.steady.duration_until(until);
     ahead.next = ahead.next.into_iter().chain([ends]).filter(|next| next.is_positive()).min();

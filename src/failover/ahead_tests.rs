@@ -141,6 +141,25 @@ fn of_two_losses_in_a_row_each_is_taken_back() {
 }
 
 #[test]
+fn a_tier_that_was_passed_over_for_a_word_gets_the_traffic_that_it_should_have_had() {
+    let order = [("failback", "manual"), ("fallback-order", "b,c")];
+    let mut life = Life::of(&order);
+    assert_eq!(life.step(1, [going(1, 1, 31), going(1, 1, 31), READY]), "c");
+    assert_eq!(life.state.ahead, ["a", "b"]);
+    assert_eq!(life.step(2, [DOWN, going(1, 1, 31), READY]), "c");
+    assert_eq!(life.step(31, [DOWN, READY, READY]), "b");
+}
+
+#[test]
+fn what_is_dead_already_is_left_by_any_replica_whatever_is_announced_of_others() {
+    let intent = split_with([1, 0, 0], &[("fallback-order", "b,c")]);
+    let state = SetState { ahead: vec!["a".into()], ..was(&["b"]) };
+    let health = [going(1, 1, 32), DOWN, READY];
+    let decision = decide(&intent, &health, Previous::Decided(&state), at(2));
+    assert_eq!((decision.active, decision.rescue), (vec![2], true));
+}
+
+#[test]
 fn a_stay_that_a_person_ends_is_not_ended_by_an_announcement() {
     for hold in [("failback", "manual"), ("failback-delay", "1h")] {
         let mut life = Life::of(&[hold]);

@@ -75,6 +75,16 @@ impl Health {
         }
     }
 
+    /// What the slices say of it, whatever is announced.
+    pub fn as_seen(&self) -> Self {
+        match *self {
+            Self::Seen { ready, total, peak, .. } => {
+                Self::Seen { ready, total, peak, announced: None }
+            }
+            _ => self.clone(),
+        }
+    }
+
     /// What it will be when those are gone.
     pub fn without_announced(&self) -> Self {
         match *self {

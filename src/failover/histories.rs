@@ -273,7 +273,12 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
     if acts_ahead(&intent, object.now())
         && decision.active.iter().any(|i| !decision.before.contains(i) && goes(i))
     {
-        let serves = |i: &usize| object.health[*i].is_ready();
+        let serves = |i: &usize| match object.health[*i] {
+            Health::Seen { ready, total, peak, .. } => {
+                intent.backends[*i].min_ready.is_met(ready, total, peak)
+            }
+            _ => false,
+        };
         prop_assert!(!decision.before.iter().any(serves), "to what goes: {decision:?}");
     }
     let meets = |i: &usize| match health[*i] {

@@ -18,7 +18,7 @@ struct Judged {
 pub struct GuardMetrics {
     deletions: Family<Judged, Counter>,
     seconds: Family<Judged, Histogram>,
-    /// Asked of the replica that leads.
+    /// Judged by the replica that leads.
     pub forwarded: Counter,
     /// Waited for a flip.
     pub delayed: Counter,
@@ -58,7 +58,7 @@ impl GuardMetrics {
         );
         r.register(
             "guard_forwarded",
-            "Of these, asked of the replica that leads",
+            "Of these, judged by the replica that leads, which answered",
             self.forwarded.clone(),
         );
         r.register("guard_delayed", "Of these, held up for a flip", self.delayed.clone());

@@ -30,7 +30,10 @@ async fn scaled_to_zero_the_weights_move_before_the_last_endpoint_goes_fifty_tim
         println!("{} has heard of {asked}", replica.name());
         forwarded += sum_of_metric(&metrics, "linkerd_failover_guard_forwarded_total");
     }
-    ensure!(forwarded > 0.0, "nothing was forwarded to the one that leads");
+    ensure!(forwarded > 0.0, "nothing was judged by the one that leads for the other");
+    // Were it not, every second deletion would be late.
+    let late = emoji.late().await?;
+    ensure!(late <= 25.0, "{late} deletions were late");
     ensure!(total(&installation, "linkerd_failover_guard_delayed_total").await? >= 50.0);
     ensure!(total(&installation, "linkerd_failover_guard_taken_back_total").await? == 0.0);
     let note = wait_event(&emoji.workload, "emoji", "Failover", "Warning").await?;

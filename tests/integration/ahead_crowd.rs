@@ -99,5 +99,6 @@ async fn a_thousand_pods_go_at_once_none_held_up_beyond_the_bound_and_memory_sta
     let without = went_on_without(&cluster).await?;
     println!("{heard} deletions heard of, {without} the API server went on without");
     ensure!(heard > (SERVICES * PODS) as f64, "only {heard} deletions were announced");
+    ensure!(without < heard / 10.0, "{without} of {heard} were not answered in time");
     Ok(())
 }

@@ -203,7 +203,8 @@ impl<'cluster> Guarded<'cluster> {
         }
     }
 
-    async fn late(&self) -> Result<f64> {
+    /// How many deletions went on without a verdict, by either's count.
+    pub async fn late(&self) -> Result<f64> {
         let mut late = went_on_without(self.workload.cluster()).await?;
         for verdict in ["bound", "no_judge"] {
             late += sum(&self.replicas, &of_verdict(verdict)).await?;
