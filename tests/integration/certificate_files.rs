@@ -16,9 +16,10 @@ use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
 use test_cluster::{Cluster, Installation, Replica, eventually};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 const NAME: &str = "linkerd-failover-webhook.linkerd-failover.svc";
 
@@ -55,8 +56,12 @@ impl Theirs {
         self.issue(ExtendedKeyUsagePurpose::ServerAuth)
     }
 
-    /// The certificate that a replica serves to a client with or without one of its own.
-    async fn served(&self, replica: &Replica, client: Option<&Pair>) -> Result<String> {
+    /// A connection to a replica, with or without a certificate of the client's own.
+    async fn connect(
+        &self,
+        replica: &Replica,
+        client: Option<&Pair>,
+    ) -> Result<TlsStream<TcpStream>> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes())?)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -72,7 +77,24 @@ impl Theirs {
         };
         let stream = TcpStream::connect(replica.webhook_addr()).await?;
         let connector = TlsConnector::from(Arc::new(config));
-        let mut stream = connector.connect(ServerName::try_from(NAME)?, stream).await?;
+        Ok(connector.connect(ServerName::try_from(NAME)?, stream).await?)
+    }
+
+    /// The status with which a replica answers what is no review and no announcement.
+    async fn posted(&self, replica: &Replica, client: Option<&Pair>, path: &str) -> Result<String> {
+        let mut stream = self.connect(replica, client).await?;
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: webhook\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer.split(' ').nth(1).context("no status")?.to_owned())
+    }
+
+    /// The certificate that a replica serves to a client with or without one of its own.
+    async fn served(&self, replica: &Replica, client: Option<&Pair>) -> Result<String> {
+        let mut stream = self.connect(replica, client).await?;
         let theirs = stream.get_ref().1.peer_certificates().context("no certificate")?[0].to_vec();
         // With TLS 1.3 the server's refusal comes after the client's part of the handshake.
         let wait = std::time::Duration::from_millis(500);
@@ -228,6 +250,22 @@ async fn with_a_ca_of_clients_only_they_are_let_in() -> Result<()> {
     for client in [None, Some(&stranger)] {
         let refused = servers.served(&replica, client).await;
         ensure!(refused.is_err(), "a stranger was let in");
+    }
+
+    // With the guard other replicas come too, who have tokens and no certificate.
+    let guard: Vec<_> = env.into_iter().chain([("LINKERD_FAILOVER_GUARD", "true")]).collect();
+    let replica = installation.start_replica_with(&guard).await?;
+    eventually("a known client is let in", PATIENCE, || servers.served(&replica, Some(&known)))
+        .await?;
+    ensure!(servers.served(&replica, Some(&stranger)).await.is_err(), "a stranger was let in");
+    for path in ["/mutate", "/validate", "/pod-deletion", "/eviction"] {
+        let (nobody, known) = (None, Some(&known));
+        ensure!(servers.posted(&replica, nobody, path).await? == "401", "{path} without any");
+        ensure!(servers.posted(&replica, known, path).await? == "400", "{path} with a known one");
+    }
+    for client in [None, Some(&known)] {
+        let status = servers.posted(&replica, client, "/announcement").await?;
+        ensure!(status == "401", "an announcement without a token: {status}");
     }
     Ok(())
 }
