@@ -5,15 +5,16 @@
 
 mod steady;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use axum::body::Bytes;
-use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{DynamicObject, ListParams, PostParams};
 use linkerd_failover::resources::traffic_split;
 use serde_json::{Value, json};
 use std::time::Duration;
-use steady::{Asked, OTHER, PER_SECOND, REQUESTS, answer_without_looking, report, start_other};
+use steady::{
+    Asked, OTHER, PER_SECOND, REQUESTS, answer_without_looking, in_turn, start_other, webhook_ca,
+};
 use test_cluster::{Cluster, InstallOptions, Installation, Workload};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,9 +36,7 @@ async fn main() -> Result<()> {
     let _west = workload.mirror("emoji-svc", "west").await?;
     let reviews = reviews(&cluster).await?;
 
-    let secrets: Api<Secret> = Api::namespaced(cluster.client(), "linkerd-failover");
-    let secret = secrets.get("linkerd-failover-webhook-ca").await?;
-    let ca = secret.data.and_then(|mut data| data.remove("ca.crt")).context("no CA")?.0;
+    let ca = webhook_ca(&cluster).await?;
     let ours = Asked::new(installation.replicas()[0].webhook_addr(), &ca)?;
     let (_child, other) = start_other().await?;
 
@@ -50,21 +49,7 @@ async fn main() -> Result<()> {
         ("/mutate", &ours, "/mutate"),
         ("/validate", &ours, "/validate"),
     ];
-    let mut took: Vec<Vec<Duration>> = vec![vec![]; legs.len()];
-    let mut turns: Vec<usize> = (0..legs.len()).collect();
-    for round in 0..=ROUNDS {
-        // In any order: a Lease is renewed every two seconds, and shall not always meet the same one.
-        fastrand::shuffle(&mut turns);
-        for leg in &turns {
-            let (_, asked, path) = legs[*leg];
-            let times = asked.steadily(path, &reviews).await?;
-            // The first round warms up.
-            if round > 0 {
-                took[*leg].extend(times);
-            }
-        }
-    }
-    report(&legs.map(|(name, ..)| name), took);
+    in_turn(&legs, ROUNDS, |_| reviews.clone()).await?;
     let metrics = installation.replicas()[0].get("/metrics").await?;
     for webhook in ["mutate", "validate"] {
         let of = |what: &str| value(&metrics, &format!("{what}{{webhook=\"{webhook}\"}}"));

@@ -7,14 +7,17 @@ use anyhow::{Context, Result};
 use axum::body::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use linkerd_failover::resources::traffic_split;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use steady::{Asked, OTHER, PER_SECOND, REQUESTS, answer_without_looking, report, start_other};
+use steady::{
+    Asked, OTHER, PER_SECOND, REQUESTS, answer_without_looking, in_turn, report, start_other,
+    webhook_ca,
+};
 use test_cluster::{Cluster, InstallOptions, Installation, Replica, Workload, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -62,9 +65,7 @@ async fn main() -> Result<()> {
         .await?;
     }
 
-    let secrets: Api<Secret> = Api::namespaced(cluster.client(), "linkerd-failover");
-    let secret = secrets.get("linkerd-failover-webhook-ca").await?;
-    let ca = secret.data.and_then(|mut data| data.remove("ca.crt")).context("no CA")?.0;
+    let ca = webhook_ca(&cluster).await?;
     let (at_leader, at_standby) =
         (Asked::new(leader.webhook_addr(), &ca)?, Asked::new(standby.webhook_addr(), &ca)?);
     let (_child, other) = start_other().await?;
@@ -91,21 +92,7 @@ async fn main() -> Result<()> {
         ("no flip", &at_leader, "/pod-deletion"),
         ("no flip, forwarded", &at_standby, "/pod-deletion"),
     ];
-    let mut took: Vec<Vec<Duration>> = vec![vec![]; legs.len()];
-    let mut turns: Vec<usize> = (0..legs.len()).collect();
-    for round in 0..=ROUNDS {
-        fastrand::shuffle(&mut turns);
-        for leg in &turns {
-            let (_, asked, path) = legs[*leg];
-            let bodies = if *leg < 2 { others() } else { concerned() };
-            let times = asked.steadily(path, &bodies).await?;
-            // The first round warms up.
-            if round > 0 {
-                took[*leg].extend(times);
-            }
-        }
-    }
-    report(&legs.map(|(name, ..)| name), took);
+    in_turn(&legs, ROUNDS, |leg| if leg < 2 { others() } else { concerned() }).await?;
 
     let splits: Api<DynamicObject> =
         Api::namespaced_with(cluster.client(), "emojivoto", &traffic_split::api_resource());

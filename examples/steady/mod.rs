@@ -13,6 +13,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use linkerd_failover::admission::server::{Limits, serve};
 use linkerd_failover::telemetry::Metrics;
 use rustls::pki_types::pem::PemObject;
@@ -22,6 +24,7 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use test_cluster::Cluster;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -34,6 +37,41 @@ pub const PER_SECOND: u32 = 200;
 pub const REQUESTS: u32 = 100;
 /// The argument with which a program is the other handler.
 pub const OTHER: &str = "answer-without-looking";
+
+/// The CA by which the webhook that is installed is believed.
+pub async fn webhook_ca(cluster: &Cluster) -> Result<Vec<u8>> {
+    let secrets: Api<Secret> = Api::namespaced(cluster.client(), "linkerd-failover");
+    let secret = secrets.get("linkerd-failover-webhook-ca").await?;
+    Ok(secret.data.and_then(|mut data| data.remove("ca.crt")).context("no CA")?.0)
+}
+
+/// A name for people, who is asked, and where.
+pub type Leg<'a> = (&'a str, &'a Asked, &'a str);
+
+/// Asks all in turn, round by round, with what `reviews` gives for each; then prints the figures.
+pub async fn in_turn(
+    legs: &[Leg<'_>],
+    rounds: usize,
+    mut reviews: impl FnMut(usize) -> Vec<Bytes>,
+) -> Result<()> {
+    let mut took: Vec<Vec<Duration>> = vec![vec![]; legs.len()];
+    let mut turns: Vec<usize> = (0..legs.len()).collect();
+    for round in 0..=rounds {
+        // In any order: a Lease is renewed every two seconds, and shall not always meet the same one.
+        fastrand::shuffle(&mut turns);
+        for leg in &turns {
+            let (_, asked, path) = legs[*leg];
+            let times = asked.steadily(path, &reviews(*leg)).await?;
+            // The first round warms up.
+            if round > 0 {
+                took[*leg].extend(times);
+            }
+        }
+    }
+    let names: Vec<&str> = legs.iter().map(|(name, ..)| *name).collect();
+    report(&names, took);
+    Ok(())
+}
 
 /// Prints figures beside those of the first.
 pub fn report(names: &[&str], took: Vec<Vec<Duration>>) {

@@ -116,23 +116,20 @@ impl Asked {
     /// What it announces.
     fn announces(self) -> Result<Announcement, Spared> {
         let evicts = self.operation == "CREATE";
-        let options =
-            |o: &Option<Options>, is: &dyn Fn(&Options) -> bool| o.as_ref().is_some_and(is);
         let within = self.object.as_ref().and_then(|object| object.delete_options.as_ref());
-        let both =
-            |is: &dyn Fn(&Options) -> bool| options(&self.options, is) || within.is_some_and(is);
+        let mut options = [self.options.as_ref(), within].into_iter().flatten();
+        let forced = options.clone().any(|o| o.grace_period_seconds == Some(0));
         // `kubectl drain` says it in the Eviction alone.
         let dry = |o: &Options| o.dry_run.as_ref().is_some_and(|said| !said.is_empty());
-        if self.dry_run == Some(true) || both(&dry) {
+        if self.dry_run == Some(true) || options.any(dry) {
             return Err(Spared::DryRun);
         }
         let old = self.old_object.as_ref().map(|old| &old.metadata);
         let going = old.is_some_and(|pod| pod.deletion_timestamp.is_some());
         // The API server fills in the pod's own grace: a pod that has none is not forced out by it.
         let spec = self.old_object.as_ref().map(|old| &old.spec);
-        let forced = spec.and_then(|spec| spec.termination_grace_period_seconds) != Some(0)
-            && both(&|o| o.grace_period_seconds == Some(0));
-        if going || forced {
+        let own = spec.and_then(|spec| spec.termination_grace_period_seconds);
+        if going || forced && own != Some(0) {
             return Err(Spared::TooLate);
         }
         let promised = within.and_then(|o| o.preconditions.as_ref()?.uid.clone());

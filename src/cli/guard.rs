@@ -1,5 +1,6 @@
 //! Flags about the flip before the loss, and how its parts are put together.
 
+use crate::admission::certificates::Names;
 use crate::ahead::{self, Authenticator, Desk, Patience, Peers};
 use crate::cluster::Shared;
 use crate::failover;
@@ -101,7 +102,7 @@ impl GuardArgs {
         let Lines { leading, judge, controller, has_peers } = lines;
         let Installation { name, namespace } = installation;
         let peers = has_peers.then(|| {
-            let server_name = format!("{name}-webhook.{namespace}.svc");
+            let server_name = Names::new(name, namespace).service().to_owned();
             Arc::new(Peers::new(judge, trust, server_name, self.peer_token_file.clone()))
         });
         if has_peers && self.pod_ip.is_none() {

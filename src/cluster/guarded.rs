@@ -7,7 +7,8 @@ use super::managed::{Managed, ManagedSet};
 use super::remote::members::Member;
 use crate::failover::{Leaving, Now, acts_ahead};
 use crate::resources::{ObjectKey, ObjectRef};
-use std::collections::{BTreeSet, HashSet};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// More pods are not recorded in one object: each takes 65 bytes of an annotation.
 const MOST_RECORDED: usize = 500;
@@ -86,10 +87,10 @@ impl Index {
     }
 
     /// Those of them that are about to be deleted.
-    fn leaving_from(&self, backend: &ObjectKey, now: Now) -> Leaving {
+    fn leaving_from(&self, backend: &ObjectKey, now: Now) -> Vec<(PodUid, Timestamp)> {
         let ready = self.ready_pods(backend).into_iter();
         let until = |pod: PodUid| self.departures.until(pod, now.steady);
-        ready.filter_map(|pod| Some((pod.to_string(), until(pod)?))).collect()
+        ready.filter_map(|pod| Some((pod, until(pod)?))).collect()
     }
 
     /// Whether a backend still has a ready pod that traffic was moved for before it went.
@@ -117,23 +118,24 @@ impl Index {
             .leaving
             .iter()
             .filter(|(pod, until)| there.contains(pod) && is_kept(*until, now.steady));
-        let mut leaving: Leaving = kept.map(|(pod, until)| (pod.to_string(), *until)).collect();
+        let mut leaving: BTreeMap<PodUid, Timestamp> = kept.copied().collect();
         if ahead {
             leaving.extend(backends.iter().flat_map(|b| self.leaving_from(b, now)));
         }
         while leaving.len() > MOST_RECORDED {
             leaving.pop_last();
         }
-        now.told(&leaving)
+        let written = leaving.iter().map(|(pod, until)| (pod.to_string(), *until)).collect();
+        now.told(&written)
     }
 
     /// The pods that traffic leaves before they go, of these backends, for people.
     pub fn named_leaving(&self, object: &ObjectRef, ahead_of: &[String], now: Now) -> String {
         let leaving = ahead_of.iter().map(|backend| object.beside(backend));
-        let leaving: Leaving = leaving.flat_map(|b| self.leaving_from(&b, now)).collect();
-        let named = |uid: &String| {
-            let name = PodUid::parse(uid).and_then(|uid| self.departures.name(uid));
-            name.map_or_else(|| format!("with uid {uid}"), str::to_owned)
+        let leaving: BTreeMap<_, _> = leaving.flat_map(|b| self.leaving_from(&b, now)).collect();
+        let named = |uid: &PodUid| match self.departures.name(*uid) {
+            Some(name) => name.to_owned(),
+            None => format!("with uid {uid}"),
         };
         let mut names: Vec<String> = leaving.keys().map(named).collect();
         names.sort_unstable();

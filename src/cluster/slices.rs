@@ -13,6 +13,9 @@ pub struct ToldSlice {
     pub facts: Option<SliceFacts>,
 }
 
+/// The slices that each pod is in.
+type Pods = HashMap<PodName, Vec<ObjectKey>>;
+
 /// Slices, each with its version: what is told late does not undo what is known already.
 #[derive(Debug, Default)]
 pub struct Slices {
@@ -22,7 +25,7 @@ pub struct Slices {
     /// Slices that a LIST past the watch found gone, with that LIST's version.
     gone: HashMap<ObjectKey, u64>,
     /// The slices that a pod is in; kept only where somebody asks.
-    pods: Option<HashMap<PodName, Vec<ObjectKey>>>,
+    pods: Option<Pods>,
 }
 
 impl Slices {
@@ -47,29 +50,6 @@ impl Slices {
         held.flatten().filter(move |(_, there, _)| there.name == pod)
     }
 
-    fn note_pods(
-        &mut self,
-        slice: &ObjectKey,
-        before: Option<&SliceFacts>,
-        now: Option<&SliceFacts>,
-    ) {
-        let Some(pods) = &mut self.pods else { return };
-        for (pod, _) in before.into_iter().flat_map(SliceFacts::pods) {
-            if let Some(slices) = pods.get_mut(&pod.name) {
-                slices.retain(|there| there != slice);
-                if slices.is_empty() {
-                    pods.remove(&pod.name);
-                }
-            }
-        }
-        for (pod, _) in now.into_iter().flat_map(SliceFacts::pods) {
-            let slices = pods.entry(pod.name).or_default();
-            if !slices.contains(slice) {
-                slices.push(slice.clone());
-            }
-        }
-    }
-
     /// Takes in what the watch tells. Returns the Services that changed.
     pub fn set(&mut self, told: ToldSlice) -> BTreeSet<ObjectKey> {
         let ToldSlice { slice, version, service, facts } = told;
@@ -84,13 +64,12 @@ impl Slices {
             changed.append(&mut self.remove(&slice));
         }
         let slices = self.by_service.entry(service.clone()).or_default();
-        let before = slices.remove(&slice).map(|(_, before)| before);
-        if before.as_ref() != Some(&facts) {
+        let before = slices.insert(slice.clone(), (version, facts)).map(|(_, before)| before);
+        let now = Some(&slices[&slice].1);
+        if before.as_ref() != now {
             changed.insert(service.clone());
-            self.note_pods(&slice, before.as_ref(), Some(&facts));
+            note_pods(&mut self.pods, &slice, before.as_ref(), now);
         }
-        let slices = self.by_service.entry(service.clone()).or_default();
-        slices.insert(slice.clone(), (version, facts));
         self.service_of.insert(slice, service);
         changed
     }
@@ -103,7 +82,7 @@ impl Slices {
             if slices.is_empty() {
                 self.by_service.remove(&service);
             }
-            self.note_pods(slice, before.as_ref(), None);
+            note_pods(&mut self.pods, slice, before.as_ref(), None);
         }
         BTreeSet::from([service])
     }
@@ -170,15 +149,42 @@ impl Slices {
     }
 }
 
+/// A slice holds other pods than before, where anybody asks.
+fn note_pods(
+    pods: &mut Option<Pods>,
+    slice: &ObjectKey,
+    before: Option<&SliceFacts>,
+    now: Option<&SliceFacts>,
+) {
+    let Some(pods) = pods else { return };
+    for (pod, _) in before.into_iter().flat_map(SliceFacts::pods) {
+        if let Some(slices) = pods.get_mut(&pod.name) {
+            slices.retain(|there| there != slice);
+            if slices.is_empty() {
+                pods.remove(&pod.name);
+            }
+        }
+    }
+    for (pod, _) in now.into_iter().flat_map(SliceFacts::pods) {
+        let slices = pods.entry(pod.name).or_default();
+        if !slices.contains(slice) {
+            slices.push(slice.clone());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::endpoints::{self, Families};
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn told(slice: &str, version: u64, service: &str, ready: usize) -> ToldSlice {
-        let endpoints: Vec<_> =
-            (0..ready).map(|i| json!({"addresses": [format!("10.0.0.{i}")]})).collect();
+        let endpoint = |i| json!({"addresses": [format!("10.0.0.{i}")]});
+        told_with(slice, version, service, (0..ready).map(endpoint).collect())
+    }
+
+    fn told_with(slice: &str, version: u64, service: &str, endpoints: Vec<Value>) -> ToldSlice {
         let facts = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints});
         let facts = serde_json::from_value(facts).unwrap();
         ToldSlice {
@@ -249,15 +255,8 @@ mod tests {
                     "uid": format!("00000000-0000-4000-8000-00000000000{i}"),
                 }})
             };
-            let endpoints: Vec<_> = pods.iter().enumerate().map(endpoint).collect();
-            let facts = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints});
-            let facts = serde_json::from_value(facts).unwrap();
-            ToldSlice {
-                slice: ObjectKey::new("ns", slice),
-                version,
-                service: Some(ObjectKey::new("ns", service)),
-                facts: SliceFacts::read(&facts, Families::default()),
-            }
+            let endpoints = pods.iter().enumerate().map(endpoint).collect();
+            told_with(slice, version, service, endpoints)
         };
         let mut slices = Slices::default();
         slices.follow_pods();

@@ -129,12 +129,6 @@ impl Decided<'_> {
     fn moves(&self) -> bool {
         self.flip.is_some()
     }
-
-    /// The backends that it leaves ahead of an announced loss, by name.
-    fn state_ahead(&self) -> Vec<String> {
-        let name = |i: &usize| self.set.intent.backends[*i].name.clone();
-        self.decision.ahead.iter().map(name).collect()
-    }
 }
 
 /// The plan for an object; none where it is not managed or cannot be read.
@@ -177,7 +171,7 @@ pub fn plan(
         Some(need) => Some(write(index, object, version, managed, &decided, need, me, now)),
     };
     let pending = |d: &Decided<'_>| (d.set.intent.set.clone(), d.decision.pending.clone());
-    let ahead = |d: &Decided<'_>| (d.set.intent.set.clone(), d.state_ahead());
+    let ahead = |d: &Decided<'_>| (d.set.intent.set.clone(), d.decision.names_ahead(&d.set.intent));
     Some(Plan {
         write,
         rescue: moving().next().is_some() && moving().all(|d| d.decision.rescue),
@@ -358,8 +352,7 @@ fn flip(
     let on_primary = decision.on_primary(intent);
     let lost = !on_primary && decision.because != Because::Pinned;
     let left = intent.primaries().filter(|name| lost && before.iter().any(|b| b == name));
-    let ahead_of: Vec<String> =
-        decision.ahead.iter().map(|i| intent.backends[*i].name.clone()).collect();
+    let ahead_of = decision.names_ahead(intent);
     let ahead = ahead_of.iter().any(|name| before.contains(name));
     let taken_back = stayed.iter().any(|name| after.contains(name));
     let occasion = if ahead {

@@ -79,11 +79,9 @@ fn concluded(
         had || passed(i)
     };
     // What falls short as it is has been lost.
-    let serves = |i: usize| match health.get(i) {
-        Some(Health::Seen { ready, total, peak, announced: Some(_) }) => {
-            intent.backends[i].min_ready.is_met(*ready, *total, *peak)
-        }
-        _ => false,
+    let serves = |i: usize| {
+        let announced = health.get(i).filter(|health| health.announced().is_some());
+        announced.is_some_and(|health| intent.backends[i].is_met_by(health, 0))
     };
     let is_left = |i: &usize| !ahead.active.contains(i) && concerned(*i) && serves(*i);
     ahead.ahead = (0..intent.backends.len()).filter(is_left).collect();

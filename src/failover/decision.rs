@@ -146,10 +146,9 @@ impl<'a> Scene<'a> {
 
     /// Known to have what it needs.
     fn meets_minimum(&self, i: usize) -> bool {
-        let Health::Seen { ready, total, peak, .. } = *self.health(i) else { return false };
         let backend = &self.intent.backends[i];
         let recorded = self.set.and_then(|set| set.peaks.get(&backend.name)).copied();
-        backend.min_ready.is_met(ready, total, peak.max(recorded.unwrap_or_default()))
+        backend.is_met_by(self.health(i), recorded.unwrap_or_default())
     }
 
     /// Not known is not down: what has the traffic and cannot be seen still serves.
@@ -392,13 +391,18 @@ impl Decision {
             pinned: self.because == Because::Pinned,
             awaiting_primary: self.awaiting_primary,
             peaks: self.peaks.clone(),
-            ahead: named(intent, &self.ahead),
+            ahead: self.names_ahead(intent),
         }
     }
 
     /// The names of the active backends.
     pub fn names(&self, intent: &Intent) -> Vec<String> {
         named(intent, &self.active)
+    }
+
+    /// The names of the backends that it leaves ahead of a loss.
+    pub fn names_ahead(&self, intent: &Intent) -> Vec<String> {
+        named(intent, &self.ahead)
     }
 
     /// Whether any preferred backend gets traffic.

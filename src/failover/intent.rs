@@ -3,7 +3,8 @@
 use super::policy::NamedPin;
 use super::tiers::Preference;
 use super::{
-    BySet, Declaration, DeclaredSet, Defaults, Limits, Policy, Problem, Threshold, Weights, faults,
+    BySet, Declaration, DeclaredSet, Defaults, Health, Limits, Policy, Problem, Threshold, Weights,
+    faults,
 };
 use std::collections::HashSet;
 
@@ -41,6 +42,15 @@ pub struct Backend {
     /// What stands in the object now.
     pub live: u32,
     pub min_ready: Threshold,
+}
+
+impl Backend {
+    /// Whether it is known to have what it needs. `recorded` is what a record says of the most that
+    /// were ready before; 0 where there is none.
+    pub(super) fn is_met_by(&self, health: &Health, recorded: u32) -> bool {
+        let Health::Seen { ready, total, peak, .. } = *health else { return false };
+        self.min_ready.is_met(ready, total, peak.max(recorded))
+    }
 }
 
 impl Intent {

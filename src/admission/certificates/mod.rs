@@ -40,6 +40,11 @@ impl Names {
             service: format!("{name}-webhook.{namespace}.svc"),
         }
     }
+
+    /// The name by which the API server calls the webhook, and that certificates are for.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
 }
 
 /// Where certificates come from.
