@@ -1,4 +1,4 @@
-//! What the API proxy lets pass, and what it holds.
+//! What the API proxy lets pass, what it holds, and what it answers itself.
 
 use futures::stream::{self, Stream, StreamExt};
 use http::Uri;
@@ -16,6 +16,7 @@ pub(crate) struct Gate {
 #[derive(Debug, Default)]
 struct State {
     frozen: Vec<Rule>,
+    answered: Vec<(Rule, Answer)>,
     /// In the order in which they came.
     waiting: Vec<Waker>,
 }
@@ -24,6 +25,14 @@ struct State {
 struct Rule {
     pattern: String,
     watches_only: bool,
+}
+
+/// What is answered in place of the API server.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) body: String,
 }
 
 /// What the rules look at in a request.
@@ -46,10 +55,22 @@ impl Gate {
         self.lock().frozen.push(Rule { pattern, watches_only });
     }
 
+    pub(crate) fn answer(&self, pattern: String, answer: Answer) {
+        self.lock().answered.push((Rule { pattern, watches_only: false }, answer));
+    }
+
+    /// The newest answer to what was asked for.
+    pub(crate) fn answer_to(&self, asked: &Asked) -> Option<Answer> {
+        let state = self.lock();
+        let answered = state.answered.iter().rev().find(|(rule, _)| rule.covers(asked));
+        answered.map(|(_, answer)| answer.clone())
+    }
+
     pub(crate) fn thaw(&self) {
         let waiting = {
             let mut state = self.lock();
             state.frozen.clear();
+            state.answered.clear();
             std::mem::take(&mut state.waiting)
         };
         waiting.into_iter().for_each(Waker::wake);
@@ -134,6 +155,20 @@ mod tests {
         assert!(!passes(&gate, "/apis/y/v1/leases/z"));
         gate.thaw();
         assert!(passes(&gate, "/apis/y/v1/leases/z"));
+    }
+
+    #[test]
+    fn the_newest_answer_counts_until_the_thaw() {
+        let gate = Gate::default();
+        let answer = |status| Answer { status, content_type: String::new(), body: String::new() };
+        gate.answer("/endpointslices".into(), answer(503));
+        gate.answer("/v1/".into(), answer(429));
+        let status = |uri| gate.answer_to(&asked(uri)).map(|answer| answer.status);
+        assert_eq!(status("/apis/x/v1/endpointslices?watch=1"), Some(429));
+        assert_eq!(status("/apis/x/v2/endpointslices"), Some(503));
+        assert_eq!(status("/healthz"), None);
+        gate.thaw();
+        assert_eq!(status("/apis/x/v2/endpointslices"), None);
     }
 
     #[tokio::test]

@@ -1,13 +1,13 @@
 //! A reverse proxy before the API server that can freeze what goes through it.
 
-use crate::api_gate::{Asked, Gate};
+use crate::api_gate::{Answer, Asked, Gate};
 use crate::cluster::Cluster;
 use crate::site::Site;
 use anyhow::Context;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::HOST;
+use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, StatusCode, Version};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -113,7 +113,15 @@ impl ApiProxy {
         self.gate.freeze(pattern.into(), true);
     }
 
-    /// Ends every freeze. Nothing that was held is lost: each watch delivers
+    /// Answers, from now on, every new request whose path contains `pattern` in
+    /// place of the API server: what a load balancer, or one that is overloaded,
+    /// looks like. The newest answer counts.
+    pub fn answer(&self, pattern: &str, status: u16, content_type: &str, body: &str) {
+        let (content_type, body) = (content_type.into(), body.into());
+        self.gate.answer(pattern.into(), Answer { status, content_type, body });
+    }
+
+    /// Ends every freeze, and every answer of its own. Nothing that was held is lost: each watch delivers
     /// what it missed, in order.
     pub fn thaw(&self) {
         self.gate.thaw();
@@ -140,6 +148,10 @@ impl Upstream {
     async fn forward(self, request: Request) -> anyhow::Result<Response> {
         let asked = Asked::of(request.uri());
         self.gate.pass(&asked).await;
+        if let Some(Answer { status, content_type, body }) = self.gate.answer_to(&asked) {
+            let status = StatusCode::from_u16(status)?;
+            return Ok((status, [(CONTENT_TYPE, content_type)], body).into_response());
+        }
         let response = self.client.request(self.readdress(request)?).await?;
         // The freeze may have come meanwhile.
         self.gate.pass(&asked).await;
