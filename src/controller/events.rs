@@ -145,6 +145,8 @@ impl Said {
         let (warning, reason) = match told.what {
             Transition::Unreachable => (true, "RemoteUnreachable"),
             Transition::Down => (true, "RemoteDown"),
+            Transition::Unverified => (true, "RemoteUnverified"),
+            Transition::Failing => (true, "RemoteFailing"),
             Transition::Refused => (true, "RemoteRefused"),
             Transition::Seen | Transition::Reachable | Transition::Idle | Transition::Unlinked => {
                 (false, "RemoteReachable")

@@ -44,7 +44,11 @@ impl Unsaid {
     fn hear(&mut self, told: Told) {
         let trouble = self.0.remove(&told.cluster).is_some();
         let news = match told.what {
-            Transition::Unreachable | Transition::Down | Transition::Refused => true,
+            Transition::Unreachable
+            | Transition::Down
+            | Transition::Unverified
+            | Transition::Failing
+            | Transition::Refused => true,
             // The end of what nobody has heard of.
             Transition::Reachable => !trouble,
             Transition::Seen | Transition::Idle | Transition::Unlinked => false,
@@ -65,6 +69,8 @@ fn note(told: &Told, metrics: &Metrics) {
         Transition::Seen | Transition::Reachable => ("reachable", Some(true)),
         Transition::Unreachable => ("unreachable", Some(false)),
         Transition::Down => ("down", Some(false)),
+        Transition::Unverified => ("unverified", Some(false)),
+        Transition::Failing => ("failing", Some(false)),
         Transition::Refused => ("refused", Some(false)),
         Transition::Idle => ("idle", None),
         Transition::Unlinked => {
@@ -74,10 +80,8 @@ fn note(told: &Told, metrics: &Metrics) {
         }
     };
     metrics.remote.became(cluster, to, reachable);
-    match told.what {
-        Transition::Unreachable | Transition::Down | Transition::Refused => {
-            tracing::warn!(cluster, secret = %told.secret, "{note}");
-        }
+    match reachable {
+        Some(false) => tracing::warn!(cluster, secret = %told.secret, "{note}"),
         _ => tracing::info!(cluster, secret = %told.secret, "{note}"),
     }
 }
@@ -106,6 +110,9 @@ mod tests {
         assert_eq!(said(&[Unreachable, Down, Reachable]), []);
         assert_eq!(said(&[Reachable]), [Reachable]);
         assert_eq!(said(&[Refused, Unlinked]), []);
+        assert_eq!(said(&[Seen, Unverified]), [Unverified]);
+        assert_eq!(said(&[Unreachable, Failing]), [Failing]);
+        assert_eq!(said(&[Unverified, Reachable]), []);
     }
 
     #[test]
@@ -118,6 +125,12 @@ mod tests {
         assert!(metrics.encode().contains(line));
         let line = r#"linkerd_failover_remote_transitions_total{cluster="west",to="down"} 1"#;
         assert!(metrics.encode().contains(line));
+        let state = r#"linkerd_failover_remote_state{cluster="west",state="down"} 1"#;
+        assert!(metrics.encode().contains(state));
+        note(&told("west", Transition::Unverified), &metrics);
+        assert!(!metrics.encode().contains(state), "one state at a time");
+        let state = r#"linkerd_failover_remote_state{cluster="west",state="unverified"} 1"#;
+        assert!(metrics.encode().contains(state));
         note(&told("west", Transition::Unlinked), &metrics);
         assert!(!metrics.encode().contains("west"));
     }

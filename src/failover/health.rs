@@ -51,6 +51,10 @@ pub enum Unknown {
     NotLinked { cluster: String },
     /// The credentials for that cluster cannot be used, or its API refuses them.
     Refused { cluster: String, why: String },
+    /// Somebody answers for that cluster's API who cannot be verified to be it.
+    Unverified { cluster: String, why: String },
+    /// That cluster's API answers with errors.
+    Failing { cluster: String, why: String },
     /// That cluster's API cannot be reached.
     Unreachable { cluster: String, since: Timestamp },
     /// That cluster has not told its endpoints yet.
@@ -132,6 +136,12 @@ impl fmt::Display for Health {
             ),
             Self::Unknown(Unknown::Refused { cluster, why }) => {
                 write!(f, "health unknown, no access to cluster {cluster}: {why}")
+            }
+            Self::Unknown(Unknown::Unverified { cluster, why }) => {
+                write!(f, "health unknown, cluster {cluster} cannot be verified: {why}")
+            }
+            Self::Unknown(Unknown::Failing { cluster, why }) => {
+                write!(f, "health unknown, cluster {cluster} answers with errors: {why}")
             }
             Self::Unknown(Unknown::Unreachable { cluster, since }) => {
                 f.write_str("health unknown, ")?;

@@ -17,13 +17,21 @@ struct Became {
     to: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Is {
+    cluster: String,
+    state: &'static str,
+}
+
 /// What a linked cluster can become.
-const STATES: [&str; 5] = ["reachable", "unreachable", "down", "refused", "idle"];
+const STATES: [&str; 7] =
+    ["reachable", "unreachable", "down", "unverified", "failing", "refused", "idle"];
 
 /// By cluster; one that is gone has no series.
 #[derive(Debug, Default)]
 pub struct RemoteMetrics {
     reachable: Family<Of, Gauge>,
+    state: Family<Is, Gauge>,
     transitions: Family<Became, Counter>,
 }
 
@@ -33,6 +41,11 @@ impl RemoteMetrics {
             "remote_reachable",
             "1 while the endpoints of a linked cluster that objects rest on are seen from here",
             self.reachable.clone(),
+        );
+        registry.register(
+            "remote_state",
+            "1 for what is known of a linked cluster: reachable, unreachable, down, unverified (it answers, its certificate does not verify), failing (it answers with errors), refused, idle",
+            self.state.clone(),
         );
         registry.register(
             "remote_transitions",
@@ -52,6 +65,17 @@ impl RemoteMetrics {
                 self.reachable.remove(&of);
             }
         }
+        for state in STATES {
+            let is = Is { cluster: of.cluster.clone(), state };
+            match state == to {
+                true => {
+                    self.state.get_or_create(&is).set(1);
+                }
+                false => {
+                    self.state.remove(&is);
+                }
+            }
+        }
         self.transitions.get_or_create(&Became { cluster: of.cluster, to }).inc();
     }
 
@@ -60,6 +84,7 @@ impl RemoteMetrics {
         let cluster = cluster.to_owned();
         self.reachable.remove(&Of { cluster: cluster.clone() });
         for to in STATES {
+            self.state.remove(&Is { cluster: cluster.clone(), state: to });
             self.transitions.remove(&Became { cluster: cluster.clone(), to });
         }
     }

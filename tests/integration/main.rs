@@ -29,6 +29,7 @@ mod overload;
 mod policies;
 mod predecessor;
 mod remote;
+mod remote_life;
 mod remote_links;
 mod remote_reach;
 mod replicas;

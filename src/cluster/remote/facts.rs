@@ -187,6 +187,12 @@ impl Remote {
             Reach::Lost { since } => {
                 unknown(Unknown::Unreachable { cluster: named(), since: since.wall })
             }
+            Reach::Unverified { why } => {
+                unknown(Unknown::Unverified { cluster: named(), why: why.clone() })
+            }
+            Reach::Failing { why } => {
+                unknown(Unknown::Failing { cluster: named(), why: why.clone() })
+            }
             Reach::Refused { why } => {
                 unknown(Unknown::Refused { cluster: named(), why: why.clone() })
             }

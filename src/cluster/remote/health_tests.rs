@@ -160,6 +160,46 @@ fn a_cluster_out_of_reach_is_unknown_and_then_down_and_nothing_else_is() {
 }
 
 #[test]
+fn a_cluster_that_answers_is_never_down_by_time_and_says_why_it_is_not_seen() {
+    type Change = fn(&mut Reach, Now);
+    let changes: [(Change, Transition, &str); 3] = [
+        (
+            |reach, _| reach.unverified("a CA".into()),
+            Transition::Unverified,
+            "health unknown, cluster west cannot be verified: a CA",
+        ),
+        (
+            |reach, _| reach.failing("503".into()),
+            Transition::Failing,
+            "health unknown, cluster west answers with errors: 503",
+        ),
+        (
+            |reach, _| reach.refused("401".into()),
+            Transition::Refused,
+            "health unknown, no access to cluster west: 401",
+        ),
+    ];
+    for (change, transition, words) in changes {
+        let mut east = East::new();
+        east.0.link("west");
+        east.here(0);
+        east.west_lists(2);
+        east.at(100);
+        assert_eq!(east.0.note_reach("west", Reach::failed).0, Some(Transition::Unreachable));
+        east.at(160);
+        let passes = |reach: &mut Reach, now| reach.pass(now, LIMIT);
+        assert_eq!(east.0.note_reach("west", passes).0, Some(Transition::Down));
+        assert_eq!(east.0.note_reach("west", change), (Some(transition), vec![split_bb()]));
+        east.at(1_000_000);
+        assert_eq!(east.0.note_reach("west", passes), (None, vec![]));
+        for health in &east.health()[1..] {
+            assert!(health.is_unknown(), "{health}");
+            assert_eq!(health.to_string(), words);
+        }
+    }
+}
+
+#[test]
 fn an_event_there_concerns_only_the_objects_that_rest_on_it() {
     let mut east = East::new();
     east.0.link("west");

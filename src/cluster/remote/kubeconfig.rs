@@ -4,6 +4,7 @@
 //! What it holds is said nowhere; a refusal names fields, never values.
 
 use kube::Config;
+use kube::client::RustlsTlsError;
 use kube::config::{
     AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedAuthInfo,
     NamedCluster, NamedContext,
@@ -168,8 +169,16 @@ impl Checked {
         Ok(config)
     }
 
-    /// For one that no client can be made from: of what is left, the user's certificate and key.
-    pub fn unusable() -> Refusal {
+    /// For one that no client can be made from: what is left is the CA, or the user's certificate
+    /// and key.
+    pub fn unusable(error: &kube::Error) -> Refusal {
+        if let kube::Error::RustlsTls(RustlsTlsError::AddRootCertificate(_)) = error {
+            return refusal(
+                CA,
+                "a certificate that cannot be read, or none",
+                "the CA in PEM, in base64",
+            );
+        }
         refusal(USER, "credentials that no client can use", "the static token that linkerd writes")
     }
 }

@@ -4,6 +4,7 @@
 use super::super::endpoints::Families;
 use super::super::shared::Shared;
 use super::super::watch::{SILENCE, config};
+use super::answer;
 use super::credentials::{All, Credentials, CredentialsSecret, SecretName, TYPE, chosen};
 use super::kubeconfig::{Checked, Refusal};
 use super::reach::Transition;
@@ -11,6 +12,7 @@ use super::told::Told;
 use super::watch::Link;
 use futures::StreamExt;
 use jiff::SignedDuration;
+use kube::client::ClientBuilder;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use std::collections::HashMap;
@@ -19,6 +21,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tower::util::AndThenLayer;
 
 /// How long a connection, TLS included, may take to come about.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -190,7 +193,7 @@ impl Links {
     }
 }
 
-async fn connect(kubeconfig: Checked) -> Result<Client, Refusal> {
+pub(super) async fn connect(kubeconfig: Checked) -> Result<Client, Refusal> {
     let mut config = kubeconfig.config().await?;
     config.connect_timeout = Some(CONNECT);
     // A connection that died is found by its silence.
@@ -198,7 +201,8 @@ async fn connect(kubeconfig: Checked) -> Result<Client, Refusal> {
     config.reset_reader_on_write = true;
     // Whether it answers is ours to know, and when to try again ours to choose.
     config.default_retry = false;
-    Client::try_from(config).map_err(|_| Checked::unusable())
+    let client = ClientBuilder::try_from(config).map_err(|error| Checked::unusable(&error))?;
+    Ok(client.with_layer(&AndThenLayer::new(answer::judge)).build())
 }
 
 /// What is heard of the Secrets of a namespace.

@@ -8,11 +8,15 @@
 //!
 //! [`members`] reads what a Service rests on; `kubeconfig` says whether credentials may be used;
 //! `reach` is what is known of a cluster's API, as a function of what happened and of time;
-//! `wanted` is how little is asked of it. None of these does I/O.
+//! `failure`, `handshake` and `answer` are what an error shows of it; `wanted` is how little is asked
+//! of it. None of these does I/O.
 
+mod answer;
 mod confirm;
 mod credentials;
 mod facts;
+mod failure;
+mod handshake;
 mod health;
 mod kubeconfig;
 mod links;

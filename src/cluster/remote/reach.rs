@@ -21,8 +21,12 @@ pub enum Reach {
     Lost { since: Now },
     /// It could not be reached for longer than the limit.
     Down { since: Now },
-    /// It answers, but not to us; or its credentials cannot be used. That never becomes `Down`:
-    /// nothing says that it does not serve.
+    /// Somebody answers who cannot be verified to be that cluster.
+    Unverified { why: String },
+    /// It answers as Kubernetes does, and with errors only.
+    Failing { why: String },
+    /// It answers, but not to us; or its credentials cannot be used. Neither that nor the two above
+    /// ever become `Down`: nothing says that it does not serve.
     Refused { why: String },
 }
 
@@ -35,6 +39,8 @@ pub enum Transition {
     Reachable,
     Unreachable,
     Down,
+    Unverified,
+    Failing,
     Refused,
     /// Nothing is asked of it any more.
     Idle,
@@ -67,9 +73,23 @@ impl Reach {
         let since = match self {
             Self::Asked { since } | Self::Seen { doubted: Some(since) } => *since,
             Self::Lost { .. } | Self::Down { .. } => return,
-            Self::Idle | Self::Seen { doubted: None } | Self::Refused { .. } => now,
+            Self::Idle
+            | Self::Seen { doubted: None }
+            | Self::Unverified { .. }
+            | Self::Failing { .. }
+            | Self::Refused { .. } => now,
         };
         *self = Self::Lost { since };
+    }
+
+    /// Somebody answered who cannot be verified.
+    pub fn unverified(&mut self, why: String) {
+        *self = Self::Unverified { why };
+    }
+
+    /// It answered with an error that may pass.
+    pub fn failing(&mut self, why: String) {
+        *self = Self::Failing { why };
     }
 
     /// It answered, and not with what was asked for.
@@ -120,6 +140,7 @@ impl Reach {
         let kind = std::mem::discriminant;
         match self {
             Self::Refused { .. } if self != before => Some(Transition::Refused),
+            Self::Unverified { .. } if self != before => Some(Transition::Unverified),
             _ if kind(self) == kind(before) => None,
             Self::Seen { .. } if matches!(before, Self::Idle | Self::Asked { .. }) => {
                 Some(Transition::Seen)
@@ -127,8 +148,9 @@ impl Reach {
             Self::Seen { .. } => Some(Transition::Reachable),
             Self::Lost { .. } => Some(Transition::Unreachable),
             Self::Down { .. } => Some(Transition::Down),
+            Self::Failing { .. } => Some(Transition::Failing),
             Self::Idle => Some(Transition::Idle),
-            Self::Asked { .. } | Self::Refused { .. } => None,
+            Self::Asked { .. } | Self::Unverified { .. } | Self::Refused { .. } => None,
         }
     }
 }
@@ -192,12 +214,56 @@ mod tests {
         assert_eq!(reach, Reach::Refused { why: "401".into() });
     }
 
+    #[test]
+    fn one_that_answers_and_cannot_be_verified_or_fails_is_never_down_and_its_loss_begins_anew() {
+        for answer in [
+            (|reach, why| Reach::unverified(reach, why)) as fn(&mut Reach, String),
+            |reach, why| reach.failing(why),
+        ] {
+            for mut reach in [
+                Reach::Asked { since: at(0) },
+                Reach::Seen { doubted: Some(at(0)) },
+                Reach::Lost { since: at(0) },
+                Reach::Down { since: at(0) },
+            ] {
+                answer(&mut reach, "why".into());
+                let answered = reach.clone();
+                assert_eq!(reach.next(at(1_000), LIMIT), None);
+                reach.pass(at(1_000_000), LIMIT);
+                reach.ask(at(1_000_000));
+                assert_eq!(reach, answered);
+                assert!(!reach.is_seen());
+                // What was before it answered does not count.
+                reach.failed(at(2_000_000));
+                assert_eq!(reach, Reach::Lost { since: at(2_000_000) });
+            }
+        }
+    }
+
+    #[test]
+    fn people_hear_of_another_certificate_and_not_of_another_error() {
+        let unverified = |why: &str| Reach::Unverified { why: why.into() };
+        let failing = |why: &str| Reach::Failing { why: why.into() };
+        let told = |before: &Reach, now: &Reach| now.transition(before);
+        assert_eq!(told(&Reach::Idle, &unverified("a")), Some(Transition::Unverified));
+        assert_eq!(told(&unverified("a"), &unverified("a")), None);
+        assert_eq!(told(&unverified("a"), &unverified("b")), Some(Transition::Unverified));
+        assert_eq!(told(&unverified("a"), &failing("a")), Some(Transition::Failing));
+        assert_eq!(told(&failing("a"), &failing("b")), None);
+        assert_eq!(
+            told(&failing("a"), &Reach::Seen { doubted: None }),
+            Some(Transition::Reachable)
+        );
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
         Ask,
         Listed,
         Interrupted,
         Failed,
+        Unverified,
+        Failing,
         Refused,
         Pass(i64),
     }
@@ -207,7 +273,8 @@ mod tests {
         fn down_comes_by_time_alone_and_not_before_the_limit_of_one_loss(
             steps in proptest::collection::vec(prop_oneof![
                 Just(Step::Ask), Just(Step::Listed), Just(Step::Interrupted), Just(Step::Failed),
-                Just(Step::Refused), (1_i64..40_000).prop_map(Step::Pass),
+                Just(Step::Unverified), Just(Step::Failing), Just(Step::Refused),
+                (1_i64..40_000).prop_map(Step::Pass),
             ], 1..80),
         ) {
             let (mut reach, mut now, mut last_answer) = (Reach::Idle, 0, 0);
@@ -218,6 +285,8 @@ mod tests {
                     Step::Listed => { reach.listed(); last_answer = now }
                     Step::Interrupted => reach.interrupted(at(now)),
                     Step::Failed => reach.failed(at(now)),
+                    Step::Unverified => { reach.unverified("no".into()); last_answer = now }
+                    Step::Failing => { reach.failing("no".into()); last_answer = now }
                     Step::Refused => { reach.refused("no".into()); last_answer = now }
                     Step::Pass(ms) => { now += ms; reach.pass(at(now), LIMIT) }
                 }

@@ -7,8 +7,9 @@ use super::super::slices::ToldSlice;
 use super::super::watch::{config, version};
 use super::credentials::SecretName;
 use super::facts::Listing;
+use super::failure::Failure;
 use super::reach::{Reach, Transition};
-use super::told::{Failure, Told};
+use super::told::Told;
 use super::wanted::Scope;
 use crate::failover::Now;
 use crate::resources::ObjectKey;
@@ -143,12 +144,21 @@ impl Link {
                 Failure::Refused(why) => {
                     self.note(noted, &why, |reach, _| reach.refused(why.clone()));
                 }
-                Failure::Unreachable(why) if whole => {
+                // What the LIST is answered with tells more.
+                Failure::Unreachable(why) | Failure::Unverified(why) | Failure::Failing(why)
+                    if whole =>
+                {
                     tracing::info!(cluster = self.cluster, why, "watch interrupted; listing anew");
                     self.note(noted, &why, Reach::interrupted);
                     return Ended::Interrupted;
                 }
                 Failure::Unreachable(why) => self.note(noted, &why, Reach::failed),
+                Failure::Unverified(why) => {
+                    self.note(noted, &why, |reach, _| reach.unverified(why.clone()));
+                }
+                Failure::Failing(why) => {
+                    self.note(noted, &why, |reach, _| reach.failing(why.clone()));
+                }
             }
             return Ended::Failed;
         }
