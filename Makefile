@@ -31,6 +31,13 @@ integration: tools
 tools:
 	$(CARGO) run --locked --quiet -p test-cluster --bin test-cluster-tools
 
+## manifests: manifests/install.yaml, made from the chart
+manifests: tools
+	sed '/^---$$/,$$d' manifests/install.yaml > manifests/install.yaml.new
+	$$(ls -t $(or $(CARGO_TARGET_DIR),target)/test-cluster/tools/*/helm | head -1) template linkerd-failover \
+	  charts/linkerd-failover -n linkerd-failover --no-hooks >> manifests/install.yaml.new
+	mv manifests/install.yaml.new manifests/install.yaml
+
 ## bench: one flip, and 1,000 and 10,000 splits on one primary, beside a bare client; takeovers
 bench: tools
 	$(CARGO) build --locked --release --bin linkerd-failover

@@ -29,8 +29,7 @@ const CONCURRENCY: usize = 32;
 async fn main() -> Result<()> {
     let cluster = Cluster::start().await?;
     cluster.install_traffic_split_crd().await?;
-    let mut values = vec!["namespaceMetadata.enabled=false".to_owned()];
-    values.extend(std::env::var("BENCH_SET"));
+    let values = std::env::var("BENCH_SET").into_iter().collect();
     let options = InstallOptions {
         values,
         replicas: 0,

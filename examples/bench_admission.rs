@@ -27,9 +27,7 @@ async fn main() -> Result<()> {
     }
     let cluster = Cluster::start().await?;
     cluster.install_traffic_split_crd().await?;
-    let values = vec!["namespaceMetadata.enabled=false".into()];
-    let options = InstallOptions { values, ..InstallOptions::default() };
-    let installation = Installation::install(&cluster, options).await?;
+    let installation = Installation::install(&cluster, InstallOptions::default()).await?;
     installation.wait_ready(PATIENCE).await?;
     let workload = Workload::new(&cluster, "emojivoto").await?;
     workload.deploy_emoji(1).await?;

@@ -37,7 +37,7 @@ async fn main() -> Result<()> {
     let cluster = Cluster::start().await?;
     cluster.install_traffic_split_crd().await?;
     // Nothing carries the weights on here.
-    let values = ["namespaceMetadata.enabled=false", "guard.enabled=true", "guard.adaptorGrace=0s"];
+    let values = ["guard.enabled=true", "guard.adaptorGrace=0s"];
     let values = values.map(str::to_owned).to_vec();
     let options = InstallOptions { values, replicas: 2, ..InstallOptions::default() };
     let installation = Installation::install(&cluster, options).await?;

@@ -52,7 +52,6 @@ async fn main() -> Result<()> {
     cluster.install_service_profile_crd().await?;
     cluster.apply(RIGHTS).await?;
     let options = InstallOptions {
-        values: vec!["namespaceMetadata.enabled=false".into()],
         replicas: 0,
         binary: std::env::var_os("LINKERD_FAILOVER_BIN")
             .map_or_else(Installation::built_binary, PathBuf::from),

@@ -21,7 +21,6 @@ async fn main() -> Result<()> {
     let cluster = Cluster::start().await?;
     cluster.install_traffic_split_crd().await?;
     let options = InstallOptions {
-        values: vec!["namespaceMetadata.enabled=false".into()],
         replicas: 2,
         binary: std::env::var_os("LINKERD_FAILOVER_BIN")
             .map_or_else(Installation::built_binary, PathBuf::from),

@@ -194,11 +194,7 @@ impl Story<'_> {
 }
 
 async fn install(cluster: &Cluster, form: Form) -> Result<Installation> {
-    let mut values = vec![
-        // Its Job needs a kubelet and Linkerd itself.
-        "namespaceMetadata.enabled=false".into(),
-        format!("remoteClusters.credentialsNamespaces={{{LINKS}}}"),
-    ];
+    let mut values = vec![format!("remoteClusters.credentialsNamespaces={{{LINKS}}}")];
     values.extend(form.values.iter().map(|value| (*value).to_owned()));
     let options = InstallOptions { values, replicas: 2, ..InstallOptions::default() };
     let installation = Installation::install(cluster, options).await?;

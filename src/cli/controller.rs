@@ -10,8 +10,8 @@ use crate::ahead;
 use crate::cluster::remote::{Linked, watch_links};
 use crate::cluster::{self, Changes, Shared, Watched, endpoints::Families, quick_client};
 use crate::controller::{
-    Controller, ProfileSettings, Said, Settings, Striving, always_leading, hold_lease, publisher,
-    tell_of_links,
+    Controller, Labelling, ProfileSettings, Said, Settings, Striving, always_leading, hold_lease,
+    label_own_namespace, publisher, tell_of_links,
 };
 use crate::failover::{self, Defaults, Identity};
 use crate::resources::selector::LabelSelector;
@@ -304,6 +304,16 @@ impl Parts {
             quiet,
         ));
         self.follow_links(leading.clone(), say.clone());
+        let labelling = Labelling {
+            client: self.client.clone(),
+            namespace: self.args.namespace.clone(),
+            name: self.args.name.clone(),
+            leading: leading.clone(),
+            say: say.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let stop = self.tasks.working.stop.clone();
+        self.tasks.working.tasks.spawn(label_own_namespace(labelling, stop));
         let controller = Controller {
             client: writing,
             shared: self.shared.clone(),

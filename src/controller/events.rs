@@ -8,6 +8,7 @@ use crate::cluster::remote::{Told, Transition};
 use crate::cluster::{Index, Managed};
 use crate::resources::{FIELD_MANAGER, ObjectKey, ObjectRef, brief};
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -159,6 +160,14 @@ impl Said {
         said.saying(warning, reason, "Watch", told.note.clone())
     }
 
+    /// The program's own namespace has not the label of an extension. Said of the Deployment: an
+    /// Event about a namespace would be in the namespace `default`.
+    pub fn not_labelled(deployment: &str, namespace: &str, note: String) -> Self {
+        let kind = ApiResource::erase::<Deployment>(&());
+        let said = Self::new(ObjectKey::new(namespace, deployment), kind, "", "");
+        said.saying(true, "NamespaceNotLabelled", "Label", note)
+    }
+
     fn of_object(
         object: &ObjectRef,
         version: &'static str,
@@ -198,6 +207,7 @@ impl Said {
     }
 
     fn event(&self, replica: &str) -> Event {
+        let known = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         let mut event = Event {
             event_time: Some(MicroTime(self.at)),
             type_: Some(if self.warning { "Warning" } else { "Normal" }.into()),
@@ -209,8 +219,8 @@ impl Said {
                 kind: Some(self.kind.kind.clone()),
                 namespace: Some(self.about.namespace.to_string()),
                 name: Some(self.about.name.to_string()),
-                uid: Some(self.uid.clone()),
-                resource_version: Some(self.resource_version.clone()),
+                uid: known(&self.uid),
+                resource_version: known(&self.resource_version),
                 field_path: None,
             }),
             reporting_controller: Some(FIELD_MANAGER.into()),

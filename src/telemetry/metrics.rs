@@ -38,6 +38,7 @@ pub struct Metrics {
     pub frozen: Gauge,
     pub braked: Gauge,
     pub silent: Gauge,
+    pub namespace_labelled: Gauge,
     pub rescues: Counter,
     pub confirmations: Counter,
     pub undone: Counter,
@@ -66,6 +67,7 @@ impl Default for Metrics {
             frozen: Gauge::default(),
             braked: Gauge::default(),
             silent: Gauge::default(),
+            namespace_labelled: Gauge::default(),
             rescues: Counter::default(),
             confirmations: Counter::default(),
             undone: Counter::default(),
@@ -121,6 +123,11 @@ impl Metrics {
             "silent",
             "1 while this standby does nothing because another replica reversed what it did",
             self.silent.clone(),
+        );
+        r.register(
+            "namespace_labelled",
+            "1 while the program's own namespace has the label of an extension, as the leader sees it",
+            self.namespace_labelled.clone(),
         );
         r.register(
             "rescues",

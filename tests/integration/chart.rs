@@ -50,6 +50,9 @@ const VARIANTS: &[&[&str]] = &[
     &["guard.enabled=true", "hostNetwork=true", "networkPolicy.enabled=true", "inject=enabled"],
 ];
 
+/// What 0.1 had and has no effect any more.
+const WITHOUT_EFFECT: &str = "namespaceMetadata.image.registry=r,namespaceMetadata.image.name=n,namespaceMetadata.image.tag=1,namespaceMetadata.image.pullPolicy=,linkerdNamespace=elsewhere";
+
 /// What the schema or a template refuses, and a word of the answer.
 const REFUSED: &[(&str, &str)] = &[
     ("drainSeconds=60", "expected drainSeconds and 32 more"),
@@ -116,8 +119,8 @@ pub async fn rendered(cluster: &Cluster, arguments: &[&str], kind: &str) -> Resu
     Ok(read)
 }
 
-/// Whether the API server takes every object of a variant. Hooks are left out: the Job needs Linkerd's
-/// own namespace, and the Pod of `helm test` the ServiceAccount that comes before it.
+/// Whether the API server takes every object of a variant. Hooks are left out: the Pod of `helm test`
+/// needs the ServiceAccount that comes before it.
 async fn taken(cluster: &Cluster, variant: &[&str]) -> Result<()> {
     let mut helm = cluster
         .helm(["template", "linkerd-failover", CHART, "-n", "linkerd-failover"])
@@ -186,6 +189,10 @@ async fn the_chart_is_well_formed_and_every_variant_is_taken_by_the_api_server()
     let made = helm.args(["--no-hooks"]).ok().await?;
     let kept = std::fs::read_to_string("manifests/install.yaml")?;
     anyhow::ensure!(kept.ends_with(&made), "manifests/install.yaml is not the chart any more");
+
+    let same = cluster.helm(["template", "linkerd-failover", CHART, "-n", "linkerd-failover"]);
+    let same = same.args(["--no-hooks", "--set", WITHOUT_EFFECT]).ok().await?;
+    assert_eq!(same, made);
 
     for variant in VARIANTS {
         taken(&cluster, variant).await.with_context(|| format!("{variant:?}"))?;
@@ -262,15 +269,7 @@ async fn an_upgrade_keeps_the_ca_and_a_lost_bundle_is_put_back() -> Result<()> {
     let values = ["installTrafficSplitCRD=true", "replicas=3", "guard.enabled=true"];
     let port = installation.webhook_service().context("no webhook")?.port();
     let port = format!("webhook.servicePort={port}");
-    let mut helm = cluster.helm([
-        "upgrade",
-        name,
-        CHART,
-        "-n",
-        name,
-        "--set",
-        "namespaceMetadata.enabled=false",
-    ]);
+    let mut helm = cluster.helm(["upgrade", name, CHART, "-n", name]);
     for value in values.iter().copied().chain([port.as_str()]) {
         helm = helm.args(["--set", value]);
     }

@@ -26,6 +26,7 @@ mod migrate;
 mod namespaced;
 mod other_writers;
 mod overload;
+mod own_namespace;
 mod policies;
 mod predecessor;
 mod remote;

@@ -1,5 +1,6 @@
 //! The namespaced mode: a few namespaces, and no right to read any other.
 
+use crate::own_namespace::wait_label;
 use crate::stage::*;
 use anyhow::Result;
 use kube::ResourceExt;
@@ -37,6 +38,8 @@ async fn only_the_named_namespaces_are_managed_and_one_that_goes_stops_no_other(
         (true, ["list", "services", "--namespace=emojivoto"]),
         (true, ["watch", "endpointslices.discovery.k8s.io", "--namespace=emojivoto"]),
         (true, ["patch", "trafficsplits.split.smi-spec.io", "--namespace=brief"]),
+        (true, ["patch", "namespaces/linkerd-failover", "--all-namespaces"]),
+        (false, ["patch", "namespaces/emojivoto", "--all-namespaces"]),
         (false, ["list", "services", "--namespace=theirs"]),
         (false, ["patch", "trafficsplits.split.smi-spec.io", "--namespace=theirs"]),
         (false, ["list", "services", "--all-namespaces"]),
@@ -46,6 +49,8 @@ async fn only_the_named_namespaces_are_managed_and_one_that_goes_stops_no_other(
     ] {
         assert_eq!(may(&cluster, &question).await?, allowed, "{question:?}");
     }
+
+    wait_label(&cluster, Some("failover")).await?;
 
     // The webhook is asked there alone.
     eventually("a bad split is refused", PATIENCE, || async {

@@ -1,5 +1,6 @@
 //! From linkerd-failover 0.1 to this by `helm upgrade`, with a stand-in for its chart.
 
+use crate::own_namespace::wait_label;
 use crate::stage::*;
 use anyhow::{Context, Result};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
@@ -16,6 +17,10 @@ async fn an_upgrade_takes_over_what_0_1_left_and_a_rollback_gives_it_back() -> R
     let cluster = cluster().await?;
     let old = ["install", NAME, "tests/fixtures/predecessor", "-n", NAME, "--create-namespace"];
     cluster.helm(old).args(["--set", "logLevel=linkerd=debug\\,warn"]).ok().await?;
+    // Its hook did not end: the Job waits for an image that nobody can pull.
+    let job = ["create", "job", "namespace-metadata", "-n", NAME, "--image=example.com/none"];
+    cluster.kubectl(job).ok().await?;
+    cluster.kubectl(["create", "serviceaccount", "namespace-metadata", "-n", NAME]).ok().await?;
     let deployments: Api<Deployment> = Api::namespaced(cluster.client(), NAME);
     let before = deployments.get(NAME).await?;
 
@@ -27,7 +32,7 @@ async fn an_upgrade_takes_over_what_0_1_left_and_a_rollback_gives_it_back() -> R
     // Kept values that name 0.1's image would run a program that ends at once.
     let upgrade = || {
         let arguments = ["upgrade", NAME, CHART, "-n", NAME, "--reset-then-reuse-values"];
-        cluster.helm(arguments).args(["--set", "namespaceMetadata.enabled=false"])
+        cluster.helm(arguments)
     };
     let kept = upgrade().args(["--set", "image.registry=cr.l5d.io/linkerd,image.name=failover"]);
     let kept = kept.output().await?;
@@ -55,6 +60,7 @@ async fn an_upgrade_takes_over_what_0_1_left_and_a_rollback_gives_it_back() -> R
     let _installation = install(&cluster, 1, &[]).await?;
     let splits = splits(&cluster, "emojivoto");
     wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+    wait_label(&cluster, Some("failover")).await?;
 
     // Back: no webhook stays that nobody answers.
     cluster.helm(["rollback", NAME, "1", "-n", NAME]).ok().await?;

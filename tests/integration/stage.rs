@@ -15,9 +15,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Prints the program's logs if a test fails.
 pub fn options(replicas: usize, values: &[&str]) -> InstallOptions {
-    // No kubelet runs the Job that labels the namespace.
-    let mut values: Vec<String> = values.iter().map(|v| (*v).to_owned()).collect();
-    values.push("namespaceMetadata.enabled=false".into());
+    let values: Vec<String> = values.iter().map(|v| (*v).to_owned()).collect();
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_linkerd-failover"));
     InstallOptions { values, replicas, binary, ..InstallOptions::default() }
 }
