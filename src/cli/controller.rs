@@ -10,8 +10,8 @@ use crate::ahead;
 use crate::cluster::remote::{Linked, watch_links};
 use crate::cluster::{self, Changes, Shared, Watched, endpoints::Families, quick_client};
 use crate::controller::{
-    Controller, Labelling, ProfileSettings, Said, Settings, Striving, always_leading, hold_lease,
-    label_own_namespace, publisher, tell_of_links,
+    Controller, Labelling, Ledger, ProfileSettings, Said, Settings, Striving, always_leading,
+    hold_lease, label_own_namespace, publisher, tell_of_links,
 };
 use crate::failover::{self, Defaults, Identity};
 use crate::resources::selector::LabelSelector;
@@ -276,6 +276,7 @@ impl Parts {
     fn control(&mut self, changes: Changes, writing: Client, no_lease: bool) -> Lines {
         self.tasks.background.spawn(quick_client::keep_warm(writing.clone()));
         let (say_judge, judge) = watch::channel(None);
+        let (say_brake, brake_record) = watch::channel(None);
         let leading = if no_lease {
             self.metrics.leader.set(1);
             always_leading()
@@ -291,6 +292,7 @@ impl Parts {
                 metrics: self.metrics.clone(),
                 leading: say,
                 judge: say_judge,
+                brake: say_brake,
             };
             self.tasks.last.tasks.spawn(hold_lease(striving, self.tasks.last.stop.clone()));
             leading
@@ -314,6 +316,12 @@ impl Parts {
         };
         let stop = self.tasks.working.stop.clone();
         self.tasks.working.tasks.spawn(label_own_namespace(labelling, stop));
+        let ledger = Ledger::new(
+            Api::namespaced(self.client.clone(), &self.args.namespace),
+            self.args.name.clone(),
+            self.args.me.replica.to_string(),
+            no_lease,
+        );
         let controller = Controller {
             client: writing,
             shared: self.shared.clone(),
@@ -322,6 +330,8 @@ impl Parts {
             settings: self.args.settings,
             profiles: self.args.profiles.clone(),
             namespace: self.args.namespace.clone(),
+            ledger: Some(ledger),
+            brake_record,
             metrics: self.metrics.clone(),
             say,
             busy,

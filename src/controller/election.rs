@@ -27,11 +27,13 @@ impl Default for Timing {
     }
 }
 
-/// What of a Lease matters. Any change of it is a sign of life of whoever wrote it.
+/// What of a Lease matters. Any change of it is a sign of life of whoever holds it; what others
+/// write beside it is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub holder: String,
-    pub resource_version: String,
+    /// What the holder says of its renewals, as it stands there: only compared.
+    pub renewed: String,
 }
 
 /// What to do with the Lease now.
@@ -110,8 +112,8 @@ impl Election {
 mod tests {
     use super::*;
 
-    fn held_by(holder: &str, version: &str) -> Option<Record> {
-        Some(Record { holder: holder.into(), resource_version: version.into() })
+    fn held_by(holder: &str, renewed: &str) -> Option<Record> {
+        Some(Record { holder: holder.into(), renewed: renewed.into() })
     }
 
     fn timing() -> Timing {

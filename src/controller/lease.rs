@@ -1,5 +1,6 @@
 //! The Lease: the election's I/O.
 
+use super::brake;
 use super::election::{Election, Record, Step, Timing};
 use super::fitness::{Fitness, Stance};
 use crate::cluster::Shared;
@@ -44,15 +45,19 @@ pub struct Striving {
     pub leading: watch::Sender<bool>,
     /// Where the one that leads is found.
     pub judge: watch::Sender<Option<SocketAddr>>,
+    /// What stands in the Lease about the brake, each time that it is read past the caches.
+    pub brake: watch::Sender<Option<brake::Record>>,
 }
 
 /// Strives for the Lease until `stop`, then gives it back. `leading` turns false by itself where the
 /// Lease cannot be renewed in time, and where the caches are not whole for too long.
 pub async fn hold_lease(striving: Striving, stop: CancellationToken) {
-    let Striving { api, name, identity, address, shared, metrics, leading, judge } = striving;
+    let Striving { api, name, identity, address, shared, metrics, leading, judge, brake } =
+        striving;
     let timing = Timing::default();
     let election = Election::new(identity.clone(), timing);
-    let mut candidate = Candidate { election, api, name, identity, address, judge: judge.clone() };
+    let mut candidate =
+        Candidate { election, api, name, identity, address, judge: judge.clone(), brake };
     let say = |leads: bool| {
         metrics.leader.set(i64::from(leads));
         let changed = leading.send_if_modified(|led| std::mem::replace(led, leads) != leads);
@@ -136,6 +141,7 @@ struct Candidate {
     identity: String,
     address: Option<SocketAddr>,
     judge: watch::Sender<Option<SocketAddr>>,
+    brake: watch::Sender<Option<brake::Record>>,
 }
 
 impl Candidate {
@@ -144,6 +150,12 @@ impl Candidate {
         if let Some(lease) = &lease {
             hear(&self.judge, lease);
         }
+        let stands = Some(lease.as_ref().map(brake::Record::of).unwrap_or_default());
+        self.brake.send_if_modified(|last| {
+            let news = *last != stands;
+            *last = stands;
+            news
+        });
         let began = Instant::now();
         let step = self.election.observe(lease.as_ref().map(record), began);
         let written = match (step, lease) {
@@ -230,9 +242,9 @@ fn hear(judge: &watch::Sender<Option<SocketAddr>>, lease: &Lease) {
 }
 
 fn record(lease: &Lease) -> Record {
-    let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
+    let spec = lease.spec.clone().unwrap_or_default();
     Record {
-        holder: holder.unwrap_or_default(),
-        resource_version: lease.resource_version().unwrap_or_default(),
+        holder: spec.holder_identity.unwrap_or_default(),
+        renewed: format!("{:?} {:?}", spec.renew_time, spec.lease_transitions),
     }
 }

@@ -1,16 +1,14 @@
-//! Leave to write: what the guard, the brake and the past say of a write that is wanted.
+//! Leave to write: what the guard and the past say of a write that is wanted.
 
-use super::brake;
 use super::events::Said;
 use super::guard::{self, Case, Verdict};
-use super::plan::{Flip, Plan, Write};
+use super::plan::{Plan, Write};
 use super::queue::Queue;
 use super::reconcile::Controller;
 use crate::cluster::Index;
-use crate::failover::{Now, annotations};
+use crate::failover::Now;
 use crate::resources::ObjectRef;
 use jiff::SignedDuration;
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 impl Controller {
@@ -20,6 +18,7 @@ impl Controller {
         queue: &mut Queue,
         index: &Index,
         object: &ObjectRef,
+        write: &Write,
         plan: &Plan,
         now: Now,
     ) -> bool {
@@ -40,7 +39,8 @@ impl Controller {
             reversed: memory.is_some_and(|memory| memory.has_rescued(&plan.active)),
             silent: queue.silent,
         });
-        if verdict == Verdict::Write {
+        let leaves = write.leaves_primary();
+        if verdict == Verdict::Write && (!leaves || self.knows_brake(queue, object, wanted, now)) {
             return true;
         }
         queue.memories.entry(object).wants(&plan.active, now.steady);
@@ -48,6 +48,10 @@ impl Controller {
             Verdict::Write | Verdict::Leave => {}
             Verdict::Wait(wait) => queue.alarms.set(object, wait.try_into().unwrap_or_default()),
             Verdict::Confirm => {
+                // Asked at the same time.
+                if leaves {
+                    self.knows_brake(queue, object, wanted, now);
+                }
                 let families = self.settings.families;
                 let (shared, client) = (&self.shared, &self.client);
                 let since = wanted.unwrap_or(now.steady);
@@ -61,42 +65,6 @@ impl Controller {
                 queue.silent = true;
             }
         }
-        false
-    }
-
-    pub(super) fn brake_lets_go(
-        &self,
-        queue: &mut Queue,
-        index: &Index,
-        write: &Write,
-        flip: &Flip,
-        plan: &Plan,
-        now: Now,
-    ) -> bool {
-        let Some(brake) = &mut queue.brake else { return true };
-        if flip.leaves.is_empty() {
-            brake.stays(&write.object);
-            return true;
-        }
-        let primaries: BTreeSet<&String> = flip.leaves.iter().collect();
-        let endpoints: Vec<u64> = primaries
-            .into_iter()
-            .flat_map(|name| index.endpoints_of(&write.object.beside(name)).to_vec())
-            .collect();
-        let (managed, released) = (index.objects().len(), index.cluster_wide.brake_released);
-        let brake::Leave::Hold(wait) =
-            brake.wants(&write.object, &endpoints, managed, released, now)
-        else {
-            return true;
-        };
-        queue.alarms.set(&write.object, wait.try_into().unwrap_or_default());
-        let since = brake.engaged().map(|at| at.to_string()).unwrap_or_default();
-        let why = format!(
-            "the brake holds since {since}: too many objects would leave their primaries at once; if that is right, release it: kubectl annotate --overwrite namespace {} {}=$(date -u +%FT%TZ)",
-            self.namespace,
-            annotations::BRAKE_RELEASED
-        );
-        self.tell_held(queue, write, plan, &why);
         false
     }
 

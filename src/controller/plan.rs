@@ -1,6 +1,7 @@
 //! From facts to a plan: what an object needs, what to patch for it, and what to say once that
 //! has landed.
 
+use super::brake::Seen;
 use super::memory::Memory;
 use crate::cluster::{Decider, Index, Managed, ManagedSet};
 use crate::failover::{
@@ -34,6 +35,8 @@ pub struct Plan {
     /// When to look again even if nothing changes.
     pub next: Option<SignedDuration>,
     pub paused: bool,
+    /// What the brake counts, where no set of it wants to leave its primary.
+    pub stands: Seen,
     /// Who made the decision that the object carries, and since when that is seen.
     pub decider: Option<Decider>,
     pub seen: Timestamp,
@@ -152,6 +155,7 @@ pub fn plan(
     }
     let by_set = |d: &Decided<'_>| (d.set.intent.set.clone(), d.decision.names(&d.set.intent));
     let wants = decided.iter().map(by_set).collect();
+    let stands = stands(&decided);
     let leaves = |d: &Decided<'_>| d.flip.as_ref().is_some_and(|flip| !flip.leaves.is_empty());
     if moves == Moves::NotLeaving {
         decided.retain(|d| !leaves(d));
@@ -180,6 +184,7 @@ pub fn plan(
         rests_on: rests_on.into_iter().collect(),
         next: decided.iter().filter_map(|d| d.decision.next).min(),
         paused: sets.iter().any(|set| set.intent.policy.paused),
+        stands,
         pending: decided.iter().map(pending).collect(),
         ahead: decided.iter().map(ahead).collect(),
         decider: managed.decider.clone(),
@@ -223,6 +228,33 @@ fn decide_set<'a>(
     let stayed: Vec<String> = stayed.cloned().collect();
     let flip = flip(index, object, set, &decision, &stayed, &health, now);
     Decided { set, health, decision, need, flip }
+}
+
+/// Where the traffic of an object is, by its live weights, and whether its primaries are back.
+fn stands(decided: &[Decided<'_>]) -> Seen {
+    let is_away = |d: &&Decided<'_>| {
+        let (intent, carrying) = (&d.set.intent, d.set.intent.carrying());
+        let by_a_pin = d.set.state.as_ref().is_some_and(|state| state.pinned);
+        !carrying.is_empty() && !by_a_pin && !carrying.iter().any(|i| intent.is_primary(*i))
+    };
+    let is_back = |d: &Decided<'_>| match d.decision.because {
+        Because::Pinned => true,
+        Because::PrimaryServes => {
+            !d.decision.active.iter().any(|i| d.health.get(*i).is_some_and(Health::is_unknown))
+        }
+        _ => false,
+    };
+    let away: Vec<_> = decided.iter().filter(is_away).collect();
+    if !away.is_empty() {
+        let left = |d: &&Decided<'_>| d.set.state.as_ref().and_then(|state| state.left);
+        Seen::Left(away.iter().filter_map(left).max())
+    } else if !decided.iter().all(is_back) {
+        Seen::Undecided
+    } else if decided.iter().any(|d| d.decision.because == Because::Pinned) {
+        Seen::Withdrawn
+    } else {
+        Seen::Recovered
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "each is a fact of its own")]

@@ -195,3 +195,27 @@ fn a_warm_fallback_of_a_route_has_1_beside_a_million() {
     world.write().unwrap();
     assert_eq!(world.weights(), [vec![999_999, 1], vec![1], vec![1_000_000, 1]]);
 }
+
+#[test]
+fn what_the_brake_counts_goes_by_live_weights_whoever_wrote_them() {
+    let mut world = World::new(json!({}));
+    assert_eq!(world.plan().stands, Seen::Recovered);
+    world.set_ready("emoji-svc", 0);
+    assert_eq!(world.plan().stands, Seen::Undecided, "it wants to leave, and has not");
+    world.set_ready("west", 0);
+    world.set_ready("north", 0);
+    assert_eq!(world.plan().stands, Seen::Undecided, "nowhere to go");
+    // By another's weights, without a state: since when is not known.
+    let backends = &mut world.object.data["spec"]["rules"][2]["backendRefs"];
+    (backends[0]["weight"], backends[1]["weight"]) = (json!(0), json!(1));
+    world.read();
+    assert_eq!(world.plan().stands, Seen::Left(None));
+}
+
+#[test]
+fn a_pin_is_a_persons_and_no_loss_to_the_brake() {
+    let mut world = World::new(json!({"failover.linkerd.io/pin": "west"}));
+    world.write().unwrap();
+    assert_eq!(world.weights()[0], [0, 1]);
+    assert_eq!(world.plan().stands, Seen::Withdrawn);
+}

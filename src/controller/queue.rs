@@ -1,7 +1,7 @@
 //! The queue: what is to be decided, and what is under way; one write at once per object.
 
 use super::alarms::Alarms;
-use super::brake::Brake;
+use super::brake::{Brake, Ledger};
 use super::confirm::Confirmations;
 use super::memory::Memories;
 use super::plan::{Active, Write};
@@ -41,6 +41,8 @@ pub struct Queue {
     pub confirmations: Confirmations,
     pub memories: Memories,
     pub brake: Option<Brake>,
+    /// Where what the brake knows outlives this replica; none without a brake.
+    pub ledger: Option<Ledger>,
     pub profiles: Lane,
     /// Deletions that wait for a flip.
     pub waits: Waits,
@@ -49,7 +51,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    pub fn new(brake: Option<u32>) -> Self {
+    pub fn new(brake: Option<u32>, ledger: Option<Ledger>) -> Self {
         Self {
             waiting: VecDeque::new(),
             queued: HashSet::new(),
@@ -60,6 +62,7 @@ impl Queue {
             confirmations: Confirmations::default(),
             memories: Memories::default(),
             brake: brake.map(Brake::new),
+            ledger: ledger.filter(|_| brake.is_some()),
             profiles: Lane::default(),
             waits: Waits::default(),
             silent: false,
@@ -84,13 +87,6 @@ impl Queue {
             // It may stand further behind too, and is looked at once more then.
             self.queued.insert(key.clone());
             self.waiting.push_front((key, Instant::now()));
-        }
-    }
-
-    /// An object has no wish to leave its primary, or none any more.
-    pub fn stays(&mut self, key: &ObjectRef) {
-        if let Some(brake) = &mut self.brake {
-            brake.stays(key);
         }
     }
 

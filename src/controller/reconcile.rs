@@ -1,5 +1,7 @@
 //! The loop: what is noticed is decided, and what may be written is; the newest decision wins.
 
+use super::brake::{Ledger, Record, Seen};
+use super::braking::brake_news;
 use super::events::Said;
 use super::memory::{Failed, Memory};
 use super::plan::{self, Kind, Moves, Plan, Write};
@@ -26,6 +28,8 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 
 /// How often what is past is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often the brake is looked at even if nothing happens.
+const BRAKE_TICK: Duration = Duration::from_secs(5);
 
 /// Writes what is decided, while the caches are whole: as the leader, or where the leader does not.
 pub struct Controller {
@@ -38,6 +42,10 @@ pub struct Controller {
     pub profiles: Option<Arc<ProfileSettings>>,
     /// Our own, where people release the brake.
     pub namespace: String,
+    /// Where what the brake knows outlives this replica.
+    pub ledger: Option<Ledger>,
+    /// The same, as whoever strives for the Lease reads it.
+    pub brake_record: watch::Receiver<Option<Record>>,
     pub metrics: Arc<Metrics>,
     /// Events, to be published off the hot path.
     pub say: mpsc::Sender<Said>,
@@ -66,8 +74,9 @@ impl Controller {
         mut announced: mpsc::Receiver<Told>,
         stop: CancellationToken,
     ) {
-        let mut queue = Queue::new(self.settings.brake);
+        let mut queue = Queue::new(self.settings.brake, self.ledger.take());
         let mut sweep = tokio::time::interval(SWEEP);
+        let mut brake_tick = tokio::time::interval(BRAKE_TICK);
         loop {
             tokio::select! {
                 Some(keys) = changes.recv() => queue.notice_all(keys),
@@ -92,7 +101,12 @@ impl Controller {
                     }
                 }
                 Some(due) = queue.alarms.next() => queue.notice(due, Instant::now()),
+                Ok(()) = self.brake_record.changed() => self.read_brake_record(&mut queue),
+                Some(news) = brake_news(&mut queue.ledger) => self.brake_answered(&mut queue, news),
+                _ = brake_tick.tick(), if queue.brake.is_some() => {}
                 Ok(()) = self.leading.changed() => {
+                    // It begins with what the one before it knew.
+                    self.read_brake_record(&mut queue);
                     queue.silent = false;
                     if !self.leads() {
                         queue.waits.give_up();
@@ -168,8 +182,7 @@ impl Controller {
             }
         }
         self.count_in_flight(queue);
-        let braked = queue.brake.as_ref().is_some_and(|brake| brake.engaged().is_some());
-        self.metrics.braked.set(i64::from(braked));
+        self.tend_brake(queue, &index, now);
         self.metrics.silent.set(i64::from(queue.silent));
     }
 
@@ -200,25 +213,28 @@ impl Controller {
         // What is known of the object may be old while its kind is listed anew, which brings it back
         // here.
         if !index.synced.objects[object.kind as usize] {
-            queue.stays(object);
+            self.tell_brake(queue, index, object, Seen::Undecided, now);
             return false;
         }
+        let hidden = index.forbidden.has(object.namespace());
         let Some(managed) = index.object(object) else {
             queue.memories.remove(object);
-            queue.stays(object);
+            let seen = if hidden { Seen::Undecided } else { Seen::Gone };
+            self.tell_brake(queue, index, object, seen, now);
             self.give_back(queue, index, object, noticed);
             return false;
         };
         // Not known is not down.
-        if index.forbidden.has(object.namespace()) {
-            queue.stays(object);
+        if hidden {
+            self.tell_brake(queue, index, object, Seen::Undecided, now);
             return false;
         }
         self.mention_unreadable(queue, index, object, managed);
         self.mention_not_in_use(queue, index, object, managed, now);
         let memory = queue.memories.get(object);
         let Some(mut plan) = plan::plan(index, object, memory, &self.me, Moves::All, now) else {
-            queue.stays(object);
+            let seen = if managed.sets.is_err() { Seen::Withdrawn } else { Seen::Undecided };
+            self.tell_brake(queue, index, object, seen, now);
             return false;
         };
         if let Some(next) = plan.next {
@@ -235,20 +251,29 @@ impl Controller {
             if let Some(memory) = memory {
                 memory.is_content();
             }
-            queue.stays(object);
+            self.tell_brake(queue, index, object, plan.stands, now);
             self.carry(queue, index, object, managed, Wish { decided: None, ours, noticed });
             return false;
         };
         if plan.paused || index.cluster_wide.frozen {
             let why = if plan.paused { "this object is paused" } else { "the cluster is frozen" };
             self.tell_held(queue, &write, &plan, why);
-            queue.stays(object);
+            let seen = match plan.stands {
+                Seen::Left(since) => Seen::Left(since),
+                _ if plan.paused => Seen::Withdrawn,
+                // Whoever freezes the cluster does not say that the primaries are back.
+                _ if write.leaves_primary() => Seen::Undecided,
+                seen => seen,
+            };
+            self.tell_brake(queue, index, object, seen, now);
             let wish = Wish { decided: None, ours: self.leads(), noticed };
             self.carry(queue, index, object, managed, wish);
             return false;
         }
         // The brake first: a standby has to know how much wants to move.
-        if let Kind::Flip(flip) = &write.kind
+        if !write.leaves_primary() {
+            self.tell_brake(queue, index, object, plan.stands, now);
+        } else if let Kind::Flip(flip) = &write.kind
             && !self.brake_lets_go(queue, index, &write, flip, &plan, now)
         {
             // Of several sets those that do not leave their primary are not held with the others.
@@ -264,7 +289,7 @@ impl Controller {
             }
         }
         let may = match &write.kind {
-            Kind::Flip(_) => self.may_move(queue, index, object, &plan, now),
+            Kind::Flip(_) => self.may_move(queue, index, object, &write, &plan, now),
             Kind::Correction => self.leads(),
             Kind::Record | Kind::Disclaim => {
                 self.leads() && queue.is_due(object, managed.has_state())

@@ -40,6 +40,11 @@ pub const STATE: &str = "failover.linkerd.io/state";
 pub const FROZEN: &str = "failover.linkerd.io/frozen";
 /// On the controller's own namespace: the time at which a person released the brake.
 pub const BRAKE_RELEASED: &str = "failover.linkerd.io/brake-released";
+/// On the Lease: what all replicas know of the brake, as JSON:
+/// `{"v":1,"n":4,"since":"…","standing":"…","ended":"…","released":"…","by":"…"}`. `n` grows with
+/// each write; it holds since `since`, unless it has `ended`, by the release that is told or because
+/// the primaries were back; `standing` is the release that stood there when it began.
+pub const BRAKE: &str = "failover.linkerd.io/brake";
 
 /// What `kubectl apply` leaves behind: the manifest as its author wrote it.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -72,6 +77,9 @@ pub fn without_effect(annotations: &BTreeMap<String, String>) -> Vec<Problem> {
                 .expected("an annotation of linkerd-failover; this one is ignored");
             if [FROZEN, BRAKE_RELEASED].contains(&name.as_str()) {
                 return problem.next("it belongs on the namespace of linkerd-failover");
+            }
+            if name == BRAKE {
+                return problem.next("it is the program's own, on its Lease");
             }
             match closest(name, OF_OBJECTS.iter().copied().chain([CONTROLLED_BY])) {
                 Some(CONTROLLED_BY) => problem.next(format!("{CONTROLLED_BY} is a label")),

@@ -37,6 +37,7 @@ pub struct Metrics {
     pub forbidden: Gauge,
     pub frozen: Gauge,
     pub braked: Gauge,
+    pub brake_held: Gauge,
     pub silent: Gauge,
     pub namespace_labelled: Gauge,
     pub rescues: Counter,
@@ -66,6 +67,7 @@ impl Default for Metrics {
             forbidden: Gauge::default(),
             frozen: Gauge::default(),
             braked: Gauge::default(),
+            brake_held: Gauge::default(),
             silent: Gauge::default(),
             namespace_labelled: Gauge::default(),
             rescues: Counter::default(),
@@ -118,6 +120,11 @@ impl Metrics {
             "brake_engaged",
             "1 while the brake holds: too many objects would leave their primaries at once",
             self.braked.clone(),
+        );
+        r.register(
+            "brake_held_objects",
+            "Objects that should leave their primaries and that the brake holds",
+            self.brake_held.clone(),
         );
         r.register(
             "silent",

@@ -12,6 +12,7 @@ mod ahead_refused;
 mod ahead_routes;
 mod api_server_away;
 mod bad_clients;
+mod brake;
 mod certificate_files;
 mod certificates;
 mod chart;

@@ -37,6 +37,11 @@ impl Groups {
         self.largest = self.largest.max(self.objects[root]);
     }
 
+    /// How many objects there are.
+    pub fn objects(&self) -> usize {
+        self.parents.len()
+    }
+
     /// How many objects the largest group has.
     pub fn largest(&self) -> usize {
         self.largest
