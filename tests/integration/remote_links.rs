@@ -7,10 +7,18 @@ use test_cluster::{Workload, eventually};
 
 /// Waits until an apply of the split is answered with these words.
 async fn wait_said(workload: &Workload<'_>, words: &str) -> Result<()> {
-    eventually(&format!("the webhook says {words:?}"), PATIENCE, || async {
+    wait_warned(workload, words, true).await
+}
+
+/// What the webhook says of a mirror whose remote Service has nothing ready.
+const NONE_READY: &str = "cluster west, where it has no ready endpoints";
+
+/// Waits until an edit of the split is answered with these words, or without them.
+async fn wait_warned(workload: &Workload<'_>, words: &str, wanted: bool) -> Result<()> {
+    eventually(&format!("the webhook says {words:?}: {wanted}"), PATIENCE, || async {
         let annotate = ["annotate", "trafficsplit", "emoji", "note=x", "--dry-run=server"];
-        let said = workload.kubectl(annotate).output().await?.stderr;
-        ensure!(said.contains(words), "{said}");
+        let output = workload.kubectl(annotate).output().await?;
+        ensure!(output.status.success() && output.stderr.contains(words) == wanted, "{output:?}");
         Ok(())
     })
     .await
@@ -68,12 +76,17 @@ async fn an_object_in_another_namespace_widens_the_watch_and_disturbs_nobody() -
         let (here, there) =
             (Workload::new(&east, namespace).await?, Workload::new(&west, namespace).await?);
         here.deploy_emoji(1).await?;
-        there.deploy_emoji(1).await?;
+        there.deploy_emoji(0).await?;
         here.discovery_mirror("emoji-svc", "west").await?;
         let split = split("emoji", &["emoji-svc-west"]);
         here.apply(&split.replace("namespace: emojivoto", &format!("namespace: {namespace}")))
             .await?;
         wait_reachable(replica, Some(1.0)).await?;
+        // The cluster being reachable does not say that this namespace has been listed: its
+        // endpoints, none and then one, do.
+        wait_said(&here, NONE_READY).await?;
+        there.scale("emoji", 1).await?;
+        wait_warned(&here, NONE_READY, false).await?;
         here.scale("emoji", 0).await?;
         let moved = wait_weights(&splits(&east, namespace), "emoji", &[0.0, 1.0]).await?;
         assert!(state(&moved).unwrap().sets[""].why.contains("1 of 1 endpoints ready"));
@@ -81,7 +94,7 @@ async fn an_object_in_another_namespace_widens_the_watch_and_disturbs_nobody() -
     }
     for (here, there) in &west_of {
         there.scale("emoji", 0).await?;
-        wait_said(here, "cluster west, where it has no ready endpoints").await?;
+        wait_said(here, NONE_READY).await?;
     }
     let transitions =
         r#"linkerd_failover_remote_transitions_total{cluster="west",to="unreachable"}"#;

@@ -5,10 +5,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// How many /20 networks there are from 127.96.0.0 to 127.255.255.255.
 const SLOTS: u16 = (256 - 96) * 16;
 const FIRST_POD: u8 = 10;
+/// Ports below those that Linux gives to outgoing connections: a connection to an address of
+/// loopback begins at that very address, so that an ephemeral port can be taken at any moment.
+const PORTS: std::ops::Range<u16> = 10_000..32_768;
 
 /// A claim, machine-wide, on a /20 of loopback for Services and a /24 of
 /// loopback for processes. It lasts until the last copy of its lock is closed;
@@ -18,9 +22,14 @@ const FIRST_POD: u8 = 10;
 pub struct Slot {
     index: u16,
     lock: File,
+    next_port: AtomicU16,
 }
 
 impl Slot {
+    fn new(index: u16, lock: File) -> Self {
+        Self { index, lock, next_port: AtomicU16::new(PORTS.start) }
+    }
+
     /// Claims the first slot that nobody has.
     pub fn claim() -> anyhow::Result<Self> {
         let folder = std::env::temp_dir();
@@ -40,7 +49,7 @@ impl Slot {
                 }
             };
             match lock.try_lock() {
-                Ok(()) => return Ok(Self { index, lock }),
+                Ok(()) => return Ok(Self::new(index, lock)),
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => {
                     return Err(error).with_context(|| format!("cannot lock {}", path.display()));
@@ -74,13 +83,28 @@ impl Slot {
         Ok(self.own_address(last))
     }
 
-    /// A port of [`Self::address`] that nobody listens on.
+    /// A port of [`Self::address`] that nobody listens on; each is given once.
     pub fn free_port(&self) -> anyhow::Result<u16> {
-        let address = SocketAddr::from((self.address(), 0));
-        let listener = TcpListener::bind(address).with_context(|| {
-            format!("cannot listen on {address}: is this Linux, with loopback up?")
-        })?;
-        Ok(listener.local_addr()?.port())
+        loop {
+            let port = self.next_port.fetch_add(1, Ordering::Relaxed);
+            anyhow::ensure!(
+                PORTS.contains(&port),
+                "no port of {} is free below {}",
+                self.address(),
+                PORTS.end
+            );
+            let address = SocketAddr::from((self.address(), port));
+            match TcpListener::bind(address) {
+                Ok(_) => return Ok(port),
+                // Somebody listens on it at every address.
+                Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+                Err(error) => {
+                    return Err(error).with_context(|| {
+                        format!("cannot listen on {address}: is this Linux, with loopback up?")
+                    });
+                }
+            }
+        }
     }
 
     /// Another hold on the claim, for a process that uses its addresses.
@@ -119,8 +143,7 @@ mod tests {
     use super::*;
 
     fn slot(index: u16) -> Slot {
-        let lock = File::open("/dev/null").expect("open");
-        Slot { index, lock }
+        Slot::new(index, File::open("/dev/null").expect("open"))
     }
 
     #[test]
@@ -130,6 +153,14 @@ mod tests {
         assert_eq!(slot(SLOTS - 1).service_range(), "127.255.240.0/20");
         assert_eq!(slot(0).address(), Ipv4Addr::new(127, 32, 0, 1));
         assert_eq!(slot(SLOTS - 1).address(), Ipv4Addr::new(127, 41, 255, 1));
+    }
+
+    #[test]
+    fn a_port_is_given_once_and_is_none_that_an_outgoing_connection_could_take() {
+        let slot = Slot::claim().expect("claim");
+        let (one, other) = (slot.free_port().expect("one"), slot.free_port().expect("other"));
+        assert_ne!(one, other);
+        assert!(PORTS.contains(&one) && PORTS.contains(&other));
     }
 
     #[test]
