@@ -1,6 +1,6 @@
 //! What a decision needs of an EndpointSlice.
 
-use crate::failover::{Announced, Health};
+use crate::failover::{Announced, MOST_PORTS, PortSet};
 use jiff::Timestamp;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use std::collections::HashMap;
@@ -30,6 +30,7 @@ pub struct SliceFacts {
 struct Endpoint {
     /// Hash of the targetRef, or of the address where there is none.
     identity: u64,
+    is_pod: bool,
     pod: Option<PodEndpoint>,
     ready: bool,
     /// It is on its way out, and neither ready nor lost.
@@ -78,18 +79,49 @@ impl PodName {
 }
 
 impl SliceFacts {
-    /// The facts of a slice; none where no proxy would use its address family.
+    /// The facts of a slice; none where no proxy would use its addresses.
     pub fn read(slice: &EndpointSlice, families: Families) -> Option<Self> {
-        let used = match slice.address_type.as_str() {
-            "IPv4" => true,
-            "IPv6" => families.ipv6,
-            _ => false,
+        let endpoints = slice.endpoints.iter().filter_map(read_endpoint);
+        let endpoints: Vec<Endpoint> = match slice.address_type.as_str() {
+            "IPv4" => endpoints.collect(),
+            "IPv6" if families.ipv6 => endpoints.collect(),
+            // Linkerd leaves out the IPv6 addresses of pods alone: a gateway's, or those of an
+            // external workload, it sends to.
+            "IPv6" => {
+                let others: Vec<Endpoint> = endpoints.filter(|e| !e.is_pod).collect();
+                if others.is_empty() {
+                    return None;
+                }
+                others
+            }
+            _ => return None,
         };
         let ports = slice.ports.iter().flatten();
-        used.then(|| Self {
-            ports: ports.map(|port| port.name.clone().unwrap_or_default()).collect(),
-            endpoints: slice.endpoints.iter().filter_map(read_endpoint).collect(),
-        })
+        let ports = ports.map(|port| port.name.clone().unwrap_or_default()).collect();
+        Some(Self { ports, endpoints })
+    }
+
+    /// Which of these ports it offers, by their place.
+    fn offered(&self, ports: &[Option<&str>]) -> PortSet {
+        let offered = |(_, port): &(usize, &Option<&str>)| {
+            port.is_some_and(|port| self.ports.iter().any(|p| p == port))
+        };
+        let offered = ports.iter().enumerate().filter(offered);
+        offered.fold(0, |set, (place, _)| set | 1 << place)
+    }
+
+    /// A number that changes with the ports offered and with the endpoints that are ready.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.ports.hash(&mut hasher);
+        for endpoint in self.endpoints.iter().filter(|endpoint| endpoint.ready) {
+            endpoint.identity.hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    pub fn has_ready(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.ready)
     }
 
     /// What tells the endpoints apart.
@@ -105,13 +137,14 @@ impl SliceFacts {
 
 fn read_endpoint(endpoint: &k8s_openapi::api::discovery::v1::Endpoint) -> Option<Endpoint> {
     let mut identity = DefaultHasher::new();
-    let mut pod = None;
+    let (mut is_pod, mut pod) = (false, None);
     match &endpoint.target_ref {
         Some(target) => {
             // Linkerd sends to nothing else.
             if !matches!(target.kind.as_deref(), Some("Pod" | "ExternalWorkload")) {
                 return None;
             }
+            is_pod = target.kind.as_deref() == Some("Pod");
             (&target.kind, &target.namespace, &target.name, &target.uid).hash(&mut identity);
             if let (Some("Pod"), Some(namespace), Some(name), Some(uid)) =
                 (target.kind.as_deref(), &target.namespace, &target.name, &target.uid)
@@ -125,6 +158,7 @@ fn read_endpoint(endpoint: &k8s_openapi::api::discovery::v1::Endpoint) -> Option
     let conditions = endpoint.conditions.as_ref();
     Some(Endpoint {
         identity: identity.finish(),
+        is_pod,
         pod,
         ready: conditions.and_then(|c| c.ready).unwrap_or(true),
         terminating: conditions.and_then(|c| c.terminating).unwrap_or_default(),
@@ -132,71 +166,138 @@ fn read_endpoint(endpoint: &k8s_openapi::api::discovery::v1::Endpoint) -> Option
 }
 
 /// How many endpoints a Service has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
+    /// Those that are ready, whatever they offer.
     pub ready: u32,
-    /// Those that are on their way out, and take no more traffic, are none.
+    /// All, whatever they offer. Those that are on their way out, and take no more traffic, are none.
     pub total: u32,
-    /// Those of the ready ones that are about to be deleted.
+    /// Port by port, in the order in which they were asked for.
+    pub ports: Vec<PortCounted>,
+    /// Those of the ready ones that are about to be deleted: of those that offer any asked port,
+    /// where ports are asked for.
     pub announced: Option<Announced>,
 }
 
-impl Counted {
-    /// The health that this is; `peak` is the most that were ready before.
-    pub fn health(self, peak: u32) -> Health {
-        let Self { ready, total, announced } = self;
-        Health::Seen { ready, total, peak: peak.max(ready), announced }
-    }
+/// How many endpoints offer a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortCounted {
+    pub ready: u32,
+    pub total: u32,
+    pub announced: u32,
+    /// The asked ports that every slice with a ready endpoint of this one offers too.
+    pub with: PortSet,
+}
 
+impl Counted {
     /// Both together.
-    pub fn and(self, other: Self) -> Self {
+    pub fn and(mut self, other: Self) -> Self {
+        self.ready = self.ready.saturating_add(other.ready);
+        self.total = self.total.saturating_add(other.total);
+        self.announced = match self.announced {
+            Some(announced) => Some(announced.and(other.announced)),
+            None => other.announced,
+        };
+        if self.ports.len() < other.ports.len() {
+            self.ports.resize(other.ports.len(), PortCounted::default());
+        }
+        for (port, other) in self.ports.iter_mut().zip(other.ports) {
+            *port = port.and(other);
+        }
+        self
+    }
+}
+
+impl PortCounted {
+    fn and(self, other: Self) -> Self {
         Self {
             ready: self.ready.saturating_add(other.ready),
             total: self.total.saturating_add(other.total),
-            announced: match self.announced {
-                Some(announced) => Some(announced.and(other.announced)),
-                None => other.announced,
+            announced: self.announced.saturating_add(other.announced),
+            with: match (self.ready, other.ready) {
+                (0, _) => other.with,
+                (_, 0) => self.with,
+                _ => self.with & other.with,
             },
         }
     }
 }
 
-/// Ready and total endpoints over all slices of a Service, each endpoint counted once.
+/// Ready and total endpoints over all slices of a Service, each endpoint counted once: of all, and of
+/// each port by the slices that offer it.
 ///
-/// `ports` are the names that a slice must offer for its endpoints to count at all; `leaves` says of
-/// a pod that is about to be deleted until when that is believed.
+/// `ports` are the names of the asked ports, of which no more than [`MOST_PORTS`] are looked at; none
+/// is one that the Service does not have. `leaves` says of a pod that is about to be deleted until
+/// when that is believed.
 pub fn count<'a>(
     slices: impl Iterator<Item = &'a SliceFacts>,
-    ports: &[&str],
+    ports: &[Option<&str>],
     leaves: impl Fn(PodUid) -> Option<Timestamp>,
 ) -> Counted {
     #[derive(Default)]
     struct Seen {
         ready: bool,
         stays: bool,
+        /// The asked ports that it offers, and those that it is ready on.
+        offers: PortSet,
+        ready_on: PortSet,
         leaves: Option<Timestamp>,
     }
+    let ports = &ports[..ports.len().min(MOST_PORTS)];
     let mut seen: HashMap<u64, Seen> = HashMap::new();
+    let mut together = vec![PortSet::MAX; ports.len()];
     for slice in slices {
-        let offered = ports.iter().all(|port| slice.ports.iter().any(|p| p == port));
+        let offered = slice.offered(ports);
         for endpoint in &slice.endpoints {
             // While a slice is rebalanced an endpoint may stand in two of them.
             let seen = seen.entry(endpoint.identity).or_default();
-            seen.ready |= endpoint.ready && offered;
+            seen.ready |= endpoint.ready;
             seen.stays |= endpoint.ready || !endpoint.terminating;
+            seen.offers |= offered;
+            if endpoint.ready {
+                seen.ready_on |= offered;
+            }
             seen.leaves = endpoint.pod.and_then(|pod| leaves(pod.uid));
+        }
+        if slice.endpoints.iter().any(|endpoint| endpoint.ready) {
+            for place in places(offered) {
+                together[place] &= offered;
+            }
         }
     }
     let mut counted = Counted::default();
-    for Seen { ready, stays, leaves } in seen.into_values() {
+    counted.ports.resize(ports.len(), PortCounted::default());
+    for Seen { ready, stays, offers, ready_on, leaves } in seen.into_values() {
         counted.total = counted.total.saturating_add(u32::from(stays));
         counted.ready = counted.ready.saturating_add(u32::from(ready));
-        if let Some(until) = leaves.filter(|_| ready) {
+        let takes_traffic = if ports.is_empty() { ready } else { ready_on != 0 };
+        if let Some(until) = leaves.filter(|_| takes_traffic) {
             let one = Announced { count: 1, until };
             counted.announced = Some(one.and(counted.announced));
         }
+        for place in places(offers) {
+            let (port, ready) = (&mut counted.ports[place], ready_on & 1 << place != 0);
+            port.total = port.total.saturating_add(u32::from(stays));
+            port.ready = port.ready.saturating_add(u32::from(ready));
+            port.announced = port.announced.saturating_add(u32::from(ready && leaves.is_some()));
+        }
+    }
+    for (place, (port, together)) in counted.ports.iter_mut().zip(together).enumerate() {
+        if port.ready > 0 {
+            port.with = together & !(1 << place);
+        }
     }
     counted
+}
+
+/// The places of the ports of a set.
+fn places(set: PortSet) -> impl Iterator<Item = usize> {
+    let mut left = set;
+    std::iter::from_fn(move || {
+        let place = left.trailing_zeros() as usize;
+        left &= left.wrapping_sub(1);
+        (place < MOST_PORTS).then_some(place)
+    })
 }
 
 #[cfg(test)]
@@ -210,10 +311,17 @@ mod tests {
         SliceFacts::read(&serde_json::from_value(whole).unwrap(), Families::default())
     }
 
-    fn counted(slices: &[Value], ports: &[&str]) -> (u32, u32) {
+    fn count_of(slices: &[Value], ports: &[&str]) -> Counted {
         let read: Vec<_> = slices.iter().filter_map(|s| facts(s.clone())).collect();
-        let counted = count(read.iter(), ports, |_| None);
-        (counted.ready, counted.total)
+        let ports: Vec<_> = ports.iter().map(|port| Some(*port)).collect();
+        count(read.iter(), &ports, |_| None)
+    }
+
+    /// Of the first port; without any, of all.
+    fn counted(slices: &[Value], ports: &[&str]) -> (u32, u32) {
+        let counted = count_of(slices, ports);
+        let first = counted.ports.first().map(|port| (port.ready, port.total));
+        first.unwrap_or((counted.ready, counted.total))
     }
 
     fn pod(name: &str, ready: Value) -> Value {
@@ -257,8 +365,43 @@ mod tests {
     #[test]
     fn a_slice_without_the_asked_port_has_nothing_ready() {
         let slice = json!({"ports": [{"name": "admin"}], "endpoints": [pod("a", json!(true))]});
-        assert_eq!(counted(std::slice::from_ref(&slice), &["grpc"]), (0, 1));
+        assert_eq!(counted(std::slice::from_ref(&slice), &["grpc"]), (0, 0));
         assert_eq!(counted(&[slice], &["admin"]), (1, 1));
+    }
+
+    #[test]
+    fn ports_are_counted_one_by_one_over_all_slices_that_offer_them() {
+        let slice = |ports: &[&str], pods: &[(&str, bool)]| {
+            let ports: Vec<Value> = ports.iter().map(|name| json!({"name": name})).collect();
+            let pods: Vec<Value> =
+                pods.iter().map(|(name, ready)| pod(name, json!(ready))).collect();
+            json!({"ports": ports, "endpoints": pods})
+        };
+        let apart =
+            [slice(&["web"], &[("w", true)]), slice(&["adm"], &[("a", true), ("b", false)])];
+        let counted = count_of(&apart, &["web", "adm", "log"]);
+        let of = |counted: &Counted| -> Vec<(u32, u32, PortSet)> {
+            counted.ports.iter().map(|port| (port.ready, port.total, port.with)).collect()
+        };
+        assert_eq!(of(&counted), [(1, 1, 0), (1, 2, 0), (0, 0, 0)]);
+        assert_eq!((counted.ready, counted.total), (2, 3));
+        // A rollout: old pods offer both ports, new ones the first alone.
+        let rollout = [slice(&["web", "adm"], &[("o", true)]), slice(&["web"], &[("n", true)])];
+        assert_eq!(of(&count_of(&rollout, &["web", "adm"])), [(2, 2, 0b00), (1, 1, 0b01)]);
+        // A pod that stands in two slices is one endpoint.
+        let twice = [slice(&["web"], &[("o", true)]), slice(&["web", "adm"], &[("o", true)])];
+        assert_eq!(of(&count_of(&twice, &["web", "adm"])), [(1, 1, 0b00), (1, 1, 0b01)]);
+    }
+
+    #[test]
+    fn as_many_ports_as_a_service_may_have_are_counted_in_no_time() {
+        let names: Vec<String> = (0..2_000).map(|i| format!("port-{i}")).collect();
+        let ports: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
+        let slice = json!({"ports": ports, "endpoints": [pod("a", json!(true))]});
+        let asked: Vec<&str> = names.iter().map(String::as_str).collect();
+        let counted = count_of(&[slice], &asked);
+        assert_eq!(counted.ports.len(), MOST_PORTS);
+        assert!(counted.ports.iter().all(|port| port.ready == 1));
     }
 
     #[test]
@@ -296,7 +439,8 @@ mod tests {
         };
         let counted = count([&one, &two].into_iter(), &[], leaves);
         let announced = Announced { count: 2, until: until(20).unwrap() };
-        assert_eq!(counted, Counted { ready: 3, total: 4, announced: Some(announced) });
+        let (ready, total, ports) = (3, 4, vec![]);
+        assert_eq!(counted, Counted { ready, total, ports, announced: Some(announced) });
         let known: Vec<_> = one.pods().map(|(pod, ready)| (pod.name, ready)).collect();
         assert_eq!(known[0], (PodName::new("ns", "p1"), true));
         assert_eq!(known[2], (PodName::new("ns", "p3"), false));
@@ -315,5 +459,21 @@ mod tests {
     fn families_that_no_proxy_uses_are_left_out() {
         assert!(facts(json!({"addressType": "IPv6"})).is_none());
         assert!(facts(json!({"addressType": "FQDN"})).is_none());
+    }
+
+    #[test]
+    fn without_ipv6_the_addresses_of_pods_alone_are_left_out() {
+        let target = |kind: &str| json!({"addresses": ["fd00::2"], "targetRef": {"kind": kind, "name": "t"}});
+        let slice = json!({"addressType": "IPv6", "endpoints": [
+            pod("a", json!(true)), target("ExternalWorkload"), {"addresses": ["fd00::3"]},
+        ]});
+        assert_eq!(counted(std::slice::from_ref(&slice), &[]), (2, 2));
+        let mut whole = json!({"addressType": "IPv6", "metadata": {}, "endpoints": []});
+        json_patch::merge(&mut whole, &slice);
+        let families = Families { ipv6: true };
+        let facts = SliceFacts::read(&serde_json::from_value(whole).unwrap(), families).unwrap();
+        assert_eq!(count([&facts].into_iter(), &[], |_| None).ready, 3);
+        let pods = json!({"addressType": "IPv6", "endpoints": [pod("a", json!(true))]});
+        assert!(self::facts(pods).is_none());
     }
 }

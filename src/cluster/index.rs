@@ -1,6 +1,8 @@
 //! The index: facts by object, and from a Service to the objects that name it.
 
+use super::changes::Changes;
 use super::departures::{Departures, heard};
+use super::endpoints::SliceFacts;
 use super::grants::GrantFacts;
 use super::managed::Managed;
 use super::namespace::ClusterWide;
@@ -92,6 +94,8 @@ pub struct Index {
     pub(super) slices: Slices,
     /// Of Services that objects name.
     pub(super) past: HashMap<ObjectKey, Past>,
+    /// Services that have changed lately.
+    pub(super) changes: Changes,
     /// Pods that are about to be deleted.
     pub(super) departures: Departures,
     /// When a replica was last seen to move the traffic of an object.
@@ -164,6 +168,9 @@ impl Index {
     /// A Service changed: notes it, and returns the objects that it concerns, also through the
     /// federated Services that it is a member of.
     pub(super) fn noticed(&mut self, service: &ObjectKey) -> Vec<ObjectRef> {
+        if self.changes.awaits(service) {
+            self.changes.observe(service, self.slices.fingerprint(service));
+        }
         let federated: Vec<ObjectKey> = self.remote.resting_here(service).cloned().collect();
         let mut affected = vec![];
         for service in federated.iter().chain([service]) {
@@ -262,9 +269,19 @@ impl Index {
         }
     }
 
+    /// Whether an object's traffic may go to the endpoints of a Service.
+    fn is_rested_on(&self, service: &ObjectKey) -> bool {
+        self.named_by.contains_key(service) || self.remote.resting_here(service).next().is_some()
+    }
+
     pub fn set_service(&mut self, key: ObjectKey, service: ServiceFacts) -> Vec<ObjectRef> {
         if self.services.get(&key) == Some(&service) {
             return vec![];
+        }
+        let reshaped = |before: &ServiceFacts| before.shape != service.shape;
+        let has_ready = || self.slices.of(&key).any(SliceFacts::has_ready);
+        if self.services.get(&key).is_some_and(reshaped) && self.is_rested_on(&key) && has_ready() {
+            self.changes.begin(&key, self.slices.fingerprint(&key), self.now.steady);
         }
         let members = self.services.get(&key).map_or(&[][..], ServiceFacts::members);
         self.remote.rest(&key, members, service.members());

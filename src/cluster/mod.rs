@@ -1,6 +1,7 @@
 //! What is true in the cluster: the watches, and the index they feed.
 
 mod backends;
+mod changes;
 pub mod clock;
 mod departures;
 mod discovery;
@@ -12,10 +13,13 @@ mod managed;
 mod namespace;
 mod part;
 mod peak;
+#[cfg(test)]
+mod ports_tests;
 mod profile_table;
 pub mod profiles;
 pub mod quick_client;
 pub mod remote;
+mod served;
 pub mod services;
 mod shared;
 mod slices;

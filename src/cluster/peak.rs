@@ -1,5 +1,6 @@
 //! What was so of a Service lately: above all, how many of its endpoints were ready.
 
+use super::served::Served;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 
@@ -10,6 +11,8 @@ const WINDOW: SignedDuration = SignedDuration::from_mins(10);
 #[derive(Debug, Default)]
 pub struct Past {
     pub peak: Peak,
+    /// Port by port.
+    pub served: Served,
     /// The last endpoints that it had.
     pub endpoints: Box<[u64]>,
 }

@@ -1,8 +1,11 @@
 //! What a decision needs of a Service.
 
 use super::remote::members::{self, Member};
-use k8s_openapi::api::core::v1::Service;
+use crate::failover::MOST_PORTS;
+use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use kube::ResourceExt;
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Linkerd multicluster's label on mirrors of every kind.
 const CLUSTER_NAME: &str = "mirror.linkerd.io/cluster-name";
@@ -14,6 +17,8 @@ pub struct ServiceFacts {
     pub kind: ServiceKind,
     /// The linked cluster whose Service this one mirrors.
     pub mirrors: Option<Box<str>>,
+    /// A number that changes with all that its slices follow.
+    pub shape: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +26,18 @@ pub struct Port {
     pub number: i32,
     /// `""` for the unnamed port.
     pub name: String,
+    /// Whether Linkerd carries it: UDP it does not.
+    pub is_tcp: bool,
+}
+
+impl Port {
+    /// For people, and for the record.
+    pub fn label(&self) -> Box<str> {
+        match self.name.as_str() {
+            "" => self.number.to_string().into(),
+            name => name.into(),
+        }
+    }
 }
 
 /// Where the health of a Service is to be seen.
@@ -45,9 +62,11 @@ impl ServiceFacts {
         let port = |port: &k8s_openapi::api::core::v1::ServicePort| Port {
             number: port.port,
             name: port.name.clone().unwrap_or_default(),
+            is_tcp: port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP"),
         };
         let mirrors = service.labels().get(CLUSTER_NAME).map(|name| name.as_str().into());
-        Self { ports: ports.iter().map(port).collect(), kind, mirrors }
+        let shape = spec.map(shape).unwrap_or_default();
+        Self { ports: ports.iter().map(port).collect(), kind, mirrors, shape }
     }
 
     /// The Services that its health is to be seen in, where that is not itself.
@@ -58,16 +77,36 @@ impl ServiceFacts {
         }
     }
 
-    /// The names that this Service gives to the ports asked for. Where it has none of a number,
-    /// Linkerd takes the number as the pods' port, so nothing is asked of the slices for it.
-    pub fn names_of(&self, asked: Asked<'_>) -> Vec<&str> {
+    /// Its ports that are asked for. Of two of one number, Linkerd takes the first.
+    pub fn asked_ports(&self, asked: Asked<'_>) -> Vec<&Port> {
         let is_asked = |number: i32| match asked {
             Asked::Any => false,
             Asked::Port(port) => number == i32::from(port),
-            Asked::PortsOf(apex) => apex.ports.iter().any(|p| p.number == number),
+            Asked::PortsOf(apex) => apex.called().any(|called| called == number),
         };
-        let ports = self.ports.iter().filter(|port| is_asked(port.number));
-        ports.map(|port| port.name.as_str()).collect()
+        let mut ports: Vec<&Port> = vec![];
+        for port in self.ports.iter().filter(|port| is_asked(port.number)) {
+            if ports.len() < MOST_PORTS && ports.iter().all(|p| p.number != port.number) {
+                ports.push(port);
+            }
+        }
+        ports
+    }
+
+    /// Its names for these ports of another Service; none where it has none of a number. Linkerd
+    /// takes that number as the pods' own port then.
+    pub fn names_of(&self, ports: &[&Port]) -> Vec<Option<&str>> {
+        let name = |asked: &&Port| {
+            let port = self.ports.iter().find(|port| port.number == asked.number);
+            port.map(|port| port.name.as_str())
+        };
+        ports.iter().map(name).collect()
+    }
+
+    /// The numbers of the ports that clients can call through Linkerd.
+    fn called(&self) -> impl Iterator<Item = i32> {
+        let any = self.ports.iter().any(|port| port.is_tcp);
+        self.ports.iter().filter(move |port| port.is_tcp || !any).map(|port| port.number)
     }
 }
 
@@ -79,6 +118,28 @@ pub enum Asked<'a> {
     Port(u16),
     /// Clients may call any port of the apex.
     PortsOf(&'a ServiceFacts),
+}
+
+impl Asked<'_> {
+    /// The numbers asked for.
+    pub fn numbers(self) -> BTreeSet<i32> {
+        match self {
+            Self::Any => BTreeSet::new(),
+            Self::Port(port) => BTreeSet::from([port.into()]),
+            Self::PortsOf(apex) => apex.called().collect(),
+        }
+    }
+}
+
+fn shape(spec: &ServiceSpec) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&spec.type_, &spec.selector, &spec.ip_families, &spec.publish_not_ready_addresses)
+        .hash(&mut hasher);
+    for port in spec.ports.iter().flatten() {
+        (port.port, &port.name, &port.protocol, format!("{:?}", port.target_port))
+            .hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -111,8 +172,48 @@ mod tests {
         };
         let apex = service(json!([{"name": "grpc", "port": 8080}, {"name": "prom", "port": 8801}]));
         let backend = service(json!([{"name": "rpc", "port": 8080}, {"name": "x", "port": 1}]));
-        assert_eq!(backend.names_of(Asked::PortsOf(&apex)), ["rpc"]);
-        assert_eq!(backend.names_of(Asked::Port(1)), ["x"]);
-        assert!(backend.names_of(Asked::Port(2)).is_empty());
+        let asked = |asked: Asked<'_>| -> Vec<String> {
+            backend.asked_ports(asked).iter().map(|port| port.name.clone()).collect()
+        };
+        assert_eq!(asked(Asked::PortsOf(&apex)), ["rpc"]);
+        assert_eq!(asked(Asked::Port(1)), ["x"]);
+        assert!(asked(Asked::Port(2)).is_empty());
+        let wanted: Vec<&Port> = apex.ports.iter().collect();
+        assert_eq!(backend.names_of(&wanted), [Some("rpc"), None]);
+    }
+
+    #[test]
+    fn of_two_ports_of_one_number_the_first_is_asked_for_and_udp_alone_never() {
+        let service = |ports: Value| {
+            ServiceFacts::read(&serde_json::from_value(json!({"spec": {"ports": ports}})).unwrap())
+        };
+        let dns = service(json!([
+            {"name": "tcp", "port": 53}, {"name": "udp", "port": 53, "protocol": "UDP"},
+            {"name": "log", "port": 514, "protocol": "UDP"},
+        ]));
+        assert_eq!(Asked::PortsOf(&dns).numbers(), [53].into());
+        let asked = dns.asked_ports(Asked::PortsOf(&dns));
+        assert_eq!(asked.iter().map(|port| port.name.as_str()).collect::<Vec<_>>(), ["tcp"]);
+    }
+
+    #[test]
+    fn its_shape_changes_with_what_slices_follow_and_with_nothing_else() {
+        let read = |metadata: Value, spec: Value| {
+            let service = json!({"metadata": metadata, "spec": spec});
+            ServiceFacts::read(&serde_json::from_value(service).unwrap()).shape
+        };
+        let spec = json!({"selector": {"app": "web"}, "ports": [{"name": "web", "port": 80}]});
+        let before = read(json!({}), spec.clone());
+        assert_eq!(read(json!({"labels": {"a": "b"}}), spec.clone()), before);
+        for change in [
+            json!({"selector": {"app": "other"}}),
+            json!({"type": "ExternalName"}),
+            json!({"ports": [{"name": "http", "port": 80}]}),
+            json!({"ports": [{"name": "web", "port": 80, "targetPort": "x"}]}),
+        ] {
+            let mut changed = spec.clone();
+            json_patch::merge(&mut changed, &change);
+            assert_ne!(read(json!({}), changed), before, "{change}");
+        }
     }
 }

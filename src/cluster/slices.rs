@@ -34,6 +34,12 @@ impl Slices {
         slices.map(|(_, facts)| facts)
     }
 
+    /// A number that changes with what the slices of a Service offer, and with the endpoints that are
+    /// ready.
+    pub fn fingerprint(&self, service: &ObjectKey) -> u64 {
+        self.of(service).map(SliceFacts::fingerprint).fold(0, u64::wrapping_add)
+    }
+
     /// From now on it is known which slices a pod is in. Nothing may have been told yet.
     pub fn follow_pods(&mut self) {
         self.pods.get_or_insert_default();

@@ -6,7 +6,7 @@ use super::memory::Memory;
 use crate::cluster::{Decider, Index, Managed, ManagedSet};
 use crate::failover::{
     AuthoredWeights, Because, BySet, Decision, Health, Identity, Intent, Need, Now, Pending,
-    Previous, State, Weights, annotations, decide, need,
+    Previous, State, Weights, annotations, decide, need, remembered,
 };
 use crate::resources::{Edit, ObjectKey, ObjectRef};
 use jiff::{SignedDuration, Timestamp};
@@ -203,6 +203,7 @@ fn decide_set<'a>(
 ) -> Decided<'a> {
     let ManagedSet { intent, state } = set;
     let health = index.health(object.namespace(), intent, now.steady);
+    let health = remembered(intent, &health, state.as_ref()).into_owned();
     // A delay is counted from when it was observed, here if it was here.
     let mut remembered = state.clone();
     if let Some(state) = &mut remembered

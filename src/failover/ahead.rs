@@ -1,7 +1,7 @@
 //! The decision, ahead of losses that are announced: flip first, then let the pods go.
 
 use super::decision::decide_by;
-use super::{Decision, Health, Intent, Now, Previous};
+use super::{Decision, Health, Intent, Now, Peaks, Previous, remembered};
 use jiff::Timestamp;
 
 /// Decides which backends get traffic.
@@ -17,6 +17,11 @@ use jiff::Timestamp;
 /// to go to and its author wants no delay. A loss that was announced and has not come is none: traffic
 /// goes back at once.
 pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: Now) -> Decision {
+    let recorded = match previous {
+        Previous::Decided(set) => Some(set),
+        Previous::Birth | Previous::Live => None,
+    };
+    let health = &*remembered(intent, health, recorded);
     let seen = decide_by(intent, health, previous, now);
     let Some(until) = health.iter().filter_map(|h| Some(h.announced()?.until)).min() else {
         return seen;
@@ -81,7 +86,7 @@ fn concluded(
     // What falls short as it is has been lost.
     let serves = |i: usize| {
         let announced = health.get(i).filter(|health| health.announced().is_some());
-        announced.is_some_and(|health| intent.backends[i].is_met_by(health, 0))
+        announced.is_some_and(|health| intent.backends[i].is_met_by(health, &Peaks::new()))
     };
     let is_left = |i: &usize| !ahead.active.contains(i) && concerned(*i) && serves(*i);
     ahead.ahead = (0..intent.backends.len()).filter(is_left).collect();

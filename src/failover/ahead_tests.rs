@@ -7,7 +7,7 @@ use jiff::Timestamp;
 fn going(ready: u32, count: u32, until: i64) -> Health {
     let until = Timestamp::from_second(until).unwrap();
     let announced = (count > 0).then_some(Announced { count, until });
-    Health::Seen { ready, total: ready, peak: ready, announced }
+    Health::Seen { ready, total: ready, peak: ready, announced, ports: None }
 }
 
 fn ready(count: u32) -> Health {

@@ -14,6 +14,8 @@ pub enum Because {
     WaitsForLoss,
     /// No tier has what it needs: the first with any ready endpoint.
     BelowMinimum,
+    /// What is lost of it no other backend serves together with all that is left.
+    NothingCovers,
     /// Nothing is known to be ready; what cannot be seen may be.
     OnlyUnknownLeft,
     /// Nothing is ready anywhere: what is there stays.
@@ -29,6 +31,7 @@ impl fmt::Display for Because {
             Self::FallbackServes => "the primary is down",
             Self::WaitsForLoss => "traffic stays for the failover-delay",
             Self::BelowMinimum => "no backend has as many ready endpoints as it needs",
+            Self::NothingCovers => "no other backend serves what is lost and all that is left",
             Self::OnlyUnknownLeft => "no backend is known to be ready",
             Self::NothingReady => "no backend is ready, so traffic stays where it is",
             Self::Pinned => "pinned",
@@ -64,7 +67,10 @@ impl Decision {
                 intent.policy.failover_delay,
                 told(&mut active())
             ),
-            Because::BelowMinimum | Because::OnlyUnknownLeft | Because::NothingReady => {
+            Because::BelowMinimum
+            | Because::NothingCovers
+            | Because::OnlyUnknownLeft
+            | Because::NothingReady => {
                 format!("{}, {}", self.because, told(&mut (0..intent.backends.len())))
             }
         }

@@ -1,11 +1,12 @@
 //! The decision: which backends get traffic, and with what weights.
 
 use super::because::Because;
+use super::ports::Ports;
 use super::shares::weights_for;
 use super::state::{to_the_millisecond, to_the_second};
-use super::{Health, Intent, Pending, SetState, Threshold};
+use super::{Health, Intent, Peaks, Pending, SetState, Short, Threshold, Unknown};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// What was so before this decision.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +66,9 @@ pub struct Decision {
     pub left: Option<Timestamp>,
     pub awaiting_primary: bool,
     pub pending: Pending,
-    pub peaks: BTreeMap<String, u32>,
+    pub peaks: Peaks,
+    /// What each backend is short of, where it would be forgotten otherwise.
+    pub short: Short,
     /// The backends that would have the traffic, were their pods not about to be deleted.
     pub ahead: Vec<usize>,
     /// It only leaves backends that are known to have nothing ready, and the author wants no delay:
@@ -147,8 +150,10 @@ impl<'a> Scene<'a> {
     /// Known to have what it needs.
     fn meets_minimum(&self, i: usize) -> bool {
         let backend = &self.intent.backends[i];
-        let recorded = self.set.and_then(|set| set.peaks.get(&backend.name)).copied();
-        backend.is_met_by(self.health(i), recorded.unwrap_or_default())
+        match self.set {
+            Some(set) => backend.is_met_by(self.health(i), &set.peaks),
+            None => backend.is_met_by(self.health(i), &Peaks::new()),
+        }
     }
 
     /// Not known is not down: what has the traffic and cannot be seen still serves.
@@ -186,9 +191,13 @@ impl<'a> Scene<'a> {
 
         let mut pending = Pending::new();
         let mut kept = vec![];
+        let mut held = vec![];
         for i in &self.before {
             if self.serves(*i) || !self.has_lasted(*i, policy.failover_delay, &mut pending) {
                 kept.push(*i);
+            } else if self.has_no_refuge(*i) {
+                kept.push(*i);
+                held.push(*i);
             }
         }
         let serving: Vec<usize> = kept.iter().copied().filter(|i| self.serves(*i)).collect();
@@ -208,7 +217,8 @@ impl<'a> Scene<'a> {
         let mut climbs = None;
         for (better, members) in self.intent.tiers.iter().enumerate().take(tier) {
             let mut back = vec![];
-            for i in members.iter().copied().filter(|i| self.meets_minimum(*i)) {
+            let may_serve = |i: &usize| self.meets_minimum(*i) && self.may_be_preferred(*i);
+            for i in members.iter().copied().filter(may_serve) {
                 let at_once = self.left.is_none() || self.was_only_announced(i);
                 let lasted = at_once || self.has_lasted(i, policy.failback_delay, &mut pending);
                 if lasted && (at_once || !policy.manual_failback || told) {
@@ -222,7 +232,8 @@ impl<'a> Scene<'a> {
         let (tier, active) = climbs.unwrap_or_else(|| {
             kept.retain(|i| self.intent.tier_of(*i) == tier);
             for i in self.intent.tiers[tier].iter().copied() {
-                let new = !self.before.contains(&i) && self.meets_minimum(i);
+                let new =
+                    !self.before.contains(&i) && self.meets_minimum(i) && self.may_be_preferred(i);
                 let at_once = new && self.was_only_announced(i);
                 if at_once || new && self.has_lasted(i, policy.failback_delay, &mut pending) {
                     kept.push(i);
@@ -230,10 +241,12 @@ impl<'a> Scene<'a> {
             }
             (tier, kept)
         });
-        let because = if !active.iter().any(|i| self.serves(*i)) {
-            Because::WaitsForLoss
-        } else {
+        let because = if active.iter().any(|i| self.serves(*i)) {
             self.tier_serves(tier)
+        } else if active.iter().any(|i| held.contains(i)) {
+            self.for_want_of_better(&active)
+        } else {
+            Because::WaitsForLoss
         };
         // What has joined or been left behind waits for nothing any more.
         let waits = |i: usize| active.contains(&i) != self.meets_minimum(i);
@@ -243,17 +256,96 @@ impl<'a> Scene<'a> {
 
     /// The best backends by health alone.
     fn best(&self) -> Chosen {
-        let ready = |i: &usize| self.health(*i).is_ready();
-        let (active, because) = if let Some((tier, active)) = self.tier_with(|i| self.serves(*i)) {
-            (active, self.tier_serves(tier))
-        } else if let Some((_, active)) = self.tier_with(ready) {
-            (active, Because::BelowMinimum)
+        let (active, because) = if let Some((tier, active)) = self.best_ready() {
+            match active.iter().any(|i| self.serves(*i)) {
+                true => (active, self.tier_serves(tier)),
+                false => {
+                    let because = self.for_want_of_better(&active);
+                    (active, because)
+                }
+            }
         } else if let Some((_, active)) = self.tier_with(|i| self.health(*i).is_unknown()) {
             (active, Because::OnlyUnknownLeft)
         } else {
             (self.held(), Because::NothingReady)
         };
         Chosen { active, because, pending: Pending::new() }
+    }
+
+    /// The first tier that serves, or that serves more than all before it; otherwise the first with
+    /// anything ready.
+    fn best_ready(&self) -> Option<(usize, Vec<usize>)> {
+        let mut best: Option<(usize, Vec<usize>)> = None;
+        for (tier, members) in self.intent.tiers.iter().enumerate() {
+            let serves = |i: &usize| self.serves(*i);
+            let partly = |i: &usize| self.health(*i).is_partly_ready();
+            for (kind, whole) in [(&serves as &dyn Fn(&usize) -> bool, true), (&partly, false)] {
+                let better = |i: &usize| match &best {
+                    Some((_, best)) => self.covers(*i, best, whole),
+                    None => true,
+                };
+                let new: Vec<usize> =
+                    members.iter().copied().filter(|i| kind(i) && better(i)).collect();
+                if new.is_empty() {
+                    continue;
+                }
+                best = Some((tier, new));
+                if whole {
+                    return best;
+                }
+                break;
+            }
+        }
+        best
+    }
+
+    /// Whether a backend is better than those before it that fall short: it serves what they lack,
+    /// and all that they still serve. `whole`: it has itself what it needs.
+    fn covers(&self, i: usize, short: &[usize], whole: bool) -> bool {
+        let of = |i: &usize| self.health(*i).ports();
+        let lost: BTreeSet<u16> = short.iter().filter_map(of).flat_map(Ports::lost).collect();
+        let theirs: BTreeSet<u16> = of(&i).into_iter().flat_map(Ports::serves).collect();
+        if lost.is_empty() {
+            // It lacks numbers alone: any that has them will do, but not at the price of a port.
+            let counted = short.iter().filter_map(of).flat_map(Ports::classes);
+            let mut counted = counted.filter(|_| of(&i).is_some());
+            return whole && counted.all(|class| class.iter().any(|port| theirs.contains(port)));
+        }
+        let mut left = short.iter().filter_map(of).flat_map(Ports::serves);
+        left.all(|port| theirs.contains(&port)) && !lost.is_disjoint(&theirs)
+    }
+
+    /// Whether what is lost has something left that nothing to go to would serve too.
+    fn has_no_refuge(&self, i: usize) -> bool {
+        if !self.health(i).is_partly_ready() {
+            return false;
+        }
+        let serving: Vec<usize> = self.before.iter().copied().filter(|i| self.serves(*i)).collect();
+        let best = if serving.is_empty() { self.best().active } else { serving };
+        match best.contains(&i) {
+            true => self.has_lost_a_port(i),
+            false => !best.iter().any(|j| self.covers(*j, &[i], true)),
+        }
+    }
+
+    /// Whether it is not one that was passed over because a better one is short of what it lacks too.
+    fn may_be_preferred(&self, i: usize) -> bool {
+        let tier = self.intent.tier_of(i);
+        let better = self.intent.tiers.iter().take(tier).flatten().copied();
+        let short = |i: &usize| self.health(*i).is_partly_ready() && self.has_lost_a_port(*i);
+        let short: Vec<usize> = better.filter(short).collect();
+        short.is_empty() || self.covers(i, &short, true)
+    }
+
+    fn has_lost_a_port(&self, i: usize) -> bool {
+        self.health(i).ports().is_some_and(|ports| !ports.lost().is_empty())
+    }
+
+    fn for_want_of_better(&self, active: &[usize]) -> Because {
+        match active.iter().any(|i| self.has_lost_a_port(*i)) {
+            true => Because::NothingCovers,
+            false => Because::BelowMinimum,
+        }
     }
 
     fn tier_serves(&self, tier: usize) -> Because {
@@ -308,6 +400,7 @@ impl<'a> Scene<'a> {
             ahead: vec![],
             next: None,
             peaks: self.peaks(),
+            short: self.short(),
             before: self.before.clone(),
             active,
             because,
@@ -334,13 +427,35 @@ impl<'a> Scene<'a> {
     }
 
     /// Of each backend that falls short of a percentage, what it is measured by.
-    fn peaks(&self) -> BTreeMap<String, u32> {
+    fn peaks(&self) -> Peaks {
+        let none = Peaks::new();
+        let recorded = self.set.map_or(&none, |set| &set.peaks);
+        let mut peaks = Peaks::new();
+        for (i, backend) in self.intent.backends.iter().enumerate() {
+            if !matches!(backend.min_ready, Threshold::Percent(_)) {
+                continue;
+            }
+            for count in self.health(i).counts() {
+                if !backend.is_met_on(&count, recorded) {
+                    let key = count.key(&backend.name);
+                    let before = recorded.get(&key).copied().unwrap_or_default();
+                    peaks.insert(key, count.peak.max(before));
+                }
+            }
+        }
+        peaks
+    }
+
+    /// Of each backend that has lost a port, which; of one that cannot be seen, what is recorded.
+    fn short(&self) -> Short {
+        let recorded = |name: &String| self.set.and_then(|set| set.short.get(name)).cloned();
         let short = |(i, backend): (usize, &super::Backend)| {
-            let Health::Seen { peak, .. } = self.health(i) else { return None };
-            let percentage = matches!(backend.min_ready, Threshold::Percent(_));
-            let recorded = self.set.and_then(|set| set.peaks.get(&backend.name)).copied();
-            let peak = (*peak).max(recorded.unwrap_or_default());
-            (percentage && !self.meets_minimum(i)).then(|| (backend.name.clone(), peak))
+            let short = match self.health(i) {
+                Health::Seen { ports, .. } => ports.as_ref().map(|ports| ports.short()),
+                Health::Unknown(_) | Health::Unreachable { .. } => recorded(&backend.name),
+                Health::Missing | Health::ExternalName => None,
+            };
+            Some((backend.name.clone(), short.filter(|short| !short.is_empty())?))
         };
         self.intent.backends.iter().enumerate().filter_map(short).collect()
     }
@@ -357,9 +472,16 @@ impl<'a> Scene<'a> {
         let told = policy.failback_requested.as_ref().filter(|_| decision.left.is_some());
         let percentage = |b: &super::Backend| matches!(b.min_ready, Threshold::Percent(_));
         let fades = self.intent.backends.iter().any(percentage).then_some(FADING);
+        let follows = self.health.iter().filter_map(|health| match health {
+            Health::Unknown(Unknown::Changed { until }) => {
+                Some(self.now.steady.duration_until(*until))
+            }
+            _ => None,
+        });
         by_delay
             .chain(pin_ends.into_iter().chain(told).map(on_the_wall))
             .chain(fades)
+            .chain(follows)
             .filter(SignedDuration::is_positive)
             .min()
     }
@@ -391,6 +513,7 @@ impl Decision {
             pinned: self.because == Because::Pinned,
             awaiting_primary: self.awaiting_primary,
             peaks: self.peaks.clone(),
+            short: self.short.clone(),
             ahead: self.names_ahead(intent),
         }
     }
@@ -403,6 +526,13 @@ impl Decision {
     /// The names of the backends that it leaves ahead of a loss.
     pub fn names_ahead(&self, intent: &Intent) -> Vec<String> {
         named(intent, &self.ahead)
+    }
+
+    /// Whether a backend that has the traffic, or would be preferred, has lost a port.
+    pub fn is_short(&self, intent: &Intent) -> bool {
+        let concerned = |i: &usize| self.active.contains(i) || intent.is_primary(*i);
+        let short = intent.indices(self.short.keys());
+        short.iter().any(concerned)
     }
 
     /// Whether any preferred backend gets traffic.

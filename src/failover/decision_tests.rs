@@ -3,8 +3,10 @@ use super::super::{Need, Unknown, annotations, decide, need};
 use super::*;
 use serde_json::json;
 
-pub(crate) const READY: Health = Health::Seen { ready: 1, total: 1, peak: 1, announced: None };
-pub(crate) const DOWN: Health = Health::Seen { ready: 0, total: 1, peak: 1, announced: None };
+pub(crate) const READY: Health =
+    Health::Seen { ready: 1, total: 1, peak: 1, announced: None, ports: None };
+pub(crate) const DOWN: Health =
+    Health::Seen { ready: 0, total: 1, peak: 1, announced: None, ports: None };
 const UNSEEN: Health = Health::Unknown(Unknown::NotYet);
 
 /// A split of a, b and c with these weights and annotations (names without the prefix).
@@ -116,7 +118,7 @@ fn several_primaries_share_while_any_of_them_is_ready() {
 
 #[test]
 fn a_primary_below_its_minimum_is_left_and_no_tier_at_its_minimum_means_the_first_with_any() {
-    let some = |ready| Health::Seen { ready, total: 10, peak: 10, announced: None };
+    let some = |ready| Health::Seen { ready, total: 10, peak: 10, announced: None, ports: None };
     let mut life = Life::of(&[("min-ready", "a=60%,b=2,c=2")]);
     assert_eq!(life.step(1, [some(6), some(2), DOWN]), "a");
     assert_eq!(life.step(2, [some(5), some(2), DOWN]), "b");
@@ -132,12 +134,16 @@ fn a_loss_by_percentage_is_not_forgotten_when_the_past_fades_or_a_new_leader_beg
     assert_eq!(
         life.step(
             1,
-            [Health::Seen { ready: 5, total: 10, peak: 10, announced: None }, READY, DOWN]
+            [
+                Health::Seen { ready: 5, total: 10, peak: 10, announced: None, ports: None },
+                READY,
+                DOWN
+            ]
         ),
         "b"
     );
     assert_eq!(life.state.peaks["a"], 10);
-    let faded = Health::Seen { ready: 5, total: 10, peak: 5, announced: None };
+    let faded = Health::Seen { ready: 5, total: 10, peak: 5, announced: None, ports: None };
     assert_eq!(life.step(2_000, [faded, READY, DOWN]), "b");
     // Scaled down to what is ready: that is enough.
     assert_eq!(life.step(2_001, [Health::seen(5, 5), READY, DOWN]), "a");
@@ -423,7 +429,7 @@ fn only_leaving_the_dead_without_delay_is_a_rescue() {
     assert!(!rescue(&[], &["a"], [DOWN, DOWN, DOWN]), "nothing moves");
     assert!(!rescue(&[("failover-delay", "1s")], &["a"], [DOWN, READY, DOWN]), "a delay");
     assert!(!rescue(&[("pin", "c")], &["a"], [DOWN, READY, DOWN]), "a pin");
-    let short = Health::Seen { ready: 1, total: 9, peak: 9, announced: None };
+    let short = Health::Seen { ready: 1, total: 9, peak: 9, announced: None, ports: None };
     assert!(!rescue(&[("min-ready", "2")], &["a"], [short, READY, DOWN]), "one is ready");
 }
 

@@ -1,20 +1,25 @@
 //! The health of a backend, as far as it can be seen.
 
+use super::ports::{PortCount, Ports};
 use super::to_the_second;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// What is known of a backend Service. Never better than Linkerd's own verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// Its endpoints are seen: those Linkerd would send to, of all there are, and the most that
-    /// were ready in the last ten minutes.
+    /// Its endpoints are seen: those Linkerd would send to, of all that offer the asked port, and
+    /// the most that were ready in the last ten minutes. Of several ports, those of the one that has
+    /// the least.
     Seen {
         ready: u32,
         total: u32,
         peak: u32,
         /// Those of the ready ones that are about to be deleted.
         announced: Option<Announced>,
+        /// Port by port, where several are asked for or an endpoint does not offer the one that is.
+        ports: Option<Box<Ports>>,
     },
     /// There is no such Service.
     Missing,
@@ -61,14 +66,61 @@ pub enum Unknown {
     NotListed { cluster: String },
     /// It exists, but the caches have not seen it yet.
     NotYet,
+    /// The Service has just changed, and its slices follow a moment later: until then, by the steady
+    /// clock, at most.
+    Changed { until: Timestamp },
+    /// The Service has none of the ports that callers ask for. Linkerd takes the number as its pods'
+    /// own: whether those listen there is not to be seen.
+    NoSuchPort { port: String },
     /// Its namespace is not one of those that we are limited to.
     NotWatched { namespace: String },
+}
+
+impl Unknown {
+    /// The Service has none of these ports.
+    pub fn no_such_port(numbers: &BTreeSet<i32>) -> Self {
+        let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
+        Self::NoSuchPort { port: numbers.join(" or ") }
+    }
 }
 
 impl Health {
     /// Endpoints without a past.
     pub fn seen(ready: u32, total: u32) -> Self {
-        Self::Seen { ready, total, peak: ready, announced: None }
+        Self::Seen { ready, total, peak: ready, announced: None, ports: None }
+    }
+
+    /// Endpoints that are counted port by port.
+    pub fn of_ports(ports: Ports, announced: Option<Announced>) -> Self {
+        let (ready, total, peak) = ports.least();
+        Self::Seen { ready, total, peak, announced, ports: Some(Box::new(ports)) }
+    }
+
+    /// What is seen of its ports, one by one.
+    pub fn ports(&self) -> Option<&Ports> {
+        match self {
+            Self::Seen { ports, .. } => ports.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// What counts of it, port by port; nothing where nothing is seen, or nothing has been served.
+    pub fn counts(&self) -> Vec<PortCount<'_>> {
+        match self {
+            Self::Seen { ports: Some(ports), .. } => ports.counts(),
+            Self::Seen { ready, total, peak, ports: None, .. } => {
+                vec![PortCount { ready: *ready, total: *total, peak: *peak, port: None }]
+            }
+            _ => vec![],
+        }
+    }
+
+    /// Takes in what is recorded of its losses.
+    pub fn remember(&mut self, short: &[Vec<String>]) {
+        if let Self::Seen { ports: Some(ports), announced, .. } = self {
+            ports.remember(short);
+            *self = Self::of_ports(std::mem::replace(ports, Ports::none()), *announced);
+        }
     }
 
     /// Its endpoints that are about to be deleted.
@@ -82,8 +134,9 @@ impl Health {
     /// What the slices say of it, whatever is announced.
     pub fn as_seen(&self) -> Self {
         match *self {
-            Self::Seen { ready, total, peak, .. } => {
-                Self::Seen { ready, total, peak, announced: None }
+            Self::Seen { ports: Some(ref ports), .. } => Self::of_ports(ports.unannounced(), None),
+            Self::Seen { ready, total, peak, ports: None, .. } => {
+                Self::Seen { ready, total, peak, announced: None, ports: None }
             }
             _ => self.clone(),
         }
@@ -92,17 +145,25 @@ impl Health {
     /// What it will be when those are gone.
     pub fn without_announced(&self) -> Self {
         match *self {
-            Self::Seen { ready, total, peak, announced: Some(Announced { count, .. }) } => {
+            Self::Seen { announced: Some(_), ports: Some(ref ports), .. } => {
+                Self::of_ports(ports.without_announced(), None)
+            }
+            Self::Seen { ready, total, peak, announced: Some(Announced { count, .. }), .. } => {
                 let (ready, total) = (ready.saturating_sub(count), total.saturating_sub(count));
-                Self::Seen { ready, total, peak, announced: None }
+                Self::Seen { ready, total, peak, announced: None, ports: None }
             }
             _ => self.clone(),
         }
     }
 
-    /// Known to have an endpoint that takes traffic.
+    /// Known to have an endpoint that takes traffic, on every port that counts.
     pub fn is_ready(&self) -> bool {
         matches!(self, Self::Seen { ready, .. } if *ready > 0)
+    }
+
+    /// Known to have an endpoint that takes traffic on any port.
+    pub fn is_partly_ready(&self) -> bool {
+        self.is_ready() || self.ports().is_some_and(|ports| ports.serves().next().is_some())
     }
 
     /// Neither known ready nor known down.
@@ -119,12 +180,16 @@ impl Health {
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Seen { ports: Some(ports), ready: 0, .. } => write!(f, "{ports}"),
             Self::Seen { total: 0, .. } => f.write_str("no endpoints"),
-            Self::Seen { ready, total, announced, .. } => {
+            Self::Seen { ready, total, announced, ports, .. } => {
                 write!(f, "{ready} of {total} endpoints ready")?;
-                match announced {
-                    Some(Announced { count, .. }) => write!(f, ", {count} about to be deleted"),
-                    None => Ok(()),
+                if let Some(Announced { count, .. }) = announced {
+                    write!(f, ", {count} about to be deleted")?;
+                }
+                match ports.as_deref().map(Ports::never_served).unwrap_or_default().as_slice() {
+                    [] => Ok(()),
+                    never => write!(f, ", none offers port {}", never.join(" or ")),
                 }
             }
             Self::Missing => f.write_str("no such Service"),
@@ -151,6 +216,13 @@ impl fmt::Display for Health {
                 write!(f, "health unknown, cluster {cluster} has not been asked yet")
             }
             Self::Unknown(Unknown::NotYet) => f.write_str("health not seen yet"),
+            Self::Unknown(Unknown::Changed { .. }) => {
+                f.write_str("health unknown, the Service has just changed and its endpoints have not followed yet")
+            }
+            Self::Unknown(Unknown::NoSuchPort { port }) => write!(
+                f,
+                "health unknown, the Service has no port {port}: Linkerd takes the number as its pods' own port"
+            ),
             Self::Unknown(Unknown::NotWatched { namespace }) => {
                 write!(f, "health unknown, namespace {namespace} is not watched")
             }

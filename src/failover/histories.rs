@@ -43,6 +43,7 @@ fn any_health() -> impl Strategy<Value = Health> {
             total: ready + down,
             peak: ready.max(past),
             announced: None,
+            ports: None,
         }),
         1 => Just(Health::Missing),
         1 => Just(Health::ExternalName),
@@ -210,6 +211,7 @@ impl Object {
                 d.left.is_some(),
                 d.awaiting_primary,
                 d.ahead.clone(),
+                d.short.clone(),
             )
         };
         if self.last.as_ref().map(essence) != Some(essence(&decision)) {

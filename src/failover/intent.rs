@@ -1,6 +1,7 @@
 //! What the author of an object asked for.
 
 use super::policy::NamedPin;
+use super::ports::{Peaks, PortCount};
 use super::tiers::Preference;
 use super::{
     BySet, Declaration, DeclaredSet, Defaults, Health, Limits, Policy, Problem, Threshold, Weights,
@@ -45,11 +46,20 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Whether it is known to have what it needs. `recorded` is what a record says of the most that
-    /// were ready before; 0 where there is none.
-    pub(super) fn is_met_by(&self, health: &Health, recorded: u32) -> bool {
-        let Health::Seen { ready, total, peak, .. } = *health else { return false };
-        self.min_ready.is_met(ready, total, peak.max(recorded))
+    /// Whether it is known to have what it needs, on every port that counts. `recorded` is what a
+    /// record says of the most that were ready before.
+    pub(super) fn is_met_by(&self, health: &Health, recorded: &Peaks) -> bool {
+        let counts = health.counts();
+        !counts.is_empty() && counts.iter().all(|count| self.is_met_on(count, recorded))
+    }
+
+    /// The same of one port.
+    pub(super) fn is_met_on(&self, count: &PortCount<'_>, recorded: &Peaks) -> bool {
+        let recorded = match recorded.is_empty() {
+            true => 0,
+            false => recorded.get(&count.key(&self.name)).copied().unwrap_or_default(),
+        };
+        self.min_ready.is_met(count.ready, count.total, count.peak.max(recorded))
     }
 }
 

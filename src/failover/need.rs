@@ -24,7 +24,10 @@ pub fn need(intent: &Intent, state: Option<&SetState>, decision: &Decision) -> N
     let Some(state) = state else {
         return if live_differs {
             Need::Traffic
-        } else if !decision.on_primary(intent) || !decision.pending.is_empty() {
+        } else if !decision.on_primary(intent)
+            || !decision.pending.is_empty()
+            || decision.is_short(intent)
+        {
             Need::Record
         } else {
             Need::Nothing
@@ -40,6 +43,7 @@ pub fn need(intent: &Intent, state: Option<&SetState>, decision: &Decision) -> N
         && state.pinned == (decision.because == Because::Pinned)
         && state.left.is_some() == decision.left.is_some()
         && state.awaiting_primary == decision.awaiting_primary
+        && state.short == decision.short
         && intent.indices(&state.ahead) == decision.ahead;
     if live_differs || !recorded { Need::Record } else { Need::Nothing }
 }

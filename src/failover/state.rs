@@ -1,6 +1,6 @@
 //! The `state` annotation: what was decided, for whoever decides next.
 
-use super::{BySet, Weights};
+use super::{BySet, Peaks, Short, Weights};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -84,7 +84,10 @@ pub struct SetState {
     /// Of a backend that fell short of a percentage: the most of its endpoints that had been ready.
     /// Without it the loss would be forgotten with a restart, or after ten minutes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub peaks: BTreeMap<String, u32>,
+    pub peaks: Peaks,
+    /// Ports that backends have served and serve no more: without it a restart would forget the loss.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub short: Short,
     /// The backends that the traffic has left ahead of an announced loss which has not come yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ahead: Vec<String>,
@@ -179,6 +182,7 @@ mod tests {
             pinned: true,
             awaiting_primary: true,
             peaks: BTreeMap::from([("emoji-svc".into(), 10)]),
+            short: BTreeMap::from([("emoji-svc".into(), vec![vec!["grpc".into()]])]),
             ahead: vec!["emoji-svc".into()],
         });
         state.defaulted_primary = Some("emoji-svc".into());
@@ -190,9 +194,9 @@ mod tests {
     fn what_is_usual_takes_no_room() {
         let set = SetState { active: vec!["a".into()], ..SetState::default() };
         let text = state(set).to_annotation();
-        for absent in
-            ["left", "pending", "pinned", "awaiting", "peaks", "edited", "leaving", "ahead"]
-        {
+        for absent in [
+            "left", "pending", "pinned", "awaiting", "peaks", "short", "edited", "leaving", "ahead",
+        ] {
             assert!(!text.contains(absent), "{text}");
         }
     }

@@ -152,7 +152,7 @@ impl Remote {
         &self,
         cluster: &str,
         service: &ObjectKey,
-        ports: &[&str],
+        ports: &[Option<&str>],
     ) -> Result<Counted, Health> {
         self.seen(cluster, service).map(|slices| endpoints::count(slices, ports, |_| None))
     }

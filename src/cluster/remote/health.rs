@@ -2,12 +2,12 @@
 
 use super::super::endpoints::Counted;
 use super::super::index::Index;
-use super::super::services::{Asked, ServiceFacts, ServiceKind};
+use super::super::services::{Port, ServiceFacts, ServiceKind};
 use super::super::slices::ToldSlice;
 use super::facts::Listing;
 use super::members::Member;
 use super::reach::{Reach, Transition};
-use crate::failover::{Health, Now};
+use crate::failover::{Health, Now, Unknown};
 use crate::resources::{ObjectKey, ObjectRef};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ pub struct Union {
 impl Union {
     fn add(&mut self, counted: Result<Counted, Health>) {
         match counted {
-            Ok(counted) => self.counted = self.counted.and(counted),
+            Ok(counted) => self.counted = std::mem::take(&mut self.counted).and(counted),
             Err(unknown) if unknown.is_unknown() => {
                 self.unknown.get_or_insert(unknown);
             }
@@ -40,45 +40,70 @@ impl Union {
         self.unknown.is_none() && self.down.is_none()
     }
 
-    /// What is known to be ready is; without any, not known is not down.
-    pub fn health(self, peak: u32) -> Health {
-        let Self { mut counted, unknown, down } = self;
+    /// What is known to be ready is, `seen` by its members that are; without any, not known is not
+    /// down.
+    pub fn health(self, seen: impl FnOnce(Counted) -> Health) -> Health {
+        let Self { counted, unknown, down } = self;
+        let mut seen = seen(counted);
         // Without what is about to go it would be unknown, and not down.
-        let all_go = counted.announced.is_some_and(|a| a.count >= counted.ready);
-        if unknown.is_some() && all_go {
-            counted.announced = None;
+        if unknown.is_some() && !seen.without_announced().is_ready() {
+            seen = seen.as_seen();
         }
-        let seen = counted.health(peak);
-        if counted.ready > 0 { seen } else { unknown.or(down).unwrap_or(seen) }
+        if seen.is_ready() { seen } else { unknown.or(down).unwrap_or(seen) }
     }
 }
 
 impl Index {
-    /// The members of a Service together. `facts` are the Service's own: mirrors have the ports of
-    /// what they mirror, with their names.
+    /// The members of a Service together. `ports` are the asked ones as the Service has them: mirrors
+    /// have the ports of what they mirror, with their names.
     pub(in crate::cluster) fn union(
         &self,
         service: &ObjectKey,
-        facts: &ServiceFacts,
         members: &[Member],
-        asked: Asked<'_>,
+        ports: &[&Port],
         now: Timestamp,
     ) -> Union {
+        let names: Vec<_> = ports.iter().map(|port| Some(port.name.as_str())).collect();
         let mut union = Union::default();
         for member in members {
             union.add(match member {
                 Member::There { cluster, service: name } => {
-                    self.remote.count(cluster, &service.beside(name), &facts.names_of(asked))
+                    self.remote.count(cluster, &service.beside(name), &names)
                 }
                 Member::Here(name) => {
                     let here = service.beside(name);
                     let facts = self.service(&here).filter(|f| f.kind == ServiceKind::Slices);
-                    let counted = facts.map(|f| self.count(&here, &f.names_of(asked), now));
-                    Ok(counted.unwrap_or_default())
+                    facts.map_or(Ok(Counted::default()), |f| self.member_here(&here, f, ports, now))
                 }
             });
         }
         union
+    }
+
+    /// A member of this cluster, asked for these ports by number.
+    fn member_here(
+        &self,
+        member: &ObjectKey,
+        facts: &ServiceFacts,
+        ports: &[&Port],
+        now: Timestamp,
+    ) -> Result<Counted, Health> {
+        let names = facts.names_of(ports);
+        let none_ready = |counted: &Counted| counted.ports.iter().all(|port| port.ready == 0);
+        let counted = self.count(member, &names, now);
+        if !none_ready(&counted) || counted.ready == 0 {
+            return Ok(counted);
+        }
+        if let Some(until) = self.changes.until(member, now) {
+            return Err(Health::Unknown(Unknown::Changed { until }));
+        }
+        match names.iter().all(Option::is_none) && !ports.is_empty() {
+            true => {
+                let numbers = ports.iter().map(|port| port.number).collect();
+                Err(Health::Unknown(Unknown::no_such_port(&numbers)))
+            }
+            false => Ok(counted),
+        }
     }
 
     /// What tells the endpoints of a Service's members apart; none while one cannot be seen.

@@ -154,7 +154,10 @@ fn a_cluster_out_of_reach_is_unknown_and_then_down_and_nothing_else_is() {
     }
     // Down is no endpoint: what is here counts alone.
     east.here(1);
-    assert_eq!(east.health()[2], Health::Seen { ready: 1, total: 1, peak: 2, announced: None });
+    assert_eq!(
+        east.health()[2],
+        Health::Seen { ready: 1, total: 1, peak: 2, announced: None, ports: None }
+    );
     east.west_lists(2);
     assert!(east.health()[1].is_ready());
 }
@@ -255,7 +258,9 @@ fn a_member_must_offer_the_port_and_be_of_a_kind_that_linkerd_resolves() {
     let listing = Listing { slices: vec![slice], anew: true };
     east.0.set_remote_listing("west", &[key("bb")].into(), listing);
     let Health::Seen { ready, total, .. } = east.health()[1] else { panic!() };
-    assert_eq!((ready, total), (0, 1));
+    // It counts for nothing, not as one that is not ready.
+    assert_eq!((ready, total), (0, 0));
+    assert_eq!(east.health()[1].to_string(), "1 endpoint, none offers port http");
     // A federated Service does not resolve through another one.
     let local = "multicluster.linkerd.io/local-discovery";
     east.service("bb-federated", json!({"annotations": {local: "bb-west"}}));
