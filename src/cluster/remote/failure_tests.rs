@@ -173,7 +173,7 @@ async fn a_certificate_that_does_not_verify_is_not_an_outage_and_the_way_out_is_
     let anew = authority("west");
     for (what, config, words) in [
         ("another CA", server(&named(), Some(&other)), "not signed by the CA"),
-        ("the CA made anew", server(&named(), Some(&anew)), ""),
+        ("the CA made anew", server(&named(), Some(&anew)), "not signed by the CA"),
         ("self-signed", server(&named(), None), "not signed by the CA"),
         ("expired", server(&expired, Some(&ca)), "has expired"),
         ("not yet valid", server(&early, Some(&ca)), "not valid yet"),

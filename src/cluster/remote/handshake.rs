@@ -32,7 +32,8 @@ pub fn failure(error: &Error) -> Failure {
 fn certificate(problem: &CertificateError) -> String {
     use CertificateError as Problem;
     let (found, next) = match problem {
-        Problem::UnknownIssuer => (
+        // The latter where a CA was made anew under the name that it had.
+        Problem::UnknownIssuer | Problem::BadSignature => (
             "its API server's certificate is not signed by the CA in the kubeconfig",
             "Link it again with linkerd multicluster link-gen, which writes the CA that it has now",
         ),

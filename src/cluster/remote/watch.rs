@@ -37,6 +37,9 @@ const RETRY: [Duration; 7] = [
     Duration::from_secs(8),
 ];
 
+/// Not sooner, however little time is left.
+const SOONEST: Duration = Duration::from_millis(250);
+
 /// A watch that has lived for so long works.
 const LIVED: Duration = Duration::from_secs(5);
 
@@ -98,11 +101,17 @@ impl Link {
                 Ended::Interrupted if began.elapsed() > LIVED => failures = 0,
                 Ended::Interrupted | Ended::Failed => {}
             }
-            // With jitter: clusters that were lost together do not come back together.
-            let wait = RETRY[failures.min(RETRY.len() - 1)].mul_f64(0.5 + fastrand::f64() / 2.0);
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(pause(failures, self.left(), fastrand::f64())).await;
             failures += 1;
         }
+    }
+
+    /// In how long time alone changes what is known.
+    fn left(&self) -> Option<Duration> {
+        let now = self.shared.now();
+        let reach = self.shared.read().remote.reach(&self.cluster).cloned();
+        let left = reach.and_then(|reach| reach.next(now, self.limit));
+        left.map(SignedDuration::unsigned_abs)
     }
 
     fn wanted(&self) -> BTreeSet<ObjectKey> {
@@ -211,12 +220,10 @@ impl Link {
     /// Lets time do what it does to what is known.
     async fn keep_time(&self, noted: &Notify) {
         loop {
-            let now = self.shared.now();
-            let next = self.shared.read().remote.reach(&self.cluster).cloned();
-            let next = next.and_then(|reach| reach.next(now, self.limit));
+            let left = self.left();
             let due = async {
-                match next {
-                    Some(wait) => tokio::time::sleep(wait.unsigned_abs()).await,
+                match left {
+                    Some(wait) => tokio::time::sleep(wait).await,
                     None => std::future::pending().await,
                 }
             };
@@ -243,6 +250,15 @@ impl Link {
         // Nobody listens while the program stops.
         let _ = self.say.send(Told::new(&self.cluster, &self.secret, what, why, self.limit));
     }
+}
+
+/// How long to wait after a failure: the longer the more there were, but the cluster is asked more
+/// often before time alone changes what is known of it. Nothing is held to be lost or down for not
+/// having been asked.
+fn pause(failures: usize, left: Option<Duration>, jitter: f64) -> Duration {
+    // With jitter: clusters that were lost together do not come back together.
+    let pause = RETRY[failures.min(RETRY.len() - 1)].mul_f64(0.5 + jitter / 2.0);
+    left.map_or(pause, |left| pause.min((left / 2).max(SOONEST)))
 }
 
 async fn next(
@@ -281,5 +297,25 @@ pub fn told(slice: &EndpointSlice, families: Families) -> ToldSlice {
         service,
         facts: SliceFacts::read(slice, families),
         slice: key,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_asked_again_before_time_makes_it_lost_or_down() {
+        let ms = Duration::from_millis;
+        assert_eq!(pause(0, None, 0.0), Duration::ZERO);
+        assert_eq!(pause(1, Some(ms(60_000)), 1.0), ms(250));
+        assert_eq!(pause(99, None, 1.0), ms(8_000));
+        assert_eq!(pause(99, Some(ms(60_000)), 0.0), ms(4_000));
+        for left in [ms(0), ms(1), ms(250), ms(1_000), ms(3_000), ms(60_000)] {
+            for failures in 0..10 {
+                let pause = pause(failures, Some(left), 1.0);
+                assert!(pause <= (left / 2).max(SOONEST), "{failures} {left:?}: {pause:?}");
+            }
+        }
     }
 }
