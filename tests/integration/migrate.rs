@@ -1,10 +1,15 @@
 //! `linkerd-failover migrate`, piped to a real API server with the Gateway API.
 
 use crate::stage::{cluster, splits};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use kube::api::PostParams;
+use kube::config::Kubeconfig;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use test_cluster::{Cluster, Invocation};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 const MIGRATE: &str = concat!(env!("CARGO_BIN_EXE_linkerd-failover"), " migrate");
 
@@ -141,5 +146,115 @@ async fn what_cannot_be_migrated_fails_the_command_and_spoils_nothing_else() -> 
     let with_port = format!("{live} --port 80");
     let output = sh(&cluster, &with_port).env("LINKERD_FAILOVER_KUBECONFIG", "/nowhere");
     assert_eq!(output.ok().await?.matches("kind: HTTPRoute").count(), 2);
+    Ok(())
+}
+
+/// A proxy that tunnels whatever it is asked for to the cluster's API server, and counts.
+async fn tunnels(cluster: &Cluster) -> Result<(String, Arc<AtomicUsize>)> {
+    let file = Kubeconfig::read_from(cluster.kubeconfig())?;
+    let server = file.clusters[0].cluster.as_ref().and_then(|c| c.server.clone());
+    let api = server.context("no server")?.replace("https://", "");
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (api, counts) = (api.clone(), Arc::clone(&counts));
+            tokio::spawn(async move {
+                let mut request = vec![];
+                while !request.ends_with(b"\r\n\r\n") {
+                    request.push(stream.read_u8().await?);
+                }
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+                counts.fetch_add(1, Ordering::SeqCst);
+                tokio::io::copy_bidirectional(&mut stream, &mut TcpStream::connect(api).await?)
+                    .await
+            });
+        }
+    });
+    Ok((address, count))
+}
+
+#[tokio::test]
+async fn the_cluster_is_asked_through_the_proxy_that_kubectl_would_take() -> Result<()> {
+    let cluster = stage(&json!({})).await?;
+    let (proxy, count) = tunnels(&cluster).await?;
+    // A name that this machine does not find, for the certificate's own address.
+    let text = std::fs::read_to_string(cluster.kubeconfig())?;
+    let mut file: Value = serde_json::from_str(&text)?;
+    let there = &mut file["clusters"][0]["cluster"];
+    let server = there["server"].as_str().context("no server")?.to_owned();
+    let host = server.trim_start_matches("https://").split(':').next().context("no host")?;
+    there["tls-server-name"] = json!(host);
+    there["server"] = json!("https://api.west.invalid:6443");
+    let folder = tempfile::tempdir()?;
+    let write = |name: &str, file: &Value| -> Result<String> {
+        let path = folder.path().join(name);
+        std::fs::write(&path, file.to_string())?;
+        Ok(path.display().to_string())
+    };
+    let plain = write("plain", &file)?;
+    file["clusters"][0]["cluster"]["proxy-url"] = json!(format!("http://{proxy}"));
+    let own = write("own", &file)?;
+    let split = split("emoji", &json!({})).to_string();
+    let migrate = |kubeconfig: &str| {
+        let script = format!("MIGRATE -f - --kubeconfig {kubeconfig}");
+        sh(&cluster, &script).stdin(split.clone())
+    };
+
+    let direct = migrate(&plain).output().await?;
+    assert!(direct.stderr.contains("cannot be asked"), "{}", direct.stderr);
+    assert_eq!((direct.status.code(), count.load(Ordering::SeqCst)), (Some(1), 0));
+    let through = format!("http://{proxy}");
+    let except = [("HTTPS_PROXY", through.as_str()), ("NO_PROXY", "10.0.0.0/8,.west.invalid,")];
+    for (nth, (kubeconfig, env)) in [
+        (&plain, &except[..1]),
+        // A proxy of its own knows no exception; one that is not to be used is not asked.
+        (&own, &[("HTTPS_PROXY", "http://127.0.0.1:1"), except[1]]),
+        (&own, &[("NO_PROXY", "*")]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let with =
+            |invocation: Invocation, (name, value): &(&str, &str)| invocation.env(name, *value);
+        let output = env.iter().fold(migrate(kubeconfig), with).ok().await?;
+        assert_eq!(output.matches("kind: HTTPRoute").count(), 2, "{env:?}: {output}");
+        assert_eq!(count.load(Ordering::SeqCst), nth + 1, "{env:?}");
+    }
+    let excepted = except.iter().fold(migrate(&plain), |it, (name, value)| it.env(name, *value));
+    assert_eq!(excepted.output().await?.status.code(), Some(1));
+    assert_eq!(count.load(Ordering::SeqCst), 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_document_that_is_none_is_told_with_its_place_and_the_rest_is_printed() -> Result<()> {
+    let cluster = stage(&json!({})).await?;
+    let folder = tempfile::tempdir()?;
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let one = split("emoji", &json!({})).to_string();
+    let two = split("web", &json!({})).to_string();
+    let text = format!("{one}\n---\na: [\n---\n{two}\n");
+    let utf16 = |text: &str| -> Vec<u8> {
+        format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect()
+    };
+    std::fs::write(at("powershell.yaml"), utf16(&text))?;
+    std::fs::write(at("latin.yaml"), [b"a: caf\xE9\n---\n", one.as_bytes(), b"\n"].concat())?;
+    std::fs::write(at("plain.yaml"), &text)?;
+    for (files, routes, places) in [
+        (vec!["plain.yaml"], 3, vec!["plain.yaml: document 2: "]),
+        (vec!["powershell.yaml"], 3, vec!["powershell.yaml: document 2: "]),
+        (vec!["latin.yaml", "nowhere.yaml"], 2, vec!["latin.yaml: document 1: ", "nowhere.yaml: "]),
+    ] {
+        let files: String = files.iter().map(|file| format!(" -f {}", at(file))).collect();
+        let output = sh(&cluster, &format!("MIGRATE{files}")).output().await?;
+        assert_eq!(output.status.code(), Some(1), "{files}");
+        assert_eq!(output.stdout.matches("kind: HTTPRoute").count(), routes, "{files}");
+        for place in places {
+            assert!(output.stderr.contains(place), "{place}: {}", output.stderr);
+        }
+    }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The objects of an input, each with its place in it, so that a fault in one hurts only itself.
 
-use serde_json::Value;
+use super::encoding::to_utf8;
+use serde_json::{Deserializer, Value};
 
 /// One object of an input, or why it cannot be read.
 #[derive(Debug)]
@@ -10,49 +11,95 @@ pub struct Document {
     pub object: Result<Value, String>,
 }
 
-/// Reads manifests: YAML or JSON, several with `---` between, Lists taken apart.
-pub fn read(path: &str, input: &str) -> Vec<Document> {
-    let texts = split(input.trim_start_matches('\u{feff}'));
+/// Reads manifests: YAML or JSON, several with `---` between, or one JSON after another; Lists taken
+/// apart. In UTF-8, UTF-16 or UTF-32.
+pub fn read(path: &str, input: &[u8]) -> Vec<Document> {
     let mut documents = vec![];
-    for (nth, (line, text)) in texts.into_iter().enumerate() {
-        let place = format!("{path}: document {}", nth + 1);
-        if is_blank(&text) {
-            continue;
+    let mut nth = 0;
+    for (line, text) in split(&to_utf8(input)) {
+        let (objects, fault) = match std::str::from_utf8(&text) {
+            Ok(text) if is_blank(text) => (vec![Value::Null], None),
+            // Positions in messages are those of the whole input.
+            Ok(text) => parse(&("\n".repeat(line) + text)),
+            Err(error) => {
+                let before = &text[..error.valid_up_to()];
+                let line = line + 1 + before.iter().filter(|byte| **byte == b'\n').count();
+                let fault = format!(
+                    "line {line}, which is no text in UTF-8 or UTF-16 (save the file as one of them)"
+                );
+                (vec![], Some(fault))
+            }
+        };
+        let mut place = || {
+            nth += 1;
+            format!("{path}: document {nth}")
+        };
+        for object in objects {
+            flatten(place(), object, &mut documents);
         }
-        // Positions in messages are those of the whole input.
-        let text = "\n".repeat(line) + &text;
-        match serde_saphyr::from_str_with_options::<Value>(&text, options()) {
-            Ok(object) => flatten(place, object, &mut documents),
-            Err(error) => documents.push(Document { place, object: Err(error.to_string()) }),
+        if let Some(fault) = fault {
+            documents.push(Document { place: place(), object: Err(fault) });
         }
     }
     documents
 }
 
+/// The objects of a text, and why there are no more.
+fn parse(text: &str) -> (Vec<Value>, Option<String>) {
+    let mut objects = vec![];
+    // Of JSON, kubectl reads one object after another; much of YAML begins like JSON.
+    let mut fault = None;
+    if text.trim_start().starts_with('{') {
+        for object in Deserializer::from_str(text).into_iter() {
+            match object {
+                Ok(object) => objects.push(object),
+                Err(error) => fault = Some(error.to_string()),
+            }
+        }
+        if fault.is_none() {
+            return (objects, None);
+        }
+    }
+    match serde_saphyr::from_str_with_options(text, options()) {
+        Ok(object) => (vec![object], None),
+        Err(error) if objects.is_empty() => (vec![], Some(error.to_string())),
+        Err(_) => (objects, fault),
+    }
+}
+
 fn options() -> serde_saphyr::Options {
     // The limits are against strangers; this input is of who runs us, and may be a whole cluster's.
+    // What is nested without end would end the program, which reads it by recursion.
     // A Service may be called y, which is a string to kubectl too.
-    serde_saphyr::options! { budget: None, with_snippet: false, strict_booleans: true }
+    let budget = serde_saphyr::budget! {
+        max_depth: 500,
+        max_events: usize::MAX,
+        max_nodes: usize::MAX,
+        max_total_scalar_bytes: usize::MAX,
+    };
+    serde_saphyr::options! { budget: budget, with_snippet: false, strict_booleans: true }
 }
 
 /// The documents' texts, each with the number of lines before it. Done before parsing, as kubectl
-/// does it: no content of YAML begins a line with `---`, and a document that is no YAML leaves the
-/// others readable.
-fn split(input: &str) -> Vec<(usize, String)> {
-    let mut texts = vec![(0, String::new())];
-    for (number, line) in input.split_inclusive('\n').enumerate() {
-        let rest = line.strip_prefix("---").filter(|rest| rest.trim_start() != *rest);
-        match rest.or((line == "---").then_some("")) {
-            Some(rest) => texts.push((number, rest.to_owned())),
+/// does it: no content of YAML begins a line with `---`, and a document that is no YAML, or no text
+/// at all, leaves the others readable.
+fn split(input: &[u8]) -> Vec<(usize, Vec<u8>)> {
+    let mut texts = vec![(0, vec![])];
+    for (number, line) in input.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        // A file that was appended to another may bring its mark.
+        let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
+        let rest = line.strip_prefix(b"---".as_slice());
+        match rest.filter(|rest| rest.first().is_none_or(u8::is_ascii_whitespace)) {
+            Some(rest) => texts.push((number, rest.to_vec())),
             None => {
                 if let Some((_, text)) = texts.last_mut() {
-                    text.push_str(line);
+                    text.extend_from_slice(line);
                 }
             }
         }
     }
     // What is before the first `---` counts only if there is something.
-    if texts.len() > 1 && is_blank(&texts[0].1) {
+    if texts.len() > 1 && std::str::from_utf8(&texts[0].1).is_ok_and(is_blank) {
         texts.remove(0);
     }
     texts
@@ -64,15 +111,33 @@ fn is_blank(text: &str) -> bool {
     text.lines().map(str::trim).all(says_nothing)
 }
 
-fn flatten(place: String, object: Value, documents: &mut Vec<Document>) {
-    let is_list = object["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
-    match object.get("items").filter(|_| is_list).and_then(Value::as_array) {
-        Some(items) => {
-            for (nth, item) in items.iter().enumerate() {
-                flatten(format!("{place}: item {}", nth + 1), item.clone(), documents);
-            }
+fn flatten(place: String, mut object: Value, documents: &mut Vec<Document>) {
+    let what = match &object {
+        // A template that yields nothing.
+        Value::Null => return,
+        Value::Object(_) => None,
+        Value::Array(_) => Some("a list"),
+        Value::String(_) => Some("a text"),
+        Value::Bool(_) | Value::Number(_) => Some("a value"),
+    };
+    if let Some(what) = what {
+        let fault = format!("{what}, which is no object");
+        return documents.push(Document { place, object: Err(fault) });
+    }
+    let Some(of) = object["kind"].as_str().and_then(|kind| kind.strip_suffix("List")) else {
+        return documents.push(Document { place, object: Ok(object) });
+    };
+    let (of, version) = (of.to_owned(), object["apiVersion"].clone());
+    let Some(Value::Array(items)) = object.get_mut("items").map(Value::take) else {
+        return documents.push(Document { place, object: Ok(object) });
+    };
+    for (nth, mut item) in items.into_iter().enumerate() {
+        // As an API server writes them: what they are stands at the list alone.
+        if let Some(item) = item.as_object_mut().filter(|_| !of.is_empty()) {
+            item.entry("kind").or_insert_with(|| of.clone().into());
+            item.entry("apiVersion").or_insert_with(|| version.clone());
         }
-        None => documents.push(Document { place, object: Ok(object) }),
+        flatten(format!("{place}: item {}", nth + 1), item, documents);
     }
 }
 
@@ -86,7 +151,7 @@ mod tests {
             Ok(object) => format!("{}: {}", document.place, object["a"]),
             Err(_) => format!("{}: unreadable", document.place),
         };
-        read("x", input).into_iter().map(say).collect()
+        read("x", input.as_bytes()).into_iter().map(say).collect()
     }
 
     #[test]
@@ -108,6 +173,24 @@ mod tests {
                 vec!["x: document 1: item 1: 1", "x: document 1: item 2: item 1: 2"],
             ),
             ("kind: List\na: 1", vec!["x: document 1: 1"]),
+            ("kind: List\nitems: 1\na: 2", vec!["x: document 1: 2"]),
+            // kubectl get … -o json, twice into one file.
+            ("{\"a\": 1}\n{\"a\": 2}", vec!["x: document 1: 1", "x: document 2: 2"]),
+            (
+                "{\"a\": 1}{\"a\": }\n---\na: 3",
+                vec!["x: document 1: 1", "x: document 2: unreadable", "x: document 3: 3"],
+            ),
+            ("{a: 1}", vec!["x: document 1: 1"]),
+            // What is no object at all.
+            (
+                "a: 1\n---\nerror from server\n---\na: 3",
+                vec!["x: document 1: 1", "x: document 2: unreadable", "x: document 3: 3"],
+            ),
+            ("- a: 1", vec!["x: document 1: unreadable"]),
+            ("null\n---\na: 2", vec!["x: document 2: 2"]),
+            ("a: 1\n\u{feff}---\na: 2", vec!["x: document 1: 1", "x: document 2: 2"]),
+            ("a: 1\n---\n\u{feff}a: 2", vec!["x: document 1: 1", "x: document 2: 2"]),
+            ("a: \u{1}\n---\na: 2", vec!["x: document 1: unreadable", "x: document 2: 2"]),
         ] {
             assert_eq!(said(input), expected, "{input:?}");
         }
@@ -115,8 +198,59 @@ mod tests {
 
     #[test]
     fn a_fault_is_told_with_its_line_in_the_whole_input() {
-        let documents = read("x", "a: 1\n---\nb: [\n---\nc: 3\n");
+        let documents = read("x", b"a: 1\n---\nb: [\n---\nc: 3\n");
         let error = documents[1].object.as_ref().unwrap_err();
         assert!(error.contains("line 3") || error.contains("line 4"), "{error}");
+        let documents = read("x", b"{\"a\": 1}\n{\"a\": 2\n");
+        let error = documents[1].object.as_ref().unwrap_err();
+        assert!(error.contains("line 3"), "{error}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_hurt_only_their_document_and_are_told_with_their_line() {
+        let latin = b"a: 1\n---\nb: 2\na: caf\xE9\n---\na: 3\n";
+        let documents = read("x", latin);
+        assert_eq!(documents.len(), 3);
+        let error = documents[1].object.as_ref().unwrap_err();
+        assert!(error.contains("line 4,") && error.contains("UTF-8"), "{error}");
+        assert_eq!(documents[2].object.as_ref().unwrap()["a"], 3);
+    }
+
+    #[test]
+    fn what_powershell_writes_is_read() {
+        for mark in ["\u{feff}", ""] {
+            let text = format!("{mark}a: é\r\n---\r\na: 😀\r\n");
+            let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            let read = read("x", &bytes);
+            let objects: Vec<_> = read.iter().map(|d| &d.object.as_ref().unwrap()["a"]).collect();
+            assert_eq!(objects, ["é", "😀"]);
+        }
+    }
+
+    #[test]
+    fn the_items_of_an_api_servers_list_are_of_its_kind() {
+        let list = br#"{"kind": "TrafficSplitList", "apiVersion": "split.smi-spec.io/v1alpha2",
+            "items": [{"metadata": {}}, {"kind": "Other", "metadata": {}}]}"#;
+        let read = read("x", list);
+        let kinds: Vec<_> = read.iter().map(|d| &d.object.as_ref().unwrap()["kind"]).collect();
+        assert_eq!(kinds, ["TrafficSplit", "Other"]);
+        assert_eq!(read[0].object.as_ref().unwrap()["apiVersion"], "split.smi-spec.io/v1alpha2");
+    }
+
+    #[test]
+    fn what_is_nested_without_end_or_grows_without_end_hurts_only_itself() {
+        let aliases: String =
+            (1..40).map(|i| format!("a{i}: &a{i} [*a{0}, *a{0}, *a{0}, *a{0}]\n", i - 1)).collect();
+        for bomb in [
+            "[".repeat(100_000),
+            "{\"a\":".repeat(100_000),
+            "{a: ".repeat(100_000),
+            "- ".repeat(100_000),
+            format!("a0: &a0 [1, 2]\n{aliases}"),
+        ] {
+            let documents = read("x", format!("a: 1\n---\n{bomb}\n---\na: 3\n").as_bytes());
+            assert_eq!(documents.len(), 3);
+            assert!(documents[1].object.is_err(), "{}", &bomb[..20]);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! `linkerd-failover migrate`: from TrafficSplits to routes of the Gateway API.
 
 mod documents;
+mod encoding;
 mod ports;
 mod route;
 #[cfg(test)]
@@ -32,8 +33,8 @@ const VERSIONS: [&str; 4] = ["v1alpha1", "v1alpha2", "v1alpha3", "v1alpha4"];
 /// A route names a port, and a split does not: it is that of the Service which clients call, looked
 /// up in the input, then in the cluster. A Service with several ports gets a route for each.
 ///
-/// What cannot be migrated is told on standard error, and makes the command fail; the rest is printed
-/// all the same. Each route has a comment that says what to do in which order.
+/// What cannot be read or migrated is told on standard error, with its place, and makes the command
+/// fail; the rest is printed all the same. Each route has a comment that says what to do in which order.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -62,8 +63,13 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let mut input = vec![];
     for path in &args.files {
-        let text = read(path).with_context(|| format!("cannot read {path}"))?;
-        input.extend(documents::read(path, &text));
+        input.extend(match read(path) {
+            Ok(bytes) => documents::read(path, &bytes),
+            Err(error) => {
+                let fault = format!("no file that can be read ({error})");
+                vec![Document { place: path.clone(), object: Err(fault) }]
+            }
+        });
     }
     let ports = Ports::new(&args.ports, Some(args.cluster));
     let printed = migrate(input, args.kind, args.namespace.as_deref(), ports).await?;
@@ -75,13 +81,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     printed.verdict()
 }
 
-fn read(path: &str) -> std::io::Result<String> {
+fn read(path: &str) -> std::io::Result<Vec<u8>> {
     if path != "-" {
-        return std::fs::read_to_string(path);
+        return std::fs::read(path);
     }
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
-    Ok(text)
+    let mut bytes = vec![];
+    std::io::stdin().read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// What goes to standard output, what to standard error, and how it went.

@@ -23,7 +23,7 @@ spec: {spec}
 const TWO: &str = "{service: emoji-svc, backends: [{service: emoji-svc, weight: 1}, {service: emoji-svc-west, weight: 0}]}";
 
 async fn migrated_as(kind: Kind, input: &str, ports: &[u16]) -> Printed {
-    let input = documents::read("split.yaml", input);
+    let input = documents::read("split.yaml", input.as_bytes());
     migrate(input, kind, None, Ports::new(ports, None)).await.unwrap()
 }
 
