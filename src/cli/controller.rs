@@ -8,7 +8,7 @@ use super::tasks::Tasks;
 use crate::admission::{self, Handler, MissingBackends, Rules, certificates, server};
 use crate::ahead;
 use crate::cluster::remote::{Linked, watch_links};
-use crate::cluster::{self, Changes, Shared, Watched, endpoints::Families, quick_client};
+use crate::cluster::{self, Changes, Shared, Watched, endpoints::Families, proxied, quick_client};
 use crate::controller::{
     Controller, Labelling, Ledger, ProfileSettings, Said, Settings, Striving, always_leading,
     hold_lease, label_own_namespace, publisher, tell_of_links,
@@ -199,7 +199,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     // A connection that died is found by its silence: no cache is older than this.
     config.read_timeout = Some(cluster::SILENCE);
     config.reset_reader_on_write = true;
-    let client = Client::try_from(config.clone())?;
+    let client = proxied::client(config.clone())?;
     let writing = quick_client::connect(config)?;
     // Told apart even where two processes share a host, as in tests.
     let replica =

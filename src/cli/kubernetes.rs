@@ -1,5 +1,6 @@
 //! Flags that say which cluster, as kubectl has them.
 
+use super::proxy;
 use anyhow::Context;
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -27,12 +28,10 @@ impl ClusterArgs {
             Some(path) => {
                 let file = Kubeconfig::read_from(&path)
                     .with_context(|| format!("--kubeconfig {}", path.display()))?;
-                Config::from_custom_kubeconfig(file, &options).await?
+                of_file(file, &options).await?
             }
-            None if options.context.is_some() => Config::from_kubeconfig(&options).await?,
-            None => Config::infer().await.context(
-                "no cluster: neither --kubeconfig, KUBECONFIG nor a ServiceAccount says where it is",
-            )?,
+            None if options.context.is_some() => of_file(Kubeconfig::read()?, &options).await?,
+            None => ambient(&options).await?,
         };
         if let Some(user) = self.impersonate {
             config.auth_info.impersonate = Some(user);
@@ -40,6 +39,48 @@ impl ClusterArgs {
         Ok(config)
     }
 }
+
+/// The kubeconfig that kubectl would take, else this pod's ServiceAccount, which needs no proxy.
+async fn ambient(options: &KubeConfigOptions) -> anyhow::Result<Config> {
+    let file = match Kubeconfig::read() {
+        Ok(file) => of_file(file, options).await,
+        Err(error) => Err(error.into()),
+    };
+    let mut config = match (file, Config::incluster()) {
+        (Ok(config), _) | (Err(_), Ok(config)) => config,
+        (Err(file), Err(pod)) => anyhow::bail!(
+            "no cluster: neither --kubeconfig, KUBECONFIG nor a ServiceAccount says where it is ({file:#}; {pod})"
+        ),
+    };
+    config.apply_debug_overrides();
+    Ok(config)
+}
+
+/// What kube makes of a kubeconfig, with kubectl's choice of a proxy in place of its own.
+async fn of_file(mut file: Kubeconfig, options: &KubeConfigOptions) -> anyhow::Result<Config> {
+    let context = options.context.as_ref().or(file.current_context.as_ref());
+    let context = file.contexts.iter().find(|named| Some(&named.name) == context);
+    let cluster = context.and_then(|named| Some(named.context.as_ref()?.cluster.clone()));
+    let mut proxy_url = None;
+    for named in &mut file.clusters {
+        let Some(there) = named.cluster.as_mut() else { continue };
+        // With one in it kube does not look for another.
+        let own = there.proxy_url.replace(NO_PROXY_OF_KUBES.to_owned());
+        if Some(&named.name) == cluster.as_ref() {
+            proxy_url = own;
+        }
+    }
+    let mut config = Config::from_custom_kubeconfig(file, options).await?;
+    let env = |name: &str| std::env::var(name).ok();
+    config.proxy_url = proxy::before(&config.cluster_url, proxy_url.as_deref(), env)?;
+    let plugin = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut());
+    if let Some(told) = plugin {
+        told.proxy_url = proxy_url;
+    }
+    Ok(config)
+}
+
+const NO_PROXY_OF_KUBES: &str = "http://proxy.invalid";
 
 #[derive(Debug, clap::Args)]
 pub struct KubernetesArgs {

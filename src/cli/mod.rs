@@ -6,6 +6,7 @@ mod guard;
 mod kubernetes;
 mod migrate;
 mod profiles;
+mod proxy;
 mod tasks;
 
 use clap::{Parser, Subcommand};

@@ -17,6 +17,7 @@ mod peak;
 mod ports_tests;
 mod profile_table;
 pub mod profiles;
+pub mod proxied;
 pub mod quick_client;
 pub mod remote;
 mod served;

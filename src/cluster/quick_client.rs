@@ -3,15 +3,16 @@
 //! kube's own client speaks HTTP/1.1: each write beside another one costs a TLS handshake of tens of
 //! milliseconds, and so does the first after a quiet while, which is when a flip comes.
 
+use super::proxied;
 use anyhow::Context;
-use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::ConfigExt;
 use kube::{Client, Config};
 use std::time::Duration;
-use tower::ServiceBuilder;
+use tower::{BoxError, ServiceBuilder};
 
 /// Pings find a connection that is dead before a flip does.
 const PING_EVERY: Duration = Duration::from_secs(10);
@@ -21,13 +22,21 @@ const WARM_EVERY: Duration = Duration::from_secs(15);
 
 /// Builds the client. Retries are the controller's business: it decides anew before each.
 pub fn connect(config: Config) -> anyhow::Result<Client> {
-    if config.proxy_url.is_some() {
-        return Ok(Client::try_from(config)?);
-    }
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(PING_PATIENCE));
+    match config.proxy_url.clone() {
+        Some(proxy) => proxied::connect(&proxy, tcp, config),
+        None => over(tcp, config),
+    }
+}
+
+/// Over whatever leads to the API server.
+pub(super) fn over<C>(way: C, config: Config) -> anyhow::Result<Client>
+where
+    HttpsConnector<C>: Connect + Clone + Send + Sync + 'static,
+{
     let mut tls = HttpsConnectorBuilder::new()
         .with_tls_config(config.rustls_client_config()?)
         .https_or_http();
@@ -35,7 +44,7 @@ pub fn connect(config: Config) -> anyhow::Result<Client> {
         let name = name.clone().try_into().with_context(|| format!("tls-server-name {name:?}"))?;
         tls = tls.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
-    let https = tls.enable_http1().enable_http2().wrap_connector(tcp);
+    let https = tls.enable_http1().enable_http2().wrap_connector(way);
     let http = HttpClient::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
@@ -48,7 +57,7 @@ pub fn connect(config: Config) -> anyhow::Result<Client> {
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
-        .map_err(tower::BoxError::from)
+        .map_err(BoxError::from)
         .service(http);
     Ok(Client::new(service, config.default_namespace))
 }

@@ -1,6 +1,7 @@
 //! The ports of the Services that clients call: a split names none, a route must.
 
 use crate::cli::kubernetes::ClusterArgs;
+use crate::cluster::proxied;
 use crate::failover::Problem;
 use crate::resources::{ObjectKey, brief};
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
@@ -73,7 +74,11 @@ impl Cluster {
         let namespace = if key.namespace.is_empty() { namespace } else { &*key.namespace };
         let api: Api<Service> = Api::namespaced(client.clone(), namespace);
         match tokio::time::timeout(PATIENCE, api.get(&key.name)).await {
-            Ok(answer) => answer.map_err(|error| format!("the cluster says: {}", brief(&error))),
+            Ok(answer) => answer.map_err(|error| match error {
+                kube::Error::Api(_) => format!("the cluster says: {}", brief(&error)),
+                // What it comes from, such as a proxy, is what a person can mend.
+                _ => format!("the cluster cannot be asked: {:#}", anyhow::Error::new(error)),
+            }),
             Err(_) => Err(format!("the cluster did not answer within {PATIENCE:?}")),
         }
     }
@@ -82,7 +87,7 @@ impl Cluster {
 async fn connect(args: ClusterArgs) -> Result<(Client, String), String> {
     let config = args.resolve().await.map_err(|error| format!("{error:#}"))?;
     let namespace = config.default_namespace.clone();
-    let client = Client::try_from(config).map_err(|error| error.to_string())?;
+    let client = proxied::client(config).map_err(|error| format!("{error:#}"))?;
     Ok((client, namespace))
 }
 
