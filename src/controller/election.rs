@@ -55,11 +55,14 @@ pub struct Election {
     timing: Timing,
     observed: Option<(Record, Instant)>,
     renewed: Option<Instant>,
+    /// It has been seen not to be ours. A Lease that names us all the same comes from before, by an
+    /// etcd that was restored from a snapshot: somebody else may lead.
+    yielded: bool,
 }
 
 impl Election {
     pub fn new(identity: impl Into<String>, timing: Timing) -> Self {
-        Self { identity: identity.into(), timing, observed: None, renewed: None }
+        Self { identity: identity.into(), timing, observed: None, renewed: None, yielded: false }
     }
 
     /// Takes in the Lease as read at `now`, and says what to do. Expiry is judged by how long the
@@ -73,7 +76,8 @@ impl Election {
             self.observed = Some((record.clone(), now));
         }
         let since = self.observed.as_ref().map_or(now, |(_, since)| *since);
-        if record.holder == self.identity {
+        self.yielded |= record.holder != self.identity;
+        if record.holder == self.identity && !self.yielded {
             return Step::Update { new_holder: false };
         }
         let silent = now.saturating_duration_since(since) >= self.timing.lease;
@@ -88,6 +92,7 @@ impl Election {
     pub fn wrote(&mut self, record: Record, began: Instant) {
         self.observed = Some((record, began));
         self.renewed = Some(began);
+        self.yielded = false;
     }
 
     /// The Lease was seen to be somebody else's.
@@ -156,6 +161,22 @@ mod tests {
         let mut me = Election::new("me", timing());
         let step = me.observe(held_by("me", "7"), Instant::now());
         assert_eq!(step, Step::Update { new_holder: false });
+    }
+
+    #[test]
+    fn a_lease_of_ours_from_before_another_led_is_no_longer_ours() {
+        let (mut old, mut new) = (Election::new("old", timing()), Election::new("new", timing()));
+        let start = Instant::now();
+        old.wrote(held_by("old", "10").unwrap(), start);
+        old.observe(held_by("new", "900"), start);
+        new.wrote(held_by("new", "900").unwrap(), start);
+        // etcd is restored from a snapshot of the time when the old one led.
+        let restored = start + Duration::from_secs(1);
+        assert_eq!(old.observe(held_by("old", "12"), restored), Step::Wait);
+        assert!(new.leads(restored));
+        assert_eq!(new.observe(held_by("old", "12"), restored), Step::Wait);
+        let silent = restored + timing().lease;
+        assert_eq!(old.observe(held_by("old", "12"), silent), Step::Update { new_holder: true });
     }
 
     #[test]
