@@ -5,7 +5,7 @@ use super::{LookedUp, Lookup};
 use crate::cluster::Index;
 use crate::cluster::services::ServiceFacts;
 use crate::failover::Declaration;
-use crate::resources::{ObjectKey, brief};
+use crate::resources::{ObjectKey, brief, get_known};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
@@ -46,7 +46,7 @@ pub async fn look_up(client: &Client, namespace: &str, names: BTreeSet<String>) 
         let service = own.beside(&name);
         let api: Api<Service> = Api::namespaced(client.clone(), &service.namespace);
         async move {
-            let answer = match api.get_opt(&service.name).await {
+            let answer = match get_known(&api, &service.name).await {
                 Ok(Some(service)) => Lookup::Found(ServiceFacts::read(&service)),
                 Ok(None) => Lookup::Missing,
                 Err(error) => {

@@ -1,6 +1,6 @@
 //! Both webhook configurations, and the `caBundle` in each.
 
-use crate::resources::{FIELD_MANAGER, brief};
+use crate::resources::{FIELD_MANAGER, brief, get_known};
 use anyhow::Context;
 use futures::stream::{BoxStream, StreamExt};
 use k8s_openapi::ByteString;
@@ -95,7 +95,7 @@ impl Configurations {
     }
 
     async fn read_one(&self, kind: Kind) -> Configuration {
-        let found = match self.api(kind).get_opt(&self.name).await {
+        let found = match get_known(&self.api(kind), &self.name).await {
             Ok(None) => Found::Missing,
             Ok(Some(object)) => found(&object),
             Err(kube::Error::Api(status)) if status.code == 403 => Found::Forbidden,

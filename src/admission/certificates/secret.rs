@@ -1,7 +1,7 @@
 //! The Secret with the CA.
 
 use super::Names;
-use crate::resources::FIELD_MANAGER;
+use crate::resources::{FIELD_MANAGER, get_known};
 use anyhow::Context;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -29,7 +29,7 @@ impl Store {
 
     /// As it stands now, past every cache; none where there is no such Secret.
     pub async fn read(&self) -> anyhow::Result<Option<Read>> {
-        let secret = self.api.get_opt(&self.name).await;
+        let secret = get_known(&self.api, &self.name).await;
         let secret = secret.with_context(|| format!("Secret {}", self.name))?;
         Ok(secret.map(|mut secret| {
             let data = secret.data.take().unwrap_or_default();
