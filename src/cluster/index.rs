@@ -6,6 +6,7 @@ use super::endpoints::SliceFacts;
 use super::grants::GrantFacts;
 use super::managed::Managed;
 use super::namespace::ClusterWide;
+use super::order::{Arrival, Order, Ticket, Verdict, Void};
 use super::part::Forbidden;
 use super::peak::Past;
 use super::profile_table::ProfileTable;
@@ -82,7 +83,11 @@ pub struct Index {
     objects: HashMap<ObjectRef, Box<Managed>>,
     /// By [`Kind`]: the version that the cluster serves and we read; none where it has no such kind.
     served: [Option<&'static str>; Kind::ALL.len()],
+    /// By [`Kind`].
+    orders: [Order; Kind::ALL.len()],
+    /// Every Service of the cluster: admission judges objects that are new to it from here.
     pub(super) services: HashMap<ObjectKey, ServiceFacts>,
+    pub(super) service_order: Order,
     pub(super) profiles: ProfileTable,
     grants: BTreeMap<ObjectKey, GrantFacts>,
     /// The cluster does not have the kind ServiceProfile.
@@ -189,8 +194,34 @@ impl Index {
         self.object(key).is_some_and(same)
     }
 
-    /// Puts an object in, unless a newer version of it is there. Returns what to decide anew.
-    pub fn set_object(&mut self, key: ObjectRef, mut object: Managed) -> Vec<ObjectRef> {
+    /// A write of an object, or of what is written for it, is about to begin.
+    pub fn ticket(&self, object: &ObjectRef) -> Ticket {
+        self.orders[object.kind as usize].ticket(&object.key)
+    }
+
+    pub(super) fn order_of(&mut self, kind: Kind) -> &mut Order {
+        &mut self.orders[kind as usize]
+    }
+
+    /// Puts in what the watch says of an object. Returns what to decide anew.
+    pub fn set_object(&mut self, key: ObjectRef, object: Managed) -> Vec<ObjectRef> {
+        self.enter_object(key, object, Arrival::Watched)
+    }
+
+    /// Puts an object in, where it may enter. Returns what to decide anew.
+    pub fn enter_object(
+        &mut self,
+        key: ObjectRef,
+        mut object: Managed,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
+        let version = object.resource_version.parse().unwrap_or_default();
+        let order = &mut self.orders[key.kind as usize];
+        match order.enter(&key.key, version, &key.key, arrival) {
+            Verdict::Enters => {}
+            Verdict::Leaves => return self.remove_object(&key),
+            Verdict::Late => return vec![],
+        }
         let there =
             self.objects.get(&key).map(|there| (there.decision() == object.decision(), there.seen));
         object.seen = self.now.steady;
@@ -209,10 +240,7 @@ impl Index {
             }
             _ => {}
         }
-        let keeps = |there: &Managed| {
-            there.uid == object.uid && is_older(&object, there) || *there == object
-        };
-        if self.objects.get(&key).is_some_and(|there| keeps(there)) {
+        if self.objects.get(&key).is_some_and(|there| **there == object) {
             return vec![];
         }
         if self.objects.get(&key).is_none_or(|there| there.services != object.services) {
@@ -220,7 +248,7 @@ impl Index {
         }
         let left = self.objects.get(&key).filter(|there| there.apexes() != object.apexes());
         let left = left.map(|there| there.apexes().to_vec()).unwrap_or_default();
-        self.unname(&key);
+        let named = self.unname(&key);
         for service in &object.services {
             let service = key.beside(service);
             self.named_by.entry(service.clone()).or_default().insert(key.clone());
@@ -228,20 +256,16 @@ impl Index {
                 self.observe(&service);
             }
         }
+        self.forget_unnamed(&named);
         self.objects.insert(key.clone(), Box::new(object));
         self.heirs(key, &left)
     }
 
     pub fn remove_object(&mut self, key: &ObjectRef) -> Vec<ObjectRef> {
-        self.unname(key);
+        let named = self.unname(key);
+        self.forget_unnamed(&named);
         if let Some(object) = self.objects.remove(key) {
             self.remote.reconsider();
-            for service in &object.services {
-                let service = key.beside(service);
-                if !self.named_by.contains_key(&service) {
-                    self.past.remove(&service);
-                }
-            }
             return self.heirs(key.clone(), object.apexes());
         }
         vec![]
@@ -256,15 +280,26 @@ impl Index {
         affected
     }
 
-    fn unname(&mut self, key: &ObjectRef) {
-        let Some(object) = self.objects.get(key) else { return };
-        for service in &object.services {
-            let service = key.beside(service);
-            if let Some(objects) = self.named_by.get_mut(&service) {
+    /// An object names nothing any more. Returns what it did.
+    fn unname(&mut self, key: &ObjectRef) -> Vec<ObjectKey> {
+        let Some(object) = self.objects.get(key) else { return vec![] };
+        let named: Vec<ObjectKey> = object.services.iter().map(|name| key.beside(name)).collect();
+        for service in &named {
+            if let Some(objects) = self.named_by.get_mut(service) {
                 objects.remove(key);
                 if objects.is_empty() {
-                    self.named_by.remove(&service);
+                    self.named_by.remove(service);
                 }
+            }
+        }
+        named
+    }
+
+    /// Forgets what is kept of Services for as long as an object names them.
+    fn forget_unnamed(&mut self, services: &[ObjectKey]) {
+        for service in services {
+            if !self.named_by.contains_key(service) {
+                self.past.remove(service);
             }
         }
     }
@@ -274,7 +309,24 @@ impl Index {
         self.named_by.contains_key(service) || self.remote.resting_here(service).next().is_some()
     }
 
+    /// Puts a Service in, as the watch says it is.
     pub fn set_service(&mut self, key: ObjectKey, service: ServiceFacts) -> Vec<ObjectRef> {
+        self.enter_service(key, 0, service, Arrival::Watched)
+    }
+
+    /// Puts a Service in, where it may enter. Returns the objects that it concerns.
+    pub fn enter_service(
+        &mut self,
+        key: ObjectKey,
+        version: u64,
+        service: ServiceFacts,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
+        match self.service_order.enter(&key, version, &key, arrival) {
+            Verdict::Enters => {}
+            Verdict::Leaves => return self.remove_service(&key),
+            Verdict::Late => return vec![],
+        }
         if self.services.get(&key) == Some(&service) {
             return vec![];
         }
@@ -296,10 +348,14 @@ impl Index {
         self.noticed(key)
     }
 
-    /// Puts a slice in under the Service it belongs to now; no facts take it out. What is older
-    /// than what is there is ignored.
+    /// Puts a slice in, as the watch says it is.
     pub fn set_slice(&mut self, told: ToldSlice) -> Vec<ObjectRef> {
-        let changed = self.slices.set(told);
+        self.enter_slice(told, Arrival::Watched)
+    }
+
+    /// Puts a slice in under the Service it belongs to now, where it may enter; no facts take it out.
+    pub fn enter_slice(&mut self, told: ToldSlice, arrival: Arrival<'_>) -> Vec<ObjectRef> {
+        let changed = self.slices.enter(told, arrival);
         self.all_noticed(changed)
     }
 
@@ -308,25 +364,49 @@ impl Index {
         self.all_noticed(changed)
     }
 
-    /// Takes in a consistent LIST of a Service's slices, made past the watch: whatever is older
-    /// than `version` gives way to it. Returns the objects it concerns where it told something new.
-    pub fn set_slices_of(
+    /// Reads of a Service, and of its slices, past the watches are about to begin.
+    pub fn service_tickets(&self, service: &ObjectKey) -> (Ticket, Ticket) {
+        (self.service_order.ticket(service), self.slices.order.ticket(service))
+    }
+
+    /// Takes in a consistent LIST of a Service, made past the watch, with its version; it has none
+    /// where there is no such Service. Returns the objects it concerns where it shows something new.
+    pub fn confirm_service(
         &mut self,
+        ticket: &Ticket,
+        service: &ObjectKey,
+        found: Option<(u64, ServiceFacts)>,
+        at: u64,
+    ) -> Result<Vec<ObjectRef>, Void> {
+        self.service_order.places(ticket, service, at)?;
+        let affected = match found {
+            Some((version, facts)) => {
+                self.enter_service(service.clone(), version, facts, Arrival::Answered(ticket))
+            }
+            None => {
+                let goes = self.service_order.lack(ticket, service, at);
+                let is_there = self.services.contains_key(service);
+                if goes && is_there { self.remove_service(service) } else { vec![] }
+            }
+        };
+        self.service_order.show(ticket, service, at);
+        Ok(affected)
+    }
+
+    /// The same of its slices.
+    pub fn confirm_slices(
+        &mut self,
+        ticket: &Ticket,
         service: &ObjectKey,
         listed: Vec<ToldSlice>,
-        version: u64,
-    ) -> Vec<ObjectRef> {
-        let changed = self.slices.confirm(service, listed, version);
-        self.all_noticed(changed)
+        at: u64,
+    ) -> Result<Vec<ObjectRef>, Void> {
+        let changed = self.slices.confirm(ticket, service, listed, at)?;
+        Ok(self.all_noticed(changed))
     }
 
     fn all_noticed(&mut self, services: BTreeSet<ObjectKey>) -> Vec<ObjectRef> {
         services.iter().flat_map(|service| self.noticed(service)).collect()
-    }
-
-    /// The watch of these slices has been listed anew: nothing older will be told.
-    pub fn forget_gone_slices(&mut self, listed: impl Fn(&ObjectKey) -> bool) {
-        self.slices.forget_gone(listed);
     }
 
     /// Takes in what people said for the whole cluster.
@@ -400,12 +480,6 @@ impl Index {
     }
 }
 
-/// Whether a version comes before another. Resource versions are numbers that grow, by the API's
-/// own word since Kubernetes 1.35; where one is not a number, the newer arrival counts as newer.
-fn is_older(object: &Managed, than: &Managed) -> bool {
-    let version = |m: &Managed| m.resource_version.parse::<u64>().ok();
-    match (version(object), version(than)) {
-        (Some(this), Some(there)) => this < there,
-        _ => false,
-    }
-}
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

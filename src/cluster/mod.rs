@@ -9,8 +9,10 @@ pub mod endpoints;
 mod grants;
 mod guarded;
 mod index;
+mod list_watch;
 mod managed;
 mod namespace;
+mod order;
 mod part;
 mod peak;
 #[cfg(test)]
@@ -35,6 +37,7 @@ pub use guarded::GuardedPod;
 pub use index::{Index, Synced};
 pub use managed::{Decider, Managed, ManagedSet};
 pub use namespace::ClusterWide;
+pub use order::{Arrival, Ticket};
 pub use part::Part;
 pub use shared::{Changes, Shared};
 pub use slices::ToldSlice;

@@ -1,6 +1,7 @@
 //! The ServiceProfiles in the index: by name, and from a split to those that are written for it.
 
 use super::index::Index;
+use super::order::{Arrival, Order, Ticket, Verdict};
 use super::profiles::ProfileFacts;
 use crate::resources::service_profile::service_of;
 use crate::resources::{Kind, ObjectKey, ObjectRef};
@@ -12,6 +13,7 @@ pub(super) struct ProfileTable {
     facts: HashMap<ObjectKey, ProfileFacts>,
     /// From the split that their marks name.
     written_for: HashMap<ObjectRef, BTreeSet<ObjectKey>>,
+    pub(super) order: Order,
 }
 
 impl ProfileTable {
@@ -58,11 +60,31 @@ impl Index {
         self.profiles.written_for.keys()
     }
 
-    /// Puts a profile in, unless a newer state of it is there. Returns the splits that it concerns,
-    /// where profiles are written here.
+    /// A write of a profile is about to begin.
+    pub fn profile_ticket(&self, profile: &ObjectKey) -> Ticket {
+        self.profiles.order.ticket(profile)
+    }
+
+    /// Puts in what the watch says of a profile.
     pub fn set_profile(&mut self, key: ObjectKey, profile: ProfileFacts) -> Vec<ObjectRef> {
-        let keeps = |there: &ProfileFacts| profile.is_older(there) || *there == profile;
-        if self.profiles.facts.get(&key).is_some_and(keeps) {
+        self.enter_profile(key, profile, Arrival::Watched)
+    }
+
+    /// Puts a profile in, where it may enter. Returns the splits that it concerns, where profiles are
+    /// written here.
+    pub fn enter_profile(
+        &mut self,
+        key: ObjectKey,
+        profile: ProfileFacts,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
+        let version = profile.resource_version.parse().unwrap_or_default();
+        match self.profiles.order.enter(&key, version, &key, arrival) {
+            Verdict::Enters => {}
+            Verdict::Leaves => return self.remove_profile(&key),
+            Verdict::Late => return vec![],
+        }
+        if self.profiles.facts.get(&key) == Some(&profile) {
             return vec![];
         }
         let mut affected = self.remove_profile(&key);
@@ -74,6 +96,22 @@ impl Index {
         }
         self.profiles.facts.insert(key, profile);
         affected
+    }
+
+    /// The answer to a write says that a profile of this version is gone. One that is there since
+    /// stays.
+    pub fn lack_profile(
+        &mut self,
+        key: &ObjectKey,
+        version: &str,
+        ticket: &Ticket,
+    ) -> Vec<ObjectRef> {
+        let version = version.parse().unwrap_or_default();
+        if !self.profiles.order.lack(ticket, key, version) {
+            return vec![];
+        }
+        self.profiles.order.show(ticket, key, version);
+        self.remove_profile(key)
     }
 
     /// Returns the splits that it concerns, where profiles are written here.

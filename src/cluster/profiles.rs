@@ -115,12 +115,6 @@ impl ProfileFacts {
         };
         !self.overrides.is_empty() && !backends.any(to)
     }
-
-    /// Whether it is older than another state of the same profile.
-    pub(super) fn is_older(&self, than: &Self) -> bool {
-        let version = |facts: &Self| facts.resource_version.parse::<u64>().ok();
-        matches!((version(self), version(than)), (Some(this), Some(there)) if this < there)
-    }
 }
 
 #[cfg(test)]

@@ -3,14 +3,16 @@
 use super::clock::Clock;
 use super::endpoints::{Families, SERVICE_NAME, SliceFacts};
 use super::index::Index;
-use super::remote::{self, Clients};
-use super::services::ServiceKind;
+use super::order::Void;
+use super::remote::{self, Clients, Member};
+use super::services::{ServiceFacts, ServiceKind};
 use super::slices::ToldSlice;
 use super::watch::version;
 use crate::failover::Now;
 use crate::resources::{ObjectKey, ObjectRef, brief};
+use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::ListParams;
+use kube::api::{ListParams, ObjectList};
 use kube::{Api, Client};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{mpsc, watch};
@@ -74,23 +76,50 @@ impl Shared {
         }
     }
 
-    /// Reads a Service's slices past the watch, as they are at this very moment, wherever they are,
-    /// and takes them in.
+    /// Reads a Service and its slices past the watches, as they are at this very moment, wherever they
+    /// are, and takes them in.
     pub async fn confirm(
         &self,
         client: &Client,
         service: &ObjectKey,
         families: Families,
     ) -> Result<(), String> {
-        let facts = self.read().service(service).cloned();
-        match facts.map(|facts| facts.kind) {
-            Some(ServiceKind::Elsewhere(members)) => {
-                remote::confirm(self, client, service, &members, families).await
-            }
-            _ => {
-                let asked = self.confirm_here(client, service, families).await;
-                asked.map_err(|error| brief(&error))
-            }
+        // What cannot be, and what we may not look at, is known as well as it can be.
+        if !can_be(&service.name) || !self.read().watches(&service.namespace) {
+            return Ok(());
+        }
+        let before = self.members_of(service);
+        // Both at once: what a Service is decides where its endpoints are looked for, and hardly ever
+        // changes.
+        let (itself, endpoints) = tokio::join!(
+            self.confirm_service(client, service),
+            self.confirm_endpoints(client, service, before.as_deref(), families)
+        );
+        itself.and(endpoints)?;
+        let after = self.members_of(service);
+        if after == before {
+            return Ok(());
+        }
+        self.confirm_endpoints(client, service, after.as_deref(), families).await
+    }
+
+    fn members_of(&self, service: &ObjectKey) -> Option<Box<[Member]>> {
+        match &self.read().service(service)?.kind {
+            ServiceKind::Elsewhere(members) => Some(members.clone()),
+            ServiceKind::Slices | ServiceKind::ExternalName => None,
+        }
+    }
+
+    async fn confirm_endpoints(
+        &self,
+        client: &Client,
+        service: &ObjectKey,
+        members: Option<&[Member]>,
+        families: Families,
+    ) -> Result<(), String> {
+        match members {
+            Some(members) => remote::confirm(self, client, service, members, families).await,
+            None => self.confirm_slices(client, service, families).await,
         }
     }
 
@@ -100,13 +129,36 @@ impl Shared {
         client: &Client,
         service: &ObjectKey,
         families: Families,
-    ) -> kube::Result<()> {
+    ) -> Result<(), String> {
+        let (itself, slices) = tokio::join!(
+            self.confirm_service(client, service),
+            self.confirm_slices(client, service, families)
+        );
+        itself.and(slices)
+    }
+
+    async fn confirm_service(&self, client: &Client, service: &ObjectKey) -> Result<(), String> {
+        let (ticket, _) = self.read().service_tickets(service);
+        let api: Api<Service> = Api::namespaced(client.clone(), &service.namespace);
+        // A LIST, not a GET: its version says of when it is also where there is no such Service.
+        let params = ListParams::default().fields(&format!("metadata.name={}", service.name));
+        let list = api.list(&params).await.map_err(|error| brief(&error))?;
+        let found = list.items.first().map(|found| (version(found), ServiceFacts::read(found)));
+        let at = list_version(&list);
+        self.take_in(|index| index.confirm_service(&ticket, service, found, at))
+    }
+
+    async fn confirm_slices(
+        &self,
+        client: &Client,
+        service: &ObjectKey,
+        families: Families,
+    ) -> Result<(), String> {
+        let (_, ticket) = self.read().service_tickets(service);
         let api: Api<EndpointSlice> = Api::namespaced(client.clone(), &service.namespace);
         // No resourceVersion: the API server answers from what is committed, not from its cache.
         let params = ListParams::default().labels(&format!("{SERVICE_NAME}={}", service.name));
-        let list = api.list(&params).await?;
-        let listed_at = list.metadata.resource_version.as_deref();
-        let listed_at = listed_at.and_then(|v| v.parse().ok()).unwrap_or_default();
+        let list = api.list(&params).await.map_err(|error| brief(&error))?;
         let slices = list
             .items
             .iter()
@@ -117,7 +169,34 @@ impl Shared {
                 facts: SliceFacts::read(slice, families),
             })
             .collect();
-        self.update(|index| index.set_slices_of(service, slices, listed_at));
-        Ok(())
+        let at = list_version(&list);
+        self.take_in(|index| index.confirm_slices(&ticket, service, slices, at))
     }
+
+    /// Changes the index by an answer to a request past the watch, unless that is void.
+    pub(super) fn take_in(
+        &self,
+        change: impl FnOnce(&mut Index) -> Result<Vec<ObjectRef>, Void>,
+    ) -> Result<(), String> {
+        let mut taken = Ok(());
+        self.update(|index| {
+            change(index).unwrap_or_else(|void| {
+                taken = Err(void.to_string());
+                vec![]
+            })
+        });
+        taken
+    }
+}
+
+/// The version that a LIST is of; 0 where it has none.
+pub(super) fn list_version<K: Clone>(list: &ObjectList<K>) -> u64 {
+    let version = list.metadata.resource_version.as_deref();
+    version.and_then(|version| version.parse().ok()).unwrap_or_default()
+}
+
+/// Whether a Service may have this name: another has no place in a selector.
+fn can_be(name: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !name.is_empty() && name.len() <= 63 && name.bytes().all(letter)
 }

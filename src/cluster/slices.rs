@@ -1,6 +1,7 @@
 //! The EndpointSlices of a cluster, by the Service they belong to.
 
 use super::endpoints::{PodEndpoint, PodName, SliceFacts};
+use super::order::{Arrival, Order, Ticket, Verdict, Void};
 use crate::resources::ObjectKey;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -16,22 +17,20 @@ pub struct ToldSlice {
 /// The slices that each pod is in.
 type Pods = HashMap<PodName, Vec<ObjectKey>>;
 
-/// Slices, each with its version: what is told late does not undo what is known already.
+/// Slices, and the order in which they come.
 #[derive(Debug, Default)]
 pub struct Slices {
-    by_service: HashMap<ObjectKey, HashMap<ObjectKey, (u64, SliceFacts)>>,
+    by_service: HashMap<ObjectKey, HashMap<ObjectKey, SliceFacts>>,
     /// Which Service a slice belonged to when it was told last: its label may change.
     service_of: HashMap<ObjectKey, ObjectKey>,
-    /// Slices that a LIST past the watch found gone, with that LIST's version.
-    gone: HashMap<ObjectKey, u64>,
+    pub(super) order: Order,
     /// The slices that a pod is in; kept only where somebody asks.
     pods: Option<Pods>,
 }
 
 impl Slices {
     pub fn of(&self, service: &ObjectKey) -> impl Iterator<Item = &SliceFacts> {
-        let slices = self.by_service.get(service).into_iter().flat_map(HashMap::values);
-        slices.map(|(_, facts)| facts)
+        self.by_service.get(service).into_iter().flat_map(HashMap::values)
     }
 
     /// A number that changes with what the slices of a Service offer, and with the endpoints that are
@@ -50,7 +49,7 @@ impl Slices {
         let slices = self.pods.as_ref().and_then(|pods| pods.get(&pod)).into_iter().flatten();
         let held = slices.filter_map(|slice| {
             let service = self.service_of.get(slice)?;
-            let (_, facts) = self.by_service.get(service)?.get(slice)?;
+            let facts = self.by_service.get(service)?.get(slice)?;
             Some(facts.pods().map(move |(there, ready)| (service, there, ready)))
         });
         held.flatten().filter(move |(_, there, _)| there.name == pod)
@@ -58,9 +57,16 @@ impl Slices {
 
     /// Takes in what the watch tells. Returns the Services that changed.
     pub fn set(&mut self, told: ToldSlice) -> BTreeSet<ObjectKey> {
+        self.enter(told, Arrival::Watched)
+    }
+
+    /// Takes in a slice, where it may enter. Returns the Services that changed.
+    pub fn enter(&mut self, told: ToldSlice, arrival: Arrival<'_>) -> BTreeSet<ObjectKey> {
         let ToldSlice { slice, version, service, facts } = told;
-        if self.knows_better(&slice, version) {
-            return BTreeSet::new();
+        match self.order.enter(&slice, version, service.as_ref().unwrap_or(&slice), arrival) {
+            Verdict::Enters => {}
+            Verdict::Leaves => return self.remove(&slice),
+            Verdict::Late => return BTreeSet::new(),
         }
         let (Some(service), Some(facts)) = (service, facts) else {
             return self.remove(&slice);
@@ -70,8 +76,8 @@ impl Slices {
             changed.append(&mut self.remove(&slice));
         }
         let slices = self.by_service.entry(service.clone()).or_default();
-        let before = slices.insert(slice.clone(), (version, facts)).map(|(_, before)| before);
-        let now = Some(&slices[&slice].1);
+        let before = slices.insert(slice.clone(), facts);
+        let now = Some(&slices[&slice]);
         if before.as_ref() != now {
             changed.insert(service.clone());
             note_pods(&mut self.pods, &slice, before.as_ref(), now);
@@ -84,7 +90,7 @@ impl Slices {
     pub fn remove(&mut self, slice: &ObjectKey) -> BTreeSet<ObjectKey> {
         let Some(service) = self.service_of.remove(slice) else { return BTreeSet::new() };
         if let Some(slices) = self.by_service.get_mut(&service) {
-            let before = slices.remove(slice).map(|(_, before)| before);
+            let before = slices.remove(slice);
             if slices.is_empty() {
                 self.by_service.remove(&service);
             }
@@ -100,58 +106,47 @@ impl Slices {
         for slice in there.into_iter().cloned().collect::<Vec<_>>() {
             self.remove(&slice);
         }
+        self.order.begin(None);
         for told in listed {
-            self.set(told);
+            self.enter(told, Arrival::Listed);
         }
-        // Nothing older will be told.
-        self.gone.clear();
+        self.order.complete(None);
     }
 
-    /// Takes in a consistent LIST of a Service's slices, made past the watch: whatever is older than
-    /// `version` gives way to it. Returns the Services that changed.
+    /// Takes in a consistent LIST of a Service's slices, made past the watch with this ticket. Returns
+    /// the Services that changed.
     pub fn confirm(
         &mut self,
+        ticket: &Ticket,
         service: &ObjectKey,
         listed: Vec<ToldSlice>,
         version: u64,
-    ) -> BTreeSet<ObjectKey> {
-        let names: HashSet<ObjectKey> = listed.iter().map(|told| told.slice.clone()).collect();
-        let there = self.by_service.get(service).into_iter().flatten();
-        let gone: Vec<ObjectKey> = there
-            .filter(|(slice, (seen, _))| *seen <= version && !names.contains(slice))
-            .map(|(slice, _)| slice.clone())
-            .collect();
+    ) -> Result<BTreeSet<ObjectKey>, Void> {
+        self.order.places(ticket, service, version)?;
+        let names: HashSet<&ObjectKey> = listed.iter().map(|told| &told.slice).collect();
+        let there = self.by_service.get(service).into_iter().flat_map(HashMap::keys);
+        let lacking: Vec<ObjectKey> = there.filter(|s| !names.contains(s)).cloned().collect();
         let mut changed = BTreeSet::new();
-        for slice in gone {
-            changed.append(&mut self.remove(&slice));
-            self.gone.insert(slice, version);
+        for slice in lacking {
+            if self.order.lack(ticket, &slice, version) {
+                changed.append(&mut self.remove(&slice));
+            }
         }
         for told in listed {
-            changed.append(&mut self.set(told));
+            changed.append(&mut self.enter(told, Arrival::Answered(ticket)));
         }
-        changed
+        self.order.show(ticket, service, version);
+        Ok(changed)
     }
 
-    /// The watch of these slices has been listed anew: nothing older will be told.
-    pub fn forget_gone(&mut self, listed: impl Fn(&ObjectKey) -> bool) {
-        self.gone.retain(|slice, _| !listed(slice));
+    /// The watch says that a slice is gone. Returns the Services that changed.
+    pub fn delete(&mut self, slice: &ObjectKey, version: u64) -> BTreeSet<ObjectKey> {
+        if self.order.delete(slice, version) { self.remove(slice) } else { BTreeSet::new() }
     }
 
     /// Every slice there is.
     pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
         self.service_of.keys()
-    }
-
-    /// Forgets everything: the next facts are of another API server.
-    pub fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    fn knows_better(&self, slice: &ObjectKey, version: u64) -> bool {
-        let there = self.service_of.get(slice).and_then(|service| self.by_service.get(service));
-        let seen = there.and_then(|slices| slices.get(slice)).map(|(seen, _)| *seen);
-        seen.is_some_and(|seen| seen > version)
-            || self.gone.get(slice).is_some_and(|gone| *gone >= version)
     }
 }
 
@@ -210,24 +205,34 @@ mod tests {
         let mut slices = Slices::default();
         slices.set(told("bb-1", 10, "bb", 1));
         let service = ObjectKey::new("ns", "bb");
-        assert_eq!(slices.confirm(&service, vec![told("bb-1", 20, "bb", 0)], 25).len(), 1);
+        let ticket = slices.order.ticket(&service);
+        assert_eq!(
+            slices.confirm(&ticket, &service, vec![told("bb-1", 20, "bb", 0)], 25).unwrap().len(),
+            1
+        );
         slices.set(told("bb-1", 15, "bb", 1));
         assert_eq!(ready(&slices, "bb"), 0);
-        assert_eq!(slices.confirm(&service, vec![], 40).len(), 1);
+        assert_eq!(slices.confirm(&ticket, &service, vec![], 40).unwrap().len(), 1);
         slices.set(told("bb-1", 35, "bb", 1));
         assert_eq!(ready(&slices, "bb"), 0);
         slices.set(told("bb-1", 41, "bb", 1));
         assert_eq!(ready(&slices, "bb"), 1);
-        assert!(slices.confirm(&service, vec![told("bb-1", 41, "bb", 1)], 45).is_empty());
+        assert!(
+            slices
+                .confirm(&ticket, &service, vec![told("bb-1", 41, "bb", 1)], 45)
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]
     fn a_list_does_not_take_away_what_is_younger_than_it() {
         let mut slices = Slices::default();
         let service = ObjectKey::new("ns", "bb");
+        let ticket = slices.order.ticket(&service);
         slices.set(told("bb-1", 50, "bb", 1));
-        slices.confirm(&service, vec![], 40);
-        slices.confirm(&service, vec![told("bb-1", 30, "bb", 0)], 40);
+        slices.confirm(&ticket, &service, vec![], 40).unwrap();
+        slices.confirm(&ticket, &service, vec![told("bb-1", 30, "bb", 0)], 40).unwrap();
         assert_eq!(ready(&slices, "bb"), 1);
     }
 
@@ -237,6 +242,22 @@ mod tests {
         slices.set(told("bb-1", 10, "bb", 1));
         slices.set(told("cc-1", 10, "cc", 2));
         slices.replace(vec![told("cc-1", 11, "cc", 1)]);
+        assert_eq!((ready(&slices, "bb"), ready(&slices, "cc")), (0, 1));
+        // Also with lower numbers: an etcd may have been restored from a snapshot.
+        slices.replace(vec![told("cc-1", 4, "cc", 0)]);
+        assert_eq!(ready(&slices, "cc"), 0);
+        slices.set(told("cc-1", 5, "cc", 3));
+        assert_eq!(ready(&slices, "cc"), 3);
+    }
+
+    #[test]
+    fn a_slice_that_has_moved_to_another_service_is_its_though_a_list_of_the_first_was_quicker() {
+        let mut slices = Slices::default();
+        let service = ObjectKey::new("ns", "bb");
+        slices.set(told("s", 10, "bb", 1));
+        let ticket = slices.order.ticket(&service);
+        slices.confirm(&ticket, &service, vec![], 40).unwrap();
+        assert_eq!(slices.set(told("s", 30, "cc", 1)).len(), 1);
         assert_eq!((ready(&slices, "bb"), ready(&slices, "cc")), (0, 1));
     }
 

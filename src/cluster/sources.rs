@@ -4,8 +4,10 @@ use super::discovery;
 use super::endpoints::{Families, SERVICE_NAME, SliceFacts};
 use super::grants::GrantFacts;
 use super::index::{Index, Synced};
+use super::list_watch::list_watch;
 use super::managed::Managed;
 use super::namespace::ClusterWide;
+use super::order::{Arrival, Order};
 use super::part::Part;
 use super::profiles::ProfileFacts;
 use super::services::ServiceFacts;
@@ -22,7 +24,7 @@ use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 
 struct Objects {
@@ -50,6 +52,7 @@ struct Slices {
 }
 
 struct Profiles {
+    client: Client,
     api: Api<DynamicObject>,
 }
 
@@ -98,7 +101,10 @@ pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
     let services = |part: &Part| Services { api: part.api(&client) };
     let slices = |part: &Part| Slices { api: part.api(&client), families };
     let profile = service_profile::api_resource();
-    let profiles = |part: &Part| Profiles { api: part.dynamic_api(&client, &profile) };
+    let profiles = |part: &Part| {
+        let api = part.dynamic_api(&client, &profile);
+        Profiles { client: client.clone(), api }
+    };
     let grants = |part: &Part| Grants { client: client.clone(), part: part.clone(), api: None };
     let own = OwnNamespace { api: Api::all(client.clone()), name: namespace };
     tokio::join!(
@@ -136,15 +142,26 @@ impl Source for Objects {
         self.api = resource.map(|resource| self.part.dynamic_api(&self.client, &resource));
         Ok(self.api.is_some())
     }
-    fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectRef> {
-        // Mostly our own write, which told its outcome before the watch does.
+    fn apply(
+        &self,
+        index: &mut Index,
+        object: &DynamicObject,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
+        // Mostly our own write, which told its outcome before the watch does. With a LIST the same
+        // number may stand for something else.
         let object_ref = ObjectRef::new(self.kind, ObjectKey::of(object));
-        if index.has_version(&object_ref, &object.metadata) {
+        let watched = matches!(arrival, Arrival::Watched);
+        if watched && index.has_version(&object_ref, &object.metadata) {
             return vec![];
         }
         // A change may be noticed before the LIST that it is part of has ended.
         index.set_served(self.kind, self.served);
-        index.set_object(object_ref, Managed::read(self.kind, object, &self.defaults))
+        let managed = Managed::read(self.kind, object, &self.defaults);
+        index.enter_object(object_ref, managed, arrival)
+    }
+    fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
+        Some(index.order_of(self.kind))
     }
     fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
         index.remove_object(&ObjectRef::new(self.kind, key.clone()))
@@ -176,8 +193,12 @@ impl Source for Services {
     fn name(&self) -> &'static str {
         "services"
     }
-    fn apply(&self, index: &mut Index, object: &Service) -> Vec<ObjectRef> {
-        index.set_service(ObjectKey::of(object), ServiceFacts::read(object))
+    fn apply(&self, index: &mut Index, object: &Service, arrival: Arrival<'_>) -> Vec<ObjectRef> {
+        let (key, facts) = (ObjectKey::of(object), ServiceFacts::read(object));
+        index.enter_service(key, version(object), facts, arrival)
+    }
+    fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
+        Some(&mut index.service_order)
     }
     fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
         index.remove_service(key)
@@ -189,7 +210,7 @@ impl Source for Services {
         &mut synced.services
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<Service>>> + Send {
-        watcher(self.api.clone(), config())
+        list_watch(self.api.clone(), config())
     }
 }
 
@@ -199,15 +220,21 @@ impl Source for Slices {
     fn name(&self) -> &'static str {
         "endpointslices"
     }
-    fn apply(&self, index: &mut Index, slice: &EndpointSlice) -> Vec<ObjectRef> {
+    fn apply(
+        &self,
+        index: &mut Index,
+        slice: &EndpointSlice,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
         let key = ObjectKey::of(slice);
         let labels = slice.metadata.labels.as_ref();
         let service = labels.and_then(|labels| labels.get(SERVICE_NAME)).map(|s| key.beside(s));
         let facts = SliceFacts::read(slice, self.families);
-        index.set_slice(ToldSlice { slice: key, version: version(slice), service, facts })
+        let told = ToldSlice { slice: key, version: version(slice), service, facts };
+        index.enter_slice(told, arrival)
     }
-    fn listed(&self, index: &mut Index, part: &Part, _: bool) {
-        index.forget_gone_slices(|slice| part.covers(slice));
+    fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
+        Some(&mut index.slices.order)
     }
     fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
         index.remove_slice(key)
@@ -220,7 +247,7 @@ impl Source for Slices {
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<EndpointSlice>>> + Send {
         // Slices of no Service concern nobody.
-        watcher(self.api.clone(), config().labels(SERVICE_NAME))
+        list_watch(self.api.clone(), config().labels(SERVICE_NAME))
     }
 }
 
@@ -233,8 +260,20 @@ impl Source for Profiles {
     fn may_be_forbidden(&self) -> bool {
         true
     }
-    fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectRef> {
-        index.set_profile(ObjectKey::of(object), ProfileFacts::read(object))
+    async fn discover(&mut self) -> kube::Result<bool> {
+        let ApiResource { group, version, plural, .. } = service_profile::api_resource();
+        discovery::serves(&self.client, &group, &plural, &version).await
+    }
+    fn apply(
+        &self,
+        index: &mut Index,
+        object: &DynamicObject,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
+        index.enter_profile(ObjectKey::of(object), ProfileFacts::read(object), arrival)
+    }
+    fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
+        Some(&mut index.profiles.order)
     }
     fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
         index.remove_profile(key)
@@ -249,7 +288,7 @@ impl Source for Profiles {
         &mut synced.profiles
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
-        watcher(self.api.clone(), config())
+        list_watch(self.api.clone(), config())
     }
 }
 
@@ -271,7 +310,7 @@ impl Source for Grants {
         });
         Ok(self.api.is_some())
     }
-    fn apply(&self, index: &mut Index, object: &DynamicObject) -> Vec<ObjectRef> {
+    fn apply(&self, index: &mut Index, object: &DynamicObject, _: Arrival<'_>) -> Vec<ObjectRef> {
         index.set_grant(ObjectKey::of(object), GrantFacts::read(object));
         vec![]
     }
@@ -299,7 +338,7 @@ impl Source for OwnNamespace {
     fn may_be_forbidden(&self) -> bool {
         true
     }
-    fn apply(&self, index: &mut Index, namespace: &Namespace) -> Vec<ObjectRef> {
+    fn apply(&self, index: &mut Index, namespace: &Namespace, _: Arrival<'_>) -> Vec<ObjectRef> {
         index.set_cluster_wide(ClusterWide::read(namespace))
     }
     fn remove(&self, index: &mut Index, _: &ObjectKey) -> Vec<ObjectRef> {
@@ -312,7 +351,7 @@ impl Source for OwnNamespace {
         &mut synced.namespace
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<Namespace>>> + Send {
-        watcher(self.api.clone(), config().fields(&format!("metadata.name={}", self.name)))
+        list_watch(self.api.clone(), config().fields(&format!("metadata.name={}", self.name)))
     }
 }
 
@@ -322,5 +361,5 @@ fn watch_of(
     config: watcher::Config,
 ) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send + use<> {
     let there = futures::stream::iter(api.clone());
-    there.flat_map(move |api| watcher(api, config.clone()).boxed())
+    there.flat_map(move |api| list_watch(api, config.clone()).boxed())
 }

@@ -2,11 +2,13 @@
 //! handed on at once.
 
 use super::index::{Index, Synced};
+use super::order::{Arrival, Order};
 use super::part::Part;
 use super::shared::Shared;
 use crate::resources::{ObjectKey, ObjectRef};
 use futures::future::join_all;
 use futures::{Stream, StreamExt};
+use kube::core::response::reason;
 use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
 use std::collections::HashSet;
@@ -19,7 +21,16 @@ pub trait Source: Send + 'static {
     type Object: Clone + fmt::Debug + ResourceExt + Send + 'static;
     /// For logs and metrics: `services`.
     fn name(&self) -> &'static str;
-    fn apply(&self, index: &mut Index, object: &Self::Object) -> Vec<ObjectRef>;
+    fn apply(
+        &self,
+        index: &mut Index,
+        object: &Self::Object,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef>;
+    /// The order in which its objects enter; none where the watch is the only way in.
+    fn order<'a>(&self, _: &'a mut Index) -> Option<&'a mut Order> {
+        None
+    }
     fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef>;
     fn keys(&self, index: &Index) -> Vec<ObjectKey>;
     fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool;
@@ -80,13 +91,15 @@ enum Ended {
 }
 
 impl From<watcher::Error> for Ended {
+    /// Only Kubernetes' own word counts: a page of a load balancer says nothing of a kind, whatever
+    /// its code, and a kind that is not there is told by discovery.
     fn from(error: watcher::Error) -> Self {
         match &error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status)) => match status.code {
-                403 => Self::Forbidden,
-                404 => Self::NoSuchKind,
-                _ => Self::Failed(error.to_string()),
-            },
+            watcher::Error::InitialListFailed(kube::Error::Api(status))
+                if status.code == 403 && status.reason == reason::FORBIDDEN =>
+            {
+                Self::Forbidden
+            }
             _ => Self::Failed(error.to_string()),
         }
     }
@@ -130,11 +143,12 @@ pub(super) async fn watch<S: Source>(mut source: S, part: Part, shared: Shared) 
                             handle(&source, &part, &shared, &mut listed, event);
                         }
                         Some(Err(error)) => break Ended::from(error),
-                        None => break Ended::Failed("it ended".into()),
+                        None => break Ended::Failed("it ended before its time".into()),
                     }
                 }
             }
         };
+        begin(&source, &part, &shared);
         // A LIST that works beside a watch that does not must not become a loop of LISTs.
         if whole.take().is_some_and(|whole| whole.elapsed() > LIVED) {
             failures = 0;
@@ -199,21 +213,39 @@ fn handle<S: Source>(
     event: Event<S::Object>,
 ) {
     match event {
-        Event::Init => listed.clear(),
+        Event::Init => {
+            listed.clear();
+            begin(source, part, shared);
+        }
         Event::InitApply(object) => {
             listed.insert(ObjectKey::of(&object));
-            shared.update(|index| source.apply(index, &object));
+            shared.update(|index| source.apply(index, &object, Arrival::Listed));
         }
         Event::InitDone => {
             tracing::debug!(kind = source.name(), count = listed.len(), "listed");
             readable(source, shared, part);
             replace_all(source, shared, part, &std::mem::take(listed), true);
         }
-        Event::Apply(object) => shared.update(|index| source.apply(index, &object)),
-        Event::Delete(object) => {
-            shared.update(|index| source.remove(index, &ObjectKey::of(&object)));
+        Event::Apply(object) => {
+            shared.update(|index| source.apply(index, &object, Arrival::Watched));
         }
+        Event::Delete(object) => shared.update(|index| {
+            let key = ObjectKey::of(&object);
+            let order = source.order(index);
+            let goes = order.is_none_or(|order| order.delete(&key, version(&object)));
+            if goes { source.remove(index, &key) } else { vec![] }
+        }),
     }
+}
+
+/// Nothing that is under way enters before the watch has been listed.
+fn begin<S: Source>(source: &S, part: &Part, shared: &Shared) {
+    shared.update(|index| {
+        if let Some(order) = source.order(index) {
+            order.begin(part.namespace());
+        }
+        vec![]
+    });
 }
 
 /// A kind may be read here, perhaps again: then everything here is decided anew.
@@ -237,8 +269,11 @@ fn replace_all<S: Source>(
     shared.update(|index| {
         let here = source.keys(index).into_iter().filter(|key| part.covers(key));
         let gone: Vec<_> = here.filter(|key| !listed.contains(key)).collect();
-        for key in &gone {
-            source.remove(index, key);
+        // Whatever else is known of what went meanwhile goes too.
+        let mut affected: Vec<ObjectRef> =
+            gone.iter().flat_map(|key| source.remove(index, key)).collect();
+        if let Some(order) = source.order(index) {
+            order.complete(part.namespace());
         }
         let no_profiles = index.no_profiles;
         source.listed(index, part, kind_exists);
@@ -247,7 +282,10 @@ fn replace_all<S: Source>(
         let same_kinds = index.no_profiles == no_profiles;
         let was = std::mem::replace(source.synced(&mut index.synced), part.is_whole(true));
         let nothing_new = was && same_kinds && gone.is_empty() && listed.is_empty();
-        if nothing_new { vec![] } else { index.object_refs() }
+        if !nothing_new {
+            affected.extend(index.object_refs());
+        }
+        affected
     });
 }
 

@@ -223,8 +223,13 @@ impl Memories {
         self.of.entry(key.clone()).or_default()
     }
 
-    pub fn remove(&mut self, key: &ObjectRef) {
-        self.of.remove(key);
+    pub fn remove(&mut self, key: &ObjectRef) -> Option<Memory> {
+        self.of.remove(key)
+    }
+
+    /// The objects that anything is remembered of.
+    pub fn keys(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.of.keys()
     }
 
     pub fn unreadable(&self) -> usize {

@@ -132,6 +132,20 @@ impl Decided<'_> {
     fn moves(&self) -> bool {
         self.flip.is_some()
     }
+
+    /// The Services by which it was decided: those that traffic leaves and goes to, those that would
+    /// come before these, and the apex where its ports are what the backends are asked for.
+    fn rests_on(&self) -> impl Iterator<Item = &str> {
+        let (intent, decision) = (&self.set.intent, &self.decision);
+        let goes_to = |tier: &Vec<usize>| tier.iter().any(|i| decision.active.contains(i));
+        let last = intent.tiers.iter().position(goes_to).unwrap_or_default();
+        let preferred = intent.tiers.iter().take(last).flatten();
+        let backends = decision.before.iter().chain(&decision.active).chain(preferred);
+        let backends = backends.map(|i| intent.backends[*i].name.as_str());
+        let asks_the_apex = intent.backends.iter().any(|backend| backend.port.is_none());
+        let apex = intent.apexes.first().filter(|_| asks_the_apex);
+        backends.chain(apex.map(String::as_str))
+    }
 }
 
 /// The plan for an object; none where it is not managed or cannot be read.
@@ -167,8 +181,7 @@ pub fn plan(
     let moving = || decided.iter().filter(|d| d.moves());
     let mut rests_on = BTreeSet::new();
     for d in moving() {
-        let concerned = d.decision.before.iter().chain(&d.decision.active);
-        rests_on.extend(concerned.map(|i| object.beside(&d.set.intent.backends[*i].name)));
+        rests_on.extend(d.rests_on().map(|service| object.beside(service)));
     }
     let write = match decided.iter().map(|d| d.need).max() {
         None | Some(Need::Nothing) => disclaim(object, version, managed),

@@ -9,7 +9,7 @@ use super::queue::Queue;
 use super::reconcile::{Controller, backoff};
 use super::undone::Undone;
 use crate::cluster::profiles::ProfileFacts;
-use crate::cluster::{Index, Managed};
+use crate::cluster::{Arrival, Index, Managed, Ticket};
 use crate::resources::{Kind, ObjectKey, ObjectRef};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -70,6 +70,7 @@ pub struct Wish<'a> {
 pub struct Done {
     split: ObjectRef,
     attempt: Attempt,
+    ticket: Ticket,
     noticed: Instant,
     outcome: Outcome,
 }
@@ -87,6 +88,11 @@ impl Lane {
     /// Whether it could not be written as it should be.
     pub fn has_failed(&self, split: &ObjectRef) -> bool {
         self.memories.get(split).is_some_and(|memory| memory.failed.is_some())
+    }
+
+    /// The splits that anything is remembered of.
+    pub fn remembered(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.memories.keys()
     }
 
     /// Forgets what is past.
@@ -169,7 +175,8 @@ impl Controller {
                     && queue.profiles.has_room(split, self.settings.concurrency, wish.noticed)
                 {
                     let client = self.client.clone();
-                    self.spawn(queue, split, attempt, wish.noticed, async move {
+                    let ticket = index.profile_ticket(&attempt.profile);
+                    self.spawn(queue, split, attempt, ticket, wish.noticed, async move {
                         writer::write(&client, &write).await
                     });
                 }
@@ -202,11 +209,13 @@ impl Controller {
         if self.is_time_for(queue, split, &attempt, None)
             && queue.profiles.has_room(split, self.settings.concurrency, noticed)
         {
-            let version = index.served(split.kind).unwrap_or(split.kind.versions()[0]);
+            // That the cluster has no such kind any more is known by its own word.
+            let version = index.served(split.kind);
             let (client, split_ref): (_, ObjectRef) = (self.client.clone(), split.clone());
             let (profile, facts): (_, ProfileFacts) = (profile.clone(), facts.clone());
             let settings: Arc<ProfileSettings> = settings.clone();
-            self.spawn(queue, split, attempt, noticed, async move {
+            let ticket = index.profile_ticket(&attempt.profile);
+            self.spawn(queue, split, attempt, ticket, noticed, async move {
                 writer::give_back(&client, &split_ref, version, &profile, &facts, &settings).await
             });
         }
@@ -276,6 +285,7 @@ impl Controller {
         queue: &mut Queue,
         split: &ObjectRef,
         attempt: Attempt,
+        ticket: Ticket,
         noticed: Instant,
         write: impl Future<Output = Outcome> + Send + 'static,
     ) {
@@ -283,12 +293,12 @@ impl Controller {
         let split = split.clone();
         queue.profiles.writes.spawn(async move {
             let outcome = write.await;
-            Done { split, attempt, noticed, outcome }
+            Done { split, attempt, ticket, noticed, outcome }
         });
     }
 
     pub(super) fn finish_profile(&self, queue: &mut Queue, done: Done) {
-        let Done { split, attempt, noticed, outcome } = done;
+        let Done { split, attempt, ticket, noticed, outcome } = done;
         let lane = &mut queue.profiles;
         lane.in_flight.remove(&split);
         let again = lane.again.remove(&split);
@@ -307,7 +317,8 @@ impl Controller {
                     None => self.given_back(&split, profile),
                 }
                 let facts = ProfileFacts::read(&written);
-                self.shared.update(|index| index.set_profile(profile.clone(), facts));
+                let arrival = Arrival::Answered(&ticket);
+                self.shared.update(|index| index.enter_profile(profile.clone(), facts, arrival));
             }
             Outcome::Deleted | Outcome::Gone => {
                 match (&attempt.weights, &outcome) {
@@ -316,7 +327,8 @@ impl Controller {
                 }
                 memory.failed = None;
                 // Removed by somebody else in the middle of our write: an undoing like others.
-                self.shared.update(|index| index.remove_profile(profile));
+                let version = &attempt.resource_version;
+                self.shared.update(|index| index.lack_profile(profile, version, &ticket));
             }
             // The watch will say so too.
             Outcome::StillManaged => {

@@ -4,7 +4,8 @@ use super::profile::{self, Action, ProfileSettings, ProfileWrite, Standing};
 use super::writer::PATIENCE;
 use crate::cluster::profiles::ProfileFacts;
 use crate::resources::{
-    FIELD_MANAGER, ObjectKey, ObjectRef, brief, service_profile, traffic_split,
+    FIELD_MANAGER, ObjectKey, ObjectRef, brief, get_known, is_absent, service_profile,
+    traffic_split,
 };
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::DynamicObject;
@@ -68,19 +69,22 @@ pub async fn write(client: &Client, write: &ProfileWrite) -> Outcome {
 }
 
 /// Gives a profile back, by what has become of its split: one that has lost its label looks like one
-/// that is gone to who watches by that label.
+/// that is gone to who watches by that label. Without a version the cluster has no such kind.
 pub async fn give_back(
     client: &Client,
     split: &ObjectRef,
-    version: &str,
+    version: Option<&'static str>,
     profile: &ObjectKey,
     facts: &ProfileFacts,
     settings: &ProfileSettings,
 ) -> Outcome {
-    let resource = split.kind.api_resource(version);
-    let splits: Api<DynamicObject> =
-        Api::namespaced_with(client.clone(), split.namespace(), &resource);
-    let look = async { splits.get_opt(split.name()).await.map(Ok) };
+    let look = async {
+        let Some(version) = version else { return Ok(Ok(None)) };
+        let resource = split.kind.api_resource(version);
+        let splits: Api<DynamicObject> =
+            Api::namespaced_with(client.clone(), split.namespace(), &resource);
+        get_known(&splits, split.name()).await.map(Ok)
+    };
     let there = match tokio::time::timeout(PATIENCE, look).await {
         Ok(Ok(there)) => there,
         Ok(Err(error)) => Err(Outcome::Failed(brief(&error))),
@@ -112,7 +116,7 @@ async fn ended(written: impl Future<Output = kube::Result<Outcome>>) -> Outcome 
     match tokio::time::timeout(PATIENCE, written).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(kube::Error::Api(status))) if status.code == 409 => Outcome::Conflict,
-        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Outcome::Gone,
+        Ok(Err(error)) if is_absent(&error) => Outcome::Gone,
         Ok(Err(error)) => Outcome::Failed(brief(&error)),
         Err(_) => no_answer(),
     }

@@ -8,6 +8,7 @@ use super::plan::{Active, Write};
 use super::profile_lane::Lane;
 use super::waits::Waits;
 use super::writer::Outcome;
+use crate::cluster::{Index, Ticket};
 use crate::resources::ObjectRef;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// What a write task hands back.
 pub struct Done {
     pub write: Write,
+    pub ticket: Ticket,
     pub active: Active,
     pub as_standby: bool,
     pub outcome: Outcome,
@@ -48,6 +50,8 @@ pub struct Queue {
     pub waits: Waits,
     /// A move that this replica made as a standby was reversed: it makes no other until it leads.
     pub silent: bool,
+    /// The facts have not been whole: what was noticed meanwhile has been dropped.
+    pub blind: bool,
 }
 
 impl Queue {
@@ -66,6 +70,7 @@ impl Queue {
             profiles: Lane::default(),
             waits: Waits::default(),
             silent: false,
+            blind: false,
         }
     }
 
@@ -88,6 +93,16 @@ impl Queue {
             self.queued.insert(key.clone());
             self.waiting.push_front((key, Instant::now()));
         }
+    }
+
+    /// The facts are whole again. A LIST brings back every object that is there; of those that went
+    /// while nothing was decided, what is remembered here has to go too.
+    pub fn notice_vanished(&mut self, index: &Index) {
+        let waited_for = self.waits.objects().chain(self.profiles.remembered());
+        let known = self.memories.keys().chain(waited_for);
+        let vanished = known.filter(|object| index.object(object).is_none());
+        let vanished: HashSet<ObjectRef> = vanished.cloned().collect();
+        self.notice_all(vanished);
     }
 
     pub fn notice_all(&mut self, keys: impl IntoIterator<Item = ObjectRef>) {

@@ -12,7 +12,7 @@ use super::undone::Undone;
 use super::writer::{self, Outcome};
 use crate::ahead::Told;
 use crate::cluster::endpoints::Families;
-use crate::cluster::{Changes, Index, Managed, Shared};
+use crate::cluster::{Arrival, Changes, Index, Managed, Shared, Ticket};
 use crate::failover::{Defaults, Identity, Now, Pending};
 use crate::resources::ObjectRef;
 use crate::telemetry::Metrics;
@@ -158,7 +158,11 @@ impl Controller {
             queue.queued.clear();
             queue.profiles.forget_deferred();
             queue.waits.give_up();
+            queue.blind = true;
             return;
+        }
+        if std::mem::take(&mut queue.blind) {
+            queue.notice_vanished(&index);
         }
         let now = self.shared.now();
         while queue.in_flight.len() < self.settings.concurrency {
@@ -218,7 +222,7 @@ impl Controller {
         }
         let hidden = index.forbidden.has(object.namespace());
         let Some(managed) = index.object(object) else {
-            queue.memories.remove(object);
+            self.forget(queue, object);
             let seen = if hidden { Seen::Undecided } else { Seen::Gone };
             self.tell_brake(queue, index, object, seen, now);
             self.give_back(queue, index, object, noticed);
@@ -301,7 +305,7 @@ impl Controller {
         self.carry(queue, index, object, managed, Wish { decided, ours, noticed });
         let moves = matches!(write.kind, Kind::Flip(_));
         if may && self.is_time(queue, &write, &plan) {
-            self.start(queue, write, plan, noticed);
+            self.start(queue, write, plan, index.ticket(object), noticed);
         }
         let hopeless = queue.memories.get(object).is_some_and(Memory::keeps_failing);
         moves && self.leads() && !hopeless
@@ -327,7 +331,7 @@ impl Controller {
         }
     }
 
-    fn start(&self, queue: &mut Queue, write: Write, plan: Plan, noticed: Instant) {
+    fn start(&self, queue: &mut Queue, write: Write, plan: Plan, ticket: Ticket, noticed: Instant) {
         if let Some(brake) = &mut queue.brake
             && write.leaves_primary()
         {
@@ -338,12 +342,12 @@ impl Controller {
         let as_standby = !self.leads();
         queue.writes.spawn(async move {
             let outcome = writer::write(&client, &write).await;
-            Done { write, active: plan.active, as_standby, outcome }
+            Done { write, ticket, active: plan.active, as_standby, outcome }
         });
     }
 
     fn finish(&self, queue: &mut Queue, done: Done) {
-        let Done { write, active, as_standby, outcome } = done;
+        let Done { write, ticket, active, as_standby, outcome } = done;
         let object = write.object.clone();
         let noticed = queue.in_flight.remove(&object);
         self.count_in_flight(queue);
@@ -371,7 +375,8 @@ impl Controller {
                 // The watch will say the same later; until then the next decision must not be
                 // made from the old weights.
                 let managed = Managed::read(object.kind, &written, &self.settings.defaults);
-                self.shared.update(|index| index.set_object(object.clone(), managed));
+                let arrival = Arrival::Answered(&ticket);
+                self.shared.update(|index| index.enter_object(object.clone(), managed, arrival));
             }
             Outcome::Conflict => {
                 self.metrics.write_failed("conflict");
@@ -379,7 +384,7 @@ impl Controller {
             }
             Outcome::Gone => {
                 self.metrics.write_failed("gone");
-                queue.memories.remove(&object);
+                self.forget(queue, &object);
                 queue.waits.settle(&object);
             }
             Outcome::Failed(error) => {
@@ -425,6 +430,15 @@ impl Controller {
                 self.metrics.recorded("disclaim");
                 tracing::debug!(object = %write.object, "claim on spec given up");
             }
+        }
+    }
+
+    /// An object is gone: so is what was remembered of it.
+    fn forget(&self, queue: &mut Queue, object: &ObjectRef) {
+        let memory = queue.memories.remove(object);
+        if memory.is_some_and(|memory| memory.unreadable || memory.not_in_use.is_some()) {
+            self.metrics.unreadable.set(queue.memories.unreadable() as i64);
+            self.metrics.not_in_use.set(queue.memories.not_in_use() as i64);
         }
     }
 

@@ -35,6 +35,11 @@ impl Waits {
         self.by_object.contains_key(object)
     }
 
+    /// The objects that anybody waits for.
+    pub fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.by_object.keys()
+    }
+
     /// Traffic of an object has moved, as far as the API server knows.
     pub fn flipped(&mut self, object: &ObjectRef, by_adaptor: bool) {
         for id in self.by_object.get(object).into_iter().flatten() {

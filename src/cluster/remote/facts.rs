@@ -1,6 +1,7 @@
 //! What is known of linked clusters, and which Services here rest on what there.
 
 use super::super::endpoints::{self, Counted, SliceFacts};
+use super::super::order::{Ticket, Void};
 use super::super::slices::{Slices, ToldSlice};
 use super::members::Member;
 use super::reach::{Reach, Transition};
@@ -112,13 +113,16 @@ impl Remote {
         (*reach != before).then_some(told)
     }
 
-    /// A LIST of these Services' slices is whole. `anew` where it may be another API server's.
-    pub fn set_listed(&mut self, cluster: &str, wanted: &BTreeSet<ObjectKey>, listed: Listing) {
+    /// A LIST of these Services' slices is whole: it takes the place of what was known, whatever its
+    /// numbers. It may be another API server's, or that of an etcd that was restored.
+    pub fn set_listed(
+        &mut self,
+        cluster: &str,
+        wanted: &BTreeSet<ObjectKey>,
+        listed: Vec<ToldSlice>,
+    ) {
         let Some(there) = self.clusters.get_mut(cluster) else { return };
-        if listed.anew {
-            there.slices.clear();
-        }
-        there.slices.replace(listed.slices);
+        there.slices.replace(listed);
         there.listed = wanted.iter().cloned().collect();
     }
 
@@ -128,22 +132,34 @@ impl Remote {
         there.map(|there| there.slices.set(told)).unwrap_or_default()
     }
 
-    pub fn remove_slice(&mut self, cluster: &str, slice: &ObjectKey) -> BTreeSet<ObjectKey> {
+    /// Its watch says that a slice is gone. Returns the Services there that changed.
+    pub fn delete_slice(
+        &mut self,
+        cluster: &str,
+        slice: &ObjectKey,
+        version: u64,
+    ) -> BTreeSet<ObjectKey> {
         let there = self.clusters.get_mut(cluster);
-        there.map(|there| there.slices.remove(slice)).unwrap_or_default()
+        there.map(|there| there.slices.delete(slice, version)).unwrap_or_default()
     }
 
-    /// Takes in a LIST of one Service's slices, made past the watch. Returns whether it told
-    /// anything new.
+    /// A LIST of a Service's slices, past the watch, is about to be asked for.
+    pub fn ticket(&self, cluster: &str, service: &ObjectKey) -> Option<Ticket> {
+        self.clusters.get(cluster).map(|there| there.slices.order.ticket(service))
+    }
+
+    /// Takes in a LIST of one Service's slices, made past the watch with this ticket. Returns whether
+    /// it showed anything new.
     pub fn confirm(
         &mut self,
         cluster: &str,
+        ticket: &Ticket,
         service: &ObjectKey,
         listed: Vec<ToldSlice>,
-        version: u64,
-    ) -> bool {
-        let there = self.clusters.get_mut(cluster);
-        there.is_some_and(|there| !there.slices.confirm(service, listed, version).is_empty())
+        at: u64,
+    ) -> Result<bool, Void> {
+        let there = self.clusters.get_mut(cluster).ok_or(Void::ListedSince)?;
+        Ok(!there.slices.confirm(ticket, service, listed, at)?.is_empty())
     }
 
     /// The endpoints of a Service of a cluster, or why they cannot be seen. Deletions there are not
@@ -201,14 +217,6 @@ impl Remote {
             }
         }
     }
-}
-
-/// All that a watch begins with.
-#[derive(Debug)]
-pub struct Listing {
-    pub slices: Vec<ToldSlice>,
-    /// The first of these credentials: what is there may be another API server's.
-    pub anew: bool,
 }
 
 /// A member of a Service, in that one's namespace.

@@ -2,9 +2,9 @@
 
 use super::super::endpoints::Counted;
 use super::super::index::Index;
+use super::super::order::{Ticket, Void};
 use super::super::services::{Port, ServiceFacts, ServiceKind};
 use super::super::slices::ToldSlice;
-use super::facts::Listing;
 use super::members::Member;
 use super::reach::{Reach, Transition};
 use crate::failover::{Health, Now, Unknown};
@@ -162,9 +162,9 @@ impl Index {
         &mut self,
         cluster: &str,
         wanted: &BTreeSet<ObjectKey>,
-        listing: Listing,
+        listed: Vec<ToldSlice>,
     ) -> (Option<Transition>, Vec<ObjectRef>) {
-        self.remote.set_listed(cluster, wanted, listing);
+        self.remote.set_listed(cluster, wanted, listed);
         let told = self.remote.note(cluster, Reach::listed).flatten();
         (told, self.noticed_there(cluster, |_| true))
     }
@@ -174,23 +174,30 @@ impl Index {
         self.noticed_there(cluster, |service| changed.contains(service))
     }
 
-    pub fn remove_remote_slice(&mut self, cluster: &str, slice: &ObjectKey) -> Vec<ObjectRef> {
-        let changed = self.remote.remove_slice(cluster, slice);
+    pub fn delete_remote_slice(
+        &mut self,
+        cluster: &str,
+        slice: &ObjectKey,
+        version: u64,
+    ) -> Vec<ObjectRef> {
+        let changed = self.remote.delete_slice(cluster, slice, version);
         self.noticed_there(cluster, |service| changed.contains(service))
     }
 
-    /// Takes in a LIST of one Service's slices, made past the watch.
-    pub fn set_remote_slices_of(
+    /// Takes in a LIST of one Service's slices, made past the watch with this ticket.
+    pub fn confirm_remote_slices(
         &mut self,
         cluster: &str,
+        ticket: &Ticket,
         service: &ObjectKey,
         listed: Vec<ToldSlice>,
-        version: u64,
-    ) -> Vec<ObjectRef> {
-        match self.remote.confirm(cluster, service, listed, version) {
+        at: u64,
+    ) -> Result<Vec<ObjectRef>, Void> {
+        let changed = self.remote.confirm(cluster, ticket, service, listed, at)?;
+        Ok(match changed {
             true => self.noticed_there(cluster, |changed| changed == service),
             false => vec![],
-        }
+        })
     }
 
     /// Services of a cluster changed: whoever rests on them did.

@@ -83,8 +83,7 @@ impl East {
             service: Some(key("bb")),
             facts: facts(1, ready),
         };
-        let listing = Listing { slices: vec![slice], anew: true };
-        self.0.set_remote_listing("west", &[key("bb")].into(), listing).1
+        self.0.set_remote_listing("west", &[key("bb")].into(), vec![slice]).1
     }
 
     fn intent(&self) -> Intent {
@@ -217,7 +216,7 @@ fn an_event_there_concerns_only_the_objects_that_rest_on_it() {
     assert_eq!(east.0.set_remote_slice("west", told("bb", 3, 1)), [split_bb()]);
     assert_eq!(east.0.set_remote_slice("west", told("bb", 3, 1)), []);
     assert_eq!(east.0.set_remote_slice("north", told("bb", 4, 1)), []);
-    assert_eq!(east.0.remove_remote_slice("west", &key("x")), [split_bb()]);
+    assert_eq!(east.0.delete_remote_slice("west", &key("x"), 5), [split_bb()]);
     // A federated Service's local member concerns it too.
     east.service("cc", json!({}));
     let local = "multicluster.linkerd.io/local-discovery";
@@ -255,8 +254,7 @@ fn a_member_must_offer_the_port_and_be_of_a_kind_that_linkerd_resolves() {
         "endpoints": [{"addresses": ["10.1.1.1"]}]});
     let facts = SliceFacts::read(&serde_json::from_value(admin).unwrap(), Families::default());
     let slice = ToldSlice { slice: key("x"), version: 1, service: Some(key("bb")), facts };
-    let listing = Listing { slices: vec![slice], anew: true };
-    east.0.set_remote_listing("west", &[key("bb")].into(), listing);
+    east.0.set_remote_listing("west", &[key("bb")].into(), vec![slice]);
     let Health::Seen { ready, total, .. } = east.health()[1] else { panic!() };
     // It counts for nothing, not as one that is not ready.
     assert_eq!((ready, total), (0, 0));
@@ -325,10 +323,13 @@ impl East {
             Step::Unlink => self.0.unlink("west"),
             Step::Lists(ready) => self.west_lists(ready),
             Step::Slice(ready) => self.0.set_remote_slice("west", slice(ready)),
-            Step::Gone => self.0.remove_remote_slice("west", &key("bb-x")),
+            Step::Gone => self.0.delete_remote_slice("west", &key("bb-x"), version),
             Step::Confirms(ready) => {
                 let listed = vec![slice(ready)];
-                self.0.set_remote_slices_of("west", &key("bb"), listed, version)
+                let Some(ticket) = self.0.remote.ticket("west", &key("bb")) else { return vec![] };
+                let asked =
+                    self.0.confirm_remote_slices("west", &ticket, &key("bb"), listed, version);
+                asked.unwrap()
             }
             Step::Interrupted => self.0.note_reach("west", Reach::interrupted).1,
             Step::Failed => self.0.note_reach("west", Reach::failed).1,

@@ -2,6 +2,7 @@
 //! or ends. None waits for another.
 
 use super::super::endpoints::Families;
+use super::super::list_watch::list_watch;
 use super::super::shared::Shared;
 use super::super::watch::{SILENCE, config};
 use super::answer;
@@ -13,7 +14,7 @@ use super::watch::Link;
 use futures::StreamExt;
 use jiff::SignedDuration;
 use kube::client::ClientBuilder;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use std::collections::HashMap;
 use std::pin::pin;
@@ -240,7 +241,7 @@ async fn watch_secrets(
 ) {
     let mut said = false;
     loop {
-        let mut events = pin!(watcher(api.clone(), config().fields(&format!("type={TYPE}"))));
+        let mut events = pin!(list_watch(api.clone(), config().fields(&format!("type={TYPE}"))));
         let mut listed = vec![];
         let error = loop {
             let heard = match events.next().await {

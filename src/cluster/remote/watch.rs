@@ -2,11 +2,11 @@
 //! watch becomes what is known of the cluster's reach.
 
 use super::super::endpoints::{Families, SERVICE_NAME, SliceFacts};
+use super::super::list_watch::list_watch;
 use super::super::shared::Shared;
 use super::super::slices::ToldSlice;
 use super::super::watch::{config, version};
 use super::credentials::SecretName;
-use super::facts::Listing;
 use super::failure::Failure;
 use super::reach::{Reach, Transition};
 use super::told::Told;
@@ -16,7 +16,7 @@ use crate::resources::ObjectKey;
 use futures::{Stream, StreamExt};
 use jiff::SignedDuration;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -78,8 +78,6 @@ impl Link {
     async fn watch(&self, noted: &Notify) {
         let mut changes = self.shared.wanted();
         let mut failures = 0;
-        // The first listing may be another API server's than what is known.
-        let mut anew = true;
         loop {
             changes.borrow_and_update();
             let wanted = self.wanted();
@@ -93,7 +91,7 @@ impl Link {
             }
             self.note(noted, "", Reach::ask);
             let began = Instant::now();
-            match self.watch_once(&wanted, &mut changes, noted, &mut anew).await {
+            match self.watch_once(&wanted, &mut changes, noted).await {
                 Ended::Renew => {
                     tokio::time::sleep(SWARM).await;
                     continue;
@@ -123,14 +121,13 @@ impl Link {
         wanted: &BTreeSet<ObjectKey>,
         changes: &mut watch::Receiver<u64>,
         noted: &Notify,
-        anew: &mut bool,
     ) -> Ended {
         let scope = Scope::of(wanted);
         let api: Api<EndpointSlice> = match &scope.namespace {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
-        let mut events = pin!(watcher(api, config().labels(&scope.selector)));
+        let mut events = pin!(list_watch(api, config().labels(&scope.selector)));
         let mut listed = vec![];
         let mut whole = false;
         loop {
@@ -144,7 +141,7 @@ impl Link {
             let failure = match event {
                 Ok(event) => {
                     whole |= matches!(event, Event::InitDone);
-                    self.take(event, wanted, &mut listed, noted, anew);
+                    self.take(event, wanted, &mut listed, noted);
                     continue;
                 }
                 Err(failure) => failure,
@@ -179,7 +176,6 @@ impl Link {
         wanted: &BTreeSet<ObjectKey>,
         listed: &mut Vec<ToldSlice>,
         noted: &Notify,
-        anew: &mut bool,
     ) {
         let cluster = &self.cluster;
         let is_wanted =
@@ -190,12 +186,11 @@ impl Link {
                 listed.extend(Some(told(&slice, self.families)).filter(is_wanted));
             }
             Event::InitDone => {
-                let slices = std::mem::take(listed);
-                tracing::debug!(cluster, count = slices.len(), "listed");
-                let listing = Listing { slices, anew: std::mem::take(anew) };
+                let listed = std::mem::take(listed);
+                tracing::debug!(cluster, count = listed.len(), "listed");
                 let mut what = None;
                 self.shared.update(|index| {
-                    let (told, affected) = index.set_remote_listing(cluster, wanted, listing);
+                    let (told, affected) = index.set_remote_listing(cluster, wanted, listed);
                     what = told;
                     affected
                 });
@@ -211,8 +206,8 @@ impl Link {
                 self.shared.update(|index| index.set_remote_slice(cluster, told));
             }
             Event::Delete(slice) => {
-                let slice = ObjectKey::of(&slice);
-                self.shared.update(|index| index.remove_remote_slice(cluster, &slice));
+                let (slice, version) = (ObjectKey::of(&slice), version(&slice));
+                self.shared.update(|index| index.delete_remote_slice(cluster, &slice, version));
             }
         }
     }
