@@ -27,6 +27,7 @@ pub fn advice(
         let mut of_set = vec![];
         of_set.extend(followed_no_further(&object, intent, view));
         of_set.extend(readiness(intent, &health, view));
+        of_set.extend(short(intent, &health, view));
         of_set.extend(unseen(intent, &health, view));
         of_set.extend(mirrors(intent, &health, view));
         of_set.extend(same_pods(intent, view));
@@ -136,7 +137,7 @@ fn readiness(intent: &Intent, health: &[Health], view: &View<'_>) -> Option<Prob
                 .next("with one backend there is nowhere to go"),
         );
     }
-    let none = health.iter().all(|health| !health.is_ready() && !health.is_unknown());
+    let none = health.iter().all(|health| !health.is_partly_ready() && !health.is_unknown());
     let told =
         intent.backends.iter().zip(health).map(|(b, health)| format!("{}: {health}", b.name));
     none.then(|| {
@@ -147,11 +148,36 @@ fn readiness(intent: &Intent, health: &[Health], view: &View<'_>) -> Option<Prob
     })
 }
 
+/// Ports that callers ask for and that a backend does not serve.
+fn short(intent: &Intent, health: &[Health], view: &View<'_>) -> Vec<Problem> {
+    let backends = intent.backends.iter().zip(health).enumerate();
+    let short = backends.filter_map(|(i, (backend, health))| {
+        let ports = health.ports()?;
+        let next = match (health.is_ready(), health.is_partly_ready()) {
+            (true, _) if ports.never_served().is_empty() => return None,
+            (true, _) => "it moves no traffic until an endpoint offers it once",
+            (false, true) => {
+                "it was served before: a backend that serves it and all that is left gets the traffic"
+            }
+            (false, false) if ports.offer_nothing() => {
+                "name the port as the pods do in the Service's targetPort"
+            }
+            (false, false) => return None,
+        };
+        let found = format!("{:?}: {health}", backend.name);
+        let expected = "endpoints that offer every port that callers ask for";
+        Some(Problem::warning(view.name_field(intent, i)).found(found).expected(expected).next(next))
+    });
+    short.collect()
+}
+
 /// What cannot be seen is no fallback while anything else is known to be ready.
 fn unseen(intent: &Intent, health: &[Health], view: &View<'_>) -> Vec<Problem> {
     let cannot = |health: &Health| match health {
         // Nobody has asked for it before.
         Health::Unknown(Unknown::NotYet | Unknown::NotListed { .. }) => false,
+        // It follows in a moment; and that is told with the ports of Services.
+        Health::Unknown(Unknown::Changed { .. } | Unknown::NoSuchPort { .. }) => false,
         health => health.is_unknown(),
     };
     let backends = intent.backends.iter().zip(health).enumerate();
@@ -231,7 +257,8 @@ fn pin(intent: &Intent, health: &[Health], view: &View<'_>) -> Option<Problem> {
         );
     }
     let health = |i: &usize| health.get(*i).unwrap_or(&Health::Missing);
-    if pin.backends.iter().map(health).any(|health| health.is_ready() || health.is_unknown()) {
+    if pin.backends.iter().map(health).any(|health| health.is_partly_ready() || health.is_unknown())
+    {
         return None;
     }
     let told = |i: &usize| format!("{} ({})", intent.backends[*i].name, health(i));

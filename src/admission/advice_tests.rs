@@ -143,3 +143,31 @@ fn what_is_legal_and_hurts_is_said_and_never_refused() {
       spec.service: found the ServiceProfile emoji-svc.emojivoto.svc.cluster.local, expected one that linkerd-failover may write; by smi.linkerd.io/skip somebody else keeps this one for himself; what stands in the profile decides; see who writes it with: kubectl get serviceprofile -o yaml --show-managed-fields
     "#);
 }
+
+#[test]
+fn a_port_that_callers_ask_for_and_no_endpoint_offers_is_named() {
+    let mut world = World::with(&[("emoji-svc", 2), ("emoji-svc-west", 1)]);
+    let ports = json!([{"name": "grpc", "port": 8080}, {"name": "prom", "port": 8801}]);
+    for name in ["emoji-svc", "emoji-svc-west"] {
+        world.service(name, json!({"spec": {"ports": ports}}));
+    }
+    let split = split(&[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))], &[]);
+    let said = |world: &World| -> Vec<String> {
+        let verdict = validate(None, &split, &world.view());
+        assert!(verdict.errors.is_empty(), "{verdict:?}");
+        verdict.warnings.iter().map(ToString::to_string).collect()
+    };
+    let warnings = said(&world);
+    assert_eq!(
+        warnings[0],
+        r#"spec.backends[0].service: found "emoji-svc": 2 of 2 endpoints ready, none offers port prom, expected endpoints that offer every port that callers ask for; it moves no traffic until an endpoint offers it once"#
+    );
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    let renamed = json!([{"name": "http", "port": 8080}]);
+    world.service("emoji-svc", json!({"spec": {"ports": renamed}}));
+    let warnings = said(&world);
+    assert_eq!(
+        warnings[0],
+        r#"spec.backends[0].service: found "emoji-svc": 2 endpoints, none offers port http, expected endpoints that offer every port that callers ask for; name the port as the pods do in the Service's targetPort"#
+    );
+}

@@ -98,6 +98,11 @@ impl Said {
         )
     }
 
+    /// Backends that do not serve a port which callers ask for.
+    pub fn short(object: &ObjectRef, index: &Index, managed: &Managed, why: &str) -> Self {
+        Self::of_split(object, index, managed).saying(true, "PortNotServed", "Read", why.to_owned())
+    }
+
     /// A ServiceProfile that is not ours to write.
     pub fn profile_left(split: &ObjectRef, index: &Index, managed: &Managed, why: &str) -> Self {
         let note = format!("The weights of this split do not reach Linkerd: {why}");

@@ -6,7 +6,7 @@ use super::undone::Undone;
 use crate::failover::{BySet, Pending};
 use crate::resources::ObjectRef;
 use jiff::Timestamp;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
 #[derive(Debug, Default)]
@@ -37,6 +37,8 @@ pub struct Memory {
     pub unreadable: bool,
     /// Why Linkerd does not use it, as it was said last.
     pub not_in_use: Option<Box<str>>,
+    /// What was said last of ports that its backends do not serve.
+    pub short: Option<BTreeSet<String>>,
 }
 
 /// A write that failed, and when the very same may be tried again.
@@ -201,6 +203,7 @@ impl Memory {
             && self.told.is_none()
             && !self.unreadable
             && self.not_in_use.is_none()
+            && self.short.is_none()
     }
 }
 
@@ -238,6 +241,11 @@ impl Memories {
 
     pub fn not_in_use(&self) -> usize {
         self.of.values().filter(|memory| memory.not_in_use.is_some()).count()
+    }
+
+    /// Those with a backend that does not serve a port.
+    pub fn short(&self) -> usize {
+        self.of.values().filter(|memory| memory.short.is_some()).count()
     }
 
     /// Forgets what is past.

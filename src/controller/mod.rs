@@ -23,6 +23,7 @@ mod profile_lane;
 mod profile_writer;
 mod queue;
 mod reconcile;
+mod short;
 mod undone;
 mod waits;
 mod writer;

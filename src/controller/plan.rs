@@ -3,6 +3,7 @@
 
 use super::brake::Seen;
 use super::memory::Memory;
+use super::short;
 use crate::cluster::{Decider, Index, Managed, ManagedSet};
 use crate::failover::{
     AuthoredWeights, Because, BySet, Decision, Health, Identity, Intent, Need, Now, Pending,
@@ -32,6 +33,8 @@ pub struct Plan {
     pub pending: BySet<Pending>,
     /// The backends that each set leaves ahead of an announced loss.
     pub ahead: Active,
+    /// What is to be said of ports that backends do not serve.
+    pub short: BTreeSet<String>,
     /// When to look again even if nothing changes.
     pub next: Option<SignedDuration>,
     pub paused: bool,
@@ -167,6 +170,8 @@ pub fn plan(
     for set in sets {
         decided.push(decide_set(index, object, managed, set, memory, now));
     }
+    let said = |d: &Decided<'_>| short::of_set(&d.set.intent, &d.health, &d.decision);
+    let short = decided.iter().flat_map(said).collect();
     let by_set = |d: &Decided<'_>| (d.set.intent.set.clone(), d.decision.names(&d.set.intent));
     let wants = decided.iter().map(by_set).collect();
     let stands = stands(&decided);
@@ -195,6 +200,7 @@ pub fn plan(
         active: moving().map(by_set).collect(),
         wants,
         rests_on: rests_on.into_iter().collect(),
+        short,
         next: decided.iter().filter_map(|d| d.decision.next).min(),
         paused: sets.iter().any(|set| set.intent.policy.paused),
         stands,

@@ -116,6 +116,7 @@ impl Controller {
                 }
                 _ = sweep.tick() => {
                     self.metrics.not_in_use.set(queue.memories.not_in_use() as i64);
+                    self.metrics.short.set(queue.memories.short() as i64);
                     queue.memories.prune(Instant::now());
                     queue.profiles.prune(Instant::now());
                     queue.confirmations.prune(self.shared.now().steady);
@@ -248,6 +249,7 @@ impl Controller {
             memory.decided(&plan.wants);
         }
         self.observe(queue, object, managed, &plan);
+        self.mention_short(queue, index, object, managed, &plan.short);
         let Some(mut write) = plan.write.take() else {
             let memory = queue.memories.get_mut(object);
             // A standby sees through what it has begun.

@@ -1,12 +1,10 @@
 //! The decision: which backends get traffic, and with what weights.
 
 use super::because::Because;
-use super::ports::Ports;
 use super::shares::weights_for;
 use super::state::{to_the_millisecond, to_the_second};
 use super::{Health, Intent, Peaks, Pending, SetState, Short, Threshold, Unknown};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeSet;
 
 /// What was so before this decision.
 #[derive(Clone, Copy, Debug)]
@@ -101,20 +99,20 @@ pub(super) fn decide_by(
 }
 
 /// The facts of one decision, put in order.
-struct Scene<'a> {
-    intent: &'a Intent,
+pub(super) struct Scene<'a> {
+    pub(super) intent: &'a Intent,
     health: &'a [Health],
     birth: bool,
     set: Option<&'a SetState>,
     /// Backends that have the traffic.
-    before: Vec<usize>,
+    pub(super) before: Vec<usize>,
     /// Since when traffic has been off the primary because of a loss.
     left: Option<Timestamp>,
     now: Now,
 }
 
-struct Chosen {
-    active: Vec<usize>,
+pub(super) struct Chosen {
+    pub(super) active: Vec<usize>,
     because: Because,
     pending: Pending,
 }
@@ -143,7 +141,7 @@ impl<'a> Scene<'a> {
         Self { intent, health, birth, set, before, left, now }
     }
 
-    fn health(&self, i: usize) -> &Health {
+    pub(super) fn health(&self, i: usize) -> &Health {
         self.health.get(i).unwrap_or(&Health::Missing)
     }
 
@@ -157,7 +155,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Not known is not down: what has the traffic and cannot be seen still serves.
-    fn serves(&self, i: usize) -> bool {
+    pub(super) fn serves(&self, i: usize) -> bool {
         self.meets_minimum(i) || self.health(i).is_unknown() && self.before.contains(&i)
     }
 
@@ -255,7 +253,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The best backends by health alone.
-    fn best(&self) -> Chosen {
+    pub(super) fn best(&self) -> Chosen {
         let (active, because) = if let Some((tier, active)) = self.best_ready() {
             match active.iter().any(|i| self.serves(*i)) {
                 true => (active, self.tier_serves(tier)),
@@ -270,82 +268,6 @@ impl<'a> Scene<'a> {
             (self.held(), Because::NothingReady)
         };
         Chosen { active, because, pending: Pending::new() }
-    }
-
-    /// The first tier that serves, or that serves more than all before it; otherwise the first with
-    /// anything ready.
-    fn best_ready(&self) -> Option<(usize, Vec<usize>)> {
-        let mut best: Option<(usize, Vec<usize>)> = None;
-        for (tier, members) in self.intent.tiers.iter().enumerate() {
-            let serves = |i: &usize| self.serves(*i);
-            let partly = |i: &usize| self.health(*i).is_partly_ready();
-            for (kind, whole) in [(&serves as &dyn Fn(&usize) -> bool, true), (&partly, false)] {
-                let better = |i: &usize| match &best {
-                    Some((_, best)) => self.covers(*i, best, whole),
-                    None => true,
-                };
-                let new: Vec<usize> =
-                    members.iter().copied().filter(|i| kind(i) && better(i)).collect();
-                if new.is_empty() {
-                    continue;
-                }
-                best = Some((tier, new));
-                if whole {
-                    return best;
-                }
-                break;
-            }
-        }
-        best
-    }
-
-    /// Whether a backend is better than those before it that fall short: it serves what they lack,
-    /// and all that they still serve. `whole`: it has itself what it needs.
-    fn covers(&self, i: usize, short: &[usize], whole: bool) -> bool {
-        let of = |i: &usize| self.health(*i).ports();
-        let lost: BTreeSet<u16> = short.iter().filter_map(of).flat_map(Ports::lost).collect();
-        let theirs: BTreeSet<u16> = of(&i).into_iter().flat_map(Ports::serves).collect();
-        if lost.is_empty() {
-            // It lacks numbers alone: any that has them will do, but not at the price of a port.
-            let counted = short.iter().filter_map(of).flat_map(Ports::classes);
-            let mut counted = counted.filter(|_| of(&i).is_some());
-            return whole && counted.all(|class| class.iter().any(|port| theirs.contains(port)));
-        }
-        let mut left = short.iter().filter_map(of).flat_map(Ports::serves);
-        left.all(|port| theirs.contains(&port)) && !lost.is_disjoint(&theirs)
-    }
-
-    /// Whether what is lost has something left that nothing to go to would serve too.
-    fn has_no_refuge(&self, i: usize) -> bool {
-        if !self.health(i).is_partly_ready() {
-            return false;
-        }
-        let serving: Vec<usize> = self.before.iter().copied().filter(|i| self.serves(*i)).collect();
-        let best = if serving.is_empty() { self.best().active } else { serving };
-        match best.contains(&i) {
-            true => self.has_lost_a_port(i),
-            false => !best.iter().any(|j| self.covers(*j, &[i], true)),
-        }
-    }
-
-    /// Whether it is not one that was passed over because a better one is short of what it lacks too.
-    fn may_be_preferred(&self, i: usize) -> bool {
-        let tier = self.intent.tier_of(i);
-        let better = self.intent.tiers.iter().take(tier).flatten().copied();
-        let short = |i: &usize| self.health(*i).is_partly_ready() && self.has_lost_a_port(*i);
-        let short: Vec<usize> = better.filter(short).collect();
-        short.is_empty() || self.covers(i, &short, true)
-    }
-
-    fn has_lost_a_port(&self, i: usize) -> bool {
-        self.health(i).ports().is_some_and(|ports| !ports.lost().is_empty())
-    }
-
-    fn for_want_of_better(&self, active: &[usize]) -> Because {
-        match active.iter().any(|i| self.has_lost_a_port(*i)) {
-            true => Because::NothingCovers,
-            false => Because::BelowMinimum,
-        }
     }
 
     fn tier_serves(&self, tier: usize) -> Because {

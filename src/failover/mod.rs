@@ -19,6 +19,7 @@ mod need;
 mod policy;
 mod ports;
 mod problem;
+mod refuge;
 mod shares;
 mod state;
 mod threshold;

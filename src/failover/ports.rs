@@ -144,6 +144,13 @@ impl Ports {
             .collect()
     }
 
+    /// The names of those.
+    pub fn lost_names(&self) -> Vec<&str> {
+        let lost: BTreeSet<usize> =
+            self.lost_own().into_iter().flat_map(|i| self.class(i)).collect();
+        lost.into_iter().map(|i| &*self.asked[i].name).collect()
+    }
+
     fn lost_own(&self) -> Vec<usize> {
         let mut own = self.own();
         own.retain(|i| self.asked[*i].ready == 0);
@@ -214,6 +221,11 @@ impl Ports {
         let gone = self.asked.iter().filter(|port| port.served && port.ready == 0);
         let beside = |port: &Port| places(port.with & self.all()).find(ready);
         gone.filter_map(|port| Some((&*port.name, &*self.asked[beside(port)?].name))).collect()
+    }
+
+    /// There are endpoints, and none of them offers an asked port, ready or not.
+    pub fn offer_nothing(&self) -> bool {
+        self.endpoints > 0 && self.asked.iter().all(|port| port.total == 0)
     }
 
     /// Names of asked ports that no endpoint offers, ready or not, and that it was never seen to

@@ -31,6 +31,7 @@ pub struct Metrics {
     pub managed: Gauge,
     pub unreadable: Gauge,
     pub not_in_use: Gauge,
+    pub short: Gauge,
     pub in_flight: Gauge,
     pub leader: Gauge,
     pub synced: Gauge,
@@ -61,6 +62,7 @@ impl Default for Metrics {
             managed: Gauge::default(),
             unreadable: Gauge::default(),
             not_in_use: Gauge::default(),
+            short: Gauge::default(),
             in_flight: Gauge::default(),
             leader: Gauge::default(),
             synced: Gauge::default(),
@@ -106,6 +108,11 @@ impl Metrics {
             "routes_not_in_use",
             "Managed routes that Linkerd has not accepted, or whose backends it does not know",
             self.not_in_use.clone(),
+        );
+        r.register(
+            "objects_short_of_a_port",
+            "Managed objects with a backend that does not serve a port which callers ask for, by who leads",
+            self.short.clone(),
         );
         r.register("writes_in_flight", "Writes of weights under way", self.in_flight.clone());
         r.register("leader", "1 while this replica holds the Lease", self.leader.clone());

@@ -29,6 +29,7 @@ mod other_writers;
 mod overload;
 mod own_namespace;
 mod policies;
+mod ports;
 mod predecessor;
 mod remote;
 mod remote_life;
