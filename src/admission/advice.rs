@@ -1,7 +1,7 @@
 //! What is legal and may not do what its author means: it depends on the time of day, on what is
 //! ready or on neighbours, so nothing is denied for it.
 
-use super::{View, grants, profile};
+use super::{View, grants, profile, serving};
 use crate::cluster::services::ServiceKind;
 use crate::failover::{Declaration, Health, Intent, Problem, Unknown, annotations, to_the_second};
 use crate::resources::route::InUse;
@@ -30,6 +30,8 @@ pub fn advice(
         of_set.extend(short(intent, &health, view));
         of_set.extend(unseen(intent, &health, view));
         of_set.extend(mirrors(intent, &health, view));
+        of_set.extend(serving::settings(intent, view));
+        of_set.extend(serving::loops(intent, view));
         of_set.extend(same_pods(intent, view));
         of_set.extend(pin(intent, &health, view));
         of_set.extend(grants::missing(intent, view));

@@ -28,6 +28,7 @@ mod route_review_tests;
 mod routes;
 pub mod server;
 mod services;
+mod serving;
 #[cfg(test)]
 mod test_support;
 pub mod validate;

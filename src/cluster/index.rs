@@ -122,6 +122,10 @@ impl Index {
         self.services.get(key)
     }
 
+    pub fn services(&self) -> impl Iterator<Item = &ServiceFacts> {
+        self.services.values()
+    }
+
     /// The linked clusters that any Service mirrors.
     pub fn mirrored_clusters(&self) -> impl Iterator<Item = &str> {
         self.services.values().filter_map(|service| service.mirrors.as_deref())

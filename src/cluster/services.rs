@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Linkerd multicluster's label on mirrors of every kind.
-const CLUSTER_NAME: &str = "mirror.linkerd.io/cluster-name";
+pub(super) const CLUSTER_NAME: &str = "mirror.linkerd.io/cluster-name";
 
 /// A Service, as small as a decision allows.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,16 @@ pub struct ServiceFacts {
     pub mirrors: Option<Box<str>>,
     /// A number that changes with all that its slices follow.
     pub shape: u64,
+    pub serving: Serving,
+}
+
+/// By which of its endpoints are ready otherwise than people think: only for advice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Serving {
+    pub headless: bool,
+    /// Each proxy uses the endpoints of its own node alone.
+    pub node_local: bool,
+    pub publishes_not_ready: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +76,8 @@ impl ServiceFacts {
         };
         let mirrors = service.labels().get(CLUSTER_NAME).map(|name| name.as_str().into());
         let shape = spec.map(shape).unwrap_or_default();
-        Self { ports: ports.iter().map(port).collect(), kind, mirrors, shape }
+        let serving = spec.map(serving).unwrap_or_default();
+        Self { ports: ports.iter().map(port).collect(), kind, mirrors, shape, serving }
     }
 
     /// The Services that its health is to be seen in, where that is not itself.
@@ -107,6 +118,14 @@ impl ServiceFacts {
     fn called(&self) -> impl Iterator<Item = i32> {
         let any = self.ports.iter().any(|port| port.is_tcp);
         self.ports.iter().filter(move |port| port.is_tcp || !any).map(|port| port.number)
+    }
+}
+
+fn serving(spec: &ServiceSpec) -> Serving {
+    Serving {
+        headless: spec.cluster_ip.as_deref() == Some("None"),
+        node_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
+        publishes_not_ready: spec.publish_not_ready_addresses == Some(true),
     }
 }
 

@@ -141,7 +141,7 @@ async fn neither_a_standby_nor_a_new_leader_nor_a_broken_watch_moves_what_the_br
 async fn without_a_lease_a_restart_forgets_no_hold_and_what_vanished_does_not_keep_it() -> Result<()>
 {
     let cluster = cluster().await?;
-    let installation = install(&cluster, 1, &["brake=10", "lease=false"]).await?;
+    let installation = install(&cluster, 1, &["brake=10", "lease=false", "replicas=1"]).await?;
     let workload = Workload::new(&cluster, "emojivoto").await?;
     splits_of_their_own(&workload).await?;
     let replica = &installation.replicas()[0];

@@ -39,6 +39,7 @@ mod replicas;
 mod restarts;
 mod routes;
 mod service_profiles;
+mod serving;
 mod side_by_side;
 mod stage;
 mod two_clusters;

@@ -4,6 +4,7 @@ use super::super::endpoints::{self, Counted, SliceFacts};
 use super::super::order::{Ticket, Void};
 use super::super::slices::{Slices, ToldSlice};
 use super::members::Member;
+use super::mirrors::MirrorThere;
 use super::reach::{Reach, Transition};
 use crate::failover::{Health, Unknown};
 use crate::resources::ObjectKey;
@@ -31,6 +32,8 @@ struct Cluster {
     slices: Slices,
     /// The Services that the slices are those of.
     listed: HashSet<ObjectKey>,
+    /// Its own mirrors of other clusters, through gateways.
+    mirrors: HashMap<ObjectKey, MirrorThere>,
 }
 
 impl Remote {
@@ -94,6 +97,17 @@ impl Remote {
     /// There are none any more.
     pub fn unlink(&mut self, cluster: &str) {
         self.clusters.remove(cluster);
+    }
+
+    /// The mirrors of other clusters that a linked one has, as far as that can be seen.
+    pub fn mirrors_there(&self, cluster: &str) -> impl Iterator<Item = &MirrorThere> {
+        self.clusters.get(cluster).into_iter().flat_map(|there| there.mirrors.values())
+    }
+
+    pub fn set_mirrors_there(&mut self, cluster: &str, now: HashMap<ObjectKey, MirrorThere>) {
+        if let Some(there) = self.clusters.get_mut(cluster) {
+            there.mirrors = now;
+        }
     }
 
     pub fn reach(&self, cluster: &str) -> Option<&Reach> {

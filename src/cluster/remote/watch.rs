@@ -72,7 +72,7 @@ impl Link {
     pub async fn follow(self) {
         // What is known is told by what happens, and by time.
         let noted = Notify::new();
-        tokio::join!(self.watch(&noted), self.keep_time(&noted));
+        tokio::join!(self.watch(&noted), self.keep_time(&noted), self.follow_mirrors());
     }
 
     async fn watch(&self, noted: &Notify) {
