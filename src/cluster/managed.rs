@@ -2,7 +2,7 @@
 
 use super::departures::{Recorded, recorded_pods};
 use crate::failover::{
-    Declaration, Defaults, Intent, Problem, SetState, authored, defaulted_primary,
+    BySet, Declaration, Defaults, Intent, Problem, SetState, authored, defaulted_primary,
 };
 use crate::resources::Kind;
 use crate::resources::managed_fields::Owners;
@@ -105,6 +105,13 @@ impl Managed {
     /// Whether every set has a state of ours.
     pub fn has_state(&self) -> bool {
         self.readable().iter().all(|set| set.state.is_some())
+    }
+
+    /// The sets of which it is recorded that nothing is ready, and since when.
+    pub fn nothing_ready(&self) -> BySet<Timestamp> {
+        let since =
+            |set: &ManagedSet| Some((set.intent.set.clone(), set.state.as_ref()?.nothing_ready?));
+        self.readable().iter().filter_map(since).collect()
     }
 
     /// The primary that was filled in because the author named none.

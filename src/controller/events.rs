@@ -103,6 +103,22 @@ impl Said {
         Self::of_split(object, index, managed).saying(true, "PortNotServed", "Read", why.to_owned())
     }
 
+    /// An object that has nothing ready, or has something ready again.
+    pub fn nothing_ready(
+        object: &ObjectRef,
+        version: &'static str,
+        managed: &Managed,
+        begins: bool,
+        note: String,
+    ) -> Self {
+        Self::of_object(object, version, &managed.uid, &managed.resource_version).saying(
+            begins,
+            "NothingReady",
+            "Read",
+            note,
+        )
+    }
+
     /// A ServiceProfile that is not ours to write.
     pub fn profile_left(split: &ObjectRef, index: &Index, managed: &Managed, why: &str) -> Self {
         let note = format!("The weights of this split do not reach Linkerd: {why}");

@@ -1,12 +1,13 @@
 //! What a replica remembers of an object beside the index: what it has observed, wanted, written
 //! and said. All of it may be lost; none of it is needed to decide rightly.
 
+use super::nothing_ready::NothingReady;
 use super::plan::{Active, Write};
 use super::undone::Undone;
 use crate::failover::{BySet, Pending};
 use crate::resources::ObjectRef;
 use jiff::Timestamp;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Instant;
 
 #[derive(Debug, Default)]
@@ -39,6 +40,8 @@ pub struct Memory {
     pub not_in_use: Option<Box<str>>,
     /// What was said last of ports that its backends do not serve.
     pub short: Option<BTreeSet<String>>,
+    /// What people have been told of its sets that have nothing ready.
+    pub nothing_ready: NothingReady,
 }
 
 /// A write that failed, and when the very same may be tried again.
@@ -204,6 +207,7 @@ impl Memory {
             && !self.unreadable
             && self.not_in_use.is_none()
             && self.short.is_none()
+            && self.nothing_ready.is_empty()
     }
 }
 
@@ -211,6 +215,8 @@ impl Memory {
 #[derive(Debug, Default)]
 pub struct Memories {
     of: HashMap<ObjectRef, Memory>,
+    /// Those that have nothing ready.
+    nothing_ready: HashSet<ObjectRef>,
 }
 
 impl Memories {
@@ -227,12 +233,26 @@ impl Memories {
     }
 
     pub fn remove(&mut self, key: &ObjectRef) -> Option<Memory> {
+        self.nothing_ready.remove(key);
         self.of.remove(key)
     }
 
     /// The objects that anything is remembered of.
     pub fn keys(&self) -> impl Iterator<Item = &ObjectRef> {
         self.of.keys()
+    }
+
+    /// Whether anything of an object is without a ready backend.
+    pub fn count_nothing_ready(&mut self, key: &ObjectRef, lacks: bool) {
+        if !lacks {
+            self.nothing_ready.remove(key);
+        } else if !self.nothing_ready.contains(key) {
+            self.nothing_ready.insert(key.clone());
+        }
+    }
+
+    pub fn nothing_ready(&self) -> usize {
+        self.nothing_ready.len()
     }
 
     pub fn unreadable(&self) -> usize {

@@ -97,6 +97,6 @@ impl Controller {
 }
 
 /// The version in which an object that is there is served.
-fn version(index: &Index, object: &ObjectRef) -> &'static str {
+pub(super) fn version(index: &Index, object: &ObjectRef) -> &'static str {
     index.served(object.kind).unwrap_or(object.kind.versions()[0])
 }

@@ -16,6 +16,7 @@ mod leave;
 mod linked;
 mod memory;
 mod mention;
+mod nothing_ready;
 mod own_namespace;
 mod plan;
 mod profile;

@@ -7,7 +7,7 @@ use super::short;
 use crate::cluster::{Decider, Index, Managed, ManagedSet};
 use crate::failover::{
     AuthoredWeights, Because, BySet, Decision, Health, Identity, Intent, Need, Now, Pending,
-    Previous, State, Weights, annotations, decide, need, remembered,
+    Previous, Readiness, State, Weights, annotations, decide, each_health, need, remembered,
 };
 use crate::resources::{Edit, ObjectKey, ObjectRef};
 use jiff::{SignedDuration, Timestamp};
@@ -35,6 +35,8 @@ pub struct Plan {
     pub ahead: Active,
     /// What is to be said of ports that backends do not serve.
     pub short: BTreeSet<String>,
+    /// Whether anything of each set is ready, and the health of each of its backends.
+    pub readiness: BySet<(Readiness, String)>,
     /// When to look again even if nothing changes.
     pub next: Option<SignedDuration>,
     pub paused: bool,
@@ -175,6 +177,9 @@ pub fn plan(
     let by_set = |d: &Decided<'_>| (d.set.intent.set.clone(), d.decision.names(&d.set.intent));
     let wants = decided.iter().map(by_set).collect();
     let stands = stands(&decided);
+    let recorded = managed.nothing_ready();
+    let told = memory.and_then(|memory| memory.nothing_ready.told()).unwrap_or(&recorded);
+    let readiness = readiness(&decided, told);
     let leaves = |d: &Decided<'_>| d.flip.as_ref().is_some_and(|flip| !flip.leaves.is_empty());
     if moves == Moves::NotLeaving {
         decided.retain(|d| !leaves(d));
@@ -189,8 +194,12 @@ pub fn plan(
         rests_on.extend(d.rests_on().map(|service| object.beside(service)));
     }
     let write = match decided.iter().map(|d| d.need).max() {
+        Some(Need::Nothing) if moves == Moves::All && *told != recorded => {
+            let need = Need::Record;
+            Some(write(index, object, version, managed, &decided, need, told, me, now))
+        }
         None | Some(Need::Nothing) => disclaim(object, version, managed),
-        Some(need) => Some(write(index, object, version, managed, &decided, need, me, now)),
+        Some(need) => Some(write(index, object, version, managed, &decided, need, told, me, now)),
     };
     let pending = |d: &Decided<'_>| (d.set.intent.set.clone(), d.decision.pending.clone());
     let ahead = |d: &Decided<'_>| (d.set.intent.set.clone(), d.decision.names_ahead(&d.set.intent));
@@ -206,10 +215,21 @@ pub fn plan(
         stands,
         pending: decided.iter().map(pending).collect(),
         ahead: decided.iter().map(ahead).collect(),
+        readiness,
         decider: managed.decider.clone(),
         seen: managed.seen,
         other_writer: managed.owners.other.clone(),
     })
+}
+
+/// Of the sets that have nothing ready, and of those that people have been told so of.
+fn readiness(decided: &[Decided<'_>], told: &BySet<Timestamp>) -> BySet<(Readiness, String)> {
+    let of = |d: &Decided<'_>| {
+        let (set, readiness) = (&d.set.intent.set, Readiness::of(&d.health));
+        let concerns = readiness == Readiness::Nothing || told.contains_key(set);
+        concerns.then(|| (set.clone(), (readiness, each_health(&d.set.intent, &d.health))))
+    };
+    decided.iter().filter_map(of).collect()
 }
 
 fn decide_set<'a>(
@@ -285,6 +305,7 @@ fn write(
     managed: &Managed,
     decided: &[Decided<'_>],
     need: Need,
+    nothing_ready: &BySet<Timestamp>,
     me: &Identity,
     now: Now,
 ) -> Write {
@@ -305,7 +326,9 @@ fn write(
             edit.weight(&object.kind.backend_path(intent.position, i), *weight);
         }
         weights.extend(&decision.weights);
-        states.insert(intent.set.clone(), decision.state(intent, health, now));
+        let mut state = decision.state(intent, health, now);
+        state.nothing_ready = nothing_ready.get(&intent.set).copied();
+        states.insert(intent.set.clone(), state);
     }
     let mut state = State::new(me, states);
     state.defaulted_primary = managed.defaulted_primary();

@@ -73,13 +73,21 @@ impl World {
     /// Writes what is planned, as the API server would.
     fn write(&mut self) -> Option<Write> {
         let write = self.plan().write?;
+        self.apply(&write);
+        Some(write)
+    }
+
+    fn managed(&self) -> &Managed {
+        self.index.object(&self.route).unwrap()
+    }
+
+    fn apply(&mut self, write: &Write) {
         let mut json = serde_json::to_value(&self.object).unwrap();
         json_patch::patch(&mut json, &write.patch).unwrap();
         self.object = serde_json::from_value(json).unwrap();
         let version: u32 = write.resource_version.parse().unwrap();
         self.object.metadata.resource_version = Some((version + 1).to_string());
         self.read();
-        Some(write)
     }
 
     fn weights(&self) -> Vec<Vec<u64>> {
@@ -218,4 +226,45 @@ fn a_pin_is_a_persons_and_no_loss_to_the_brake() {
     world.write().unwrap();
     assert_eq!(world.weights()[0], [0, 1]);
     assert_eq!(world.plan().stands, Seen::Withdrawn);
+}
+
+#[test]
+fn what_people_were_told_of_rules_that_have_nothing_ready_is_recorded_once_and_taken_back() {
+    let mut world = World::new(json!({}));
+    for service in ["emoji-svc", "north"] {
+        world.set_ready(service, 0);
+    }
+    world.write().unwrap();
+    let plan = world.plan();
+    assert_eq!(plan.write, None, "nobody has been told yet");
+    let (readiness, why) = &plan.readiness["api"];
+    assert_eq!(*readiness, Readiness::Nothing);
+    assert_eq!(why, "emoji-svc: no endpoints, north: no endpoints");
+    assert_eq!(plan.readiness.len(), 1);
+
+    let me = Identity::new("replica-a");
+    let mut memory = Memory::default();
+    let mut look = |world: &mut World, seconds: i64| {
+        let planned = |world: &World, memory: &Memory| {
+            super::plan(&world.index, &world.route, Some(memory), &me, Moves::All, at(seconds))
+                .unwrap()
+        };
+        let (before, recorded) = (planned(world, &memory), world.managed().nothing_ready());
+        memory.nothing_ready.observe(&before.readiness, &recorded, true, at(seconds));
+        let write = planned(world, &memory).write;
+        if let Some(write) = &write {
+            world.apply(write);
+        }
+        write
+    };
+    assert_eq!(look(&mut world, 20), None);
+    let record = look(&mut world, 21).unwrap();
+    assert_eq!(record.kind, Kind::Record);
+    assert_eq!(look(&mut world, 22), None);
+    assert_eq!(world.managed().nothing_ready().keys().collect::<Vec<_>>(), ["api"]);
+    world.set_ready("north", 1);
+    look(&mut world, 23).unwrap();
+    look(&mut world, 24);
+    assert!(world.managed().nothing_ready().is_empty());
+    assert_eq!(look(&mut world, 25), None);
 }

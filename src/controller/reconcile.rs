@@ -189,6 +189,7 @@ impl Controller {
         self.count_in_flight(queue);
         self.tend_brake(queue, &index, now);
         self.metrics.silent.set(i64::from(queue.silent));
+        self.metrics.nothing_ready.set(queue.memories.nothing_ready() as i64);
     }
 
     /// Decides one object, and lets those go who waited for that where nothing moves.
@@ -238,6 +239,7 @@ impl Controller {
         self.mention_not_in_use(queue, index, object, managed, now);
         let memory = queue.memories.get(object);
         let Some(mut plan) = plan::plan(index, object, memory, &self.me, Moves::All, now) else {
+            queue.memories.count_nothing_ready(object, false);
             let seen = if managed.sets.is_err() { Seen::Withdrawn } else { Seen::Undecided };
             self.tell_brake(queue, index, object, seen, now);
             return false;
@@ -250,6 +252,7 @@ impl Controller {
         }
         self.observe(queue, object, managed, &plan);
         self.mention_short(queue, index, object, managed, &plan.short);
+        self.mention_nothing_ready(queue, index, object, managed, &plan, now);
         let Some(mut write) = plan.write.take() else {
             let memory = queue.memories.get_mut(object);
             // A standby sees through what it has begun.

@@ -436,6 +436,7 @@ impl Decision {
             awaiting_primary: self.awaiting_primary,
             peaks: self.peaks.clone(),
             short: self.short.clone(),
+            nothing_ready: None,
             ahead: self.names_ahead(intent),
         }
     }

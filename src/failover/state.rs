@@ -88,6 +88,10 @@ pub struct SetState {
     /// Ports that backends have served and serve no more: without it a restart would forget the loss.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub short: Short,
+    /// Since when no backend has been ready, where people have been told so: a new leader does not
+    /// tell it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nothing_ready: Option<Timestamp>,
     /// The backends that the traffic has left ahead of an announced loss which has not come yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ahead: Vec<String>,
@@ -183,6 +187,7 @@ mod tests {
             awaiting_primary: true,
             peaks: BTreeMap::from([("emoji-svc".into(), 10)]),
             short: BTreeMap::from([("emoji-svc".into(), vec![vec!["grpc".into()]])]),
+            nothing_ready: Some(Timestamp::UNIX_EPOCH),
             ahead: vec!["emoji-svc".into()],
         });
         state.defaulted_primary = Some("emoji-svc".into());
@@ -195,7 +200,8 @@ mod tests {
         let set = SetState { active: vec!["a".into()], ..SetState::default() };
         let text = state(set).to_annotation();
         for absent in [
-            "left", "pending", "pinned", "awaiting", "peaks", "short", "edited", "leaving", "ahead",
+            "left", "pending", "pinned", "awaiting", "peaks", "short", "nothing", "edited",
+            "leaving", "ahead",
         ] {
             assert!(!text.contains(absent), "{text}");
         }

@@ -32,6 +32,7 @@ pub struct Metrics {
     pub unreadable: Gauge,
     pub not_in_use: Gauge,
     pub short: Gauge,
+    pub nothing_ready: Gauge,
     pub in_flight: Gauge,
     pub leader: Gauge,
     pub synced: Gauge,
@@ -63,6 +64,7 @@ impl Default for Metrics {
             unreadable: Gauge::default(),
             not_in_use: Gauge::default(),
             short: Gauge::default(),
+            nothing_ready: Gauge::default(),
             in_flight: Gauge::default(),
             leader: Gauge::default(),
             synced: Gauge::default(),
@@ -113,6 +115,11 @@ impl Metrics {
             "objects_short_of_a_port",
             "Managed objects with a backend that does not serve a port which callers ask for, by who leads",
             self.short.clone(),
+        );
+        r.register(
+            "nothing_ready_objects",
+            "Managed objects that have no ready backend, or a rule that has none; their Events say why",
+            self.nothing_ready.clone(),
         );
         r.register("writes_in_flight", "Writes of weights under way", self.in_flight.clone());
         r.register("leader", "1 while this replica holds the Lease", self.leader.clone());

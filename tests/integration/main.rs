@@ -25,6 +25,7 @@ mod helm_test;
 mod load;
 mod migrate;
 mod namespaced;
+mod nothing_ready;
 mod other_writers;
 mod overload;
 mod own_namespace;

@@ -30,7 +30,7 @@ pub async fn leader(cluster: &Cluster, installation: &Installation) -> Result<Ar
 }
 
 /// Waits until a replica's metric has a value.
-async fn wait_metric(replica: &Replica, name: &str, wanted: f64) -> Result<()> {
+pub async fn wait_metric(replica: &Replica, name: &str, wanted: f64) -> Result<()> {
     eventually(&format!("{name} of {} is {wanted}", replica.name()), PATIENCE, || async {
         let value = metric(&replica.get("/metrics").await?, name);
         ensure!(value == Some(wanted), "{value:?}");
