@@ -361,12 +361,16 @@ fn write(
     }
 }
 
-/// A manager that applies meets a conflict with whoever owns `spec` beside it. Taking the claim
-/// away works only in a write of its own.
+/// A manager that applies meets a conflict with whoever owns `spec` beside it, also the first time it
+/// applies. Taking a claim away works only in a write of its own.
 fn disclaim(object: &ObjectRef, version: &'static str, managed: &Managed) -> Option<Write> {
-    let position = managed.owners.claim?;
+    if managed.owners.claims.is_empty() {
+        return None;
+    }
     let mut edit = Edit::guarded_by(&managed.resource_version);
-    edit.disclaim_spec(position);
+    for position in &managed.owners.claims {
+        edit.disclaim_spec(*position);
+    }
     Some(Write {
         object: object.clone(),
         version,

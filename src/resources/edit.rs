@@ -58,7 +58,8 @@ impl Edit {
         self.operations.push(PatchOperation::Remove(RemoveOperation { path }));
     }
 
-    /// Takes `spec` out of what the managedFields entry at this position claims.
+    /// Takes `spec` out of what the managedFields entry at this position claims. The entry stays, so
+    /// that others keep their positions.
     pub fn disclaim_spec(&mut self, position: usize) {
         let position = position.to_string();
         let path = ["metadata", "managedFields", &position, "fieldsV1", "f:spec"];

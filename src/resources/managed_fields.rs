@@ -5,12 +5,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 
 const SPEC: &str = "/f:spec";
 
+/// As whom linkerd-failover 0.1 wrote weights.
+const PREDECESSOR: &str = "failover.linkerd.io";
+
 /// What matters of an object's field owners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owners {
-    /// Position of our own entry, where it claims `spec` beside a manager that applies: such a
-    /// manager would meet a conflict with us.
-    pub claim: Option<usize>,
+    /// Positions of the entries, ours and our predecessor's, that claim `spec`: whoever applies it
+    /// server-side would meet a conflict, also for the first time.
+    pub claims: Box<[usize]>,
     /// Whoever but us wrote the weights last, where they are no longer as we wrote them.
     pub other: Option<Box<str>>,
 }
@@ -21,16 +24,18 @@ impl Owners {
         let owns = |entry: &ManagedFieldsEntry, path| {
             entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(path).is_some())
         };
-        let is =
-            |entry: &ManagedFieldsEntry, operation| entry.operation.as_deref() == Some(operation);
-        let ours = |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(FIELD_MANAGER);
-        let applied = entries.iter().any(|entry| is(entry, "Apply") && !ours(entry));
-        let claim = entries.iter().position(|e| ours(e) && is(e, "Update") && owns(e, SPEC));
+        let by = |entry: &ManagedFieldsEntry, name| entry.manager.as_deref() == Some(name);
+        let ours = |entry: &ManagedFieldsEntry| by(entry, FIELD_MANAGER);
+        let claims = |entry: &ManagedFieldsEntry| {
+            let by_us = ours(entry) && entry.operation.as_deref() == Some("Update");
+            (by_us || by(entry, PREDECESSOR)) && owns(entry, SPEC)
+        };
+        let entry_claims = entries.iter().enumerate().filter(|(_, entry)| claims(entry));
         // The list is atomic: who changes a weight takes all of it from the others.
         let others = entries.iter().filter(|entry| !ours(entry) && owns(entry, weights));
         let last = others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
         Self {
-            claim: claim.filter(|_| applied),
+            claims: entry_claims.map(|(position, _)| position).collect(),
             other: last.and_then(|entry| entry.manager.as_deref()).map(Into::into),
         }
     }
@@ -62,14 +67,16 @@ mod tests {
     const LATE: &str = "2026-01-02T00:00:00Z";
 
     #[test]
-    fn our_claim_matters_only_beside_a_manager_that_applies() {
+    fn our_claim_and_our_predecessors_are_found_whether_anybody_applies_or_not() {
         let ours = entry(FIELD_MANAGER, "Update", LATE, backends());
+        let theirs = entry(PREDECESSOR, "Update", EARLY, backends());
         let helm = entry("helm", "Apply", EARLY, labels());
         let edit = entry("kubectl-edit", "Update", EARLY, backends());
-        assert_eq!(owners(json!([helm, ours])).claim, Some(1));
-        assert_eq!(owners(json!([edit, ours])).claim, None);
+        assert_eq!(*owners(json!([helm, ours])).claims, [1]);
+        assert_eq!(*owners(json!([edit, ours])).claims, [1]);
+        assert_eq!(*owners(json!([theirs, edit, ours])).claims, [0, 2]);
         let ours_without = entry(FIELD_MANAGER, "Update", LATE, labels());
-        assert_eq!(owners(json!([helm, ours_without])).claim, None);
+        assert!(owners(json!([helm, edit, ours_without])).claims.is_empty());
     }
 
     #[test]

@@ -10,13 +10,13 @@ use std::path::Path;
 use std::time::Duration;
 use test_cluster::{Installation, eventually};
 
-/// Waits until our claim on `spec` is gone from the field owners.
+/// Waits until our claim on `spec`, and our predecessor's, is gone from the field owners.
 async fn wait_disclaimed(splits: &Api<DynamicObject>, name: &str) -> Result<DynamicObject> {
     eventually("our claim on spec is given up", PATIENCE, || async {
         let split = splits.get(name).await?;
         let owners = split.metadata.managed_fields.clone().unwrap_or_default();
         let claims = owners.iter().any(|owner| {
-            owner.manager.as_deref() == Some("linkerd-failover")
+            owner.manager.as_deref().is_some_and(|name| name.contains("failover"))
                 && owner.fields_v1.as_ref().is_some_and(|f| f.0.get("f:spec").is_some())
         });
         ensure!(!claims, "{owners:?}");
@@ -77,6 +77,54 @@ async fn helm_and_server_side_apply_without_force_work_in_the_middle_of_a_failov
     for name in ["emoji", "other"] {
         wait_weights(&splits, name, &[1.0, 0.0]).await?;
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_server_side_apply_of_a_split_that_was_flipped_meets_no_conflict() -> Result<()> {
+    let cluster = cluster().await?;
+    let _installation = install(&cluster, 1, &[]).await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    // Client-side until now; and made by a script.
+    workload.apply(&emoji()).await?;
+    let other = emoji().replace("name: emoji\n", "name: other\n");
+    workload.kubectl(["create", "-f", "-"]).stdin(&other).ok().await?;
+    workload.scale("emoji", 0).await?;
+    let splits = splits(&cluster, "emojivoto");
+    for (name, split) in [("emoji", emoji()), ("other", other)] {
+        wait_weights(&splits, name, &[0.0, 1.0]).await?;
+        wait_disclaimed(&splits, name).await?;
+        workload.kubectl(["apply", "--server-side", "-f", "-"]).stdin(split).ok().await?;
+        assert_eq!(weights(&splits.get(name).await?), [0.0, 1.0], "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_predecessor_left_in_mid_failover_can_be_applied_server_side() -> Result<()> {
+    let cluster = cluster().await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    let server_side = ["apply", "--server-side", "-f", "-"];
+    workload.kubectl(server_side).stdin(emoji()).ok().await?;
+    workload.scale("emoji", 0).await?;
+    workload.wait_endpoints("emoji-svc", 0).await?;
+    let splits = splits(&cluster, "emojivoto");
+    // As 0.1 flips.
+    let flip = json!({"spec": {"backends": [
+        {"service": "emoji-svc", "weight": 0}, {"service": "emoji-svc-west", "weight": 1},
+    ]}});
+    let manager = Some("failover.linkerd.io".to_owned());
+    let params = PatchParams { field_manager: manager, ..PatchParams::default() };
+    splits.patch("emoji", &params, &Patch::Merge(&flip)).await?;
+    let refused = workload.kubectl(server_side).stdin(emoji()).output().await?;
+    ensure!(refused.stderr.contains("failover.linkerd.io"), "{}", refused.stderr);
+
+    let _installation = install(&cluster, 1, &[]).await?;
+    wait_disclaimed(&splits, "emoji").await?;
+    workload.kubectl(server_side).stdin(emoji()).ok().await?;
+    assert_eq!(weights(&splits.get("emoji").await?), [0.0, 1.0]);
+    workload.scale("emoji", 1).await?;
+    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
     Ok(())
 }
 
