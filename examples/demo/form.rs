@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use kube::Api;
 use kube::core::DynamicObject;
-use linkerd_failover::resources::Kind;
+use linkerd_failover::resources::{Kind, traffic_split};
 use test_cluster::Cluster;
 
 /// What differs between a TrafficSplit and an HTTPRoute, as far as the story goes.
@@ -62,13 +62,16 @@ impl Form {
     }
 
     pub fn api(self, cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
-        let resource = self.kind.api_resource(self.kind.versions()[0]);
+        let resource = match self.kind {
+            Kind::TrafficSplit => traffic_split::api_resource(),
+            kind => kind.api_resource(kind.versions()[0]),
+        };
         Api::namespaced_with(cluster.client(), namespace, &resource)
     }
 
     /// As kubectl takes it.
     pub fn resource(self) -> String {
-        self.kind.as_str().to_lowercase()
+        self.kind.resource()
     }
 
     /// What shows what Linkerd goes by, where that is another object.

@@ -46,13 +46,27 @@ pub fn advice(
     }
     advice.extend(failback_requested(first, view));
     match view.kind {
-        Kind::TrafficSplit => advice.extend(profile::carries(first, before, view)),
+        Kind::TrafficSplit => {
+            advice.extend(profile::carries(first, before, view));
+            advice.extend(matches_of(new));
+        }
         Kind::HttpRoute | Kind::GrpcRoute => {
             advice.extend(profile::hides(first, view));
             advice.extend(not_in_use(new, view.kind));
         }
     }
     advice
+}
+
+/// Of the Service Mesh Interface, and never carried into Linkerd.
+fn matches_of(split: &DynamicObject) -> Option<Problem> {
+    let matches = split.data.pointer("/spec/matches")?.as_array()?;
+    (!matches.is_empty()).then(|| {
+        Problem::warning("spec.matches")
+            .found("groups of routes")
+            .expected("none")
+            .next("Linkerd does not follow them: all traffic of the apex is split")
+    })
 }
 
 /// Two objects on one apex of which only one can steer. The other may go next.

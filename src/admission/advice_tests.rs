@@ -132,15 +132,15 @@ fn what_is_legal_and_hurts_is_said_and_never_refused() {
       spec.service: found a cluster without ServiceProfiles, expected Linkerd with the linkerd-smi extension; nothing carries this object into Linkerd: run linkerd check
     our profile
     somebody else's profile
-      spec.service: found the ServiceProfile emoji-svc.emojivoto.svc.cluster.local, expected one that sends traffic to these backends; this one sends it elsewhere; what stands in the profile decides; see who writes it with: kubectl get serviceprofile -o yaml --show-managed-fields
+      spec.service: found the ServiceProfile emoji-svc.emojivoto.svc.cluster.local, expected one that sends traffic to these backends; this one sends it elsewhere; what stands in the profile decides; see who writes it with: kubectl get serviceprofiles.linkerd.io -o yaml --show-managed-fields
     a profile left alone
-      spec.service: found the ServiceProfile emoji-svc.emojivoto.svc.cluster.local, expected one that the linkerd-smi adaptor may write; this one says to leave it alone; what stands in the profile decides; see who writes it with: kubectl get serviceprofile -o yaml --show-managed-fields
+      spec.service: found the ServiceProfile emoji-svc.emojivoto.svc.cluster.local, expected one that the linkerd-smi adaptor may write; this one says to leave it alone; what stands in the profile decides; see who writes it with: kubectl get serviceprofiles.linkerd.io -o yaml --show-managed-fields
     written here: no ServiceProfiles
       spec.service: found a cluster without ServiceProfiles, expected Linkerd; nothing carries this object into Linkerd: run linkerd check
     written here: ours
     written here: to be taken over
     written here: somebody else's
-      spec.service: found the ServiceProfile emoji-svc.emojivoto.svc.cluster.local, expected one that linkerd-failover may write; by smi.linkerd.io/skip somebody else keeps this one for himself; what stands in the profile decides; see who writes it with: kubectl get serviceprofile -o yaml --show-managed-fields
+      spec.service: found the ServiceProfile emoji-svc.emojivoto.svc.cluster.local, expected one that linkerd-failover may write; by smi.linkerd.io/skip somebody else keeps this one for himself; what stands in the profile decides; see who writes it with: kubectl get serviceprofiles.linkerd.io -o yaml --show-managed-fields
     "#);
 }
 

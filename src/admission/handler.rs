@@ -6,7 +6,7 @@ use super::{LookedUp, Rules, View, deletion, lookup, mutate, validate};
 use crate::cluster::{Index, Shared};
 use crate::failover::{Defaults, Identity};
 use crate::resources::selector::LabelSelector;
-use crate::resources::{Kind, ObjectKey};
+use crate::resources::{Kind, ObjectKey, policy_route};
 use kube::core::DynamicObject;
 use kube::core::admission::AdmissionResponse;
 use kube::{Client, ResourceExt};
@@ -49,7 +49,7 @@ impl Judge for Handler {
         }
         let kind = Kind::of(&request.kind.group, &request.kind.kind);
         let (Some(object), Some(kind)) = (&request.object, kind) else {
-            return AdmissionResponse::from(request);
+            return said_of_others(operation, request, &self.selector);
         };
         let namespace = request.namespace.as_deref().unwrap_or_default();
         let old = request.old_object.as_ref();
@@ -129,6 +129,26 @@ fn said_of_deletion(request: &Request, index: &Index) -> AdmissionResponse {
     if !warnings.is_empty() {
         answer.warnings = Some(warnings);
     }
+    answer
+}
+
+/// What is said of an object that is not failed over, whatever its label: only a word, and by the
+/// mutator, which nobody is refused for where it does not answer.
+fn said_of_others(
+    operation: Operation,
+    request: &Request,
+    selector: &LabelSelector,
+) -> AdmissionResponse {
+    let mut answer = AdmissionResponse::from(request);
+    let is_policy_route = request.kind.group == policy_route::GROUP;
+    // The webhook's selector matches the old object too.
+    let labelled = request.object.as_ref().filter(|route| {
+        operation == Operation::Mutate && is_policy_route && selector.matches(route.labels())
+    });
+    answer.warnings = labelled.map(|route| {
+        let namespace = request.namespace.as_deref().unwrap_or_default();
+        vec![policy_route::not_managed(namespace, &route.name_any(), selector.as_str())]
+    });
     answer
 }
 

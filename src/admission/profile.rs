@@ -4,7 +4,7 @@ use super::View;
 use crate::failover::{Declaration, Intent, Problem};
 
 const WHO_WRITES: &str =
-    "see who writes it with: kubectl get serviceprofile -o yaml --show-managed-fields";
+    "see who writes it with: kubectl get serviceprofiles.linkerd.io -o yaml --show-managed-fields";
 
 /// Linkerd reads a split through the ServiceProfile that is made of it; `before` is what the split
 /// declared.

@@ -10,8 +10,8 @@ use crate::ahead;
 use crate::cluster::remote::{Linked, watch_links};
 use crate::cluster::{self, Changes, Shared, Watched, endpoints::Families, proxied, quick_client};
 use crate::controller::{
-    Controller, Labelling, Ledger, ProfileSettings, Said, Settings, Striving, always_leading,
-    hold_lease, label_own_namespace, publisher, tell_of_links,
+    Controller, Labelling, Ledger, ProfileSettings, Said, Settings, Striving, Survey,
+    always_leading, hold_lease, label_own_namespace, publisher, survey_unmanaged, tell_of_links,
 };
 use crate::failover::{self, Defaults, Identity};
 use crate::resources::selector::LabelSelector;
@@ -316,6 +316,18 @@ impl Parts {
         };
         let stop = self.tasks.working.stop.clone();
         self.tasks.working.tasks.spawn(label_own_namespace(labelling, stop));
+        let survey = Survey {
+            client: self.client.clone(),
+            shared: self.shared.clone(),
+            selector: self.args.selector.clone(),
+            namespaces: self.args.namespaces.clone(),
+            name: self.args.name.clone(),
+            leading: leading.clone(),
+            say: say.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let stop = self.tasks.working.stop.clone();
+        self.tasks.working.tasks.spawn(survey_unmanaged(survey, stop));
         let ledger = Ledger::new(
             Api::namespaced(self.client.clone(), &self.args.namespace),
             self.args.name.clone(),

@@ -31,6 +31,7 @@ mod watch;
 
 pub use clock::Clock;
 pub use departures::Word;
+pub use discovery::served;
 pub use endpoints::PodUid;
 pub use grants::GrantFacts;
 pub use guarded::GuardedPod;

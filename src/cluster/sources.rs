@@ -26,6 +26,10 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
+use std::time::Duration;
+
+/// How often to look in which versions a kind is served.
+const REDISCOVER: Duration = Duration::from_secs(20);
 
 struct Objects {
     kind: Kind,
@@ -141,6 +145,16 @@ impl Source for Objects {
         let resource = self.served.map(|version| self.kind.api_resource(version));
         self.api = resource.map(|resource| self.part.dynamic_api(&self.client, &resource));
         Ok(self.api.is_some())
+    }
+    async fn outdated(&self) {
+        loop {
+            tokio::time::sleep(REDISCOVER).await;
+            let served = discovery::served_kind(&self.client, self.kind).await;
+            // One that is gone ends the watch by itself.
+            if served.is_ok_and(|served| served.is_some() && served != self.served) {
+                return;
+            }
+        }
     }
     fn apply(
         &self,

@@ -39,6 +39,11 @@ pub trait Source: Send + 'static {
     fn discover(&mut self) -> impl Future<Output = kube::Result<bool>> + Send {
         std::future::ready(Ok(true))
     }
+    /// Resolves when the cluster serves a better version than the one that is watched. Beside the
+    /// watch, which goes on.
+    fn outdated(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
     /// Whether a LIST that is forbidden counts as empty: what people may do without.
     fn may_be_forbidden(&self) -> bool {
         false
@@ -85,6 +90,8 @@ const ABSENT: Duration = Duration::from_secs(5);
 
 /// Why a watch ended.
 enum Ended {
+    /// Another version is to be watched; what is known holds until that is listed.
+    Outdated,
     NoSuchKind,
     Forbidden,
     Failed(String),
@@ -108,6 +115,7 @@ impl From<watcher::Error> for Ended {
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Outdated => "the cluster serves a better version",
             Self::NoSuchKind => "the cluster has no such kind",
             Self::Forbidden => "it may not be read",
             Self::Failed(why) => why,
@@ -132,8 +140,13 @@ pub(super) async fn watch<S: Source>(mut source: S, part: Part, shared: Shared) 
             Err(error) => Ended::Failed(error.to_string()),
             Ok(true) => {
                 let mut events = pin!(source.open());
+                let mut outdated = pin!(source.outdated());
                 loop {
-                    match events.next().await {
+                    let event = tokio::select! {
+                        event = events.next() => event,
+                        () = &mut outdated => break Ended::Outdated,
+                    };
+                    match event {
                         Some(Ok(event)) => {
                             if matches!(event, Event::InitDone) {
                                 whole = Some(Instant::now());
@@ -157,6 +170,10 @@ pub(super) async fn watch<S: Source>(mut source: S, part: Part, shared: Shared) 
         // written from them. Beginning anew says so also where the watch could be resumed, since a
         // resumed watch of a quiet kind gives no sign of life.
         match (ended, part.namespace()) {
+            (Ended::Outdated, _) => {
+                tracing::info!(kind = source.name(), "served in a better version: listing anew");
+                continue;
+            }
             (Ended::Forbidden, _) if source.may_be_forbidden() => {
                 if !std::mem::replace(&mut said_forbidden, true) {
                     tracing::warn!(

@@ -4,6 +4,7 @@
 //! second failover would be told with the words of the first.
 
 use super::plan::{Flip, Kind, Write};
+use super::survey::Unmanaged;
 use crate::cluster::remote::{Told, Transition};
 use crate::cluster::{Index, Managed};
 use crate::resources::{FIELD_MANAGER, ObjectKey, ObjectRef, brief};
@@ -148,7 +149,7 @@ impl Said {
         times: u32,
     ) -> Self {
         let note = format!(
-            "What is written here to ServiceProfile {profile} was undone {times} times. It is written again, ever less often: see who writes it with kubectl get serviceprofile {profile} -o yaml --show-managed-fields"
+            "What is written here to ServiceProfile {profile} was undone {times} times. It is written again, ever less often: see who writes it with kubectl get serviceprofiles.linkerd.io {profile} -o yaml --show-managed-fields"
         );
         Self::of_split(split, index, managed).saying(true, "ProfileUndone", "Write", note)
     }
@@ -187,6 +188,12 @@ impl Said {
         let kind = ApiResource::erase::<Deployment>(&());
         let said = Self::new(ObjectKey::new(namespace, deployment), kind, "", "");
         said.saying(true, "NamespaceNotLabelled", "Label", note)
+    }
+
+    /// What bears our marks and is not managed.
+    pub fn unmanaged(one: &Unmanaged) -> Self {
+        let said = Self::new(one.about.clone(), one.kind.clone(), &one.uid, &one.resource_version);
+        said.saying(true, one.reason, "Read", one.note.clone())
     }
 
     fn of_object(

@@ -41,6 +41,11 @@ impl Kind {
         }
     }
 
+    /// The full name, which kubectl takes for no other group's kind.
+    pub fn resource(self) -> String {
+        format!("{}.{}", self.plural(), self.group())
+    }
+
     pub fn group(self) -> &'static str {
         match self {
             Self::TrafficSplit => "split.smi-spec.io",
@@ -52,8 +57,9 @@ impl Kind {
     /// out there.
     pub fn versions(self) -> &'static [&'static str] {
         match self {
-            // The webhook is asked in this version.
-            Self::TrafficSplit => &["v1alpha2"],
+            // All have the backends alike. Read through an older one, a split loses the `matches` that
+            // a newer one has, and a patch would store it without them.
+            Self::TrafficSplit => &["v1alpha4", "v1alpha3", "v1alpha2", "v1alpha1"],
             Self::HttpRoute => &["v1", "v1beta1"],
             Self::GrpcRoute => &["v1", "v1alpha2"],
         }

@@ -6,6 +6,7 @@ mod kind;
 pub mod last_applied;
 pub mod managed_fields;
 mod object_key;
+pub mod policy_route;
 pub mod route;
 pub mod selector;
 pub mod service_profile;

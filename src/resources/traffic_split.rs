@@ -1,4 +1,4 @@
-//! `TrafficSplit` (`split.smi-spec.io/v1alpha2`): the adapter.
+//! `TrafficSplit` (`split.smi-spec.io`, `v1alpha1` to `v1alpha4`): the adapter.
 //!
 //! Read as a dynamic object: the schemas let through what a typed reader would stumble over, and
 //! one such object in a LIST must not hide the others.
@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::Value;
 
-/// Where the API serves the version that is asked for first.
+/// Where the API serves the version that linkerd-smi and the chart install.
 pub fn api_resource() -> ApiResource {
     Kind::TrafficSplit.api_resource("v1alpha2")
 }

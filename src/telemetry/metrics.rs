@@ -42,6 +42,8 @@ pub struct Metrics {
     pub brake_held: Gauge,
     pub silent: Gauge,
     pub namespace_labelled: Gauge,
+    pub policy_routes: Gauge,
+    pub left_behind: Gauge,
     pub rescues: Counter,
     pub confirmations: Counter,
     pub undone: Counter,
@@ -74,6 +76,8 @@ impl Default for Metrics {
             brake_held: Gauge::default(),
             silent: Gauge::default(),
             namespace_labelled: Gauge::default(),
+            policy_routes: Gauge::default(),
+            left_behind: Gauge::default(),
             rescues: Counter::default(),
             confirmations: Counter::default(),
             undone: Counter::default(),
@@ -149,6 +153,16 @@ impl Metrics {
             "namespace_labelled",
             "1 while the program's own namespace has the label of an extension, as the leader sees it",
             self.namespace_labelled.clone(),
+        );
+        r.register(
+            "policy_routes",
+            "Routes of policy.linkerd.io that the selector matches: they are not failed over",
+            self.policy_routes.clone(),
+        );
+        r.register(
+            "objects_left_behind",
+            "Objects that the selector matches no more, with weights of this program still in them",
+            self.left_behind.clone(),
         );
         r.register(
             "rescues",

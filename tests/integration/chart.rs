@@ -142,7 +142,7 @@ async fn refused(cluster: &Cluster, value: &str) -> Result<String> {
 }
 
 /// A CRD that takes any fields.
-fn crd(group: &str, version: &str, kind: &str) -> String {
+pub fn crd(group: &str, version: &str, kind: &str) -> String {
     let singular = kind.to_lowercase();
     let plural = match singular.strip_suffix('y') {
         Some(stem) => format!("{stem}ies"),

@@ -117,10 +117,13 @@ namespaceSelector:
 {{- end }}
 {{- end -}}
 
-{{/* What the webhooks and the policy share: which requests for splits they judge. */}}
+{{/*
+What the webhooks and the policy share: which requests for splits they judge, in whichever version the
+cluster serves. All have the backends alike; a weight may be a text in v1alpha1.
+*/}}
 {{- define "linkerd-failover.splitRules" -}}
 - apiGroups: ["split.smi-spec.io"]
-  apiVersions: ["v1alpha2"]
+  apiVersions: ["v1alpha1", "v1alpha2", "v1alpha3", "v1alpha4"]
   resources: ["trafficsplits"]
   operations: ["CREATE", "UPDATE"]
   scope: Namespaced
@@ -143,15 +146,32 @@ namespaceSelector:
   expression: '!has(object.metadata.deletionTimestamp)'
 {{- end -}}
 
-{{/* What both webhooks for our objects share. */}}
+{{/*
+A kind that is not failed over, of which the mutating webhook says so. Not the validating one: without a
+replica it would refuse what is none of our business.
+*/}}
+{{- define "linkerd-failover.otherRules" -}}
+- apiGroups: ["policy.linkerd.io"]
+  apiVersions: ["*"]
+  resources: ["httproutes"]
+  operations: ["CREATE", "UPDATE"]
+  scope: Namespaced
+{{- end -}}
+
+{{/* What both webhooks for our objects share: (root, further rules). */}}
 {{- define "linkerd-failover.webhook" -}}
+{{- $more := index . 1 -}}
+{{- with index . 0 -}}
 admissionReviewVersions: ["v1"]
 sideEffects: None
 timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
-# A v1alpha1 request arrives as v1alpha2.
+# A version that nobody here knows arrives as one of these.
 matchPolicy: Equivalent
 rules:
 {{ include "linkerd-failover.objectRules" . }}
+{{- with $more }}
+{{ . }}
+{{- end }}
 objectSelector:
   {{- include "linkerd-failover.objectSelector" . | nindent 2 }}
 {{- with include "linkerd-failover.namespaceSelector" (dict "root" .) }}
@@ -159,6 +179,7 @@ objectSelector:
 {{- end }}
 matchConditions:
 {{ include "linkerd-failover.objectConditions" . }}
+{{- end -}}
 {{- end -}}
 
 {{/* What the webhooks for announced losses share: they delay, and never refuse nor stand in the way. */}}

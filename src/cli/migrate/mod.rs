@@ -40,7 +40,7 @@ const VERSIONS: [&str; 4] = ["v1alpha1", "v1alpha2", "v1alpha3", "v1alpha4"];
     verbatim_doc_comment,
     after_help = "Examples:
   linkerd-failover migrate -f split.yaml | kubectl apply -f -
-  kubectl get trafficsplits -A -o yaml | linkerd-failover migrate -f - > routes.yaml"
+  kubectl get trafficsplits.split.smi-spec.io -A -o yaml | linkerd-failover migrate -f - > routes.yaml"
 )]
 pub struct Args {
     /// File of manifests, YAML or JSON; - is standard input. May be given several times
@@ -105,7 +105,7 @@ impl Printed {
         anyhow::ensure!(
             self.routes > 0,
             "no TrafficSplit in the input: nothing to migrate; \
-             try `kubectl get trafficsplits -o yaml | linkerd-failover migrate -f -`"
+             try `kubectl get trafficsplits.split.smi-spec.io -o yaml | linkerd-failover migrate -f -`"
         );
         Ok(())
     }

@@ -28,8 +28,8 @@ impl Kind {
     /// As kubectl takes it.
     fn resource(self) -> &'static str {
         match self {
-            Self::Http => "httproute",
-            Self::Grpc => "grpcroute",
+            Self::Http => "httproutes.gateway.networking.k8s.io",
+            Self::Grpc => "grpcroutes.gateway.networking.k8s.io",
         }
     }
 }
@@ -118,8 +118,8 @@ impl Migration {
         format!(
             "# In place of TrafficSplit {at}{split}, for port {port}{each}.\n\
              # 1. Apply this. Nothing moves yet: the ServiceProfile of the split takes precedence.\n\
-             # 2. Once {kubectl} get {route} {name} -o yaml says Accepted: {kubectl} delete trafficsplit {split}\n\
-             # 3. The route counts when {kubectl} get serviceprofiles -o yaml has no dstOverrides for {}.\n",
+             # 2. Once {kubectl} get {route} {name} -o yaml says Accepted: {kubectl} delete trafficsplits.split.smi-spec.io {split}\n\
+             # 3. The route counts when {kubectl} get serviceprofiles.linkerd.io -o yaml has no dstOverrides for {}.\n",
             self.apex
         )
     }

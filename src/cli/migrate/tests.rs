@@ -47,8 +47,8 @@ async fn a_split_becomes_a_route_for_the_port_of_the_service_beside_it() {
     ---
     # In place of TrafficSplit emojivoto/emoji, for port 8080.
     # 1. Apply this. Nothing moves yet: the ServiceProfile of the split takes precedence.
-    # 2. Once kubectl -n emojivoto get httproute emoji -o yaml says Accepted: kubectl -n emojivoto delete trafficsplit emoji
-    # 3. The route counts when kubectl -n emojivoto get serviceprofiles -o yaml has no dstOverrides for emoji-svc.
+    # 2. Once kubectl -n emojivoto get httproutes.gateway.networking.k8s.io emoji -o yaml says Accepted: kubectl -n emojivoto delete trafficsplits.split.smi-spec.io emoji
+    # 3. The route counts when kubectl -n emojivoto get serviceprofiles.linkerd.io -o yaml has no dstOverrides for emoji-svc.
     apiVersion: gateway.networking.k8s.io/v1
     kind: HTTPRoute
     metadata:
@@ -106,8 +106,8 @@ async fn of_a_live_split_the_author_s_part_is_taken() {
     ---
     # In place of TrafficSplit emojivoto/emoji, for port 80 (a route for each of 80, 8080).
     # 1. Apply this. Nothing moves yet: the ServiceProfile of the split takes precedence.
-    # 2. Once kubectl -n emojivoto get grpcroute emoji-80 -o yaml says Accepted: kubectl -n emojivoto delete trafficsplit emoji
-    # 3. The route counts when kubectl -n emojivoto get serviceprofiles -o yaml has no dstOverrides for emoji-svc.
+    # 2. Once kubectl -n emojivoto get grpcroutes.gateway.networking.k8s.io emoji-80 -o yaml says Accepted: kubectl -n emojivoto delete trafficsplits.split.smi-spec.io emoji
+    # 3. The route counts when kubectl -n emojivoto get serviceprofiles.linkerd.io -o yaml has no dstOverrides for emoji-svc.
     apiVersion: gateway.networking.k8s.io/v1
     kind: GRPCRoute
     metadata:
@@ -136,8 +136,8 @@ async fn of_a_live_split_the_author_s_part_is_taken() {
     ---
     # In place of TrafficSplit emojivoto/emoji, for port 8080 (a route for each of 80, 8080).
     # 1. Apply this. Nothing moves yet: the ServiceProfile of the split takes precedence.
-    # 2. Once kubectl -n emojivoto get grpcroute emoji-8080 -o yaml says Accepted: kubectl -n emojivoto delete trafficsplit emoji
-    # 3. The route counts when kubectl -n emojivoto get serviceprofiles -o yaml has no dstOverrides for emoji-svc.
+    # 2. Once kubectl -n emojivoto get grpcroutes.gateway.networking.k8s.io emoji-8080 -o yaml says Accepted: kubectl -n emojivoto delete trafficsplits.split.smi-spec.io emoji
+    # 3. The route counts when kubectl -n emojivoto get serviceprofiles.linkerd.io -o yaml has no dstOverrides for emoji-svc.
     apiVersion: gateway.networking.k8s.io/v1
     kind: GRPCRoute
     metadata:
@@ -287,5 +287,5 @@ async fn matches_that_linkerd_never_looked_at_are_mentioned_and_harm_nothing() {
 async fn an_input_without_a_split_is_a_failure_that_says_how_to_get_one() {
     let printed = migrated(SERVICE, &[]).await;
     let verdict = printed.verdict().unwrap_err().to_string();
-    assert!(verdict.contains("kubectl get trafficsplits"), "{verdict}");
+    assert!(verdict.contains("kubectl get trafficsplits.split.smi-spec.io"), "{verdict}");
 }
