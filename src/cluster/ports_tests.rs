@@ -477,7 +477,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
     #[test]
     fn through_any_history_of_ports_no_traffic_goes_where_less_is_served(
         history in proptest::collection::vec(any_step(), 1..80),
