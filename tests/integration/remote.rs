@@ -3,6 +3,8 @@
 use crate::stage::*;
 use crate::two_clusters::*;
 use anyhow::Result;
+use serde_json::json;
+use std::time::Duration;
 use test_cluster::eventually;
 
 const WAYS: [(&str, &str); 3] = [
@@ -95,5 +97,46 @@ async fn a_standby_leaves_a_dead_mirror_once_the_other_cluster_itself_has_confir
     let metrics = standby.get("/metrics").await?;
     assert_eq!(metric(&metrics, "linkerd_failover_rescues_total"), Some(1.0), "{metrics}");
     assert!(metric(&metrics, "linkerd_failover_confirmations_total") > Some(0.0), "{metrics}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_members_port_is_asked_for_by_its_number_whatever_its_own_cluster_calls_it() -> Result<()>
+{
+    let (east, west) = east_and_west().await?;
+    link(&east, &west).await?;
+    let installation = install(&east, 1, &[CREDENTIALS]).await?;
+    let replica = &installation.replicas()[0];
+    let (here, there) = (emoji_in(&east).await?, emoji_in(&west).await?);
+    let rename = |port: &'static str| {
+        let patch = json!([{"op": "replace", "path": "/spec/ports/0/name", "value": port}]);
+        let patch = format!("--patch={patch}");
+        there.kubectl(["patch", "service", "emoji-svc", "--type=json", &patch])
+    };
+    rename("called-otherwise").ok().await?;
+    here.deploy("backup", 1).await?;
+    here.discovery_mirror("emoji-svc", "west").await?;
+    here.federate("emoji-svc", &["west"]).await?;
+    for (way, fallback) in &WAYS[1..] {
+        here.apply(&split(way, &[fallback, "backup-svc"])).await?;
+    }
+    let splits = splits(&east, "emojivoto");
+    wait_reachable(replica, Some(1.0)).await?;
+    here.scale("emoji", 0).await?;
+    for (way, _) in &WAYS[1..] {
+        wait_weights(&splits, way, &[0.0, 1.0, 0.0]).await?;
+    }
+
+    // It is renamed while it serves: its slices follow a moment later.
+    rename("anew").ok().await?;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    for (way, _) in &WAYS[1..] {
+        assert_eq!(weights(&splits.get(way).await?), [0.0, 1.0, 0.0], "{way}");
+    }
+    assert!(!logs(&installation)?.contains("backup-svc: 1 of 1"));
+    there.scale("emoji", 0).await?;
+    for (way, _) in &WAYS[1..] {
+        wait_weights(&splits, way, &[0.0, 0.0, 1.0]).await?;
+    }
     Ok(())
 }

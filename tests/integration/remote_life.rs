@@ -96,11 +96,10 @@ async fn an_api_server_that_answers_with_errors_lives_and_a_page_before_a_dead_o
     let (_here, _there) = west_active(&east, &west, replica).await?;
     let splits = splits(&east, "emojivoto");
 
-    let slices = "/endpointslices";
     for (code, reason) in [(503, "ServiceUnavailable"), (429, "TooManyRequests")] {
         let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
             "status": "Failure", "reason": reason, "code": code});
-        proxy.answer(slices, code, "application/json", &status.to_string());
+        proxy.answer("", code, "application/json", &status.to_string());
         // With it ends what was being watched.
         west.stop_api_server(true).await?;
         wait_reachable(replica, Some(0.0)).await?;
@@ -114,7 +113,7 @@ async fn an_api_server_that_answers_with_errors_lives_and_a_page_before_a_dead_o
     }
     wait_link_event(&east, &link, "RemoteFailing").await?;
 
-    proxy.answer(slices, 503, "text/html", "<html><h1>503 Service Unavailable</h1></html>");
+    proxy.answer("", 503, "text/html", "<html><h1>503 Service Unavailable</h1></html>");
     west.stop_api_server(true).await?;
     wait_weights(&splits, "emoji", &[0.0, 0.0, 1.0]).await?;
     let event = wait_link_event(&east, &link, "RemoteUnreachable").await?;
@@ -124,7 +123,7 @@ async fn an_api_server_that_answers_with_errors_lives_and_a_page_before_a_dead_o
 
     // One that was down and answers again is unknown: nothing comes back before it is seen.
     let status = json!({"kind": "Status", "apiVersion": "v1", "code": 503});
-    proxy.answer(slices, 503, "application/json", &status.to_string());
+    proxy.answer("", 503, "application/json", &status.to_string());
     let state = r#"linkerd_failover_remote_state{cluster="west",state="failing"}"#;
     test_cluster::eventually("west fails", PATIENCE, || async {
         let value = metric(&replica.get("/metrics").await?, state);

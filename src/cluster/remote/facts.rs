@@ -2,12 +2,16 @@
 
 use super::super::endpoints::{self, Counted, SliceFacts};
 use super::super::order::{Ticket, Void};
+use super::super::services::{Port, ServiceKind};
 use super::super::slices::{Slices, ToldSlice};
+use super::health::of_member;
 use super::members::Member;
 use super::mirrors::MirrorThere;
 use super::reach::{Reach, Transition};
+use super::services::{Beside, Services, There};
 use crate::failover::{Health, Unknown};
 use crate::resources::ObjectKey;
+use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -30,6 +34,7 @@ pub struct Remote {
 struct Cluster {
     reach: Reach,
     slices: Slices,
+    services: Services,
     /// The Services that the slices are those of.
     listed: HashSet<ObjectKey>,
     /// Its own mirrors of other clusters, through gateways.
@@ -176,21 +181,60 @@ impl Remote {
         Ok(!there.slices.confirm(ticket, service, listed, at)?.is_empty())
     }
 
-    /// The endpoints of a Service of a cluster, or why they cannot be seen. Deletions there are not
-    /// announced here.
+    /// Changes what is known of a cluster's Services.
+    pub fn note_services<T>(
+        &mut self,
+        cluster: &str,
+        now: Timestamp,
+        change: impl FnOnce(&mut Services, Beside<'_>) -> T,
+    ) -> Option<T> {
+        let Cluster { slices, services, .. } = self.clusters.get_mut(cluster)?;
+        Some(change(services, Beside { now, slices: &|service| slices.fingerprint(service) }))
+    }
+
+    /// A LIST of a Service itself, past the watch, is about to be asked for; none where we may not.
+    pub fn service_ticket(&self, cluster: &str, service: &ObjectKey) -> Option<Ticket> {
+        self.clusters.get(cluster)?.services.ticket(service)
+    }
+
+    /// The endpoints of a Service of a cluster for these ports of the local one, or why they cannot
+    /// be seen. Deletions there are not announced here.
     pub fn count(
         &self,
         cluster: &str,
         service: &ObjectKey,
-        ports: &[Option<&str>],
+        ports: &[&Port],
     ) -> Result<Counted, Health> {
-        self.seen(cluster, service).map(|slices| endpoints::count(slices, ports, |_| None))
+        let there = self.seen(cluster, service)?;
+        let count =
+            |names: &[Option<&str>]| endpoints::count(there.slices.of(service), names, |_| None);
+        let names = match there.services.get(service) {
+            There::Unread => ports.iter().map(|port| Some(port.name.as_str())).collect(),
+            There::Is(facts) if facts.kind == ServiceKind::Slices => facts.names_of(ports),
+            There::Is(_) => return Ok(Counted::default()),
+            // What is left of it goes in a moment, and is asked by number until then.
+            There::Missing => vec![None; ports.len()],
+        };
+        of_member(&names, ports, count)
+    }
+
+    /// Why the endpoints of a Service of a cluster may offer ports that they do not seem to.
+    pub fn doubt(&self, cluster: &str, service: &ObjectKey, now: Timestamp) -> Option<Unknown> {
+        self.clusters.get(cluster)?.services.doubt(cluster, service, now)
+    }
+
+    /// Services of a cluster changed, or their slices did.
+    pub fn observe(&mut self, cluster: &str, changed: &[ObjectKey]) {
+        let Some(Cluster { slices, services, .. }) = self.clusters.get_mut(cluster) else { return };
+        for service in changed {
+            services.observe(service, || slices.fingerprint(service));
+        }
     }
 
     /// What tells its endpoints apart, also from those of other clusters; none where it cannot be
     /// seen.
     pub fn identities(&self, cluster: &str, service: &ObjectKey) -> Option<Vec<u64>> {
-        let slices = self.seen(cluster, service).ok()?;
+        let slices = self.seen(cluster, service).ok()?.slices.of(service);
         let salted = |identity: u64| {
             let mut hasher = DefaultHasher::new();
             (cluster, identity).hash(&mut hasher);
@@ -199,18 +243,14 @@ impl Remote {
         Some(slices.flat_map(SliceFacts::identities).map(salted).collect())
     }
 
-    fn seen(
-        &self,
-        cluster: &str,
-        service: &ObjectKey,
-    ) -> Result<impl Iterator<Item = &SliceFacts>, Health> {
+    fn seen(&self, cluster: &str, service: &ObjectKey) -> Result<&Cluster, Health> {
         let named = || cluster.to_owned();
         let unknown = |unknown| Err(Health::Unknown(unknown));
         let Some(there) = self.clusters.get(cluster) else {
             return unknown(Unknown::NotLinked { cluster: named() });
         };
         match &there.reach {
-            Reach::Seen { .. } if there.listed.contains(service) => Ok(there.slices.of(service)),
+            Reach::Seen { .. } if there.listed.contains(service) => Ok(there),
             Reach::Idle | Reach::Asked { .. } | Reach::Seen { .. } => {
                 unknown(Unknown::NotListed { cluster: named() })
             }

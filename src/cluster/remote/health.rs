@@ -2,15 +2,16 @@
 
 use super::super::endpoints::Counted;
 use super::super::index::Index;
-use super::super::order::{Ticket, Void};
-use super::super::services::{Port, ServiceFacts, ServiceKind};
+use super::super::order::{Arrival, Ticket, Void};
+use super::super::services::{Port, ServiceKind};
 use super::super::slices::ToldSlice;
 use super::members::Member;
 use super::reach::{Reach, Transition};
+use super::services::Versioned;
 use crate::failover::{Health, Now, Unknown};
 use crate::resources::{ObjectKey, ObjectRef};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// What is known of a Service's members together.
 #[derive(Debug, Default)]
@@ -18,14 +19,22 @@ pub struct Union {
     pub counted: Counted,
     /// The first member that cannot be seen, not known to be down.
     unknown: Option<Health>,
+    /// The first member that may be more than it seems.
+    doubt: Option<Health>,
     /// The first whose cluster has been out of reach for too long.
     down: Option<Health>,
 }
 
 impl Union {
-    fn add(&mut self, counted: Result<Counted, Health>) {
+    /// `doubt` is why a member's ready endpoints may offer ports that they do not seem to.
+    fn add(&mut self, counted: Result<Counted, Health>, doubt: Option<Unknown>) {
         match counted {
-            Ok(counted) => self.counted = std::mem::take(&mut self.counted).and(counted),
+            Ok(counted) => {
+                if let Some(doubt) = doubt.filter(|_| counted.ready > 0) {
+                    self.doubt.get_or_insert(Health::Unknown(doubt));
+                }
+                self.counted = std::mem::take(&mut self.counted).and(counted);
+            }
             Err(unknown) if unknown.is_unknown() => {
                 self.unknown.get_or_insert(unknown);
             }
@@ -43,13 +52,13 @@ impl Union {
     /// What is known to be ready is, `seen` by its members that are; without any, not known is not
     /// down.
     pub fn health(self, seen: impl FnOnce(Counted) -> Health) -> Health {
-        let Self { counted, unknown, down } = self;
+        let Self { counted, unknown, doubt, down } = self;
         let mut seen = seen(counted);
         // Without what is about to go it would be unknown, and not down.
         if unknown.is_some() && !seen.without_announced().is_ready() {
             seen = seen.as_seen();
         }
-        if seen.is_ready() { seen } else { unknown.or(down).unwrap_or(seen) }
+        if seen.is_ready() { seen } else { unknown.or(doubt).or(down).unwrap_or(seen) }
     }
 }
 
@@ -63,47 +72,27 @@ impl Index {
         ports: &[&Port],
         now: Timestamp,
     ) -> Union {
-        let names: Vec<_> = ports.iter().map(|port| Some(port.name.as_str())).collect();
         let mut union = Union::default();
         for member in members {
-            union.add(match member {
+            match member {
                 Member::There { cluster, service: name } => {
-                    self.remote.count(cluster, &service.beside(name), &names)
+                    let there = service.beside(name);
+                    let doubt = self.remote.doubt(cluster, &there, now);
+                    union.add(self.remote.count(cluster, &there, ports), doubt);
                 }
                 Member::Here(name) => {
                     let here = service.beside(name);
                     let facts = self.service(&here).filter(|f| f.kind == ServiceKind::Slices);
-                    facts.map_or(Ok(Counted::default()), |f| self.member_here(&here, f, ports, now))
+                    let count = |names: &[Option<&str>]| self.count(&here, names, now);
+                    let counted = facts.map_or(Ok(Counted::default()), |facts| {
+                        of_member(&facts.names_of(ports), ports, count)
+                    });
+                    let until = self.changes.until(&here, now);
+                    union.add(counted, until.map(|until| Unknown::Changed { until }));
                 }
-            });
+            }
         }
         union
-    }
-
-    /// A member of this cluster, asked for these ports by number.
-    fn member_here(
-        &self,
-        member: &ObjectKey,
-        facts: &ServiceFacts,
-        ports: &[&Port],
-        now: Timestamp,
-    ) -> Result<Counted, Health> {
-        let names = facts.names_of(ports);
-        let none_ready = |counted: &Counted| counted.ports.iter().all(|port| port.ready == 0);
-        let counted = self.count(member, &names, now);
-        if !none_ready(&counted) || counted.ready == 0 {
-            return Ok(counted);
-        }
-        if let Some(until) = self.changes.until(member, now) {
-            return Err(Health::Unknown(Unknown::Changed { until }));
-        }
-        match names.iter().all(Option::is_none) && !ports.is_empty() {
-            true => {
-                let numbers = ports.iter().map(|port| port.number).collect();
-                Err(Health::Unknown(Unknown::no_such_port(&numbers)))
-            }
-            false => Ok(counted),
-        }
     }
 
     /// What tells the endpoints of a Service's members apart; none while one cannot be seen.
@@ -200,6 +189,76 @@ impl Index {
         })
     }
 
+    /// A LIST of these Services of a cluster is whole.
+    pub fn set_remote_services(
+        &mut self,
+        cluster: &str,
+        asked: BTreeSet<ObjectKey>,
+        listed: HashMap<ObjectKey, Versioned>,
+    ) -> Vec<ObjectRef> {
+        self.remote.note_services(cluster, self.now.steady, |services, beside| {
+            services.replace(asked, listed, beside);
+        });
+        self.noticed_there(cluster, |_| true)
+    }
+
+    /// The Services of a cluster are not watched, or may not be read at all.
+    pub fn doubt_remote_services(
+        &mut self,
+        cluster: &str,
+        why: &str,
+        refused: bool,
+    ) -> Vec<ObjectRef> {
+        let news =
+            self.remote.note_services(cluster, self.now.steady, |services, _| match refused {
+                true => services.refused(why),
+                false => services.interrupted(why),
+            });
+        self.noticed_there(cluster, |_| news == Some(true))
+    }
+
+    /// A Service of a cluster is so now, as its watch says.
+    pub fn set_remote_service(
+        &mut self,
+        cluster: &str,
+        service: &ObjectKey,
+        versioned: Versioned,
+    ) -> Vec<ObjectRef> {
+        let news = self.remote.note_services(cluster, self.now.steady, |services, beside| {
+            services.enter(service, versioned, beside, Arrival::Watched)
+        });
+        self.noticed_there(cluster, |changed| news == Some(true) && changed == service)
+    }
+
+    /// A Service of a cluster is gone, as its watch says.
+    pub fn delete_remote_service(
+        &mut self,
+        cluster: &str,
+        service: &ObjectKey,
+        version: u64,
+    ) -> Vec<ObjectRef> {
+        let news = self.remote.note_services(cluster, self.now.steady, |services, _| {
+            services.delete(service, version)
+        });
+        self.noticed_there(cluster, |changed| news == Some(true) && changed == service)
+    }
+
+    /// Takes in a LIST of one Service itself, made past the watch with this ticket.
+    pub fn confirm_remote_service(
+        &mut self,
+        cluster: &str,
+        ticket: &Ticket,
+        service: &ObjectKey,
+        found: Option<Versioned>,
+        at: u64,
+    ) -> Result<Vec<ObjectRef>, Void> {
+        let news = self.remote.note_services(cluster, self.now.steady, |services, beside| {
+            services.confirm(ticket, service, found, at, beside)
+        });
+        let news = news.unwrap_or(Err(Void::ListedSince))?;
+        Ok(self.noticed_there(cluster, |changed| news && changed == service))
+    }
+
     /// Services of a cluster changed: whoever rests on them did.
     fn noticed_there(
         &mut self,
@@ -207,10 +266,30 @@ impl Index {
         changed: impl Fn(&ObjectKey) -> bool,
     ) -> Vec<ObjectRef> {
         let resting = self.remote.resting_there(cluster).filter(|(service, _)| changed(service));
-        let local: BTreeSet<ObjectKey> = resting.flat_map(|(_, local)| local).cloned().collect();
+        let (there, local): (Vec<_>, Vec<_>) =
+            resting.map(|(service, local)| (service.clone(), local.clone())).unzip();
+        self.remote.observe(cluster, &there);
+        let local: BTreeSet<ObjectKey> = local.into_iter().flatten().collect();
         let affected: BTreeSet<ObjectRef> =
             local.iter().flat_map(|service| self.noticed(service)).collect();
         affected.into_iter().collect()
+    }
+}
+
+/// The endpoints of a member, which is asked for ports by their numbers and has names of its own for
+/// them.
+pub(super) fn of_member(
+    names: &[Option<&str>],
+    ports: &[&Port],
+    count: impl Fn(&[Option<&str>]) -> Counted,
+) -> Result<Counted, Health> {
+    let counted = count(names);
+    match counted.ready > 0 && !ports.is_empty() && names.iter().all(Option::is_none) {
+        true => {
+            let numbers = ports.iter().map(|port| port.number).collect();
+            Err(Health::Unknown(Unknown::no_such_port(&numbers)))
+        }
+        false => Ok(counted),
     }
 }
 

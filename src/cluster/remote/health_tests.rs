@@ -1,5 +1,6 @@
 use super::super::super::endpoints::{Families, SliceFacts};
 use super::super::super::managed::Managed;
+use super::super::super::services::ServiceFacts;
 use super::*;
 use crate::failover::{Defaults, Intent, Unknown};
 use crate::resources::{Kind, ObjectRef};
@@ -255,6 +256,7 @@ fn a_member_must_offer_the_port_and_be_of_a_kind_that_linkerd_resolves() {
     let facts = SliceFacts::read(&serde_json::from_value(admin).unwrap(), Families::default());
     let slice = ToldSlice { slice: key("x"), version: 1, service: Some(key("bb")), facts };
     east.0.set_remote_listing("west", &[key("bb")].into(), vec![slice]);
+    east.west_lists_service(1, Some(("http", 80)));
     let Health::Seen { ready, total, .. } = east.health()[1] else { panic!() };
     // It counts for nothing, not as one that is not ready.
     assert_eq!((ready, total), (0, 0));
@@ -264,6 +266,124 @@ fn a_member_must_offer_the_port_and_be_of_a_kind_that_linkerd_resolves() {
     east.service("bb-federated", json!({"annotations": {local: "bb-west"}}));
     let health = &east.health()[2];
     assert!(!health.is_ready() && !health.is_unknown());
+}
+
+/// A Service with one port, 80 unless another is given.
+fn service_with(name: &str, number: u16) -> ServiceFacts {
+    let service = json!({"spec": {"ports": [{"name": name, "port": number}]}});
+    ServiceFacts::read(&serde_json::from_value(service).unwrap())
+}
+
+impl East {
+    /// West's slice of `bb` offers a port of this name.
+    fn west_offers(&mut self, port: &str, version: u64) -> Vec<ObjectRef> {
+        let slice = json!({"addressType": "IPv4", "metadata": {}, "ports": [{"name": port}],
+            "endpoints": [{"addresses": ["10.1.1.1"]}]});
+        let facts = SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default());
+        let told = ToldSlice { slice: key("bb-x"), version, service: Some(key("bb")), facts };
+        self.0.set_remote_slice("west", told)
+    }
+}
+
+impl East {
+    /// West's own Service `bb` is listed, with one port; or there is none.
+    fn west_lists_service(&mut self, version: u64, port: Option<(&str, u16)>) -> Vec<ObjectRef> {
+        let listed = port.map(|(name, number)| (key("bb"), (version, service_with(name, number))));
+        self.0.set_remote_services("west", [key("bb")].into(), listed.into_iter().collect())
+    }
+}
+
+#[test]
+fn a_member_is_asked_by_the_ports_number_whatever_its_own_service_calls_that() {
+    let mut east = East::new();
+    east.0.link("west");
+    east.here(0);
+    east.west_lists(0);
+    assert_eq!(east.west_lists_service(1, Some(("web", 80))), [split_bb()]);
+    east.west_offers("web", 2);
+    assert_eq!(east.health()[1..], [Health::seen(1, 1), Health::seen(1, 1)]);
+
+    // Another port of the name that the local Service has for this one.
+    east.west_offers("http", 3);
+    for health in &east.health()[1..] {
+        assert!(!health.is_ready() && !health.is_unknown(), "{health}");
+    }
+
+    // None of that number, or no Service any more: Linkerd asks the pods themselves for it.
+    for port in [Some(("http", 8080)), None] {
+        east.at(200);
+        east.west_lists_service(4, port);
+        east.at(300);
+        let no_such_port = Unknown::no_such_port(&[80].into());
+        for health in &east.health()[1..] {
+            assert_eq!(*health, Health::Unknown(no_such_port.clone()));
+        }
+    }
+    east.west_lists(0);
+    assert!(east.health()[1..].iter().all(|h| !h.is_ready() && !h.is_unknown()));
+
+    // The local member's own Service may call it otherwise too.
+    east.0.set_service(key("bb"), service_with("web", 80));
+    let web = json!({"addressType": "IPv4", "metadata": {}, "ports": [{"name": "web"}],
+        "endpoints": [{"addresses": ["10.1.0.1"]}]});
+    let facts = SliceFacts::read(&serde_json::from_value(web).unwrap(), Families::default());
+    let (slice, service) = (key("bb-1"), Some(key("bb")));
+    east.0.set_slice(ToldSlice { slice, version: 999_999, service, facts });
+    assert!(east.health()[2].is_ready());
+}
+
+#[test]
+fn where_services_there_cannot_be_read_names_are_the_same_and_other_names_are_not_a_loss() {
+    let mut east = East::new();
+    east.0.link("west");
+    east.here(0);
+    east.west_lists(0);
+    let is_down = |health: &Health| !health.is_ready() && !health.is_unknown();
+    assert!(east.health()[1..].iter().all(is_down));
+    for (version, refused) in [(10, None), (20, Some(false)), (30, Some(true))] {
+        if let Some(refused) = refused {
+            east.west_lists_service(1, Some(("http", 80)));
+            let told = east.0.doubt_remote_services("west", "403", refused);
+            assert_eq!(told, [split_bb()]);
+        }
+        east.west_offers("http", version);
+        assert!(east.health()[1..].iter().all(Health::is_ready), "{version}");
+        east.west_offers("web", version + 1);
+        for health in &east.health()[1..] {
+            assert!(health.is_unknown(), "{health}");
+            assert!(health.to_string().contains("may call the port otherwise"), "{health}");
+        }
+    }
+}
+
+#[test]
+fn a_member_whose_service_has_just_changed_is_not_down_before_its_slices_follow() {
+    let mut east = East::new();
+    east.0.link("west");
+    east.here(0);
+    east.at(100);
+    east.west_lists_service(1, Some(("http", 80)));
+    east.west_lists(1);
+    assert!(east.health()[1].is_ready());
+
+    let renamed = |version| (version, service_with("web", 80));
+    assert_eq!(east.0.set_remote_service("west", &key("bb"), renamed(2)), [split_bb()]);
+    assert_eq!(east.0.set_remote_service("west", &key("bb"), renamed(3)), []);
+    for health in &east.health()[1..] {
+        assert!(matches!(health, Health::Unknown(Unknown::Changed { .. })), "{health}");
+    }
+    east.west_offers("web", 2);
+    assert!(east.health()[1..].iter().all(Health::is_ready));
+
+    // Slices that never follow are a loss, five seconds later.
+    east.at(200);
+    east.0.set_remote_service("west", &key("bb"), (4, service_with("rpc", 80)));
+    east.at(204);
+    assert!(east.health()[1].is_unknown());
+    east.at(205);
+    assert!(!east.health()[1].is_ready() && !east.health()[1].is_unknown());
+    // One that nobody rests on concerns nobody.
+    assert_eq!(east.0.set_remote_service("west", &key("x"), (5, service_with("a", 1))), []);
 }
 
 #[derive(Clone, Debug)]
@@ -278,6 +398,10 @@ enum Step {
     Failed,
     Refused,
     Here(usize),
+    /// West's own Service is listed, with a port of this name.
+    ListsService(&'static str),
+    SetsService(Option<&'static str>),
+    DoubtsServices(bool),
     /// The Service is made anew, with this metadata.
     Service(&'static str, Value),
     Pass(i64),
@@ -297,6 +421,11 @@ fn any_step() -> impl Strategy<Value = Step> {
         Just(Step::Failed),
         Just(Step::Refused),
         (0_usize..3).prop_map(Step::Here),
+        Just(Step::ListsService("http")),
+        Just(Step::ListsService("web")),
+        Just(Step::SetsService(Some("web"))),
+        Just(Step::SetsService(None)),
+        any::<bool>().prop_map(Step::DoubtsServices),
         Just(Step::Service("bb-federated", json!({"annotations": {local: "bb"}}))),
         Just(Step::Service(
             "bb-federated",
@@ -338,6 +467,20 @@ impl East {
                 let (slice, service) = (key("bb-1"), Some(key("bb")));
                 self.0.set_slice(ToldSlice { slice, version, service, facts: facts(1, ready) })
             }
+            Step::ListsService(port) => self.west_lists_service(version, Some((port, 80))),
+            Step::DoubtsServices(refused) => {
+                self.0.doubt_remote_services("west", "no answer", refused)
+            }
+            Step::SetsService(port) => {
+                let bb = key("bb");
+                match port {
+                    Some(port) => {
+                        let versioned = (version, service_with(port, 80));
+                        self.0.set_remote_service("west", &bb, versioned)
+                    }
+                    None => self.0.delete_remote_service("west", &bb, version),
+                }
+            }
             Step::Service(name, metadata) => self.service(name, metadata),
             Step::Pass(seconds) => {
                 let now = self.0.now.steady.as_second() + seconds;
@@ -362,7 +505,10 @@ proptest! {
             });
             let before = seen(&east);
             let affected = east.take(step.clone(), version);
-            if seen(&east) != before {
+            // Neither does what time alone ends: whoever hears of it is told until when.
+            let awaited = |health: &Health| matches!(health, Health::Unknown(Unknown::Changed { .. }));
+            let by_time = matches!(step, Step::Pass(_)) && before.iter().any(awaited);
+            if seen(&east) != before && !by_time {
                 prop_assert!(affected.contains(&split_bb()), "{step:?}: {:?}", seen(&east));
             }
             prop_assert!(affected.iter().all(|object| *object == split_bb()));

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! [`members`] reads what a Service rests on; `kubeconfig` says whether credentials may be used;
-//! `reach` is what is known of a cluster's API, as a function of what happened and of time;
+//! `services` is how a cluster's own Services call their ports; `reach` is what is known of a cluster's API, as a function of what happened and of time;
 //! `failure`, `handshake` and `answer` are what an error shows of it; `wanted` is how little is asked
 //! of it. None of these does I/O.
 
@@ -23,6 +23,8 @@ mod links;
 pub mod members;
 mod mirrors;
 mod reach;
+mod services;
+mod services_watch;
 mod told;
 mod wanted;
 mod watch;

@@ -1,5 +1,5 @@
 //! How little is asked of a linked cluster: the slices of the Services that managed objects rest
-//! on, in one watch.
+//! on, in one watch, and those Services in another.
 
 use super::super::endpoints::SERVICE_NAME;
 use crate::resources::ObjectKey;
@@ -13,7 +13,10 @@ const LONGEST: usize = 4 * 1024;
 pub struct Scope {
     /// None: everywhere, since several namespaces are asked for.
     pub namespace: Option<String>,
+    /// Of EndpointSlices.
     pub selector: String,
+    /// Of Services, by their fields; empty: all.
+    pub services: String,
 }
 
 impl Scope {
@@ -22,11 +25,17 @@ impl Scope {
         let names: BTreeSet<&str> = wanted.iter().map(|service| &*service.name).collect();
         let names: Vec<&str> = names.into_iter().collect();
         let selector = format!("{SERVICE_NAME} in ({})", names.join(","));
+        // By their names, Services can be asked for one at a time only.
+        let services = match *names {
+            [only] => format!("metadata.name={only}"),
+            _ => String::new(),
+        };
         let mut namespaces = wanted.iter().map(|service| &*service.namespace);
         let first = namespaces.next();
         Self {
             namespace: first.filter(|first| namespaces.all(|n| n == *first)).map(str::to_owned),
             selector: if selector.len() > LONGEST { SERVICE_NAME.into() } else { selector },
+            services,
         }
     }
 }
@@ -44,9 +53,11 @@ mod tests {
         let one = scope(&[("books", "bb"), ("books", "cc")]);
         assert_eq!(one.namespace.as_deref(), Some("books"));
         assert_eq!(one.selector, "kubernetes.io/service-name in (bb,cc)");
+        assert_eq!(one.services, "");
         let two = scope(&[("books", "bb"), ("emojivoto", "bb")]);
         assert_eq!(two.namespace, None);
         assert_eq!(two.selector, "kubernetes.io/service-name in (bb)");
+        assert_eq!(two.services, "metadata.name=bb");
     }
 
     #[test]

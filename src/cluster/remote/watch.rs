@@ -44,7 +44,7 @@ const SOONEST: Duration = Duration::from_millis(250);
 const LIVED: Duration = Duration::from_secs(5);
 
 /// Changes of what is wanted come in swarms, as objects are applied or listed.
-const SWARM: Duration = Duration::from_millis(50);
+pub(super) const SWARM: Duration = Duration::from_millis(50);
 
 /// One cluster, as it is linked by one kubeconfig.
 pub struct Link {
@@ -72,7 +72,12 @@ impl Link {
     pub async fn follow(self) {
         // What is known is told by what happens, and by time.
         let noted = Notify::new();
-        tokio::join!(self.watch(&noted), self.keep_time(&noted), self.follow_mirrors());
+        tokio::join!(
+            self.watch(&noted),
+            self.keep_time(&noted),
+            self.watch_services(),
+            self.follow_mirrors()
+        );
     }
 
     async fn watch(&self, noted: &Notify) {
@@ -91,7 +96,9 @@ impl Link {
             }
             self.note(noted, "", Reach::ask);
             let began = Instant::now();
-            match self.watch_once(&wanted, &mut changes, noted).await {
+            // The first after one that worked.
+            let first = failures <= 1;
+            match self.watch_once(&wanted, &mut changes, noted, first).await {
                 Ended::Renew => {
                     tokio::time::sleep(SWARM).await;
                     continue;
@@ -104,6 +111,10 @@ impl Link {
         }
     }
 
+    fn is_seen(&self) -> bool {
+        self.shared.read().remote.reach(&self.cluster).is_some_and(Reach::is_seen)
+    }
+
     /// In how long time alone changes what is known.
     fn left(&self) -> Option<Duration> {
         let now = self.shared.now();
@@ -112,7 +123,7 @@ impl Link {
         left.map(SignedDuration::unsigned_abs)
     }
 
-    fn wanted(&self) -> BTreeSet<ObjectKey> {
+    pub(super) fn wanted(&self) -> BTreeSet<ObjectKey> {
         self.shared.read().wanted_of(&self.cluster)
     }
 
@@ -121,6 +132,7 @@ impl Link {
         wanted: &BTreeSet<ObjectKey>,
         changes: &mut watch::Receiver<u64>,
         noted: &Notify,
+        first: bool,
     ) -> Ended {
         let scope = Scope::of(wanted);
         let api: Api<EndpointSlice> = match &scope.namespace {
@@ -157,6 +169,10 @@ impl Link {
                     tracing::info!(cluster = self.cluster, why, "watch interrupted; listing anew");
                     self.note(noted, &why, Reach::interrupted);
                     return Ended::Interrupted;
+                }
+                // It may have been a connection from before the watch broke: it is asked again at once.
+                Failure::Unreachable(why) if first && self.is_seen() => {
+                    tracing::info!(cluster = self.cluster, why, "listing failed; listing again");
                 }
                 Failure::Unreachable(why) => self.note(noted, &why, Reach::failed),
                 Failure::Unverified(why) => {
@@ -250,16 +266,16 @@ impl Link {
 /// How long to wait after a failure: the longer the more there were, but the cluster is asked more
 /// often before time alone changes what is known of it. Nothing is held to be lost or down for not
 /// having been asked.
-fn pause(failures: usize, left: Option<Duration>, jitter: f64) -> Duration {
+pub(super) fn pause(failures: usize, left: Option<Duration>, jitter: f64) -> Duration {
     // With jitter: clusters that were lost together do not come back together.
     let pause = RETRY[failures.min(RETRY.len() - 1)].mul_f64(0.5 + jitter / 2.0);
     left.map_or(pause, |left| pause.min((left / 2).max(SOONEST)))
 }
 
-async fn next(
-    events: &mut (impl Stream<Item = watcher::Result<Event<EndpointSlice>>> + Unpin),
+pub(super) async fn next<K>(
+    events: &mut (impl Stream<Item = watcher::Result<Event<K>>> + Unpin),
     whole: bool,
-) -> Result<Event<EndpointSlice>, Failure> {
+) -> Result<Event<K>, Failure> {
     // A watch may be silent for as long as the client's read timeout lets it.
     let patience = if whole { Duration::MAX } else { LISTING };
     match tokio::time::timeout(patience, events.next()).await {
