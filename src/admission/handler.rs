@@ -56,10 +56,10 @@ impl Judge for Handler {
         let mut looked_up = self.look_up(kind, namespace, object, old).await;
         if operation == Operation::Mutate {
             let view = |view: &View<'_>| mutated(request, mutate::mutate(old, object, view));
-            return self.with_view(kind, namespace, &looked_up, view);
+            return self.with_view(request, kind, &looked_up, view);
         }
         let judged = |view: &View<'_>| validate::validate(old, object, view);
-        let mut verdict = self.with_view(kind, namespace, &looked_up, judged);
+        let mut verdict = self.with_view(request, kind, &looked_up, judged);
         if !verdict.errors.is_empty() {
             // Nobody is refused by a cache alone: the Services may have changed a moment ago, in the
             // same file perhaps.
@@ -67,7 +67,7 @@ impl Judge for Handler {
             let mut names = lookup::watched(&self.shared.read(), namespace, names);
             names.retain(|name| !looked_up.contains_key(name));
             looked_up.extend(lookup::look_up(&self.client, namespace, names).await);
-            verdict = self.with_view(kind, namespace, &looked_up, judged);
+            verdict = self.with_view(request, kind, &looked_up, judged);
         }
         validated(request, verdict)
     }
@@ -77,8 +77,8 @@ impl Handler {
     /// What a look at the cluster, as it is known now, says.
     fn with_view<T>(
         &self,
+        request: &Request,
         kind: Kind,
-        namespace: &str,
         looked_up: &LookedUp,
         look: impl FnOnce(&View<'_>) -> T,
     ) -> T {
@@ -87,9 +87,10 @@ impl Handler {
             looked_up,
             selector: &self.selector,
             kind,
-            namespace,
+            namespace: request.namespace.as_deref().unwrap_or_default(),
             rules: &self.rules,
             defaults: &self.defaults,
+            manager: review::manager(request),
             me: &self.me,
             now: self.shared.now(),
         })

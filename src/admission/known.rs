@@ -1,14 +1,17 @@
 //! What is known of an object before an edit, told by the sets that it has after it.
 
-use crate::failover::{BySet, Declaration, DeclaredSet, SetState, State, Weights};
+use crate::failover::{BySet, Declaration, DeclaredBackend, DeclaredSet, SetState, State, Weights};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
+use std::collections::BTreeSet;
 
 /// What is known of an object before an edit.
 #[derive(Debug)]
 pub struct Known {
     /// Its state, with its sets by the names that they have after the edit.
     pub state: Option<State>,
+    /// The request has been here before: what is known is what we made of it then.
+    pub is_again: bool,
     sets: BySet<KnownSet>,
 }
 
@@ -18,6 +21,15 @@ pub struct KnownSet {
     pub live: Weights,
     pub recorded: Weights,
     pub state: Option<SetState>,
+    /// What it preferred; none: it did not fail over.
+    pub primaries: Vec<String>,
+    /// Whether nobody could tell what it prefers.
+    pub without_primary: bool,
+    /// Whether its author had named none.
+    pub by_default: bool,
+    /// The backend that was first.
+    pub first: Option<String>,
+    pub backends: Vec<DeclaredBackend>,
 }
 
 impl Known {
@@ -33,11 +45,12 @@ impl Known {
                     live: set.weights.clone(),
                     recorded: recorded.remove(name).unwrap_or_default(),
                     state: Some(set.clone()),
+                    ..KnownSet::default()
                 };
                 (name.clone(), known)
             };
             let sets = state.sets.iter().map(set).collect();
-            return Self { state: Some(state), sets };
+            return Self { state: Some(state), is_again: true, sets };
         }
         Self::before(before, now)
     }
@@ -47,6 +60,9 @@ impl Known {
         let mut state = before.state();
         let mut states = state.as_mut().map(|s| std::mem::take(&mut s.sets)).unwrap_or_default();
         let mut recorded = before.recorded().unwrap_or_default();
+        let mut primaries = before.primaries();
+        let by_default = before.authored_primary().is_none();
+        let without: Vec<&str> = before.without_primary().map(|set| set.name.as_str()).collect();
         let mut sets = BySet::new();
         for (old, new) in pairs(&before.sets, &now.sets) {
             let live = old.live();
@@ -56,6 +72,11 @@ impl Known {
                     recorded: recorded.remove(&old.name).unwrap_or_else(|| live.clone()),
                     state: states.remove(&old.name),
                     live,
+                    primaries: primaries.remove(&old.name).unwrap_or_default(),
+                    without_primary: without.contains(&old.name.as_str()),
+                    by_default,
+                    first: old.backends.first().map(|b| b.name.clone()),
+                    backends: old.backends.clone(),
                 },
             );
         }
@@ -64,7 +85,7 @@ impl Known {
                 |(name, known): (&String, &KnownSet)| Some((name.clone(), known.state.clone()?));
             state.sets = sets.iter().filter_map(known).collect();
         }
-        Self { state, sets }
+        Self { state, is_again: false, sets }
     }
 
     pub fn set(&self, name: &str) -> Option<&KnownSet> {
@@ -91,6 +112,17 @@ impl KnownSet {
         carrying.map(|(name, _)| name.clone()).collect()
     }
 
+    /// The backends that had the traffic.
+    pub fn active(&self) -> Vec<String> {
+        self.state.as_ref().map_or_else(|| self.carrying(), |state| state.active.clone())
+    }
+
+    /// Whether the traffic is off what it prefers.
+    pub fn is_away(&self) -> bool {
+        let active = self.active();
+        !active.is_empty() && !active.iter().any(|name| self.primaries.contains(name))
+    }
+
     /// A word on each weight that is changed past the manifest that was applied.
     pub fn two_authors(&self, authored: &Weights) -> Vec<String> {
         let changed = authored.iter().filter_map(|(name, weight)| {
@@ -110,16 +142,17 @@ fn is_named(set: &DeclaredSet) -> bool {
 type Alike = fn(&DeclaredSet, &DeclaredSet) -> bool;
 
 /// Which set was which: by name; otherwise by what it matches, with its backends and without, then
-/// by its place. Each is taken once: a rule may be given a name, or lose it.
+/// by its backends. Never by its place: a rule that is like none before is new. Each is taken once: a
+/// rule may be given a name, or lose it.
 fn pairs<'a>(
     before: &'a [DeclaredSet],
     now: &'a [DeclaredSet],
 ) -> Vec<(&'a DeclaredSet, &'a DeclaredSet)> {
     const ALIKE: [Alike; 4] = [
         |old, new| is_named(new) && old.name == new.name,
-        |old, new| old.matches == new.matches && old.names().eq(new.names()),
+        |old, new| old.matches == new.matches && has_same_backends(old, new),
         |old, new| old.matches == new.matches,
-        |old, new| old.name == new.name,
+        has_same_backends,
     ];
     let mut pairs: Vec<(&DeclaredSet, &DeclaredSet)> = vec![];
     for alike in ALIKE {
@@ -135,4 +168,8 @@ fn pairs<'a>(
         }
     }
     pairs
+}
+
+fn has_same_backends(old: &DeclaredSet, new: &DeclaredSet) -> bool {
+    old.names().collect::<BTreeSet<_>>() == new.names().collect::<BTreeSet<_>>()
 }

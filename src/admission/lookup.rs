@@ -20,7 +20,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Names of the Services that matter for an object's failover, as it names them.
 pub fn named(declared: &Declaration) -> BTreeSet<String> {
-    let backends = declared.failing_over().flat_map(|set| &set.backends).map(|b| &b.name);
+    // The mutator has yet to tell new rules from those that are left alone.
+    let sets = declared.failing_over().chain(declared.without_primary());
+    let backends = sets.flat_map(|set| &set.backends).map(|b| &b.name);
     let names = backends.chain(&declared.apexes);
     names.filter(|name| declared.can_name(name)).cloned().collect()
 }

@@ -10,6 +10,7 @@
 
 mod advice;
 mod answer;
+mod author;
 mod body;
 pub mod certificates;
 mod connections;
@@ -17,6 +18,7 @@ mod deletion;
 mod gate;
 mod grants;
 mod handler;
+mod in_outage;
 mod known;
 mod lookup;
 pub mod mutate;
@@ -26,6 +28,7 @@ pub mod review;
 #[cfg(test)]
 mod route_review_tests;
 mod routes;
+mod rules_left_alone;
 pub mod server;
 mod services;
 mod serving;

@@ -1,6 +1,7 @@
 //! Defaulting: what the author left out is filled in, and an edit never undoes a failover.
 
 use super::View;
+use super::author::{Author, Named};
 use super::known::{Known, KnownSet};
 use crate::failover::{
     AuthoredWeights, Backend, BySet, Declaration, DeclaredBackend, DeclaredSet, Intent, Pending,
@@ -8,7 +9,6 @@ use crate::failover::{
     weights_for,
 };
 use crate::resources::Edit;
-use crate::resources::last_applied::newly_applied;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use std::collections::BTreeSet;
@@ -76,13 +76,9 @@ fn begin(new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
     let created = new.metadata.uid.is_none() || new.metadata.resource_version.is_none();
     let mut declared = view.kind.read(new);
     let brought = declared.state();
-    // Of a state that is brought along (a restored backup) only this is believed.
-    let default = brought.as_ref().and_then(|state| state.defaulted_primary.clone());
-    set_or_remove(
-        &mut declared,
-        annotations::STATE,
-        default.map(|primary| State::only_default(primary).to_annotation()),
-    );
+    // Of a state that is brought along (a restored backup) only the defaults are believed.
+    let state = defaults_at_birth(&declared, brought.as_ref(), created, view);
+    set_or_remove(&mut declared, annotations::STATE, state.map(|state| state.to_annotation()));
     if !is_record_of_these(&declared) {
         declared.annotations.remove(annotations::AUTHORED_WEIGHTS);
     }
@@ -90,14 +86,7 @@ fn begin(new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
     let intents = view.intents(&declared).ok()?;
     let mut states = BySet::new();
     let (mut weights, mut said) = (BySet::new(), vec![]);
-    if !declared.annotations.contains_key(annotations::PRIMARY_SERVICE)
-        && let Some(primary) = defaulted_primary(&intents)
-    {
-        said.push(format!(
-            "{} was not set: the first backend, {primary}, is the primary",
-            annotations::PRIMARY_SERVICE,
-        ));
-    }
+    said.extend(told_of_defaults(&intents, &declared));
     for intent in &intents {
         let health = view.health(intent);
         let previous = if created { Previous::Birth } else { Previous::Live };
@@ -124,8 +113,66 @@ fn begin(new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
     if let Some(brought) = brought.filter(|brought| same_but_for_time(brought, &state)) {
         state = brought;
     }
-    let annotations = ours(&intents, &state, authored(&intents));
+    let annotations = ours(&intents, &state, authored(&intents), &declared);
     Some(Target { weights, annotations, said }.into_mutation(new, &declared))
+}
+
+/// What an object is read by that becomes managed: what its state says of defaults, or that of every
+/// set which is new here.
+fn defaults_at_birth(
+    declared: &Declaration,
+    brought: Option<&State>,
+    created: bool,
+    view: &View<'_>,
+) -> Option<State> {
+    let mut state = State::new(view.me, BySet::new());
+    state.defaulted_primary = brought.and_then(|brought| brought.defaulted_primary.clone());
+    for set in &declared.sets {
+        let first = set.backends.first().map(|b| b.name.clone());
+        let of_set = brought.and_then(|brought| brought.sets.get(&set.name));
+        let was = of_set.filter(|of_set| {
+            of_set.primary.as_ref().is_some_and(|primary| set.has(primary))
+                && of_set.first.as_ref().or(of_set.primary.as_ref()) == first.as_ref()
+        });
+        // What was there before keeps its traffic: its author has to name what cannot be told.
+        let Some(primary) = was.map_or(first.clone().filter(|_| created), |w| w.primary.clone())
+        else {
+            continue;
+        };
+        let remembered = SetState { primary: Some(primary), first, ..SetState::default() };
+        state.sets.insert(set.name.clone(), remembered);
+    }
+    (state.defaulted_primary.is_some() || !state.sets.is_empty()).then_some(state)
+}
+
+/// A word on the primaries that an author did not name.
+fn told_of_defaults(intents: &[Intent], declared: &Declaration) -> Vec<String> {
+    if declared.annotations.contains_key(annotations::PRIMARY_SERVICE) {
+        return vec![];
+    }
+    let not_set = format!("{} was not set", annotations::PRIMARY_SERVICE);
+    let which = |intent: &Intent, primary: &str| {
+        let is_first = intent.backends.first().is_some_and(|b| b.name == primary);
+        let which = if is_first { "the first backend" } else { "the backend with weight" };
+        let others: Vec<&str> = (intent.backends.iter())
+            .filter(|b| b.name != primary && b.authored > 0)
+            .map(|b| b.name.as_str())
+            .collect();
+        let none_for = match others.as_slice() {
+            [] => String::new(),
+            others => format!("; {} gets traffic only without it", others.join(", ")),
+        };
+        format!("{which}, {primary}, is the primary{none_for}")
+    };
+    if let Some(primary) = defaulted_primary(intents) {
+        return intents
+            .first()
+            .map(|i| format!("{not_set}: {}", which(i, &primary)))
+            .into_iter()
+            .collect();
+    }
+    let own = intents.iter().filter_map(|intent| Some((intent, intent.own_primary()?)));
+    own.map(|(i, primary)| format!("{}{not_set}: {}", of_rule(i), which(i, primary))).collect()
 }
 
 /// Whether the recorded weights are of the backends that the object has: those of a restored backup
@@ -147,8 +194,8 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
     let mut declared = view.kind.read(new);
     let version = old.resource_version();
     let known = Known::of(old, &before, &declared);
-    let applied = newly_applied(view.kind, old, new);
-    let exactly = applied.as_ref().map(Declaration::live).unwrap_or_default();
+    let author = Author::of(view.kind, old, new, view.manager);
+    let exactly = exactly(&author, &known);
 
     let mut recorded = BySet::new();
     for set in &declared.sets {
@@ -157,11 +204,11 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
         let Some(weights) = authored_now(set, known, exactly.get(&set.name)) else { continue };
         recorded.insert(set.name.clone(), weights);
     }
-    set_or_remove(
-        &mut declared,
-        annotations::STATE,
-        known.state.as_ref().map(State::to_annotation),
-    );
+    let defaults = match &known.state {
+        Some(state) if known.is_again => state.clone(),
+        _ => defaults_after(&declared, &known, author.primary, view),
+    };
+    set_or_remove(&mut declared, annotations::STATE, Some(defaults.to_annotation()));
     set_or_remove(
         &mut declared,
         annotations::AUTHORED_WEIGHTS,
@@ -192,14 +239,9 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
         state.sets.insert(intent.set.clone(), set);
     }
     state.defaulted_primary = defaulted_primary(&intents);
-    let was = known.state.as_ref().and_then(|state| state.defaulted_primary.as_ref());
-    if let (Some(was), Some(is)) = (was, &state.defaulted_primary)
-        && was != is
-    {
-        said.push(format!(
-            "the first backend is {is} now, and so is the primary, which was {was}; set {} to keep it",
-            annotations::PRIMARY_SERVICE
-        ));
+    for intent in &intents {
+        let note = known.set(&intent.set).and_then(|known| told_of_default(intent, known));
+        said.extend(note.filter(|note| !said.contains(note)).map(|note| of_rule(intent) + &note));
     }
     for (name, known) in known.failed_over() {
         let Some(set) = declared.sets.iter().find(|set| set.name == name) else { continue };
@@ -208,7 +250,12 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
         }
         let own = given_back(set, known, exactly.get(name));
         said.push(format!(
-            "rule {name} has no primary any more and does not fail over; its weights are {}",
+            "rule {name} has {} and does not fail over any more; its weights are {}",
+            if set.backends.len() < 2 {
+                "one backend".to_owned()
+            } else {
+                format!("none of the backends that {} names", annotations::PRIMARY_SERVICE)
+            },
             if own.is_some() { "yours again" } else { "left as they are" }
         ));
         weights.extend(own.map(|own| (name.to_owned(), own)));
@@ -220,13 +267,75 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
         state.edited = version;
     }
 
-    if new.annotations().contains_key(annotations::LAST_APPLIED) && applied.is_none() {
+    if new.annotations().contains_key(annotations::LAST_APPLIED) && !author.has_applied {
         for (set, weights) in &authored {
             said.extend(known.set(set).into_iter().flat_map(|known| known.two_authors(weights)));
         }
     }
-    let annotations = ours(&intents, &state, authored);
+    let annotations = ours(&intents, &state, authored, &declared);
     Some(Target { weights, annotations, said }.into_mutation(new, &declared))
+}
+
+/// The weights that are known to be the author's; in a request that has been here before those that
+/// stand in it are ours.
+fn exactly(author: &Author, known: &Known) -> BySet<Weights> {
+    match known.is_again && !author.has_applied {
+        true => BySet::new(),
+        false => author.weights.clone(),
+    }
+}
+
+/// What an object is read by after an edit: whether the primary that stands in it is the default, and
+/// which the default of each set is then.
+fn defaults_after(declared: &Declaration, known: &Known, named: Named, view: &View<'_>) -> State {
+    let mut state = known.state.clone().unwrap_or_else(|| State::new(view.me, BySet::new()));
+    let there = declared.annotations.get(annotations::PRIMARY_SERVICE);
+    state.defaulted_primary = there.filter(|_| named != Named::Yes).cloned();
+    for set in &declared.sets {
+        let Some(primary) = default_after(set, known.set(&set.name), named) else { continue };
+        let of_set = state.sets.entry(set.name.clone()).or_default();
+        of_set.primary = Some(primary);
+        of_set.first = set.backends.first().map(|b| b.name.clone());
+    }
+    state
+}
+
+/// The default of a set after an edit: its first backend. It stays as it was in a failover, where
+/// nothing says that the author means another, and where that is not what the edit changes. None
+/// where nobody can tell: it did not fail over until now.
+fn default_after(set: &DeclaredSet, known: Option<&KnownSet>, named: Named) -> Option<String> {
+    let first = &set.backends.first()?.name;
+    let Some(known) = known else { return Some(first.clone()) };
+    if known.without_primary {
+        return None;
+    }
+    let is_same = known.first.as_ref() == Some(first) || named == Named::Unclear;
+    let stays = known.is_away() || known.by_default && is_same;
+    let before = known.primaries.iter().find(|primary| set.has(primary));
+    Some(before.filter(|_| stays).unwrap_or(first).clone())
+}
+
+/// A word on the default primary of a set whose first backend is another than before.
+fn told_of_default(intent: &Intent, known: &KnownSet) -> Option<String> {
+    let (is, was) = (intent.own_primary()?, known.primaries.first()?);
+    let first = intent.backends.first().map(|b| &b.name)?;
+    let annotation = annotations::PRIMARY_SERVICE;
+    if is != was {
+        return known.by_default.then(|| {
+            format!(
+                "the first backend is {is} now, and so is the primary, which was {was}; set {annotation} to keep it"
+            )
+        });
+    }
+    (first != is && known.first.as_ref() != Some(first)).then(|| {
+        let why = match known.is_away() {
+            true => "while traffic is off it",
+            false => "as it stands in the object",
+        };
+        format!(
+            "the first backend is {first} now; the primary is still {is}, {why}: set {annotation} to say which you mean"
+        )
+    })
 }
 
 /// The author's weights of a set after an edit; none where one cannot be read.
@@ -255,7 +364,7 @@ fn given_back(set: &DeclaredSet, known: &KnownSet, exactly: Option<&Weights>) ->
 /// anew where none does.
 fn stay(intent: &Intent, known: &KnownSet, view: &View<'_>) -> (Vec<u32>, SetState) {
     let set = known.state.clone().unwrap_or_else(|| SetState {
-        active: known.carrying(),
+        active: known.active(),
         since: view.now.wall,
         why: "carried traffic when first seen".into(),
         weights: known.live.clone(),
@@ -284,7 +393,7 @@ fn stay(intent: &Intent, known: &KnownSet, view: &View<'_>) -> (Vec<u32>, SetSta
     // A delay is noted for the backends that were active then.
     let pending = if active == set.active { set.pending.clone() } else { Pending::new() };
     let set = SetState { active, weights: written.collect(), pending, ..set };
-    (weights, set)
+    (weights, set.remembering(intent))
 }
 
 /// Whether the weights of a request take effect as they are given: while an object is paused, but
@@ -302,7 +411,7 @@ fn as_given(intent: &Intent, known: &KnownSet, view: &View<'_>) -> (Vec<u32>, Se
     let written: Weights = intent.backends.iter().map(|b| (b.name.clone(), b.live)).collect();
     let set = known.state.clone().unwrap_or_default();
     if set.weights == written {
-        return (weights, set);
+        return (weights, set.remembering(intent));
     }
     let carrying = intent.carrying();
     let names = carrying.iter().map(|i| intent.backends[*i].name.clone());
@@ -316,7 +425,7 @@ fn as_given(intent: &Intent, known: &KnownSet, view: &View<'_>) -> (Vec<u32>, Se
         awaiting_primary: set.awaiting_primary,
         ..SetState::default()
     };
-    (weights, set)
+    (weights, set.remembering(intent))
 }
 
 /// The label comes off: the author's weights go back in.
@@ -324,8 +433,8 @@ fn release(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<
     let before = view.kind.read(old);
     let mut declared = view.kind.read(new);
     let known = Known::of(old, &before, &declared);
-    let exactly = newly_applied(view.kind, old, new).map(|applied| applied.live());
-    let exactly = exactly.unwrap_or_default();
+    let author = Author::of(view.kind, old, new, view.manager);
+    let exactly = exactly(&author, &known);
     let mut weights = BySet::new();
     for set in &declared.sets {
         let Some(known) = known.set(&set.name) else { continue };
@@ -351,7 +460,7 @@ fn release(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<
         }
     }
     let mut removed = vec![(annotations::STATE, None), (annotations::AUTHORED_WEIGHTS, None)];
-    if before.authored_primary().is_none() {
+    if before.authored_primary().is_none() && author.primary != Named::Yes {
         let default = before.annotations.get(annotations::PRIMARY_SERVICE);
         if default == new.annotations().get(annotations::PRIMARY_SERVICE) {
             removed.push((annotations::PRIMARY_SERVICE, None));
@@ -373,13 +482,15 @@ fn ours<'a>(
     intents: &[Intent],
     state: &State,
     authored: BySet<Weights>,
+    declared: &Declaration,
 ) -> Vec<(&'a str, Option<String>)> {
     let mut ours = vec![
         (annotations::AUTHORED_WEIGHTS, Some(AuthoredWeights::new(authored).to_annotation())),
         (annotations::STATE, Some(state.to_annotation())),
     ];
-    if let Some(primary) = defaulted_primary(intents) {
-        ours.push((annotations::PRIMARY_SERVICE, Some(primary)));
+    if declared.authored_primary().is_none() {
+        // Where rules have different ones none is the primary of all.
+        ours.push((annotations::PRIMARY_SERVICE, defaulted_primary(intents)));
     }
     ours
 }

@@ -76,6 +76,11 @@ pub fn on_object(request: &Request) -> &'static str {
     }
 }
 
+/// The field manager that the request names, or the API server for it.
+pub fn manager(request: &Request) -> Option<&str> {
+    request.options.as_ref()?.0.get("fieldManager")?.as_str().filter(|name| !name.is_empty())
+}
+
 /// The answer that refuses an object: 403 and never 422 or 409, on which `kubectl apply --force`
 /// and Flux's `force` delete the live object.
 pub fn deny(request: &Request, problems: &[Problem]) -> AdmissionResponse {

@@ -4,6 +4,7 @@ use super::mutate::mutate;
 use super::test_support::{LABEL, NAMESPACE, World, stored};
 use super::validate::{Verdict, validate};
 use crate::cluster::profiles::ProfileFacts;
+use crate::cluster::{Managed, ManagedSet};
 use crate::failover::{State, annotations};
 use crate::resources::{Kind, ObjectKey, route};
 use kube::ResourceExt;
@@ -106,7 +107,10 @@ fn applying_the_manifest_again_keeps_every_rule_where_it_is() {
     assert_eq!(there.data, old.data);
     assert_eq!(there.annotations(), old.annotations(), "without a trace");
     assert_eq!(judged(&world, Some(&old), &there).errors, []);
-    // Where the mutating webhook was skipped the validating one refuses.
+    // Where the mutating webhook was skipped the validating one refuses what would go to the dead.
+    let passed = judged(&world, Some(&old), &stored(two_rules()));
+    assert_eq!((passed.errors.len(), passed.warnings.len()), (0, 2), "{passed:?}");
+    world.set_ready("emoji-svc", 0);
     let errors = judged(&world, Some(&old), &stored(two_rules())).errors;
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert_eq!(errors[0].field, "spec.rules[0].backendRefs[0].weight");
@@ -123,8 +127,8 @@ fn rules_that_are_inserted_moved_and_removed_keep_what_is_theirs() {
         ("/api", json!([backend("emoji-svc", 9), backend("emoji-svc-west", 0)])),
     ]));
     let there = mutated(&world, Some(&old), &new);
-    // The new rule is decided anew, the other is still failed over.
-    assert_eq!(weights(&there), [vec![4, 0], vec![5], vec![0, 1]]);
+    // By its backends the first is the rule that matched everything.
+    assert_eq!(weights(&there), [vec![0, 2], vec![5], vec![0, 1]]);
     let state = State::parse(&there.annotations()[annotations::STATE]).unwrap();
     assert_eq!(state.sets.keys().collect::<Vec<_>>(), ["#0", "#2"]);
     assert_eq!(state.sets["#2"].active, ["emoji-svc-west"]);
@@ -156,33 +160,217 @@ fn a_rule_that_is_given_a_name_or_loses_it_stays_where_it_is() {
 }
 
 #[test]
-fn a_rule_that_loses_its_primary_is_its_authors_again() {
+fn a_rule_inserted_at_the_top_in_an_outage_ends_no_failover_and_moves_nothing() {
     let mut world = world();
     let old = failed_over(&mut world);
-    // A new first rule: its first backend becomes the primary, since the author named none.
-    let new = stored(http_route(&[
-        ("/beta", json!([backend("web-svc", 1)])),
-        ("/api", json!([backend("emoji-svc", 9), backend("emoji-svc-west", 0)])),
-        ("/", json!([backend("emoji-svc", 0), backend("emoji-svc-west", 1)])),
-    ]));
+    for beta in [
+        json!([backend("web-svc", 1)]),
+        json!([backend("web-svc", 1), backend("emoji-svc-west", 0)]),
+    ] {
+        let new = stored(http_route(&[
+            ("/beta", beta.clone()),
+            ("/api", json!([backend("emoji-svc", 9), backend("emoji-svc-west", 0)])),
+            ("/", json!([backend("emoji-svc", 1), backend("emoji-svc-west", 0)])),
+        ]));
+        let there = mutated(&world, Some(&old), &new);
+        assert_eq!(weights(&there)[1..], [vec![0, 1], vec![0, 1]], "{beta}");
+        assert_eq!(weights(&there)[0][0], 1);
+        assert_eq!(judged(&world, Some(&old), &there).errors, []);
+        assert_eq!(mutated(&world, Some(&old), &there), there, "called again");
+        let state = State::parse(&there.annotations()[annotations::STATE]).unwrap();
+        assert_eq!(state.sets["#1"].primary.as_deref(), Some("emoji-svc"));
+        // Once the primary is back traffic returns to it.
+        let managed = Managed::read(Kind::HttpRoute, &there, &world.defaults);
+        let primaries = |set: &ManagedSet| set.intent.primaries().next().unwrap().to_owned();
+        let primaries: Vec<_> = managed.readable().iter().map(primaries).collect();
+        assert_eq!(primaries, ["web-svc", "emoji-svc", "emoji-svc"]);
+    }
+}
+
+#[test]
+fn an_edit_that_ends_the_failover_of_a_rule_is_refused_while_its_fallback_is_ready() {
+    let mut world = world();
+    let old = failed_over(&mut world);
+    // Named for one rule only: the others are left alone, with their weights on what is down.
+    let named = |primaries: &str| {
+        let mut new = old.clone();
+        let primary = (annotations::PRIMARY_SERVICE.to_owned(), primaries.to_owned());
+        new.annotations_mut().extend([primary]);
+        new
+    };
+    let there = mutated(&world, Some(&old), &named("web-svc"));
+    assert_eq!(weights(&there), [vec![9, 0], vec![1, 0], vec![5]]);
+    let errors = judged(&world, Some(&old), &there).errors;
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    let said = errors[0].to_string();
+    assert!(
+        said.contains("9 for emoji-svc, expected 0 while traffic is on emoji-svc-west"),
+        "{said}"
+    );
+    assert!(said.contains("primary-service name its primary too"), "{said}");
+
+    let both = mutated(&world, Some(&old), &named("web-svc,emoji-svc"));
+    assert_eq!(weights(&both), weights(&old));
+    assert_eq!(judged(&world, Some(&old), &both).errors, []);
+    // With nothing ready beside it, or nothing known, it may be a fix.
+    world.set_ready("emoji-svc-west", 0);
+    let passed = judged(&world, Some(&old), &there);
+    assert_eq!((passed.errors.len(), passed.warnings.is_empty()), (0, false));
+    world.set_ready("emoji-svc-west", 1);
+    world.index.synced.slices = false;
+    assert_eq!(judged(&world, Some(&old), &there).errors, []);
+}
+
+#[test]
+fn a_fix_in_an_outage_is_never_blocked() {
+    let mut world = world();
+    let old = failed_over(&mut world);
+    let refused = |rule: Value| {
+        let mut new = old.clone();
+        new.data["spec"]["rules"][0]["backendRefs"] = rule;
+        let there = mutated(&world, Some(&old), &new);
+        !judged(&world, Some(&old), &there).errors.is_empty()
+    };
+    let (dead, third) = (backend("emoji-svc", 9), backend("web-svc", 1));
+    assert!(!refused(json!([third])), "both replaced by a ready third");
+    assert!(!refused(json!([dead, third])), "the fallback replaced by a ready third");
+    assert!(!refused(json!([third, backend("emoji-svc-west", 0)])), "the primary replaced");
+    assert!(!refused(json!([backend("emoji-svc-west", 1)])), "the primary removed");
+    assert!(refused(json!([dead])), "only the dead one is left");
+
+    let mut paused = stored(two_rules());
+    paused.annotations_mut().insert(annotations::PAUSED.into(), "true".into());
+    assert_eq!(judged(&world, Some(&old), &paused).errors, []);
+    let mut unlabelled = stored(two_rules());
+    unlabelled.labels_mut().clear();
+    assert_eq!(judged(&world, Some(&old), &unlabelled).errors, []);
+    let mut without = old.clone();
+    without.data["spec"]["rules"].as_array_mut().unwrap().remove(0);
+    let without = mutated(&world, Some(&old), &without);
+    assert_eq!(judged(&world, Some(&old), &without).errors, [], "the rule goes");
+}
+
+#[test]
+fn the_order_of_backends_changed_in_an_outage_leaves_the_primary_and_says_so() {
+    let mut world = world();
+    let old = failed_over(&mut world);
+    let mut new = stored(two_rules());
+    for rule in 0..2 {
+        new.data["spec"]["rules"][rule]["backendRefs"].as_array_mut().unwrap().reverse();
+    }
     let mutation = mutate(Some(&old), &new, &world.view());
     let said = mutation.said.join("\n");
-    assert!(
-        said.contains(
-            "the first backend is web-svc now, and so is the primary, which was emoji-svc"
-        ),
-        "{said}"
-    );
-    assert!(
-        said.contains(
-            "rule #1 has no primary any more and does not fail over; its weights are yours again"
-        ),
-        "{said}"
-    );
+    let note = "the first backend is emoji-svc-west now; the primary is still emoji-svc, while traffic is off it";
+    assert!(said.contains(note), "{said}");
     let there = mutated(&world, Some(&old), &new);
-    assert_eq!(weights(&there), [vec![1], vec![9, 0], vec![1, 0]]);
-    assert_eq!(judged(&world, Some(&old), &there).errors, []);
-    assert_eq!(mutated(&world, Some(&old), &there), there, "called again");
+    assert_eq!(there.annotations()[annotations::PRIMARY_SERVICE], "emoji-svc");
+    let primary = |route: &DynamicObject| Kind::HttpRoute.read(route).primaries()["#0"].clone();
+    assert_eq!(primary(&there), ["emoji-svc"]);
+    // Applied again after the outage it stays where it is, and another order counts again.
+    let mut back = there.clone();
+    let mut state = State::parse(&back.annotations()[annotations::STATE]).unwrap();
+    for set in state.sets.values_mut() {
+        set.active = vec!["emoji-svc".into()];
+    }
+    back.annotations_mut().insert(annotations::STATE.into(), state.to_annotation());
+    assert_eq!(primary(&mutated(&world, Some(&back), &new)), ["emoji-svc"]);
+    let mut third = new.clone();
+    third.data["spec"]["rules"][0]["backendRefs"][0] = backend("web-svc", 1);
+    assert_eq!(primary(&mutated(&world, Some(&back), &third)), ["web-svc"]);
+}
+
+#[test]
+fn each_rule_has_its_own_first_backend_as_primary_and_the_webhook_says_so() {
+    let world = world();
+    let route = http_route(&[
+        ("/canary", json!([backend("web-svc", 1)])),
+        ("/", json!([backend("emoji-svc", 1), backend("emoji-svc-west", 0)])),
+        ("/west", json!([backend("emoji-svc-west", 3), backend("emoji-svc", 2)])),
+    ]);
+    let said = mutate(None, &route, &world.view()).said.join("\n");
+    assert!(said.contains("rule #1: failover.linkerd.io/primary-service was not set: the first backend, emoji-svc, is the primary"), "{said}");
+    assert!(said.contains("rule #2: failover.linkerd.io/primary-service was not set: the first backend, emoji-svc-west, is the primary; emoji-svc gets traffic only without it"), "{said}");
+    let there = mutated(&world, None, &route);
+    assert_eq!(weights(&there), [vec![1], vec![1, 0], vec![3, 0]]);
+    assert!(!there.annotations().contains_key(annotations::PRIMARY_SERVICE), "none is that of all");
+    assert_eq!(mutated(&world, None, &there), there, "called again");
+    let primaries = Kind::HttpRoute.read(&there).primaries();
+    assert_eq!((&*primaries["#1"][0], &*primaries["#2"][0]), ("emoji-svc", "emoji-svc-west"));
+}
+
+#[test]
+fn rules_without_a_named_primary_are_left_alone_and_the_webhook_says_which() {
+    let mut route = http_route(&[
+        ("/", json!([backend("emoji-svc", 1), backend("emoji-svc-west", 0)])),
+        ("/web", json!([backend("web-svc", 1), backend("emoji-svc-west", 1)])),
+        ("/one", json!([backend("web-svc", 1)])),
+    ]);
+    let primary = (annotations::PRIMARY_SERVICE.to_owned(), "emoji-svc".to_owned());
+    route.metadata.annotations = Some([primary].into());
+    let world = world();
+    let there = mutated(&world, None, &route);
+    assert_eq!(weights(&there)[1..], [vec![1, 1], vec![1]]);
+    let said = warnings(&world, &there);
+    let about: Vec<_> = said.iter().filter(|s| s.contains("is left as it is")).collect();
+    assert_eq!(about.len(), 1, "{said:?}");
+    assert!(about[0].starts_with("spec.rules[1].backendRefs: found web-svc, emoji-svc-west, expected a backend that failover.linkerd.io/primary-service names (emoji-svc)"), "{said:?}");
+}
+
+/// As an earlier version stored it: one primary for all rules, which only the first has.
+fn from_before() -> DynamicObject {
+    let mut route = stored(http_route(&[
+        ("/canary", json!([backend("web-canary", 1), backend("web-svc", 0)])),
+        ("/web", json!([backend("web-svc", 1), backend("emoji-svc", 0)])),
+        ("/half", json!([backend("emoji-svc", 50), backend("emoji-svc-west", 50)])),
+        ("/second", json!([backend("emoji-svc", 0), backend("emoji-svc-west", 5)])),
+        ("/other", json!([backend("web-svc", 0), backend("web-canary", 2)])),
+    ]));
+    let state = r##"{"v":1,"sets":{"#0":{"active":["web-canary"],"since":"2026-01-01T00:00:00Z",
+        "weights":{"web-canary":1,"web-svc":0}},"#4":{"active":["web-canary"],
+        "since":"2026-01-01T00:00:00Z","weights":{"web-canary":2,"web-svc":0}}},
+        "defaultedPrimary":"web-canary","by":"r","engine":"0.2.0"}"##;
+    let record =
+        r##"{"v":1,"sets":{"#0":{"web-canary":1,"web-svc":0},"#4":{"web-canary":2,"web-svc":0}}}"##;
+    let pairs = [
+        (annotations::PRIMARY_SERVICE, "web-canary"),
+        (annotations::STATE, state),
+        (annotations::AUTHORED_WEIGHTS, record),
+    ];
+    route.metadata.annotations = Some(pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+    route
+}
+
+#[test]
+fn an_upgrade_moves_no_traffic_of_rules_that_were_not_managed() {
+    let mut world = world();
+    world.set_ready("web-canary", 1);
+    let old = from_before();
+    let before = weights(&old);
+    let primaries = |route: &DynamicObject| Kind::HttpRoute.read(route).primaries();
+    let expected =
+        [("#0", "web-canary"), ("#1", "web-svc"), ("#3", "emoji-svc-west"), ("#4", "web-canary")];
+    let expected = || expected.map(|(set, name)| (set.to_owned(), vec![name.to_owned()])).into();
+    assert_eq!(primaries(&old), expected());
+    // Nor does a manifest that is applied again, whatever is ready.
+    let mut again = old.clone();
+    again.metadata.annotations = None;
+    let there = mutated(&world, Some(&old), &again);
+    assert_eq!(weights(&there), before);
+    assert_eq!(primaries(&there), expected());
+    let verdict = judged(&world, Some(&old), &there);
+    assert_eq!(verdict.errors, []);
+    let said: Vec<String> = verdict.warnings.iter().map(ToString::to_string).collect();
+    assert!(
+        said.iter().any(|s| s.starts_with("spec.rules[2].backendRefs: found emoji-svc with weight 50, emoji-svc-west with weight 50, expected one backend with weight, or the primaries of this rule in")),
+        "{said:?}"
+    );
+    // Until its author names them.
+    let mut named = there.clone();
+    let names = "web-canary,web-svc,emoji-svc,emoji-svc-west";
+    named.annotations_mut().insert(annotations::PRIMARY_SERVICE.into(), names.into());
+    let named = mutated(&world, Some(&there), &named);
+    assert_eq!(weights(&named)[2], [50, 50]);
+    assert!(!judged(&world, Some(&there), &named).warnings.iter().any(|w| w.field.contains("[2]")));
 }
 
 #[test]

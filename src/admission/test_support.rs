@@ -24,6 +24,8 @@ pub struct World {
     pub defaults: Defaults,
     me: Identity,
     pub kind: Kind,
+    /// The field manager of the request.
+    pub manager: Option<&'static str>,
     pub now: Now,
     version: u64,
 }
@@ -39,6 +41,7 @@ impl World {
             defaults: Defaults::default(),
             me: Identity::new("replica-a"),
             kind: Kind::TrafficSplit,
+            manager: None,
             now: Now::at(Timestamp::from_second(1_000_000).unwrap()),
             version: 0,
         };
@@ -101,6 +104,7 @@ impl World {
             namespace: NAMESPACE,
             rules: &self.rules,
             defaults: &self.defaults,
+            manager: self.manager,
             me: &self.me,
             now: self.now,
         }

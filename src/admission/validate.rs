@@ -2,7 +2,7 @@
 
 use super::advice::advice;
 use super::known::Known;
-use super::{View, owner, services};
+use super::{View, in_outage, owner, rules_left_alone, services};
 use crate::failover::{Declaration, Problem, annotations};
 use kube::core::DynamicObject;
 
@@ -37,10 +37,16 @@ pub fn validate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_
     let intents = view.intents(&declared).ok();
     // While an object is paused, what its author writes takes effect.
     let paused = intents.iter().flatten().any(|intent| intent.policy.paused);
-    if let Some(old) = old.as_ref().filter(|_| !paused) {
-        let known = Known::before(old, &declared);
-        verdict.errors.extend(undoing(&known, &declared, intents.is_some()));
-    }
+    let known = old.as_ref().map(|old| Known::before(old, &declared));
+    let zeros = in_outage::all_zero(known.as_ref(), &declared, paused);
+    let undoing = known
+        .iter()
+        .flat_map(|known| in_outage::undoing(known, &declared, intents.is_some(), paused, view));
+    let (errors, warnings) = zeros.into_iter().chain(undoing).partition(Problem::is_error);
+    let (errors, warnings): (Vec<Problem>, Vec<Problem>) = (errors, warnings);
+    verdict.errors.extend(errors);
+    verdict.warnings.extend(warnings);
+    verdict.warnings.extend(rules_left_alone::warnings(&declared, intents.is_some()));
     verdict.warnings.extend(annotations::without_effect(&declared.annotations));
     if let Some(intents) = &intents {
         verdict.warnings.extend(advice(new, intents, old.as_ref(), view));
@@ -52,44 +58,6 @@ pub fn validate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_
 fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
     let mut problems = view.intents(declared).err().unwrap_or_default();
     problems.extend(services::problems(declared, view));
-    problems
-}
-
-/// An edit that puts traffic where a failover took it away: the mutating webhook would have kept
-/// the weights, so it was skipped.
-fn undoing(known: &Known, new: &Declaration, readable: bool) -> Vec<Problem> {
-    let next = match readable {
-        true => {
-            "try again: the mutating webhook of linkerd-failover, which keeps the live weights, was not reached"
-        }
-        false => {
-            "what the warnings name keeps the live weights from being kept for you: mend it in the same change, or give the live weights"
-        }
-    };
-    let mut problems = vec![];
-    // A rule that loses its primary is its author's again.
-    for new in new.failing_over() {
-        let Some(set) = known.set(&new.name).and_then(|known| known.state.as_ref()) else {
-            continue;
-        };
-        let some_remain = new.backends.iter().any(|b| set.active.contains(&b.name));
-        let off = |name: &String| set.weights.get(name) == Some(&0) && !set.active.contains(name);
-        for backend in new.backends.iter().filter(|b| some_remain && off(&b.name)) {
-            let Some(weight) = backend.weight.whole().filter(|weight| *weight > 0) else {
-                continue;
-            };
-            problems.push(
-                Problem::error(format!("{}.weight", backend.path))
-                    .found(format!("{weight} for {}", backend.name))
-                    .expected(format!(
-                        "0 while traffic is on {} ({})",
-                        set.active.join(", "),
-                        set.why
-                    ))
-                    .next(next),
-            );
-        }
-    }
     problems
 }
 

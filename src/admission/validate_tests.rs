@@ -131,11 +131,17 @@ fn failed_over() -> DynamicObject {
 #[test]
 fn an_update_that_would_undo_a_failover_is_refused() {
     let old = failed_over();
-    let said = errors(Some(&old), &stored(good()));
+    let down = World::with(&[("emoji-svc", 0), ("emoji-svc-west", 1)]);
+    let refused = validate(Some(&old), &stored(good()), &down.view()).errors;
+    let said: Vec<String> = refused.iter().map(ToString::to_string).collect();
     assert!(
         said[0].contains("1 for emoji-svc, expected 0 while traffic is on emoji-svc-west"),
         "{said:?}"
     );
+    // It is ready again: nobody is hurt, and the controller puts it right.
+    let verdict = validate(Some(&old), &stored(good()), &world().view());
+    assert_eq!(verdict.errors, []);
+    assert!(verdict.warnings[0].to_string().contains("1 for emoji-svc, expected 0"), "{verdict:?}");
     // No active backend remains: whatever the author says is better.
     let replaced = split(&[("emoji-svc", json!(1))], &[]);
     assert!(errors(Some(&old), &replaced).is_empty());

@@ -57,6 +57,8 @@ pub struct View<'a> {
     pub rules: &'a Rules,
     /// What holds where an author says nothing.
     pub defaults: &'a Defaults,
+    /// The field manager of the request, where it has one.
+    pub manager: Option<&'a str>,
     /// The replica that answers.
     pub me: &'a Identity,
     pub now: Now,

@@ -2,7 +2,7 @@
 
 use super::departures::{Recorded, recorded_pods};
 use crate::failover::{
-    BySet, Declaration, Defaults, Intent, Problem, SetState, authored, defaulted_primary,
+    BySet, Declaration, Defaults, Intent, Problem, SetState, annotations, authored, no_primary,
 };
 use crate::resources::Kind;
 use crate::resources::managed_fields::Owners;
@@ -32,6 +32,10 @@ pub struct Managed {
     pub owners: Owners,
     /// Whether Linkerd routes by it.
     pub in_use: InUse,
+    /// What stands as `primary-service` because the author named none.
+    pub defaulted_primary: Option<Box<str>>,
+    /// Its rules whose primary nobody can tell: they are left alone.
+    pub without_primary: Box<[Problem]>,
     /// Pods that its traffic was moved for before they went.
     pub leaving: Recorded,
     /// Services that the object names, read or not.
@@ -65,6 +69,10 @@ impl Managed {
             replica: state.by.as_str().into(),
             engine: state.engine.as_str().into(),
         });
+        let there = declared.annotations.get(annotations::PRIMARY_SERVICE);
+        let defaulted = state.as_ref().and_then(|state| state.defaulted_primary.as_deref());
+        let defaulted = defaulted.filter(|ours| there.is_some_and(|there| there == ours));
+        let defaulted_primary = defaulted.map(Into::into);
         let (mut states, leaving) =
             state.map(|state| (state.sets, state.leaving)).unwrap_or_default();
         let set = |intent: Intent| {
@@ -87,6 +95,11 @@ impl Managed {
             authored_recorded,
             owners: Owners::read(kind, metadata.managed_fields.as_deref().unwrap_or_default()),
             in_use: kind.in_use(object),
+            defaulted_primary,
+            without_primary: declared
+                .without_primary()
+                .map(|set| no_primary(&declared, set))
+                .collect(),
             leaving: recorded_pods(&leaving),
             services: named(&declared).into_iter().map(Into::into).collect(),
         }
@@ -112,12 +125,6 @@ impl Managed {
         let since =
             |set: &ManagedSet| Some((set.intent.set.clone(), set.state.as_ref()?.nothing_ready?));
         self.readable().iter().filter_map(since).collect()
-    }
-
-    /// The primary that was filled in because the author named none.
-    pub fn defaulted_primary(&self) -> Option<String> {
-        let intents = self.readable().first().map(|set| std::slice::from_ref(&set.intent));
-        defaulted_primary(intents.unwrap_or_default())
     }
 
     /// The decision that the object carries: who made it, and where it sent the traffic.

@@ -83,6 +83,22 @@ impl Said {
         )
     }
 
+    /// A route with rules that do not fail over until their author names their primaries.
+    pub fn without_primary(
+        object: &ObjectRef,
+        version: &'static str,
+        managed: &Managed,
+        rules: &str,
+    ) -> Self {
+        let note = format!("Some rules are left as they are: {rules}");
+        Self::of_object(object, version, &managed.uid, &managed.resource_version).saying(
+            true,
+            "NoPrimary",
+            "Read",
+            note,
+        )
+    }
+
     /// A route that Linkerd does not use as it stands.
     pub fn not_in_use(
         object: &ObjectRef,

@@ -42,6 +42,8 @@ pub struct Memory {
     pub short: Option<BTreeSet<String>>,
     /// What people have been told of its sets that have nothing ready.
     pub nothing_ready: NothingReady,
+    /// Which of its rules have no primary, as it was said last.
+    pub without_primary: Option<Box<str>>,
 }
 
 /// A write that failed, and when the very same may be tried again.
@@ -208,6 +210,7 @@ impl Memory {
             && self.not_in_use.is_none()
             && self.short.is_none()
             && self.nothing_ready.is_empty()
+            && self.without_primary.is_none()
     }
 }
 
@@ -266,6 +269,10 @@ impl Memories {
     /// Those with a backend that does not serve a port.
     pub fn short(&self) -> usize {
         self.of.values().filter(|memory| memory.short.is_some()).count()
+    }
+
+    pub fn without_primary(&self) -> usize {
+        self.of.values().filter(|memory| memory.without_primary.is_some()).count()
     }
 
     /// Forgets what is past.

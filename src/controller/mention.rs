@@ -82,6 +82,31 @@ impl Controller {
         self.metrics.not_in_use.set(queue.memories.not_in_use() as i64);
     }
 
+    /// Rules whose primary nobody can tell do not fail over, beside others that do.
+    pub(super) fn mention_without_primary(
+        &self,
+        queue: &mut Queue,
+        index: &Index,
+        object: &ObjectRef,
+        managed: &Managed,
+    ) {
+        let rules: Vec<String> = managed.without_primary.iter().map(ToString::to_string).collect();
+        let rules = (!rules.is_empty()).then(|| rules.join("; ").into_boxed_str());
+        let was = queue.memories.get(object).and_then(|memory| memory.without_primary.clone());
+        if !self.leads() || was == rules {
+            return;
+        }
+        match &rules {
+            Some(rules) => {
+                tracing::warn!(%object, %rules, "rules without a primary do not fail over");
+                self.say(Said::without_primary(object, version(index, object), managed, rules));
+            }
+            None => tracing::info!(%object, "every rule has a primary"),
+        }
+        queue.memories.entry(object).without_primary = rules;
+        self.metrics.without_primary.set(queue.memories.without_primary() as i64);
+    }
+
     /// Traffic should move and does not, by a person's word: said once.
     pub(super) fn tell_held(&self, queue: &mut Queue, write: &Write, plan: &Plan, why: &str) {
         let Kind::Flip(flip) = &write.kind else { return };

@@ -331,7 +331,7 @@ fn write(
         states.insert(intent.set.clone(), state);
     }
     let mut state = State::new(me, states);
-    state.defaulted_primary = managed.defaulted_primary();
+    state.defaulted_primary = managed.defaulted_primary.as_deref().map(str::to_owned);
     let ahead = decided.iter().any(|d| !d.decision.ahead.is_empty());
     state.leaving = index.leaving_to_record(object, managed, ahead, now);
     let mut set = vec![(annotations::STATE, state.to_annotation())];

@@ -117,6 +117,7 @@ impl Controller {
                 _ = sweep.tick() => {
                     self.metrics.not_in_use.set(queue.memories.not_in_use() as i64);
                     self.metrics.short.set(queue.memories.short() as i64);
+                    self.metrics.without_primary.set(queue.memories.without_primary() as i64);
                     queue.memories.prune(Instant::now());
                     queue.profiles.prune(Instant::now());
                     queue.confirmations.prune(self.shared.now().steady);
@@ -237,6 +238,7 @@ impl Controller {
         }
         self.mention_unreadable(queue, index, object, managed);
         self.mention_not_in_use(queue, index, object, managed, now);
+        self.mention_without_primary(queue, index, object, managed);
         let memory = queue.memories.get(object);
         let Some(mut plan) = plan::plan(index, object, memory, &self.me, Moves::All, now) else {
             queue.memories.count_nothing_ready(object, false);

@@ -438,7 +438,9 @@ impl Decision {
             short: self.short.clone(),
             nothing_ready: None,
             ahead: self.names_ahead(intent),
+            ..SetState::default()
         }
+        .remembering(intent)
     }
 
     /// The names of the active backends.

@@ -132,10 +132,25 @@ impl Declaration {
         self.sets.iter().filter(move |set| preference.concerns(set))
     }
 
+    /// The preferred backends of the sets that have one, by name.
+    pub fn primaries(&self) -> BySet<Vec<String>> {
+        let preference = Preference::parse(self, &mut vec![]);
+        let of = |set: &DeclaredSet| -> Vec<String> {
+            preference.primaries(set).into_iter().map(|i| set.backends[i].name.clone()).collect()
+        };
+        let all = self.sets.iter().map(|set| (set.name.clone(), of(set)));
+        all.filter(|(_, primaries)| !primaries.is_empty()).collect()
+    }
+
     /// The primary as the author set it: none where it is absent, or only our default.
     pub fn authored_primary(&self) -> Option<&str> {
-        let set = self.annotations.get(annotations::PRIMARY_SERVICE)?;
-        let defaulted = self.state().and_then(|state| state.defaulted_primary);
-        (defaulted.as_ref() != Some(set)).then_some(set.as_str())
+        self.authored_primary_beside(self.state().as_ref())
+    }
+
+    /// The same, where the state has been read already.
+    pub(super) fn authored_primary_beside(&self, state: Option<&State>) -> Option<&str> {
+        let there = self.annotations.get(annotations::PRIMARY_SERVICE)?;
+        let defaulted = state.and_then(|state| state.defaulted_primary.as_ref());
+        (defaulted != Some(there)).then_some(there.as_str())
     }
 }

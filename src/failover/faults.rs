@@ -72,6 +72,22 @@ pub(super) fn of_set(declared: &Declaration, set: &DeclaredSet, problems: &mut V
     }
 }
 
+/// A set whose primary nobody can tell.
+pub fn no_primary(declared: &Declaration, set: &DeclaredSet) -> Problem {
+    let weighted = set.live().into_iter().filter(|(_, weight)| *weight > 0);
+    let weighted = weighted.map(|(name, weight)| format!("{name} with weight {weight}"));
+    let unreadable = set.unreadable.iter().map(Problem::to_string);
+    let found: Vec<String> = weighted.chain(unreadable).collect();
+    Problem::error(format!("{}[{}].backendRefs", declared.shape.backends, set.position))
+        .found(found.join(", "))
+        .expected(format!(
+            "one backend with weight, or the primaries of this rule in {}",
+            annotations::PRIMARY_SERVICE
+        ))
+        .about(set.name.as_str())
+        .next("until its primaries are named, this rule is left as it is and does not fail over")
+}
+
 impl Declaration {
     /// Whether a Service can be called so, where this kind of object can name it.
     pub fn can_name(&self, service: &str) -> bool {

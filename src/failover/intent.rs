@@ -84,6 +84,8 @@ impl Intent {
         }
         if sets().next().is_none() {
             problems.extend(declared.sets.iter().flat_map(|set| set.unreadable.clone()));
+            problems
+                .extend(declared.without_primary().map(|set| faults::no_primary(declared, set)));
         }
         problems.append(&mut said);
         let intents: Vec<Self> = sets()
@@ -105,7 +107,9 @@ impl Intent {
         recorded: &BySet<Weights>,
     ) -> Self {
         let recorded = recorded.get(&set.name);
-        let backends = set.backends.iter().map(|backend| {
+        let tiers = preference.tiers(set);
+        let primaries = tiers.first().cloned().unwrap_or_default();
+        let backends = set.backends.iter().enumerate().map(|(i, backend)| {
             let live = backend.weight.whole().unwrap_or_default();
             let authored = recorded.and_then(|weights| weights.get(&backend.name)).copied();
             Backend {
@@ -113,7 +117,7 @@ impl Intent {
                 port: backend.port,
                 authored: authored.unwrap_or(live),
                 live,
-                min_ready: preference.needed(&backend.name),
+                min_ready: preference.needed(&backend.name, primaries.contains(&i)),
             }
         });
         Self {
@@ -121,8 +125,8 @@ impl Intent {
             position: set.position,
             apexes: declared.apexes.clone(),
             backends: backends.collect(),
-            tiers: preference.tiers(set),
-            primary_is_default: preference.primary_is_default,
+            tiers,
+            primary_is_default: preference.primary_is_default(),
             policy: Policy { pin: pin.as_ref().and_then(|pin| pin.in_set(set)), ..policy.clone() },
             limits: declared.shape.limits,
         }
@@ -136,6 +140,11 @@ impl Intent {
     /// The names of the preferred backends.
     pub fn primaries(&self) -> impl Iterator<Item = &str> {
         self.tiers.iter().take(1).flatten().map(|i| self.backends[*i].name.as_str())
+    }
+
+    /// The primary, where it is the default because the author named none.
+    pub fn own_primary(&self) -> Option<&str> {
+        self.primaries().next().filter(|_| self.primary_is_default)
     }
 
     /// The tier of a backend, 0 for a primary.
@@ -170,10 +179,15 @@ pub fn authored(intents: &[Intent]) -> BySet<Weights> {
     intents.iter().map(|intent| (intent.set.clone(), intent.authored())).collect()
 }
 
-/// The primary that was filled in because the author named none.
+/// The primary that is filled in because the author named none; none where the rules of a route
+/// have different ones.
 pub fn defaulted_primary(intents: &[Intent]) -> Option<String> {
-    let defaulted = intents.iter().find(|intent| intent.primary_is_default)?;
-    defaulted.primaries().next().map(str::to_owned)
+    // A rule with one backend does not speak for the others.
+    let most = intents.iter().map(|intent| intent.backends.len().min(2)).max()?;
+    let speak = intents.iter().filter(|intent| intent.backends.len() >= most);
+    let mut own = speak.map(|intent| intent.own_primary());
+    let first = own.next()??;
+    own.all(|other| other == Some(first)).then(|| first.to_owned())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The `state` annotation: what was decided, for whoever decides next.
 
-use super::{BySet, Peaks, Short, Weights};
+use super::{BySet, Intent, Peaks, Short, Weights};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub struct State {
     v: u32,
     /// Per set of backends: `""` for an object that has one, otherwise one per rule of a route.
     pub sets: BySet<SetState>,
-    /// The primary that was filled in because the author named none.
+    /// What stands as `primary-service` because the author named none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defaulted_primary: Option<String>,
     /// The resourceVersion that the last author's edit was admitted on. A webhook that is called
@@ -95,6 +95,29 @@ pub struct SetState {
     /// The backends that the traffic has left ahead of an announced loss which has not come yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ahead: Vec<String>,
+    /// The primary that was filled in because the author named none: it stays so in a failover,
+    /// whatever the order of the backends becomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<String>,
+    /// The backend that was first then, where it was another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<String>,
+}
+
+impl SetState {
+    /// Remembers the default, where these backends go by it.
+    pub fn remembering(mut self, intent: &Intent) -> Self {
+        self.primary = intent.own_primary().map(str::to_owned);
+        let first = intent.backends.first().map(|b| b.name.clone());
+        self.first = first.filter(|first| self.primary.as_ref().is_some_and(|p| p != first));
+        self
+    }
+
+    /// Whether the traffic is somewhere, and on none of these.
+    pub fn is_away_from<'a>(&self, primaries: impl IntoIterator<Item = &'a str>) -> bool {
+        let mut primaries = primaries.into_iter();
+        !self.active.is_empty() && !primaries.any(|p| self.active.iter().any(|name| name == p))
+    }
 }
 
 /// Until when it is believed that a pod is about to be deleted, by uid: by the wall clock in an
@@ -189,6 +212,8 @@ mod tests {
             short: BTreeMap::from([("emoji-svc".into(), vec![vec!["grpc".into()]])]),
             nothing_ready: Some(Timestamp::UNIX_EPOCH),
             ahead: vec!["emoji-svc".into()],
+            primary: Some("emoji-svc".into()),
+            first: Some("emoji-svc-west".into()),
         });
         state.defaulted_primary = Some("emoji-svc".into());
         state.leaving.insert("a-pods-uid".into(), Timestamp::UNIX_EPOCH);
@@ -201,7 +226,7 @@ mod tests {
         let text = state(set).to_annotation();
         for absent in [
             "left", "pending", "pinned", "awaiting", "peaks", "short", "nothing", "edited",
-            "leaving", "ahead",
+            "leaving", "ahead", "primary", "first",
         ] {
             assert!(!text.contains(absent), "{text}");
         }

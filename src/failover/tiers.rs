@@ -1,18 +1,26 @@
 //! Which backends are preferred to which, and what each needs to count as ready.
 
+use super::own_primary::{Defaulted, OwnPrimary};
 use super::values::Annotation;
-use super::{Declaration, DeclaredSet, Problem, Threshold, annotations};
+use super::{BySet, Declaration, DeclaredSet, Problem, State, Threshold, annotations};
 use std::collections::BTreeMap;
 
 /// The author's order of preference, for all sets of an object.
 #[derive(Debug, PartialEq)]
 pub struct Preference {
-    primaries: Vec<String>,
+    primaries: Primaries,
     /// Fallbacks in order; the others come last.
     ordered: Vec<String>,
     needed: Needed,
-    /// Whether the primary is the default because the author named none.
-    pub primary_is_default: bool,
+}
+
+/// The preferred backends, by name.
+#[derive(Debug, PartialEq)]
+enum Primaries {
+    /// As the author named them, for all sets.
+    Named(Vec<String>),
+    /// Each set's own, where it has one, because the author named none.
+    Own(BySet<String>),
 }
 
 /// What backends need to count as ready.
@@ -24,34 +32,48 @@ struct Needed {
 
 impl Preference {
     pub fn parse(declared: &Declaration, problems: &mut Vec<Problem>) -> Self {
-        let named = Annotation::with(annotations::PRIMARY_SERVICE, declared.authored_primary());
-        let primaries = named.as_backends(declared, problems);
-        let primary_is_default = primaries.is_none();
-        let first = || declared.backends().take(1).map(|b| b.name.clone()).collect();
-        let primaries = primaries.unwrap_or_else(first);
+        let state = declared.state();
+        let named = declared.authored_primary_beside(state.as_ref());
+        let named = Annotation::with(annotations::PRIMARY_SERVICE, named);
+        let primaries = match named.as_backends(declared, problems) {
+            Some(named) => Primaries::Named(named),
+            None => Primaries::Own(own_primaries(declared, state)),
+        };
 
         let order = Annotation::of(declared, annotations::FALLBACK_ORDER);
         let ordered = order.as_backends(declared, problems).unwrap_or_default();
-        for name in ordered.iter().filter(|name| primaries.contains(name)) {
+        for name in ordered.iter().filter(|name| primaries.always_have(name, declared)) {
             let expected = format!("fallbacks only; {name} is a primary");
             problems.push(order.problem().expected(expected));
         }
         let needed = Needed::parse(declared, problems);
-        Self { primaries, ordered, needed, primary_is_default }
+        Self { primaries, ordered, needed }
+    }
+
+    /// Whether the primaries are the default because the author named none.
+    pub fn primary_is_default(&self) -> bool {
+        matches!(self.primaries, Primaries::Own(_))
     }
 
     /// Whether a set fails over: the one that a split has, and every rule that has a primary.
     pub fn concerns(&self, set: &DeclaredSet) -> bool {
-        set.name.is_empty() || self.primaries.iter().any(|name| set.has(name))
+        set.name.is_empty() || !self.primaries(set).is_empty()
+    }
+
+    /// Indices of a set's preferred backends, ascending.
+    pub fn primaries(&self, set: &DeclaredSet) -> Vec<usize> {
+        let is_primary = |i: &usize| self.primaries.have(&set.name, &set.backends[*i].name);
+        (0..set.backends.len()).filter(is_primary).collect()
     }
 
     /// Indices of a set's backends, the preferred tier first; each backend is in exactly one tier,
     /// no tier is empty.
     pub fn tiers(&self, set: &DeclaredSet) -> Vec<Vec<usize>> {
         let index = |name: &String| set.backends.iter().position(|b| b.name == *name);
-        let mut primaries: Vec<usize> = self.primaries.iter().filter_map(index).collect();
-        primaries.sort_unstable();
+        let primaries = self.primaries(set);
         let ordered: Vec<usize> = self.ordered.iter().filter_map(index).collect();
+        // The primary of one rule may be a fallback of another.
+        let ordered: Vec<usize> = ordered.into_iter().filter(|i| !primaries.contains(i)).collect();
         let rest: Vec<usize> = (0..set.backends.len())
             .filter(|i| !primaries.contains(i) && !ordered.contains(i))
             .collect();
@@ -63,12 +85,37 @@ impl Preference {
     }
 
     /// What a backend needs. `2` or `50%` is meant for the primaries; fallbacks need 1 unless named.
-    pub fn needed(&self, backend: &str) -> Threshold {
+    pub fn needed(&self, backend: &str, is_primary: bool) -> Threshold {
         match self.needed.named.get(backend) {
             Some(threshold) => *threshold,
-            None if self.primaries.iter().any(|name| name == backend) => self.needed.primaries,
+            None if is_primary => self.needed.primaries,
             None => Threshold::default(),
         }
+    }
+}
+
+/// The primary of each set that has one, without a word from the author.
+fn own_primaries(declared: &Declaration, state: Option<State>) -> BySet<String> {
+    let defaulted = Defaulted::new(declared, state);
+    let own = |set: &DeclaredSet| match defaulted.primary(set) {
+        OwnPrimary::Is(primary) => Some((set.name.clone(), primary)),
+        OwnPrimary::CannotBeTold | OwnPrimary::Alone => None,
+    };
+    declared.sets.iter().filter_map(own).collect()
+}
+
+impl Primaries {
+    fn have(&self, set: &str, backend: &str) -> bool {
+        match self {
+            Self::Named(named) => named.iter().any(|name| name == backend),
+            Self::Own(own) => own.get(set).is_some_and(|primary| primary == backend),
+        }
+    }
+
+    /// Whether a backend is a primary wherever it stands.
+    fn always_have(&self, backend: &str, declared: &Declaration) -> bool {
+        let mut sets = declared.sets.iter().filter(|set| set.has(backend)).peekable();
+        sets.peek().is_some() && sets.all(|set| self.have(&set.name, backend))
     }
 }
 

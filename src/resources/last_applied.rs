@@ -13,7 +13,13 @@ pub fn newly_applied(kind: Kind, old: &DynamicObject, new: &DynamicObject) -> Op
     if old.annotations().get(annotations::LAST_APPLIED) == Some(brought) {
         return None;
     }
+    last_applied(kind, new)
+}
+
+/// The manifest that was applied last; `None` where there is none, or none that can be read.
+pub fn last_applied(kind: Kind, object: &DynamicObject) -> Option<Declaration> {
+    let brought = object.annotations().get(annotations::LAST_APPLIED)?;
     let mut manifest: DynamicObject = serde_json::from_str(brought).ok()?;
-    manifest.metadata.namespace = new.namespace();
+    manifest.metadata.namespace = object.namespace();
     Some(kind.read(&manifest))
 }

@@ -31,13 +31,14 @@ fn intents(route: &DynamicObject) -> Result<Vec<Intent>, Vec<String>> {
 
 #[test]
 fn every_rule_with_the_primary_is_a_set_and_the_others_are_left_alone() {
-    let route = route(json!({"parentRefs": parent(), "rules": [
+    let named = json!({"failover.linkerd.io/primary-service": "emoji-svc"});
+    let spec = json!({"parentRefs": parent(), "rules": [
         {"name": "api", "backendRefs": [backend("emoji-svc", 9), backend("emoji-svc-west", 1)]},
         {"backendRefs": [backend("web-svc", 1), {"name": "odd", "kind": "Bucket", "weight": -1}]},
         {"backendRefs": [backend("emoji-svc-west", 3), backend("emoji-svc", 1_000_000)]},
         {"filters": [{"type": "RequestRedirect"}]},
-    ]}));
-    let intents = intents(&route).unwrap();
+    ]});
+    let intents = intents(&annotated(spec, named)).unwrap();
     let told: Vec<_> = intents.iter().map(|i| (i.set.as_str(), i.position, &*i.tiers)).collect();
     assert_eq!(told, [("api", 0, &[vec![0], vec![1]][..]), ("#2", 2, &[vec![1], vec![0]][..]),]);
     assert_eq!(intents[0].apexes, ["emoji-svc"]);

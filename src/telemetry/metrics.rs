@@ -33,6 +33,7 @@ pub struct Metrics {
     pub not_in_use: Gauge,
     pub short: Gauge,
     pub nothing_ready: Gauge,
+    pub without_primary: Gauge,
     pub in_flight: Gauge,
     pub leader: Gauge,
     pub synced: Gauge,
@@ -67,6 +68,7 @@ impl Default for Metrics {
             not_in_use: Gauge::default(),
             short: Gauge::default(),
             nothing_ready: Gauge::default(),
+            without_primary: Gauge::default(),
             in_flight: Gauge::default(),
             leader: Gauge::default(),
             synced: Gauge::default(),
@@ -119,6 +121,11 @@ impl Metrics {
             "objects_short_of_a_port",
             "Managed objects with a backend that does not serve a port which callers ask for, by who leads",
             self.short.clone(),
+        );
+        r.register(
+            "routes_without_primary",
+            "Managed routes with a rule that does not fail over until its author names its primaries",
+            self.without_primary.clone(),
         );
         r.register(
             "nothing_ready_objects",

@@ -346,9 +346,9 @@ fn kept_annotations(declared: &Declaration) -> BTreeMap<String, String> {
     // and holds whatever order the backends come in later.
     if kept.contains_key(annotations::PRIMARY_SERVICE)
         && declared.authored_primary().is_none()
-        && let Some(first) = declared.backends().next()
+        && let Some(primary) = declared.primaries().into_values().flatten().next()
     {
-        kept.insert(annotations::PRIMARY_SERVICE.into(), first.name.clone());
+        kept.insert(annotations::PRIMARY_SERVICE.into(), primary);
     }
     kept
 }

@@ -1,0 +1,146 @@
+//! What a request tells of its author. That an object equals ours does not mean that nobody wrote it
+//! so: the manifest that was applied, the field owners and the request itself tell.
+
+use crate::failover::{BySet, Declaration, Weights, annotations};
+use crate::resources::last_applied::{last_applied, newly_applied};
+use crate::resources::{FIELD_MANAGER, Kind};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+
+/// Whether the author of an object named its primaries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    Yes,
+    /// The author's manifest is known, and does not name them.
+    No,
+    /// The request only carries on what stands in the object, and may mean it.
+    Unclear,
+}
+
+/// What a request tells of its author.
+#[derive(Debug)]
+pub struct Author {
+    pub primary: Named,
+    /// `kubectl apply` brought a manifest in this request.
+    pub has_applied: bool,
+    /// The weights that are known to be written by the author, every one of them, by set.
+    pub weights: BySet<Weights>,
+}
+
+impl Author {
+    /// The author of an update; `manager` is the field manager of the request, where it has one.
+    pub fn of(kind: Kind, old: &DynamicObject, new: &DynamicObject, manager: Option<&str>) -> Self {
+        let (before, now) = (kind.read(old), kind.read(new));
+        let applied = newly_applied(kind, old, new);
+        let request = Request { kind, old, new, manager };
+        Self {
+            primary: request.primary(&before, applied.as_ref()),
+            has_applied: applied.is_some(),
+            weights: match applied {
+                Some(applied) => applied.live(),
+                None if request.is_whole() || request.is_server_side_apply() => {
+                    request.without_echoes(&before, &now)
+                }
+                None => BySet::new(),
+            },
+        }
+    }
+}
+
+struct Request<'a> {
+    kind: Kind,
+    old: &'a DynamicObject,
+    new: &'a DynamicObject,
+    manager: Option<&'a str>,
+}
+
+impl Request<'_> {
+    fn primary(&self, before: &Declaration, applied: Option<&Declaration>) -> Named {
+        let Some(named) = self.new.annotations().get(annotations::PRIMARY_SERVICE) else {
+            return Named::No;
+        };
+        let state = before.state();
+        let is_ours = state.is_some_and(|state| state.defaulted_primary.as_ref() == Some(named));
+        if !is_ours || self.is_whole() {
+            return Named::Yes;
+        }
+        let manifest = last_applied(self.kind, self.new);
+        let in_manifest = manifest
+            .as_ref()
+            .and_then(|manifest| manifest.annotations.get(annotations::PRIMARY_SERVICE));
+        if in_manifest == Some(named) || self.is_owned() {
+            return Named::Yes;
+        }
+        match applied.is_some() || self.is_server_side_apply() {
+            true => Named::No,
+            false => Named::Unclear,
+        }
+    }
+
+    /// Whether the whole object was written from a manifest, as `kubectl replace` does: what we
+    /// recorded in it is gone.
+    fn is_whole(&self) -> bool {
+        let has_record = |object: &DynamicObject| {
+            let there = object.annotations();
+            [annotations::STATE, annotations::AUTHORED_WEIGHTS]
+                .iter()
+                .any(|n| there.contains_key(*n))
+        };
+        has_record(self.old) && !has_record(self.new)
+    }
+
+    /// Whether the request applies a manifest that holds the weights: the API server gives their
+    /// list, which is atomic, to that manager. It tells no update by the same manager from it, but
+    /// for the entry that this leaves.
+    fn is_server_side_apply(&self) -> bool {
+        let Some(manager) = self.manager.filter(|manager| *manager != FIELD_MANAGER) else {
+            return false;
+        };
+        let of = |object: &DynamicObject, operation: &str| {
+            let mut entries = object.managed_fields().iter();
+            let is = |e: &&ManagedFieldsEntry| {
+                (e.manager.as_deref(), e.operation.as_deref()) == (Some(manager), Some(operation))
+                    && e.subresource.is_none()
+            };
+            entries.find(is).cloned()
+        };
+        let applies = of(self.new, "Apply");
+        applies.is_some_and(|entry| owns(&entry, self.kind.weights_pointer()))
+            && of(self.new, "Update") == of(self.old, "Update")
+    }
+
+    /// Whether the field owners tell that somebody wrote the primary: what a webhook adds has none.
+    fn is_owned(&self) -> bool {
+        const PRIMARY: &str = "/f:metadata/f:annotations/f:failover.linkerd.io~1primary-service";
+        let by_others = |object: &DynamicObject, operation: &str| {
+            let mut entries = object.managed_fields().iter();
+            entries.any(|entry| {
+                entry.manager.as_deref() != Some(FIELD_MANAGER)
+                    && entry.operation.as_deref() == Some(operation)
+                    && owns(entry, PRIMARY)
+            })
+        };
+        // Who creates an object from a backup owns our default in it too.
+        by_others(self.new, "Apply")
+            || by_others(self.new, "Update") && !by_others(self.old, "Update")
+    }
+
+    /// The weights of the object. Argo CD, told to ignore them, sends back the live ones: that is
+    /// not its author's word.
+    fn without_echoes(&self, before: &Declaration, now: &Declaration) -> BySet<Weights> {
+        let live: Vec<Weights> = before.sets.iter().map(|set| set.live()).collect();
+        let argo = self.manager.is_some_and(|manager| manager.starts_with("argocd"));
+        let mut weights = now.live();
+        weights.retain(|_, weights| !argo || !live.contains(weights));
+        weights
+    }
+}
+
+fn owns(entry: &ManagedFieldsEntry, pointer: &str) -> bool {
+    entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(pointer).is_some())
+}
+
+#[cfg(test)]
+#[path = "author_tests.rs"]
+mod tests;
