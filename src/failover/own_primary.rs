@@ -54,8 +54,9 @@ impl Defaulted {
             let is_read = self.first.as_ref() == Some(&first);
             return if is_read { OwnPrimary::Is(first) } else { OwnPrimary::Alone };
         }
+        // The one that an earlier version had for all, where this set has it: it failed over.
         let mut of_earlier = of_all.into_iter().chain(&self.first).filter(|_| !self.by_set);
-        let was_concerned = of_earlier.any(|primary| set.has(primary));
+        let of_earlier = of_earlier.find(|primary| set.has(primary));
         let known = self.state.as_ref().and_then(|state| state.sets.get(&set.name));
         if let Some(primary) = remembered(set, of_all, known) {
             let was_first = match known.and_then(|known| known.first.as_ref()) {
@@ -76,10 +77,12 @@ impl Defaulted {
         let recorded = self.recorded.get(&set.name).unwrap_or(&live);
         let weighted = |name: &&str| recorded.get(*name).is_some_and(|w| *w > 0);
         let mut weighted = set.names().filter(weighted);
-        match (weighted.next(), weighted.next()) {
-            _ if !was_concerned && !is_readable(set) => OwnPrimary::CannotBeTold,
-            (Some(only), None) => OwnPrimary::Is(only.to_owned()),
-            (Some(_), Some(_)) if !was_concerned => OwnPrimary::CannotBeTold,
+        match (weighted.next(), weighted.next(), of_earlier) {
+            _ if of_earlier.is_none() && !is_readable(set) => OwnPrimary::CannotBeTold,
+            (Some(_), Some(_), None) => OwnPrimary::CannotBeTold,
+            (Some(only), None, None) => OwnPrimary::Is(only.to_owned()),
+            // Any other may have the traffic because that one is lost.
+            (Some(only), None, Some(earlier)) if only != first => OwnPrimary::Is(earlier.clone()),
             _ => OwnPrimary::Is(first),
         }
     }

@@ -72,6 +72,9 @@ fn without_a_word_each_rule_prefers_its_own() {
         primaries(&route(&[&[("a", 1), ("b", 0)], &[("c", 0), ("d", 2)]])),
         ["#0=a", "#1=d"]
     );
+    // What failed over until now may be in the middle of it, with nothing recorded.
+    let lost = route(&[&[("a", 1), ("b", 0)], &[("a", 0), ("c", 1)], &[("c", 0), ("a", 1)]]);
+    assert_eq!(primaries(&lost), ["#0=a", "#1=a", "#2=a"]);
     // Two backends with weight that did not fail over until now: nobody can tell.
     let half = route(&[&[("a", 1), ("b", 0)], &[("web-v2", 50), ("web-v1", 50)]]);
     assert_eq!(primaries(&half), ["#0=a"]);
