@@ -2,7 +2,8 @@
 
 use super::departures::{Recorded, recorded_pods};
 use crate::failover::{
-    BySet, Declaration, Defaults, Intent, Problem, SetState, annotations, authored, no_primary,
+    AuthoredWeights, BySet, Declaration, Defaults, Intent, Problem, SetState, annotations,
+    authored, edited, no_primary,
 };
 use crate::resources::Kind;
 use crate::resources::managed_fields::Owners;
@@ -10,6 +11,9 @@ use crate::resources::route::InUse;
 use jiff::Timestamp;
 use kube::core::DynamicObject;
 use std::collections::BTreeSet;
+
+/// As whom linkerd-failover 0.1 wrote weights: they were no author's.
+const PREDECESSOR: &str = "failover.linkerd.io";
 
 /// The facts of a managed object.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +34,8 @@ pub struct Managed {
     /// Whether the author's weights are recorded already, for these very backends.
     pub authored_recorded: bool,
     pub owners: Owners,
+    /// Who wrote weights past the webhook that are the author's from now on.
+    pub edited_by: Option<Box<str>>,
     /// Whether Linkerd routes by it.
     pub in_use: InUse,
     /// What stands as `primary-service` because the author named none.
@@ -59,12 +65,21 @@ pub struct Decider {
 impl Managed {
     /// The facts of an object.
     pub fn read(kind: Kind, object: &DynamicObject, defaults: &Defaults) -> Self {
-        let (declared, metadata) = (kind.read(object), &object.metadata);
-        let intents = Intent::parse(&declared, defaults);
+        let (mut declared, metadata) = (kind.read(object), &object.metadata);
+        let owners = Owners::read(kind, metadata.managed_fields.as_deref().unwrap_or_default());
         let recorded = declared.recorded();
+        let state = declared.state();
+        let author = owners.other.as_ref().filter(|other| other.as_ref() != PREDECESSOR);
+        let edit =
+            author.and_then(|author| Some((author.clone(), edited(&declared, state.as_ref()?)?)));
+        let edited_by = edit.map(|(author, weights)| {
+            let weights = AuthoredWeights::new(weights).to_annotation();
+            declared.annotations.insert(annotations::AUTHORED_WEIGHTS.into(), weights);
+            author
+        });
+        let intents = Intent::parse(&declared, defaults);
         let authored_recorded =
             intents.as_ref().is_ok_and(|intents| recorded == Some(authored(intents)));
-        let state = declared.state();
         let decider = state.as_ref().map(|state| Decider {
             replica: state.by.as_str().into(),
             engine: state.engine.as_str().into(),
@@ -93,7 +108,8 @@ impl Managed {
             created: metadata.creation_timestamp.as_ref().map_or(0, |t| t.0.as_second()),
             has_annotations: metadata.annotations.is_some(),
             authored_recorded,
-            owners: Owners::read(kind, metadata.managed_fields.as_deref().unwrap_or_default()),
+            owners,
+            edited_by,
             in_use: kind.in_use(object),
             defaulted_primary,
             without_primary: declared

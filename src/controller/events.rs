@@ -58,6 +58,11 @@ impl Said {
         Self::of_write(write).saying(true, "FailoverHeld", "Failover", note)
     }
 
+    /// Weights that somebody wrote past the webhook are the author's from now on.
+    pub fn edited(write: &Write, note: &str) -> Self {
+        Self::of_write(write).saying(false, "WeightsTaken", "Record", note.to_owned())
+    }
+
     /// Another writer keeps taking our weights back.
     pub fn undone(write: &Write, who: &str, times: u32) -> Self {
         let note = format!(

@@ -62,6 +62,8 @@ pub struct Write {
     pub weights: Vec<u32>,
     /// The object has no state of ours yet, or has lost it.
     pub is_first: bool,
+    /// It records weights that somebody wrote past the webhook; who, and which.
+    pub edited: Option<String>,
     pub kind: Kind,
 }
 
@@ -263,6 +265,8 @@ fn decide_set<'a>(
     let previous = remembered.as_ref().map_or(Previous::Live, Previous::Decided);
     let decision = decide(intent, &health, previous, now);
     let need = need(intent, state.as_ref(), &decision);
+    // What an author wrote past the webhook is recorded.
+    let need = if managed.edited_by.is_some() { need.max(Need::Record) } else { need };
     let ahead = remembered.as_ref().map_or(&[][..], |state| &state.ahead).iter();
     let stayed = ahead.filter(|b| index.still_has_one_of(&managed.leaving, &object.beside(b)));
     let stayed: Vec<String> = stayed.cloned().collect();
@@ -357,8 +361,26 @@ fn write(
         patch: edit.into_patch(),
         weights,
         is_first: !managed.has_state(),
+        edited: managed.edited_by.as_ref().map(|by| edited(by, managed)),
         kind,
     }
+}
+
+/// Which weights somebody wrote past the webhook, in words.
+fn edited(by: &str, managed: &Managed) -> String {
+    let of_set = |set: &ManagedSet| {
+        let weights = set.intent.backends.iter().map(|b| format!("{} {}", b.name, b.authored));
+        let weights = weights.collect::<Vec<_>>().join(", ");
+        match set.intent.set.as_str() {
+            "" => weights,
+            rule => format!("rule {rule}: {weights}"),
+        }
+    };
+    let weights: Vec<String> = managed.readable().iter().map(of_set).collect();
+    format!(
+        "{by} wrote weights past the webhook. The author's weights are from now on {}",
+        weights.join("; ")
+    )
 }
 
 /// A manager that applies meets a conflict with whoever owns `spec` beside it, also the first time it
@@ -379,6 +401,7 @@ fn disclaim(object: &ObjectRef, version: &'static str, managed: &Managed) -> Opt
         patch: edit.into_patch(),
         weights: vec![],
         is_first: false,
+        edited: None,
         kind: Kind::Disclaim,
     })
 }

@@ -268,3 +268,64 @@ fn what_people_were_told_of_rules_that_have_nothing_ready_is_recorded_once_and_t
     assert!(world.managed().nothing_ready().is_empty());
     assert_eq!(look(&mut world, 25), None);
 }
+
+/// Somebody writes weights past the webhook.
+fn edit_past_the_webhook(world: &mut World, by: &str, weights: [u32; 2]) {
+    let backends = &mut world.object.data["spec"]["rules"][0]["backendRefs"];
+    for (i, weight) in weights.into_iter().enumerate() {
+        backends[i]["weight"] = json!(weight);
+    }
+    let entry = json!({"manager": by, "operation": "Update", "time": "2026-01-01T00:00:00Z",
+        "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:rules": {}}}});
+    world.object.metadata.managed_fields = serde_json::from_value(json!([entry])).unwrap();
+    world.read();
+}
+
+fn recorded(world: &World) -> Vec<u32> {
+    let declared = Of::HttpRoute.read(&world.object);
+    declared.recorded().unwrap()["#0"].values().copied().collect()
+}
+
+#[test]
+fn weights_written_past_the_webhook_are_the_authors_and_undo_no_failover() {
+    let mut world = World::new(json!({}));
+    world.set_ready("emoji-svc", 0);
+    world.write().unwrap();
+    // A manifest that is applied again is put right, and says nothing new.
+    edit_past_the_webhook(&mut world, "kubectl-edit", [9, 0]);
+    let write = world.write().unwrap();
+    assert_eq!((&write.kind, &write.edited), (&Kind::Correction, &None));
+    // A new one is recorded; what would go to the dead waits.
+    edit_past_the_webhook(&mut world, "kubectl-edit", [7, 3]);
+    let write = world.write().unwrap();
+    assert!(write.edited.unwrap().starts_with("kubectl-edit wrote weights past the webhook"));
+    assert_eq!((world.weights()[0].clone(), recorded(&world)), (vec![0, 3], vec![7, 3]));
+    assert_eq!(world.plan().write, None, "it comes to rest");
+    // One that undoes nothing stands as it is.
+    edit_past_the_webhook(&mut world, "kubectl-edit", [0, 5]);
+    let write = world.write().unwrap();
+    assert_eq!((&write.kind, write.edited.is_some()), (&Kind::Record, true));
+    assert_eq!((world.weights()[0].clone(), recorded(&world)), (vec![0, 5], vec![7, 5]));
+    assert_eq!(world.plan().write, None);
+    // And counts when traffic returns.
+    world.set_ready("emoji-svc", 1);
+    world.write().unwrap();
+    assert_eq!(world.weights()[0], [7, 0]);
+    edit_past_the_webhook(&mut world, "kubectl-edit", [8, 0]);
+    world.write().unwrap();
+    assert_eq!((world.weights()[0].clone(), recorded(&world)), (vec![8, 0], vec![8, 5]));
+}
+
+#[test]
+fn what_the_predecessor_writes_beside_us_and_what_nobody_owns_is_no_authors() {
+    let mut world = World::new(json!({}));
+    world.set_ready("emoji-svc", 0);
+    world.write().unwrap();
+    edit_past_the_webhook(&mut world, "failover.linkerd.io", [0, 4]);
+    assert_eq!(world.plan().write.unwrap().edited, None);
+    world.object.metadata.managed_fields = None;
+    world.read();
+    let write = world.write().unwrap();
+    assert_eq!((&write.kind, &write.edited), (&Kind::Correction, &None));
+    assert_eq!((world.weights()[0].clone(), recorded(&world)), (vec![0, 1], vec![9, 0]));
+}

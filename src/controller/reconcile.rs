@@ -412,6 +412,11 @@ impl Controller {
     }
 
     fn written(&self, write: &Write, took: Duration) {
+        if let Some(note) = &write.edited {
+            self.metrics.recorded("edit");
+            tracing::info!(object = %write.object, "{note}");
+            self.say(Said::edited(write, note));
+        }
         match &write.kind {
             Kind::Flip(flip) => {
                 self.metrics.wrote(took);

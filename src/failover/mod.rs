@@ -10,6 +10,7 @@ mod authored;
 mod because;
 mod decision;
 mod declaration;
+mod edited;
 mod faults;
 mod health;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use authored::AuthoredWeights;
 pub use because::Because;
 pub use decision::{Decision, Now, Previous};
 pub use declaration::{BySet, Declaration, DeclaredBackend, DeclaredSet, Limits, Shape};
+pub use edited::edited;
 pub use faults::{is_service_name, no_primary};
 pub use health::{Announced, Health, Unknown};
 pub use intent::{Backend, Intent, authored, defaulted_primary};
