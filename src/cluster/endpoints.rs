@@ -1,5 +1,6 @@
 //! What a decision needs of an EndpointSlice.
 
+use super::services::Port;
 use crate::failover::{Announced, MOST_PORTS, PortSet};
 use jiff::Timestamp;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -7,6 +8,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+
+/// Who makes a slice, where that is Kubernetes itself.
+const MANAGED_BY: (&str, &str) =
+    ("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io");
 
 /// Label by which a slice belongs to a Service.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -21,6 +26,8 @@ pub struct Families {
 /// A slice, as small as a decision allows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SliceFacts {
+    /// Kubernetes makes it of the Service and its pods: it has the ports that the Service declares.
+    follows: bool,
     /// Names of the ports offered; the unnamed port is `""`.
     ports: Vec<String>,
     endpoints: Vec<Endpoint>,
@@ -98,7 +105,21 @@ impl SliceFacts {
         };
         let ports = slice.ports.iter().flatten();
         let ports = ports.map(|port| port.name.clone().unwrap_or_default()).collect();
-        Some(Self { ports, endpoints })
+        let (label, controller) = MANAGED_BY;
+        let managed_by = slice.metadata.labels.as_ref().and_then(|labels| labels.get(label));
+        let follows = managed_by.is_some_and(|manager| manager == controller);
+        Some(Self { follows, ports, endpoints })
+    }
+
+    /// Whether its ports have changed to some that a Service which declares these has not: that has
+    /// changed too, and is told later.
+    pub fn overtakes(&self, before: &Self, declared: &[Port]) -> bool {
+        let undeclared = |name: &String| declared.iter().all(|port| port.name != *name);
+        self.follows
+            && self.ports != before.ports
+            && before.has_ready()
+            && self.has_ready()
+            && self.ports.iter().any(undeclared)
     }
 
     /// Which of these ports it offers, by their place.

@@ -314,6 +314,15 @@ impl Index {
     }
 
     /// Puts a Service in, as the watch says it is.
+    /// The Service of a slice that follows a change of it which has not been told here yet: each
+    /// comes by a watch of its own.
+    fn overtaken_by<'a>(&self, told: &'a ToldSlice) -> Option<&'a ObjectKey> {
+        let (service, now) = (told.service.as_ref()?, told.facts.as_ref()?);
+        let (before, facts) = (self.slices.get(&told.slice)?, self.services.get(service)?);
+        let overtakes = self.is_rested_on(service) && now.overtakes(before, &facts.ports);
+        overtakes.then_some(service)
+    }
+
     pub fn set_service(&mut self, key: ObjectKey, service: ServiceFacts) -> Vec<ObjectRef> {
         self.enter_service(key, 0, service, Arrival::Watched)
     }
@@ -359,7 +368,11 @@ impl Index {
 
     /// Puts a slice in under the Service it belongs to now, where it may enter; no facts take it out.
     pub fn enter_slice(&mut self, told: ToldSlice, arrival: Arrival<'_>) -> Vec<ObjectRef> {
+        let overtaken = self.overtaken_by(&told).cloned();
         let changed = self.slices.enter(told, arrival);
+        if let Some(service) = overtaken.filter(|service| changed.contains(service)) {
+            self.changes.begin(&service, self.slices.fingerprint(&service), self.now.steady);
+        }
         self.all_noticed(changed)
     }
 

@@ -30,6 +30,8 @@ struct World {
     /// Of each Service, its slices by the app's name.
     apps: BTreeMap<(&'static str, &'static str), App>,
     annotations: Value,
+    /// Who makes the slices.
+    made_by: &'static str,
     weights: [u64; 2],
     state: Option<SetState>,
     now: i64,
@@ -58,6 +60,7 @@ impl World {
             services: BTreeMap::new(),
             apps: BTreeMap::new(),
             annotations,
+            made_by: "a person",
             weights: [1, 0],
             state: None,
             now: 1_000,
@@ -107,7 +110,8 @@ impl World {
         };
         let ports: Vec<Value> = ports.iter().map(|name| json!({"name": name})).collect();
         let endpoints: Vec<Value> = (0..ready + down).map(pod).collect();
-        let slice = json!({"addressType": "IPv4", "metadata": {}, "ports": ports,
+        let metadata = json!({"labels": {"endpointslice.kubernetes.io/managed-by": self.made_by}});
+        let slice = json!({"addressType": "IPv4", "metadata": metadata, "ports": ports,
             "endpoints": endpoints});
         let slice = serde_json::from_value(slice).unwrap();
         self.version += 1;
@@ -343,6 +347,25 @@ fn a_renamed_port_is_not_down_until_the_slices_have_had_time_to_follow() {
     world.now += 10_000;
     world.service("shop", &["web"]);
     assert_eq!(world.control(), "shop-b");
+}
+
+#[test]
+fn slices_that_are_told_before_the_service_which_they_follow_are_not_down() {
+    for (made_by, active) in [("endpointslice-controller.k8s.io", "shop"), ("a person", "shop-b")] {
+        let mut world = World::new(json!({"failover.linkerd.io/failback": "manual"}));
+        world.made_by = made_by;
+        world.service("shop", &["web"]);
+        world.app("shop", "a", (vec!["web"], 2, 0));
+        world.control();
+        world.app("shop", "a", (vec!["http"], 2, 0));
+        assert_eq!(world.control(), active, "by {made_by}");
+        world.now += 300;
+        world.service_with("shop", json!([{"name": "http", "port": 80}]));
+        assert_eq!(world.control(), active, "by {made_by}");
+        // A real loss is none the less seen at once.
+        world.app("shop", "a", (vec!["http"], 0, 2));
+        assert_eq!(world.control(), "shop-b");
+    }
 }
 
 #[test]

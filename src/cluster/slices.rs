@@ -33,6 +33,11 @@ impl Slices {
         self.by_service.get(service).into_iter().flat_map(HashMap::values)
     }
 
+    /// What is known of a slice.
+    pub fn get(&self, slice: &ObjectKey) -> Option<&SliceFacts> {
+        self.by_service.get(self.service_of.get(slice)?)?.get(slice)
+    }
+
     /// A number that changes with what the slices of a Service offer, and with the endpoints that are
     /// ready.
     pub fn fingerprint(&self, service: &ObjectKey) -> u64 {
