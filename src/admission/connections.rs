@@ -31,6 +31,8 @@ struct Usage {
     used: bool,
     /// When its last request ended, or when it came.
     quiet_since: Instant,
+    /// It is to be made anew, and no other waits for its place.
+    renewed: bool,
     leave: CancellationToken,
 }
 
@@ -73,11 +75,26 @@ impl Connections {
         let id = open.next;
         open.next += 1;
         let leave = self.stop.child_token();
-        let usage =
-            Usage { running: 0, used: false, quiet_since: Instant::now(), leave: leave.clone() };
+        let usage = Usage {
+            running: 0,
+            used: false,
+            quiet_since: Instant::now(),
+            renewed: false,
+            leave: leave.clone(),
+        };
         open.connections.insert(id, usage);
         self.metrics.admission.connections.inc();
         Some(Connection { place: Arc::new(Place { id, all: self.clone() }), leave })
+    }
+
+    /// Asks all that are open to leave, in their own time: what let them in has changed.
+    pub fn renew(&self) {
+        for usage in self.open().connections.values_mut() {
+            if !usage.leave.is_cancelled() {
+                usage.renewed = true;
+                usage.leave.cancel();
+            }
+        }
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -104,14 +121,17 @@ impl Connection {
     /// Resolves when it has to make room for another one.
     pub async fn has_to_make_room(&self) {
         self.leave.cancelled().await;
-        if self.is_for_a_stop() {
+        if self.has_time() {
             std::future::pending().await
         }
     }
 
-    /// Whether it was asked to leave because the server stops.
-    pub fn is_for_a_stop(&self) -> bool {
-        self.place.all.stop.is_cancelled()
+    /// Whether it was asked to leave because the server stops, or to come again: nobody waits for
+    /// its place.
+    pub fn has_time(&self) -> bool {
+        let mut renewed = false;
+        self.with(|usage| renewed = usage.renewed);
+        renewed || self.place.all.stop.is_cancelled()
     }
 
     /// Whether it ever carried a request.
@@ -193,6 +213,16 @@ mod tests {
         drop(open);
         assert_eq!(metrics.admission.connections.get(), 0);
         assert!(connections.enter().is_some());
+    }
+
+    #[test]
+    fn a_renewal_asks_those_that_are_open_to_leave_in_their_own_time_and_no_others() {
+        let (connections, _) = room_for(2);
+        let before = connections.enter().unwrap();
+        connections.renew();
+        let after = connections.enter().unwrap();
+        assert!(before.leave.is_cancelled() && before.has_time());
+        assert!(!after.leave.is_cancelled() && !after.has_time());
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod deletion;
 mod gate;
 mod grants;
 mod handler;
+mod handshakes;
 mod in_outage;
 mod known;
 mod lookup;

@@ -2,6 +2,7 @@
 //! a bounded time and nobody else anything.
 
 use super::connections::{Connection, Connections};
+use super::handshakes::{Handshakes, Reason};
 use crate::telemetry::Metrics;
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -12,10 +13,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -66,36 +69,76 @@ const STREAMS: u32 = 1_000;
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Whether a connection's client has shown a certificate that we asked for.
-#[derive(Clone, Copy, Debug)]
-struct Known(bool);
+#[derive(Clone)]
+struct Known {
+    is: bool,
+    failures: Failures,
+}
 
 /// Turns away whoever has shown none, where the handshake lets such in.
 pub async fn only_known(request: Request, next: Next) -> Response {
-    match request.extensions().get::<Known>() {
-        Some(Known(true)) => next.run(request).await,
-        _ => (StatusCode::UNAUTHORIZED, "a client certificate is asked for\n").into_response(),
+    let known = request.extensions().get::<Known>();
+    if known.is_some_and(|known| known.is) {
+        return next.run(request).await;
+    }
+    if let Some(known) = known {
+        known.failures.note(Reason::NoClientCertificate, "no certificate was shown");
+    }
+    (StatusCode::UNAUTHORIZED, "a client certificate is asked for\n").into_response()
+}
+
+/// Where the failures of one client are counted and said.
+#[derive(Clone)]
+struct Failures {
+    from: IpAddr,
+    handshakes: Arc<Handshakes>,
+    metrics: Arc<Metrics>,
+}
+
+impl Failures {
+    fn note(&self, reason: Reason, error: &str) {
+        self.metrics.admission.handshake_failed(reason.as_str());
+        match self.handshakes.failed(reason, error, self.from, Instant::now()) {
+            Some(said) => tracing::warn!("{said}"),
+            None => tracing::debug!(from = %self.from, error, "TLS handshake failed"),
+        }
     }
 }
 
-/// Serves until `stop`, then lets what runs come to its end.
+/// How often to look whether failures are over.
+const LOOK_BACK: Duration = Duration::from_secs(10);
+
+/// Serves until `stop`, then lets what runs come to its end. What `tls` holds is for connections to
+/// come; those that are open are asked to come again where it changes.
 pub async fn serve(
     listener: TcpListener,
-    tls: Arc<rustls::ServerConfig>,
+    mut tls: watch::Receiver<Arc<rustls::ServerConfig>>,
     router: axum::Router,
     limits: Limits,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
-    let acceptor = TlsAcceptor::from(tls);
-    let connections = Arc::new(Connections::new(limits.connections, metrics, stop.clone()));
+    let connections = Arc::new(Connections::new(limits.connections, metrics.clone(), stop.clone()));
+    let handshakes = Arc::new(Handshakes::default());
+    let mut look_back = tokio::time::interval(LOOK_BACK);
     let tasks = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            Ok(()) = tls.changed() => {
+                connections.renew();
+                continue;
+            }
+            _ = look_back.tick() => {
+                for (reason, times) in handshakes.over(Instant::now()) {
+                    tracing::info!(why = reason.as_str(), times, "TLS handshakes fail no longer");
+                }
+                continue;
+            }
             () = stop.cancelled() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match accepted {
+            Ok((stream, from)) => (stream, from.ip().to_canonical()),
             Err(error) => {
                 // Out of file descriptors, most likely: they come back as connections end.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -104,7 +147,11 @@ pub async fn serve(
             }
         };
         let Some(connection) = connections.enter() else { continue };
-        tasks.spawn(serve_connection(stream, acceptor.clone(), router.clone(), limits, connection));
+        let acceptor = TlsAcceptor::from(tls.borrow().clone());
+        let (handshakes, metrics) = (handshakes.clone(), metrics.clone());
+        let failures = Failures { from, handshakes, metrics };
+        let router = router.clone();
+        tasks.spawn(serve_connection(stream, acceptor, router, limits, connection, failures));
     }
     drop(listener);
     tasks.close();
@@ -119,17 +166,18 @@ async fn serve_connection(
     router: axum::Router,
     limits: Limits,
     connection: Connection,
+    failures: Failures,
 ) {
     let _ = stream.set_nodelay(true);
     let shaken = tokio::select! {
         shaken = timeout(limits.handshake, acceptor.accept(stream)) => shaken,
-        // At a stop the handshake goes on: then GOAWAY tells the client to go elsewhere, at no cost.
+        // At a stop, or for a renewal, the handshake goes on: then GOAWAY tells the client to go elsewhere, at no cost.
         () = connection.has_to_make_room() => return,
     };
     match shaken {
-        Ok(Ok(stream)) => serve_requests(stream, router, limits, connection).await,
-        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-        Err(_) => tracing::debug!("TLS handshake timed out"),
+        Ok(Ok(stream)) => serve_requests(stream, router, limits, connection, failures).await,
+        Ok(Err(error)) => failures.note(Reason::of(&error), &error.to_string()),
+        Err(_) => failures.note(Reason::Timeout, "it took too long"),
     }
 }
 
@@ -138,8 +186,9 @@ async fn serve_requests(
     router: axum::Router,
     limits: Limits,
     connection: Connection,
+    failures: Failures,
 ) {
-    let known = Known(stream.get_ref().1.peer_certificates().is_some());
+    let known = Known { is: stream.get_ref().1.peer_certificates().is_some(), failures };
     let router = router.layer(axum::Extension(known));
     let counted = connection.clone();
     let service = MapFuture::new(router, move |answer: RouteFuture<Infallible>| {
@@ -163,7 +212,7 @@ async fn serve_requests(
         ended = serving.as_mut() => ended,
         () = never_used => return,
         () = connection.leave.cancelled() => {
-            let patience = if connection.is_for_a_stop() { limits.finish } else { GOODBYE };
+            let patience = if connection.has_time() { limits.finish } else { GOODBYE };
             serving.as_mut().graceful_shutdown();
             match timeout(patience, serving).await {
                 Ok(ended) => ended,

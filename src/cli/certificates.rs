@@ -1,10 +1,15 @@
 //! Flags about the webhook's certificates and its TLS.
 
-use crate::admission::certificates::{Source, Status};
+use crate::admission::certificates::{ClientCa, Source, Speaking, Status};
 use anyhow::Context;
 use jiff::SignedDuration;
 use std::path::PathBuf;
-use webhook_certs::{ClientCas, Clients, Lives, TlsVersions, server_config};
+use std::sync::Arc;
+use tokio::sync::watch;
+use webhook_certs::{Lives, TlsVersions};
+
+/// The configuration for the next connection, and what reads the CAs of clients again.
+type Tls = (watch::Receiver<Arc<rustls::ServerConfig>>, Option<ClientCa>);
 
 #[derive(Debug, clap::Args)]
 pub struct CertificateArgs {
@@ -21,7 +26,8 @@ pub struct CertificateArgs {
         default_value = "1.3"
     )]
     tls_min_version: MinVersion,
-    /// Require of whoever calls the webhook a certificate from one of the CAs in this file
+    /// Require of whoever calls the webhook a certificate from one of the CAs in this file, which is
+    /// read again when it changes
     #[arg(long, env = "LINKERD_FAILOVER_CLIENT_CA", value_name = "FILE")]
     client_ca: Option<PathBuf>,
     /// How long the webhook's CA is valid
@@ -68,27 +74,19 @@ impl CertificateArgs {
         self.client_ca.is_some()
     }
 
-    /// How TLS is spoken. With `peers`, a connection without a certificate is let in for what only
-    /// needs a token.
-    pub fn server_config(
-        &self,
-        status: &Status,
-        peers: bool,
-    ) -> anyhow::Result<rustls::ServerConfig> {
+    /// How TLS is spoken, and what keeps it up to date where clients need certificates. With `peers`,
+    /// a connection without one is let in for what only needs a token.
+    pub fn tls(&self, status: &Status, peers: bool) -> anyhow::Result<Tls> {
         let versions = match self.tls_min_version {
             MinVersion::Tls12 => TlsVersions::Tls12And13,
             MinVersion::Tls13 => TlsVersions::Tls13Only,
         };
-        let clients = self.client_ca.as_ref().map(|path| {
-            let read =
-                || -> anyhow::Result<ClientCas> { Ok(ClientCas::from_pem(&std::fs::read(path)?)?) };
-            read().with_context(|| format!("--client-ca {}", path.display()))
-        });
-        let clients = match clients.transpose()? {
-            None => Clients::Anybody,
-            Some(cas) if peers => Clients::OfOrNone(cas),
-            Some(cas) => Clients::Of(cas),
+        let speaking = Speaking { resolver: status.resolver.clone(), versions, peers };
+        let Some(path) = &self.client_ca else {
+            return Ok((watch::channel(speaking.config(None)?).1, None));
         };
-        Ok(server_config(status.resolver.clone(), versions, clients)?)
+        let opened = ClientCa::open(path, speaking);
+        let (client_ca, tls) = opened.with_context(|| format!("--client-ca {}", path.display()))?;
+        Ok((tls, Some(client_ca)))
     }
 }

@@ -3,6 +3,7 @@
 use super::certificates::CertificateArgs;
 use super::guard::{GuardArgs, Installation, Lines};
 use super::kubernetes::KubernetesArgs;
+use super::listen::listen;
 use super::profiles::ProfileArgs;
 use super::tasks::Tasks;
 use crate::admission::{self, Handler, MissingBackends, Rules, certificates, server};
@@ -16,14 +17,12 @@ use crate::controller::{
 use crate::failover::{self, Defaults, Identity};
 use crate::resources::selector::LabelSelector;
 use crate::telemetry::{self, LogFormat, Metrics, admin};
-use anyhow::Context;
 use jiff::SignedDuration;
 use kube::{Api, Client};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 #[derive(Debug, clap::Args)]
@@ -36,10 +35,11 @@ pub struct Args {
     log_level: String,
     #[arg(long, env = "LINKERD_FAILOVER_LOG_FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
-    /// Address of /live, /ready and /metrics
+    /// Address of /live, /ready and /metrics; 0.0.0.0 is every address, of IPv6 too where the node
+    /// has it
     #[arg(long, env = "LINKERD_FAILOVER_ADMIN_ADDR", default_value = "0.0.0.0:8080")]
     admin_addr: SocketAddr,
-    /// Address of the admission webhook
+    /// Address of the admission webhook; 0.0.0.0 is every address, of IPv6 too
     #[arg(long, env = "LINKERD_FAILOVER_WEBHOOK_ADDR", default_value = "0.0.0.0:8443")]
     webhook_addr: SocketAddr,
     /// Run the controller only
@@ -322,6 +322,8 @@ impl Parts {
             selector: self.args.selector.clone(),
             namespaces: self.args.namespaces.clone(),
             name: self.args.name.clone(),
+            namespace: self.args.namespace.clone(),
+            leases: (!no_lease).then(|| Api::namespaced(self.client.clone(), &self.args.namespace)),
             leading: leading.clone(),
             say: say.clone(),
             metrics: self.metrics.clone(),
@@ -380,8 +382,11 @@ impl Parts {
         lines: Lines,
     ) -> anyhow::Result<Arc<certificates::Status>> {
         let status = Arc::new(certificates::Status::default());
-        let tls = args.server_config(&status, self.args.guard.is_some())?;
-        let listener = bind(self.args.webhook_addr, "--webhook-addr").await?;
+        let (tls, client_ca) = args.tls(&status, self.args.guard.is_some())?;
+        if let Some(client_ca) = client_ca {
+            self.tasks.background.spawn(client_ca.keep(self.metrics.clone()));
+        }
+        let listener = listen(self.args.webhook_addr, "--webhook-addr").await?;
         let handler = Handler {
             client: self.client.clone(),
             shared: self.shared.clone(),
@@ -401,7 +406,7 @@ impl Parts {
         }
         self.tasks.serving.tasks.spawn(server::serve(
             listener,
-            Arc::new(tls),
+            tls,
             router,
             limits,
             self.metrics.clone(),
@@ -448,7 +453,7 @@ impl Parts {
         address: SocketAddr,
         certificates: Option<Arc<certificates::Status>>,
     ) -> anyhow::Result<()> {
-        let listener = bind(address, "--admin-addr").await?;
+        let listener = listen(address, "--admin-addr").await?;
         let (shared, stopping) = (self.shared.clone(), self.tasks.draining.clone());
         let readiness: admin::Readiness = Arc::new(move || {
             let synced = shared.read().synced;
@@ -469,8 +474,4 @@ impl Parts {
         });
         Ok(())
     }
-}
-
-async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {flag} {address}"))
 }

@@ -4,6 +4,7 @@ mod certificates;
 mod controller;
 mod guard;
 mod kubernetes;
+mod listen;
 mod migrate;
 mod profiles;
 mod proxy;

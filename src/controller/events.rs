@@ -211,6 +211,13 @@ impl Said {
         said.saying(true, "NamespaceNotLabelled", "Label", note)
     }
 
+    /// Fewer namespaces are managed than before.
+    pub fn narrowed(deployment: &str, namespace: &str, note: String) -> Self {
+        let kind = ApiResource::erase::<Deployment>(&());
+        let said = Self::new(ObjectKey::new(namespace, deployment), kind, "", "");
+        said.saying(true, "NamespacesLeft", "Read", note)
+    }
+
     /// What bears our marks and is not managed.
     pub fn unmanaged(one: &Unmanaged) -> Self {
         let said = Self::new(one.about.clone(), one.kind.clone(), &one.uid, &one.resource_version);

@@ -25,6 +25,7 @@ mod profile_lane;
 mod profile_writer;
 mod queue;
 mod reconcile;
+mod scope;
 mod short;
 mod survey;
 mod undone;

@@ -4,13 +4,15 @@
 
 use super::events::Said;
 use super::left_behind::{self, LeftBehind};
+use super::scope;
 use crate::cluster::{Part, Shared, served};
 use crate::resources::selector::LabelSelector;
 use crate::resources::{Kind, ObjectKey, ObjectRef, brief, policy_route};
 use crate::telemetry::Metrics;
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{ApiResource, ListParams};
 use kube::core::{DynamicObject, GroupVersionKind};
-use kube::{Client, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +38,10 @@ pub struct Survey {
     pub namespaces: Vec<String>,
     /// Of the installation: the names of its replicas begin with it.
     pub name: String,
+    /// Where the program runs.
+    pub namespace: String,
+    /// Where the namespaces that are managed are written down; none without a Lease.
+    pub leases: Option<Api<Lease>>,
     pub leading: watch::Receiver<bool>,
     pub say: mpsc::Sender<Said>,
     pub metrics: Arc<Metrics>,
@@ -68,6 +74,9 @@ pub async fn survey_unmanaged(mut survey: Survey, stop: CancellationToken) {
         let begins = leads && survey.shared.read().synced.all();
         let wait = if leads && !begins { SOON } else { PERIOD };
         if begins {
+            if looks == 0 {
+                survey.tell_narrowed().await;
+            }
             // What was found is looked at more often, so that it is seen to be put right.
             let also_left = looks % LOOKS == 0 || !left.is_empty();
             tokio::select! {
@@ -111,6 +120,27 @@ impl Survey {
         }
     }
 
+    async fn tell_narrowed(&self) {
+        let Some(leases) = &self.leases else { return };
+        match scope::narrowed(leases, &self.name, &self.namespaces).await {
+            Ok(None) => {}
+            Ok(Some(lost)) => {
+                let note = scope::note(&lost, &self.selector);
+                tracing::warn!("{note}");
+                self.say(Said::narrowed(&self.name, &self.namespace, note));
+            }
+            Err(error) => {
+                tracing::debug!(error = brief(&error), "what was managed before is not known");
+            }
+        }
+    }
+
+    fn say(&self, said: Said) {
+        if self.say.try_send(said).is_err() {
+            self.metrics.events_dropped.inc();
+        }
+    }
+
     /// Tells what is new, and what is over.
     fn tell(&self, told: &mut Told, found: Vec<Unmanaged>) {
         let name = |one: &Unmanaged| (one.kind.kind.clone(), one.about.clone());
@@ -121,9 +151,7 @@ impl Survey {
                 continue;
             }
             tracing::warn!("{}", one.full);
-            if self.say.try_send(Said::unmanaged(one)).is_err() {
-                self.metrics.events_dropped.inc();
-            }
+            self.say(Said::unmanaged(one));
         }
         for (kind, object) in told.keys().filter(|name| !found.contains_key(*name)) {
             tracing::info!(kind, %object, "bears our marks no more, or is managed");
@@ -177,8 +205,8 @@ impl Survey {
                         }
                         let key = ObjectKey::of(metadata);
                         let namespace = &*key.namespace;
-                        let api: kube::Api<DynamicObject> =
-                            kube::Api::namespaced_with(self.client.clone(), namespace, &resource);
+                        let api: Api<DynamicObject> =
+                            Api::namespaced_with(self.client.clone(), namespace, &resource);
                         let Some(object) = api.get_opt(&key.name).await? else { continue };
                         found.extend(self.of_left(kind, key, &object, &resource));
                     }

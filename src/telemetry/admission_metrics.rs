@@ -30,6 +30,11 @@ struct ShedConnection {
     which: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FailedHandshake {
+    why: &'static str,
+}
+
 /// What the webhook counts.
 #[derive(Debug)]
 pub struct AdmissionMetrics {
@@ -40,6 +45,7 @@ pub struct AdmissionMetrics {
     shed: Family<ShedReview, Counter>,
     pub connections: Gauge,
     shed_connections: Family<ShedConnection, Counter>,
+    failed_handshakes: Family<FailedHandshake, Counter>,
 }
 
 impl Default for AdmissionMetrics {
@@ -55,6 +61,7 @@ impl Default for AdmissionMetrics {
             shed: Family::default(),
             connections: Gauge::default(),
             shed_connections: Family::default(),
+            failed_handshakes: Family::default(),
         }
     }
 }
@@ -97,6 +104,15 @@ impl AdmissionMetrics {
             "Connections closed because there were too many: the one that was quiet for longest, or, where none was, the new one",
             self.shed_connections.clone(),
         );
+        r.register(
+            "webhook_handshakes_failed",
+            "TLS handshakes with the webhook that failed, by why; closed is a client that went away, as a check of the port does",
+            self.failed_handshakes.clone(),
+        );
+    }
+
+    pub fn handshake_failed(&self, why: &'static str) {
+        self.failed_handshakes.get_or_create(&FailedHandshake { why }).inc();
     }
 
     pub fn answered(

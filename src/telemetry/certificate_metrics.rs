@@ -28,6 +28,7 @@ pub struct CertificateMetrics {
     pub ca_expires: Gauge,
     pub repairs: Counter,
     loads: Family<Kind, Counter>,
+    client_ca_loads: Family<Kind, Counter>,
     in_sync: Family<Configuration, Gauge>,
     phase: Family<Phase, Gauge>,
 }
@@ -53,6 +54,11 @@ impl CertificateMetrics {
             self.loads.clone(),
         );
         r.register(
+            "webhook_client_ca_loads",
+            "Changes of the file with the CAs of clients: taken (file), or refused, those before staying in use",
+            self.client_ca_loads.clone(),
+        );
+        r.register(
             "webhook_secret_repairs",
             "Times that the Secret of the webhook's CA could not be used and was repaired",
             self.repairs.clone(),
@@ -72,6 +78,11 @@ impl CertificateMetrics {
     /// A certificate was taken into use, or refused.
     pub fn loaded(&self, kind: &'static str) {
         self.loads.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// The file with the CAs of clients changed: taken, or refused.
+    pub fn client_ca_loaded(&self, kind: &'static str) {
+        self.client_ca_loads.get_or_create(&Kind { kind }).inc();
     }
 
     /// None: there is no such configuration, or it cannot be read.

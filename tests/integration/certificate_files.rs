@@ -62,11 +62,20 @@ impl Theirs {
         replica: &Replica,
         client: Option<&Pair>,
     ) -> Result<TlsStream<TcpStream>> {
+        self.connect_by(replica, client, rustls::DEFAULT_VERSIONS).await
+    }
+
+    async fn connect_by(
+        &self,
+        replica: &Replica,
+        client: Option<&Pair>,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Result<TlsStream<TcpStream>> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes())?)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
+            .with_protocol_versions(versions)?
             .with_root_certificates(roots);
         let config = match client {
             None => config.with_no_client_auth(),
@@ -266,6 +275,63 @@ async fn with_a_ca_of_clients_only_they_are_let_in() -> Result<()> {
     for client in [None, Some(&known)] {
         let status = servers.posted(&replica, client, "/announcement").await?;
         ensure!(status == "401", "an announcement without a token: {status}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ca_of_clients_is_read_again_and_handshakes_that_fail_are_counted_and_said_once()
+-> Result<()> {
+    let cluster = cluster().await?;
+    let mut installation = Installation::install(&cluster, options(0, &[])).await?;
+    let folder = tempfile::tempdir()?;
+    let (servers, before, after) =
+        (Theirs::new("servers")?, Theirs::new("before")?, Theirs::new("after")?);
+    servers.server()?.write(folder.path())?;
+    let client_ca = folder.path().join("clients.crt");
+    std::fs::write(&client_ca, &before.pem)?;
+    let (dir, path) = (folder.path().display().to_string(), client_ca.display().to_string());
+    let env = [
+        ("LINKERD_FAILOVER_WEBHOOK_TLS_DIR", dir.as_str()),
+        ("LINKERD_FAILOVER_CLIENT_CA", path.as_str()),
+    ];
+    let replica = installation.start_replica_with(&env).await?;
+    let old = before.issue(ExtendedKeyUsagePurpose::ClientAuth)?;
+    let new = after.issue(ExtendedKeyUsagePurpose::ClientAuth)?;
+    eventually("a known client is let in", PATIENCE, || servers.served(&replica, Some(&old)))
+        .await?;
+    let mut open = servers.connect(&replica, Some(&old)).await?;
+    for _ in 0..3 {
+        ensure!(servers.served(&replica, Some(&new)).await.is_err(), "a stranger was let in");
+    }
+
+    std::fs::write(&client_ca, &after.pem)?;
+    eventually("the new client is let in", PATIENCE, || servers.served(&replica, Some(&new)))
+        .await?;
+    ensure!(servers.served(&replica, Some(&old)).await.is_err(), "the old one is let in");
+    // Whoever is in by the old CA is asked to come again.
+    let ended = tokio::time::timeout(PATIENCE, open.read_u8()).await;
+    ensure!(ended.is_ok_and(|read| read.is_err()), "the old connection goes on");
+    ensure!(servers.served(&replica, None).await.is_err(), "none was needed");
+    let old_tls = servers.connect_by(&replica, Some(&new), &[&rustls::version::TLS12]).await;
+    ensure!(old_tls.is_err(), "TLS 1.2 was spoken");
+
+    let metrics = replica.get("/metrics").await?;
+    let failed = |why: &str| {
+        let name = format!("linkerd_failover_webhook_handshakes_failed_total{{why=\"{why}\"}}");
+        metric(&metrics, &name).with_context(|| format!("no {why}:\n{metrics}"))
+    };
+    ensure!(failed("client_certificate")? >= 4.0, "too few");
+    ensure!(failed("no_client_certificate")? >= 1.0 && failed("tls_version")? == 1.0, "too few");
+    let loads = r#"linkerd_failover_webhook_client_ca_loads_total{kind="file"}"#;
+    assert_eq!(metric(&metrics, loads), Some(1.0));
+    let log = std::fs::read_to_string(replica.process().log())?;
+    for (words, times) in [
+        ("is not valid by webhook.clientCA", 1),
+        ("set webhook.tlsMinVersion to", 1),
+        ("showed no certificate", 1),
+    ] {
+        assert_eq!(log.matches(words).count(), times, "{words}\n{log}");
     }
     Ok(())
 }

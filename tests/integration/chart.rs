@@ -31,6 +31,7 @@ const VARIANTS: &[&[&str]] = &[
     &["webhook.serviceDeletionWarning=false", "webhook.exemptServiceAccounts={argocd/argocd}"],
     &["webhook.admissionPolicy.enabled=true", "selector=team notin (a\\, b)\\,!legacy\\,x=y\\,z"],
     &["webhook.admissionPolicy.enabled=true", "webhook.enabled=false", "namespaces={default}"],
+    &["adminPort=8443", "webhook.enabled=false"],
     &["hostNetwork=true", "webhook.port=10250", "adminPort=9995", "listenHost=[::]"],
     &["networkPolicy.enabled=true", "networkPolicy.adminFrom[0].podSelector.matchLabels.a=b"],
     &["podMonitor.enabled=true", "serviceMonitor.enabled=true", "podMonitor.labels.release=x"],
@@ -98,6 +99,13 @@ const REFUSED: &[(&str, &str)] = &[
     ("guard.bound=500", "guard/bound"),
     ("guard.adaptorGrace=0.81s", "guard/adaptorGrace"),
     ("guard.enable=true", "enable"),
+    ("adminPort=8443", "adminPort: found 8443, which is webhook.port too"),
+    ("adminPort=9000,webhook.port=9000", "adminPort: found 9000, which is webhook.port too"),
+    ("inject=enabled,adminPort=4191", "a port that Linkerd's proxy does not take"),
+    (
+        "webhook.certs.mode=external,webhook.certs.secretName=linkerd-failover-webhook-ca",
+        "expected another Secret",
+    ),
 ];
 
 /// Renders with the arguments; the documents of a kind.
@@ -200,6 +208,14 @@ async fn the_chart_is_well_formed_and_every_variant_is_taken_by_the_api_server()
     for (value, words) in REFUSED {
         let said = refused(&cluster, value).await?;
         assert!(said.contains(words), "{value}: {said}");
+    }
+
+    // AKS leaves both configurations as they are; it reads an annotation, or a label.
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        let metadata = rendered(&cluster, &[], kind).await?.remove(0)["metadata"].take();
+        for place in ["annotations", "labels"] {
+            assert_eq!(metadata[place]["admissions.enforcer/disabled"], "true", "{kind} {place}");
+        }
     }
 
     // The webhook selects exactly what the controller manages.

@@ -2,7 +2,7 @@
 
 use crate::stage::*;
 use anyhow::{Context, Result, ensure};
-use test_cluster::{Installation, eventually};
+use test_cluster::{Installation, Workload, eventually};
 
 const METRIC: &str = "linkerd_failover_objects_left_behind";
 
@@ -76,5 +76,40 @@ async fn the_notes_take_the_label_off_every_kind_that_the_cluster_has() -> Resul
         .await?;
     let said = cluster.sh(&uninstall[begin..end]).ok().await?;
     ensure!(said.contains("unlabeled"), "{said}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn namespaces_that_are_managed_no_longer_are_named_once() -> Result<()> {
+    let cluster = cluster().await?;
+    let (_workload, _west) = emojivoto(&cluster).await?;
+    let own = Workload::new(&cluster, "brief").await?;
+    let before = Installation::install(&cluster, options(1, &["namespaces={brief,emojivoto}"]));
+    let before = before.await?;
+    before.wait_ready(PATIENCE).await?;
+    let lease = ["get", "lease", "linkerd-failover", "-n", "linkerd-failover", "-o", "yaml"];
+    eventually("what is managed is written down", PATIENCE, || async {
+        let text = cluster.kubectl(lease).ok().await?;
+        ensure!(text.contains("failover.linkerd.io/manages: brief,emojivoto"), "{text}");
+        Ok(())
+    })
+    .await?;
+    drop(before);
+    let after = Installation::install(&cluster, options(1, &["namespaces={brief}"])).await?;
+    after.wait_ready(PATIENCE).await?;
+    let events = ["get", "events", "-n", "linkerd-failover", "-o", "yaml"];
+    let events =
+        || cluster.kubectl(events).args(["--field-selector", "reason=NamespacesLeft"]).ok();
+    eventually("the Event names it", PATIENCE, || async {
+        let text = events().await?;
+        ensure!(text.contains("No longer managed: emojivoto."), "{text}");
+        Ok(())
+    })
+    .await?;
+    after.replicas()[0].restart().await?;
+    after.replicas()[0].wait_ready(PATIENCE).await?;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(events().await?.matches("No longer managed").count(), 1);
+    drop(own);
     Ok(())
 }

@@ -245,9 +245,12 @@ service:
   port: {{ .Values.webhook.servicePort }}
 {{- end -}}
 
-{{/* Annotations of both webhook configurations. */}}
+{{/*
+Annotations of both webhook configurations. AKS would add a namespaceSelector of its own, on which the
+next upgrade conflicts; it reads this as annotation or as label.
+*/}}
 {{- define "linkerd-failover.webhookAnnotations" -}}
-{{- $annotations := deepCopy .Values.webhook.annotations -}}
+{{- $annotations := mergeOverwrite (dict "admissions.enforcer/disabled" "true") .Values.webhook.annotations -}}
 {{- if eq .Values.webhook.certs.mode "cert-manager" -}}
   {{- $leaf := printf "%s/%s-webhook" .Release.Namespace (include "linkerd-failover.name" .) -}}
   {{- $_ := set $annotations "cert-manager.io/inject-ca-from" $leaf -}}

@@ -2,10 +2,12 @@
 //!
 //! - `keeper`: issues them itself, from a CA in a Secret, and keeps `caBundle` in both webhook
 //!   configurations.
+//! - `client_ca`: the CAs of clients, where they need certificates.
 //! - `files`: somebody else issues them into a folder and keeps `caBundle`, as cert-manager does.
 //! - `configurations` and `secret`: what is read and written in the cluster.
 //! - `status`: whether the API server would believe what is served; readiness asks it.
 
+mod client_ca;
 mod configurations;
 mod files;
 mod keeper;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use webhook_certs::Lives;
 
+pub use client_ca::{ClientCa, Speaking};
 pub use status::Status;
 
 /// The objects that certificates concern, by the installation's base name.
