@@ -58,6 +58,26 @@ where
     })
 }
 
+/// Between the end of one and the next.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The same for ever: after each end it begins with a LIST. What goes wrong is not told; for whoever
+/// only wants to look sooner than he would anyway.
+pub fn follow<K>(api: Api<K>, fields: &str) -> impl Stream<Item = Event<K>> + Send + use<K>
+where
+    K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let config = super::watch::config().fields(fields);
+    let begins = stream::unfold(false, async |again| {
+        if again {
+            tokio::time::sleep(AGAIN.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        }
+        Some(((), true))
+    });
+    let events = begins.flat_map(move |()| list_watch(api.clone(), config.clone()).boxed());
+    events.filter_map(|event| std::future::ready(event.ok()))
+}
+
 async fn step<K>(
     state: State<K>,
     api: &Api<K>,

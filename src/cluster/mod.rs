@@ -36,6 +36,7 @@ pub use endpoints::PodUid;
 pub use grants::GrantFacts;
 pub use guarded::GuardedPod;
 pub use index::{Index, Synced};
+pub use list_watch::follow;
 pub use managed::{Decider, Managed, ManagedSet};
 pub use namespace::ClusterWide;
 pub use order::{Arrival, Ticket};

@@ -598,7 +598,7 @@ fn any_subject() -> impl Strategy<Value = Subject> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
     #[test]
     fn nothing_that_was_under_way_brings_back_what_is_past(
         subject in any_subject(),

@@ -310,3 +310,7 @@ fn replace_all<S: Source>(
 pub(super) fn version(object: &impl Resource) -> u64 {
     object.meta().resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 use super::brake;
 use super::election::{Election, Record, Step, Timing};
 use super::fitness::{Fitness, Stance};
-use crate::cluster::Shared;
+use crate::cluster::{Shared, follow};
 use crate::resources::brief;
 use crate::telemetry::Metrics;
 use futures::{Stream, StreamExt};
@@ -11,8 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, watcher};
+use kube::runtime::watcher::Event;
 use kube::{Api, ResourceExt};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -123,13 +122,15 @@ fn releases(
     name: &str,
     judge: watch::Sender<Option<SocketAddr>>,
 ) -> impl Stream<Item = ()> + use<> {
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let leases = watcher(api.clone(), config).default_backoff().applied_objects();
-    leases.filter_map(move |lease| {
-        let released = lease.is_ok_and(|lease| {
-            hear(&judge, &lease);
-            record(&lease).holder.is_empty()
-        });
+    let events = follow(api.clone(), &format!("metadata.name={name}"));
+    events.filter_map(move |event| {
+        let released = match event {
+            Event::InitApply(lease) | Event::Apply(lease) => {
+                hear(&judge, &lease);
+                record(&lease).holder.is_empty()
+            }
+            Event::Init | Event::InitDone | Event::Delete(_) => false,
+        };
         std::future::ready(released.then_some(()))
     })
 }

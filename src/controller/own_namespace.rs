@@ -4,13 +4,13 @@
 //! namespace, and an installation that lacked one of them failed.
 
 use super::events::Said;
+use crate::cluster::follow;
 use crate::resources::{FIELD_MANAGER, brief};
 use crate::telemetry::Metrics;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, watcher};
+use kube::runtime::watcher::Event;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use std::pin::pin;
@@ -166,10 +166,10 @@ impl Label {
 
 /// The moments at which the namespace may have changed.
 fn changes(api: &Api<Namespace>, name: &str) -> impl Stream<Item = ()> + use<> {
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let seen = watcher(api.clone(), config).default_backoff();
-    seen.filter_map(|event| {
-        std::future::ready(matches!(event, Ok(watcher::Event::Apply(_))).then_some(()))
+    let events = follow(api.clone(), &format!("metadata.name={name}"));
+    events.filter_map(|event| {
+        let may_have = matches!(event, Event::Apply(_) | Event::InitDone);
+        std::future::ready(may_have.then_some(()))
     })
 }
 

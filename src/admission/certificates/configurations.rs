@@ -1,5 +1,6 @@
 //! Both webhook configurations, and the `caBundle` in each.
 
+use crate::cluster::follow;
 use crate::resources::{FIELD_MANAGER, brief, get_known};
 use anyhow::Context;
 use futures::stream::{BoxStream, StreamExt};
@@ -9,7 +10,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use kube::api::{ApiResource, Patch, PatchParams};
 use kube::core::DynamicObject;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher::Event;
 use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -165,12 +166,10 @@ pub fn ticks<K>(api: Api<K>, name: &str) -> BoxStream<'static, ()>
 where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    watcher(api, config)
-        .default_backoff()
+    follow(api, &format!("metadata.name={name}"))
         .filter_map(|event| {
-            let event = event.is_ok_and(|e| !matches!(e, watcher::Event::InitApply(_)));
-            std::future::ready(event.then_some(()))
+            let is_tick = !matches!(event, Event::InitApply(_));
+            std::future::ready(is_tick.then_some(()))
         })
         .boxed()
 }

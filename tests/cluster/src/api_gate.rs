@@ -48,6 +48,10 @@ impl Asked {
         let watch = parameters.any(|parameter| matches!(parameter, "watch=true" | "watch=1"));
         Self { path: uri.path().to_string(), watch }
     }
+
+    pub(crate) fn is_about(&self, pattern: &str) -> bool {
+        self.path.contains(pattern)
+    }
 }
 
 impl Gate {
@@ -125,7 +129,7 @@ impl Gate {
 
 impl Rule {
     fn covers(&self, asked: &Asked) -> bool {
-        asked.path.contains(&self.pattern) && (asked.watch || !self.watches_only)
+        asked.is_about(&self.pattern) && (asked.watch || !self.watches_only)
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::Context;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, StatusCode, Version};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 use tokio_rustls::TlsAcceptor;
 
 const RETRY_ACCEPT: Duration = Duration::from_millis(100);
@@ -55,6 +56,8 @@ const OF_ONE_CONNECTION: [&str; 7] = [
 pub struct ApiProxy {
     address: SocketAddr,
     gate: Arc<Gate>,
+    /// Tells the paths whose answers end.
+    ends: broadcast::Sender<String>,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     /// Holds the claim on the address.
@@ -68,7 +71,9 @@ impl ApiProxy {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let acceptor = acceptor(&site, &provider).context("the API proxy's TLS server")?;
         let gate = Arc::new(Gate::default());
+        let ends = broadcast::Sender::new(16);
         let upstream = Upstream {
+            ends: ends.clone(),
             client: client(&site, provider).context("the API proxy's TLS client")?,
             server: site.server.clone(),
             gate: Arc::clone(&gate),
@@ -93,7 +98,7 @@ impl ApiProxy {
         let thread = std::thread::Builder::new()
             .name("api-proxy".into())
             .spawn(move || runtime.block_on(run))?;
-        Ok(Self { address, gate, end: Some(end), thread: Some(thread), _site: site })
+        Ok(Self { address, gate, ends, end: Some(end), thread: Some(thread), _site: site })
     }
 
     /// What to use instead of the API server's URL; the CA is the same.
@@ -121,6 +126,13 @@ impl ApiProxy {
         self.gate.answer(pattern.into(), Answer { status, content_type, body });
     }
 
+    /// Ends everything that is being answered whose path contains `pattern`, such as watches, in good
+    /// order: what an API server that is shut down looks like.
+    pub fn end(&self, pattern: &str) {
+        // Nothing may be open.
+        let _ = self.ends.send(pattern.to_owned());
+    }
+
     /// Ends every freeze, and every answer of its own. Nothing that was held is lost: each watch delivers
     /// what it missed, in order.
     pub fn thaw(&self) {
@@ -139,6 +151,7 @@ impl Drop for ApiProxy {
 
 #[derive(Clone)]
 struct Upstream {
+    ends: broadcast::Sender<String>,
     client: Client<HttpsConnector<HttpConnector>, Body>,
     server: String,
     gate: Arc<Gate>,
@@ -157,7 +170,9 @@ impl Upstream {
         self.gate.pass(&asked).await;
         let (mut head, body) = response.into_parts();
         drop_headers(&mut head.headers);
+        let ended = ended(self.ends.subscribe(), asked.clone());
         let body = self.gate.pass_body(asked, Body::new(body).into_data_stream());
+        let body = body.take_until(Box::pin(ended));
         Ok(Response::from_parts(head, Body::from_stream(body)))
     }
 
@@ -170,6 +185,16 @@ impl Upstream {
         request.headers_mut().remove(HOST);
         Ok(request)
     }
+}
+
+/// Until what was asked for is ended.
+async fn ended(mut ends: broadcast::Receiver<String>, asked: Asked) {
+    while let Ok(pattern) = ends.recv().await {
+        if asked.is_about(&pattern) {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 fn drop_headers(headers: &mut HeaderMap) {

@@ -185,6 +185,62 @@ impl Cluster {
         ready(process, "kube-apiserver", || async { self.get_raw("/readyz").await.map(drop) }).await
     }
 
+    /// Everything that etcd holds now, for [`Self::restore_etcd`]. The API server and etcd are stopped
+    /// for it and started again.
+    pub async fn save_etcd(&self) -> anyhow::Result<PathBuf> {
+        let saved = self.site.path("data/etcd-saved");
+        self.stop_api_server(true).await?;
+        self.stop_etcd().await?;
+        let _ = std::fs::remove_dir_all(&saved);
+        copy_folder(&self.site.path("data/etcd"), &saved)?;
+        self.start_etcd().await?;
+        self.start_api_server().await?;
+        Ok(saved)
+    }
+
+    /// Goes back to what etcd held then, resourceVersions and all, as a restored snapshot does. All of
+    /// the control plane is started anew for it, as Kubernetes asks.
+    pub async fn restore_etcd(&self, saved: &Path) -> anyhow::Result<()> {
+        {
+            let mut processes = self.processes.lock().await;
+            let Processes { kwok, controller_manager, .. } = &mut *processes;
+            for process in [kwok.take(), controller_manager.take()].into_iter().flatten() {
+                process.kill()?;
+                process.wait_exit(STOP).await?;
+            }
+        }
+        self.stop_api_server(true).await?;
+        self.stop_etcd().await?;
+        let data = self.site.path("data/etcd");
+        std::fs::remove_dir_all(&data)?;
+        copy_folder(saved, &data)?;
+        self.start_etcd().await?;
+        self.start_api_server().await?;
+        let mut processes = self.processes.lock().await;
+        let manager = self.site.launch(components::controller_manager(&self.site))?;
+        processes.controller_manager = Some(manager);
+        processes.kwok = Some(self.site.launch(components::kwok(&self.site))?);
+        Ok(())
+    }
+
+    async fn stop_etcd(&self) -> anyhow::Result<()> {
+        let etcd = self.processes.lock().await.etcd.take().context("etcd does not run")?;
+        etcd.terminate(STOP).await?;
+        Ok(())
+    }
+
+    async fn start_etcd(&self) -> anyhow::Result<()> {
+        let mut processes = self.processes.lock().await;
+        let launch = components::etcd(&self.site, &self.ports);
+        let etcd = processes.etcd.insert(self.site.launch(launch)?);
+        ready(etcd, "etcd", || async {
+            let (status, body) = plain_http::get(self.ports.etcd, "/health").await?;
+            anyhow::ensure!(status == 200, "{status}: {body}");
+            Ok(())
+        })
+        .await
+    }
+
     /// Ends everything in good order.
     pub async fn stop(self) -> anyhow::Result<()> {
         let processes = self.processes.lock().await;
@@ -223,17 +279,7 @@ impl Cluster {
     }
 
     async fn bring_up(&self) -> anyhow::Result<()> {
-        {
-            let mut processes = self.processes.lock().await;
-            let launch = components::etcd(&self.site, &self.ports);
-            let etcd = processes.etcd.insert(self.site.launch(launch)?);
-            ready(etcd, "etcd", || async {
-                let (status, body) = plain_http::get(self.ports.etcd, "/health").await?;
-                anyhow::ensure!(status == 200, "{status}: {body}");
-                Ok(())
-            })
-            .await?;
-        }
+        self.start_etcd().await?;
         self.start_api_server().await?;
         let mut processes = self.processes.lock().await;
         let manager = processes
@@ -283,6 +329,20 @@ where
         }
     }
     .with_context(|| format!("{}:\n{}", process.log().display(), process.log_tail()))
+}
+
+fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), &to).with_context(|| entry.path().display().to_string())?;
+        }
+    }
+    Ok(())
 }
 
 fn http_request(path: &str) -> anyhow::Result<http::Request<Vec<u8>>> {
