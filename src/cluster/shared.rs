@@ -62,15 +62,17 @@ impl Shared {
 
     /// Changes the index, and hands on what the change concerns.
     pub fn update(&self, change: impl FnOnce(&mut Index) -> Vec<ObjectRef>) {
-        let affected = {
+        let (affected, other_sight) = {
             let mut index = self.write();
             index.now = self.clock.now();
+            let synced = index.synced;
             let affected = change(&mut index);
             let revision = index.remote.revision();
             self.wanted.send_if_modified(|last| std::mem::replace(last, revision) != revision);
-            affected
+            (affected, index.synced != synced)
         };
-        if !affected.is_empty() {
+        // What is whole concerns all, and whoever says so.
+        if other_sight || !affected.is_empty() {
             // Nobody listens while the program stops.
             let _ = self.changed.send(affected);
         }

@@ -38,12 +38,12 @@ async fn a_page_of_html_for_a_list_is_cannot_see_and_never_there_are_none() -> R
         ensure!(metric(&metrics, "linkerd_failover_managed") == Some(1.0), "{path} {status}");
         ensure!(weights(&splits.get("emoji").await?) == [1.0, 0.0], "{path} {status}");
         if !path.contains("trafficsplits") {
-            let synced = metric(&metrics, "linkerd_failover_synced");
+            let synced = metric(&metrics, "linkerd_failover_caches_synced");
             ensure!(synced == Some(0.0), "{path} {status}: {synced:?}");
         }
         proxy.thaw();
         eventually("everything is seen again", PATIENCE, || async {
-            let synced = metric(&replica.get("/metrics").await?, "linkerd_failover_synced");
+            let synced = metric(&replica.get("/metrics").await?, "linkerd_failover_caches_synced");
             ensure!(synced == Some(1.0));
             Ok(())
         })
