@@ -82,6 +82,19 @@ fn what_went_while_a_watch_was_broken_is_noticed_when_it_is_listed_anew() {
 }
 
 #[test]
+fn that_the_facts_are_whole_no_more_is_told_at_once_though_no_object_changed() {
+    let (shared, mut changes) = Shared::new();
+    for whole in [true, false] {
+        shared.update(|index| {
+            index.synced.slices = whole;
+            vec![]
+        });
+        assert_eq!(changes.try_recv().ok(), Some(vec![]));
+        assert!(changes.try_recv().is_err());
+    }
+}
+
+#[test]
 fn a_list_with_lower_numbers_replaces_what_was_known_also_where_a_number_comes_again() {
     let (shared, _changes) = Shared::new();
     lists(&shared, &[("a", 1_000)]);

@@ -128,3 +128,22 @@ impl Queue {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::{Kind, ObjectKey};
+
+    #[test]
+    fn what_went_while_nothing_was_decided_is_noticed_once_the_facts_are_whole() {
+        let object = |name: &str| ObjectRef::new(Kind::TrafficSplit, ObjectKey::new("ns", name));
+        let mut queue = Queue::new(None, None);
+        queue.memories.entry(&object("remembered")).unreadable = true;
+        let (reply, _answer) = tokio::sync::oneshot::channel();
+        queue.waits.add(HashSet::from([object("waited-for")]), reply);
+        // Neither is in the index any more.
+        queue.notice_vanished(&Index::default());
+        let noticed: HashSet<_> = queue.waiting.iter().map(|(key, _)| key.clone()).collect();
+        assert_eq!(noticed, [object("remembered"), object("waited-for")].into());
+    }
+}
