@@ -276,6 +276,10 @@ fn decide_set<'a>(
 
 /// Where the traffic of an object is, by its live weights, and whether its primaries are back.
 fn stands(decided: &[Decided<'_>]) -> Seen {
+    // What a person moves by hand is no loss.
+    if decided.iter().any(|d| d.set.intent.policy.paused) {
+        return Seen::Withdrawn;
+    }
     let is_away = |d: &&Decided<'_>| {
         let (intent, carrying) = (&d.set.intent, d.set.intent.carrying());
         let by_a_pin = d.set.state.as_ref().is_some_and(|state| state.pinned);

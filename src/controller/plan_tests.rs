@@ -329,3 +329,12 @@ fn what_the_predecessor_writes_beside_us_and_what_nobody_owns_is_no_authors() {
     assert_eq!((&write.kind, &write.edited), (&Kind::Correction, &None));
     assert_eq!((world.weights()[0].clone(), recorded(&world)), (vec![0, 1], vec![9, 0]));
 }
+
+#[test]
+fn weights_set_by_hand_while_paused_are_no_loss_to_the_brake() {
+    let mut world = World::new(json!({"failover.linkerd.io/paused": "true"}));
+    let backends = &mut world.object.data["spec"]["rules"][2]["backendRefs"];
+    (backends[0]["weight"], backends[1]["weight"]) = (json!(0), json!(1));
+    world.read();
+    assert_eq!(world.plan().stands, Seen::Withdrawn);
+}

@@ -269,13 +269,9 @@ impl Controller {
         if plan.paused || index.cluster_wide.frozen {
             let why = if plan.paused { "this object is paused" } else { "the cluster is frozen" };
             self.tell_held(queue, &write, &plan, why);
-            let seen = match plan.stands {
-                Seen::Left(since) => Seen::Left(since),
-                _ if plan.paused => Seen::Withdrawn,
-                // Whoever freezes the cluster does not say that the primaries are back.
-                _ if write.leaves_primary() => Seen::Undecided,
-                seen => seen,
-            };
+            // Whoever freezes the cluster does not say that the primaries are back.
+            let wants = write.leaves_primary() && !plan.paused;
+            let seen = if wants { Seen::Undecided } else { plan.stands };
             self.tell_brake(queue, index, object, seen, now);
             let wish = Wish { decided: None, ours: self.leads(), noticed };
             self.carry(queue, index, object, managed, wish);

@@ -74,14 +74,17 @@ async fn record(cluster: &Cluster) -> Result<Value> {
     Ok(serde_json::from_str(text)?)
 }
 
-async fn wait_engaged(replica: &Replica, engaged: f64) -> Result<()> {
-    eventually(&format!("brake_engaged is {engaged}"), PATIENCE, || async {
-        let metrics = replica.get("/metrics").await?;
-        let value = metric(&metrics, "linkerd_failover_brake_engaged");
-        ensure!(value == Some(engaged), "{value:?}");
+async fn wait_metric(replica: &Replica, name: &str, wanted: f64) -> Result<()> {
+    eventually(&format!("{name} is {wanted}"), PATIENCE, || async {
+        let value = metric(&replica.get("/metrics").await?, name);
+        ensure!(value == Some(wanted), "{value:?}");
         Ok(())
     })
     .await
+}
+
+async fn wait_engaged(replica: &Replica, engaged: f64) -> Result<()> {
+    wait_metric(replica, "linkerd_failover_brake_engaged", engaged).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,9 +107,9 @@ async fn neither_a_standby_nor_a_new_leader_nor_a_broken_watch_moves_what_the_br
     set_ready(&workload, 2 * SHARE..SPLITS, 0).await?;
 
     let dead = leader(&cluster, &installation).await?;
+    let new = installation.replicas().iter().find(|r| r.name() != dead.name()).unwrap().clone();
     dead.process().kill()?;
-    let new = leader(&cluster, &installation).await?;
-    assert_ne!(new.name(), dead.name());
+    wait_metric(&new, "linkerd_failover_leader", 1.0).await?;
     no_more_moves(&cluster, "a change of leaders").await?;
 
     cluster.stop_api_server(true).await?;
@@ -120,9 +123,7 @@ async fn neither_a_standby_nor_a_new_leader_nor_a_broken_watch_moves_what_the_br
     let third = installation.start_replica().await?;
     third.wait_ready(PATIENCE).await?;
     no_more_moves(&cluster, "a start of replicas that know nothing").await?;
-    let metrics = new.get("/metrics").await?;
-    let held = metric(&metrics, "linkerd_failover_brake_held_objects");
-    assert_eq!(held, Some((SPLITS - SHARE) as f64));
+    wait_metric(&new, "linkerd_failover_brake_held_objects", (SPLITS - SHARE) as f64).await?;
     let holds = record(&cluster).await?;
     assert_eq!((&holds["since"], &holds["ended"]), (&since, &Value::Null), "{holds}");
 

@@ -251,3 +251,11 @@ fn a_leader_that_sees_nothing_does_not_end_what_a_standby_began() {
     blind.sees_all(Seen::Recovered, at(1_030));
     assert_eq!(blind.engaged(), None);
 }
+
+#[test]
+fn what_a_person_lets_go_on_counts_since_it_left_and_not_since_then() {
+    let mut brake = Brake::new(10);
+    (0..20).for_each(|i| brake.sees(i, Seen::Withdrawn, at(1_000)));
+    (0..20).for_each(|i| brake.sees(i, Seen::Left(second(500)), at(1_001)));
+    assert!(brake.lets_go(50, None, at(1_002)));
+}

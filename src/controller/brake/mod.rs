@@ -153,7 +153,9 @@ impl Brake {
                 return;
             }
             Seen::Left(_) => Place::Away,
-            Seen::Recovered | Seen::Withdrawn | Seen::Gone => Place::Home,
+            Seen::Recovered | Seen::Gone => Place::Home,
+            // Where it is afterwards goes by its record.
+            Seen::Withdrawn => Place::Unknown,
         };
         let before = match seen {
             Seen::Gone => self.places.remove(key),
