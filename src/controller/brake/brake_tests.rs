@@ -259,3 +259,13 @@ fn what_a_person_lets_go_on_counts_since_it_left_and_not_since_then() {
     (0..20).for_each(|i| brake.sees(i, Seen::Left(second(500)), at(1_001)));
     assert!(brake.lets_go(50, None, at(1_002)));
 }
+
+#[test]
+fn what_vanishes_as_the_lease_is_read_does_not_keep_it_on() {
+    let mut brake = holding();
+    written(&mut brake, at(1_001));
+    (0..99).for_each(|i| brake.sees(i, Seen::Recovered, at(1_002)));
+    brake.forget_gone(99, |key| *key != object(99), at(1_002));
+    brake.looked_at_all(99, true, at(1_002));
+    assert_eq!(brake.engaged(), None);
+}

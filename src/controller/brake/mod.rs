@@ -174,7 +174,7 @@ impl Brake {
         let first = !std::mem::replace(&mut self.read, true);
         if first {
             // Since when moves count is known only now.
-            self.places.clear();
+            self.places.values_mut().for_each(|place| *place = Place::Unknown);
         }
         if stands.n < self.record.n {
             // The store went back in time, or the answer is late: whoever writes finds out.
