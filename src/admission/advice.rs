@@ -3,12 +3,14 @@
 
 use super::{View, grants, profile, serving};
 use crate::cluster::services::ServiceKind;
-use crate::failover::{Declaration, Health, Intent, Problem, Unknown, annotations, to_the_second};
+use crate::failover::{
+    Declaration, Health, Intent, Problem, Unknown, annotations, service_of, to_the_second,
+};
 use crate::resources::route::InUse;
 use crate::resources::{Kind, ObjectKey, ObjectRef};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Every piece of advice about an object that can be read; `before` is what it declared.
 pub fn advice(
@@ -22,6 +24,8 @@ pub fn advice(
     let Some(first) = intents.first() else { return vec![] };
     let mut advice = vec![];
     advice.extend(neighbour(&object, new, first, view));
+    let words = |one: &Problem| (one.found.clone(), one.expected.clone());
+    let mut said: HashSet<_> = advice.iter().map(words).collect();
     for intent in intents {
         let health = view.health(intent);
         let mut of_set = vec![];
@@ -36,12 +40,7 @@ pub fn advice(
         of_set.extend(pin(intent, &health, view));
         of_set.extend(grants::missing(intent, view));
         // Rules of a route mostly name the same Services.
-        let is_new = |one: &Problem| {
-            !advice.iter().any(|other: &Problem| {
-                (&one.found, &one.expected) == (&other.found, &other.expected)
-            })
-        };
-        of_set.retain(is_new);
+        of_set.retain(|one| said.insert((one.found.clone(), one.expected.clone())));
         advice.extend(of_set);
     }
     advice.extend(failback_requested(first, view));
@@ -125,7 +124,8 @@ fn followed_no_further(object: &ObjectRef, intent: &Intent, view: &View<'_>) -> 
             apexes.iter().any(|apex| other.beside(apex) == service)
         })
     };
-    let is_apex = |name: &String| intent.apexes.contains(name);
+    let apexes: HashSet<&str> = intent.apexes.iter().map(String::as_str).collect();
+    let is_apex = |name: &String| apexes.contains(service_of(name));
     let backends = intent.backends.iter().enumerate().filter(|(_, b)| !is_apex(&b.name));
     backends
         .filter_map(|(i, backend)| {

@@ -32,13 +32,14 @@ impl Author {
     /// The author of an update; `manager` is the field manager of the request, where it has one.
     pub fn of(kind: Kind, old: &DynamicObject, new: &DynamicObject, manager: Option<&str>) -> Self {
         let (before, now) = (kind.read(old), kind.read(new));
+        let (before, now) = (before.mended(), now.mended());
         let applied = newly_applied(kind, old, new);
         let request = Request { kind, old, new, manager };
         Self {
             primary: request.primary(&before, applied.as_ref()),
             has_applied: applied.is_some(),
             weights: match applied {
-                Some(applied) => applied.live(),
+                Some(applied) => applied.mended().live(),
                 None if request.is_whole() || request.is_server_side_apply() => {
                     request.without_echoes(&before, &now)
                 }

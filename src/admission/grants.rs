@@ -2,20 +2,20 @@
 
 use super::View;
 use crate::cluster::GrantFacts;
-use crate::failover::{Intent, Problem};
+use crate::failover::{Intent, Problem, service_of};
 
 /// Backends in another namespace that no ReferenceGrant there allows. Linkerd does not enforce it;
 /// others do, and it may.
 pub fn missing(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
-    let backends = intent.backends.iter().enumerate().filter(|_| view.index.synced.grants);
-    let ungranted = backends.filter_map(|(i, backend)| {
-        let (namespace, name) = backend.name.split_once('/')?;
+    let backends = intent.backends.iter().filter(|_| view.index.synced.grants);
+    let ungranted = backends.filter_map(|backend| {
+        let (namespace, name) = service_of(&backend.name).split_once('/')?;
         let may = |grant: &GrantFacts| grant.allows(view.kind.as_str(), view.namespace, name);
         if !view.index.watches(namespace) || view.index.grants_in(namespace).any(may) {
             return None;
         }
         Some(
-            Problem::warning(format!("{}.namespace", view.kind.backend_path(intent.position, i)))
+            Problem::warning(format!("{}.namespace", view.kind.backend_path(intent.position, backend.entry)))
                 .found(format!("{namespace:?}, where no ReferenceGrant allows it"))
                 .expected(format!(
                     "a ReferenceGrant in {namespace} from {} of {} to Service {name}",

@@ -87,6 +87,7 @@ impl Handler {
             looked_up,
             selector: &self.selector,
             kind,
+            takes_text: review::takes_text(request),
             namespace: request.namespace.as_deref().unwrap_or_default(),
             rules: &self.rules,
             defaults: &self.defaults,

@@ -1,9 +1,13 @@
 //! What is known of an object before an edit, told by the sets that it has after it.
 
-use crate::failover::{BySet, Declaration, DeclaredBackend, DeclaredSet, SetState, State, Weights};
+use crate::failover::{
+    AuthoredWeights, BySet, Declaration, DeclaredBackend, DeclaredSet, SetState, State, Weights,
+    Written, service_of,
+};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
-use std::collections::BTreeSet;
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
 
 /// What is known of an object before an edit.
 #[derive(Debug)]
@@ -19,7 +23,11 @@ pub struct Known {
 #[derive(Debug, Default)]
 pub struct KnownSet {
     pub live: Weights,
+    /// The live ones as they stand, where that is something else.
+    pub stands: Written,
     pub recorded: Weights,
+    /// The recorded ones as their author wrote them, where that is something else.
+    pub written: Written,
     pub state: Option<SetState>,
     /// What it preferred; none: it did not fail over.
     pub primaries: Vec<String>,
@@ -39,11 +47,14 @@ impl Known {
         // Our own work in this very request, which the API server shows us again.
         let again = now.state().filter(|state| version.is_some() && state.edited == version);
         if let Some(state) = again {
-            let mut recorded = now.recorded().unwrap_or_default();
+            let record = now.record().unwrap_or_default();
+            let (mut recorded, mut written) = (record.sets, record.written);
             let set = |(name, set): (&String, &SetState)| {
                 let known = KnownSet {
                     live: set.weights.clone(),
+                    stands: Written::new(),
                     recorded: recorded.remove(name).unwrap_or_default(),
+                    written: written.remove(name).unwrap_or_default(),
                     state: Some(set.clone()),
                     ..KnownSet::default()
                 };
@@ -55,30 +66,34 @@ impl Known {
         Self::before(before, now)
     }
 
-    /// What the old object says.
+    /// What the old object says; both as [`Declaration::mended`] reads them.
     pub fn before(before: &Declaration, now: &Declaration) -> Self {
         let mut state = before.state();
         let mut states = state.as_mut().map(|s| std::mem::take(&mut s.sets)).unwrap_or_default();
-        let mut recorded = before.recorded().unwrap_or_default();
+        let mut record = before.record().unwrap_or_default();
         let mut primaries = before.primaries();
         let by_default = before.authored_primary().is_none();
         let without: Vec<&str> = before.without_primary().map(|set| set.name.as_str()).collect();
         let mut sets = BySet::new();
         for (old, new) in pairs(&before.sets, &now.sets) {
             let live = old.live();
-            sets.insert(
-                new.name.clone(),
-                KnownSet {
-                    recorded: recorded.remove(&old.name).unwrap_or_else(|| live.clone()),
-                    state: states.remove(&old.name),
-                    live,
-                    primaries: primaries.remove(&old.name).unwrap_or_default(),
-                    without_primary: without.contains(&old.name.as_str()),
-                    by_default,
-                    first: old.backends.first().map(|b| b.name.clone()),
-                    backends: old.backends.clone(),
-                },
-            );
+            let written = match record.sets.contains_key(&old.name) {
+                true => record.written.remove(&old.name).unwrap_or_default(),
+                false => old.written.clone(),
+            };
+            let known = KnownSet {
+                recorded: record.sets.remove(&old.name).unwrap_or_else(|| live.clone()),
+                written,
+                state: states.remove(&old.name),
+                stands: old.written.clone(),
+                live,
+                primaries: primaries.remove(&old.name).unwrap_or_default(),
+                without_primary: without.contains(&old.name.as_str()),
+                by_default,
+                first: old.backends.first().map(|b| b.name.clone()),
+                backends: old.backends.clone(),
+            };
+            sets.insert(new.name.clone(), known.renamed(&new_names(old, new)));
         }
         if let Some(state) = &mut state {
             let known =
@@ -99,13 +114,49 @@ impl Known {
     }
 
     /// The author's weights as recorded.
-    pub fn recorded(&self) -> BySet<Weights> {
-        let failing_over = self.sets.iter().filter(|(_, known)| known.state.is_some());
-        failing_over.map(|(name, known)| (name.clone(), known.recorded.clone())).collect()
+    pub fn recorded(&self) -> AuthoredWeights {
+        let failing_over = || self.sets.iter().filter(|(_, known)| known.state.is_some());
+        let sets = failing_over().map(|(name, known)| (name.clone(), known.recorded.clone()));
+        let written = failing_over().map(|(name, known)| (name.clone(), known.written.clone()));
+        let written = written.filter(|(_, written)| !written.is_empty()).collect();
+        AuthoredWeights::new(sets.collect()).written(written)
     }
 }
 
 impl KnownSet {
+    /// The same, with its backends by these names.
+    fn renamed(self, names: &HashMap<String, String>) -> Self {
+        if names.is_empty() {
+            return self;
+        }
+        let new = |name: String| names.get(&name).cloned().unwrap_or(name);
+        Self {
+            stands: self.stands.into_iter().map(|(name, w)| (new(name), w)).collect(),
+            live: self.live.into_iter().map(|(name, weight)| (new(name), weight)).collect(),
+            recorded: self.recorded.into_iter().map(|(name, w)| (new(name), w)).collect(),
+            written: self.written.into_iter().map(|(name, w)| (new(name), w)).collect(),
+            state: self.state.map(|state| state.renamed(names)),
+            primaries: self.primaries.into_iter().map(new).collect(),
+            first: self.first.map(new),
+            ..self
+        }
+    }
+
+    /// Whether a backend's weight stands in this set as it stood before.
+    pub fn is_untouched(&self, set: &DeclaredSet, backend: &DeclaredBackend) -> bool {
+        match (set.written.get(&backend.name), self.stands.get(&backend.name)) {
+            (None, None) => self.live.get(&backend.name).copied() == backend.weight.whole(),
+            (Some(now), Some(before)) => now == before,
+            // It stands beside others by which it is read as another number.
+            (Some(now), None) => {
+                self.live.get(&backend.name).is_some_and(|live| *now == [Value::from(*live)])
+            }
+            (None, Some(before)) => {
+                Some(before.as_slice()) == whole(backend).as_ref().map(std::slice::from_ref)
+            }
+        }
+    }
+
     /// The backends that carried traffic.
     pub fn carrying(&self) -> Vec<String> {
         let carrying = self.live.iter().filter(|(_, weight)| **weight > 0);
@@ -133,6 +184,28 @@ impl KnownSet {
         });
         changed.collect()
     }
+}
+
+/// The names that backends have come to have: with a second port of its Service beside it, one is
+/// called by its own too.
+fn new_names(old: &DeclaredSet, new: &DeclaredSet) -> HashMap<String, String> {
+    let ports = |set: &'_ DeclaredSet| -> Vec<((String, u16), String)> {
+        let with_port = set.backends.iter().filter_map(|backend| {
+            let of = (service_of(&backend.name).to_owned(), backend.port?);
+            Some((of, backend.name.clone()))
+        });
+        with_port.collect()
+    };
+    let now: HashMap<_, _> = ports(new).into_iter().collect();
+    let renamed = ports(old).into_iter().filter_map(|(of, before)| {
+        let after = now.get(&of).filter(|after| **after != before)?;
+        Some((before, after.clone()))
+    });
+    renamed.collect()
+}
+
+fn whole(backend: &DeclaredBackend) -> Option<Value> {
+    backend.weight.whole().map(Value::from)
 }
 
 fn is_named(set: &DeclaredSet) -> bool {

@@ -4,7 +4,7 @@
 use super::{LookedUp, Lookup};
 use crate::cluster::Index;
 use crate::cluster::services::ServiceFacts;
-use crate::failover::Declaration;
+use crate::failover::{Declaration, service_of};
 use crate::resources::{ObjectKey, brief, get_known};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Service;
@@ -22,9 +22,10 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub fn named(declared: &Declaration) -> BTreeSet<String> {
     // The mutator has yet to tell new rules from those that are left alone.
     let sets = declared.failing_over().chain(declared.without_primary());
-    let backends = sets.flat_map(|set| &set.backends).map(|b| &b.name);
-    let names = backends.chain(&declared.apexes);
-    names.filter(|name| declared.can_name(name)).cloned().collect()
+    let backends = sets.flat_map(|set| &set.backends);
+    let backends = backends.filter(|b| b.fault.is_none()).map(|b| &b.name);
+    let names = backends.chain(&declared.apexes).filter(|name| declared.can_name(name));
+    names.map(|name| service_of(name).to_owned()).collect()
 }
 
 /// Those of them that the cache does not have.

@@ -20,12 +20,16 @@ mod grants;
 mod handler;
 mod handshakes;
 mod in_outage;
+mod inherited;
 mod known;
 mod lookup;
 pub mod mutate;
 mod owner;
 mod profile;
+mod release;
 pub mod review;
+#[cfg(test)]
+mod route_backends_tests;
 #[cfg(test)]
 mod route_review_tests;
 mod routes;
@@ -33,6 +37,8 @@ mod rules_left_alone;
 pub mod server;
 mod services;
 mod serving;
+#[cfg(test)]
+mod stored_faults_tests;
 #[cfg(test)]
 mod test_support;
 pub mod validate;

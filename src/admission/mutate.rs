@@ -2,13 +2,15 @@
 
 use super::View;
 use super::author::{Author, Named};
+use super::inherited::{self, Inherited};
 use super::known::{Known, KnownSet};
+use super::release::release;
 use crate::failover::{
     AuthoredWeights, Backend, BySet, Declaration, DeclaredBackend, DeclaredSet, Intent, Pending,
-    Previous, SetState, State, Weights, annotations, authored, decide, defaulted_primary,
+    Previous, SetState, State, Weights, Written, annotations, authored, decide, defaulted_primary,
     weights_for,
 };
-use crate::resources::Edit;
+use crate::resources::{Edit, Kind};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use std::collections::BTreeSet;
@@ -29,7 +31,7 @@ pub fn mutate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_>)
         (_, true) if new.metadata.deletion_timestamp.is_some() => None,
         (None, true) => begin(new, view),
         (Some(old), true) => update(old, new, view),
-        (Some(old), false) => release(old, new, view),
+        (Some(old), false) => Some(release(old, new, view)),
         (None, false) => None,
     };
     outcome.unwrap_or_default()
@@ -45,15 +47,19 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn into_mutation(self, new: &DynamicObject, declared: &Declaration) -> Mutation {
+    /// `declared` is what the object says, [mended](Declaration::mended).
+    fn into_mutation(self, new: &DynamicObject, declared: &Declaration, kind: Kind) -> Mutation {
         let there = new.annotations();
         let mut edit = Edit::default();
         for set in &declared.sets {
             let Some(weights) = self.weights.get(&set.name) else { continue };
-            let differs = set.backends.iter().zip(weights);
-            if differs.into_iter().any(|(b, weight)| b.weight.whole() != Some(*weight)) {
+            let mut differs = set.backends.iter().zip(weights);
+            if differs.any(|(b, weight)| b.weight.whole() != Some(*weight)) {
                 for (backend, weight) in set.backends.iter().zip(weights) {
                     edit.weight(&backend.path, *weight);
+                }
+                for entry in &set.repeated {
+                    edit.weight(&kind.backend_path(set.position, *entry), 0);
                 }
             }
         }
@@ -74,6 +80,7 @@ impl Target<'_> {
 /// An object becomes managed: created, or given the label.
 fn begin(new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
     let created = new.metadata.uid.is_none() || new.metadata.resource_version.is_none();
+    // What is new is judged strictly, by the validator: it has to see it as it was sent.
     let mut declared = view.kind.read(new);
     let brought = declared.state();
     // Of a state that is brought along (a restored backup) only the defaults are believed.
@@ -87,7 +94,7 @@ fn begin(new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
     let mut states = BySet::new();
     let (mut weights, mut said) = (BySet::new(), vec![]);
     said.extend(told_of_defaults(&intents, &declared));
-    for intent in &intents {
+    for intent in intents.iter().filter(|intent| !intent.is_alone()) {
         let health = view.health(intent);
         let previous = if created { Previous::Birth } else { Previous::Live };
         let mut decision = decide(intent, &health, previous, view.now);
@@ -113,8 +120,9 @@ fn begin(new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
     if let Some(brought) = brought.filter(|brought| same_but_for_time(brought, &state)) {
         state = brought;
     }
-    let annotations = ours(&intents, &state, authored(&intents), &declared);
-    Some(Target { weights, annotations, said }.into_mutation(new, &declared))
+    let authored = AuthoredWeights::new(authored(&intents));
+    let annotations = ours(&intents, &state, authored, &declared);
+    Some(Target { weights, annotations, said }.into_mutation(new, &declared, view.kind))
 }
 
 /// What an object is read by that becomes managed: what its state says of defaults, or that of every
@@ -190,20 +198,22 @@ fn is_record_of_these(declared: &Declaration) -> bool {
 /// A managed object is edited, or its manifest applied again: traffic stays where it is, and what
 /// the author changed is recorded.
 fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
-    let before = view.kind.read(old);
-    let mut declared = view.kind.read(new);
+    let (before, given_now) = (view.kind.read(old), view.kind.read(new));
+    let mut declared = given_now.mended().into_owned();
     let version = old.resource_version();
-    let known = Known::of(old, &before, &declared);
+    let known = Known::of(old, &before.mended(), &declared);
     let author = Author::of(view.kind, old, new, view.manager);
     let exactly = exactly(&author, &known);
 
-    let mut recorded = BySet::new();
+    let (mut recorded, mut written) = (BySet::new(), BySet::new());
     for set in &declared.sets {
         // A rule that does not fail over may hold what nobody can read.
         let Some(known) = known.set(&set.name) else { continue };
         let Some(weights) = authored_now(set, known, exactly.get(&set.name)) else { continue };
         recorded.insert(set.name.clone(), weights);
+        written.insert(set.name.clone(), written_now(set, known));
     }
+    written.retain(|_, written| !written.is_empty());
     let defaults = match &known.state {
         Some(state) if known.is_again => state.clone(),
         _ => defaults_after(&declared, &known, author.primary, view),
@@ -214,13 +224,22 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
         annotations::AUTHORED_WEIGHTS,
         Some(AuthoredWeights::new(recorded).to_annotation()),
     );
-    let intents = view.intents(&declared).ok()?;
+    // What is wrong anew is for the validator to see, as it was sent.
+    let as_sent = Declaration { annotations: declared.annotations.clone(), ..given_now };
+    let inherited = Inherited::of(inherited::of_object(&before, view));
+    if view.read(&as_sent).problems.iter().any(|problem| !inherited.has(problem)) {
+        return None;
+    }
+    let intents = view.read(&declared).intents;
+    if intents.is_empty() {
+        return None;
+    }
 
     let mut weights = BySet::new();
     let mut state = known.state.clone().unwrap_or_else(|| State::new(view.me, BySet::new()));
     state.sets.clear();
     let mut said = vec![];
-    for intent in &intents {
+    for intent in intents.iter().filter(|intent| !intent.is_alone()) {
         let unknown = KnownSet::default();
         let known = known.set(&intent.set).unwrap_or(&unknown);
         let (given, set) = match given(intent, known) {
@@ -248,19 +267,23 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
         if state.sets.contains_key(name) {
             continue;
         }
+        if set.is_alone() {
+            said.push(format!(
+                "rule {name} has one backend and does not fail over any more; its weight is left as it is"
+            ));
+            continue;
+        }
         let own = given_back(set, known, exactly.get(name));
         said.push(format!(
-            "rule {name} has {} and does not fail over any more; its weights are {}",
-            if set.backends.len() < 2 {
-                "one backend".to_owned()
-            } else {
-                format!("none of the backends that {} names", annotations::PRIMARY_SERVICE)
-            },
+            "rule {name} has none of the backends that {} names and does not fail over any more; its weights are {}",
+            annotations::PRIMARY_SERVICE,
             if own.is_some() { "yours again" } else { "left as they are" }
         ));
         weights.extend(own.map(|own| (name.to_owned(), own)));
     }
     let authored = authored(&intents);
+    written.retain(|set, _| authored.contains_key(set));
+    let authored = AuthoredWeights::new(authored).written(written);
     // Without a trace where nothing changed, so that a dry run of the authored manifest shows no
     // difference.
     if known.recorded() != authored || known.state.as_ref() != Some(&state) {
@@ -268,17 +291,17 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
     }
 
     if new.annotations().contains_key(annotations::LAST_APPLIED) && !author.has_applied {
-        for (set, weights) in &authored {
+        for (set, weights) in &authored.sets {
             said.extend(known.set(set).into_iter().flat_map(|known| known.two_authors(weights)));
         }
     }
     let annotations = ours(&intents, &state, authored, &declared);
-    Some(Target { weights, annotations, said }.into_mutation(new, &declared))
+    Some(Target { weights, annotations, said }.into_mutation(new, &declared, view.kind))
 }
 
 /// The weights that are known to be the author's; in a request that has been here before those that
 /// stand in it are ours.
-fn exactly(author: &Author, known: &Known) -> BySet<Weights> {
+pub(super) fn exactly(author: &Author, known: &Known) -> BySet<Weights> {
     match known.is_again && !author.has_applied {
         true => BySet::new(),
         false => author.weights.clone(),
@@ -344,16 +367,33 @@ fn authored_now(set: &DeclaredSet, known: &KnownSet, exactly: Option<&Weights>) 
     for backend in &set.backends {
         let weight = backend.weight.whole()?;
         let applied = exactly.and_then(|weights| weights.get(&backend.name));
-        let untouched = known.live.get(&backend.name) == Some(&weight);
+        let untouched = known.is_untouched(set, backend);
         let recorded = known.recorded.get(&backend.name).filter(|_| untouched);
         authored.insert(backend.name.clone(), *applied.or(recorded).unwrap_or(&weight));
     }
     Some(authored)
 }
 
+/// The same as their author wrote them, where that is something else.
+pub(super) fn written_now(set: &DeclaredSet, known: &KnownSet) -> Written {
+    let mut written = Written::new();
+    for backend in &set.backends {
+        let found = match known.is_untouched(set, backend) {
+            true => known.written.get(&backend.name),
+            false => set.written.get(&backend.name),
+        };
+        written.extend(found.map(|found| (backend.name.clone(), found.clone())));
+    }
+    written
+}
+
 /// The author's weights of a set that fails over no longer; none where they cannot be had, or would
 /// leave it all zero, on which a proxy keeps its old weights for good.
-fn given_back(set: &DeclaredSet, known: &KnownSet, exactly: Option<&Weights>) -> Option<Vec<u32>> {
+pub(super) fn given_back(
+    set: &DeclaredSet,
+    known: &KnownSet,
+    exactly: Option<&Weights>,
+) -> Option<Vec<u32>> {
     let authored = authored_now(set, known, exactly)?;
     let of = |backend: &DeclaredBackend| authored.get(&backend.name).copied().unwrap_or_default();
     let weights: Vec<u32> = set.backends.iter().map(of).collect();
@@ -383,7 +423,7 @@ fn stay(intent: &Intent, known: &KnownSet, view: &View<'_>) -> (Vec<u32>, SetSta
     }
     // Fallbacks that have the smallest share keep it.
     let warm: Vec<usize> = (0..intent.backends.len())
-        .filter(|i| intent.policy.warm_standby && !remaining.contains(i))
+        .filter(|i| intent.policy.warm_standby && remaining.binary_search(i).is_err())
         .filter(|i| set.weights.get(&intent.backends[*i].name).is_some_and(|w| *w > 0))
         .collect();
     let weights = weights_for(intent, &remaining, &warm);
@@ -428,49 +468,8 @@ fn as_given(intent: &Intent, known: &KnownSet, view: &View<'_>) -> (Vec<u32>, Se
     (weights, set.remembering(intent))
 }
 
-/// The label comes off: the author's weights go back in.
-fn release(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
-    let before = view.kind.read(old);
-    let mut declared = view.kind.read(new);
-    let known = Known::of(old, &before, &declared);
-    let author = Author::of(view.kind, old, new, view.manager);
-    let exactly = exactly(&author, &known);
-    let mut weights = BySet::new();
-    for set in &declared.sets {
-        let Some(known) = known.set(&set.name) else { continue };
-        if let Some(own) = given_back(set, known, exactly.get(&set.name)) {
-            weights.insert(set.name.clone(), own);
-        }
-    }
-
-    declared.annotations.remove(annotations::AUTHORED_WEIGHTS);
-    let mut said = vec![];
-    for intent in view.intents(&declared).unwrap_or_default() {
-        let health = view.health(&intent);
-        let Some(weights) = weights.get(&intent.set) else { continue };
-        let weights: &Vec<u32> = weights;
-        for ((backend, health), weight) in intent.backends.iter().zip(&health).zip(weights) {
-            if *weight > 0 && !health.is_ready() && !health.is_unknown() {
-                said.push(format!(
-                    "{}{} gets traffic again and is not ready ({health}): nobody fails over for this object any more",
-                    of_rule(&intent),
-                    backend.name
-                ));
-            }
-        }
-    }
-    let mut removed = vec![(annotations::STATE, None), (annotations::AUTHORED_WEIGHTS, None)];
-    if before.authored_primary().is_none() && author.primary != Named::Yes {
-        let default = before.annotations.get(annotations::PRIMARY_SERVICE);
-        if default == new.annotations().get(annotations::PRIMARY_SERVICE) {
-            removed.push((annotations::PRIMARY_SERVICE, None));
-        }
-    }
-    Some(Target { weights, annotations: removed, said }.into_mutation(new, &declared))
-}
-
 /// The rule that is spoken of, where there are several.
-fn of_rule(intent: &Intent) -> String {
+pub(super) fn of_rule(intent: &Intent) -> String {
     match intent.set.as_str() {
         "" => String::new(),
         rule => format!("rule {rule}: "),
@@ -481,11 +480,11 @@ fn of_rule(intent: &Intent) -> String {
 fn ours<'a>(
     intents: &[Intent],
     state: &State,
-    authored: BySet<Weights>,
+    authored: AuthoredWeights,
     declared: &Declaration,
 ) -> Vec<(&'a str, Option<String>)> {
     let mut ours = vec![
-        (annotations::AUTHORED_WEIGHTS, Some(AuthoredWeights::new(authored).to_annotation())),
+        (annotations::AUTHORED_WEIGHTS, Some(authored.to_annotation())),
         (annotations::STATE, Some(state.to_annotation())),
     ];
     if declared.authored_primary().is_none() {

@@ -66,6 +66,13 @@ fn explain(body: &[u8], why: String) -> Malformed {
     Malformed { uid, why: format!("found {kind} of {version}, expected {expected}") }
 }
 
+/// Whether weights may be text in the version in which the object is sent, `900m`: it is shown in the
+/// version that the webhook is registered for, and stored as the schema of its own lets it.
+pub fn takes_text(request: &Request) -> bool {
+    let asked = request.request_kind.as_ref().unwrap_or(&request.kind);
+    asked.version == "v1alpha1"
+}
+
 /// What is done to the object.
 pub fn on_object(request: &Request) -> &'static str {
     match request.operation {

@@ -2,7 +2,8 @@
 
 use super::{MissingBackends, Presence, View};
 use crate::cluster::services::{Port, ServiceFacts, ServiceKind};
-use crate::failover::{Declaration, DeclaredBackend, Problem, closest};
+use crate::failover::{Declaration, DeclaredBackend, Problem, closest, service_of};
+use std::collections::HashSet;
 
 /// All that is wrong with the Services that an object names where it fails over; a name that no
 /// Service can have is the parser's.
@@ -12,15 +13,16 @@ pub fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
     let mut problems: Vec<Problem> =
         apexes.filter_map(|name| missing(name, shape.apex.into(), view)).collect();
     // Rules of a route mostly name the same.
-    let mut backends: Vec<&DeclaredBackend> = vec![];
-    for backend in declared.failing_over().flat_map(|set| &set.backends) {
-        let is_new = backends.iter().all(|b| (&b.name, b.port) != (&backend.name, backend.port));
-        if is_new && declared.can_name(&backend.name) {
-            backends.push(backend);
-        }
-    }
+    let mut seen = HashSet::new();
+    let backends = declared.failing_over().flat_map(|set| &set.backends);
+    let backends: Vec<&DeclaredBackend> = backends
+        .filter(|backend| backend.fault.is_none() && declared.can_name(&backend.name))
+        .filter(|backend| seen.insert((service_of(&backend.name), backend.port)))
+        .collect();
     let field = |backend: &DeclaredBackend| format!("{}.{}", backend.path, shape.name);
-    problems.extend(backends.iter().filter_map(|b| missing(&b.name, field(b), view)));
+    let mut seen = HashSet::new();
+    let services = backends.iter().filter(|backend| seen.insert(service_of(&backend.name)));
+    problems.extend(services.filter_map(|b| missing(service_of(&b.name), field(b), view)));
     for backend in backends {
         let Some(service) = view.service(&backend.name) else { continue };
         if service.kind == ServiceKind::ExternalName {
@@ -77,11 +79,11 @@ fn own_port(backend: &DeclaredBackend, port: u16, service: &ServiceFacts) -> Opt
     if service.ports.iter().any(|p| p.number == i32::from(port)) {
         return None;
     }
-    let name = &backend.name;
+    let name = service_of(&backend.name);
     Some(
         Problem::error(format!("{}.port", backend.path))
             .found(format!("{port}, and {name:?} with {}", told(&service.ports)))
-            .about(name.as_str())
+            .about(name)
             .expected(format!("a port of {name}"))
             .next(format!("Linkerd would take {port} as the pods' own port")),
     )

@@ -26,6 +26,7 @@ pub struct World {
     pub kind: Kind,
     /// The field manager of the request.
     pub manager: Option<&'static str>,
+    pub takes_text: bool,
     pub now: Now,
     version: u64,
 }
@@ -42,6 +43,7 @@ impl World {
             me: Identity::new("replica-a"),
             kind: Kind::TrafficSplit,
             manager: None,
+            takes_text: false,
             now: Now::at(Timestamp::from_second(1_000_000).unwrap()),
             version: 0,
         };
@@ -101,6 +103,7 @@ impl World {
             looked_up: &self.looked_up,
             selector: &self.selector,
             kind: self.kind,
+            takes_text: self.takes_text,
             namespace: NAMESPACE,
             rules: &self.rules,
             defaults: &self.defaults,

@@ -2,7 +2,9 @@
 
 use crate::cluster::Index;
 use crate::cluster::services::ServiceFacts;
-use crate::failover::{Declaration, Defaults, Health, Identity, Intent, Now, Problem, Unknown};
+use crate::failover::{
+    Declaration, Defaults, Health, Identity, Intent, Now, Problem, Reading, Unknown, service_of,
+};
 use crate::resources::selector::LabelSelector;
 use crate::resources::{Kind, ObjectKey};
 use kube::ResourceExt;
@@ -53,6 +55,8 @@ pub struct View<'a> {
     pub selector: &'a LabelSelector,
     /// Of the object.
     pub kind: Kind,
+    /// Whether the version that its author speaks has weights as text, `900m`: others refuse it.
+    pub takes_text: bool,
     pub namespace: &'a str,
     pub rules: &'a Rules,
     /// What holds where an author says nothing.
@@ -71,11 +75,18 @@ impl View<'_> {
         self.selector.matches(object.labels())
     }
 
+    /// What is asked for by an object that is new.
     pub fn intents(&self, declared: &Declaration) -> Result<Vec<Intent>, Vec<Problem>> {
-        Intent::parse(declared, self.defaults)
+        self.read(declared).strictly()
     }
 
-    pub fn presence(&self, service: &str) -> Presence {
+    /// Everything that can be read of an object, and all that is wrong with it.
+    pub fn read(&self, declared: &Declaration) -> Reading {
+        Intent::read(declared, self.defaults)
+    }
+
+    pub fn presence(&self, backend: &str) -> Presence {
+        let service = service_of(backend);
         match self.looked_up.get(service) {
             _ if self.service(service).is_some() => Presence::Exists,
             Some(Lookup::Missing) => Presence::Missing,
@@ -84,7 +95,8 @@ impl View<'_> {
     }
 
     /// A Service, as the object names it, as it was looked up, or from the cache.
-    pub fn service(&self, name: &str) -> Option<&ServiceFacts> {
+    pub fn service(&self, backend: &str) -> Option<&ServiceFacts> {
+        let name = service_of(backend);
         match self.looked_up.get(name) {
             Some(Lookup::Found(service)) => Some(service),
             Some(Lookup::Missing) => None,
@@ -105,7 +117,8 @@ impl View<'_> {
 
     /// Field path of a backend's name.
     pub fn name_field(&self, intent: &Intent, backend: usize) -> String {
-        let path = self.kind.backend_path(intent.position, backend);
+        let entry = intent.backends.get(backend).map_or(backend, |backend| backend.entry);
+        let path = self.kind.backend_path(intent.position, entry);
         format!("{path}.{}", self.kind.shape().name)
     }
 
@@ -119,7 +132,8 @@ impl View<'_> {
     pub fn health(&self, intent: &Intent) -> Vec<Health> {
         let mut health = self.index.health(self.namespace, intent, self.now.steady);
         let whole = self.index.synced.all() && !self.index.forbidden.has(self.namespace);
-        for (health, backend) in health.iter_mut().zip(&intent.backends) {
+        let backends = intent.backends.iter().zip(&mut health);
+        for (backend, health) in backends.filter(|(backend, _)| backend.fault.is_none()) {
             *health = health.as_seen();
             let unseen =
                 *health == Health::Missing && self.presence(&backend.name) != Presence::Missing;

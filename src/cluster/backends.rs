@@ -15,6 +15,9 @@ impl Index {
         let own = ObjectKey::new(namespace, "");
         let apex = intent.apexes.first().and_then(|apex| self.services.get(&own.beside(apex)));
         let health = |backend: &Backend| {
+            if let Some(fault) = &backend.fault {
+                return fault.into();
+            }
             let asked = match (backend.port, apex) {
                 (Some(port), _) => Asked::Port(port),
                 (None, Some(apex)) => Asked::PortsOf(apex),

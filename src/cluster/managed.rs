@@ -2,8 +2,8 @@
 
 use super::departures::{Recorded, recorded_pods};
 use crate::failover::{
-    AuthoredWeights, BySet, Declaration, Defaults, Intent, Problem, SetState, annotations,
-    authored, edited, no_primary,
+    AuthoredWeights, BySet, Declaration, Defaults, Intent, Problem, SetState, Written, annotations,
+    authored, edited, no_primary, service_of,
 };
 use crate::resources::Kind;
 use crate::resources::managed_fields::Owners;
@@ -15,12 +15,17 @@ use std::collections::BTreeSet;
 /// As whom linkerd-failover 0.1 wrote weights: they were no author's.
 const PREDECESSOR: &str = "failover.linkerd.io";
 
+/// So many faults of an object are kept, to be told.
+const FAULTS: usize = 16;
+
 /// The facts of a managed object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Managed {
     /// Its sets of backends that fail over, at least one; or everything that keeps it from being
     /// read.
     pub sets: Result<Box<[ManagedSet]>, Vec<Problem>>,
+    /// What is wrong with an object that can be worked with, the first of it.
+    pub faults: Box<[Problem]>,
     /// Who made the decision that it carries.
     pub decider: Option<Decider>,
     /// Since when that decision has been seen here, by the steady clock.
@@ -33,6 +38,8 @@ pub struct Managed {
     pub has_annotations: bool,
     /// Whether the author's weights are recorded already, for these very backends.
     pub authored_recorded: bool,
+    /// Those of them that he wrote otherwise than as whole numbers.
+    pub written: BySet<Written>,
     pub owners: Owners,
     /// Who wrote weights past the webhook that are the author's from now on.
     pub edited_by: Option<Box<str>>,
@@ -67,19 +74,32 @@ impl Managed {
     pub fn read(kind: Kind, object: &DynamicObject, defaults: &Defaults) -> Self {
         let (mut declared, metadata) = (kind.read(object), &object.metadata);
         let owners = Owners::read(kind, metadata.managed_fields.as_deref().unwrap_or_default());
-        let recorded = declared.recorded();
+        let record = declared.record();
+        let as_recorded = record.as_ref().map(|record| record.written.clone()).unwrap_or_default();
         let state = declared.state();
         let author = owners.other.as_ref().filter(|other| other.as_ref() != PREDECESSOR);
-        let edit =
-            author.and_then(|author| Some((author.clone(), edited(&declared, state.as_ref()?)?)));
+        let edit = author.and_then(|author| {
+            Some((author.clone(), edited(&declared.mended(), state.as_ref()?)?))
+        });
         let edited_by = edit.map(|(author, weights)| {
-            let weights = AuthoredWeights::new(weights).to_annotation();
+            let weights = AuthoredWeights::new(weights).written(as_recorded.clone());
+            let weights = weights.to_annotation();
             declared.annotations.insert(annotations::AUTHORED_WEIGHTS.into(), weights);
             author
         });
-        let intents = Intent::parse(&declared, defaults);
-        let authored_recorded =
-            intents.as_ref().is_ok_and(|intents| recorded == Some(authored(intents)));
+        let (intents, mut faults) = match Intent::read(&declared, defaults).leniently() {
+            Ok((intents, faults)) => (Ok(intents), faults),
+            Err(mut problems) => {
+                problems.truncate(FAULTS);
+                (Err(problems), vec![])
+            }
+        };
+        faults.truncate(FAULTS);
+        let written = declared.mended().as_written(&as_recorded);
+        let authored_recorded = intents.as_ref().is_ok_and(|intents| {
+            let authored = AuthoredWeights::new(authored(intents)).written(written.clone());
+            record == Some(authored)
+        });
         let decider = state.as_ref().map(|state| Decider {
             replica: state.by.as_str().into(),
             engine: state.engine.as_str().into(),
@@ -101,6 +121,7 @@ impl Managed {
         };
         Self {
             sets: intents.map(|intents| intents.into_iter().map(set).collect()),
+            faults: faults.into(),
             decider,
             seen: Timestamp::MIN,
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
@@ -108,6 +129,7 @@ impl Managed {
             created: metadata.creation_timestamp.as_ref().map_or(0, |t| t.0.as_second()),
             has_annotations: metadata.annotations.is_some(),
             authored_recorded,
+            written,
             owners,
             edited_by,
             in_use: kind.in_use(object),
@@ -131,9 +153,9 @@ impl Managed {
         self.readable().first().map_or(&[], |set| &set.intent.apexes)
     }
 
-    /// Whether every set has a state of ours.
+    /// Whether every set that may be written has a state of ours.
     pub fn has_state(&self) -> bool {
-        self.readable().iter().all(|set| set.state.is_some())
+        self.readable().iter().all(|set| set.state.is_some() || set.intent.is_alone())
     }
 
     /// The sets of which it is recorded that nothing is ready, and since when.
@@ -152,7 +174,8 @@ impl Managed {
 }
 
 fn named(declared: &Declaration) -> BTreeSet<&str> {
-    let backends = declared.backends().map(|b| b.name.as_str());
+    let backends = declared.backends().filter(|b| b.fault.is_none());
+    let backends = backends.map(|b| service_of(&b.name));
     let apexes = declared.apexes.iter().map(String::as_str);
     backends.chain(apexes).filter(|name| !name.is_empty()).collect()
 }

@@ -72,14 +72,18 @@ impl Said {
         Self::of_write(write).saying(true, "WeightsUndone", "Failover", note)
     }
 
-    /// An object that cannot be read.
+    /// An object that cannot be read, or not in every part.
     pub fn unreadable(
         object: &ObjectRef,
         version: &'static str,
         managed: &Managed,
         causes: &str,
     ) -> Self {
-        let note = format!("This object is left as it is and does not fail over: {causes}");
+        let what = match managed.sets.is_err() {
+            true => "This object is left as it is and does not fail over",
+            false => "A part of this object cannot be read; the rest of it fails over",
+        };
+        let note = format!("{what}: {causes}");
         Self::of_object(object, version, &managed.uid, &managed.resource_version).saying(
             true,
             "Unreadable",

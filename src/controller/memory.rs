@@ -34,8 +34,10 @@ pub struct Memory {
     pub undone: Option<Undone>,
     /// What was said last, so that it is said once.
     told: Option<String>,
-    /// Whether it cannot be read.
+    /// Whether it cannot be read, and is left as it is.
     pub unreadable: bool,
+    /// Whether a part of it cannot be read, and the rest fails over.
+    pub faulty: bool,
     /// Why Linkerd does not use it, as it was said last.
     pub not_in_use: Option<Box<str>>,
     /// What was said last of ports that its backends do not serve.
@@ -207,6 +209,7 @@ impl Memory {
             && self.undone.as_ref().is_none_or(|undone| undone.is_past(now))
             && self.told.is_none()
             && !self.unreadable
+            && !self.faulty
             && self.not_in_use.is_none()
             && self.short.is_none()
             && self.nothing_ready.is_empty()
@@ -260,6 +263,10 @@ impl Memories {
 
     pub fn unreadable(&self) -> usize {
         self.of.values().filter(|memory| memory.unreadable).count()
+    }
+
+    pub fn faulty(&self) -> usize {
+        self.of.values().filter(|memory| memory.faulty).count()
     }
 
     pub fn not_in_use(&self) -> usize {

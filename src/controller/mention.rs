@@ -21,21 +21,28 @@ impl Controller {
         object: &ObjectRef,
         managed: &Managed,
     ) {
-        let causes = managed.sets.as_ref().err().map(|problems| {
-            let causes: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            causes.join("; ")
-        });
-        let was = queue.memories.get(object).is_some_and(|memory| memory.unreadable);
+        let problems = match &managed.sets {
+            Err(problems) => problems,
+            Ok(_) => &*managed.faults,
+        };
+        let whole = managed.sets.is_err();
+        let causes: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let causes = Some(causes.join("; ")).filter(|_| whole || !problems.is_empty());
+        let was = queue.memories.get(object).is_some_and(|m| m.unreadable || m.faulty);
         if causes.is_none() && !was {
             return;
         }
         let memory = queue.memories.entry(object);
-        memory.unreadable = causes.is_some();
+        memory.unreadable = whole;
+        memory.faulty = !whole && causes.is_some();
         // Who does not lead says nothing, and has it to say on the day it does.
         if self.leads() {
             match &causes {
                 Some(causes) if memory.is_news(causes) => {
-                    tracing::warn!(%object, %causes, "cannot be read, left as it is");
+                    match whole {
+                        true => tracing::warn!(%object, %causes, "cannot be read, left as it is"),
+                        false => tracing::warn!(%object, %causes, "cannot be read in part"),
+                    }
                     self.say(Said::unreadable(object, version(index, object), managed, causes));
                 }
                 Some(_) => {}
@@ -43,6 +50,7 @@ impl Controller {
             }
         }
         self.metrics.unreadable.set(queue.memories.unreadable() as i64);
+        self.metrics.faulty.set(queue.memories.faulty() as i64);
     }
 
     /// A route that Linkerd has not accepted steers nothing, whatever its weights are.

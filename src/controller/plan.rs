@@ -7,7 +7,7 @@ use super::short;
 use crate::cluster::{Decider, Index, Managed, ManagedSet};
 use crate::failover::{
     AuthoredWeights, Because, BySet, Decision, Health, Identity, Intent, Need, Now, Pending,
-    Previous, Readiness, State, Weights, annotations, decide, each_health, need, remembered,
+    Previous, Readiness, State, annotations, decide, each_health, need, remembered,
 };
 use crate::resources::{Edit, ObjectKey, ObjectRef};
 use jiff::{SignedDuration, Timestamp};
@@ -270,7 +270,10 @@ fn decide_set<'a>(
     let ahead = remembered.as_ref().map_or(&[][..], |state| &state.ahead).iter();
     let stayed = ahead.filter(|b| index.still_has_one_of(&managed.leaving, &object.beside(b)));
     let stayed: Vec<String> = stayed.cloned().collect();
-    let flip = flip(index, object, set, &decision, &stayed, &health, now);
+    let flip = match need {
+        Need::Nothing => None,
+        _ => flip(index, object, set, &decision, &stayed, &health, now),
+    };
     Decided { set, health, decision, need, flip }
 }
 
@@ -286,6 +289,8 @@ fn stands(decided: &[Decided<'_>]) -> Seen {
         !carrying.is_empty() && !by_a_pin && !carrying.iter().any(|i| intent.is_primary(*i))
     };
     let is_back = |d: &Decided<'_>| match d.decision.because {
+        // It has nowhere to go, and nowhere to come back from.
+        _ if d.set.intent.is_alone() => true,
         Because::Pinned => true,
         Because::PrimaryServes => {
             !d.decision.active.iter().any(|i| d.health.get(*i).is_some_and(Health::is_unknown))
@@ -330,8 +335,13 @@ fn write(
         .collect();
     for Decided { set, health, decision, .. } in decided {
         let intent = &set.intent;
-        for (i, weight) in decision.weights.iter().enumerate() {
-            edit.weight(&object.kind.backend_path(intent.position, i), *weight);
+        if intent.is_alone() {
+            // It counts in what is compared.
+            weights.extend(&decision.weights);
+            continue;
+        }
+        for (entry, weight) in intent.by_entry(&decision.weights).into_iter().enumerate() {
+            edit.weight(&object.kind.backend_path(intent.position, entry), weight);
         }
         weights.extend(&decision.weights);
         let mut state = decision.state(intent, health, now);
@@ -344,12 +354,10 @@ fn write(
     state.leaving = index.leaving_to_record(object, managed, ahead, now);
     let mut set = vec![(annotations::STATE, state.to_annotation())];
     if !managed.authored_recorded {
-        let authored: BySet<Weights> = managed
-            .readable()
-            .iter()
-            .map(|set| (set.intent.set.clone(), set.intent.authored()))
-            .collect();
-        set.push((annotations::AUTHORED_WEIGHTS, AuthoredWeights::new(authored).to_annotation()));
+        let sets = managed.readable().iter().filter(|set| !set.intent.is_alone());
+        let authored = sets.map(|set| (set.intent.set.clone(), set.intent.authored())).collect();
+        let authored = AuthoredWeights::new(authored).written(managed.written.clone());
+        set.push((annotations::AUTHORED_WEIGHTS, authored.to_annotation()));
     }
     edit.annotations(managed.has_annotations, &set);
     let kind = match Flip::joined(decided, managed.readable().len()) {
@@ -489,3 +497,7 @@ fn flip(
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "plan_faults_tests.rs"]
+mod faults_tests;

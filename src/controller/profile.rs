@@ -209,7 +209,8 @@ impl Case<'_> {
 }
 
 fn overrides(intent: &Intent, weights: &[u32], namespace: &str, domain: &str) -> Vec<Override> {
-    let backends = intent.backends.iter().zip(weights);
+    // What is no Service has no authority.
+    let backends = intent.backends.iter().zip(weights).filter(|(backend, _)| backend.can_serve());
     backends
         .map(|(backend, weight)| Override {
             authority: host(&backend.name, namespace, domain).into(),

@@ -1,6 +1,6 @@
 //! The decision, ahead of losses that are announced: flip first, then let the pods go.
 
-use super::decision::decide_by;
+use super::decision::{decide_by, has};
 use super::{Decision, Health, Intent, Now, Peaks, Previous, remembered};
 use jiff::Timestamp;
 
@@ -36,7 +36,7 @@ pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: N
     // Where that leaves nothing, what has the traffic keeps it: others that are about to go are no
     // better.
     for keeps in [&[][..], &seen.before] {
-        let expect = |(i, health): (usize, &Health)| match keeps.contains(&i) {
+        let expect = |(i, health): (usize, &Health)| match has(keeps, i) {
             true => health.clone(),
             false => health.without_announced(),
         };
@@ -56,7 +56,7 @@ pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: N
 fn is_worth_it(ahead: &Decision, seen: &Decision, intent: &Intent, expected: &[Health]) -> bool {
     let is_ready = |i: &usize| expected.get(*i).is_some_and(Health::is_ready);
     let stays = |i: &usize| expected.get(*i).is_some_and(|h| h.without_announced().is_ready());
-    let mut new = ahead.active.iter().filter(|i| !ahead.before.contains(i));
+    let mut new = ahead.active.iter().filter(|i| !has(&ahead.before, **i));
     let best = |of: &[usize]| of.iter().map(|i| intent.tier_of(*i)).min();
     // To a better tier its author lets traffic go only later, or by a person: it could not be taken
     // back from there.
@@ -80,7 +80,7 @@ fn concluded(
         best(&seen.active) < tier && tier < best(&ahead.active)
     };
     let concerned = |i: usize| {
-        let had = [&seen.active, &ahead.before, left].iter().any(|of| of.contains(&i));
+        let had = [&seen.active, &ahead.before, left].iter().any(|of| has(of, i));
         had || passed(i)
     };
     // What falls short as it is has been lost.
@@ -88,11 +88,11 @@ fn concluded(
         let announced = health.get(i).filter(|health| health.announced().is_some());
         announced.is_some_and(|health| intent.backends[i].is_met_by(health, &Peaks::new()))
     };
-    let is_left = |i: &usize| !ahead.active.contains(i) && concerned(*i) && serves(*i);
+    let is_left = |i: &usize| !has(&ahead.active, *i) && concerned(*i) && serves(*i);
     ahead.ahead = (0..intent.backends.len()).filter(is_left).collect();
     // Not every replica hears of every announcement: a standby leaves only what is dead already.
     let is_ready = |i: &usize| health.get(*i).is_some_and(Health::is_ready);
-    let mut behind = ahead.before.iter().filter(|i| !ahead.active.contains(i));
+    let mut behind = ahead.before.iter().filter(|i| !has(&ahead.active, **i));
     ahead.rescue = seen.rescue && !behind.any(is_ready);
     // Then it is decided by what has become of them.
     let ends = now.steady.duration_until(until);

@@ -1,5 +1,6 @@
 //! The `authored-weights` annotation: the author's weights, kept while ours are in the object.
 
+use super::declaration::Written;
 use super::{BySet, Problem, Weights, annotations};
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +12,27 @@ pub struct AuthoredWeights {
     v: u32,
     /// Per set of backends: `""` for an object that has one.
     pub sets: BySet<Weights>,
+    /// The same as its author wrote them, where that is something else: `900m`, or a backend that
+    /// stands twice. Replicas that are older than this go by the numbers.
+    #[serde(default, skip_serializing_if = "BySet::is_empty")]
+    pub written: BySet<Written>,
+}
+
+impl Default for AuthoredWeights {
+    fn default() -> Self {
+        Self::new(BySet::new())
+    }
 }
 
 impl AuthoredWeights {
     pub fn new(sets: BySet<Weights>) -> Self {
-        Self { v: VERSION, sets }
+        Self { v: VERSION, sets, written: BySet::new() }
+    }
+
+    /// The same, as it was written.
+    pub fn written(mut self, written: BySet<Written>) -> Self {
+        self.written = written;
+        self
     }
 
     /// Reads the annotation; no weight may be larger than `most`.

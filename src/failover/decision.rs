@@ -3,8 +3,9 @@
 use super::because::Because;
 use super::shares::weights_for;
 use super::state::{to_the_millisecond, to_the_second};
-use super::{Health, Intent, Peaks, Pending, SetState, Short, Threshold, Unknown};
+use super::{Health, Intent, Peaks, Pending, SetState, Short, Threshold, Unknown, work};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::{HashMap, HashSet};
 
 /// What was so before this decision.
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +157,7 @@ impl<'a> Scene<'a> {
 
     /// Not known is not down: what has the traffic and cannot be seen still serves.
     pub(super) fn serves(&self, i: usize) -> bool {
-        self.meets_minimum(i) || self.health(i).is_unknown() && self.before.contains(&i)
+        self.meets_minimum(i) || self.health(i).is_unknown() && has(&self.before, i)
     }
 
     /// Whether what is so of a backend has lasted for `delay`; notes since when it has.
@@ -190,7 +191,8 @@ impl<'a> Scene<'a> {
         let mut pending = Pending::new();
         let mut kept = vec![];
         let mut held = vec![];
-        for i in &self.before {
+        // No weight is given to what can have no traffic, whatever the delay.
+        for i in self.before.iter().filter(|i| self.intent.backends[**i].can_serve()) {
             if self.serves(*i) || !self.has_lasted(*i, policy.failover_delay, &mut pending) {
                 kept.push(*i);
             } else if self.has_no_refuge(*i) {
@@ -203,8 +205,8 @@ impl<'a> Scene<'a> {
         let Some(tier) = stand.iter().map(|i| self.intent.tier_of(*i)).min() else {
             let chosen = self.best();
             // Where it holds what is lost, the loss goes on.
-            let held = |name: &String| self.names(&chosen.active).contains(name);
-            pending.retain(|name, _| held(name));
+            let held: HashSet<String> = self.names(&chosen.active).into_iter().collect();
+            pending.retain(|name, _| held.contains(name));
             return Chosen { pending, ..chosen };
         };
 
@@ -227,11 +229,11 @@ impl<'a> Scene<'a> {
                 climbs = Some((better, back));
             }
         }
-        let (tier, active) = climbs.unwrap_or_else(|| {
+        let (tier, mut active) = climbs.unwrap_or_else(|| {
             kept.retain(|i| self.intent.tier_of(*i) == tier);
             for i in self.intent.tiers[tier].iter().copied() {
                 let new =
-                    !self.before.contains(&i) && self.meets_minimum(i) && self.may_be_preferred(i);
+                    !has(&self.before, i) && self.meets_minimum(i) && self.may_be_preferred(i);
                 let at_once = new && self.was_only_announced(i);
                 if at_once || new && self.has_lasted(i, policy.failback_delay, &mut pending) {
                     kept.push(i);
@@ -241,14 +243,18 @@ impl<'a> Scene<'a> {
         });
         let because = if active.iter().any(|i| self.serves(*i)) {
             self.tier_serves(tier)
-        } else if active.iter().any(|i| held.contains(i)) {
+        } else if active.iter().any(|i| has(&held, *i)) {
             self.for_want_of_better(&active)
         } else {
             Because::WaitsForLoss
         };
         // What has joined or been left behind waits for nothing any more.
-        let waits = |i: usize| active.contains(&i) != self.meets_minimum(i);
-        pending.retain(|name, _| self.index(name).is_some_and(waits));
+        active.sort_unstable();
+        let waits = |i: usize| has(&active, i) != self.meets_minimum(i);
+        if !pending.is_empty() {
+            let places = self.places();
+            pending.retain(|name, _| places.get(name.as_str()).copied().is_some_and(waits));
+        }
         Chosen { active, because, pending }
     }
 
@@ -289,8 +295,13 @@ impl<'a> Scene<'a> {
         if !there.is_empty() {
             return there;
         }
-        let first_existing = self.intent.tiers.iter().flatten().copied().find(exists);
-        first_existing.map_or_else(|| self.before.clone(), |i| vec![i])
+        let in_order = || self.intent.tiers.iter().flatten().copied();
+        if let Some(first) = in_order().find(exists) {
+            return vec![first];
+        }
+        let can_serve = |i: &usize| self.intent.backends[*i].can_serve();
+        let there: Vec<usize> = self.before.iter().copied().filter(can_serve).collect();
+        if there.is_empty() { in_order().find(can_serve).into_iter().collect() } else { there }
     }
 
     fn conclude(&self, chosen: Chosen) -> Decision {
@@ -336,7 +347,7 @@ impl<'a> Scene<'a> {
     }
 
     fn is_rescue(&self, active: &[usize], because: Because) -> bool {
-        let mut left_behind = self.before.iter().filter(|i| !active.contains(i)).peekable();
+        let mut left_behind = self.before.iter().filter(|i| !has(active, **i)).peekable();
         // That a cluster is out of reach, from here, may be so for this replica alone.
         let dead = |i: &usize| match self.health(*i) {
             Health::Unreachable { .. } | Health::Unknown(_) => false,
@@ -375,7 +386,7 @@ impl<'a> Scene<'a> {
             let short = match self.health(i) {
                 Health::Seen { ports, .. } => ports.as_ref().map(|ports| ports.short()),
                 Health::Unknown(_) | Health::Unreachable { .. } => recorded(&backend.name),
-                Health::Missing | Health::ExternalName => None,
+                Health::Missing | Health::Impossible { .. } | Health::ExternalName => None,
             };
             Some((backend.name.clone(), short.filter(|short| !short.is_empty())?))
         };
@@ -384,8 +395,9 @@ impl<'a> Scene<'a> {
 
     fn next(&self, decision: &Decision) -> Option<SignedDuration> {
         let policy = &self.intent.policy;
+        let places = if decision.pending.is_empty() { HashMap::new() } else { self.places() };
         let by_delay = decision.pending.iter().map(|(name, since)| {
-            let active = self.index(name).is_some_and(|i| decision.active.contains(&i));
+            let active = places.get(name.as_str()).is_some_and(|i| has(&decision.active, *i));
             let delay = if active { policy.failover_delay } else { policy.failback_delay };
             delay - since.duration_until(self.now.steady)
         });
@@ -408,13 +420,19 @@ impl<'a> Scene<'a> {
             .min()
     }
 
-    fn index(&self, name: &str) -> Option<usize> {
-        self.intent.backends.iter().position(|b| b.name == name)
+    /// The places of the backends, by name.
+    fn places(&self) -> HashMap<&str, usize> {
+        self.intent.backends.iter().enumerate().map(|(i, b)| (b.name.as_str(), i)).collect()
     }
 
     fn names(&self, backends: &[usize]) -> Vec<String> {
         named(self.intent, backends)
     }
+}
+
+/// Whether a backend is among these, which are in ascending order.
+pub(super) fn has(ascending: &[usize], backend: usize) -> bool {
+    ascending.binary_search(&work::counted(backend)).is_ok()
 }
 
 fn named(intent: &Intent, backends: &[usize]) -> Vec<String> {
@@ -455,7 +473,7 @@ impl Decision {
 
     /// Whether a backend that has the traffic, or would be preferred, has lost a port.
     pub fn is_short(&self, intent: &Intent) -> bool {
-        let concerned = |i: &usize| self.active.contains(i) || intent.is_primary(*i);
+        let concerned = |i: &usize| has(&self.active, *i) || intent.is_primary(*i);
         let short = intent.indices(self.short.keys());
         short.iter().any(concerned)
     }

@@ -1,8 +1,11 @@
 //! A failover object as it stands in the cluster, before any rule is applied.
 
 use super::tiers::Preference;
-use super::{AuthoredWeights, MAX_WEIGHT, ParsedWeight, Problem, State, Weights, annotations};
-use std::collections::BTreeMap;
+use super::{
+    AuthoredWeights, MAX_WEIGHT, ParsedWeight, Problem, State, Weights, annotations, work,
+};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
 
 /// A failover object as its kind's adapter reads it: no rule applied, nothing refused yet.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,18 +73,58 @@ pub struct DeclaredSet {
     pub backends: Vec<DeclaredBackend>,
     /// What the adapter could not read of it; it matters only where the set fails over.
     pub unreadable: Vec<Problem>,
+    /// Entries that name a backend once more, where they are read as one with the first: these have
+    /// no weight of their own.
+    pub repeated: Vec<usize>,
+    /// The weights as they stand, of backends where that is not the number they are read as.
+    pub written: Written,
 }
 
+/// The weights of backends as an author wrote them, by name: one for each entry that names it.
+pub type Written = BTreeMap<String, Vec<Value>>;
+
 /// A backend as it stands in the object.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeclaredBackend {
-    /// The Service: `name`, or `namespace/name` in another namespace than the object's.
+    /// The Service: `name`, or `namespace/name` in another namespace than the object's; with its
+    /// port, `name:8080`, where its set has it with several.
     pub name: String,
     pub weight: ParsedWeight,
     /// The Service's port that traffic goes to; none: the apex's ports.
     pub port: Option<u16>,
     /// Field path of the backend: `spec.backends[0]`.
     pub path: String,
+    /// Its place in the list of its set.
+    pub entry: usize,
+    pub fault: Option<Fault>,
+}
+
+/// Why traffic cannot go to a backend as it stands; in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It can be no Service that Linkerd sends to: never ready, and never given weight.
+    NoService(Box<str>),
+    /// Which Service it means cannot be told: not known is not down.
+    Unclear(Box<str>),
+}
+
+/// The Service in a backend's name.
+pub fn service_of(backend: &str) -> &str {
+    backend.split_once(':').map_or(backend, |(service, _)| service)
+}
+
+impl DeclaredBackend {
+    pub(super) fn other_name(&self) -> Option<String> {
+        other_name(&self.name, self.port)
+    }
+}
+
+/// What a backend with a port may be recorded as too: while its set had the Service with one port,
+/// or with several.
+pub(super) fn other_name(name: &str, port: Option<u16>) -> Option<String> {
+    let service = service_of(name);
+    let port = port?;
+    Some(if service == name { format!("{service}:{port}") } else { service.to_owned() })
 }
 
 /// Something by the name of a set.
@@ -101,6 +144,45 @@ impl DeclaredSet {
     pub fn has(&self, backend: &str) -> bool {
         self.backends.iter().any(|b| b.name == backend)
     }
+
+    /// Whether it is a rule with one backend; see [`Intent::is_alone`](super::Intent::is_alone).
+    pub fn is_alone(&self) -> bool {
+        !self.name.is_empty() && self.backends.len() < 2
+    }
+
+    /// The places of its backends by what an annotation may call them: by their names; a Service's
+    /// also `name:8080`, and by the name of the Service all its ports together.
+    pub(super) fn by_name(&self) -> ByName<'_> {
+        let mut of: HashMap<&str, Vec<usize>> = HashMap::with_capacity(self.backends.len());
+        for (i, backend) in self.backends.iter().enumerate() {
+            of.entry(work::counted(&backend.name)).or_default().push(i);
+            let service = service_of(&backend.name);
+            if backend.port.is_some() && service != backend.name {
+                of.entry(service).or_default().push(i);
+            }
+        }
+        ByName { of, backends: &self.backends }
+    }
+}
+
+/// The places of a set's backends, by name.
+pub(super) struct ByName<'a> {
+    of: HashMap<&'a str, Vec<usize>>,
+    backends: &'a [DeclaredBackend],
+}
+
+impl ByName<'_> {
+    /// Those that are called so, in the author's order.
+    pub fn get(&self, name: &str) -> Vec<usize> {
+        let with_port = || {
+            let (service, port) = name.split_once(':')?;
+            let port: u16 = port.parse().ok()?;
+            let mut of = self.of.get(service)?.clone();
+            of.retain(|i| self.backends[*i].port == Some(port));
+            Some(of)
+        };
+        self.of.get(name).cloned().or_else(with_port).unwrap_or_default()
+    }
 }
 
 impl Declaration {
@@ -111,8 +193,13 @@ impl Declaration {
 
     /// The author's weights as recorded, where they can be read.
     pub fn recorded(&self) -> Option<BySet<Weights>> {
+        self.record().map(|record| record.sets)
+    }
+
+    /// The same, with what it has as its author wrote it.
+    pub fn record(&self) -> Option<AuthoredWeights> {
         let text = self.annotations.get(annotations::AUTHORED_WEIGHTS)?;
-        Some(AuthoredWeights::parse(text, self.shape.limits.weight).ok()?.sets)
+        AuthoredWeights::parse(text, self.shape.limits.weight).ok()
     }
 
     /// The weights that stand in the object, where they can be read.

@@ -1,7 +1,8 @@
 //! What can be wrong with the names and weights of an object by itself.
 
+use super::declaration::service_of;
 use super::{
-    AuthoredWeights, Backend, BySet, Declaration, DeclaredBackend, DeclaredSet, ParsedWeight,
+    AuthoredWeights, BySet, Declaration, DeclaredBackend, DeclaredSet, Fault, ParsedWeight,
     Problem, Weights, annotations,
 };
 use std::collections::BTreeMap;
@@ -42,7 +43,10 @@ pub(super) fn of_object(declared: &Declaration, problems: &mut Vec<Problem>) {
 /// What is wrong with one set.
 pub(super) fn of_set(declared: &Declaration, set: &DeclaredSet, problems: &mut Vec<Problem>) {
     let field = |backend: &DeclaredBackend| format!("{}.{}", backend.path, declared.shape.name);
-    let wrong = |b: &&DeclaredBackend| !b.name.is_empty() && !declared.can_name(&b.name);
+    // What the adapter found wrong with it is said already.
+    let wrong = |b: &&DeclaredBackend| {
+        b.fault.is_none() && !b.name.is_empty() && !declared.can_name(&b.name)
+    };
     for backend in set.backends.iter().filter(wrong) {
         problems.push(no_such_name(declared, field(backend), &backend.name));
     }
@@ -88,9 +92,18 @@ pub fn no_primary(declared: &Declaration, set: &DeclaredSet) -> Problem {
         .next("until its primaries are named, this rule is left as it is and does not fail over")
 }
 
+/// What keeps traffic from a backend, whatever its health.
+pub(super) fn of_backend(declared: &Declaration, backend: &DeclaredBackend) -> Option<Fault> {
+    let no_name = || !declared.can_name(&backend.name);
+    let impossible = || Fault::NoService("no Service can be called so".into());
+    backend.fault.clone().or_else(|| no_name().then(impossible))
+}
+
 impl Declaration {
     /// Whether a Service can be called so, where this kind of object can name it.
-    pub fn can_name(&self, service: &str) -> bool {
+    pub fn can_name(&self, backend: &str) -> bool {
+        // With several ports in one rule it is called by its port too.
+        let service = if self.shape.crosses_namespaces { service_of(backend) } else { backend };
         match service.split_once('/') {
             Some((namespace, name)) if self.shape.crosses_namespaces => {
                 is_service_name(namespace) && is_service_name(name)
@@ -138,11 +151,15 @@ pub(super) fn recorded_weights(
 pub(super) fn sum(
     declared: &Declaration,
     set: &DeclaredSet,
-    backends: &[Backend],
+    recorded: Option<&Weights>,
     problems: &mut Vec<Problem>,
 ) {
     let (shape, most) = (&declared.shape, declared.shape.limits.sum);
-    let sum: u64 = backends.iter().map(|b| u64::from(b.authored)).sum();
+    let of = |backend: &DeclaredBackend| {
+        let recorded = recorded.and_then(|weights| weights.get(&backend.name)).copied();
+        u64::from(recorded.or(backend.weight.whole()).unwrap_or_default())
+    };
+    let sum: u64 = set.backends.iter().map(of).sum();
     if sum > u64::from(most) {
         let field = match set.name.as_str() {
             "" => shape.backends.to_owned(),

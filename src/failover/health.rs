@@ -1,7 +1,7 @@
 //! The health of a backend, as far as it can be seen.
 
 use super::ports::{PortCount, Ports};
-use super::to_the_second;
+use super::{Fault, to_the_second};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,6 +23,8 @@ pub enum Health {
     },
     /// There is no such Service.
     Missing,
+    /// It can be no Service that Linkerd sends to; why, in words.
+    Impossible { why: Box<str> },
     /// An ExternalName Service has no endpoints, and Linkerd does not follow it.
     ExternalName,
     /// Its endpoints are in a cluster whose API has been out of reach for too long: down.
@@ -74,6 +76,17 @@ pub enum Unknown {
     NoSuchPort { port: String },
     /// Its namespace is not one of those that we are limited to.
     NotWatched { namespace: String },
+    /// The object does not tell which Service it means; why, in words.
+    Unclear { why: Box<str> },
+}
+
+impl From<&Fault> for Health {
+    fn from(fault: &Fault) -> Self {
+        match fault {
+            Fault::NoService(why) => Self::Impossible { why: why.clone() },
+            Fault::Unclear(why) => Self::Unknown(Unknown::Unclear { why: why.clone() }),
+        }
+    }
 }
 
 impl Unknown {
@@ -173,7 +186,7 @@ impl Health {
 
     /// Whether there is a Service that could get endpoints.
     pub fn exists(&self) -> bool {
-        !matches!(self, Self::Missing)
+        !matches!(self, Self::Missing | Self::Impossible { .. })
     }
 }
 
@@ -193,6 +206,8 @@ impl fmt::Display for Health {
                 }
             }
             Self::Missing => f.write_str("no such Service"),
+            Self::Impossible { why } => f.write_str(why),
+            Self::Unknown(Unknown::Unclear { why }) => write!(f, "health unknown, {why}"),
             Self::ExternalName => f.write_str("an ExternalName Service"),
             Self::Unreachable { cluster, since } => out_of_reach(f, cluster, *since),
             Self::Unknown(Unknown::NotLinked { cluster }) => write!(

@@ -1,11 +1,12 @@
 //! What the author of an object asked for.
 
+use super::declaration::other_name;
 use super::policy::NamedPin;
 use super::ports::{Peaks, PortCount};
 use super::tiers::Preference;
 use super::{
-    BySet, Declaration, DeclaredSet, Defaults, Health, Limits, Policy, Problem, Threshold, Weights,
-    faults,
+    BySet, Declaration, DeclaredSet, Defaults, Fault, Health, Limits, Policy, Problem, Threshold,
+    Weights, faults,
 };
 use std::collections::HashSet;
 
@@ -29,6 +30,10 @@ pub struct Intent {
     pub policy: Policy,
     /// What its weights may be.
     pub limits: Limits,
+    /// Entries that name a backend once more: they have no weight beside the first.
+    pub repeated: Box<[usize]>,
+    /// Whether live weights stand for what is written otherwise: see [`Declaration::mended`].
+    pub is_mended: bool,
 }
 
 /// A backend, its two weights, and what it needs.
@@ -43,9 +48,19 @@ pub struct Backend {
     /// What stands in the object now.
     pub live: u32,
     pub min_ready: Threshold,
+    /// 0 for a primary.
+    pub tier: usize,
+    /// Its place in the list of its set.
+    pub entry: usize,
+    pub fault: Option<Fault>,
 }
 
 impl Backend {
+    /// Whether it may be given traffic at all.
+    pub fn can_serve(&self) -> bool {
+        !matches!(self.fault, Some(Fault::NoService(_)))
+    }
+
     /// Whether it is known to have what it needs, on every port that counts. `recorded` is what a
     /// record says of the most that were ready before.
     pub(super) fn is_met_by(&self, health: &Health, recorded: &Peaks) -> bool {
@@ -63,39 +78,71 @@ impl Backend {
     }
 }
 
+/// What could be read of an object, and what is wrong with it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// One for each set that fails over; none where no primary can be told.
+    pub intents: Vec<Intent>,
+    /// Everything that is wrong, as it is told to whoever writes such an object anew.
+    pub problems: Vec<Problem>,
+}
+
+impl Reading {
+    /// All of it, or everything that is in the way.
+    pub fn strictly(self) -> Result<Vec<Intent>, Vec<Problem>> {
+        if self.problems.is_empty() { Ok(self.intents) } else { Err(self.problems) }
+    }
+
+    /// What can be worked with, and what is wrong beside it; or everything that is in the way.
+    pub fn leniently(self) -> Result<(Vec<Intent>, Vec<Problem>), Vec<Problem>> {
+        if self.intents.is_empty() { Err(self.problems) } else { Ok((self.intents, self.problems)) }
+    }
+}
+
 impl Intent {
     /// Reads what the author asked for, one intent for each set that fails over and at least one;
-    /// or says everything that is in the way.
+    /// or says everything that is in the way. What is written anew is read so.
     ///
     /// `defaults` hold where the author says nothing.
     pub fn parse(declared: &Declaration, defaults: &Defaults) -> Result<Vec<Self>, Vec<Problem>> {
+        Self::read(declared, defaults).strictly()
+    }
+
+    /// Reads as much as can be read. What is stored is read so: the fault of one backend is that
+    /// backend's alone, and where an annotation cannot be read, the defaults hold.
+    pub fn read(declared: &Declaration, defaults: &Defaults) -> Reading {
         let mut said = vec![];
         let recorded = faults::recorded_weights(declared, &mut said);
         let preference = Preference::parse(declared, &mut said);
         let policy = Policy::parse(declared, defaults, &mut said);
         let pin = NamedPin::parse(declared, &mut said);
 
-        let sets = || declared.sets.iter().filter(|set| preference.concerns(set));
+        let concerned: Vec<bool> =
+            declared.sets.iter().map(|set| preference.concerns(set)).collect();
         let mut problems = declared.unreadable.clone();
         faults::of_object(declared, &mut problems);
-        for set in sets() {
+        for (set, _) in declared.sets.iter().zip(&concerned).filter(|(_, is)| **is) {
             problems.extend_from_slice(&set.unreadable);
             faults::of_set(declared, set, &mut problems);
         }
-        if sets().next().is_none() {
+        if !concerned.contains(&true) {
             problems.extend(declared.sets.iter().flat_map(|set| set.unreadable.clone()));
             problems
                 .extend(declared.without_primary().map(|set| faults::no_primary(declared, set)));
         }
         problems.append(&mut said);
-        let intents: Vec<Self> = sets()
-            .map(|set| {
-                let intent = Self::of_set(declared, set, &preference, &policy, &pin, &recorded);
-                faults::sum(declared, set, &intent.backends, &mut problems);
-                intent
-            })
-            .collect();
-        if problems.is_empty() { Ok(intents) } else { Err(problems) }
+        let mended = declared.mended();
+        let sets = declared.sets.iter().zip(&mended.sets).zip(&concerned);
+        let intents = sets.filter(|(_, is)| **is).filter_map(|((found, set), _)| {
+            let intent = Self::of_set(declared, set, &preference, &policy, &pin, &recorded);
+            faults::sum(declared, found, recorded.get(&set.name), &mut problems);
+            let can_fail_over = !preference.primaries(set).is_empty()
+                && intent.backends.iter().any(Backend::can_serve);
+            can_fail_over.then_some(intent)
+        });
+        let intents = intents.collect();
+        let has_apex = !declared.apexes.is_empty();
+        Reading { intents: if has_apex { intents } else { vec![] }, problems }
     }
 
     fn of_set(
@@ -108,28 +155,51 @@ impl Intent {
     ) -> Self {
         let recorded = recorded.get(&set.name);
         let tiers = preference.tiers(set);
-        let primaries = tiers.first().cloned().unwrap_or_default();
-        let backends = set.backends.iter().enumerate().map(|(i, backend)| {
+        let mut tier_of = vec![0; set.backends.len()];
+        for (tier, members) in tiers.iter().enumerate() {
+            for i in members {
+                tier_of[*i] = tier;
+            }
+        }
+        let backends = set.backends.iter().zip(tier_of).map(|(backend, tier)| {
             let live = backend.weight.whole().unwrap_or_default();
-            let authored = recorded.and_then(|weights| weights.get(&backend.name)).copied();
+            let authored = recorded.and_then(|weights| {
+                let other = || weights.get(&backend.other_name()?);
+                weights.get(&backend.name).or_else(other).copied()
+            });
             Backend {
                 name: backend.name.clone(),
                 port: backend.port,
                 authored: authored.unwrap_or(live),
                 live,
-                min_ready: preference.needed(&backend.name, primaries.contains(&i)),
+                min_ready: preference.needed(backend, tier == 0),
+                tier,
+                entry: backend.entry,
+                fault: faults::of_backend(declared, backend),
             }
         });
+        let backends: Vec<Backend> = backends.collect();
+        let mut pin = pin.as_ref().and_then(|pin| pin.in_set(set));
+        if let Some(pin) = &mut pin {
+            pin.backends.retain(|i| backends[*i].can_serve());
+        }
         Self {
             set: set.name.clone(),
             position: set.position,
             apexes: declared.apexes.clone(),
-            backends: backends.collect(),
+            backends,
             tiers,
             primary_is_default: preference.primary_is_default(),
-            policy: Policy { pin: pin.as_ref().and_then(|pin| pin.in_set(set)), ..policy.clone() },
+            policy: Policy { pin: pin.filter(|pin| !pin.backends.is_empty()), ..policy.clone() },
             limits: declared.shape.limits,
+            repeated: set.repeated.as_slice().into(),
+            is_mended: !set.written.is_empty(),
         }
+    }
+
+    /// Whether it is a rule with one backend, whose weight means nothing: it is never written.
+    pub fn is_alone(&self) -> bool {
+        !self.set.is_empty() && self.backends.len() < 2
     }
 
     /// The Services that clients call, for a sentence.
@@ -149,12 +219,12 @@ impl Intent {
 
     /// The tier of a backend, 0 for a primary.
     pub fn tier_of(&self, backend: usize) -> usize {
-        self.tiers.iter().position(|tier| tier.contains(&backend)).unwrap_or(self.tiers.len())
+        self.backends.get(backend).map_or(self.tiers.len(), |backend| backend.tier)
     }
 
     /// Whether a backend belongs to the preferred tier.
     pub fn is_primary(&self, backend: usize) -> bool {
-        self.tiers.first().is_some_and(|tier| tier.contains(&backend))
+        self.tier_of(backend) == 0
     }
 
     /// The author's weights, by backend.
@@ -167,16 +237,35 @@ impl Intent {
         (0..self.backends.len()).filter(|i| self.backends[*i].live > 0).collect()
     }
 
-    /// Indices of the named backends that this intent has.
+    /// Indices of the named backends that this intent has, ascending.
     pub fn indices<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<usize> {
-        let names: HashSet<_> = names.into_iter().collect();
-        (0..self.backends.len()).filter(|i| names.contains(&self.backends[*i].name)).collect()
+        let names: HashSet<&str> = names.into_iter().map(String::as_str).collect();
+        let is_named = |i: &usize| {
+            let Backend { name, port, .. } = &self.backends[*i];
+            let other = || other_name(name, *port).is_some_and(|name| names.contains(&*name));
+            names.contains(name.as_str()) || other()
+        };
+        (0..self.backends.len()).filter(is_named).collect()
+    }
+
+    /// Weights by the entries of its list, of which there are so many: what names a backend once
+    /// more has 0.
+    pub fn by_entry(&self, weights: &[u32]) -> Vec<u32> {
+        let entries = self.backends.len() + self.repeated.len();
+        let mut by_entry = vec![0; entries];
+        for (backend, weight) in self.backends.iter().zip(weights) {
+            if let Some(entry) = by_entry.get_mut(backend.entry) {
+                *entry = *weight;
+            }
+        }
+        by_entry
     }
 }
 
-/// The author's weights of all sets of an object.
+/// The author's weights of all sets of an object that may be written.
 pub fn authored(intents: &[Intent]) -> BySet<Weights> {
-    intents.iter().map(|intent| (intent.set.clone(), intent.authored())).collect()
+    let written = intents.iter().filter(|intent| !intent.is_alone());
+    written.map(|intent| (intent.set.clone(), intent.authored())).collect()
 }
 
 /// The primary that is filled in because the author named none; none where the rules of a route
@@ -219,6 +308,8 @@ pub(crate) mod tests {
             weight: ParsedWeight::parse(Some(weight), 0, MAX_WEIGHT),
             port: None,
             path: format!("spec.backends[{i}]"),
+            entry: i,
+            fault: None,
         });
         Declaration {
             apexes: vec!["emoji-svc".into()],

@@ -16,11 +16,13 @@ mod health;
 #[cfg(test)]
 mod histories;
 mod intent;
+mod mended;
 mod need;
 mod own_primary;
 mod policy;
 mod ports;
 mod problem;
+pub mod proportions;
 mod readiness;
 mod refuge;
 mod shares;
@@ -29,16 +31,21 @@ mod threshold;
 mod tiers;
 mod values;
 mod weight;
+pub(crate) mod work;
+#[cfg(test)]
+mod work_tests;
 
 pub use ahead::{acts_ahead, decide};
 pub use authored::AuthoredWeights;
 pub use because::Because;
 pub use decision::{Decision, Now, Previous};
-pub use declaration::{BySet, Declaration, DeclaredBackend, DeclaredSet, Limits, Shape};
+pub use declaration::{
+    BySet, Declaration, DeclaredBackend, DeclaredSet, Fault, Limits, Shape, Written, service_of,
+};
 pub use edited::edited;
 pub use faults::{is_service_name, no_primary};
 pub use health::{Announced, Health, Unknown};
-pub use intent::{Backend, Intent, authored, defaulted_primary};
+pub use intent::{Backend, Intent, Reading, authored, defaulted_primary};
 pub use need::{Need, need};
 pub use policy::{Defaults, Pin, Policy};
 pub use ports::{MOST_PORTS, Peaks, Port, PortCount, PortSet, Ports, Short, remembered};

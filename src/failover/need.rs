@@ -1,5 +1,6 @@
 //! Whether a decision has to be written, and how urgently.
 
+use super::decision::has;
 use super::state::same_delays;
 use super::{Backend, Because, Decision, Intent, SetState};
 
@@ -18,9 +19,17 @@ pub enum Need {
 ///
 /// An object whose traffic is where its author put it needs no record until something moves.
 pub fn need(intent: &Intent, state: Option<&SetState>, decision: &Decision) -> Need {
+    if intent.is_alone() {
+        return Need::Nothing;
+    }
     let mut weights = intent.backends.iter().zip(&decision.weights);
     let differs = |(b, weight): (&Backend, &u32)| b.live != *weight;
     let live_differs = weights.any(differs);
+    // What an author wrote otherwise than as whole numbers is left until traffic has to move.
+    let stays = state.is_none() && intent.is_mended && serves_where_it_is(intent, decision);
+    if stays {
+        return Need::Nothing;
+    }
     let Some(state) = state else {
         return if live_differs {
             Need::Traffic
@@ -46,4 +55,15 @@ pub fn need(intent: &Intent, state: Option<&SetState>, decision: &Decision) -> N
         && state.short == decision.short
         && intent.indices(&state.ahead) == decision.ahead;
     if live_differs || !recorded { Need::Record } else { Need::Nothing }
+}
+
+/// Whether traffic leaves no primary and nothing that is lost: at most fallbacks have a share that is
+/// their author's.
+fn serves_where_it_is(intent: &Intent, decision: &Decision) -> bool {
+    let leaves_primary =
+        decision.before.iter().any(|i| intent.is_primary(*i) && !has(&decision.active, *i));
+    !leaves_primary
+        && !decision.rescue
+        && decision.on_primary(intent)
+        && decision.active.iter().all(|i| intent.backends[*i].live > 0)
 }

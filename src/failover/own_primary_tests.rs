@@ -14,6 +14,7 @@ fn backend(name: &str, weight: u32) -> DeclaredBackend {
         weight: ParsedWeight::parse(Some(&json!(weight)), 0, MAX_WEIGHT),
         port: None,
         path: String::new(),
+        ..DeclaredBackend::default()
     }
 }
 

@@ -5,6 +5,7 @@
 use super::values::{self, Annotation};
 use super::{Declaration, DeclaredSet, Problem, annotations};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
 
 /// What holds where an author says nothing: the chart's values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,9 +68,11 @@ impl NamedPin {
 
     /// What it means for a set; none where that has no such backend.
     pub fn in_set(&self, set: &DeclaredSet) -> Option<Pin> {
-        let named = |i: &usize| self.backends.contains(&set.backends[*i].name);
-        let backends: Vec<usize> = (0..set.backends.len()).filter(named).collect();
-        (!backends.is_empty()).then_some(Pin { backends, until: self.until })
+        let by_name = set.by_name();
+        let named = self.backends.iter().flat_map(|name| by_name.get(name));
+        let backends: BTreeSet<usize> = named.collect();
+        let pin = Pin { backends: backends.into_iter().collect(), until: self.until };
+        (!pin.backends.is_empty()).then_some(pin)
     }
 }
 
@@ -77,6 +80,7 @@ impl Policy {
     /// Everything but the pin, which is for each set to find.
     pub fn parse(declared: &Declaration, defaults: &Defaults, problems: &mut Vec<Problem>) -> Self {
         let read = |name: &'static str| Annotation::of(declared, name);
+        let paused = read(annotations::PAUSED);
         Self {
             failover_delay: read(annotations::FAILOVER_DELAY)
                 .as_delay(problems)
@@ -92,9 +96,10 @@ impl Policy {
                 .as_one_of(values::BOOLEAN, problems)
                 .unwrap_or(defaults.warm_standby),
             pin: None,
-            paused: read(annotations::PAUSED)
+            // Who writes `True` wants nothing written.
+            paused: paused
                 .as_one_of(values::BOOLEAN, problems)
-                .unwrap_or_default(),
+                .unwrap_or_else(|| paused.is_there()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What is wrong with an object, said so that its author can mend it.
 
+use super::work;
 use std::fmt;
 
 /// Whether a problem makes an object unusable or only deserves a word.
@@ -96,13 +97,25 @@ fn excerpt(text: &str) -> String {
     }
 }
 
+/// So many candidates are compared at most: a guess is a courtesy.
+const CANDIDATES: usize = 2_048;
+
 /// The candidate that a misspelt name most likely meant, if one is close enough.
 pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (name.chars().count() / 4).clamp(1, 4);
+    // Longer than any name of ours, or of Kubernetes.
+    const LONGEST: usize = 512;
+    if name.len() > LONGEST {
+        return None;
+    }
+    let length = name.chars().count();
+    let allowed = (length / 4).clamp(1, 4);
     candidates
         .into_iter()
         .filter(|candidate| *candidate != name)
-        .map(|candidate| (strsim::osa_distance(name, candidate), candidate))
+        // Letters that are too many, or missing, are each a step.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= allowed)
+        .take(CANDIDATES)
+        .map(|candidate| (work::counted(strsim::osa_distance(name, candidate)), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min()
         .map(|(_, candidate)| candidate)

@@ -1,14 +1,15 @@
 //! Shares: from the backends that are active to a weight for each.
 
 use super::Intent;
+use super::decision::has;
 
 /// The weights that give the active backends their authored share, or 1 where that is 0, and all
 /// others 0; one for each backend, in the author's order.
 ///
-/// `warm` are backends that get the smallest share beside them: 1, while the others' weights are
+/// Both lists are in ascending order. `warm` are backends that get the smallest share beside them: 1, while the others' weights are
 /// scaled up as far as the kind of object allows.
 pub fn weights_for(intent: &Intent, active: &[usize], warm: &[usize]) -> Vec<u32> {
-    let warm: Vec<usize> = warm.iter().copied().filter(|i| !active.contains(i)).collect();
+    let warm: Vec<usize> = warm.iter().copied().filter(|i| !has(active, *i)).collect();
     let warm_sum = u32::try_from(warm.len()).unwrap_or(u32::MAX);
     let limits = intent.limits;
     let budget = u64::from(limits.sum.saturating_sub(warm_sum)).max(1);
@@ -27,10 +28,10 @@ pub fn weights_for(intent: &Intent, active: &[usize], warm: &[usize]) -> Vec<u32
         }
     };
     let weight = |i: usize| {
-        if active.contains(&i) {
+        if has(active, i) {
             u32::try_from(scaled(share(i))).unwrap_or(limits.weight)
         } else {
-            u32::from(warm.contains(&i))
+            u32::from(has(&warm, i))
         }
     };
     (0..intent.backends.len()).map(weight).collect()

@@ -3,7 +3,7 @@
 use super::{BySet, Intent, Peaks, Short, Weights};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Version of the JSON shape that this program writes and reads.
@@ -133,6 +133,33 @@ pub type Pending = BTreeMap<String, Timestamp>;
 pub fn same_delays(one: &Pending, other: &Pending) -> bool {
     let near = |(a, b): (&Timestamp, &Timestamp)| a.duration_until(*b).abs().as_secs() < 1;
     one.keys().eq(other.keys()) && one.values().zip(other.values()).all(near)
+}
+
+impl SetState {
+    /// The same, with these backends by other names.
+    pub fn renamed(self, names: &HashMap<String, String>) -> Self {
+        let name = |name: String| names.get(&name).cloned().unwrap_or(name);
+        let names = |all: Vec<String>| all.into_iter().map(name).collect();
+        Self {
+            active: names(self.active),
+            ahead: names(self.ahead),
+            weights: renamed(self.weights, name),
+            pending: renamed(self.pending, name),
+            // Of one of several ports: `backend#port`.
+            peaks: renamed(self.peaks, |key| match key.split_once('#') {
+                Some((backend, port)) => format!("{}#{port}", name(backend.to_owned())),
+                None => name(key),
+            }),
+            short: renamed(self.short, name),
+            primary: self.primary.map(name),
+            first: self.first.map(name),
+            ..self
+        }
+    }
+}
+
+fn renamed<T>(of: BTreeMap<String, T>, name: impl Fn(String) -> String) -> BTreeMap<String, T> {
+    of.into_iter().map(|(backend, value)| (name(backend), value)).collect()
 }
 
 // serde demands the reference.

@@ -1,9 +1,12 @@
 //! Which backends are preferred to which, and what each needs to count as ready.
 
+use super::declaration::{ByName, service_of};
 use super::own_primary::{Defaulted, OwnPrimary};
-use super::values::Annotation;
-use super::{BySet, Declaration, DeclaredSet, Problem, State, Threshold, annotations};
-use std::collections::BTreeMap;
+use super::values::{Annotation, MOST_PROBLEMS, Names};
+use super::{
+    BySet, Declaration, DeclaredBackend, DeclaredSet, Problem, State, Threshold, annotations,
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The author's order of preference, for all sets of an object.
 #[derive(Debug, PartialEq)]
@@ -42,7 +45,8 @@ impl Preference {
 
         let order = Annotation::of(declared, annotations::FALLBACK_ORDER);
         let ordered = order.as_backends(declared, problems).unwrap_or_default();
-        for name in ordered.iter().filter(|name| primaries.always_have(name, declared)) {
+        let always = primaries.everywhere(declared);
+        for name in ordered.iter().filter(|name| always(name)) {
             let expected = format!("fallbacks only; {name} is a primary");
             problems.push(order.problem().expected(expected));
         }
@@ -62,32 +66,29 @@ impl Preference {
 
     /// Indices of a set's preferred backends, ascending.
     pub fn primaries(&self, set: &DeclaredSet) -> Vec<usize> {
-        let is_primary = |i: &usize| self.primaries.have(&set.name, &set.backends[*i].name);
-        (0..set.backends.len()).filter(is_primary).collect()
+        self.primaries.of(set)
     }
 
     /// Indices of a set's backends, the preferred tier first; each backend is in exactly one tier,
     /// no tier is empty.
     pub fn tiers(&self, set: &DeclaredSet) -> Vec<Vec<usize>> {
-        let index = |name: &String| set.backends.iter().position(|b| b.name == *name);
+        let by_name = set.by_name();
         let primaries = self.primaries(set);
-        let ordered: Vec<usize> = self.ordered.iter().filter_map(index).collect();
-        // The primary of one rule may be a fallback of another.
-        let ordered: Vec<usize> = ordered.into_iter().filter(|i| !primaries.contains(i)).collect();
-        let rest: Vec<usize> = (0..set.backends.len())
-            .filter(|i| !primaries.contains(i) && !ordered.contains(i))
-            .collect();
-        let mut tiers = vec![primaries];
-        tiers.extend(ordered.into_iter().map(|i| vec![i]));
-        tiers.push(rest);
-        tiers.retain(|tier| !tier.is_empty());
+        let mut taken = vec![false; set.backends.len()];
+        let mut take = |i: &usize| !std::mem::replace(&mut taken[*i], true);
+        let mut tiers = vec![primaries.into_iter().filter(&mut take).collect()];
+        for name in &self.ordered {
+            tiers.push(by_name.get(name).into_iter().filter(&mut take).collect());
+        }
+        tiers.push((0..set.backends.len()).filter(take).collect());
+        tiers.retain(|tier: &Vec<usize>| !tier.is_empty());
         tiers
     }
 
     /// What a backend needs. `2` or `50%` is meant for the primaries; fallbacks need 1 unless named.
-    pub fn needed(&self, backend: &str, is_primary: bool) -> Threshold {
-        match self.needed.named.get(backend) {
-            Some(threshold) => *threshold,
+    pub fn needed(&self, backend: &DeclaredBackend, is_primary: bool) -> Threshold {
+        match self.needed.of(backend) {
+            Some(threshold) => threshold,
             None if is_primary => self.needed.primaries,
             None => Threshold::default(),
         }
@@ -105,17 +106,31 @@ fn own_primaries(declared: &Declaration, state: Option<State>) -> BySet<String> 
 }
 
 impl Primaries {
-    fn have(&self, set: &str, backend: &str) -> bool {
-        match self {
-            Self::Named(named) => named.iter().any(|name| name == backend),
-            Self::Own(own) => own.get(set).is_some_and(|primary| primary == backend),
-        }
+    /// The places of those of a set, ascending.
+    fn of(&self, set: &DeclaredSet) -> Vec<usize> {
+        let by_name = set.by_name();
+        let named: Vec<usize> = match self {
+            Self::Named(named) => named.iter().flat_map(|name| by_name.get(name)).collect(),
+            Self::Own(own) => own.get(&set.name).map_or(vec![], |primary| by_name.get(primary)),
+        };
+        named.into_iter().collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Whether a backend is a primary wherever it stands.
-    fn always_have(&self, backend: &str, declared: &Declaration) -> bool {
-        let mut sets = declared.sets.iter().filter(|set| set.has(backend)).peekable();
-        sets.peek().is_some() && sets.all(|set| self.have(&set.name, backend))
+    fn everywhere<'a>(&self, declared: &'a Declaration) -> impl Fn(&str) -> bool + use<'a> {
+        let sets: Vec<_> = declared
+            .sets
+            .iter()
+            .map(|set| (set.by_name(), self.of(set).into_iter().collect::<BTreeSet<_>>()))
+            .collect();
+        move |name| {
+            let places = |(by_name, primaries): &(ByName<'_>, BTreeSet<usize>)| {
+                let places = by_name.get(name);
+                (!places.is_empty()).then(|| places.iter().all(|i| primaries.contains(i)))
+            };
+            let mut told = sets.iter().filter_map(places).peekable();
+            told.peek().is_some() && told.all(|is_primary| is_primary)
+        }
     }
 }
 
@@ -131,6 +146,7 @@ impl Needed {
             }
             return needed;
         }
+        let (names, before) = (Names::of(declared), problems.len());
         for part in text.split(',') {
             let read = part.split_once('=').and_then(|(name, threshold)| {
                 Some((name.trim(), Threshold::parse(threshold.trim())?))
@@ -142,13 +158,25 @@ impl Needed {
             if needed.named.contains_key(name) {
                 let expected = format!("each backend once; {name} is named twice");
                 problems.push(annotation.problem().expected(expected));
-            } else if declared.backends().any(|b| b.name == name) {
+            } else if names.check(name, text, &annotation, problems) {
                 needed.named.insert(name.to_owned(), threshold);
-            } else if declared.backends().next().is_some() {
-                problems.push(annotation.stranger(name, text, declared));
+            }
+            if problems.len() - before >= MOST_PROBLEMS {
+                break;
             }
         }
         needed
+    }
+
+    fn of(&self, backend: &DeclaredBackend) -> Option<Threshold> {
+        if self.named.is_empty() {
+            return None;
+        }
+        let named = |name: &str| self.named.get(name).copied();
+        let port = || named(&format!("{}:{}", service_of(&backend.name), backend.port?));
+        named(&backend.name)
+            .or_else(port)
+            .or_else(|| backend.port.and_then(|_| named(service_of(&backend.name))))
     }
 }
 

@@ -1,14 +1,19 @@
 //! The values of annotations: each reader gives the value, or a problem that names the annotation,
 //! what was found and what is expected.
 
+use super::declaration::ByName;
 use super::{Declaration, Problem, annotations, closest};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeSet, HashSet};
 
 /// The two words for yes and no; kubectl demands them quoted.
 pub const BOOLEAN: &[(&str, bool)] = &[("true", true), ("false", false)];
 
 /// Longer than this is taken for a slip: traffic would stay on a dead backend for a week.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_hours(168);
+
+/// So much of what is wrong with one annotation is told; the rest follows the next time.
+pub const MOST_PROBLEMS: usize = 16;
 
 /// Reads a delay as kubectl writes one: `90s`, `1h30m`; at most a week.
 pub fn delay(text: &str) -> Option<SignedDuration> {
@@ -85,40 +90,22 @@ impl<'a> Annotation<'a> {
         problems: &mut Vec<Problem>,
     ) -> Option<Vec<String>> {
         let text = self.value?;
-        let mut found: Vec<String> = vec![];
+        let (names, before) = (Names::of(declared), problems.len());
+        let (mut found, mut seen) = (vec![], HashSet::new());
         for name in text.split(',').map(str::trim) {
-            if found.iter().any(|n| n == name) {
+            if seen.contains(name) {
                 problems.push(
                     self.problem().expected(format!("each backend once; {name} is named twice")),
                 );
-            } else if declared.backends().any(|b| b.name == name) {
+            } else if names.check(name, text, self, problems) {
+                seen.insert(name);
                 found.push(name.to_owned());
-            } else if declared.backends().next().is_some() {
-                problems.push(self.stranger(name, text, declared));
             }
-            // Without backends there is nothing to expect, and that is said already.
+            if problems.len() - before >= MOST_PROBLEMS {
+                break;
+            }
         }
         Some(found)
-    }
-
-    /// A name that is none of the backends.
-    pub fn stranger(&self, name: &str, text: &str, declared: &Declaration) -> Problem {
-        // Several rules of a route name the same.
-        let mut names: Vec<&str> = vec![];
-        for backend in declared.backends() {
-            if !names.contains(&backend.name.as_str()) {
-                names.push(&backend.name);
-            }
-        }
-        let listed: Vec<_> = names.iter().copied().take(10).collect();
-        let which = if name == text { String::new() } else { format!(", not {name:?}") };
-        let problem =
-            self.problem().expected(format!("one of the backends ({}){which}", listed.join(", ")));
-        let problem = problem.about(name);
-        match closest(name, names) {
-            Some(near) => problem.next(format!("did you mean {near}?")),
-            None => problem,
-        }
     }
 
     fn or_problem<T>(
@@ -131,5 +118,63 @@ impl<'a> Annotation<'a> {
             problems.push(self.problem().expected(expected()));
         }
         read
+    }
+}
+
+/// How the backends of an object are called.
+pub struct Names<'a> {
+    sets: Vec<ByName<'a>>,
+    declared: &'a Declaration,
+}
+
+impl<'a> Names<'a> {
+    pub fn of(declared: &'a Declaration) -> Self {
+        Self { sets: declared.sets.iter().map(|set| set.by_name()).collect(), declared }
+    }
+
+    /// Whether any backend is called so; what is wrong with a name that is `text`, or in it, is told
+    /// as the annotation's. A Service that a rule has with several ports is not clear by its name.
+    pub fn check(
+        &self,
+        name: &str,
+        text: &str,
+        of: &Annotation<'_>,
+        problems: &mut Vec<Problem>,
+    ) -> bool {
+        let sets = self.declared.sets.iter().zip(&self.sets);
+        let mut is_there = false;
+        for (set, by_name) in sets {
+            let places = by_name.get(name);
+            is_there |= !places.is_empty();
+            let called: BTreeSet<&str> =
+                places.iter().map(|i| set.backends[*i].name.as_str()).collect();
+            if called.len() > 1 {
+                let called: Vec<&str> = called.into_iter().collect();
+                let expected = format!("the port with it: {}", called.join(" or "));
+                problems.push(of.problem().expected(expected).about(name));
+                return true;
+            }
+        }
+        // Without backends there is nothing to expect, and that is said already.
+        if !is_there && self.declared.backends().next().is_some() {
+            problems.push(self.stranger(name, text, of));
+        }
+        is_there
+    }
+
+    /// A name that is none of the backends.
+    fn stranger(&self, name: &str, text: &str, of: &Annotation<'_>) -> Problem {
+        // Several rules of a route name the same.
+        let mut seen = HashSet::new();
+        let names = self.declared.backends().map(|b| b.name.as_str());
+        let names: Vec<&str> = names.filter(|name| seen.insert(*name)).collect();
+        let listed: Vec<_> = names.iter().copied().take(10).collect();
+        let which = if name == text { String::new() } else { format!(", not {name:?}") };
+        let expected = format!("one of the backends ({}){which}", listed.join(", "));
+        let problem = of.problem().expected(expected).about(name);
+        match closest(name, names) {
+            Some(near) => problem.next(format!("did you mean {near}?")),
+            None => problem,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Weights: what an author may write, and what the engine gives out.
 
+use super::proportions::{self, Nanos};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -51,6 +52,28 @@ impl ParsedWeight {
             Self::Whole(weight) => Some(*weight),
             Self::Unreadable(_) => None,
         }
+    }
+
+    /// What it is in billionths, where it is any number that is not negative.
+    pub(super) fn nanos(&self) -> Option<Nanos> {
+        match self {
+            Self::Whole(weight) => Some(proportions::of_whole(*weight)),
+            Self::Unreadable(_) => proportions::read(Some(&self.as_written())),
+        }
+    }
+
+    /// As it stands in the object.
+    pub fn as_written(&self) -> Value {
+        match self {
+            Self::Whole(weight) => Value::from(*weight),
+            Self::Unreadable(found) => serde_json::from_str(found).unwrap_or_default(),
+        }
+    }
+}
+
+impl Default for ParsedWeight {
+    fn default() -> Self {
+        Self::Whole(0)
     }
 }
 

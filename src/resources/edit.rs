@@ -26,8 +26,13 @@ impl Edit {
     /// a split must be set: a patch of one alone is refused by the schema where another is stored
     /// as a string.
     pub fn weight(&mut self, backend: &str, weight: u32) {
+        self.weight_as(backend, json!(weight));
+    }
+
+    /// The same, as an author may write it.
+    pub fn weight_as(&mut self, backend: &str, weight: Value) {
         let tokens = backend.split(['.', '[', ']']).filter(|token| !token.is_empty());
-        self.add(tokens.chain(["weight"]), json!(weight));
+        self.add(tokens.chain(["weight"]), weight);
     }
 
     /// Sets annotations; `any_there` says whether the object has an annotations field already.

@@ -1,6 +1,7 @@
 //! What the indexes and the queue call things by.
 
 use super::Kind;
+use crate::failover::service_of;
 use kube::ResourceExt;
 use std::fmt;
 use std::sync::Arc;
@@ -21,8 +22,10 @@ impl ObjectKey {
         Self::new(object.namespace().unwrap_or_default(), object.name_any())
     }
 
-    /// Another object of the same namespace, unless the name says another: `namespace/name`.
+    /// Another object of the same namespace, unless the name says another: `namespace/name`. Of a
+    /// backend that is called by its port too, the Service.
     pub fn beside(&self, name: &str) -> Self {
+        let name = service_of(name);
         match name.split_once('/') {
             Some((namespace, name)) => Self::new(namespace, name),
             None => Self { namespace: self.namespace.clone(), name: name.into() },

@@ -4,12 +4,12 @@
 use super::Kind;
 use super::value::{kind_of, text};
 use crate::failover::{
-    Declaration, DeclaredBackend, DeclaredSet, Limits, ParsedWeight, Problem, Shape,
+    Declaration, DeclaredBackend, DeclaredSet, Fault, Limits, ParsedWeight, Problem, Shape,
 };
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 pub const GROUP: &str = "gateway.networking.k8s.io";
 
@@ -66,6 +66,9 @@ pub fn in_use(route: &DynamicObject) -> InUse {
     if why.is_empty() { InUse::Yes } else { InUse::No(why.join("; ").into()) }
 }
 
+/// The group and kind of what stands for hosts outside of the cluster.
+const EGRESS: (&str, &str) = ("policy.linkerd.io", "EgressNetwork");
+
 /// A backendRef that names no weight counts as this.
 const ABSENT: u32 = 1;
 
@@ -93,14 +96,10 @@ pub fn read(route: &DynamicObject) -> Declaration {
         let refs = list(rule.get("backendRefs"), &field, "backendRefs", &mut set.unreadable);
         for (j, backend) in refs.iter().enumerate() {
             let path = Kind::HttpRoute.backend_path(i, j);
-            set.backends.push(backend_ref(
-                backend,
-                path,
-                &namespace,
-                ambiguous,
-                &mut set.unreadable,
-            ));
+            let read = backend_ref(backend, path, &namespace, ambiguous, &mut set.unreadable);
+            set.backends.push(DeclaredBackend { entry: j, ..read });
         }
+        tell_ports_apart(&mut set.backends);
         (!set.backends.is_empty() || !set.unreadable.is_empty()).then_some(set)
     });
     Declaration {
@@ -116,7 +115,7 @@ pub fn read(route: &DynamicObject) -> Declaration {
 fn parents(spec: &Value, namespace: &str, unreadable: &mut Vec<Problem>) -> Vec<String> {
     let field = SHAPE.apex;
     let refs = list(spec.get("parentRefs"), field, "parentRefs", unreadable);
-    let mut apexes: Vec<String> = vec![];
+    let (mut apexes, mut seen) = (vec![], HashSet::new());
     for (i, parent) in refs.iter().enumerate() {
         let is = |name: &str, values: &[&str]| {
             parent.get(name).and_then(Value::as_str).is_some_and(|v| values.contains(&v))
@@ -127,7 +126,7 @@ fn parents(spec: &Value, namespace: &str, unreadable: &mut Vec<Problem>) -> Vec<
         let name = service_name(parent, &format!("{field}[{i}]"), unreadable);
         let name = qualified(parent, &name, namespace);
         // One Service may be named once for each of its ports.
-        if !name.is_empty() && !apexes.contains(&name) {
+        if !name.is_empty() && seen.insert(name.clone()) {
             apexes.push(name);
         }
     }
@@ -151,23 +150,23 @@ fn backend_ref(
 ) -> DeclaredBackend {
     let before = unreadable.len();
     let name = service_name(backend, &path, unreadable);
-    if name.is_empty() && unreadable.len() == before {
-        let field = format!("{path}.name");
-        unreadable.push(Problem::error(field).found("nothing").expected("the name of a Service"));
+    let mut fault = None;
+    if name.is_empty() {
+        fault = Some(Fault::NoService("it names no Service".into()));
+        if unreadable.len() == before {
+            let field = format!("{path}.name");
+            let nothing = Problem::error(field).found("nothing").expected("the name of a Service");
+            unreadable.push(nothing);
+        }
     }
     let is = |name: &str, values: &[&str]| {
         let value = backend.get(name).and_then(Value::as_str);
         value.is_none_or(|value| values.contains(&value))
     };
     if !is("kind", &["Service"]) || !is("group", &["", "core"]) {
-        let kind = backend.get("kind").and_then(Value::as_str).unwrap_or("Service");
-        unreadable.push(
-            Problem::error(format!("{path}.kind"))
-                .found(format!("{kind:?}"))
-                .expected("Service, of group \"\" or core")
-                .about(name.as_str())
-                .next("Linkerd sends to Services only"),
-        );
+        let (problem, why) = no_service(backend, &path, &name);
+        unreadable.push(problem);
+        fault = Some(Fault::NoService(why.into()));
     }
     if ambiguous && backend.get("namespace").is_none() {
         unreadable.push(
@@ -177,6 +176,8 @@ fn backend_ref(
                 .about(name.as_str())
                 .next("without it Linkerd looks in the parent's namespace for traffic and in the route's for its status"),
         );
+        let why = "it names no namespace, and a parent of the route is in another one";
+        fault.get_or_insert(Fault::Unclear(why.into()));
     }
     let port = backend.get("port").and_then(Value::as_u64).and_then(|p| u16::try_from(p).ok());
     if port.is_none() {
@@ -186,23 +187,65 @@ fn backend_ref(
                 .expected(format!("the port of {name}"))
                 .about(name.as_str()),
         );
+        fault.get_or_insert(Fault::NoService("it names no port".into()));
     }
     let weight = ParsedWeight::parse(backend.get("weight"), ABSENT, SHAPE.limits.weight);
-    DeclaredBackend { name: qualified(backend, &name, namespace), weight, port, path }
+    let name = qualified(backend, &name, namespace);
+    DeclaredBackend { name, weight, port, path, entry: 0, fault }
+}
+
+/// What is wrong with a backend of another kind than Service, and why it is never ready.
+fn no_service(backend: &Value, path: &str, name: &str) -> (Problem, String) {
+    let text = |field: &str| backend.get(field).and_then(Value::as_str);
+    let kind = text("kind").unwrap_or("Service");
+    let problem = Problem::error(format!("{path}.kind"))
+        .found(format!("{kind:?}"))
+        .expected("Service, of group \"\" or core")
+        .about(name);
+    if (text("group"), kind) == (Some(EGRESS.0), EGRESS.1) {
+        let next = "Linkerd takes an EgressNetwork as a backend only where that same EgressNetwork is the parent of the route; under a Service its share of requests fails";
+        let why = format!("an {kind}, which Linkerd does not send to under a Service");
+        return (problem.next(next), why);
+    }
+    let next = "Linkerd sends to Services only";
+    let why = match text("group").unwrap_or_default() {
+        "" | "core" => format!("of kind {kind}, and Linkerd sends to Services only"),
+        group => format!("of kind {kind}.{group}, and Linkerd sends to Services only"),
+    };
+    (problem.next(next), why)
+}
+
+/// A Service that a rule has with several ports is a backend for each, and called so.
+fn tell_ports_apart(backends: &mut [DeclaredBackend]) {
+    let mut ports: HashMap<&str, HashSet<u16>> = HashMap::new();
+    for backend in backends.iter() {
+        ports.entry(&backend.name).or_default().extend(backend.port);
+    }
+    let several = |name: &str| ports.get(name).is_some_and(|ports| ports.len() > 1);
+    let several: Vec<bool> = backends.iter().map(|backend| several(&backend.name)).collect();
+    for (backend, _) in backends.iter_mut().zip(several).filter(|(_, several)| *several) {
+        if let Some(port) = backend.port.filter(|_| !backend.name.is_empty()) {
+            backend.name = format!("{}:{port}", backend.name);
+        }
+    }
 }
 
 /// The name in a reference to a Service; `""` where it cannot be one.
 fn service_name(reference: &Value, path: &str, unreadable: &mut Vec<Problem>) -> String {
     let field = format!("{path}.name");
     let name = text(reference.get("name"), &field, unreadable);
-    if !name.contains('/') {
-        return name;
-    }
+    let next = match name {
+        _ if name.contains('/') => {
+            "a Service of another namespace is named by the field namespace beside it"
+        }
+        _ if name.contains(':') => "a port of a Service is named by the field port beside it",
+        _ => return name,
+    };
     unreadable.push(
         Problem::error(field)
             .found(format!("{name:?}"))
             .expected("the name of a Service")
-            .next("a Service of another namespace is named by the field namespace beside it"),
+            .next(next),
     );
     String::new()
 }

@@ -5,7 +5,9 @@
 
 use super::Kind;
 use super::value::{kind_of, text};
-use crate::failover::{Declaration, DeclaredBackend, DeclaredSet, ParsedWeight, Problem, Shape};
+use crate::failover::{
+    Declaration, DeclaredBackend, DeclaredSet, Fault, ParsedWeight, Problem, Shape,
+};
 use kube::ResourceExt;
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::Value;
@@ -47,13 +49,15 @@ pub fn read(split: &DynamicObject) -> Declaration {
 fn read_backend(i: usize, backend: &Value, unreadable: &mut Vec<Problem>) -> DeclaredBackend {
     let path = Kind::TrafficSplit.backend_path(0, i);
     let field = format!("{path}.service");
+    let before = unreadable.len();
     let name = text(backend.get("service"), &field, unreadable);
-    if name.is_empty() && unreadable.iter().all(|p| p.field != field) {
+    if name.is_empty() && unreadable.len() == before {
         unreadable.push(Problem::error(field).found("nothing").expected("the name of a Service"));
     }
+    let fault = name.is_empty().then(|| Fault::NoService("it names no Service".into()));
     let most = Shape::default().limits.weight;
     let weight = ParsedWeight::parse(backend.get("weight"), 0, most);
-    DeclaredBackend { name, weight, port: None, path }
+    DeclaredBackend { name, weight, port: None, path, entry: i, fault }
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub struct Metrics {
     writes: Family<Written, Counter>,
     pub managed: Gauge,
     pub unreadable: Gauge,
+    pub faulty: Gauge,
     pub not_in_use: Gauge,
     pub short: Gauge,
     pub nothing_ready: Gauge,
@@ -65,6 +66,7 @@ impl Default for Metrics {
             writes: Family::default(),
             managed: Gauge::default(),
             unreadable: Gauge::default(),
+            faulty: Gauge::default(),
             not_in_use: Gauge::default(),
             short: Gauge::default(),
             nothing_ready: Gauge::default(),
@@ -111,6 +113,12 @@ impl Metrics {
             "unreadable_objects",
             "Managed objects that cannot be read and are left as they are; their Events say why",
             self.unreadable.clone(),
+        );
+        r.register(
+            "partly_unreadable_objects",
+            "Managed objects of which a part cannot be read while the rest fails over; their Events \
+             say which",
+            self.faulty.clone(),
         );
         r.register(
             "routes_not_in_use",

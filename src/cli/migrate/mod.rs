@@ -6,7 +6,6 @@ mod ports;
 mod route;
 #[cfg(test)]
 mod tests;
-mod weights;
 
 use super::kubernetes::ClusterArgs;
 use crate::failover::Problem;

@@ -1,10 +1,9 @@
 //! The route that does what a split does.
 
-use super::weights;
 use crate::failover::{
-    AuthoredWeights, Declaration, Problem, Weights, annotations, is_service_name,
+    AuthoredWeights, Declaration, Problem, Weights, annotations, is_service_name, proportions,
 };
-use crate::resources::{ObjectKey, traffic_split};
+use crate::resources::{ObjectKey, route, traffic_split};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde::Serialize;
@@ -284,14 +283,16 @@ fn author_weights(
     declared: &Declaration,
     problems: &mut Vec<Problem>,
 ) -> Vec<u32> {
+    // What a route takes, and not what a split does.
+    let limits = route::SHAPE.limits;
     let recorded = recorded(declared, problems);
     let before = problems.len();
     let mut read = vec![];
     for (i, backend) in declared.backends().enumerate() {
         let written = split.data.pointer(&format!("/spec/backends/{i}/weight"));
         let weight = match recorded.get(&backend.name) {
-            Some(weight) => Some(weights::of_whole(*weight)),
-            None => weights::read(written),
+            Some(weight) => Some(proportions::of_whole(*weight)),
+            None => proportions::read(written),
         };
         match weight {
             Some(weight) => read.push(weight),
@@ -315,11 +316,11 @@ fn author_weights(
                 .next("give the backend that is to have the traffic the weight 1"),
         );
     }
-    weights::whole(&read).unwrap_or_else(|| {
+    proportions::whole(&read, limits).unwrap_or_else(|| {
         problems.push(
             Problem::error("spec.backends")
                 .found("weights in proportions that need larger numbers")
-                .expected(format!("proportions of whole numbers of at most {}", weights::MOST))
+                .expected(format!("proportions of whole numbers of at most {}", limits.weight))
                 .next("round the weights"),
         );
         vec![]

@@ -1,9 +1,7 @@
-//! A split's weights as a route can have them: whole, and at most a million.
+//! Weights that need not be whole, and the whole ones in the same proportions.
 
+use super::Limits;
 use serde_json::Value;
-
-/// The largest weight of the Gateway API.
-pub const MOST: u32 = 1_000_000;
 
 /// A weight in billionths, as fine as a Kubernetes quantity is.
 pub type Nanos = u128;
@@ -72,19 +70,47 @@ fn scale(suffix: &str) -> Option<(i32, u32)> {
 
 /// The same weights where they are whole and small enough; otherwise the smallest whole ones in
 /// the same proportions, if those are small enough.
-pub fn whole(weights: &[Nanos]) -> Option<Vec<u32>> {
-    divided(weights, ONE).or_else(|| {
+pub fn whole(weights: &[Nanos], limits: Limits) -> Option<Vec<u32>> {
+    divided(weights, ONE, limits).or_else(|| {
         let common = weights.iter().copied().fold(0, greatest_common_divisor);
-        divided(weights, common.max(1))
+        divided(weights, common.max(1), limits)
     })
 }
 
-fn divided(weights: &[Nanos], by: Nanos) -> Option<Vec<u32>> {
+/// The same, or whole weights that come as near to the proportions as the limits allow; none that
+/// is above 0 becomes 0.
+pub fn scaled(weights: &[Nanos], limits: Limits) -> Vec<u32> {
+    whole(weights, limits).unwrap_or_else(|| rounded(weights, limits))
+}
+
+fn divided(weights: &[Nanos], by: Nanos, limits: Limits) -> Option<Vec<u32>> {
     let divide = |weight: &Nanos| {
         let whole = weight.is_multiple_of(by).then(|| weight / by)?;
-        u32::try_from(whole).ok().filter(|whole| *whole <= MOST)
+        u32::try_from(whole).ok().filter(|whole| *whole <= limits.weight)
     };
-    weights.iter().map(divide).collect()
+    let weights: Vec<u32> = weights.iter().map(divide).collect::<Option<_>>()?;
+    let sum: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
+    (sum <= u64::from(limits.sum)).then_some(weights)
+}
+
+fn rounded(weights: &[Nanos], limits: Limits) -> Vec<u32> {
+    // What is multiplied below keeps within 128 bits.
+    const BITS: u32 = 80;
+    let largest = weights.iter().copied().max().unwrap_or(0);
+    let shift = (Nanos::BITS - largest.leading_zeros()).saturating_sub(BITS);
+    let largest = (largest >> shift).max(1);
+    let sum = weights.iter().map(|weight| weight >> shift).sum::<Nanos>().max(1);
+    let above_0 = weights.iter().filter(|weight| **weight > 0).count();
+    let room = Nanos::from(limits.sum).saturating_sub(above_0 as Nanos);
+    let one = |weight: &Nanos| {
+        if *weight == 0 {
+            return 0;
+        }
+        let weight = weight >> shift;
+        let scaled = (weight * room / sum).min(weight * Nanos::from(limits.weight) / largest);
+        u32::try_from(scaled).unwrap_or(limits.weight).max(1)
+    };
+    weights.iter().map(one).collect()
 }
 
 fn greatest_common_divisor(a: Nanos, b: Nanos) -> Nanos {
@@ -93,8 +119,14 @@ fn greatest_common_divisor(a: Nanos, b: Nanos) -> Nanos {
 
 #[cfg(test)]
 mod tests {
+    use super::super::MAX_WEIGHT;
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
+
+    /// A route's.
+    const LIMITS: Limits = Limits { weight: 1_000_000, sum: u32::MAX };
+    const OF_A_SPLIT: Limits = Limits { weight: MAX_WEIGHT, sum: MAX_WEIGHT };
 
     #[test]
     fn fractions_become_whole_in_the_same_proportions() {
@@ -119,7 +151,7 @@ mod tests {
         ] {
             let read: Option<Vec<_>> =
                 weights.as_array().unwrap().iter().map(|weight| read(Some(weight))).collect();
-            assert_eq!(whole(&read.unwrap()), expected, "{weights}");
+            assert_eq!(whole(&read.unwrap(), LIMITS), expected, "{weights}");
         }
     }
 
@@ -141,6 +173,33 @@ mod tests {
             json!("999999999999999999999999999999999999999"),
         ] {
             assert_eq!(read(Some(&weight)), None, "{weight}");
+        }
+    }
+
+    #[test]
+    fn what_no_whole_numbers_say_exactly_is_said_as_nearly_as_they_can() {
+        let thirds = [333_333_333, 666_666_667];
+        assert_eq!(scaled(&thirds, OF_A_SPLIT), [143_164, 286_329]);
+        assert_eq!(scaled(&[of_whole(400_000), of_whole(400_000)], OF_A_SPLIT), [1, 1]);
+        assert_eq!(scaled(&[u128::MAX / 2, 1, 0], OF_A_SPLIT), [429_494, 1, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn scaled_weights_keep_within_the_limits_and_none_is_lost(
+            weights in proptest::collection::vec(prop_oneof![
+                Just(0), 0..u128::from(u64::MAX), 0..u128::MAX / 1_000,
+            ], 0..40),
+        ) {
+            for limits in [LIMITS, OF_A_SPLIT] {
+                let given = scaled(&weights, limits);
+                let sum: u64 = given.iter().map(|weight| u64::from(*weight)).sum();
+                prop_assert!(sum <= u64::from(limits.sum));
+                for (given, weight) in given.iter().zip(&weights) {
+                    prop_assert!(*given <= limits.weight);
+                    prop_assert_eq!(*given == 0, *weight == 0);
+                }
+            }
         }
     }
 }

@@ -1,0 +1,48 @@
+//! What was wrong with an object before an edit: a fix must never be blocked by it.
+
+use super::View;
+use crate::failover::{Declaration, Problem};
+use std::collections::HashSet;
+
+/// The faults that an object had before.
+#[derive(Debug, Default)]
+pub struct Inherited(HashSet<Fault>);
+
+/// What makes two problems the same fault, wherever in a list it stands: the field, and what it is
+/// about or else its words.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Fault {
+    field: String,
+    about: Result<Box<str>, (String, String)>,
+}
+
+impl Fault {
+    fn of(problem: &Problem) -> Self {
+        let words = || (problem.found.clone(), problem.expected.clone());
+        Self {
+            field: problem.field.replace(|c: char| c.is_ascii_digit(), ""),
+            about: problem.about.clone().ok_or_else(words),
+        }
+    }
+}
+
+impl Inherited {
+    pub fn of(problems: impl IntoIterator<Item = Problem>) -> Self {
+        Self(problems.into_iter().map(|problem| Fault::of(&problem)).collect())
+    }
+
+    pub fn has(&self, problem: &Problem) -> bool {
+        self.0.contains(&Fault::of(problem))
+    }
+}
+
+/// What is wrong with an object by itself, as it stands and as its author wrote it: once traffic has
+/// moved, weights of ours stand where he has his.
+pub fn of_object(old: &Declaration, view: &View<'_>) -> Vec<Problem> {
+    let mut problems = view.read(old).problems;
+    let authored = old.as_authored();
+    if authored != *old {
+        problems.extend(view.read(&authored).problems);
+    }
+    problems
+}

@@ -1,0 +1,21 @@
+//! How much is done, counted in tests alone: a clock says little of a busy machine.
+
+#[cfg(test)]
+std::thread_local! {
+    static STEPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Counts one step, and gives back what came of it.
+pub fn counted<T>(outcome: T) -> T {
+    #[cfg(test)]
+    STEPS.set(STEPS.get() + 1);
+    outcome
+}
+
+/// The steps that this takes, in this thread.
+#[cfg(test)]
+pub fn steps<T>(work: impl FnOnce() -> T) -> (usize, T) {
+    let before = STEPS.get();
+    let outcome = work();
+    (STEPS.get() - before, outcome)
+}
