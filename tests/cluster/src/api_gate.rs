@@ -25,6 +25,8 @@ struct State {
 struct Rule {
     pattern: String,
     watches_only: bool,
+    /// What is asked gets through, its answer does not.
+    answers_only: bool,
 }
 
 /// What is answered in place of the API server.
@@ -56,11 +58,18 @@ impl Asked {
 
 impl Gate {
     pub(crate) fn freeze(&self, pattern: String, watches_only: bool) {
-        self.lock().frozen.push(Rule { pattern, watches_only });
+        self.lock().frozen.push(Rule { pattern, watches_only, answers_only: false });
+    }
+
+    pub(crate) fn freeze_answers(&self, pattern: String) {
+        let rule = Rule { pattern, watches_only: false, answers_only: true };
+        self.lock().frozen.push(rule);
     }
 
     pub(crate) fn answer(&self, pattern: String, answer: Answer) {
-        self.lock().answered.push((Rule { pattern, watches_only: false }, answer));
+        self.lock()
+            .answered
+            .push((Rule { pattern, watches_only: false, answers_only: false }, answer));
     }
 
     /// The newest answer to what was asked for.
@@ -82,7 +91,12 @@ impl Gate {
 
     /// Waits while what was asked for is frozen.
     pub(crate) async fn pass(&self, asked: &Asked) {
-        poll_fn(|context| self.poll_pass(asked, context)).await;
+        poll_fn(|context| self.poll_pass(asked, false, context)).await;
+    }
+
+    /// Waits while the answer to it is frozen.
+    pub(crate) async fn pass_answer(&self, asked: &Asked) {
+        poll_fn(|context| self.poll_pass(asked, true, context)).await;
     }
 
     /// Passes a body on. While it is frozen, what arrives is taken in and kept:
@@ -98,7 +112,7 @@ impl Gate {
             loop {
                 // Only after the chunk has arrived: one that is sent after a
                 // freeze must not slip through.
-                if !held.is_empty() && self.poll_pass(&asked, context).is_ready() {
+                if !held.is_empty() && self.poll_pass(&asked, true, context).is_ready() {
                     return Poll::Ready(held.pop_front().flatten());
                 }
                 if ended {
@@ -111,9 +125,10 @@ impl Gate {
         })
     }
 
-    fn poll_pass(&self, asked: &Asked, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_pass(&self, asked: &Asked, answer: bool, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if !state.frozen.iter().any(|rule| rule.covers(asked)) {
+        let holds = |rule: &Rule| rule.covers(asked) && (answer || !rule.answers_only);
+        if !state.frozen.iter().any(holds) {
             return Poll::Ready(());
         }
         if !state.waiting.iter().any(|waiting| waiting.will_wake(context.waker())) {
@@ -157,6 +172,10 @@ mod tests {
         assert!(passes(&gate, "/apis/x/v1/endpointslices?watch=false"));
         assert!(passes(&gate, "/api/v1/services?watch=true&x=/endpointslices"));
         assert!(!passes(&gate, "/apis/y/v1/leases/z"));
+        gate.freeze_answers("/services/".into());
+        assert!(passes(&gate, "/api/v1/services/z"));
+        let answer = asked("/api/v1/services/z");
+        assert!(gate.pass_answer(&answer).now_or_never().is_none());
         gate.thaw();
         assert!(passes(&gate, "/apis/y/v1/leases/z"));
     }

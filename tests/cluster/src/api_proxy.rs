@@ -118,6 +118,11 @@ impl ApiProxy {
         self.gate.freeze(pattern.into(), true);
     }
 
+    /// Like [`Self::freeze`], but what is asked reaches the API server; only its answer is held.
+    pub fn freeze_answers(&self, pattern: impl Into<String>) {
+        self.gate.freeze_answers(pattern.into());
+    }
+
     /// Answers, from now on, every new request whose path contains `pattern` in
     /// place of the API server: what a load balancer, or one that is overloaded,
     /// looks like. The newest answer counts.
@@ -167,7 +172,7 @@ impl Upstream {
         }
         let response = self.client.request(self.readdress(request)?).await?;
         // The freeze may have come meanwhile.
-        self.gate.pass(&asked).await;
+        self.gate.pass_answer(&asked).await;
         let (mut head, body) = response.into_parts();
         drop_headers(&mut head.headers);
         let ended = ended(self.ends.subscribe(), asked.clone());
