@@ -11,7 +11,7 @@ use crate::ahead;
 use crate::cluster::remote::{Linked, watch_links};
 use crate::cluster::{self, Changes, Shared, Watched, endpoints::Families, proxied, quick_client};
 use crate::controller::{
-    Controller, Labelling, Ledger, ProfileSettings, Said, Settings, Striving, Survey,
+    Connections, Controller, Labelling, Ledger, ProfileSettings, Said, Settings, Striving, Survey,
     always_leading, hold_lease, label_own_namespace, publisher, survey_unmanaged, tell_of_links,
 };
 use crate::failover::{self, Defaults, Identity};
@@ -168,6 +168,14 @@ impl EngineArgs {
     }
 }
 
+/// Connections for writes: those of ServiceProfiles hold up no others.
+struct Writes {
+    /// For what is asked before a move: writes that hang are not before it.
+    asks: Client,
+    splits: Connections,
+    profiles: Connections,
+}
+
 /// What the parts of the server share.
 struct Parts {
     args: Parameters,
@@ -200,7 +208,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     config.read_timeout = Some(cluster::SILENCE);
     config.reset_reader_on_write = true;
     let client = proxied::client(config.clone())?;
-    let writing = quick_client::connect(config)?;
+    let connections = || -> anyhow::Result<Connections> {
+        let connect = || quick_client::connect(config.clone());
+        Ok(Connections { fast: connect()?, slow: connect()? })
+    };
+    let asks = quick_client::connect(config.clone())?;
+    let writes = Writes { asks, splits: connections()?, profiles: connections()? };
     // Told apart even where two processes share a host, as in tests.
     let replica =
         args.replica.unwrap_or_else(|| format!("linkerd-failover-{}", std::process::id()));
@@ -241,7 +254,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     );
 
     parts.watch(!args.no_webhook);
-    let lines = parts.control(changes, writing, args.no_lease);
+    let lines = parts.control(changes, writes, args.no_lease);
     let certificates = match args.no_webhook {
         true => None,
         false => Some(parts.admit(args.certificates, lines).await?),
@@ -273,8 +286,12 @@ impl Parts {
         self.tasks.background.spawn(watching);
     }
 
-    fn control(&mut self, changes: Changes, writing: Client, no_lease: bool) -> Lines {
-        self.tasks.background.spawn(quick_client::keep_warm(writing.clone()));
+    fn control(&mut self, changes: Changes, writes: Writes, no_lease: bool) -> Lines {
+        let profiles = self.args.profiles.as_ref().map(|_| writes.profiles.fast.clone());
+        let warm = [Some(writes.splits.fast.clone()), Some(writes.asks.clone()), profiles];
+        for client in warm.into_iter().flatten() {
+            self.tasks.background.spawn(quick_client::keep_warm(client));
+        }
         let (say_judge, judge) = watch::channel(None);
         let (say_brake, brake_record) = watch::channel(None);
         let leading = if no_lease {
@@ -337,7 +354,10 @@ impl Parts {
             no_lease,
         );
         let controller = Controller {
-            client: writing,
+            client: writes.asks,
+            writes: writes.splits,
+            profile_writes: writes.profiles,
+            selector: self.args.selector.clone(),
             shared: self.shared.clone(),
             leading: leading.clone(),
             me: self.args.me.clone(),

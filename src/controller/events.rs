@@ -1,4 +1,4 @@
-//! Events: told after the fact, one at a time, while no write is under way.
+//! Events: told after the fact, while no write is under way that is about to be answered.
 //!
 //! By hand because kube's `Recorder` joins Events by object and reason whatever their note, so a
 //! second failover would be told with the words of the first.
@@ -8,6 +8,7 @@ use super::survey::Unmanaged;
 use crate::cluster::remote::{Told, Transition};
 use crate::cluster::{Index, Managed};
 use crate::resources::{FIELD_MANAGER, ObjectKey, ObjectRef, brief};
+use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
@@ -308,27 +309,42 @@ fn shortened(mut note: String) -> String {
     note
 }
 
+/// Events under way at once: one that hangs holds up no other.
+const AT_ONCE: usize = 8;
+
+/// No Event is held back for longer, counted from when it was said.
+const HELD_BACK: Duration = Duration::from_secs(30);
+
+/// An API server may take so long, as for any write.
+const PATIENCE: Duration = Duration::from_secs(40);
+
 /// Publishes what is said, while `busy` is 0 or has not been for too long; ends with the senders.
 pub async fn publisher(
     client: Client,
     replica: Arc<str>,
-    mut said: mpsc::Receiver<Said>,
-    mut busy: watch::Receiver<usize>,
+    said: mpsc::Receiver<Said>,
+    busy: watch::Receiver<usize>,
 ) {
-    const AT_MOST: Duration = Duration::from_secs(30);
-    while let Some(said) = said.recv().await {
+    let said = futures::stream::unfold((said, busy), async |(mut said, mut busy)| {
+        let next = said.recv().await?;
         // Events share the API server's CPU with the writes that callers wait for.
-        let _ = tokio::time::timeout(AT_MOST, busy.wait_for(|busy| *busy == 0)).await;
-        let api: Api<Event> = Api::namespaced(client.clone(), &said.about.namespace);
-        let (params, event) = (PostParams::default(), said.event(&replica));
-        let published = api.create(&params, &event);
-        match tokio::time::timeout(Duration::from_secs(5), published).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(object = %said.about, error = brief(&error), "Event was not published");
-            }
-            Err(_) => tracing::warn!(object = %said.about, "Event was not published in time"),
+        let held = Timestamp::now().duration_since(next.at).unsigned_abs();
+        let quiet = busy.wait_for(|busy| *busy == 0);
+        let _ = tokio::time::timeout(HELD_BACK.saturating_sub(held), quiet).await;
+        Some((next, (said, busy)))
+    });
+    said.for_each_concurrent(AT_ONCE, |said| publish(&client, &replica, said)).await;
+}
+
+async fn publish(client: &Client, replica: &str, said: Said) {
+    let api: Api<Event> = Api::namespaced(client.clone(), &said.about.namespace);
+    let (params, event) = (PostParams::default(), said.event(replica));
+    match tokio::time::timeout(PATIENCE, api.create(&params, &event)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(object = %said.about, error = brief(&error), "Event was not published");
         }
+        Err(_) => tracing::warn!(object = %said.about, "Event was not published in time"),
     }
 }
 

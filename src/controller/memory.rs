@@ -1,8 +1,9 @@
 //! What a replica remembers of an object beside the index: what it has observed, wanted, written
 //! and said. All of it may be lost; none of it is needed to decide rightly.
 
+use super::attempts::{Attempt, Failed};
 use super::nothing_ready::NothingReady;
-use super::plan::{Active, Write};
+use super::plan::Active;
 use super::undone::Undone;
 use crate::failover::{BySet, Pending};
 use crate::resources::ObjectRef;
@@ -29,6 +30,8 @@ pub struct Memory {
     pub unrecorded: Option<Instant>,
     /// A write that failed: how often, what it was to write, when to try again.
     pub failed: Option<Failed>,
+    /// A write that had no answer, or was given up: it may have landed.
+    pub may_have_landed: Option<Box<Attempt>>,
     /// Whether it has been said that this write is refused.
     pub refusal_told: bool,
     pub undone: Option<Undone>,
@@ -46,36 +49,6 @@ pub struct Memory {
     pub nothing_ready: NothingReady,
     /// Which of its rules have no primary, as it was said last.
     pub without_primary: Option<Box<str>>,
-}
-
-/// A write that failed, and when the very same may be tried again.
-#[derive(Debug)]
-pub struct Failed {
-    pub times: u32,
-    pub not_before: Instant,
-    resource_version: String,
-    weights: Vec<u32>,
-}
-
-impl Failed {
-    pub fn new(times: u32, write: &Write, not_before: Instant) -> Self {
-        Self {
-            times,
-            not_before,
-            resource_version: write.resource_version.clone(),
-            weights: write.weights.clone(),
-        }
-    }
-
-    /// Whether this write would be the same again: not a newer decision, nor one from newer facts.
-    pub fn is_same(&self, write: &Write) -> bool {
-        self.resource_version == write.resource_version && self.is_alike(write)
-    }
-
-    /// Whether this write would be the same again but for the version that it is decided from.
-    pub fn is_alike(&self, write: &Write) -> bool {
-        self.weights == write.weights
-    }
 }
 
 impl Memory {
@@ -106,7 +79,7 @@ impl Memory {
 
     /// Whether its write fails again and again: callers need not wait for the next try.
     pub fn keeps_failing(&self) -> bool {
-        self.failed.as_ref().is_some_and(|failed| failed.times > 2)
+        self.failed.as_ref().is_some_and(|failed| failed.streak.times > 2)
     }
 
     /// Whether the loss that traffic left a backend ahead of was seen to come.
@@ -205,6 +178,7 @@ impl Memory {
             && self.rescued.is_none()
             && self.unrecorded.is_none()
             && self.failed.is_none()
+            && self.may_have_landed.is_none()
             && !self.refusal_told
             && self.undone.as_ref().is_none_or(|undone| undone.is_past(now))
             && self.told.is_none()

@@ -1,3 +1,4 @@
+use super::super::attempts::Attempt;
 use super::*;
 use crate::cluster::ToldSlice;
 use crate::cluster::endpoints::{Families, SliceFacts};
@@ -6,6 +7,7 @@ use crate::failover::Defaults;
 use crate::resources::Kind as Of;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
+use std::time::Instant;
 
 const NAMESPACE: &str = "emojivoto";
 
@@ -112,6 +114,30 @@ fn at(seconds: i64) -> Now {
 fn note(write: &Write) -> &str {
     let Kind::Flip(flip) = &write.kind else { panic!("{:?}", write.kind) };
     &flip.note
+}
+
+#[test]
+fn a_write_without_an_answer_is_known_to_have_landed_by_the_object_itself() {
+    let me = Identity::new("replica-a");
+    let mut world = World::new(json!({}));
+    world.set_ready("emoji-svc", 0);
+    let plan = world.plan();
+    let attempt = Attempt {
+        write: plan.write.unwrap(),
+        active: plan.active,
+        as_standby: false,
+        noticed: Instant::now(),
+    };
+    assert_eq!(attempt.has_landed(world.managed(), &me), None);
+    let before = world.object.clone();
+    world.write().unwrap();
+    assert_eq!(attempt.has_landed(world.managed(), &me), Some(true));
+    assert_eq!(attempt.has_landed(world.managed(), &Identity::new("other")), Some(false));
+    // Somebody else wrote first: it can land no more.
+    world.object = before;
+    world.object.metadata.resource_version = Some("9".into());
+    world.read();
+    assert_eq!(attempt.has_landed(world.managed(), &me), Some(false));
 }
 
 #[test]

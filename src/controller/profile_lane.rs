@@ -1,33 +1,41 @@
 //! The lane of the ServiceProfiles beside that of the splits: a profile is written in the same pass
 //! as its split, at the same time, and retried on its own. Neither waits for the other: a profile
 //! that a webhook of Linkerd holds up delays no next flip, and callers follow the profile alone.
+//! Which of them may be under way at once goes by [`Lanes`] of their own.
 
+use super::attempts::{Failure, Streak};
 use super::events::Said;
+use super::lanes::{Lane, Lanes, patience};
+use super::outcomes::backoff;
 use super::profile::{self, Case, ProfileSettings, ProfileWrite, Verdict};
 use super::profile_writer::{self as writer, Outcome};
 use super::queue::Queue;
-use super::reconcile::{Controller, backoff};
+use super::reconcile::Controller;
 use super::undone::Undone;
+use super::writer::{CROWDED, GiveUp, unless_given_up};
 use crate::cluster::profiles::ProfileFacts;
 use crate::cluster::{Arrival, Index, Managed, Ticket};
 use crate::resources::{Kind, ObjectKey, ObjectRef};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 /// The writes of profiles, by the split that each is for.
-#[derive(Default)]
-pub struct Lane {
+pub struct Profiles {
     pub writes: JoinSet<Done>,
-    in_flight: HashSet<ObjectRef>,
+    pub lanes: Lanes,
+    in_flight: HashMap<ObjectRef, InFlight>,
     /// Splits that were decided anew while their profile was being written.
     again: HashSet<ObjectRef>,
-    /// Splits whose profile has to wait until another is written, with the moment they were first
-    /// noticed.
-    deferred: VecDeque<(ObjectRef, Instant)>,
-    is_deferred: HashSet<ObjectRef>,
     memories: HashMap<ObjectRef, Memory>,
+}
+
+/// A write that is under way.
+struct InFlight {
+    attempt: Attempt,
+    give_up: Option<oneshot::Sender<GiveUp>>,
 }
 
 /// What is remembered of a split's profile. All of it may be lost.
@@ -42,9 +50,11 @@ struct Memory {
 /// A write that failed, and when the very same may be tried again.
 #[derive(Debug)]
 struct Failed {
-    times: u32,
+    streak: Streak,
     not_before: Instant,
     what: Attempt,
+    /// When the split was first noticed, of a write that may have landed.
+    noticed: Option<Instant>,
 }
 
 /// What tells one attempt from another: the version it was made on, and what it was to write.
@@ -68,21 +78,34 @@ pub struct Wish<'a> {
 
 /// What a write task hands back.
 pub struct Done {
-    split: ObjectRef,
-    attempt: Attempt,
-    ticket: Ticket,
-    noticed: Instant,
+    begun: Begun,
     outcome: Outcome,
 }
 
-impl Lane {
-    pub fn in_flight(&self) -> usize {
-        self.in_flight.len()
+/// A write that has begun.
+struct Begun {
+    split: ObjectRef,
+    attempt: Attempt,
+    ticket: Ticket,
+    /// When the split was first noticed.
+    noticed: Instant,
+}
+
+impl Profiles {
+    /// With so many fast places.
+    pub fn new(concurrency: usize) -> Self {
+        Self {
+            writes: JoinSet::new(),
+            lanes: Lanes::new(concurrency),
+            in_flight: HashMap::new(),
+            again: HashSet::new(),
+            memories: HashMap::new(),
+        }
     }
 
     /// Whether a split's profile is being written, or waits for its turn.
     pub fn is_writing(&self, split: &ObjectRef) -> bool {
-        self.in_flight.contains(split) || self.is_deferred.contains(split)
+        self.in_flight.contains_key(split) || self.lanes.waits(split)
     }
 
     /// Whether it could not be written as it should be.
@@ -104,32 +127,49 @@ impl Lane {
         });
     }
 
-    /// Whether a write may begin now; a split whose may not is remembered.
-    fn has_room(&mut self, split: &ObjectRef, most: usize, noticed: Instant) -> bool {
-        if self.in_flight.contains(split) {
+    /// Takes in that it is `now`. Returns the splits that have waited for a write which has become slow.
+    pub fn turn(&mut self, now: Instant) -> Vec<ObjectRef> {
+        let turn = self.lanes.turn(now);
+        for split in &turn.given_up {
+            self.give_up(split, GiveUp::Crowded);
+        }
+        turn.slow.into_iter().filter(|split| self.again.remove(split)).collect()
+    }
+
+    fn give_up(&mut self, split: &ObjectRef, why: GiveUp) {
+        let in_flight = self.in_flight.get_mut(split);
+        if let Some(give_up) = in_flight.and_then(|in_flight| in_flight.give_up.take()) {
+            // It may have ended just now.
+            let _ = give_up.send(why);
+        }
+    }
+
+    /// What is under way for a split, and slow, is not wanted any more.
+    fn replace(&mut self, split: &ObjectRef) {
+        if self.lanes.is_slow(split) {
+            self.give_up(split, GiveUp::Replaced);
+        }
+    }
+
+    /// The lane in which a write may begin now; a split whose may not is remembered.
+    fn room(&mut self, split: &ObjectRef, attempt: &Attempt, noticed: Instant) -> Option<Lane> {
+        if let Some(in_flight) = self.in_flight.get(split) {
             self.again.insert(split.clone());
-            return false;
+            if in_flight.attempt != *attempt {
+                self.replace(split);
+            }
+            return None;
         }
-        if self.in_flight.len() < most {
-            return true;
+        let lane = self.streak(split).map_or(Lane::Fast, |streak| streak.lane());
+        if self.lanes.has_room(lane) {
+            return Some(lane);
         }
-        if self.is_deferred.insert(split.clone()) {
-            self.deferred.push_back((split.clone(), noticed));
-        }
-        false
+        self.lanes.wait(split, lane, noticed);
+        None
     }
 
-    /// The next split to decide again, while fewer writes than `most` are under way.
-    pub fn next(&mut self, most: usize) -> Option<(ObjectRef, Instant)> {
-        let next = (self.in_flight.len() < most).then(|| self.deferred.pop_front()).flatten()?;
-        self.is_deferred.remove(&next.0);
-        Some(next)
-    }
-
-    /// What waits is noticed again by other ways.
-    pub fn forget_deferred(&mut self) {
-        self.deferred.clear();
-        self.is_deferred.clear();
+    fn streak(&self, split: &ObjectRef) -> Option<Streak> {
+        Some(self.memories.get(split)?.failed.as_ref()?.streak)
     }
 }
 
@@ -147,7 +187,10 @@ impl Controller {
             self.notice_hidden(queue, index, managed, split);
             return;
         }
-        let Some(settings) = self.writes_profiles(index).filter(|_| wish.ours) else { return };
+        let Some(settings) = self.writes_profiles(index).filter(|_| wish.ours) else {
+            queue.profiles.replace(split);
+            return;
+        };
         let live = || {
             let set = managed.readable().first();
             set.map(|set| set.intent.backends.iter().map(|b| b.live).collect()).unwrap_or_default()
@@ -156,11 +199,23 @@ impl Controller {
         let case = Case { index, split, managed, settings };
         match case.carry(&weights) {
             Verdict::Nothing => {
-                if let Some(memory) = queue.profiles.memories.get_mut(split) {
-                    (memory.failed, memory.told) = (None, None);
+                queue.profiles.replace(split);
+                if !queue.profiles.in_flight.contains_key(split)
+                    && let Some(memory) = queue.profiles.memories.get_mut(split)
+                {
+                    // A write without an answer has landed after all.
+                    let landed = memory
+                        .failed
+                        .take()
+                        .filter(|failed| failed.what.weights.as_ref() == Some(&weights));
+                    if let Some(noticed) = landed.and_then(|failed| failed.noticed) {
+                        self.metrics.profiles.wrote(noticed.elapsed());
+                    }
+                    memory.told = None;
                 }
             }
             Verdict::Leave(why) => {
+                queue.profiles.replace(split);
                 let memory = queue.profiles.memories.entry(split.clone()).or_default();
                 memory.failed = None;
                 if self.leads() && memory.told.as_ref() != Some(&why) {
@@ -172,12 +227,14 @@ impl Controller {
             Verdict::Write(write) => {
                 let attempt = attempt(&write);
                 if self.is_time_for(queue, split, &attempt, Some((index, managed)))
-                    && queue.profiles.has_room(split, self.settings.concurrency, wish.noticed)
+                    && let Some(lane) = queue.profiles.room(split, &attempt, wish.noticed)
                 {
-                    let client = self.client.clone();
                     let ticket = index.profile_ticket(&attempt.profile);
-                    self.spawn(queue, split, attempt, ticket, wish.noticed, async move {
-                        writer::write(&client, &write).await
+                    let client = self.profile_writes.of(lane).clone();
+                    let noticed = wish.noticed;
+                    let begun = Begun { split: split.clone(), attempt, ticket, noticed };
+                    self.spawn(queue, lane, begun, |patience| async move {
+                        writer::write(&client, &write, patience).await
                     });
                 }
             }
@@ -207,16 +264,20 @@ impl Controller {
             weights: None,
         };
         if self.is_time_for(queue, split, &attempt, None)
-            && queue.profiles.has_room(split, self.settings.concurrency, noticed)
+            && let Some(lane) = queue.profiles.room(split, &attempt, noticed)
         {
             // That the cluster has no such kind any more is known by its own word.
             let version = index.served(split.kind);
-            let (client, split_ref): (_, ObjectRef) = (self.client.clone(), split.clone());
+            let ticket = index.profile_ticket(&attempt.profile);
+            let client = self.profile_writes.of(lane).clone();
+            let split_ref = split.clone();
             let (profile, facts): (_, ProfileFacts) = (profile.clone(), facts.clone());
             let settings: Arc<ProfileSettings> = settings.clone();
-            let ticket = index.profile_ticket(&attempt.profile);
-            self.spawn(queue, split, attempt, ticket, noticed, async move {
-                writer::give_back(&client, &split_ref, version, &profile, &facts, &settings).await
+            let begun = Begun { split: split.clone(), attempt, ticket, noticed };
+            self.spawn(queue, lane, begun, |patience| async move {
+                let (split, profile, facts) = (&split_ref, &profile, &facts);
+                writer::give_back(&client, split, version, profile, facts, &settings, patience)
+                    .await
             });
         }
     }
@@ -280,30 +341,39 @@ impl Controller {
         false
     }
 
-    fn spawn(
+    fn spawn<F: Future<Output = Outcome> + Send + 'static>(
         &self,
         queue: &mut Queue,
-        split: &ObjectRef,
-        attempt: Attempt,
-        ticket: Ticket,
-        noticed: Instant,
-        write: impl Future<Output = Outcome> + Send + 'static,
+        lane: Lane,
+        begun: Begun,
+        write: impl FnOnce(Duration) -> F,
     ) {
-        queue.profiles.in_flight.insert(split.clone());
-        let split = split.clone();
-        queue.profiles.writes.spawn(async move {
-            let outcome = write.await;
-            Done { split, attempt, ticket, noticed, outcome }
+        let (profiles, split) = (&mut queue.profiles, &begun.split);
+        profiles.lanes.begin(split, lane, Instant::now());
+        let (give_up, given_up) = oneshot::channel();
+        let in_flight = InFlight { attempt: begun.attempt.clone(), give_up: Some(give_up) };
+        profiles.in_flight.insert(split.clone(), in_flight);
+        let unanswered = profiles.streak(split).map_or(0, |streak| streak.unanswered);
+        let write = write(patience(unanswered));
+        profiles.writes.spawn(async move {
+            let outcome = match unless_given_up(write, given_up).await {
+                Ok(outcome) => outcome,
+                Err(GiveUp::Replaced) => Outcome::Replaced,
+                Err(GiveUp::Crowded) => Outcome::Unanswered(CROWDED.into()),
+            };
+            Done { begun, outcome }
         });
     }
 
     pub(super) fn finish_profile(&self, queue: &mut Queue, done: Done) {
-        let Done { split, attempt, ticket, noticed, outcome } = done;
-        let lane = &mut queue.profiles;
-        lane.in_flight.remove(&split);
-        let again = lane.again.remove(&split);
+        let Done { begun: Begun { split, attempt, ticket, noticed }, outcome } = done;
+        let profiles = &mut queue.profiles;
+        let answered = !matches!(outcome, Outcome::Unanswered(_) | Outcome::Replaced);
+        profiles.lanes.end(&split, answered.then(Instant::now));
+        profiles.in_flight.remove(&split);
+        let again = profiles.again.remove(&split) || matches!(outcome, Outcome::Replaced);
         let profile = &attempt.profile;
-        let memory = lane.memories.entry(split.clone()).or_default();
+        let memory = profiles.memories.entry(split.clone()).or_default();
         match outcome {
             Outcome::Written(written) => {
                 memory.failed = None;
@@ -330,41 +400,68 @@ impl Controller {
                 let version = &attempt.resource_version;
                 self.shared.update(|index| index.lack_profile(profile, version, &ticket));
             }
+            Outcome::Replaced => self.metrics.profiles.count("replaced"),
             // The watch will say so too.
             Outcome::StillManaged => {
-                let wait = memory.fails(attempt);
+                let wait = memory.fails(attempt, Failure::Conflict, None);
                 queue.alarms.set(&split, wait);
             }
             Outcome::Conflict => {
                 self.metrics.profiles.count("conflict");
-                let wait = memory.fails(attempt);
-                queue.alarms.set(&split, wait);
+                let why = "409 Conflict, again and again: others write it all the time, or this replica's watch is behind";
+                self.profile_failed(queue, split.clone(), attempt, Failure::Conflict, noticed, why);
             }
-            Outcome::Failed(error) => {
+            Outcome::Refused(error) => {
                 self.metrics.profiles.count("failed");
-                let wait = memory.fails(attempt.clone());
-                tracing::warn!(%split, %profile, %error, retry_in = ?wait, "a ServiceProfile was not written");
-                let told = "refused".to_owned();
-                if memory.told.as_ref() != Some(&told) {
-                    let index = self.shared.read();
-                    if let Some(managed) = index.object(&split) {
-                        self.say(Said::profile_refused(
-                            &split,
-                            &index,
-                            managed,
-                            &profile.name,
-                            &error,
-                        ));
-                    }
-                    memory.told = Some(told);
-                }
-                queue.alarms.set(&split, wait);
+                self.profile_failed(
+                    queue,
+                    split.clone(),
+                    attempt,
+                    Failure::Refused,
+                    noticed,
+                    &error,
+                );
+            }
+            Outcome::Unanswered(error) => {
+                self.metrics.profiles.count("failed");
+                let failure = Failure::Unanswered;
+                self.profile_failed(queue, split.clone(), attempt, failure, noticed, &error);
             }
         }
         if queue.waits.concern(&split) {
             queue.notice_first(split);
         } else if again {
             queue.notice(split, Instant::now());
+        }
+    }
+
+    /// Takes note of a write that failed, and tells people where that is due.
+    fn profile_failed(
+        &self,
+        queue: &mut Queue,
+        split: ObjectRef,
+        attempt: Attempt,
+        failure: Failure,
+        noticed: Instant,
+        error: &str,
+    ) {
+        let profile = attempt.profile.clone();
+        let memory = queue.profiles.memories.entry(split.clone()).or_default();
+        let wait = memory.fails(attempt, failure, Some(noticed));
+        queue.alarms.set(&split, wait);
+        let is_told = |failed: &Failed| failed.streak.is_told(Instant::now());
+        if !memory.failed.as_ref().is_some_and(is_told) {
+            return;
+        }
+        tracing::warn!(%split, %profile, %error, retry_in = ?wait, "a ServiceProfile was not written");
+        let told = "refused".to_owned();
+        if memory.told.as_ref() != Some(&told) {
+            let index = self.shared.read();
+            if let Some(managed) = index.object(&split) {
+                let said = Said::profile_refused(&split, &index, managed, &profile.name, error);
+                self.say(said);
+            }
+            memory.told = Some(told);
         }
     }
 
@@ -376,12 +473,16 @@ impl Controller {
 
 impl Memory {
     /// Takes note of an attempt that failed. Returns when the same may be made again.
-    fn fails(&mut self, what: Attempt) -> Duration {
-        let alike = |failed: &&Failed| failed.what.weights == what.weights;
-        let before = self.failed.as_ref().filter(alike);
-        let times = before.map_or(1, |failed| failed.times.saturating_add(1));
-        let wait = backoff(times);
-        self.failed = Some(Failed { times, not_before: Instant::now() + wait, what });
+    fn fails(&mut self, what: Attempt, failure: Failure, noticed: Option<Instant>) -> Duration {
+        let now = Instant::now();
+        let before = self.failed.as_ref();
+        let alike = before.is_some_and(|failed| failed.what.weights == what.weights);
+        let streak = Streak::after(before.map(|failed| &failed.streak), alike, failure, now);
+        let wait = backoff(streak.times);
+        // A later try of the same weights may meet a conflict with the one that landed.
+        let earlier = before.filter(|_| alike).and_then(|failed| failed.noticed);
+        let noticed = earlier.or(noticed.filter(|_| failure == Failure::Unanswered));
+        self.failed = Some(Failed { streak, not_before: now + wait, what, noticed });
         wait
     }
 }

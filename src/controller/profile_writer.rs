@@ -1,7 +1,7 @@
 //! The one place that writes ServiceProfiles.
 
 use super::profile::{self, Action, ProfileSettings, ProfileWrite, Standing};
-use super::writer::PATIENCE;
+use super::writer::no_answer;
 use crate::cluster::profiles::ProfileFacts;
 use crate::resources::{
     FIELD_MANAGER, ObjectKey, ObjectRef, brief, get_known, is_absent, service_profile,
@@ -10,6 +10,7 @@ use crate::resources::{
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::DynamicObject;
 use kube::{Api, Client, ResourceExt};
+use std::time::Duration;
 
 /// How a write ended.
 #[derive(Debug)]
@@ -24,10 +25,14 @@ pub enum Outcome {
     /// The split is managed after all: nothing is given back.
     StillManaged,
     /// Refused or failed: try again later.
-    Failed(String),
+    Refused(String),
+    /// No answer in time: try again later. It may still land.
+    Unanswered(String),
+    /// Given up for a newer decision. It may still land.
+    Replaced,
 }
 
-pub async fn write(client: &Client, write: &ProfileWrite) -> Outcome {
+pub async fn write(client: &Client, write: &ProfileWrite, patience: Duration) -> Outcome {
     let api = api(client, &write.profile);
     let name = &*write.profile.name;
     let written = async {
@@ -35,7 +40,7 @@ pub async fn write(client: &Client, write: &ProfileWrite) -> Outcome {
             Action::Create(body) => {
                 let body = match serde_json::from_value(body.clone()) {
                     Ok(body) => body,
-                    Err(error) => return Ok(Outcome::Failed(error.to_string())),
+                    Err(error) => return Ok(Outcome::Refused(error.to_string())),
                 };
                 let params = PostParams {
                     field_manager: Some(FIELD_MANAGER.into()),
@@ -44,7 +49,7 @@ pub async fn write(client: &Client, write: &ProfileWrite) -> Outcome {
                 match api.create(&params, &body).await {
                     // The kind or the namespace has gone, and will be seen to have: no loop until then.
                     Err(kube::Error::Api(status)) if status.code == 404 => {
-                        Ok(Outcome::Failed(status.message.clone()))
+                        Ok(Outcome::Refused(status.message.clone()))
                     }
                     created => created.map(Box::new).map(Outcome::Written),
                 }
@@ -65,7 +70,7 @@ pub async fn write(client: &Client, write: &ProfileWrite) -> Outcome {
             }
         }
     };
-    ended(written).await
+    ended(written, patience).await
 }
 
 /// Gives a profile back, by what has become of its split: one that has lost its label looks like one
@@ -77,6 +82,7 @@ pub async fn give_back(
     profile: &ObjectKey,
     facts: &ProfileFacts,
     settings: &ProfileSettings,
+    patience: Duration,
 ) -> Outcome {
     let look = async {
         let Some(version) = version else { return Ok(Ok(None)) };
@@ -85,10 +91,10 @@ pub async fn give_back(
             Api::namespaced_with(client.clone(), split.namespace(), &resource);
         get_known(&splits, split.name()).await.map(Ok)
     };
-    let there = match tokio::time::timeout(PATIENCE, look).await {
+    let there = match tokio::time::timeout(patience, look).await {
         Ok(Ok(there)) => there,
-        Ok(Err(error)) => Err(Outcome::Failed(brief(&error))),
-        Err(_) => Err(no_answer()),
+        Ok(Err(error)) => Err(Outcome::Refused(brief(&error))),
+        Err(_) => Err(Outcome::Unanswered(no_answer(patience))),
     };
     let standing = match there {
         Err(outcome) => return outcome,
@@ -98,7 +104,7 @@ pub async fn give_back(
         Ok(Some(split)) => standing(&split),
         Ok(None) => Standing::Gone,
     };
-    write(client, &profile::give_back(profile, facts, &standing, settings)).await
+    write(client, &profile::give_back(profile, facts, &standing, settings), patience).await
 }
 
 /// What a split that is not managed says.
@@ -112,18 +118,17 @@ fn standing(split: &DynamicObject) -> Standing {
     Standing::Unmanaged { apex: declared.apexes.into_iter().next().unwrap_or_default(), weights }
 }
 
-async fn ended(written: impl Future<Output = kube::Result<Outcome>>) -> Outcome {
-    match tokio::time::timeout(PATIENCE, written).await {
+async fn ended(
+    written: impl Future<Output = kube::Result<Outcome>>,
+    patience: Duration,
+) -> Outcome {
+    match tokio::time::timeout(patience, written).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(kube::Error::Api(status))) if status.code == 409 => Outcome::Conflict,
         Ok(Err(error)) if is_absent(&error) => Outcome::Gone,
-        Ok(Err(error)) => Outcome::Failed(brief(&error)),
-        Err(_) => no_answer(),
+        Ok(Err(error)) => Outcome::Refused(brief(&error)),
+        Err(_) => Outcome::Unanswered(no_answer(patience)),
     }
-}
-
-fn no_answer() -> Outcome {
-    Outcome::Failed(format!("no answer within {} s", PATIENCE.as_secs()))
 }
 
 fn api(client: &Client, profile: &ObjectKey) -> Api<DynamicObject> {

@@ -3,18 +3,19 @@
 use super::brake::{Ledger, Record, Seen};
 use super::braking::brake_news;
 use super::events::Said;
-use super::memory::{Failed, Memory};
-use super::plan::{self, Kind, Moves, Plan, Write};
+use super::lanes::Lane;
+use super::memory::Memory;
+use super::plan::{self, Kind, Moves, Plan};
 use super::profile::ProfileSettings;
 use super::profile_lane::Wish;
-use super::queue::{Done, Queue};
-use super::undone::Undone;
-use super::writer::{self, Outcome};
+use super::queue::Queue;
+use super::writer::GiveUp;
 use crate::ahead::Told;
 use crate::cluster::endpoints::Families;
-use crate::cluster::{Arrival, Changes, Index, Managed, Shared, Ticket};
+use crate::cluster::{Changes, Index, Managed, Shared};
 use crate::failover::{Defaults, Identity, Now, Pending};
 use crate::resources::ObjectRef;
+use crate::resources::selector::LabelSelector;
 use crate::telemetry::Metrics;
 use jiff::SignedDuration;
 use kube::Client;
@@ -23,17 +24,39 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-const FIRST_RETRY: Duration = Duration::from_millis(50);
-const LAST_RETRY: Duration = Duration::from_secs(5);
+/// At the end the writes under way have so long to be answered.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// How often what is past is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
 /// How often the brake is looked at even if nothing happens.
 const BRAKE_TICK: Duration = Duration::from_secs(5);
 
+/// Connections to the API server for writes. One carries a hundred at once: those that hang do not go by
+/// the one that others need.
+#[derive(Clone)]
+pub struct Connections {
+    pub fast: Client,
+    pub slow: Client,
+}
+
+impl Connections {
+    pub(super) fn of(&self, lane: Lane) -> &Client {
+        match lane {
+            Lane::Fast => &self.fast,
+            Lane::Refused | Lane::Hung => &self.slow,
+        }
+    }
+}
+
 /// Writes what is decided, while the caches are whole: as the leader, or where the leader does not.
 pub struct Controller {
+    /// For what is asked before a move.
     pub client: Client,
+    pub writes: Connections,
+    pub profile_writes: Connections,
+    /// Of the managed objects.
+    pub selector: LabelSelector,
     pub shared: Shared,
     pub leading: watch::Receiver<bool>,
     pub me: Identity,
@@ -74,10 +97,12 @@ impl Controller {
         mut announced: mpsc::Receiver<Told>,
         stop: CancellationToken,
     ) {
-        let mut queue = Queue::new(self.settings.brake, self.ledger.take());
+        let mut queue =
+            Queue::new(self.settings.concurrency, self.settings.brake, self.ledger.take());
         let mut sweep = tokio::time::interval(SWEEP);
         let mut brake_tick = tokio::time::interval(BRAKE_TICK);
         loop {
+            let due = queue.due();
             tokio::select! {
                 Some(keys) = changes.recv() => queue.notice_all(keys),
                 Some(told) = announced.recv() => self.announced(&mut queue, told, &mut announced),
@@ -103,6 +128,7 @@ impl Controller {
                 Some(due) = queue.alarms.next() => queue.notice(due, Instant::now()),
                 Ok(()) = self.brake_record.changed() => self.read_brake_record(&mut queue),
                 Some(news) = brake_news(&mut queue.ledger) => self.brake_answered(&mut queue, news),
+                () = until(due) => queue.turn(Instant::now()),
                 _ = brake_tick.tick(), if queue.brake.is_some() => {}
                 Ok(()) = self.leading.changed() => {
                     // It begins with what the one before it knew.
@@ -131,15 +157,20 @@ impl Controller {
             }
             self.dispatch(&mut queue);
         }
-        while let Some(done) = queue.writes.join_next().await {
-            if let Ok(done) = done {
-                self.finish(&mut queue, done);
+        let ending = async {
+            while let Some(done) = queue.writes.join_next().await {
+                if let Ok(done) = done {
+                    self.finish(&mut queue, done);
+                }
             }
-        }
-        while let Some(done) = queue.profiles.writes.join_next().await {
-            if let Ok(done) = done {
-                self.finish_profile(&mut queue, done);
+            while let Some(done) = queue.profiles.writes.join_next().await {
+                if let Ok(done) = done {
+                    self.finish_profile(&mut queue, done);
+                }
             }
+        };
+        if tokio::time::timeout(ENDING, ending).await.is_err() {
+            tracing::warn!("writes that had no answer are left to the next leader");
         }
     }
 
@@ -158,7 +189,8 @@ impl Controller {
         if !index.synced.all() {
             queue.waiting.clear();
             queue.queued.clear();
-            queue.profiles.forget_deferred();
+            queue.lanes.forget_waiting();
+            queue.profiles.lanes.forget_waiting();
             queue.waits.give_up();
             queue.blind = true;
             return;
@@ -167,25 +199,13 @@ impl Controller {
             queue.notice_vanished(&index);
         }
         let now = self.shared.now();
-        while queue.in_flight.len() < self.settings.concurrency {
+        while queue.lanes.has_room(Lane::Fast) {
             let Some((object, noticed)) = queue.waiting.pop_front() else { break };
             queue.queued.remove(&object);
-            // It may have stood there twice.
-            if queue.in_flight.contains_key(&object) {
-                queue.again.insert(object);
-                continue;
-            }
             self.look_at(queue, &index, &object, noticed, now);
         }
-        while queue.in_flight.len() < self.settings.concurrency {
-            let Some((split, noticed)) = queue.profiles.next(self.settings.concurrency) else {
-                break;
-            };
-            if queue.in_flight.contains_key(&split) {
-                queue.again.insert(split);
-            } else {
-                self.look_at(queue, &index, &split, noticed, now);
-            }
+        while let Some((object, noticed)) = queue.next_waiting() {
+            self.look_at(queue, &index, &object, noticed, now);
         }
         self.count_in_flight(queue);
         self.tend_brake(queue, &index, now);
@@ -202,7 +222,20 @@ impl Controller {
         noticed: Instant,
         now: Now,
     ) {
-        if !self.consider(queue, index, object, noticed, now) {
+        // It may have stood there twice.
+        if queue.has_to_wait(object) {
+            queue.again.insert(object.clone());
+            return;
+        }
+        // A slow write goes on only as long as the newest decision wants it.
+        if let Some(in_flight) = queue.in_flight.get_mut(object) {
+            in_flight.wanted = false;
+        }
+        let moves = self.consider(queue, index, object, noticed, now);
+        if queue.in_flight.get(object).is_some_and(|in_flight| !in_flight.wanted) {
+            queue.give_up(object, GiveUp::Replaced);
+        }
+        if !moves {
             self.settle(queue, index, object);
         }
     }
@@ -220,6 +253,7 @@ impl Controller {
         // What is known of the object may be old while its kind is listed anew, which brings it back
         // here.
         if !index.synced.objects[object.kind as usize] {
+            queue.keep(object);
             self.tell_brake(queue, index, object, Seen::Undecided, now);
             return false;
         }
@@ -255,6 +289,7 @@ impl Controller {
         self.observe(queue, object, managed, &plan);
         self.mention_short(queue, index, object, managed, &plan.short);
         self.mention_nothing_ready(queue, index, object, managed, &plan, now);
+        self.mention_landed(queue, object, managed);
         let Some(mut write) = plan.write.take() else {
             let memory = queue.memories.get_mut(object);
             // A standby sees through what it has begun.
@@ -299,7 +334,8 @@ impl Controller {
             Kind::Flip(_) => self.may_move(queue, index, object, &write, &plan, now),
             Kind::Correction => self.leads(),
             Kind::Record | Kind::Disclaim => {
-                self.leads() && queue.is_due(object, managed.has_state())
+                self.leads()
+                    && (queue.is_writing(&write) || queue.is_due(object, managed.has_state()))
             }
         };
         // Its profile gets the same weights now, whatever becomes of this write.
@@ -333,150 +369,12 @@ impl Controller {
             queue.memories.entry(object).observe(&set.intent.set, active, pending, &recorded);
         }
     }
-
-    fn start(&self, queue: &mut Queue, write: Write, plan: Plan, ticket: Ticket, noticed: Instant) {
-        if let Some(brake) = &mut queue.brake
-            && write.leaves_primary()
-        {
-            brake.goes(&write.object);
-        }
-        queue.in_flight.insert(write.object.clone(), noticed);
-        let client = self.client.clone();
-        let as_standby = !self.leads();
-        queue.writes.spawn(async move {
-            let outcome = writer::write(&client, &write).await;
-            Done { write, ticket, active: plan.active, as_standby, outcome }
-        });
-    }
-
-    fn finish(&self, queue: &mut Queue, done: Done) {
-        let Done { write, ticket, active, as_standby, outcome } = done;
-        let object = write.object.clone();
-        let noticed = queue.in_flight.remove(&object);
-        self.count_in_flight(queue);
-        let again = queue.again.remove(&object);
-        let written = matches!(outcome, Outcome::Written(_));
-        match outcome {
-            Outcome::Written(written) => {
-                let now = Instant::now();
-                let memory = queue.memories.entry(&object);
-                memory.is_content();
-                if write.may_be_undone() {
-                    memory.undone =
-                        Some(Undone::wrote(memory.undone.as_ref(), &write.weights, now));
-                }
-                if as_standby {
-                    memory.rescued = Some(active);
-                    self.metrics.rescues.inc();
-                    tracing::warn!(%object, "moved as a standby: the leader had not");
-                }
-                let took = noticed.map(|at| at.elapsed()).unwrap_or_default();
-                self.written(&write, took);
-                if matches!(write.kind, Kind::Flip(_)) {
-                    queue.waits.flipped(&object, self.by_adaptor(&object));
-                }
-                // The watch will say the same later; until then the next decision must not be
-                // made from the old weights.
-                let managed = Managed::read(object.kind, &written, &self.settings.defaults);
-                let arrival = Arrival::Answered(&ticket);
-                self.shared.update(|index| index.enter_object(object.clone(), managed, arrival));
-            }
-            Outcome::Conflict => {
-                self.metrics.write_failed("conflict");
-                self.retry_later(queue, &write);
-            }
-            Outcome::Gone => {
-                self.metrics.write_failed("gone");
-                self.forget(queue, &object);
-                queue.waits.settle(&object);
-            }
-            Outcome::Failed(error) => {
-                self.metrics.write_failed("failed");
-                let wait = self.retry_later(queue, &write);
-                tracing::warn!(%object, %error, retry_in = ?wait, "a write failed");
-                if !std::mem::replace(&mut queue.memories.entry(&object).refusal_told, true) {
-                    self.say(Said::refused(&write, &error));
-                }
-            }
-        }
-        if written && queue.waits.concern(&object) {
-            // What is left of it to be moved, in a write of its own, is waited for too.
-            queue.notice_first(object);
-        } else if again {
-            queue.notice(object, Instant::now());
-        }
-    }
-
-    fn written(&self, write: &Write, took: Duration) {
-        if let Some(note) = &write.edited {
-            self.metrics.recorded("edit");
-            tracing::info!(object = %write.object, "{note}");
-            self.say(Said::edited(write, note));
-        }
-        match &write.kind {
-            Kind::Flip(flip) => {
-                self.metrics.wrote(took);
-                self.metrics.flipped(flip.on_primary);
-                if flip.ahead {
-                    self.metrics.guard.flips.inc();
-                }
-                if flip.taken_back {
-                    self.metrics.guard.taken_back.inc();
-                }
-                tracing::info!(object = %write.object, "{}", flip.note);
-                self.say(Said::flipped(write, flip));
-            }
-            Kind::Correction => {
-                self.metrics.wrote(took);
-                tracing::info!(object = %write.object, "weights put right");
-            }
-            Kind::Record => {
-                self.metrics.recorded("record");
-                tracing::debug!(object = %write.object, "recorded");
-            }
-            Kind::Disclaim => {
-                self.metrics.recorded("disclaim");
-                tracing::debug!(object = %write.object, "claim on spec given up");
-            }
-        }
-    }
-
-    /// An object is gone: so is what was remembered of it.
-    fn forget(&self, queue: &mut Queue, object: &ObjectRef) {
-        let memory = queue.memories.remove(object);
-        if memory.is_some_and(|memory| memory.unreadable || memory.not_in_use.is_some()) {
-            self.metrics.unreadable.set(queue.memories.unreadable() as i64);
-            self.metrics.not_in_use.set(queue.memories.not_in_use() as i64);
-        }
-    }
-
-    fn retry_later(&self, queue: &mut Queue, write: &Write) -> Duration {
-        let memory = queue.memories.entry(&write.object);
-        let before = memory.failed.as_ref().filter(|failed| failed.is_alike(write));
-        let times = before.map_or(1, |failed| failed.times.saturating_add(1));
-        let wait = backoff(times);
-        memory.failed = Some(Failed::new(times, write, Instant::now() + wait));
-        queue.alarms.set(&write.object, wait);
-        wait
-    }
-
-    pub(super) fn say(&self, said: Said) {
-        // Events never hold up a flip: where too many wait, one is lost and counted.
-        if self.say.try_send(said).is_err() {
-            self.metrics.events_dropped.inc();
-        }
-    }
-
-    fn count_in_flight(&self, queue: &Queue) {
-        let count = queue.in_flight.len() + queue.profiles.in_flight();
-        self.metrics.in_flight.set(count as i64);
-        self.busy.send_if_modified(|busy| std::mem::replace(busy, count) != count);
-    }
 }
 
-/// How long to wait after so many failures. Doubles from the first retry to the last, with jitter so
-/// that a thousand objects that fail together do not come back together.
-pub(super) fn backoff(times: u32) -> Duration {
-    let wait = FIRST_RETRY.saturating_mul(1 << times.saturating_sub(1).min(10)).min(LAST_RETRY);
-    wait.mul_f64(0.5 + fastrand::f64() / 2.0)
+/// Waits until then; without end where nothing is due.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
 }

@@ -36,6 +36,7 @@ pub struct Metrics {
     pub nothing_ready: Gauge,
     pub without_primary: Gauge,
     pub in_flight: Gauge,
+    pub slow: Gauge,
     pub leader: Gauge,
     pub synced: Gauge,
     pub forbidden: Gauge,
@@ -72,6 +73,7 @@ impl Default for Metrics {
             nothing_ready: Gauge::default(),
             without_primary: Gauge::default(),
             in_flight: Gauge::default(),
+            slow: Gauge::default(),
             leader: Gauge::default(),
             synced: Gauge::default(),
             forbidden: Gauge::default(),
@@ -141,6 +143,11 @@ impl Metrics {
             self.nothing_ready.clone(),
         );
         r.register("writes_in_flight", "Writes of weights under way", self.in_flight.clone());
+        r.register(
+            "writes_slow",
+            "Of these, without an answer for longer than writes take: does a webhook hang?",
+            self.slow.clone(),
+        );
         r.register("leader", "1 while this replica holds the Lease", self.leader.clone());
         r.register("caches_synced", "1 while all caches are whole", self.synced.clone());
         r.register(

@@ -45,6 +45,7 @@ mod routes;
 mod service_profiles;
 mod serving;
 mod side_by_side;
+mod slow_writes;
 mod split_versions;
 mod stage;
 mod two_clusters;
