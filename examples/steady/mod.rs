@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use test_cluster::Cluster;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use webhook_certs::{Authority, Clients, Lives, ReloadingResolver, TlsVersions};
 
@@ -217,6 +217,7 @@ pub async fn answer_without_looking() -> Result<()> {
         }),
     );
     let (limits, metrics) = (Limits::default(), Arc::new(Metrics::default()));
-    serve(listener, Arc::new(tls), router, limits, metrics, CancellationToken::new()).await;
+    let (_keep, tls) = watch::channel(Arc::new(tls));
+    serve(listener, tls, router, limits, metrics, CancellationToken::new()).await;
     Ok(())
 }

@@ -364,3 +364,31 @@ fn weights_set_by_hand_while_paused_are_no_loss_to_the_brake() {
     world.read();
     assert_eq!(world.plan().stands, Seen::Withdrawn);
 }
+
+#[test]
+fn a_list_is_asked_for_all_that_a_move_rests_on_the_apex_and_the_tiers_passed_over_too() {
+    let split = ObjectRef::new(Of::TrafficSplit, ObjectKey::new(NAMESPACE, "s"));
+    let object = json!({"apiVersion": "split.smi-spec.io/v1alpha2", "kind": "TrafficSplit",
+        "metadata": {"name": "s", "namespace": NAMESPACE, "uid": "u", "resourceVersion": "1",
+            "annotations": {"failover.linkerd.io/fallback-order": "b,c,d"}},
+        "spec": {"service": "web", "backends": [{"service": "a", "weight": 1},
+            {"service": "b", "weight": 0}, {"service": "c", "weight": 0},
+            {"service": "d", "weight": 0}]}});
+    let mut index = Index::default();
+    index.set_served(split.kind, Some("v1alpha2"));
+    for service in ["web", "a", "b", "c", "d"] {
+        index.set_service(ObjectKey::new(NAMESPACE, service), ports());
+    }
+    let slice = json!({"addressType": "IPv4", "metadata": {}, "ports": [{}],
+        "endpoints": [{"addresses": ["10.0.0.1"]}]});
+    let facts = SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default());
+    let c = ObjectKey::new(NAMESPACE, "c");
+    index.set_slice(ToldSlice { slice: c.clone(), version: 1, service: Some(c), facts });
+    let object = serde_json::from_value(object).unwrap();
+    index.set_object(split.clone(), Managed::read(split.kind, &object, &Defaults::default()));
+    let me = Identity::new("replica-a");
+    let plan = plan(&index, &split, None, &me, Moves::All, at(1)).unwrap();
+    assert_eq!(plan.active[""], ["c"]);
+    let asked: Vec<_> = plan.rests_on.iter().map(|service| &*service.name).collect();
+    assert_eq!(asked, ["a", "b", "c", "web"]);
+}
