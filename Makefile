@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test lint unit integration tools manifests bench bench-admission bench-guard bench-profiles clean
+.PHONY: demo test lint unit integration tools manifests bench bench-admission bench-heavy bench-guard bench-profiles clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -51,6 +51,12 @@ bench-admission: tools
 	$(CARGO) build --locked --release --bin linkerd-failover
 	LINKERD_FAILOVER_BIN=$(or $(CARGO_TARGET_DIR),target)/release/linkerd-failover \
 	  $(CARGO) run --locked --release --example bench_admission
+
+## bench-heavy: one flip while reviews of huge splits arrive at 50 a second
+bench-heavy: tools
+	$(CARGO) build --locked --release --bin linkerd-failover
+	LINKERD_FAILOVER_BIN=$(or $(CARGO_TARGET_DIR),target)/release/linkerd-failover \
+	  $(CARGO) run --locked --release --example bench_heavy
 
 ## bench-guard: how long deletions of pods are held up, beside a handler that answers without looking
 bench-guard: tools

@@ -76,7 +76,8 @@ fn neighbour(
     view: &View<'_>,
 ) -> Option<Problem> {
     let created = new.creation_timestamp().map_or(i64::MAX, |t| t.0.as_second());
-    let (other, is_older) = view.index.clash(object, &intent.apexes, created)?;
+    let index = view.index();
+    let (other, is_older) = index.clash(object, &intent.apexes, created)?;
     let same_kind = other.kind == view.kind;
     // Of two splits, or of two routes, the younger is told.
     let of_two = same_kind || ![other.kind, view.kind].contains(&Kind::TrafficSplit);
@@ -117,12 +118,13 @@ fn not_in_use(new: &DynamicObject, kind: Kind) -> Option<Problem> {
 fn followed_no_further(object: &ObjectRef, intent: &Intent, view: &View<'_>) -> Vec<Problem> {
     let other = |name: &str| {
         let service = view.key_of(name);
-        let mut others = view.index.objects_naming(&service).filter(|other| *other != object);
-        others.find(|other| {
-            let managed = view.index.object(other);
-            let apexes = managed.map(|managed| managed.apexes()).unwrap_or_default();
+        let index = view.index();
+        let mut others = index.objects_naming(&service).filter(|other| *other != object);
+        let is_apex = |other: &&ObjectRef| {
+            let apexes = index.object(other).map(|managed| managed.apexes()).unwrap_or_default();
             apexes.iter().any(|apex| other.beside(apex) == service)
-        })
+        };
+        others.find(is_apex).cloned()
     };
     let apexes: HashSet<&str> = intent.apexes.iter().map(String::as_str).collect();
     let is_apex = |name: &String| apexes.contains(service_of(name));
@@ -214,7 +216,7 @@ fn mirrors(intent: &Intent, health: &[Health], view: &View<'_>) -> Vec<Problem> 
     let backends = intent.backends.iter().zip(health).enumerate();
     backends
         .filter_map(|(i, (backend, health))| {
-            let service = view.index.service(&view.key_of(&backend.name))?;
+            let service = view.index().service(&view.key_of(&backend.name))?.clone();
             let cluster = service.mirrors.as_deref()?;
             let Health::Seen { ready: 0, total, .. } = *health else { return None };
             let gateway = service.kind == ServiceKind::Slices && total > 0;
@@ -235,12 +237,12 @@ fn mirrors(intent: &Intent, health: &[Health], view: &View<'_>) -> Vec<Problem> 
 /// A fallback whose pods all are the primary's too dies with it.
 fn same_pods(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
     let mirrors = |name: &str| {
-        view.index.service(&view.key_of(name)).is_some_and(|service| service.mirrors.is_some())
+        view.index().service(&view.key_of(name)).is_some_and(|service| service.mirrors.is_some())
     };
     // Mirrors of one cluster share its gateway's address, and nothing else.
     let endpoints = |name: &str| match mirrors(name) {
         true => BTreeSet::new(),
-        false => view.index.identities_of(&view.key_of(name)),
+        false => view.index().identities_of(&view.key_of(name)),
     };
     let primaries: BTreeSet<u64> = intent.primaries().flat_map(endpoints).collect();
     let fallbacks = (0..intent.backends.len()).filter(|i| !intent.is_primary(*i));

@@ -10,6 +10,11 @@ use tokio::time::{Instant, timeout_at};
 
 /// Who judges a review that could be read.
 pub trait Judge: Send + Sync + 'static {
+    /// An answer that needs no reading of the review, if there is one.
+    fn glance(&self, _: Operation, _body: &[u8]) -> Option<Answer> {
+        None
+    }
+
     fn judge(
         &self,
         operation: Operation,
@@ -87,6 +92,25 @@ pub async fn answer(
     );
     let review = Ok(review::failed(&known.uid, passes_unjudged(operation), why));
     Answer { review, verdict, on_object: known.on_object }
+}
+
+/// The answer to a review that was not judged in time, or at all.
+pub fn unjudged(uid: Option<String>, operation: Operation, verdict: Verdict) -> Answer {
+    let why = match verdict {
+        Verdict::Late => "it took too long",
+        _ => "an error of its own",
+    };
+    tracing::error!(
+        webhook = operation.as_str(),
+        uid = uid.as_deref(),
+        why,
+        "a review was not judged"
+    );
+    let review = match uid {
+        Some(uid) => Ok(review::failed(&uid, passes_unjudged(operation), why)),
+        None => Err(why.into()),
+    };
+    Answer { review, verdict, on_object: "unknown" }
 }
 
 async fn judged(

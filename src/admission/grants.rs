@@ -7,11 +7,13 @@ use crate::failover::{Intent, Problem, service_of};
 /// Backends in another namespace that no ReferenceGrant there allows. Linkerd does not enforce it;
 /// others do, and it may.
 pub fn missing(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
-    let backends = intent.backends.iter().filter(|_| view.index.synced.grants);
+    let knows = view.index().synced.grants;
+    let backends = intent.backends.iter().filter(|_| knows);
     let ungranted = backends.filter_map(|backend| {
         let (namespace, name) = service_of(&backend.name).split_once('/')?;
         let may = |grant: &GrantFacts| grant.allows(view.kind.as_str(), view.namespace, name);
-        if !view.index.watches(namespace) || view.index.grants_in(namespace).any(may) {
+        let index = view.index();
+        if !index.watches(namespace) || index.grants_in(namespace).any(may) {
             return None;
         }
         Some(

@@ -1,8 +1,9 @@
 //! The judgement of a review: what the mutator and the validator say of it.
 
-use super::answer::Judge;
+use super::answer::{Answer, Judge};
 use super::review::{self, Request};
-use super::{LookedUp, Rules, View, deletion, lookup, mutate, validate};
+use super::view::Facts;
+use super::{LookedUp, Rules, View, deletion, lookup, mutate, outline, validate};
 use crate::cluster::{Index, Shared};
 use crate::failover::{Defaults, Identity};
 use crate::resources::selector::LabelSelector;
@@ -10,6 +11,7 @@ use crate::resources::{Kind, ObjectKey, policy_route};
 use kube::core::DynamicObject;
 use kube::core::admission::AdmissionResponse;
 use kube::{Client, ResourceExt};
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Which of the webhooks is asked.
@@ -43,6 +45,10 @@ pub struct Handler {
 }
 
 impl Judge for Handler {
+    fn glance(&self, operation: Operation, body: &[u8]) -> Option<Answer> {
+        outline::refusal(body, operation, &self.selector)
+    }
+
     async fn judge(&self, operation: Operation, request: &Request) -> AdmissionResponse {
         if operation == Operation::ServiceDeletion {
             return said_of_deletion(request, &self.shared.read());
@@ -83,7 +89,7 @@ impl Handler {
         look: impl FnOnce(&View<'_>) -> T,
     ) -> T {
         look(&View {
-            index: &self.shared.read(),
+            facts: Facts::Shared(&self.shared),
             looked_up,
             selector: &self.selector,
             kind,
@@ -94,6 +100,7 @@ impl Handler {
             manager: review::manager(request),
             me: &self.me,
             now: self.shared.now(),
+            looks: Cell::default(),
         })
     }
 

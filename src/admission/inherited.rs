@@ -2,11 +2,11 @@
 
 use super::View;
 use crate::failover::{Declaration, Problem};
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-/// The faults that an object had before.
+/// The faults that an object had before; of what it had too much, how much.
 #[derive(Debug, Default)]
-pub struct Inherited(HashSet<Fault>);
+pub struct Inherited(HashMap<Fault, u32>);
 
 /// What makes two problems the same fault, wherever in a list it stands: the field, and what it is
 /// about or else its words.
@@ -28,11 +28,16 @@ impl Fault {
 
 impl Inherited {
     pub fn of(problems: impl IntoIterator<Item = Problem>) -> Self {
-        Self(problems.into_iter().map(|problem| Fault::of(&problem)).collect())
+        let mut all = HashMap::new();
+        for problem in problems {
+            let size = all.entry(Fault::of(&problem)).or_insert(problem.size);
+            *size = (*size).max(problem.size);
+        }
+        Self(all)
     }
 
     pub fn has(&self, problem: &Problem) -> bool {
-        self.0.contains(&Fault::of(problem))
+        self.0.get(&Fault::of(problem)).is_some_and(|before| problem.size <= *before)
     }
 }
 

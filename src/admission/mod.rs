@@ -24,6 +24,7 @@ mod inherited;
 mod known;
 mod lookup;
 pub mod mutate;
+mod outline;
 mod owner;
 mod profile;
 mod release;
@@ -43,6 +44,8 @@ mod stored_faults_tests;
 mod test_support;
 pub mod validate;
 mod view;
+#[cfg(test)]
+mod work_tests;
 
 pub use answer::Judge;
 pub use gate::router as gate_router;

@@ -10,8 +10,9 @@ const WHO_WRITES: &str =
 /// declared.
 pub fn carries(intent: &Intent, before: Option<&Declaration>, view: &View<'_>) -> Option<Problem> {
     let warning = Problem::warning(view.apex_field());
-    let ours = view.index.writes_profiles;
-    if view.index.no_profiles {
+    let index = view.index();
+    let ours = index.writes_profiles;
+    if index.no_profiles {
         return Some(
             warning
                 .found("a cluster without ServiceProfiles")
@@ -20,7 +21,7 @@ pub fn carries(intent: &Intent, before: Option<&Declaration>, view: &View<'_>) -
         );
     }
     let apex = view.key_of(intent.apexes.first()?);
-    let (name, profile) = view.index.profile_of(&apex)?;
+    let (name, profile) = index.profile_of(&apex)?;
     // The adaptor follows an edit a while later.
     let before = before.into_iter().flat_map(Declaration::backends).map(|b| b.name.as_str());
     let names = intent.backends.iter().map(|b| b.name.as_str()).chain(before);
@@ -48,7 +49,8 @@ pub fn carries(intent: &Intent, before: Option<&Declaration>, view: &View<'_>) -
 /// A ServiceProfile with routes, or one that sends traffic, takes precedence over a route.
 pub fn hides(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
     let hiding = intent.apexes.iter().filter_map(|apex| {
-        let (name, profile) = view.index.profile_of(&view.key_of(apex))?;
+        let index = view.index();
+        let (name, profile) = index.profile_of(&view.key_of(apex))?;
         let what = match (profile.has_routes, profile.sends()) {
             (true, _) => "routes",
             (_, true) => "dstOverrides with weights",

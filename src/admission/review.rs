@@ -88,36 +88,62 @@ pub fn manager(request: &Request) -> Option<&str> {
     request.options.as_ref()?.0.get("fieldManager")?.as_str().filter(|name| !name.is_empty())
 }
 
-/// The answer that refuses an object: 403 and never 422 or 409, on which `kubectl apply --force`
-/// and Flux's `force` delete the live object.
+/// So many causes are told; the others come up once these are mended.
+const CAUSES: usize = 64;
+
+/// The answer that refuses an object.
 pub fn deny(request: &Request, problems: &[Problem]) -> AdmissionResponse {
-    let object = describe(request);
-    let lines: Vec<String> = problems.iter().map(|problem| format!("- {problem}")).collect();
     let mut answer = AdmissionResponse::from(request);
     answer.allowed = false;
-    answer.result = Status {
+    answer.result = denial(
+        &describe(request),
+        &request.name,
+        &request.kind.group,
+        &request.kind.kind,
+        problems,
+    );
+    answer
+}
+
+/// Why an object is refused: 403 and never 422 or 409, on which `kubectl apply --force` and Flux's
+/// `force` delete the live object.
+pub fn denial(object: &str, name: &str, group: &str, kind: &str, problems: &[Problem]) -> Status {
+    let told = problems.iter().take(CAUSES);
+    let mut lines: Vec<String> = told.clone().map(|problem| format!("- {problem}")).collect();
+    if let Some(more) = problems.len().checked_sub(CAUSES).filter(|more| *more > 0) {
+        lines.push(format!("- and {more} more"));
+    }
+    let causes = told.map(|problem| StatusCause {
+        reason: "FieldValueInvalid".into(),
+        message: problem.message(),
+        field: problem.field.clone(),
+    });
+    Status {
         status: Some(StatusSummary::Failure),
         code: 403,
         reason: "Forbidden".into(),
         message: format!("{object} cannot fail over:\n{}", lines.join("\n")),
         metadata: None,
         details: Some(StatusDetails {
-            name: request.name.clone(),
-            group: request.kind.group.clone(),
-            kind: request.kind.kind.clone(),
+            name: name.to_owned(),
+            group: group.to_owned(),
+            kind: kind.to_owned(),
             uid: String::new(),
-            causes: problems
-                .iter()
-                .map(|problem| StatusCause {
-                    reason: "FieldValueInvalid".into(),
-                    message: problem.message(),
-                    field: problem.field.clone(),
-                })
-                .collect(),
+            causes: causes.collect(),
             retry_after_seconds: 0,
         }),
-    };
-    answer
+    }
+}
+
+/// An answer by itself: what it allows, or why not.
+pub fn answered(uid: &str, denial: Option<&Status>) -> Vec<u8> {
+    let mut response = json!({"uid": uid, "allowed": denial.is_none()});
+    if let Some(status) = denial {
+        response["status"] = json!(status);
+    }
+    json!({"apiVersion": META_API_VERSION_V1, "kind": META_KIND, "response": response})
+        .to_string()
+        .into_bytes()
 }
 
 /// The answer where our own work failed: not a judgement of the object.

@@ -1,6 +1,7 @@
 //! The webhook's routes: how many reviews at once, how large, and by when.
 
 use super::answer::{self, Answer, Judge, Verdict};
+use super::outline::Outline;
 use super::server::Limits;
 use super::{Operation, body};
 use crate::failover;
@@ -12,9 +13,15 @@ use axum::routing::post;
 use prometheus_client::metrics::gauge::Gauge;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+
+/// A review of more bytes may take long to read and to judge.
+const LIGHT: usize = 16 * 1024;
+/// So many of those at once: what flips needs a core too.
+const HEAVY_AT_ONCE: usize = 1;
 
 /// What an API server waits where it does not say.
 const WAITS: Duration = Duration::from_secs(3);
@@ -27,12 +34,13 @@ pub fn router<J: Judge>(
     draining: CancellationToken,
 ) -> axum::Router {
     let desk = Desk {
-        judge,
+        judge: Arc::new(judge),
         limits,
         metrics,
         draining,
         requests: Semaphore::new(limits.requests),
         memory: Semaphore::new(limits.bodies_bytes),
+        heavy: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
     };
     axum::Router::new()
         .route("/mutate", post(|desk, request| respond(Operation::Mutate, desk, request)))
@@ -46,12 +54,14 @@ pub fn router<J: Judge>(
 
 /// Where reviews come in.
 struct Desk<J> {
-    judge: J,
+    judge: Arc<J>,
     limits: Limits,
     metrics: Arc<Metrics>,
     draining: CancellationToken,
     requests: Semaphore,
     memory: Semaphore,
+    /// Places for reviews that take long to read.
+    heavy: Arc<Semaphore>,
 }
 
 async fn respond<J: Judge>(
@@ -81,7 +91,9 @@ impl<J: Judge> Desk<J> {
         };
         let (verdict, on_object, response) = match timeout_at(deadline, reading).await {
             Ok(Ok(body)) => {
-                let answer = answer::answer(&self.judge, operation, &body.bytes, deadline).await;
+                let Some(answer) = self.answer(operation, body, deadline).await else {
+                    return self.shed("heavy");
+                };
                 (answer.verdict, answer.on_object, answer.into_response())
             }
             Ok(Err(body::Unread::NoMemory)) => return self.shed("memory"),
@@ -103,6 +115,37 @@ impl<J: Judge> Desk<J> {
             counted.panics.inc();
         }
         response
+    }
+
+    /// The answer to a review, large ones in a thread of their own; none where too many of those
+    /// wait.
+    async fn answer(
+        &self,
+        operation: Operation,
+        mut body: body::Whole<'_>,
+        deadline: Instant,
+    ) -> Option<Answer> {
+        if body.bytes.len() <= LIGHT {
+            return Some(answer::answer(&*self.judge, operation, &body.bytes, deadline).await);
+        }
+        if let Some(answer) = self.judge.glance(operation, &body.bytes) {
+            return Some(answer);
+        }
+        let place = timeout_at(deadline, self.heavy.clone().acquire_owned()).await;
+        let place = place.ok()?.ok()?;
+        let uid = Outline::of(&body.bytes).map(|outline| outline.uid);
+        let (judge, bytes) = (self.judge.clone(), std::mem::take(&mut body.bytes));
+        let runtime = Handle::current();
+        let judging = tokio::task::spawn_blocking(move || {
+            // Kept until it has ended, whether or not anybody waits for it still.
+            let _place = place;
+            runtime.block_on(answer::answer(&*judge, operation, &bytes, deadline))
+        });
+        Some(match timeout_at(deadline, judging).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => answer::unjudged(uid, operation, Verdict::Panicked),
+            Err(_) => answer::unjudged(uid, operation, Verdict::Late),
+        })
     }
 
     /// Turned away at once rather than made to wait: an API server that waits in vain holds its own
@@ -156,3 +199,7 @@ impl Drop for InFlight<'_> {
 #[cfg(test)]
 #[path = "routes_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "heavy_tests.rs"]
+mod heavy_tests;

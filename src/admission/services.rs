@@ -3,15 +3,18 @@
 use super::{MissingBackends, Presence, View};
 use crate::cluster::services::{Port, ServiceFacts, ServiceKind};
 use crate::failover::{Declaration, DeclaredBackend, Problem, closest, service_of};
-use std::collections::HashSet;
+use crate::resources::ObjectKey;
+use std::cell::{Cell, OnceCell};
+use std::collections::{BTreeSet, HashSet};
 
 /// All that is wrong with the Services that an object names where it fails over; a name that no
 /// Service can have is the parser's.
 pub fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
     let shape = &declared.shape;
     let apexes = declared.apexes.iter().filter(|apex| declared.can_name(apex));
+    let guess = Guess::new(view);
     let mut problems: Vec<Problem> =
-        apexes.filter_map(|name| missing(name, shape.apex.into(), view)).collect();
+        apexes.filter_map(|name| missing(name, shape.apex.into(), &guess)).collect();
     // Rules of a route mostly name the same.
     let mut seen = HashSet::new();
     let backends = declared.failing_over().flat_map(|set| &set.backends);
@@ -22,26 +25,26 @@ pub fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
     let field = |backend: &DeclaredBackend| format!("{}.{}", backend.path, shape.name);
     let mut seen = HashSet::new();
     let services = backends.iter().filter(|backend| seen.insert(service_of(&backend.name)));
-    problems.extend(services.filter_map(|b| missing(service_of(&b.name), field(b), view)));
+    problems.extend(services.filter_map(|b| missing(service_of(&b.name), field(b), &guess)));
+    let apex = declared.apexes.first().and_then(|apex| Some((apex, view.service(apex)?)));
     for backend in backends {
         let Some(service) = view.service(&backend.name) else { continue };
         if service.kind == ServiceKind::ExternalName {
             problems.push(external(&backend.name, field(backend)));
         } else if let Some(port) = backend.port {
-            problems.extend(own_port(backend, port, service));
-        } else if let Some((name, apex)) =
-            declared.apexes.first().and_then(|apex| Some((apex, view.service(apex)?)))
-        {
-            problems.extend(ports(&backend.name, service, name, apex, field(backend)));
+            problems.extend(own_port(backend, port, &service));
+        } else if let Some((name, apex)) = &apex {
+            problems.extend(ports(&backend.name, &service, name, apex, field(backend)));
         }
     }
     problems
 }
 
-fn missing(name: &str, field: String, view: &View<'_>) -> Option<Problem> {
+fn missing(name: &str, field: String, guess: &Guess<'_>) -> Option<Problem> {
+    let view = guess.view;
     let service = view.key_of(name);
     // What cannot be seen there is said with its health.
-    if !view.index.watches(&service.namespace) {
+    if !view.index().watches(&service.namespace) {
         return None;
     }
     let expected = format!("a Service in namespace {}", service.namespace);
@@ -57,8 +60,7 @@ fn missing(name: &str, field: String, view: &View<'_>) -> Option<Problem> {
                 )),
         ),
         Presence::Missing => {
-            let near = closest(&service.name, view.index.services_in(&service.namespace));
-            let mirrors = linked_cluster(name, view);
+            let (near, mirrors) = (guess.near(&service), guess.linked_cluster(name));
             let lenient = view.rules.missing_backends == MissingBackends::Warn || mirrors.is_some();
             let problem = if lenient { Problem::warning(field) } else { Problem::error(field) };
             let problem =
@@ -89,16 +91,43 @@ fn own_port(backend: &DeclaredBackend, port: u16, service: &ServiceFacts) -> Opt
     )
 }
 
-/// The linked cluster that a mirror of this name would be of: rebuilding one cluster while another
-/// is down must be possible.
-fn linked_cluster<'a>(name: &str, view: &'a View<'_>) -> Option<&'a str> {
-    let of = |cluster: &&str| {
-        name.strip_suffix(cluster)
-            .and_then(|rest| rest.strip_suffix('-'))
-            .is_some_and(|s| !s.is_empty())
-    };
-    let named = view.rules.linked_clusters.iter().map(String::as_str);
-    named.chain(view.index.mirrored_clusters()).find(of)
+/// What a Service that is not there may be meant to be. Every guess is a look at all Services: there
+/// are so many of one object, and no more.
+struct Guess<'a> {
+    view: &'a View<'a>,
+    left: Cell<usize>,
+    clusters: OnceCell<BTreeSet<String>>,
+}
+
+const GUESSES: usize = 16;
+
+impl<'a> Guess<'a> {
+    fn new(view: &'a View<'a>) -> Self {
+        Self { view, left: Cell::new(GUESSES), clusters: OnceCell::new() }
+    }
+
+    /// The Service of a namespace that a misspelt name most likely meant.
+    fn near(&self, service: &ObjectKey) -> Option<String> {
+        self.left.set(self.left.get().checked_sub(1)?);
+        let index = self.view.index();
+        closest(&service.name, index.services_in(&service.namespace)).map(str::to_owned)
+    }
+
+    /// The linked cluster that a mirror of this name would be of: rebuilding one cluster while
+    /// another is down must be possible.
+    fn linked_cluster(&self, name: &str) -> Option<&str> {
+        let clusters = self.clusters.get_or_init(|| {
+            let index = self.view.index();
+            let named = self.view.rules.linked_clusters.iter().map(String::as_str);
+            named.chain(index.mirrored_clusters()).map(str::to_owned).collect()
+        });
+        let of = |cluster: &&String| {
+            name.strip_suffix(cluster.as_str())
+                .and_then(|rest| rest.strip_suffix('-'))
+                .is_some_and(|s| !s.is_empty())
+        };
+        clusters.iter().find(of).map(String::as_str)
+    }
 }
 
 fn external(name: &str, field: String) -> Problem {

@@ -4,6 +4,8 @@
 use super::View;
 use crate::cluster::services::{ServiceFacts, ServiceKind};
 use crate::failover::{Intent, Problem};
+use crate::resources::ObjectKey;
+use std::collections::HashSet;
 
 /// What a Service says of itself that decides about its readiness.
 pub fn settings(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
@@ -48,21 +50,24 @@ pub fn settings(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
 ///
 /// What objects there say cannot be seen: that cluster lets us read Services, and no others.
 pub fn loops(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
-    let gateway = |name: &str| -> Option<&ServiceFacts> {
+    let gateway = |name: &str| -> Option<ServiceFacts> {
         view.service(name).filter(|service| service.kind == ServiceKind::Slices)
     };
     let is_ours = |name: &&String| gateway(name).is_some_and(|service| service.mirrors.is_none());
     let names = intent.apexes.iter().chain(intent.backends.iter().map(|b| &b.name));
-    let ours: Vec<&String> = names.filter(is_ours).collect();
+    let ours: HashSet<ObjectKey> = names.filter(is_ours).map(|name| view.key_of(name)).collect();
     let mut advice = vec![];
     for (i, backend) in intent.backends.iter().enumerate() {
-        let mirror = gateway(&backend.name).and_then(|service| service.mirrors.as_deref());
-        let Some(cluster) = mirror else { continue };
-        let theirs = view.index.remote.mirrors_there(cluster).filter(|mirror| {
+        let mirror = gateway(&backend.name).and_then(|service| service.mirrors);
+        let Some(cluster) = mirror.as_deref() else { continue };
+        let index = view.index();
+        let theirs = index.remote.mirrors_there(cluster).filter(|mirror| {
             // A cluster that is known here by that name is a third one.
-            let third = *mirror.cluster != *cluster
-                && view.index.mirrored_clusters().any(|known| *known == *mirror.cluster);
-            !third && ours.iter().any(|name| view.key_of(name) == mirror.of)
+            let is_third = || {
+                *mirror.cluster != *cluster
+                    && index.mirrored_clusters().any(|known| *known == *mirror.cluster)
+            };
+            ours.contains(&mirror.of) && !is_third()
         });
         let Some(back) = theirs.min_by_key(|mirror| &mirror.service) else { continue };
         let name = &back.service.name;

@@ -1,5 +1,6 @@
 //! A cluster of facts for the tests of admission.
 
+use super::view::Facts;
 use super::{LookedUp, Lookup, Rules, View};
 use crate::cluster::endpoints::{Families, SliceFacts};
 use crate::cluster::services::ServiceFacts;
@@ -10,6 +11,7 @@ use crate::resources::{Kind, ObjectKey, ObjectRef};
 use jiff::Timestamp;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 pub const NAMESPACE: &str = "emojivoto";
@@ -99,7 +101,7 @@ impl World {
 
     pub fn view(&self) -> View<'_> {
         View {
-            index: &self.index,
+            facts: Facts::Own(&self.index),
             looked_up: &self.looked_up,
             selector: &self.selector,
             kind: self.kind,
@@ -110,6 +112,7 @@ impl World {
             manager: self.manager,
             me: &self.me,
             now: self.now,
+            looks: Cell::default(),
         }
     }
 }

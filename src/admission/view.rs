@@ -1,7 +1,7 @@
 //! What admission sees of the cluster while it judges one request.
 
-use crate::cluster::Index;
 use crate::cluster::services::ServiceFacts;
+use crate::cluster::{Index, Shared};
 use crate::failover::{
     Declaration, Defaults, Health, Identity, Intent, Now, Problem, Reading, Unknown, service_of,
 };
@@ -9,7 +9,10 @@ use crate::resources::selector::LabelSelector;
 use crate::resources::{Kind, ObjectKey};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::RwLockReadGuard;
 
 /// Whether a Service is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +51,45 @@ pub struct Rules {
     pub linked_clusters: Vec<String>,
 }
 
+/// Where the facts are. The index is locked for one look-up at a time: whoever flips waits for no
+/// judgement.
+#[derive(Clone, Copy)]
+pub enum Facts<'a> {
+    Shared(&'a Shared),
+    /// An index that nobody else has.
+    Own(&'a Index),
+}
+
+/// A look at the index, locked until it is dropped. A second one meanwhile, in the same thread, could
+/// wait for a writer that waits for the first.
+pub enum Look<'a> {
+    Locked(RwLockReadGuard<'a, Index>),
+    Own(&'a Index, OneLook<'a>),
+}
+
+/// Tells that there is but one look at a time.
+pub struct OneLook<'a>(&'a Cell<bool>);
+
+impl Drop for OneLook<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+impl Deref for Look<'_> {
+    type Target = Index;
+
+    fn deref(&self) -> &Index {
+        match self {
+            Self::Locked(index) => index,
+            Self::Own(index, _) => index,
+        }
+    }
+}
+
 /// The facts for one request.
 pub struct View<'a> {
-    pub index: &'a Index,
+    pub facts: Facts<'a>,
     pub looked_up: &'a LookedUp,
     pub selector: &'a LabelSelector,
     /// Of the object.
@@ -66,9 +105,22 @@ pub struct View<'a> {
     /// The replica that answers.
     pub me: &'a Identity,
     pub now: Now,
+    /// Whether a look at the index is being taken.
+    pub looks: Cell<bool>,
 }
 
 impl View<'_> {
+    /// A look at the index, to be dropped before the next.
+    pub fn index(&self) -> Look<'_> {
+        match self.facts {
+            Facts::Shared(shared) => Look::Locked(shared.read()),
+            Facts::Own(index) => {
+                assert!(!self.looks.replace(true), "a second look while one is taken");
+                Look::Own(index, OneLook(&self.looks))
+            }
+        }
+    }
+
     /// Whether an object is managed by us: an `objectSelector` matches where either the old or
     /// the new object does.
     pub fn manages(&self, object: &DynamicObject) -> bool {
@@ -95,12 +147,12 @@ impl View<'_> {
     }
 
     /// A Service, as the object names it, as it was looked up, or from the cache.
-    pub fn service(&self, backend: &str) -> Option<&ServiceFacts> {
+    pub fn service(&self, backend: &str) -> Option<ServiceFacts> {
         let name = service_of(backend);
         match self.looked_up.get(name) {
-            Some(Lookup::Found(service)) => Some(service),
+            Some(Lookup::Found(service)) => Some(service.clone()),
             Some(Lookup::Missing) => None,
-            _ => self.index.service(&self.key_of(name)),
+            _ => self.index().service(&self.key_of(name)).cloned(),
         }
     }
 
@@ -130,8 +182,11 @@ impl View<'_> {
     /// The health of each backend; what the caches have not seen yet is unknown, not down. What is
     /// announced is for the controller, which takes it back too.
     pub fn health(&self, intent: &Intent) -> Vec<Health> {
-        let mut health = self.index.health(self.namespace, intent, self.now.steady);
-        let whole = self.index.synced.all() && !self.index.forbidden.has(self.namespace);
+        let (mut health, whole) = {
+            let index = self.index();
+            let health = index.health(self.namespace, intent, self.now.steady);
+            (health, index.synced.all() && !index.forbidden.has(self.namespace))
+        };
         let backends = intent.backends.iter().zip(&mut health);
         for (backend, health) in backends.filter(|(backend, _)| backend.fault.is_none()) {
             *health = health.as_seen();

@@ -17,6 +17,7 @@ use crate::controller::{
 use crate::failover::{self, Defaults, Identity};
 use crate::resources::selector::LabelSelector;
 use crate::telemetry::{self, LogFormat, Metrics, admin};
+use anyhow::Context;
 use jiff::SignedDuration;
 use kube::{Api, Client};
 use std::collections::BTreeSet;
@@ -424,14 +425,10 @@ impl Parts {
         if let Some(guard) = self.args.guard.clone() {
             router = router.merge(self.guard(guard, &args, lines, &status, limits)?);
         }
-        self.tasks.serving.tasks.spawn(server::serve(
-            listener,
-            tls,
-            router,
-            limits,
-            self.metrics.clone(),
-            self.tasks.serving.stop.clone(),
-        ));
+        let stop = self.tasks.serving.stop.clone();
+        let serving = server::serve(listener, tls, router, limits, self.metrics.clone(), stop);
+        let thread = self.tasks.webhook.start().context("cannot start the webhook's thread")?;
+        self.tasks.serving.tasks.spawn_on(serving, &thread);
         let names = certificates::Names::new(&self.args.name, &self.args.namespace);
         self.tasks.background.spawn(certificates::keep(
             self.client.clone(),

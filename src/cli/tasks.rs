@@ -1,6 +1,7 @@
 //! The tasks of the process, and the order in which they end.
 
 use std::time::Duration;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
@@ -23,6 +24,8 @@ pub struct Tasks {
     pub draining: CancellationToken,
     /// The webhook. It stops before the controller does: a review may wait for a flip.
     pub serving: Stage,
+    /// Where it runs.
+    pub webhook: WebhookThread,
     /// The controller, and its Events.
     pub working: Stage,
     /// The Lease, given back by who writes no more, and the admin server.
@@ -34,6 +37,29 @@ pub struct Tasks {
 const SERVING: Duration = Duration::from_secs(8);
 const WORKING: Duration = Duration::from_secs(12);
 const LAST: Duration = Duration::from_secs(12);
+
+/// A thread for the webhook: what reviews take must not hold up a flip. The controller has its own,
+/// and no more than one, see [`Cli::run`](super::Cli::run).
+#[derive(Default)]
+pub struct WebhookThread(Option<Runtime>);
+
+impl WebhookThread {
+    /// Starts it.
+    pub fn start(&mut self) -> std::io::Result<Handle> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).thread_name("webhook").enable_all().build()?;
+        Ok(self.0.insert(runtime).handle().clone())
+    }
+}
+
+impl Drop for WebhookThread {
+    fn drop(&mut self) {
+        // One that is dropped by a task of another would wait for its own.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
 
 impl Tasks {
     /// Runs until SIGTERM or SIGINT; a second one cuts the drain short.

@@ -2,8 +2,8 @@
 
 use super::departures::{Recorded, recorded_pods};
 use crate::failover::{
-    AuthoredWeights, BySet, Declaration, Defaults, Intent, Problem, SetState, Written, annotations,
-    authored, edited, no_primary, service_of,
+    AuthoredWeights, BySet, Declaration, Defaults, FAR_BEYOND, Intent, Problem, SetState, Written,
+    annotations, authored, edited, no_primary, service_of, too_many,
 };
 use crate::resources::Kind;
 use crate::resources::managed_fields::Owners;
@@ -87,7 +87,14 @@ impl Managed {
             declared.annotations.insert(annotations::AUTHORED_WEIGHTS.into(), weights);
             author
         });
-        let (intents, mut faults) = match Intent::read(&declared, defaults).leniently() {
+        let read = match declared.backends().count() {
+            // Neither read nor decided: it would take the time of all others.
+            all if all > FAR_BEYOND => {
+                Err(too_many(&declared.shape, all, all).into_iter().collect())
+            }
+            _ => Intent::read(&declared, defaults).leniently(),
+        };
+        let (intents, mut faults) = match read {
             Ok((intents, faults)) => (Ok(intents), faults),
             Err(mut problems) => {
                 problems.truncate(FAULTS);
@@ -139,7 +146,10 @@ impl Managed {
                 .map(|set| no_primary(&declared, set))
                 .collect(),
             leaving: recorded_pods(&leaving),
-            services: named(&declared).into_iter().map(Into::into).collect(),
+            services: match declared.backends().nth(FAR_BEYOND) {
+                None => named(&declared).into_iter().map(Into::into).collect(),
+                Some(_) => Box::default(),
+            },
         }
     }
 

@@ -35,6 +35,15 @@ pub struct Shape {
     pub limits: Limits,
     /// Whether a backend may be in another namespace, as `namespace/name`.
     pub crosses_namespaces: bool,
+    pub bounds: Bounds,
+}
+
+/// So many backends an object may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// In one set.
+    pub of_set: usize,
+    pub of_object: usize,
 }
 
 /// What the weights of one set may be.
@@ -55,6 +64,7 @@ impl Default for Shape {
             name: "service",
             limits: Limits { weight: MAX_WEIGHT, sum: MAX_WEIGHT },
             crosses_namespaces: false,
+            bounds: Bounds { of_set: 128, of_object: 128 },
         }
     }
 }

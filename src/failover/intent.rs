@@ -6,7 +6,7 @@ use super::ports::{Peaks, PortCount};
 use super::tiers::Preference;
 use super::{
     BySet, Declaration, DeclaredSet, Defaults, Fault, Health, Limits, Policy, Problem, Threshold,
-    Weights, faults,
+    Weights, bounds, faults,
 };
 use std::collections::HashSet;
 
@@ -121,6 +121,7 @@ impl Intent {
             declared.sets.iter().map(|set| preference.concerns(set)).collect();
         let mut problems = declared.unreadable.clone();
         faults::of_object(declared, &mut problems);
+        bounds::of_object(declared, &mut problems);
         for (set, _) in declared.sets.iter().zip(&concerned).filter(|(_, is)| **is) {
             problems.extend_from_slice(&set.unreadable);
             faults::of_set(declared, set, &mut problems);
@@ -136,6 +137,7 @@ impl Intent {
         let intents = sets.filter(|(_, is)| **is).filter_map(|((found, set), _)| {
             let intent = Self::of_set(declared, set, &preference, &policy, &pin, &recorded);
             faults::sum(declared, found, recorded.get(&set.name), &mut problems);
+            bounds::of_tiers(set, intent.tiers.len(), &mut problems);
             let can_fail_over = !preference.primaries(set).is_empty()
                 && intent.backends.iter().any(Backend::can_serve);
             can_fail_over.then_some(intent)

@@ -8,6 +8,7 @@ mod ahead;
 pub mod annotations;
 mod authored;
 mod because;
+mod bounds;
 mod decision;
 mod declaration;
 mod edited;
@@ -38,9 +39,11 @@ mod work_tests;
 pub use ahead::{acts_ahead, decide};
 pub use authored::AuthoredWeights;
 pub use because::Because;
+pub use bounds::{FAR_BEYOND, MOST_TIERS, too_many};
 pub use decision::{Decision, Now, Previous};
 pub use declaration::{
-    BySet, Declaration, DeclaredBackend, DeclaredSet, Fault, Limits, Shape, Written, service_of,
+    Bounds, BySet, Declaration, DeclaredBackend, DeclaredSet, Fault, Limits, Shape, Written,
+    service_of,
 };
 pub use edited::edited;
 pub use faults::{is_service_name, no_primary};

@@ -25,6 +25,8 @@ pub struct Problem {
     /// What it is about, where the words depend on neighbours too: a fault is the same as before if
     /// its field and this are.
     pub about: Option<Box<str>>,
+    /// How much of something there is, where it is too much: more than before is a fault of its own.
+    pub size: u32,
 }
 
 impl Problem {
@@ -44,6 +46,7 @@ impl Problem {
             expected: String::new(),
             next: None,
             about: None,
+            size: 0,
         }
     }
 
@@ -59,6 +62,11 @@ impl Problem {
 
     pub fn about(mut self, about: impl Into<Box<str>>) -> Self {
         self.about = Some(about.into());
+        self
+    }
+
+    pub fn sized(mut self, size: usize) -> Self {
+        self.size = u32::try_from(size).unwrap_or(u32::MAX);
         self
     }
 

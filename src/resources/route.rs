@@ -4,7 +4,7 @@
 use super::Kind;
 use super::value::{kind_of, text};
 use crate::failover::{
-    Declaration, DeclaredBackend, DeclaredSet, Fault, Limits, ParsedWeight, Problem, Shape,
+    Bounds, Declaration, DeclaredBackend, DeclaredSet, Fault, Limits, ParsedWeight, Problem, Shape,
 };
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -20,6 +20,8 @@ pub const SHAPE: Shape = Shape {
     name: "name",
     limits: Limits { weight: 1_000_000, sum: u32::MAX },
     crosses_namespaces: true,
+    // What the Gateway API allows.
+    bounds: Bounds { of_set: 16, of_object: 256 },
 };
 
 /// Whether Linkerd routes by an object, as far as its status says.
