@@ -83,29 +83,25 @@ async fn traffic_leaves_a_primary_that_lost_its_endpoints_and_returns_with_them(
 async fn one_object_that_cannot_be_read_stops_no_other_and_is_told_about() -> Result<()> {
     let cluster = cluster().await?;
     let (workload, _west) = emojivoto(&cluster).await?;
-    // Before the webhook is there to refuse them: a quantity through v1alpha1, a fraction.
-    let quantity = emoji()
-        .replace("name: emoji\n", "name: quantity\n")
-        .replace("v1alpha2", "v1alpha1")
-        .replace("weight: 1", "weight: 500m");
-    let fraction =
-        emoji().replace("name: emoji\n", "name: fraction\n").replace("weight: 1", "weight: 0.5");
-    for split in [&quantity, &fraction] {
-        workload.apply(split).await?;
-    }
+    // Before the webhook is there to refuse it: no primary can be told.
+    let misnamed = emoji().replace("name: emoji\n", "name: misnamed\n").replace(
+        "  labels:",
+        "  annotations:\n    failover.linkerd.io/primary-service: emoji-scv\n  labels:",
+    );
+    workload.apply(&misnamed).await?;
     workload.apply(&emoji()).await?;
     let installation = install(&cluster, 1, &[]).await?;
 
     workload.scale("emoji", 0).await?;
     let splits = splits(&cluster, "emojivoto");
     wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
-    for name in ["quantity", "fraction"] {
-        let note = wait_event(&workload, name, "Unreadable", "Warning").await?;
-        assert!(note.contains("spec.backends[0].weight"), "{note}");
-        assert!(splits.get(name).await?.metadata.annotations.is_some_and(|a| a.len() == 1));
-    }
+    let note = wait_event(&workload, "misnamed", "Unreadable", "Warning").await?;
+    assert!(note.contains("primary-service]: found \"emoji-scv\""), "{note}");
+    let left = splits.get("misnamed").await?;
+    assert_eq!(weights(&left), [1.0, 0.0]);
+    assert!(left.metadata.annotations.is_some_and(|a| a.len() == 2), "only its author's");
     let metrics = installation.replicas()[0].get("/metrics").await?;
-    assert_eq!(metric(&metrics, "linkerd_failover_unreadable_objects"), Some(2.0));
+    assert_eq!(metric(&metrics, "linkerd_failover_unreadable_objects"), Some(1.0));
     Ok(())
 }
 

@@ -48,4 +48,5 @@ mod side_by_side;
 mod slow_writes;
 mod split_versions;
 mod stage;
+mod stored_faults;
 mod two_clusters;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use test_cluster::{Cluster, Installation, Workload, eventually};
 
 /// The chart in a cluster without TrafficSplits, once its webhook is asked about routes.
-async fn install_for_routes(cluster: &Cluster, replicas: usize) -> Result<Installation> {
+pub async fn install_for_routes(cluster: &Cluster, replicas: usize) -> Result<Installation> {
     let installation = Installation::install(cluster, options(replicas, &[])).await?;
     installation.wait_ready(PATIENCE).await?;
     wait_route_webhook(cluster).await?;
@@ -57,19 +57,19 @@ pub fn route(kind: Kind, rules: &[(&str, &[&str])]) -> Value {
     })
 }
 
-fn routes(cluster: &Cluster, kind: Kind) -> Api<DynamicObject> {
+pub fn routes(cluster: &Cluster, kind: Kind) -> Api<DynamicObject> {
     Api::namespaced_with(cluster.client(), "emojivoto", &kind.api_resource("v1"))
 }
 
 /// The weights of each rule.
-fn rule_weights(route: &DynamicObject) -> Vec<Vec<u64>> {
+pub fn rule_weights(route: &DynamicObject) -> Vec<Vec<u64>> {
     let rules = route.data["spec"]["rules"].as_array().cloned().unwrap_or_default();
     let refs = |rule: &Value| rule["backendRefs"].as_array().cloned().unwrap_or_default();
     let weights = |rule| refs(rule).iter().filter_map(|b| b["weight"].as_u64()).collect();
     rules.iter().map(weights).collect()
 }
 
-async fn wait_rules(
+pub async fn wait_rules(
     routes: &Api<DynamicObject>,
     name: &str,
     wanted: &[Vec<u64>],
