@@ -4,6 +4,7 @@
 //! The reviews are of 340 KB and of 1.4 MB: of objects that are new, and of objects that are stored
 //! with as much already, which have to be read. The API server has no part in them.
 
+#[expect(dead_code, reason = "the other benchmarks use the rest of it")]
 mod steady;
 
 use anyhow::{Context, Result};

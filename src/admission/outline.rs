@@ -80,19 +80,19 @@ impl ScannedObject {
     }
 }
 
-/// What is counted in an item of a list.
+/// How many backends an item of a list holds.
 trait Counted {
-    fn within(&self) -> usize;
+    fn backends(&self) -> usize;
 }
 
 impl Counted for IgnoredAny {
-    fn within(&self) -> usize {
+    fn backends(&self) -> usize {
         0
     }
 }
 
 impl Counted for ScannedRule {
-    fn within(&self) -> usize {
+    fn backends(&self) -> usize {
         self.backend_refs.items
     }
 }
@@ -131,8 +131,8 @@ impl<'de, T: Counted + Deserialize<'de>> Visitor<'de> for TallyVisitor<T> {
         let mut tally = Tally::default();
         while let Some(item) = list.next_element::<T>()? {
             tally.items += 1;
-            tally.within += item.within();
-            tally.largest = tally.largest.max(item.within());
+            tally.within += item.backends();
+            tally.largest = tally.largest.max(item.backends());
         }
         Ok(tally)
     }
