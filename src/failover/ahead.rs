@@ -45,7 +45,10 @@ pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: N
         if ahead.active == seen.active {
             break;
         }
-        if is_worth_it(&ahead, &seen, intent, &expected) {
+        let stays = || ahead.active.iter().all(|i| has(&seen.before, *i));
+        if is_worth_it(&ahead, &seen, intent, &expected)
+            || !keeps.is_empty() && stays() && goes_to_what_leaves(&seen, intent, health)
+        {
             return concluded(ahead, &seen, &left, intent, health, until, now);
         }
     }
@@ -62,6 +65,23 @@ fn is_worth_it(ahead: &Decision, seen: &Decision, intent: &Intent, expected: &[H
     // back from there.
     let climbs = best(&ahead.active) < best(&ahead.before).min(best(&seen.active));
     !climbs && ahead.active.iter().any(is_ready) && new.all(stays)
+}
+
+/// Whether traffic would go to a backend that is about to have nothing ready, though one that has the
+/// traffic serves.
+fn goes_to_what_leaves(seen: &Decision, intent: &Intent, health: &[Health]) -> bool {
+    let leaves = |i: &usize| {
+        let health = health.get(*i).filter(|health| health.announced().is_some());
+        health.is_some_and(|health| !health.without_announced().is_ready())
+    };
+    // Not known is not down.
+    let serves = |i: &usize| {
+        health.get(*i).is_some_and(|health| {
+            health.is_unknown() || intent.backends[*i].is_met_by(health, &Peaks::new())
+        })
+    };
+    let mut new = seen.active.iter().filter(|i| !has(&seen.before, **i));
+    new.any(leaves) && seen.before.iter().any(serves)
 }
 
 fn concluded(

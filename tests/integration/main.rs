@@ -11,6 +11,7 @@ mod ahead_never;
 mod ahead_refused;
 mod ahead_routes;
 mod api_server_away;
+mod authors;
 mod bad_clients;
 mod brake;
 mod certificate_files;
