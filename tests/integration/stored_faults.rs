@@ -70,15 +70,22 @@ async fn a_stored_split_with_a_faulty_backend_fails_over_among_the_others() -> R
     wait_weights(&splits, "negative", &[1.0, 0.0]).await?;
     wait_weights(&splits, "foreign", &[1.0, 0.0, 0.0]).await?;
 
-    // Its author's own text comes back with the label off.
-    let unlabel = ["label", "trafficsplit/quantity", "failover.linkerd.io/controlled-by-"];
-    workload.kubectl(unlabel).ok().await?;
-    eventually("the author's text is back", PATIENCE, || async {
-        let spec = authored("quantity").await?;
-        ensure!(spec["backends"] == quantity["backends"], "{spec}");
-        Ok(())
-    })
-    .await
+    // What its author wrote comes back with the label off: as text where the version that it goes
+    // through takes text, otherwise as the number that it is.
+    for (resource, name, wanted) in [
+        ("trafficsplits.v1alpha1.split.smi-spec.io", "quantity", json!("500m")),
+        ("trafficsplits.v1alpha2.split.smi-spec.io", "text", json!(0.5)),
+    ] {
+        let object = format!("{resource}/{name}");
+        workload.kubectl(["label", &object, "failover.linkerd.io/controlled-by-"]).ok().await?;
+        eventually("what the author wrote is back", PATIENCE, || async {
+            let spec = authored(name).await?;
+            ensure!(spec["backends"][0]["weight"] == wanted, "{spec}");
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
