@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
-use linkerd_failover::resources::{Edit, traffic_split};
+use linkerd_failover::kinds::{Edit, traffic_split};
 use serde_json::json;
 use std::collections::HashSet;
 use std::path::PathBuf;

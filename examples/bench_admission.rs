@@ -9,7 +9,7 @@ use anyhow::Result;
 use axum::body::Bytes;
 use kube::Api;
 use kube::api::{DynamicObject, ListParams, PostParams};
-use linkerd_failover::resources::traffic_split;
+use linkerd_failover::kinds::traffic_split;
 use serde_json::{Value, json};
 use std::time::Duration;
 use steady::{

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use linkerd_failover::resources::traffic_split;
+use linkerd_failover::kinds::traffic_split;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use steady::{

@@ -12,7 +12,7 @@ use axum::body::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use kube::Api;
 use kube::api::{DynamicObject, ListParams, PostParams, WatchEvent, WatchParams};
-use linkerd_failover::resources::traffic_split;
+use linkerd_failover::kinds::traffic_split;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

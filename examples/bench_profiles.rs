@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::api::{ListParams, PostParams, WatchEvent, WatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
-use linkerd_failover::resources::{service_profile, traffic_split};
+use linkerd_failover::kinds::{service_profile, traffic_split};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::PostParams;
 use kube::core::DynamicObject;
-use linkerd_failover::resources::traffic_split;
+use linkerd_failover::kinds::traffic_split;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;

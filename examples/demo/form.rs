@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use kube::Api;
 use kube::core::DynamicObject;
-use linkerd_failover::resources::{Kind, traffic_split};
+use linkerd_failover::kinds::{Kind, traffic_split};
 use test_cluster::Cluster;
 
 /// What differs between a TrafficSplit and an HTTPRoute, as far as the story goes.

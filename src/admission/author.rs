@@ -1,9 +1,9 @@
 //! What a request tells of its author. That an object equals ours does not mean that nobody wrote it
 //! so: the manifest that was applied, the field owners and the request itself tell.
 
-use crate::failover::{BySet, Declaration, Weights, annotations};
-use crate::resources::last_applied::{last_applied, newly_applied};
-use crate::resources::{FIELD_MANAGER, Kind};
+use crate::engine::{BySet, Declaration, Weights, annotations};
+use crate::kinds::last_applied::{last_applied, newly_applied};
+use crate::kinds::{FIELD_MANAGER, Kind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 use kube::core::DynamicObject;

@@ -1,7 +1,7 @@
-use super::super::mutate::mutate;
-use super::super::test_support::{World, split, stored};
 use super::*;
-use crate::failover::State;
+use crate::admission::mutate::mutate;
+use crate::admission::test_support::{World, split, stored};
+use crate::engine::State;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

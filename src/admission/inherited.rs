@@ -1,7 +1,7 @@
 //! What was wrong with an object before an edit: a fix must never be blocked by it.
 
-use super::View;
-use crate::failover::{Declaration, Problem};
+use crate::admission::view::View;
+use crate::engine::{Declaration, Problem};
 use std::collections::HashMap;
 
 /// The faults that an object had before; of what it had too much, how much.

@@ -1,6 +1,6 @@
 //! What is known of an object before an edit, told by the sets that it has after it.
 
-use crate::failover::{
+use crate::engine::{
     AuthoredWeights, BySet, Declaration, DeclaredBackend, DeclaredSet, SetState, State, Weights,
     Written, service_of,
 };

@@ -1,11 +1,11 @@
 //! The live look-up: a Service and the object that names it are often applied in one file, and
 //! the cache may not have seen the first when the second is judged.
 
-use super::{LookedUp, Lookup};
-use crate::cluster::Index;
-use crate::cluster::services::ServiceFacts;
-use crate::failover::{Declaration, service_of};
-use crate::resources::{ObjectKey, brief, get_known};
+use crate::admission::view::{LookedUp, Lookup};
+use crate::engine::{Declaration, service_of};
+use crate::index::services::ServiceFacts;
+use crate::index::store::Index;
+use crate::kinds::{ObjectKey, brief, get_known};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};

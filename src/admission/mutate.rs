@@ -1,16 +1,16 @@
 //! Defaulting: what the author left out is filled in, and an edit never undoes a failover.
 
-use super::View;
-use super::author::{Author, Named};
-use super::inherited::{self, Inherited};
-use super::known::{Known, KnownSet};
-use super::release::release;
-use crate::failover::{
+use crate::admission::author::{Author, Named};
+use crate::admission::inherited::{self, Inherited};
+use crate::admission::known::{Known, KnownSet};
+use crate::admission::release::release;
+use crate::admission::view::View;
+use crate::engine::{
     AuthoredWeights, Backend, BySet, Declaration, DeclaredBackend, DeclaredSet, Intent, Pending,
     Previous, SetState, State, Weights, Written, annotations, authored, decide, defaulted_primary,
     weights_for,
 };
-use crate::resources::{Edit, Kind};
+use crate::kinds::{Edit, Kind};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use std::collections::BTreeSet;
@@ -301,7 +301,7 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
 
 /// The weights that are known to be the author's; in a request that has been here before those that
 /// stand in it are ours.
-pub(super) fn exactly(author: &Author, known: &Known) -> BySet<Weights> {
+pub(crate) fn exactly(author: &Author, known: &Known) -> BySet<Weights> {
     match known.is_again && !author.has_applied {
         true => BySet::new(),
         false => author.weights.clone(),
@@ -375,7 +375,7 @@ fn authored_now(set: &DeclaredSet, known: &KnownSet, exactly: Option<&Weights>) 
 }
 
 /// The same as their author wrote them, where that is something else.
-pub(super) fn written_now(set: &DeclaredSet, known: &KnownSet) -> Written {
+pub(crate) fn written_now(set: &DeclaredSet, known: &KnownSet) -> Written {
     let mut written = Written::new();
     for backend in &set.backends {
         let found = match known.is_untouched(set, backend) {
@@ -389,7 +389,7 @@ pub(super) fn written_now(set: &DeclaredSet, known: &KnownSet) -> Written {
 
 /// The author's weights of a set that fails over no longer; none where they cannot be had, or would
 /// leave it all zero, on which a proxy keeps its old weights for good.
-pub(super) fn given_back(
+pub(crate) fn given_back(
     set: &DeclaredSet,
     known: &KnownSet,
     exactly: Option<&Weights>,
@@ -469,7 +469,7 @@ fn as_given(intent: &Intent, known: &KnownSet, view: &View<'_>) -> (Vec<u32>, Se
 }
 
 /// The rule that is spoken of, where there are several.
-pub(super) fn of_rule(intent: &Intent) -> String {
+pub(crate) fn of_rule(intent: &Intent) -> String {
     match intent.set.as_str() {
         "" => String::new(),
         rule => format!("rule {rule}: "),

@@ -1,6 +1,6 @@
-use super::super::test_support::{LABEL, World, split, stored};
 use super::*;
-use crate::resources::traffic_split;
+use crate::admission::test_support::{LABEL, World, split, stored};
+use crate::kinds::traffic_split;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,11 +1,11 @@
 //! The label comes off: the author's weights go back in, as he wrote them.
 
-use super::View;
-use super::author::{Author, Named};
-use super::known::Known;
-use super::mutate::{Mutation, exactly, given_back, of_rule, written_now};
-use crate::failover::{DeclaredSet, Intent, Written, annotations, proportions};
-use crate::resources::Edit;
+use crate::admission::author::{Author, Named};
+use crate::admission::known::Known;
+use crate::admission::mutate::{Mutation, exactly, given_back, of_rule, written_now};
+use crate::admission::view::View;
+use crate::engine::{DeclaredSet, Intent, Written, annotations, proportions};
+use crate::kinds::Edit;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::Value;

@@ -1,10 +1,12 @@
 //! Backends of a rule: one alone, a Service with two ports, what is no Service.
 
-use super::route_review_tests::{backend, http_route, mutated, two_rules, weights, world};
-use super::test_support::stored;
-use super::validate::validate;
-use crate::failover::annotations;
-use crate::resources::Kind;
+use crate::admission::route_review_tests::{
+    backend, http_route, mutated, two_rules, weights, world,
+};
+use crate::admission::test_support::stored;
+use crate::admission::validate::validate;
+use crate::engine::annotations;
+use crate::kinds::Kind;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::json;

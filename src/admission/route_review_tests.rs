@@ -1,29 +1,29 @@
 //! Routes in admission: the same rules as for splits, rule by rule.
 
-use super::mutate::mutate;
-use super::test_support::{LABEL, NAMESPACE, World, stored};
-use super::validate::{Verdict, validate};
-use crate::cluster::profiles::ProfileFacts;
-use crate::cluster::{Managed, ManagedSet};
-use crate::failover::{State, annotations};
-use crate::resources::{Kind, ObjectKey, route};
+use crate::admission::mutate::mutate;
+use crate::admission::test_support::{LABEL, NAMESPACE, World, stored};
+use crate::admission::validate::{Verdict, validate};
+use crate::engine::{State, annotations};
+use crate::index::managed::{Managed, ManagedSet};
+use crate::index::profiles::ProfileFacts;
+use crate::kinds::{Kind, ObjectKey, route};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-pub(super) fn world() -> World {
+pub(crate) fn world() -> World {
     let mut world = World::with(&[("emoji-svc", 1), ("emoji-svc-west", 1), ("web-svc", 1)]);
     world.kind = Kind::HttpRoute;
     world
 }
 
-pub(super) fn backend(name: &str, weight: u32) -> Value {
+pub(crate) fn backend(name: &str, weight: u32) -> Value {
     json!({"name": name, "port": 8080, "weight": weight})
 }
 
 /// A managed route with these rules, each a path and its backends.
-pub(super) fn http_route(rules: &[(&str, Value)]) -> DynamicObject {
+pub(crate) fn http_route(rules: &[(&str, Value)]) -> DynamicObject {
     let rules: Vec<_> = rules
         .iter()
         .map(|(path, backends)| {
@@ -43,7 +43,7 @@ pub(super) fn http_route(rules: &[(&str, Value)]) -> DynamicObject {
     .unwrap()
 }
 
-pub(super) fn two_rules() -> DynamicObject {
+pub(crate) fn two_rules() -> DynamicObject {
     http_route(&[
         ("/api", json!([backend("emoji-svc", 9), backend("emoji-svc-west", 0)])),
         ("/", json!([backend("emoji-svc", 1), backend("emoji-svc-west", 0)])),
@@ -52,7 +52,7 @@ pub(super) fn two_rules() -> DynamicObject {
 }
 
 /// The object as it is after the mutating webhook.
-pub(super) fn mutated(
+pub(crate) fn mutated(
     world: &World,
     old: Option<&DynamicObject>,
     new: &DynamicObject,
@@ -63,7 +63,7 @@ pub(super) fn mutated(
     serde_json::from_value(json).unwrap()
 }
 
-pub(super) fn weights(route: &DynamicObject) -> Vec<Vec<u64>> {
+pub(crate) fn weights(route: &DynamicObject) -> Vec<Vec<u64>> {
     let rules = route.data["spec"]["rules"].as_array().unwrap();
     let refs = |rule: &Value| rule["backendRefs"].as_array().unwrap().clone();
     let weights = |rule| refs(rule).iter().map(|b| b["weight"].as_u64().unwrap()).collect();
@@ -444,7 +444,7 @@ fn a_backend_of_another_namespace_is_taken_with_a_word_about_its_grant() {
     let route = http_route(&[("/", json!([backend("emoji-svc", 1), other]))]);
     let service = json!({"spec": {"ports": [{"name": "grpc", "port": 8080}]}});
     let facts =
-        crate::cluster::services::ServiceFacts::read(&serde_json::from_value(service).unwrap());
+        crate::index::services::ServiceFacts::read(&serde_json::from_value(service).unwrap());
     world.index.set_service(ObjectKey::new("other", "emoji-svc"), facts);
     let said = warnings(&world, &route).join("\n");
     assert!(said.contains("spec.rules[0].backendRefs[1].namespace: found \"other\", where no ReferenceGrant allows it"), "{said}");
@@ -453,7 +453,7 @@ fn a_backend_of_another_namespace_is_taken_with_a_word_about_its_grant() {
 
     let grant = json!({"metadata": {"name": "g"}, "spec": {
         "from": [{"kind": "HTTPRoute", "namespace": NAMESPACE}], "to": [{"kind": "Service"}]}});
-    let grant = crate::cluster::GrantFacts::read(&serde_json::from_value(grant).unwrap());
+    let grant = crate::index::grants::GrantFacts::read(&serde_json::from_value(grant).unwrap());
     world.index.set_grant(ObjectKey::new("other", "g"), grant);
     assert!(!warnings(&world, &route).join("").contains("ReferenceGrant"));
 }
@@ -490,8 +490,10 @@ fn a_profile_that_hides_the_route_is_told_about() {
 fn a_split_on_the_same_apex_is_told_about_and_the_older_wins() {
     let mut world = world();
     world.kind = Kind::TrafficSplit;
-    let split =
-        super::test_support::split(&[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))], &[]);
+    let split = crate::admission::test_support::split(
+        &[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))],
+        &[],
+    );
     world.manage("older", &stored(split));
     world.kind = Kind::HttpRoute;
     let said = warnings(&world, &two_rules()).join("\n");

@@ -1,11 +1,11 @@
 //! Objects that were stored before the webhook was there: edits of them go on, and what is new is
 //! judged strictly.
 
-use super::mutate::mutate;
-use super::test_support::{World, split, stored};
-use super::validate::validate;
-use crate::failover::annotations;
-use crate::resources::traffic_split;
+use crate::admission::mutate::mutate;
+use crate::admission::test_support::{World, split, stored};
+use crate::admission::validate::validate;
+use crate::engine::annotations;
+use crate::kinds::traffic_split;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};

@@ -1,13 +1,15 @@
 //! A cluster of facts for the tests of admission.
 
-use super::view::Facts;
-use super::{LookedUp, Lookup, Rules, View};
-use crate::cluster::endpoints::{Families, SliceFacts};
-use crate::cluster::services::ServiceFacts;
-use crate::cluster::{Index, Managed, ToldSlice};
-use crate::failover::{Defaults, Identity, Now};
-use crate::resources::selector::LabelSelector;
-use crate::resources::{Kind, ObjectKey, ObjectRef};
+use crate::admission::view::Facts;
+use crate::admission::view::{LookedUp, Lookup, Rules, View};
+use crate::engine::{Defaults, Identity, Now};
+use crate::index::endpoints::{Families, SliceFacts};
+use crate::index::managed::Managed;
+use crate::index::services::ServiceFacts;
+use crate::index::slices::ToldSlice;
+use crate::index::store::Index;
+use crate::kinds::selector::LabelSelector;
+use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use jiff::Timestamp;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
@@ -49,7 +51,7 @@ impl World {
             now: Now::at(Timestamp::from_second(1_000_000).unwrap()),
             version: 0,
         };
-        world.index.synced = crate::cluster::Synced::ALL;
+        world.index.synced = crate::index::store::Synced::ALL;
         for (name, ready) in services {
             world.set_ready(name, *ready);
         }

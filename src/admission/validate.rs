@@ -1,10 +1,11 @@
 //! Validation: what failover could not work with is refused, what may hurt is said.
 
-use super::advice::advice;
-use super::inherited::{self, Inherited};
-use super::known::Known;
-use super::{View, in_outage, owner, rules_left_alone, services};
-use crate::failover::{Problem, Reading, annotations};
+use crate::admission::inherited::{self, Inherited};
+use crate::admission::known::Known;
+use crate::admission::rules::advice::advice;
+use crate::admission::rules::{in_outage, owner, rules_left_alone, services};
+use crate::admission::view::View;
+use crate::engine::{Problem, Reading, annotations};
 use kube::core::DynamicObject;
 
 /// The judgement of an object.

@@ -1,6 +1,6 @@
-use super::super::test_support::{World, split, stored};
 use super::*;
 use crate::admission::mutate::mutate;
+use crate::admission::test_support::{World, split, stored};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
@@ -172,7 +172,7 @@ fn unmanaged_and_deleted_objects_are_not_judged() {
 #[test]
 fn what_may_not_do_what_its_author_means_is_said_and_nothing_is_refused_for_it() {
     let mut world = World::with(&[("emoji-svc", 1), ("emoji-svc-west", 0)]);
-    world.now = crate::failover::Now::at("2026-11-21T03:00:00Z".parse().unwrap());
+    world.now = crate::engine::Now::at("2026-11-21T03:00:00Z".parse().unwrap());
     let (pin, until) = (annotations::PIN, annotations::PIN_UNTIL);
     let (asked, failback) = (annotations::FAILBACK_REQUESTED, annotations::FAILBACK);
     let cases: [(&str, &[(&str, &str)]); 7] = [

@@ -1,12 +1,13 @@
 //! What admission sees of the cluster while it judges one request.
 
-use crate::cluster::services::ServiceFacts;
-use crate::cluster::{Index, Shared};
-use crate::failover::{
+use crate::engine::{
     Declaration, Defaults, Health, Identity, Intent, Now, Problem, Reading, Unknown, service_of,
 };
-use crate::resources::selector::LabelSelector;
-use crate::resources::{Kind, ObjectKey};
+use crate::index::services::ServiceFacts;
+use crate::index::shared::Shared;
+use crate::index::store::Index;
+use crate::kinds::selector::LabelSelector;
+use crate::kinds::{Kind, ObjectKey};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use std::cell::Cell;

@@ -1,6 +1,6 @@
 //! Flags about the webhook's certificates and its TLS.
 
-use crate::admission::certificates::{ClientCa, Source, Speaking, Status};
+use crate::certificates::{ClientCa, Source, Speaking, Status};
 use anyhow::Context;
 use jiff::SignedDuration;
 use std::path::PathBuf;

@@ -1,22 +1,35 @@
 //! `linkerd-failover controller`: the server.
 
-use super::certificates::CertificateArgs;
-use super::guard::{GuardArgs, Installation, Lines};
-use super::kubernetes::KubernetesArgs;
-use super::listen::listen;
-use super::profiles::ProfileArgs;
-use super::tasks::Tasks;
-use crate::admission::{self, Handler, MissingBackends, Rules, certificates, server};
-use crate::ahead;
-use crate::cluster::remote::{Linked, watch_links};
-use crate::cluster::{self, Changes, Shared, Watched, endpoints::Families, proxied, quick_client};
-use crate::controller::{
-    Connections, Controller, Labelling, Ledger, ProfileSettings, Said, Settings, Striving, Survey,
-    always_leading, hold_lease, label_own_namespace, publisher, survey_unmanaged, tell_of_links,
-};
-use crate::failover::{self, Defaults, Identity};
-use crate::resources::selector::LabelSelector;
+use crate::admission::view::{MissingBackends, Rules};
+use crate::cli::certificates::CertificateArgs;
+use crate::cli::guard::{GuardArgs, Installation, Lines};
+use crate::cli::kubernetes::KubernetesArgs;
+use crate::cli::profiles::ProfileArgs;
+use crate::client::{proxied, quick_client};
+
+use crate::certificates;
+use crate::deletion_guard;
+
+use crate::engine::{self, Defaults, Identity};
+use crate::events::publisher::{Said, publisher};
+use crate::housekeeping::linked::tell_of_links;
+use crate::housekeeping::own_namespace::{Labelling, label_own_namespace};
+use crate::housekeeping::survey::{Survey, survey_unmanaged};
+use crate::index::endpoints::Families;
+use crate::index::shared::{Changes, Shared};
+use crate::informers::remote::links::{Linked, watch_links};
+use crate::informers::sources::{Watched, watch_all};
+use crate::informers::watch::SILENCE;
+use crate::kinds::selector::LabelSelector;
+use crate::leader_election::lease::{Striving, always_leading, hold_lease};
+use crate::reconciler::gates::brake::Ledger;
+use crate::reconciler::reconcile::{Connections, Controller, Settings};
+use crate::reconciler::service_profiles::plan::ProfileSettings;
+use crate::runtime::listen::listen;
+use crate::runtime::tasks::Tasks;
 use crate::telemetry::{self, LogFormat, Metrics, admin};
+use crate::webhook::handler::Handler;
+use crate::webhook::{self, server};
 use anyhow::Context;
 use jiff::SignedDuration;
 use kube::{Api, Client};
@@ -29,7 +42,7 @@ use tokio::sync::{mpsc, watch};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Label selector of managed objects
-    #[arg(long, short = 'l', env = "LINKERD_FAILOVER_SELECTOR", default_value = crate::failover::annotations::CONTROLLED_BY)]
+    #[arg(long, short = 'l', env = "LINKERD_FAILOVER_SELECTOR", default_value = crate::engine::annotations::CONTROLLED_BY)]
     selector: LabelSelector,
     /// Log filter
     #[arg(long, env = "LINKERD_FAILOVER_LOG_LEVEL", default_value = "linkerd_failover=info,warn")]
@@ -137,7 +150,7 @@ const CONCURRENCY: usize = 32;
 const ANNOUNCED: usize = 4096;
 
 fn parse_delay(text: &str) -> Result<SignedDuration, String> {
-    failover::delay(text).ok_or_else(|| format!("expected {}", failover::expected_delay()))
+    engine::delay(text).ok_or_else(|| format!("expected {}", engine::expected_delay()))
 }
 
 /// An empty variable names no namespace, and one that is named twice is watched once.
@@ -206,7 +219,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::init_logging(&args.log_level, args.log_format)?;
     let (mut config, namespace) = args.kubernetes.resolve().await?;
     // A connection that died is found by its silence: no cache is older than this.
-    config.read_timeout = Some(cluster::SILENCE);
+    config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
     let client = proxied::client(config.clone())?;
     let connections = || -> anyhow::Result<Connections> {
@@ -283,7 +296,7 @@ impl Parts {
                 vec![]
             });
         }
-        let watching = cluster::watch_all(self.client.clone(), watched, self.shared.clone());
+        let watching = watch_all(self.client.clone(), watched, self.shared.clone());
         self.tasks.background.spawn(watching);
     }
 
@@ -418,7 +431,7 @@ impl Parts {
         };
         let limits = server::Limits::default();
         let draining = self.tasks.draining.clone();
-        let mut router = admission::router(handler, limits, self.metrics.clone(), draining);
+        let mut router = webhook::routes::router(handler, limits, self.metrics.clone(), draining);
         if args.asks_clients() {
             router = router.layer(axum::middleware::from_fn(server::only_known));
         }
@@ -457,12 +470,12 @@ impl Parts {
             self.tasks.background.spawn(peers.keep_warm(leading, metrics.clone()));
         }
         let authenticator = guard.authenticator(self.client.clone(), &of);
-        let mut router = admission::gate_router(desk.clone(), patience, limits, metrics);
+        let mut router = webhook::pod_deletions::router(desk.clone(), patience, limits, metrics);
         if args.asks_clients() {
             router = router.layer(axum::middleware::from_fn(server::only_known));
         }
         // Replicas show tokens, and no certificate.
-        Ok(router.merge(ahead::router(desk, authenticator, patience)))
+        Ok(router.merge(deletion_guard::router(desk, authenticator, patience)))
     }
 
     async fn administrate(

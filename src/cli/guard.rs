@@ -1,9 +1,11 @@
 //! Flags about the flip before the loss, and how its parts are put together.
 
-use crate::admission::certificates::Names;
-use crate::ahead::{self, Authenticator, Desk, Patience, Peers};
-use crate::cluster::Shared;
-use crate::failover;
+use crate::certificates::Names;
+use crate::engine;
+
+use crate::deletion_guard::{self, Authenticator, Desk, Patience, Peers};
+
+use crate::index::shared::Shared;
 use crate::telemetry::Metrics;
 use anyhow::ensure;
 use jiff::SignedDuration;
@@ -43,7 +45,7 @@ pub struct GuardArgs {
 }
 
 fn parse_patience(text: &str) -> Result<Duration, String> {
-    let time = failover::delay(text).map(|time| time.unsigned_abs());
+    let time = engine::delay(text).map(|time| time.unsigned_abs());
     time.filter(|time| *time <= LONGEST)
         .ok_or_else(|| format!("expected a duration such as 500ms, of at most {LONGEST:?}"))
 }
@@ -51,8 +53,8 @@ fn parse_patience(text: &str) -> Result<Duration, String> {
 /// The ends of what announcements go through, but for the webhook's.
 pub struct Lines {
     pub leading: watch::Receiver<bool>,
-    pub judge: watch::Receiver<ahead::Judge>,
-    pub controller: mpsc::Sender<ahead::Told>,
+    pub judge: watch::Receiver<deletion_guard::Judge>,
+    pub controller: mpsc::Sender<deletion_guard::Told>,
     /// Whether there may be other replicas.
     pub has_peers: bool,
 }

@@ -1,6 +1,6 @@
 //! Flags that say which cluster, as kubectl has them.
 
-use super::proxy;
+use crate::client::proxy_rules;
 use anyhow::Context;
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -72,7 +72,7 @@ async fn of_file(mut file: Kubeconfig, options: &KubeConfigOptions) -> anyhow::R
     }
     let mut config = Config::from_custom_kubeconfig(file, options).await?;
     let env = |name: &str| std::env::var(name).ok();
-    config.proxy_url = proxy::before(&config.cluster_url, proxy_url.as_deref(), env)?;
+    config.proxy_url = proxy_rules::before(&config.cluster_url, proxy_url.as_deref(), env)?;
     let plugin = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut());
     if let Some(told) = plugin {
         told.proxy_url = proxy_url;

@@ -4,11 +4,8 @@ mod certificates;
 mod controller;
 mod guard;
 mod kubernetes;
-mod listen;
 mod migrate;
 mod profiles;
-mod proxy;
-mod tasks;
 
 use clap::{Parser, Subcommand};
 

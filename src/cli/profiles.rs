@@ -1,7 +1,7 @@
 //! Whether and how ServiceProfiles are written.
 
-use crate::controller::ProfileSettings;
-use crate::resources::selector::LabelSelector;
+use crate::kinds::selector::LabelSelector;
+use crate::reconciler::service_profiles::plan::ProfileSettings;
 
 #[derive(Debug, clap::Args)]
 pub struct ProfileArgs {

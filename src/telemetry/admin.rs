@@ -1,6 +1,6 @@
 //! The admin server: `/live`, `/ready`, `/metrics`.
 
-use super::Metrics;
+use crate::telemetry::Metrics;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;

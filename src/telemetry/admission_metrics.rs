@@ -67,7 +67,7 @@ impl Default for AdmissionMetrics {
 }
 
 impl AdmissionMetrics {
-    pub(super) fn register(&self, r: &mut Registry) {
+    pub(crate) fn register(&self, r: &mut Registry) {
         r.register(
             "admissions",
             "Admission reviews answered, by webhook, operation on the object, and verdict",

@@ -34,7 +34,7 @@ pub struct CertificateMetrics {
 }
 
 impl CertificateMetrics {
-    pub(super) fn register(&self, r: &mut Registry) {
+    pub(crate) fn register(&self, r: &mut Registry) {
         r.register_with_unit(
             "webhook_certificate_expiry_timestamp",
             "When the webhook's certificate expires, since the epoch",

@@ -44,7 +44,7 @@ impl Default for GuardMetrics {
 }
 
 impl GuardMetrics {
-    pub(super) fn register(&self, r: &mut Registry) {
+    pub(crate) fn register(&self, r: &mut Registry) {
         r.register(
             "guard_deletions",
             "Deletions and evictions of pods that the API server asked about, by what became of it",

@@ -1,6 +1,8 @@
 //! The metrics, all under `linkerd_failover_`.
 
-use super::{AdmissionMetrics, CertificateMetrics, GuardMetrics, ProfileMetrics, RemoteMetrics};
+use crate::telemetry::{
+    AdmissionMetrics, CertificateMetrics, GuardMetrics, ProfileMetrics, RemoteMetrics,
+};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;

@@ -31,7 +31,7 @@ impl Default for ProfileMetrics {
 }
 
 impl ProfileMetrics {
-    pub(super) fn register(&self, r: &mut Registry) {
+    pub(crate) fn register(&self, r: &mut Registry) {
         r.register(
             "service_profile_writes",
             "Writes of ServiceProfiles by result",

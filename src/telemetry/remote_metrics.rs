@@ -36,7 +36,7 @@ pub struct RemoteMetrics {
 }
 
 impl RemoteMetrics {
-    pub(super) fn register(&self, registry: &mut Registry) {
+    pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register(
             "remote_reachable",
             "1 while the endpoints of a linked cluster that objects rest on are seen from here",

@@ -5,8 +5,8 @@ use anyhow::{Context, Result};
 use kube::api::{
     Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams,
 };
-use linkerd_failover::failover::{Defaults, Intent};
-use linkerd_failover::resources::traffic_split;
+use linkerd_failover::engine::{Defaults, Intent};
+use linkerd_failover::kinds::traffic_split;
 use serde_json::{Value, json};
 use test_cluster::{Cluster, Installation, eventually};
 

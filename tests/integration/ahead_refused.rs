@@ -177,7 +177,7 @@ async fn a_drain_of_primary_and_fallback_gives_nothing_back_to_what_is_let_go() 
     workload.kubectl(budget).args(["--selector=app=backup-svc"]).ok().await?;
     workload.apply(&manifest("emoji", "emoji-svc", &["backup-svc"])).await?;
     let west = workload.mirror("emoji-svc", "west").await?;
-    let managed = linkerd_failover::resources::traffic_split::api_resource();
+    let managed = linkerd_failover::kinds::traffic_split::api_resource();
     let emoji = Guarded::record(&installation, workload, west, managed).await?;
 
     let mark = emoji.steady(1).await?;

@@ -4,7 +4,7 @@ use crate::guarded::*;
 use crate::routes::{route, wait_route_webhook};
 use crate::stage::*;
 use anyhow::{Result, ensure};
-use linkerd_failover::resources::Kind;
+use linkerd_failover::kinds::Kind;
 use test_cluster::{Cluster, Installation};
 
 #[tokio::test(flavor = "multi_thread")]

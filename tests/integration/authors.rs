@@ -3,7 +3,7 @@
 use crate::routes::{install_for_routes, route, routes, wait_rules};
 use crate::stage::*;
 use anyhow::{Result, ensure};
-use linkerd_failover::resources::Kind;
+use linkerd_failover::kinds::Kind;
 use serde_json::{Value, json};
 use test_cluster::{Cluster, Workload, eventually};
 

@@ -3,7 +3,7 @@
 use crate::stage::*;
 use anyhow::{Context, Result, ensure};
 use kube::core::ApiResource;
-use linkerd_failover::resources::traffic_split;
+use linkerd_failover::kinds::traffic_split;
 use std::sync::Arc;
 use test_cluster::{
     Cluster, Deployment, History, InstallOptions, Installation, Mirror, Recorder, Replica,

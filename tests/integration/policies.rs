@@ -23,7 +23,7 @@ async fn annotate(workload: &Workload<'_>, annotations: &[&str]) -> Result<Strin
 async fn wait_state(
     splits: &Api<DynamicObject>,
     what: &str,
-    holds: impl Fn(&linkerd_failover::failover::SetState) -> bool,
+    holds: impl Fn(&linkerd_failover::engine::SetState) -> bool,
 ) -> Result<DynamicObject> {
     eventually(what, PATIENCE, || async {
         let split = splits.get("emoji").await?;

@@ -5,8 +5,8 @@ use anyhow::{Context, Result, ensure};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
-use linkerd_failover::failover::State;
-use linkerd_failover::resources::Kind;
+use linkerd_failover::engine::State;
+use linkerd_failover::kinds::Kind;
 use serde_json::{Value, json};
 use test_cluster::{Cluster, Installation, Workload, eventually};
 

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use kube::api::{Patch, PatchParams, WatchEvent, WatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
-use linkerd_failover::resources::service_profile;
+use linkerd_failover::kinds::service_profile;
 use serde_json::{Value, json};
 use std::time::Duration;
 use test_cluster::{Cluster, Workload, eventually};

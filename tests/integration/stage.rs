@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use kube::api::{Api, ListParams};
 use kube::core::DynamicObject;
-use linkerd_failover::failover::State;
-use linkerd_failover::resources::traffic_split;
+use linkerd_failover::engine::State;
+use linkerd_failover::kinds::traffic_split;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -4,7 +4,7 @@
 use crate::routes::{install_for_routes, routes, rule_weights, wait_rules};
 use crate::stage::*;
 use anyhow::{Result, ensure};
-use linkerd_failover::resources::Kind;
+use linkerd_failover::kinds::Kind;
 use serde_json::{Value, json};
 use test_cluster::{Cluster, eventually};
 

@@ -1,6 +1,6 @@
 //! The objects of an input, each with its place in it, so that a fault in one hurts only itself.
 
-use super::encoding::to_utf8;
+use crate::cli::migrate::encoding::to_utf8;
 use serde_json::{Deserializer, Value};
 
 /// One object of an input, or why it cannot be read.

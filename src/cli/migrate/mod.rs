@@ -7,9 +7,9 @@ mod route;
 #[cfg(test)]
 mod tests;
 
-use super::kubernetes::ClusterArgs;
-use crate::failover::Problem;
-use crate::resources::ObjectKey;
+use crate::cli::kubernetes::ClusterArgs;
+use crate::engine::Problem;
+use crate::kinds::ObjectKey;
 use anyhow::Context;
 use documents::Document;
 use k8s_openapi::api::core::v1::Service;

@@ -1,9 +1,9 @@
 //! The ports of the Services that clients call: a split names none, a route must.
 
 use crate::cli::kubernetes::ClusterArgs;
-use crate::cluster::proxied;
-use crate::failover::Problem;
-use crate::resources::{ObjectKey, brief};
+use crate::client::proxied;
+use crate::engine::Problem;
+use crate::kinds::{ObjectKey, brief};
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use kube::{Api, Client};
 use std::collections::BTreeMap;

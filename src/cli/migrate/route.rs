@@ -1,9 +1,9 @@
 //! The route that does what a split does.
 
-use crate::failover::{
+use crate::engine::{
     AuthoredWeights, Declaration, Problem, Weights, annotations, is_service_name, proportions,
 };
-use crate::resources::{ObjectKey, route, traffic_split};
+use crate::kinds::{ObjectKey, route, traffic_split};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde::Serialize;

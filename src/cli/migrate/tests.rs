@@ -1,6 +1,6 @@
 //! What people see of the command: a manifest in, routes and words out.
 
-use super::*;
+use crate::cli::migrate::*;
 
 const SERVICE: &str = "
 apiVersion: v1

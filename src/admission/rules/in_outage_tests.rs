@@ -1,0 +1,62 @@
+use crate::admission::mutate::mutate;
+use crate::admission::test_support::{World, split, stored};
+use crate::admission::validate::{Verdict, validate};
+use crate::engine::annotations;
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
+
+const PAUSED: &[(&str, &str)] = &[(annotations::PAUSED, "true")];
+
+fn of_weights(weights: [u32; 2], annotations: &[(&str, &str)]) -> DynamicObject {
+    let [primary, west] = weights.map(|weight| json!(weight));
+    split(&[("emoji-svc", primary), ("emoji-svc-west", west)], annotations)
+}
+
+fn world() -> World {
+    World::with(&[("emoji-svc", 1), ("emoji-svc-west", 1)])
+}
+
+fn mutated(old: Option<&DynamicObject>, new: &DynamicObject) -> DynamicObject {
+    let mut json: Value = serde_json::to_value(new).unwrap();
+    let edit = mutate(old, new, &world().view()).edit;
+    json_patch::patch(&mut json, &edit.into_patch()).unwrap();
+    serde_json::from_value(json).unwrap()
+}
+
+fn judged(old: Option<&DynamicObject>, new: &DynamicObject) -> Verdict {
+    validate(old, new, &world().view())
+}
+
+#[test]
+fn weights_set_to_zero_by_hand_while_paused_are_refused() {
+    let old = stored(mutated(None, &of_weights([5, 0], PAUSED)));
+    let mut zero = old.clone();
+    zero.data = of_weights([0, 0], PAUSED).data;
+    let there = mutated(Some(&old), &zero);
+    assert_eq!(there.data, zero.data, "while paused what is given stands");
+    let said: Vec<String> =
+        judged(Some(&old), &there).errors.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].starts_with(
+            "spec.backends: found weight 0 for every backend, expected a backend with weight"
+        ),
+        "{said:?}"
+    );
+    // Paused in the same request, and where the mutating webhook is away.
+    let unpaused = stored(mutated(None, &of_weights([5, 0], &[])));
+    assert_eq!(judged(Some(&unpaused), &mutated(Some(&unpaused), &zero)).errors.len(), 1);
+    assert_eq!(judged(None, &of_weights([0, 0], PAUSED)).errors.len(), 1);
+}
+
+#[test]
+fn weights_that_are_zero_already_do_not_block_a_fix_of_anything_else() {
+    let old = stored(of_weights([0, 0], PAUSED));
+    let mut labelled = old.clone();
+    labelled.labels_mut().insert("team".into(), "emoji".into());
+    let verdict = judged(Some(&old), &labelled);
+    assert_eq!((verdict.errors.len(), verdict.warnings.is_empty()), (0, false), "{verdict:?}");
+    // Without a pause they are put right at birth.
+    assert_eq!(judged(None, &mutated(None, &of_weights([0, 0], &[]))).errors, []);
+}

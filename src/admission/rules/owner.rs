@@ -1,0 +1,114 @@
+//! Objects that a tool for progressive delivery steers: it writes the very weights that we would.
+
+use crate::engine::Problem;
+use crate::kinds::Kind;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+
+/// A tool that steers objects, and the traces that it leaves on them.
+struct Tool {
+    name: &'static str,
+    /// API group and kind of the objects that own what it made.
+    owner: (&'static str, &'static str),
+    /// A label that it sets on what it steers.
+    label: Option<(&'static str, &'static str)>,
+    /// The field managers by which it writes weights.
+    managers: &'static [&'static str],
+    next: &'static str,
+}
+
+const TOOLS: [Tool; 2] = [
+    Tool {
+        name: "Flagger",
+        owner: ("flagger.app", "Canary"),
+        label: None,
+        managers: &["flagger"],
+        next: "Flagger writes the weights of this object again and again: let its Canary alone decide, or make an object of your own for another Service",
+    },
+    Tool {
+        name: "Argo Rollouts",
+        owner: ("argoproj.io", "Rollout"),
+        // Only while it rolls out.
+        label: Some(("rollouts.argoproj.io/gatewayapi-canary", "in-progress")),
+        managers: &["rollouts-controller", "gatewayAPI"],
+        next: "Argo Rollouts writes the weights of this object while it rolls out: let its Rollout alone decide, or make an object of your own for another Service",
+    },
+];
+
+/// What is wrong with failing over an object that such a tool steers.
+pub fn problem(kind: Kind, object: &DynamicObject) -> Option<Problem> {
+    TOOLS.iter().find_map(|tool| {
+        let (field, found) = tool.trace(kind, object)?;
+        Some(
+            Problem::error(field)
+                .found(format!("{found}, of {}", tool.name))
+                .expected("an object whose weights nobody else writes")
+                .about(tool.name)
+                .next(tool.next),
+        )
+    })
+}
+
+impl Tool {
+    /// Where it left a trace, and which.
+    fn trace(&self, kind: Kind, object: &DynamicObject) -> Option<(String, String)> {
+        let owner = object.owner_references().iter().find(|owner| {
+            let group = owner.api_version.split_once('/').map(|(group, _)| group);
+            (group, owner.kind.as_str()) == (Some(self.owner.0), self.owner.1)
+        });
+        if let Some(owner) = owner {
+            let found = format!("{} {}", owner.kind, owner.name);
+            return Some(("metadata.ownerReferences".into(), found));
+        }
+        if let Some((name, value)) = self.label
+            && object.labels().get(name).is_some_and(|there| there == value)
+        {
+            return Some((format!("metadata.labels[{name}]"), format!("{value:?}")));
+        }
+        let writes = |entry: &&ManagedFieldsEntry| {
+            let manager = entry.manager.as_deref().unwrap_or_default();
+            let fields = entry.fields_v1.as_ref();
+            self.managers.contains(&manager)
+                && fields.is_some_and(|fields| fields.0.pointer(kind.weights_pointer()).is_some())
+        };
+        let entry = object.managed_fields().iter().find(writes)?;
+        let manager = entry.manager.as_deref().unwrap_or_default();
+        Some(("metadata.managedFields".into(), format!("weights written by {manager}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn said(metadata: Value) -> Option<String> {
+        let object = json!({"apiVersion": "v1", "kind": "X", "metadata": metadata});
+        let object = serde_json::from_value(object).unwrap();
+        problem(Kind::HttpRoute, &object).map(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn what_flagger_or_argo_rollouts_steer_is_told_by_the_traces_they_leave() {
+        let owned = |api_version: &str, kind: &str| {
+            json!({"name": "r", "ownerReferences": [
+                {"apiVersion": api_version, "kind": kind, "name": "emoji", "uid": "u"}]})
+        };
+        let flagger = said(owned("flagger.app/v1beta1", "Canary")).unwrap();
+        assert!(flagger.contains("found Canary emoji, of Flagger"), "{flagger}");
+        assert!(said(owned("argoproj.io/v1alpha1", "Rollout")).unwrap().contains("Argo Rollouts"));
+        let label = json!({"labels": {"rollouts.argoproj.io/gatewayapi-canary": "in-progress"}});
+        assert!(said(label).unwrap().contains("metadata.labels["));
+        let wrote = |fields: Value| {
+            json!({"managedFields": [{"manager": "gatewayAPI", "operation": "Update",
+                "fieldsType": "FieldsV1", "fieldsV1": fields}]})
+        };
+        assert!(said(wrote(json!({"f:spec": {"f:rules": {}}}))).unwrap().contains("gatewayAPI"));
+        assert_eq!(said(wrote(json!({"f:metadata": {}}))), None);
+        assert_eq!(said(owned("argoproj.io/v1alpha1", "Workflow")), None);
+        assert_eq!(said(owned("apps/v1", "Deployment")), None);
+        assert_eq!(said(owned("v1", "Service")), None);
+        assert_eq!(said(json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}})), None);
+    }
+}

@@ -1,0 +1,76 @@
+//! A word to whoever deletes a Service that failover rests on.
+
+use crate::index::managed::ManagedSet;
+use crate::index::store::Index;
+use crate::kinds::ObjectKey;
+
+/// An answer has room for so many.
+const MOST: usize = 10;
+
+/// One warning for each object that names the Service.
+pub fn warnings(service: &ObjectKey, index: &Index) -> Vec<String> {
+    let mut warnings: Vec<String> = index
+        .objects_naming(service)
+        .filter_map(|object| {
+            let sets = index.object(object)?.readable();
+            let is_it = |name: &String| object.beside(name) == *service;
+            let apexes = &sets.first()?.intent.apexes;
+            let mut role = apexes.iter().any(is_it).then_some("apex");
+            let mut active = false;
+            for ManagedSet { intent, state } in sets {
+                let Some(i) = intent.backends.iter().position(|b| is_it(&b.name)) else { continue };
+                role = match (intent.is_primary(i), role) {
+                    (true, _) | (_, Some("primary")) => Some("primary"),
+                    _ => Some("fallback"),
+                };
+                active |= state.as_ref().map_or_else(
+                    || intent.carrying().contains(&i),
+                    |state| state.active.iter().any(is_it),
+                );
+            }
+            let now = if active { ", and its traffic is on it now" } else { "" };
+            // It may be named only by a rule that does not fail over.
+            let role = role?;
+            let kind = object.kind;
+            let name = match object.key.namespace == service.namespace {
+                true => object.name().to_owned(),
+                false => object.key.to_string(),
+            };
+            Some(format!(
+                "Service {} is the {role} of {kind} {name}{now}: change or delete that object too, or it counts as down",
+                service.name
+            ))
+        })
+        .collect();
+    let more = warnings.len().saturating_sub(MOST);
+    if more > 0 {
+        warnings.truncate(MOST);
+        warnings.push(format!("and {more} more"));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::test_support::{NAMESPACE, World, split, stored};
+    use serde_json::json;
+
+    #[test]
+    fn who_deletes_a_service_hears_of_the_objects_that_name_it() {
+        let mut world = World::with(&[("emoji-svc", 1), ("emoji-svc-west", 1)]);
+        let object = stored(split(&[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))], &[]));
+        for i in 0..12 {
+            world.manage(&format!("s{i:02}"), &object);
+        }
+        let said = |name: &str| warnings(&ObjectKey::new(NAMESPACE, name), &world.index);
+        assert_eq!(
+            said("emoji-svc")[0],
+            "Service emoji-svc is the primary of TrafficSplit s00, and its traffic is on it now: change or delete that object too, or it counts as down"
+        );
+        assert!(said("emoji-svc-west")[0].contains("is the fallback of TrafficSplit s00: change"));
+        assert_eq!(said("emoji-svc").len(), MOST + 1);
+        assert!(said("emoji-svc")[MOST].starts_with("and 2 more"));
+        assert!(said("web-svc").is_empty());
+    }
+}

@@ -1,0 +1,53 @@
+//! The Secret with the CA.
+
+use crate::certificates::Names;
+use crate::kinds::{FIELD_MANAGER, get_known};
+use anyhow::Context;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use webhook_certs::Data;
+
+/// Reads and writes the Secret. It is never created: RBAC cannot limit that by name.
+pub struct Store {
+    pub api: Api<Secret>,
+    name: String,
+}
+
+/// What was read, on which a write is made.
+pub struct Read {
+    secret: Secret,
+    pub data: Data,
+}
+
+impl Store {
+    pub fn new(client: Client, names: &Names) -> Self {
+        let api = Api::namespaced(client, &names.namespace);
+        Self { api, name: names.secret.clone() }
+    }
+
+    /// As it stands now, past every cache; none where there is no such Secret.
+    pub async fn read(&self) -> anyhow::Result<Option<Read>> {
+        let secret = get_known(&self.api, &self.name).await;
+        let secret = secret.with_context(|| format!("Secret {}", self.name))?;
+        Ok(secret.map(|mut secret| {
+            let data = secret.data.take().unwrap_or_default();
+            Read { secret, data: data.into_iter().map(|(key, value)| (key, value.0)).collect() }
+        }))
+    }
+
+    /// Writes on what was read; whether nobody was faster.
+    pub async fn write(&self, read: Read, data: Data) -> anyhow::Result<bool> {
+        let mut secret = read.secret;
+        secret.data = Some(data.into_iter().map(|(key, v)| (key, ByteString(v))).collect());
+        let params =
+            PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        match self.api.replace(&self.name, &params, &secret).await {
+            Ok(_) => Ok(true),
+            // 404: deleted meanwhile, which the next reading tells.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+            Err(error) => Err(error).with_context(|| format!("Secret {}", self.name)),
+        }
+    }
+}

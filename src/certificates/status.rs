@@ -1,0 +1,232 @@
+//! Whether the API server would believe what is served.
+
+use crate::certificates::configurations::{Configuration, Found, Kind};
+use crate::certificates::said::Said;
+use crate::telemetry::CertificateMetrics;
+use jiff::Timestamp;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use webhook_certs::{Leaf, ReloadingResolver, verifies};
+
+/// A replica that was believed once stays ready for so long while a bundle is put right: to end the
+/// webhook's last endpoint over that would be the larger harm.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is served, and what is wrong with it.
+#[derive(Debug)]
+pub struct Status {
+    pub resolver: Arc<ReloadingResolver>,
+    /// The bundle of the validating webhooks, by which the API server believes us; empty while not
+    /// known.
+    trust: watch::Sender<Arc<[u8]>>,
+    belief: Mutex<Belief>,
+}
+
+#[derive(Debug)]
+struct Belief {
+    /// Why the API server would not believe us, and since when.
+    doubt: Option<(String, Instant)>,
+    believed_once: bool,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        let doubt = Some(("no certificate for the webhook yet".to_owned(), Instant::now()));
+        Self {
+            resolver: Arc::default(),
+            trust: watch::Sender::new([].into()),
+            belief: Mutex::new(Belief { doubt, believed_once: false }),
+        }
+    }
+}
+
+impl Status {
+    /// What the webhook lacks to be called.
+    pub fn lacking(&self) -> Option<String> {
+        self.lacking_at(Timestamp::now(), Instant::now())
+    }
+
+    fn lacking_at(&self, now: Timestamp, instant: Instant) -> Option<String> {
+        let belief = self.belief.lock().unwrap_or_else(PoisonError::into_inner);
+        let doubt = belief.doubt.as_ref().filter(|(_, since)| {
+            !belief.believed_once || instant.saturating_duration_since(*since) >= PATIENCE
+        });
+        if let Some((doubt, _)) = doubt {
+            return Some(doubt.clone());
+        }
+        let ended = self.resolver.current_not_after().filter(|end| *end < now)?;
+        Some(format!("the webhook's certificate expired at {ended}"))
+    }
+
+    /// By what others believe our replicas.
+    pub fn trust(&self) -> watch::Receiver<Arc<[u8]>> {
+        self.trust.subscribe()
+    }
+
+    /// Why there is nothing to serve.
+    pub fn nothing_to_serve(&self, why: &str) {
+        if self.resolver.current().is_none() {
+            self.conclude(Some(why.to_owned()), Instant::now());
+        }
+    }
+
+    fn conclude(&self, doubt: Option<String>, instant: Instant) {
+        let mut belief = self.belief.lock().unwrap_or_else(PoisonError::into_inner);
+        belief.believed_once |= doubt.is_none();
+        let since = belief.doubt.take().map_or(instant, |(_, since)| since);
+        belief.doubt = doubt.map(|doubt| (doubt, since));
+    }
+}
+
+/// Judges what is served by what the configurations hold.
+pub struct Judge {
+    pub status: Arc<Status>,
+    /// The Service's name, by which the API server calls us.
+    pub service: String,
+    pub said: Said,
+}
+
+impl Judge {
+    /// `wanted` is the bundle that the configurations should have, where that is ours to say.
+    pub fn judge(
+        &mut self,
+        configurations: &[Configuration],
+        wanted: Option<&str>,
+        metrics: &CertificateMetrics,
+        now: Timestamp,
+    ) {
+        let Some(leaf) = self.status.resolver.current() else { return };
+        let mut doubts = vec![];
+        for configuration in configurations {
+            let Configuration { kind, what, found } = configuration;
+            match found {
+                Found::Missing => self.say(kind.label(), &format!("{what} does not exist")),
+                Found::Forbidden => self.say(
+                    kind.label(),
+                    &format!("{what} may not be read: whether it trusts us is not known"),
+                ),
+                // As it was: what cannot be read now has not changed for that.
+                Found::Failed(_) => return,
+                Found::There { bundles, .. } => {
+                    if let (Kind::Validating, Some((_, bundle))) = (kind, bundles.first()) {
+                        self.status.trust.send_if_modified(|last| {
+                            let news = **last != **bundle;
+                            *last = bundle.as_slice().into();
+                            news
+                        });
+                    }
+                    self.said.is_over(kind.label());
+                    let doubt = bundles.iter().find_map(|(webhook, bundle)| {
+                        let error = verifies(bundle, &leaf, &self.service, now).err()?;
+                        Some(format!("{what}: caBundle of {webhook}: {}", explained(&error, &leaf)))
+                    });
+                    let as_wanted = bundles
+                        .iter()
+                        .all(|(_, bundle)| wanted.is_none_or(|wanted| bundle == wanted.as_bytes()));
+                    metrics.in_sync(kind.label(), Some(doubt.is_none() && as_wanted));
+                    doubts.extend(doubt);
+                    continue;
+                }
+            }
+            metrics.in_sync(kind.label(), None);
+        }
+        let doubt = (!doubts.is_empty()).then(|| doubts.join("; "));
+        match &doubt {
+            Some(doubt) if self.said.is_news("doubt", doubt) => {
+                tracing::warn!("the API server would not believe the webhook: {doubt}");
+            }
+            Some(_) => {}
+            None if self.said.is_over("doubt") => {
+                tracing::info!("the API server would believe the webhook");
+            }
+            None => {}
+        }
+        self.status.conclude(doubt, Instant::now());
+    }
+
+    fn say(&mut self, subject: &'static str, word: &str) {
+        if self.said.is_news(subject, word) {
+            tracing::info!("{word}");
+        }
+    }
+}
+
+fn explained(error: &webhook_certs::Error, leaf: &Leaf) -> String {
+    let Leaf { not_before, not_after, .. } = leaf;
+    format!("it does not verify our certificate (valid {not_before} to {not_after}): {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificates::configurations::Kind;
+    use webhook_certs::{Authority, Lives};
+
+    const NAME: &str = "x-webhook.y.svc";
+
+    fn judge() -> (Judge, Authority) {
+        let now = Timestamp::now();
+        let names = [NAME.to_owned()];
+        let ca = Authority::generate(&names, &Lives::default(), now).unwrap();
+        let status = Arc::new(Status::default());
+        let judge = Judge { status: status.clone(), service: NAME.into(), said: Said::default() };
+        assert_eq!(status.lacking().as_deref(), Some("no certificate for the webhook yet"));
+        status.resolver.set(ca.issue(&names, &Lives::default(), now).unwrap());
+        (judge, ca)
+    }
+
+    fn found(kind: Kind, found: Found) -> Configuration {
+        Configuration { kind, what: format!("{kind:?}"), found }
+    }
+
+    fn there(kind: Kind, bundle: &str) -> Configuration {
+        let bundles = vec![("a".to_owned(), bundle.as_bytes().to_vec())];
+        found(kind, Found::There { version: String::new(), bundles })
+    }
+
+    fn lacking(judge: &mut Judge, configurations: &[Configuration]) -> Option<String> {
+        let metrics = CertificateMetrics::default();
+        judge.judge(configurations, None, &metrics, Timestamp::now());
+        judge.status.lacking()
+    }
+
+    #[test]
+    fn ready_once_both_bundles_verify_the_certificate_and_what_is_lacking_is_named() {
+        let (mut judge, ca) = judge();
+        let good = || there(Kind::Mutating, &ca.cert_pem());
+        let said = lacking(&mut judge, &[good(), there(Kind::Validating, "")]).unwrap();
+        assert!(said.contains("Validating: caBundle of a: it does not verify our certificate"));
+        assert!(said.contains("no certificate in the bundle"), "{said}");
+        assert_eq!(lacking(&mut judge, &[good(), good()]), None);
+    }
+
+    #[test]
+    fn a_configuration_that_is_not_there_or_may_not_be_read_holds_nobody_up() {
+        let (mut judge, _) = judge();
+        let both =
+            [found(Kind::Mutating, Found::Missing), found(Kind::Validating, Found::Forbidden)];
+        assert_eq!(lacking(&mut judge, &both), None);
+    }
+
+    #[test]
+    fn where_nothing_can_be_read_it_stays_as_it_was() {
+        let (mut judge, ca) = judge();
+        let failed = || found(Kind::Mutating, Found::Failed("timed out".into()));
+        assert!(lacking(&mut judge, &[failed()]).is_some());
+        assert_eq!(lacking(&mut judge, &[there(Kind::Mutating, &ca.cert_pem())]), None);
+        assert_eq!(lacking(&mut judge, &[failed()]), None);
+    }
+
+    #[test]
+    fn a_doubt_that_passes_costs_nothing_one_that_lasts_costs_the_readiness() {
+        let (mut judge, ca) = judge();
+        assert_eq!(lacking(&mut judge, &[there(Kind::Mutating, &ca.cert_pem())]), None);
+        assert_eq!(lacking(&mut judge, &[there(Kind::Mutating, "")]), None);
+        let later = Instant::now() + PATIENCE;
+        assert!(judge.status.lacking_at(Timestamp::now(), later).is_some());
+        let expired = Timestamp::now() + jiff::SignedDuration::from_hours(24 * 8);
+        let said = judge.status.lacking_at(expired, Instant::now()).unwrap();
+        assert!(said.starts_with("the webhook's certificate expired at"), "{said}");
+    }
+}

@@ -1,0 +1,78 @@
+//! The rule behind a decision, and how it is told.
+
+use crate::engine::{Decision, Health, Intent};
+use std::fmt;
+
+/// The rule that decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// The preferred tier can serve.
+    PrimaryServes,
+    /// Every tier before this one is down.
+    FallbackServes,
+    /// What had the traffic is lost, but not yet for as long as the author wants.
+    WaitsForLoss,
+    /// No tier has what it needs: the first with any ready endpoint.
+    BelowMinimum,
+    /// What is lost of it no other backend serves together with all that is left.
+    NothingCovers,
+    /// Nothing is known to be ready; what cannot be seen may be.
+    OnlyUnknownLeft,
+    /// Nothing is ready anywhere: what is there stays.
+    NothingReady,
+    /// A person wants it so.
+    Pinned,
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PrimaryServes => "the primary serves",
+            Self::FallbackServes => "the primary is down",
+            Self::WaitsForLoss => "traffic stays for the failover-delay",
+            Self::BelowMinimum => "no backend has as many ready endpoints as it needs",
+            Self::NothingCovers => "no other backend serves what is lost and all that is left",
+            Self::OnlyUnknownLeft => "no backend is known to be ready",
+            Self::NothingReady => "no backend is ready, so traffic stays where it is",
+            Self::Pinned => "pinned",
+        })
+    }
+}
+
+impl Decision {
+    /// Why, for a person: the rule, and the health that it was applied to.
+    pub fn explain(&self, intent: &Intent, health: &[Health]) -> String {
+        let told = |backends: &mut dyn Iterator<Item = usize>| {
+            let told: Vec<String> = backends
+                .map(|i| {
+                    let health = health.get(i).unwrap_or(&Health::Missing);
+                    format!("{}: {health}", intent.backends[i].name)
+                })
+                .collect();
+            told.join(", ")
+        };
+        let primaries = intent.tiers.first().into_iter().flatten().copied();
+        let active = || self.active.iter().copied();
+        match self.because {
+            Because::PrimaryServes => told(&mut active()),
+            Because::FallbackServes => told(&mut primaries.chain(active())),
+            Because::Pinned => {
+                let until = intent.policy.pin.as_ref().and_then(|pin| pin.until);
+                let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+                format!("{}{until}, {}", self.because, told(&mut active()))
+            }
+            Because::WaitsForLoss => format!(
+                "{} of {:#}, {}",
+                self.because,
+                intent.policy.failover_delay,
+                told(&mut active())
+            ),
+            Because::BelowMinimum
+            | Because::NothingCovers
+            | Because::OnlyUnknownLeft
+            | Because::NothingReady => {
+                format!("{}, {}", self.because, told(&mut (0..intent.backends.len())))
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! A failover object as it stands in the cluster, before any rule is applied.
+
+use crate::engine::tiers::Preference;
+use crate::engine::{
+    AuthoredWeights, MAX_WEIGHT, ParsedWeight, Problem, State, Weights, annotations, work,
+};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+
+/// A failover object as its kind's adapter reads it: no rule applied, nothing refused yet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Declaration {
+    /// How its kind calls things, and what its weights may be.
+    pub shape: Shape,
+    /// The Services that clients call; a split has one.
+    pub apexes: Vec<String>,
+    /// The sets of backends that share traffic, in the author's order: one in a split, one per rule
+    /// in a route.
+    pub sets: Vec<DeclaredSet>,
+    /// All annotations of the object.
+    pub annotations: BTreeMap<String, String>,
+    /// What the adapter could not read beside the sets, each with its field path.
+    pub unreadable: Vec<Problem>,
+}
+
+/// How a kind of object calls its parts, and what it can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Field path of the apex.
+    pub apex: &'static str,
+    /// Field path under which the backends are.
+    pub backends: &'static str,
+    /// The field of a backend that holds its name.
+    pub name: &'static str,
+    pub limits: Limits,
+    /// Whether a backend may be in another namespace, as `namespace/name`.
+    pub crosses_namespaces: bool,
+    pub bounds: Bounds,
+}
+
+/// So many backends an object may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// In one set.
+    pub of_set: usize,
+    pub of_object: usize,
+}
+
+/// What the weights of one set may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest weight.
+    pub weight: u32,
+    /// The largest sum of all weights.
+    pub sum: u32,
+}
+
+impl Default for Shape {
+    /// A split's.
+    fn default() -> Self {
+        Self {
+            apex: "spec.service",
+            backends: "spec.backends",
+            name: "service",
+            limits: Limits { weight: MAX_WEIGHT, sum: MAX_WEIGHT },
+            crosses_namespaces: false,
+            bounds: Bounds { of_set: 128, of_object: 128 },
+        }
+    }
+}
+
+/// Backends that share the traffic of one apex, or of one rule.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeclaredSet {
+    /// What `state` and `authored-weights` call it: `""` in an object with one set, otherwise the
+    /// rule's name, or its place where it has none: `#0`.
+    pub name: String,
+    /// Its place among the rules of its object.
+    pub position: usize,
+    /// What requests a rule is for, as it stands: two rules without a name are told apart by it.
+    pub matches: String,
+    /// In the author's order.
+    pub backends: Vec<DeclaredBackend>,
+    /// What the adapter could not read of it; it matters only where the set fails over.
+    pub unreadable: Vec<Problem>,
+    /// Entries that name a backend once more, where they are read as one with the first: these have
+    /// no weight of their own.
+    pub repeated: Vec<usize>,
+    /// The weights as they stand, of backends where that is not the number they are read as.
+    pub written: Written,
+}
+
+/// The weights of backends as an author wrote them, by name: one for each entry that names it.
+pub type Written = BTreeMap<String, Vec<Value>>;
+
+/// A backend as it stands in the object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeclaredBackend {
+    /// The Service: `name`, or `namespace/name` in another namespace than the object's; with its
+    /// port, `name:8080`, where its set has it with several.
+    pub name: String,
+    pub weight: ParsedWeight,
+    /// The Service's port that traffic goes to; none: the apex's ports.
+    pub port: Option<u16>,
+    /// Field path of the backend: `spec.backends[0]`.
+    pub path: String,
+    /// Its place in the list of its set.
+    pub entry: usize,
+    pub fault: Option<Fault>,
+}
+
+/// Why traffic cannot go to a backend as it stands; in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It can be no Service that Linkerd sends to: never ready, and never given weight.
+    NoService(Box<str>),
+    /// Which Service it means cannot be told: not known is not down.
+    Unclear(Box<str>),
+}
+
+/// The Service in a backend's name.
+pub fn service_of(backend: &str) -> &str {
+    backend.split_once(':').map_or(backend, |(service, _)| service)
+}
+
+impl DeclaredBackend {
+    pub(crate) fn other_name(&self) -> Option<String> {
+        other_name(&self.name, self.port)
+    }
+}
+
+/// What a backend with a port may be recorded as too: while its set had the Service with one port,
+/// or with several.
+pub(crate) fn other_name(name: &str, port: Option<u16>) -> Option<String> {
+    let service = service_of(name);
+    let port = port?;
+    Some(if service == name { format!("{service}:{port}") } else { service.to_owned() })
+}
+
+/// Something by the name of a set.
+pub type BySet<T> = BTreeMap<String, T>;
+
+impl DeclaredSet {
+    /// The weights that stand in the object, where they can be read.
+    pub fn live(&self) -> Weights {
+        self.backends.iter().filter_map(|b| Some((b.name.clone(), b.weight.whole()?))).collect()
+    }
+
+    /// The names of its backends.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.backends.iter().map(|b| b.name.as_str())
+    }
+
+    pub fn has(&self, backend: &str) -> bool {
+        self.backends.iter().any(|b| b.name == backend)
+    }
+
+    /// Whether it is a rule with one backend; see [`Intent::is_alone`](crate::engine::Intent::is_alone).
+    pub fn is_alone(&self) -> bool {
+        !self.name.is_empty() && self.backends.len() < 2
+    }
+
+    /// The places of its backends by what an annotation may call them: by their names; a Service's
+    /// also `name:8080`, and by the name of the Service all its ports together.
+    pub(crate) fn by_name(&self) -> ByName<'_> {
+        let mut of: HashMap<&str, Vec<usize>> = HashMap::with_capacity(self.backends.len());
+        for (i, backend) in self.backends.iter().enumerate() {
+            of.entry(work::counted(&backend.name)).or_default().push(i);
+            let service = service_of(&backend.name);
+            if backend.port.is_some() && service != backend.name {
+                of.entry(service).or_default().push(i);
+            }
+        }
+        ByName { of, backends: &self.backends }
+    }
+}
+
+/// The places of a set's backends, by name.
+pub(crate) struct ByName<'a> {
+    of: HashMap<&'a str, Vec<usize>>,
+    backends: &'a [DeclaredBackend],
+}
+
+impl ByName<'_> {
+    /// Those that are called so, in the author's order.
+    pub fn get(&self, name: &str) -> Vec<usize> {
+        let with_port = || {
+            let (service, port) = name.split_once(':')?;
+            let port: u16 = port.parse().ok()?;
+            let mut of = self.of.get(service)?.clone();
+            of.retain(|i| self.backends[*i].port == Some(port));
+            Some(of)
+        };
+        self.of.get(name).cloned().or_else(with_port).unwrap_or_default()
+    }
+}
+
+impl Declaration {
+    /// The `state` annotation, where it can be read.
+    pub fn state(&self) -> Option<State> {
+        self.annotations.get(annotations::STATE).and_then(|text| State::parse(text))
+    }
+
+    /// The author's weights as recorded, where they can be read.
+    pub fn recorded(&self) -> Option<BySet<Weights>> {
+        self.record().map(|record| record.sets)
+    }
+
+    /// The same, with what it has as its author wrote it.
+    pub fn record(&self) -> Option<AuthoredWeights> {
+        let text = self.annotations.get(annotations::AUTHORED_WEIGHTS)?;
+        AuthoredWeights::parse(text, self.shape.limits.weight).ok()
+    }
+
+    /// The weights that stand in the object, where they can be read.
+    pub fn live(&self) -> BySet<Weights> {
+        self.sets.iter().map(|set| (set.name.clone(), set.live())).collect()
+    }
+
+    /// Every backend of every set, in the author's order.
+    pub fn backends(&self) -> impl Iterator<Item = &DeclaredBackend> {
+        self.sets.iter().flat_map(|set| &set.backends)
+    }
+
+    /// The sets that fail over: of a route, a rule without a primary is left alone.
+    pub fn failing_over(&self) -> impl Iterator<Item = &DeclaredSet> {
+        // What is wrong with the annotations is for the parser to say.
+        let preference = Preference::parse(self, &mut vec![]);
+        self.sets.iter().filter(move |set| preference.concerns(set))
+    }
+
+    /// The preferred backends of the sets that have one, by name.
+    pub fn primaries(&self) -> BySet<Vec<String>> {
+        let preference = Preference::parse(self, &mut vec![]);
+        let of = |set: &DeclaredSet| -> Vec<String> {
+            preference.primaries(set).into_iter().map(|i| set.backends[i].name.clone()).collect()
+        };
+        let all = self.sets.iter().map(|set| (set.name.clone(), of(set)));
+        all.filter(|(_, primaries)| !primaries.is_empty()).collect()
+    }
+
+    /// The primary as the author set it: none where it is absent, or only our default.
+    pub fn authored_primary(&self) -> Option<&str> {
+        self.authored_primary_beside(self.state().as_ref())
+    }
+
+    /// The same, where the state has been read already.
+    pub(crate) fn authored_primary_beside(&self, state: Option<&State>) -> Option<&str> {
+        let there = self.annotations.get(annotations::PRIMARY_SERVICE)?;
+        let defaulted = state.and_then(|state| state.defaulted_primary.as_ref());
+        (defaulted != Some(there)).then_some(there.as_str())
+    }
+}

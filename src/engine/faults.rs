@@ -1,0 +1,176 @@
+//! What can be wrong with the names and weights of an object by itself.
+
+use crate::engine::declaration::service_of;
+use crate::engine::{
+    AuthoredWeights, BySet, Declaration, DeclaredBackend, DeclaredSet, Fault, ParsedWeight,
+    Problem, Weights, annotations,
+};
+use std::collections::BTreeMap;
+
+/// Whether a Service can have this name: an RFC 1123 label.
+pub fn is_service_name(name: &str) -> bool {
+    let ends = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let bytes = name.as_bytes();
+    (1..=63).contains(&bytes.len())
+        && bytes.iter().all(|c| ends(*c) || *c == b'-')
+        && bytes.first().is_some_and(|c| ends(*c))
+        && bytes.last().is_some_and(|c| ends(*c))
+}
+
+/// What is wrong beside the sets.
+pub(crate) fn of_object(declared: &Declaration, problems: &mut Vec<Problem>) {
+    let shape = &declared.shape;
+    let said = |field: &str| declared.unreadable.iter().any(|p| p.field == field);
+    if declared.apexes.is_empty() && !said(shape.apex) {
+        problems.push(
+            Problem::error(shape.apex).found("nothing").expected("the Service that clients call"),
+        );
+    }
+    let backends = declared.backends().next().is_some();
+    let unreadable = declared.sets.iter().any(|set| !set.unreadable.is_empty());
+    if !backends && !unreadable && !said(shape.backends) {
+        problems.push(
+            Problem::error(shape.backends)
+                .found("no backends")
+                .expected("the primary and at least one fallback"),
+        );
+    }
+    for apex in declared.apexes.iter().filter(|apex| !declared.can_name(apex)) {
+        problems.push(no_such_name(declared, shape.apex.to_owned(), apex));
+    }
+}
+
+/// What is wrong with one set.
+pub(crate) fn of_set(declared: &Declaration, set: &DeclaredSet, problems: &mut Vec<Problem>) {
+    let field = |backend: &DeclaredBackend| format!("{}.{}", backend.path, declared.shape.name);
+    // What the adapter found wrong with it is said already.
+    let wrong = |b: &&DeclaredBackend| {
+        b.fault.is_none() && !b.name.is_empty() && !declared.can_name(&b.name)
+    };
+    for backend in set.backends.iter().filter(wrong) {
+        problems.push(no_such_name(declared, field(backend), &backend.name));
+    }
+    let mut seen = BTreeMap::new();
+    for backend in &set.backends {
+        if let Some(first) = seen.insert(&backend.name, &backend.path) {
+            problems.push(
+                Problem::error(field(backend))
+                    .found(format!("{:?}, which {first} has already", backend.name))
+                    .expected("each backend once")
+                    .about(backend.name.as_str())
+                    .next("remove one of the two, or name another Service"),
+            );
+            seen.insert(&backend.name, first);
+        }
+    }
+    for backend in &set.backends {
+        if let ParsedWeight::Unreadable(found) = &backend.weight {
+            let most = declared.shape.limits.weight;
+            problems.push(
+                Problem::error(format!("{}.weight", backend.path))
+                    .found(found)
+                    .expected(format!("a whole number from 0 to {most}"))
+                    .about(backend.name.as_str()),
+            );
+        }
+    }
+}
+
+/// A set whose primary nobody can tell.
+pub fn no_primary(declared: &Declaration, set: &DeclaredSet) -> Problem {
+    let weighted = set.live().into_iter().filter(|(_, weight)| *weight > 0);
+    let weighted = weighted.map(|(name, weight)| format!("{name} with weight {weight}"));
+    let unreadable = set.unreadable.iter().map(Problem::to_string);
+    let found: Vec<String> = weighted.chain(unreadable).collect();
+    Problem::error(format!("{}[{}].backendRefs", declared.shape.backends, set.position))
+        .found(found.join(", "))
+        .expected(format!(
+            "one backend with weight, or the primaries of this rule in {}",
+            annotations::PRIMARY_SERVICE
+        ))
+        .about(set.name.as_str())
+        .next("until its primaries are named, this rule is left as it is and does not fail over")
+}
+
+/// What keeps traffic from a backend, whatever its health.
+pub(crate) fn of_backend(declared: &Declaration, backend: &DeclaredBackend) -> Option<Fault> {
+    let no_name = || !declared.can_name(&backend.name);
+    let impossible = || Fault::NoService("no Service can be called so".into());
+    backend.fault.clone().or_else(|| no_name().then(impossible))
+}
+
+impl Declaration {
+    /// Whether a Service can be called so, where this kind of object can name it.
+    pub fn can_name(&self, backend: &str) -> bool {
+        // With several ports in one rule it is called by its port too.
+        let service = if self.shape.crosses_namespaces { service_of(backend) } else { backend };
+        match service.split_once('/') {
+            Some((namespace, name)) if self.shape.crosses_namespaces => {
+                is_service_name(namespace) && is_service_name(name)
+            }
+            _ => is_service_name(service),
+        }
+    }
+}
+
+fn no_such_name(declared: &Declaration, field: String, name: &str) -> Problem {
+    let problem = Problem::error(field).found(format!("{name:?}"));
+    if declared.shape.crosses_namespaces {
+        return problem
+            .expected("the name of a Service")
+            .next("lower-case letters, digits and '-', at most 63 of them");
+    }
+    let problem = problem.expected("the bare name of a Service in the object's own namespace");
+    let short = name.rsplit('/').next().and_then(|name| name.split('.').next());
+    match short.filter(|short| *short != name && is_service_name(short)) {
+        Some(short) => problem.next(format!(
+            "write {short} if it is in this namespace; a Service of another one cannot be named: make one here, or mirror it"
+        )),
+        None => problem.next("lower-case letters, digits and '-', at most 63 of them"),
+    }
+}
+
+/// The author's weights as recorded; nothing where there is no record, or none that can be read.
+pub(crate) fn recorded_weights(
+    declared: &Declaration,
+    problems: &mut Vec<Problem>,
+) -> BySet<Weights> {
+    let Some(text) = declared.annotations.get(annotations::AUTHORED_WEIGHTS) else {
+        return BySet::new();
+    };
+    match AuthoredWeights::parse(text, declared.shape.limits.weight) {
+        Ok(read) => read.sets,
+        Err(problem) => {
+            problems.push(problem);
+            BySet::new()
+        }
+    }
+}
+
+/// Linkerd cannot carry a larger sum, and any of the backends may be active together.
+pub(crate) fn sum(
+    declared: &Declaration,
+    set: &DeclaredSet,
+    recorded: Option<&Weights>,
+    problems: &mut Vec<Problem>,
+) {
+    let (shape, most) = (&declared.shape, declared.shape.limits.sum);
+    let of = |backend: &DeclaredBackend| {
+        let recorded = recorded.and_then(|weights| weights.get(&backend.name)).copied();
+        u64::from(recorded.or(backend.weight.whole()).unwrap_or_default())
+    };
+    let sum: u64 = set.backends.iter().map(of).sum();
+    if sum > u64::from(most) {
+        let field = match set.name.as_str() {
+            "" => shape.backends.to_owned(),
+            _ => format!("{}[{}].backendRefs", shape.backends, set.position),
+        };
+        problems.push(
+            Problem::error(field)
+                .found(format!("weights that sum to {sum}"))
+                .expected(format!("a sum of at most {most}, which is what Linkerd can carry"))
+                .about("sum")
+                .next("divide all weights by the same number: only their proportions matter"),
+        );
+    }
+}

@@ -1,0 +1,250 @@
+//! The health of a backend, as far as it can be seen.
+
+use crate::engine::ports::{PortCount, Ports};
+use crate::engine::{Fault, to_the_second};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// What is known of a backend Service. Never better than Linkerd's own verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Its endpoints are seen: those Linkerd would send to, of all that offer the asked port, and
+    /// the most that were ready in the last ten minutes. Of several ports, those of the one that has
+    /// the least.
+    Seen {
+        ready: u32,
+        total: u32,
+        peak: u32,
+        /// Those of the ready ones that are about to be deleted.
+        announced: Option<Announced>,
+        /// Port by port, where several are asked for or an endpoint does not offer the one that is.
+        ports: Option<Box<Ports>>,
+    },
+    /// There is no such Service.
+    Missing,
+    /// It can be no Service that Linkerd sends to; why, in words.
+    Impossible { why: Box<str> },
+    /// An ExternalName Service has no endpoints, and Linkerd does not follow it.
+    ExternalName,
+    /// Its endpoints are in a cluster whose API has been out of reach for too long: down.
+    Unreachable { cluster: String, since: Timestamp },
+    /// The Service exists, its endpoints are where we cannot look. Not known is not down.
+    Unknown(Unknown),
+}
+
+/// Endpoints whose pods are about to be deleted, by word of who deletes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    pub count: u32,
+    /// When the first of them is no longer believed to go, by the steady clock.
+    pub until: Timestamp,
+}
+
+impl Announced {
+    /// These and others together.
+    pub fn and(self, others: Option<Self>) -> Self {
+        others.map_or(self, |others| Self {
+            count: self.count.saturating_add(others.count),
+            until: self.until.min(others.until),
+        })
+    }
+}
+
+/// Why a health cannot be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// Its endpoints are in a cluster that there are no credentials for.
+    NotLinked { cluster: String },
+    /// The credentials for that cluster cannot be used, or its API refuses them.
+    Refused { cluster: String, why: String },
+    /// Somebody answers for that cluster's API who cannot be verified to be it.
+    Unverified { cluster: String, why: String },
+    /// That cluster's API answers with errors.
+    Failing { cluster: String, why: String },
+    /// That cluster's API cannot be reached.
+    Unreachable { cluster: String, since: Timestamp },
+    /// That cluster has not told its endpoints yet.
+    NotListed { cluster: String },
+    /// It exists, but the caches have not seen it yet.
+    NotYet,
+    /// The Service has just changed, and its slices follow a moment later: until then, by the steady
+    /// clock, at most.
+    Changed { until: Timestamp },
+    /// The Service has none of the ports that callers ask for. Linkerd takes the number as its pods'
+    /// own: whether those listen there is not to be seen.
+    NoSuchPort { port: String },
+    /// Its namespace is not one of those that we are limited to.
+    NotWatched { namespace: String },
+    /// The object does not tell which Service it means; why, in words.
+    Unclear { why: Box<str> },
+}
+
+impl From<&Fault> for Health {
+    fn from(fault: &Fault) -> Self {
+        match fault {
+            Fault::NoService(why) => Self::Impossible { why: why.clone() },
+            Fault::Unclear(why) => Self::Unknown(Unknown::Unclear { why: why.clone() }),
+        }
+    }
+}
+
+impl Unknown {
+    /// The Service has none of these ports.
+    pub fn no_such_port(numbers: &BTreeSet<i32>) -> Self {
+        let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
+        Self::NoSuchPort { port: numbers.join(" or ") }
+    }
+}
+
+impl Health {
+    /// Endpoints without a past.
+    pub fn seen(ready: u32, total: u32) -> Self {
+        Self::Seen { ready, total, peak: ready, announced: None, ports: None }
+    }
+
+    /// Endpoints that are counted port by port.
+    pub fn of_ports(ports: Ports, announced: Option<Announced>) -> Self {
+        let (ready, total, peak) = ports.least();
+        Self::Seen { ready, total, peak, announced, ports: Some(Box::new(ports)) }
+    }
+
+    /// What is seen of its ports, one by one.
+    pub fn ports(&self) -> Option<&Ports> {
+        match self {
+            Self::Seen { ports, .. } => ports.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// What counts of it, port by port; nothing where nothing is seen, or nothing has been served.
+    pub fn counts(&self) -> Vec<PortCount<'_>> {
+        match self {
+            Self::Seen { ports: Some(ports), .. } => ports.counts(),
+            Self::Seen { ready, total, peak, ports: None, .. } => {
+                vec![PortCount { ready: *ready, total: *total, peak: *peak, port: None }]
+            }
+            _ => vec![],
+        }
+    }
+
+    /// Takes in what is recorded of its losses.
+    pub fn remember(&mut self, short: &[Vec<String>]) {
+        if let Self::Seen { ports: Some(ports), announced, .. } = self {
+            ports.remember(short);
+            *self = Self::of_ports(std::mem::replace(ports, Ports::none()), *announced);
+        }
+    }
+
+    /// Its endpoints that are about to be deleted.
+    pub fn announced(&self) -> Option<Announced> {
+        match self {
+            Self::Seen { announced, .. } => *announced,
+            _ => None,
+        }
+    }
+
+    /// What the slices say of it, whatever is announced.
+    pub fn as_seen(&self) -> Self {
+        match *self {
+            Self::Seen { ports: Some(ref ports), .. } => Self::of_ports(ports.unannounced(), None),
+            Self::Seen { ready, total, peak, ports: None, .. } => {
+                Self::Seen { ready, total, peak, announced: None, ports: None }
+            }
+            _ => self.clone(),
+        }
+    }
+
+    /// What it will be when those are gone.
+    pub fn without_announced(&self) -> Self {
+        match *self {
+            Self::Seen { announced: Some(_), ports: Some(ref ports), .. } => {
+                Self::of_ports(ports.without_announced(), None)
+            }
+            Self::Seen { ready, total, peak, announced: Some(Announced { count, .. }), .. } => {
+                let (ready, total) = (ready.saturating_sub(count), total.saturating_sub(count));
+                Self::Seen { ready, total, peak, announced: None, ports: None }
+            }
+            _ => self.clone(),
+        }
+    }
+
+    /// Known to have an endpoint that takes traffic, on every port that counts.
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Seen { ready, .. } if *ready > 0)
+    }
+
+    /// Known to have an endpoint that takes traffic on any port.
+    pub fn is_partly_ready(&self) -> bool {
+        self.is_ready() || self.ports().is_some_and(|ports| ports.serves().next().is_some())
+    }
+
+    /// Neither known ready nor known down.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown(_))
+    }
+
+    /// Whether there is a Service that could get endpoints.
+    pub fn exists(&self) -> bool {
+        !matches!(self, Self::Missing | Self::Impossible { .. })
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seen { ports: Some(ports), ready: 0, .. } => write!(f, "{ports}"),
+            Self::Seen { total: 0, .. } => f.write_str("no endpoints"),
+            Self::Seen { ready, total, announced, ports, .. } => {
+                write!(f, "{ready} of {total} endpoints ready")?;
+                if let Some(Announced { count, .. }) = announced {
+                    write!(f, ", {count} about to be deleted")?;
+                }
+                match ports.as_deref().map(Ports::never_served).unwrap_or_default().as_slice() {
+                    [] => Ok(()),
+                    never => write!(f, ", none offers port {}", never.join(" or ")),
+                }
+            }
+            Self::Missing => f.write_str("no such Service"),
+            Self::Impossible { why } => f.write_str(why),
+            Self::Unknown(Unknown::Unclear { why }) => write!(f, "health unknown, {why}"),
+            Self::ExternalName => f.write_str("an ExternalName Service"),
+            Self::Unreachable { cluster, since } => out_of_reach(f, cluster, *since),
+            Self::Unknown(Unknown::NotLinked { cluster }) => write!(
+                f,
+                "health unknown, no credentials for cluster {cluster}: link it, or name the namespace of its Secret in remoteClusters.credentialsNamespaces"
+            ),
+            Self::Unknown(Unknown::Refused { cluster, why }) => {
+                write!(f, "health unknown, no access to cluster {cluster}: {why}")
+            }
+            Self::Unknown(Unknown::Unverified { cluster, why }) => {
+                write!(f, "health unknown, cluster {cluster} cannot be verified: {why}")
+            }
+            Self::Unknown(Unknown::Failing { cluster, why }) => {
+                write!(f, "health unknown, cluster {cluster} answers with errors: {why}")
+            }
+            Self::Unknown(Unknown::Unreachable { cluster, since }) => {
+                f.write_str("health unknown, ")?;
+                out_of_reach(f, cluster, *since)
+            }
+            Self::Unknown(Unknown::NotListed { cluster }) => {
+                write!(f, "health unknown, cluster {cluster} has not been asked yet")
+            }
+            Self::Unknown(Unknown::NotYet) => f.write_str("health not seen yet"),
+            Self::Unknown(Unknown::Changed { .. }) => {
+                f.write_str("health unknown, the Service has just changed and its endpoints have not followed yet")
+            }
+            Self::Unknown(Unknown::NoSuchPort { port }) => write!(
+                f,
+                "health unknown, the Service has no port {port}: Linkerd takes the number as its pods' own port"
+            ),
+            Self::Unknown(Unknown::NotWatched { namespace }) => {
+                write!(f, "health unknown, namespace {namespace} is not watched")
+            }
+        }
+    }
+}
+
+fn out_of_reach(f: &mut fmt::Formatter<'_>, cluster: &str, since: Timestamp) -> fmt::Result {
+    write!(f, "cluster {cluster} cannot be reached since {}", to_the_second(since))
+}

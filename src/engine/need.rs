@@ -1,0 +1,69 @@
+//! Whether a decision has to be written, and how urgently.
+
+use crate::engine::decision::has;
+use crate::engine::state::same_delays;
+use crate::engine::{Backend, Because, Decision, Intent, SetState};
+
+/// How much an object needs the write that makes a decision true of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// It is true already.
+    Nothing,
+    /// Traffic is where it should be; the record, or a fallback's smallest share, is not.
+    Record,
+    /// Callers wait for it.
+    Traffic,
+}
+
+/// What an object needs for this decision to be true of it.
+///
+/// An object whose traffic is where its author put it needs no record until something moves.
+pub fn need(intent: &Intent, state: Option<&SetState>, decision: &Decision) -> Need {
+    if intent.is_alone() {
+        return Need::Nothing;
+    }
+    let mut weights = intent.backends.iter().zip(&decision.weights);
+    let differs = |(b, weight): (&Backend, &u32)| b.live != *weight;
+    let live_differs = weights.any(differs);
+    // What an author wrote otherwise than as whole numbers is left until traffic has to move.
+    let stays = state.is_none() && intent.is_mended && serves_where_it_is(intent, decision);
+    if stays {
+        return Need::Nothing;
+    }
+    let Some(state) = state else {
+        return if live_differs {
+            Need::Traffic
+        } else if !decision.on_primary(intent)
+            || !decision.pending.is_empty()
+            || decision.is_short(intent)
+        {
+            Need::Record
+        } else {
+            Need::Nothing
+        };
+    };
+    let by_others = |b: &Backend| state.weights.get(&b.name) != Some(&b.live);
+    if intent.indices(&state.active) != decision.active
+        || live_differs && intent.backends.iter().any(by_others)
+    {
+        return Need::Traffic;
+    }
+    let recorded = same_delays(&state.pending, &decision.pending)
+        && state.pinned == (decision.because == Because::Pinned)
+        && state.left.is_some() == decision.left.is_some()
+        && state.awaiting_primary == decision.awaiting_primary
+        && state.short == decision.short
+        && intent.indices(&state.ahead) == decision.ahead;
+    if live_differs || !recorded { Need::Record } else { Need::Nothing }
+}
+
+/// Whether traffic leaves no primary and nothing that is lost: at most fallbacks have a share that is
+/// their author's.
+fn serves_where_it_is(intent: &Intent, decision: &Decision) -> bool {
+    let leaves_primary =
+        decision.before.iter().any(|i| intent.is_primary(*i) && !has(&decision.active, *i));
+    !leaves_primary
+        && !decision.rescue
+        && decision.on_primary(intent)
+        && decision.active.iter().all(|i| intent.backends[*i].live > 0)
+}

@@ -1,0 +1,121 @@
+//! The primary of a set of backends whose author named none.
+
+use crate::engine::{BySet, Declaration, DeclaredSet, SetState, State, Weights};
+
+/// What is the primary of a set without a word from its author.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnPrimary {
+    Is(String),
+    /// Several of its backends have weight, or it cannot be read, and it did not fail over until now:
+    /// nobody can tell which its author prefers, and an upgrade moves nothing.
+    CannotBeTold,
+    /// A rule with one backend: there is nowhere to go.
+    Alone,
+}
+
+/// What an object says of the defaults of its sets.
+pub struct Defaulted {
+    state: Option<State>,
+    recorded: BySet<Weights>,
+    /// The first backend of all.
+    first: Option<String>,
+    /// Which sets fail over is recorded, set by set. An earlier version had one primary for all
+    /// rules, the first backend of all, and left those without it alone.
+    by_set: bool,
+}
+
+impl Defaulted {
+    pub fn new(declared: &Declaration, state: Option<State>) -> Self {
+        let known = |set: &DeclaredSet| state.as_ref().and_then(|state| state.sets.get(&set.name));
+        let remembers = |set: &DeclaredSet| {
+            set.backends.len() > 1 && known(set).is_some_and(|k| k.primary.is_some())
+        };
+        // A record is only asked about rules that have no state.
+        let is_asked = |set: &DeclaredSet| !set.name.is_empty() && known(set).is_none();
+        let recorded = declared.sets.iter().any(is_asked).then(|| declared.recorded()).flatten();
+        Self {
+            by_set: declared.sets.iter().any(remembers),
+            recorded: recorded.unwrap_or_default(),
+            first: declared.backends().next().map(|b| b.name.clone()),
+            state,
+        }
+    }
+
+    /// The primary of a set whose author named none: its first backend, as long as it is the one
+    /// that was first when that was decided, and never another one while traffic is off it.
+    pub fn primary(&self, set: &DeclaredSet) -> OwnPrimary {
+        let is_split = set.name.is_empty();
+        let Some(first) = set.backends.first().map(|b| b.name.clone()) else {
+            return OwnPrimary::Alone;
+        };
+        let of_all = self.state.as_ref().and_then(|state| state.defaulted_primary.as_ref());
+        if !is_split && set.backends.len() == 1 {
+            // That the object is read at all, where every rule has one.
+            let is_read = self.first.as_ref() == Some(&first);
+            return if is_read { OwnPrimary::Is(first) } else { OwnPrimary::Alone };
+        }
+        // The one that an earlier version had for all, where this set has it: it failed over.
+        let mut of_earlier = of_all.into_iter().chain(&self.first).filter(|_| !self.by_set);
+        let of_earlier = of_earlier.find(|primary| set.has(primary));
+        let known = self.state.as_ref().and_then(|state| state.sets.get(&set.name));
+        if let Some(primary) = remembered(set, of_all, known) {
+            let was_first = match known.and_then(|known| known.first.as_ref()) {
+                Some(first) => Some(first),
+                None if !is_split && known.is_none_or(|known| known.primary.is_none()) => None,
+                None => Some(&primary),
+            };
+            let is_away = known.is_some_and(|known| known.is_away_from([primary.as_str()]));
+            if is_away || was_first.is_none_or(|was| *was == first) {
+                return OwnPrimary::Is(primary);
+            }
+        }
+        // What failed over until now goes on; so does a split, whose label asks for it.
+        if is_split || known.is_some() {
+            return OwnPrimary::Is(first);
+        }
+        let live = set.live();
+        let recorded = self.recorded.get(&set.name).unwrap_or(&live);
+        let weighted = |name: &&str| recorded.get(*name).is_some_and(|w| *w > 0);
+        let mut weighted = set.names().filter(weighted);
+        match (weighted.next(), weighted.next(), of_earlier) {
+            _ if of_earlier.is_none() && !is_readable(set) => OwnPrimary::CannotBeTold,
+            (Some(_), Some(_), None) => OwnPrimary::CannotBeTold,
+            (Some(only), None, None) => OwnPrimary::Is(only.to_owned()),
+            // Any other may have the traffic because that one is lost.
+            (Some(only), None, Some(earlier)) if only != first => OwnPrimary::Is(earlier.clone()),
+            _ => OwnPrimary::Is(first),
+        }
+    }
+}
+
+fn is_readable(set: &DeclaredSet) -> bool {
+    set.unreadable.is_empty() && set.backends.iter().all(|b| b.weight.whole().is_some())
+}
+
+/// The primary that was defaulted before, where it is still among the backends.
+fn remembered(
+    set: &DeclaredSet,
+    of_all: Option<&String>,
+    known: Option<&SetState>,
+) -> Option<String> {
+    let own = known.and_then(|known| known.primary.as_ref());
+    own.or(of_all).filter(|primary| set.has(primary)).cloned()
+}
+
+impl Declaration {
+    /// The sets whose primary nobody can tell: they are left alone until their author names it.
+    pub fn without_primary(&self) -> impl Iterator<Item = &DeclaredSet> {
+        let is_route = self.sets.iter().any(|set| !set.name.is_empty());
+        let state = is_route.then(|| self.state()).flatten();
+        let named = self.authored_primary_beside(state.as_ref()).is_some();
+        let defaulted = (is_route && !named).then(|| Defaulted::new(self, state));
+        let cannot_be_told = move |set: &&DeclaredSet| {
+            defaulted.as_ref().is_some_and(|d| d.primary(set) == OwnPrimary::CannotBeTold)
+        };
+        self.sets.iter().filter(cannot_be_told)
+    }
+}
+
+#[cfg(test)]
+#[path = "own_primary_tests.rs"]
+mod tests;

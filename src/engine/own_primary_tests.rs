@@ -1,0 +1,182 @@
+use super::*;
+use crate::engine::{BySet, Defaults, Intent};
+use crate::engine::{
+    DeclaredBackend, Identity, MAX_WEIGHT, ParsedWeight, Problem, annotations, authored,
+    defaulted_primary,
+};
+use jiff::Timestamp;
+use proptest::prelude::*;
+use serde_json::json;
+
+fn backend(name: &str, weight: u32) -> DeclaredBackend {
+    DeclaredBackend {
+        name: name.into(),
+        weight: ParsedWeight::parse(Some(&json!(weight)), 0, MAX_WEIGHT),
+        port: None,
+        path: String::new(),
+        ..DeclaredBackend::default()
+    }
+}
+
+/// A route whose rules have these backends.
+fn route(rules: &[&[(&str, u32)]]) -> Declaration {
+    let set = |(i, backends): (usize, &&[(&str, u32)])| DeclaredSet {
+        name: format!("#{i}"),
+        position: i,
+        backends: backends.iter().map(|(name, weight)| backend(name, *weight)).collect(),
+        ..DeclaredSet::default()
+    };
+    Declaration {
+        apexes: vec!["web".into()],
+        sets: rules.iter().enumerate().map(set).collect(),
+        ..Declaration::default()
+    }
+}
+
+fn with_state(mut declared: Declaration, sets: &[(&str, SetState)]) -> Declaration {
+    let sets = sets.iter().map(|(name, set)| ((*name).to_owned(), set.clone())).collect();
+    let state = State::new(&Identity::new("r"), sets).to_annotation();
+    declared.annotations.insert(annotations::STATE.into(), state);
+    declared
+}
+
+fn known(active: &str, primary: &str, first: Option<&str>) -> SetState {
+    SetState {
+        active: vec![active.into()],
+        primary: Some(primary.into()),
+        first: first.map(Into::into),
+        ..SetState::default()
+    }
+}
+
+fn primaries(declared: &Declaration) -> Vec<String> {
+    declared
+        .primaries()
+        .into_iter()
+        .map(|(set, names)| format!("{set}={}", names.join("+")))
+        .collect()
+}
+
+fn parsed(declared: &Declaration) -> Result<Vec<Intent>, Vec<Problem>> {
+    Intent::parse(declared, &Defaults::default())
+}
+
+#[test]
+fn without_a_word_each_rule_prefers_its_own() {
+    // Another header matched before all others: what it names is nobody else's primary.
+    let canary = route(&[&[("web-canary", 1)], &[("web", 1), ("web-b", 0)]]);
+    assert_eq!(primaries(&canary), ["#0=web-canary", "#1=web"]);
+    let intents = parsed(&canary).unwrap();
+    assert_eq!(defaulted_primary(&intents).as_deref(), Some("web"), "one backend does not speak");
+    // The one with weight, where the first has none: an upgrade moves nothing.
+    assert_eq!(
+        primaries(&route(&[&[("a", 1), ("b", 0)], &[("c", 0), ("d", 2)]])),
+        ["#0=a", "#1=d"]
+    );
+    // What failed over until now may be in the middle of it, with nothing recorded.
+    let lost = route(&[&[("a", 1), ("b", 0)], &[("a", 0), ("c", 1)], &[("c", 0), ("a", 1)]]);
+    assert_eq!(primaries(&lost), ["#0=a", "#1=a", "#2=a"]);
+    // Two backends with weight that did not fail over until now: nobody can tell.
+    let half = route(&[&[("a", 1), ("b", 0)], &[("web-v2", 50), ("web-v1", 50)]]);
+    assert_eq!(primaries(&half), ["#0=a"]);
+    assert_eq!(half.without_primary().map(|s| &*s.name).collect::<Vec<_>>(), ["#1"]);
+}
+
+#[test]
+fn rules_have_a_default_together_only_where_it_is_that_of_all() {
+    let same = parsed(&route(&[&[("a", 1), ("b", 0)], &[("a", 1), ("c", 0)]])).unwrap();
+    assert_eq!(defaulted_primary(&same).as_deref(), Some("a"));
+    let differ = parsed(&route(&[&[("a", 1), ("b", 0)], &[("b", 1), ("a", 0)]])).unwrap();
+    assert_eq!(defaulted_primary(&differ), None);
+    assert_eq!(authored(&differ).len(), 2);
+}
+
+#[test]
+fn the_default_follows_the_first_backend_but_never_in_a_failover() {
+    let turned = || route(&[&[("b", 0), ("a", 1)]]);
+    for (state, expected, why) in [
+        (known("a", "a", None), "b", "another is first now"),
+        (known("b", "a", None), "a", "traffic is off it"),
+        (known("a", "a", Some("b")), "a", "it came back, and nothing was edited since"),
+        (known("b", "a", Some("b")), "a", "off it, and edited before"),
+        (known("b", "gone", None), "b", "it is no backend any more"),
+        (SetState::default(), "b", "nothing is remembered"),
+    ] {
+        let declared = with_state(turned(), &[("#0", state)]);
+        assert_eq!(primaries(&declared), [format!("#0={expected}")], "{why}");
+    }
+}
+
+#[test]
+fn a_default_in_fallback_order_is_refused_only_where_it_is_never_a_fallback() {
+    let mut declared = route(&[&[("a", 1), ("b", 0)], &[("b", 1), ("a", 0)]]);
+    declared.annotations.insert(annotations::FALLBACK_ORDER.into(), "a,b".into());
+    let intents = parsed(&declared).unwrap();
+    assert_eq!(
+        (&intents[0].tiers, &intents[1].tiers),
+        (&vec![vec![0], vec![1]], &vec![vec![0], vec![1]])
+    );
+    let mut always = route(&[&[("a", 1), ("b", 0)], &[("a", 1), ("c", 0)]]);
+    always.annotations.insert(annotations::FALLBACK_ORDER.into(), "a".into());
+    assert!(parsed(&always).unwrap_err()[0].to_string().contains("fallbacks only; a is a primary"));
+}
+
+#[test]
+fn what_cannot_be_read_and_was_left_alone_until_now_stays_so() {
+    let mut declared = route(&[&[("a", 1), ("b", 0)], &[("c", 1), ("d", 0)]]);
+    declared.sets[1].backends[1].weight = ParsedWeight::Unreadable("\"900m\"".into());
+    assert_eq!(parsed(&declared).map(|intents| intents.len()), Ok(1));
+}
+
+type Rules = Vec<Vec<(&'static str, u32)>>;
+
+fn any_rules() -> impl Strategy<Value = Rules> {
+    let names = proptest::sample::subsequence(vec!["a", "b", "c", "d"], 1..=4).prop_shuffle();
+    let rule = names.prop_flat_map(|names| {
+        let weights = proptest::collection::vec(0_u32..3, names.len());
+        weights.prop_map(move |weights| names.iter().copied().zip(weights).collect())
+    });
+    proptest::collection::vec(rule, 1..5)
+}
+
+proptest! {
+    /// Whatever the rules and whatever is remembered: a primary is a backend of its own rule, what
+    /// traffic is off stays one, and what is recorded of a decision says the same again.
+    #[test]
+    fn the_default_of_a_rule_depends_on_that_rule_alone(
+        rules in any_rules(),
+        remembered in proptest::collection::vec(("[a-d]", "[a-d]", proptest::option::of("[a-d]")), 4),
+    ) {
+        let rules: Vec<&[(&str, u32)]> = rules.iter().map(Vec::as_slice).collect();
+        let declared = route(&rules);
+        let states: Vec<(String, SetState)> = remembered
+            .iter()
+            .enumerate()
+            .map(|(i, (active, primary, first))| (format!("#{i}"), known(active, primary, first.as_deref())))
+            .collect();
+        let states: Vec<(&str, SetState)> = states.iter().map(|(n, s)| (n.as_str(), s.clone())).collect();
+        let declared = with_state(declared, &states);
+        let primaries = declared.primaries();
+        prop_assert!(!parsed(&declared).unwrap().is_empty(), "at least one is read");
+        for (set, (_, state)) in declared.sets.iter().zip(&states) {
+            let Some(primary) = primaries.get(&set.name).map(|names| &names[0]) else { continue };
+            prop_assert!(set.has(primary));
+            let was = state.primary.as_ref().unwrap();
+            if set.backends.len() > 1 && set.has(was) && !state.active.contains(was) {
+                prop_assert_eq!(primary, was);
+            }
+        }
+        // Decided by this, and read again.
+        let again: BySet<SetState> = parsed(&declared)
+            .unwrap()
+            .iter()
+            .map(|intent| {
+                let active = intent.primaries().map(str::to_owned).collect();
+                let set = SetState { active, since: Timestamp::UNIX_EPOCH, ..SetState::default() };
+                (intent.set.clone(), set.remembering(intent))
+            })
+            .collect();
+        let again: Vec<(&str, SetState)> = again.iter().map(|(n, s)| (n.as_str(), s.clone())).collect();
+        prop_assert_eq!(with_state(declared, &again).primaries(), primaries);
+    }
+}

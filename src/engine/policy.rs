@@ -1,0 +1,110 @@
+//! What the author wants of a failover beyond its backends: delays, pins, pauses.
+//!
+//! A new annotation is a field of [`Policy`] and a line of [`Policy::parse`].
+
+use crate::engine::values::{self, Annotation};
+use crate::engine::{Declaration, DeclaredSet, Problem, annotations};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
+
+/// What holds where an author says nothing: the chart's values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Defaults {
+    pub failover_delay: SignedDuration,
+    pub failback_delay: SignedDuration,
+    pub warm_standby: bool,
+}
+
+/// Everything an author can ask for by annotations, but for tiers and thresholds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {
+    /// How long an active backend must be lost before traffic leaves it. Never negative.
+    pub failover_delay: SignedDuration,
+    /// How long a better backend must be ready before traffic moves to it. Never negative.
+    pub failback_delay: SignedDuration,
+    /// Whether traffic stays on a fallback until a person says otherwise.
+    pub manual_failback: bool,
+    /// When a person last said so.
+    pub failback_requested: Option<Timestamp>,
+    /// Whether ready fallbacks keep the smallest share.
+    pub warm_standby: bool,
+    /// A pin to backends of this set.
+    pub pin: Option<Pin>,
+    /// Whether nothing is to be written.
+    pub paused: bool,
+}
+
+/// Backends that get the traffic whatever their health.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pin {
+    /// Indices of backends, ascending, at least one.
+    pub backends: Vec<usize>,
+    /// When the pin ends by itself.
+    pub until: Option<Timestamp>,
+}
+
+/// A pin as the author wrote it: for all sets of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedPin {
+    backends: Vec<String>,
+    until: Option<Timestamp>,
+}
+
+impl NamedPin {
+    pub fn parse(declared: &Declaration, problems: &mut Vec<Problem>) -> Option<Self> {
+        let backends = Annotation::of(declared, annotations::PIN).as_backends(declared, problems);
+        let until = Annotation::of(declared, annotations::PIN_UNTIL);
+        let end = until.as_time(problems);
+        if until.is_there() && !declared.annotations.contains_key(annotations::PIN) {
+            problems.push(
+                until
+                    .problem()
+                    .expected(format!("{} beside it", annotations::PIN))
+                    .next("name the backend to pin, or remove this annotation"),
+            );
+        }
+        Some(Self { backends: backends?, until: end })
+    }
+
+    /// What it means for a set; none where that has no such backend.
+    pub fn in_set(&self, set: &DeclaredSet) -> Option<Pin> {
+        let by_name = set.by_name();
+        let named = self.backends.iter().flat_map(|name| by_name.get(name));
+        let backends: BTreeSet<usize> = named.collect();
+        let pin = Pin { backends: backends.into_iter().collect(), until: self.until };
+        (!pin.backends.is_empty()).then_some(pin)
+    }
+}
+
+impl Policy {
+    /// Everything but the pin, which is for each set to find.
+    pub fn parse(declared: &Declaration, defaults: &Defaults, problems: &mut Vec<Problem>) -> Self {
+        let read = |name: &'static str| Annotation::of(declared, name);
+        let paused = read(annotations::PAUSED);
+        Self {
+            failover_delay: read(annotations::FAILOVER_DELAY)
+                .as_delay(problems)
+                .unwrap_or(defaults.failover_delay),
+            failback_delay: read(annotations::FAILBACK_DELAY)
+                .as_delay(problems)
+                .unwrap_or(defaults.failback_delay),
+            manual_failback: read(annotations::FAILBACK)
+                .as_one_of(&[("automatic", false), ("manual", true)], problems)
+                .unwrap_or_default(),
+            failback_requested: read(annotations::FAILBACK_REQUESTED).as_time(problems),
+            warm_standby: read(annotations::WARM_STANDBY)
+                .as_one_of(values::BOOLEAN, problems)
+                .unwrap_or(defaults.warm_standby),
+            pin: None,
+            // Who writes `True` wants nothing written.
+            paused: paused
+                .as_one_of(values::BOOLEAN, problems)
+                .unwrap_or_else(|| paused.is_there()),
+        }
+    }
+
+    /// The pin, while it holds.
+    pub fn pin_at(&self, now: Timestamp) -> Option<&Pin> {
+        self.pin.as_ref().filter(|pin| pin.until.is_none_or(|until| now < until))
+    }
+}

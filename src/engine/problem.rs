@@ -1,0 +1,149 @@
+//! What is wrong with an object, said so that its author can mend it.
+
+use crate::engine::work;
+use std::fmt;
+
+/// Whether a problem makes an object unusable or only deserves a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Legal, but likely to hurt.
+    Warning,
+    /// Failover cannot work with this.
+    Error,
+}
+
+/// One cause: where it is, what was found there, what is expected, and what to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub severity: Severity,
+    /// Field path as the API server writes it: `spec.backends[1].service`.
+    pub field: String,
+    pub found: String,
+    pub expected: String,
+    /// The next step, if there is more to say than `expected` does.
+    pub next: Option<String>,
+    /// What it is about, where the words depend on neighbours too: a fault is the same as before if
+    /// its field and this are.
+    pub about: Option<Box<str>>,
+    /// How much of something there is, where it is too much: more than before is a fault of its own.
+    pub size: u32,
+}
+
+impl Problem {
+    pub fn error(field: impl Into<String>) -> Self {
+        Self::new(Severity::Error, field)
+    }
+
+    pub fn warning(field: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, field)
+    }
+
+    fn new(severity: Severity, field: impl Into<String>) -> Self {
+        Self {
+            severity,
+            field: field.into(),
+            found: String::new(),
+            expected: String::new(),
+            next: None,
+            about: None,
+            size: 0,
+        }
+    }
+
+    pub fn found(mut self, found: impl fmt::Display) -> Self {
+        self.found = excerpt(&found.to_string());
+        self
+    }
+
+    pub fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.expected = expected.into();
+        self
+    }
+
+    pub fn about(mut self, about: impl Into<Box<str>>) -> Self {
+        self.about = Some(about.into());
+        self
+    }
+
+    pub fn sized(mut self, size: usize) -> Self {
+        self.size = u32::try_from(size).unwrap_or(u32::MAX);
+        self
+    }
+
+    pub fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// Everything but the field path, for answers that carry the path apart.
+    pub fn message(&self) -> String {
+        let mut text = format!("found {}, expected {}", self.found, self.expected);
+        if let Some(next) = &self.next {
+            text.push_str("; ");
+            text.push_str(next);
+        }
+        text
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message())
+    }
+}
+
+/// An author's value can be a megabyte; an answer should not be.
+fn excerpt(text: &str) -> String {
+    const MOST: usize = 120;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+        None => text.to_owned(),
+    }
+}
+
+/// So many candidates are compared at most: a guess is a courtesy.
+const CANDIDATES: usize = 2_048;
+
+/// The candidate that a misspelt name most likely meant, if one is close enough.
+pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Longer than any name of ours, or of Kubernetes.
+    const LONGEST: usize = 512;
+    if name.len() > LONGEST {
+        return None;
+    }
+    let length = name.chars().count();
+    let allowed = (length / 4).clamp(1, 4);
+    candidates
+        .into_iter()
+        .filter(|candidate| *candidate != name)
+        // Letters that are too many, or missing, are each a step.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= allowed)
+        .take(CANDIDATES)
+        .map(|candidate| (work::counted(strsim::osa_distance(name, candidate)), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swapped_letters_are_close_and_other_names_are_not() {
+        let services = ["emoji-svc", "emoji-svc-west", "web-svc"];
+        assert_eq!(closest("emoji-svc-wset", services), Some("emoji-svc-west"));
+        assert_eq!(closest("payments", services), None);
+        assert_eq!(closest("", services), None);
+    }
+
+    #[test]
+    fn a_huge_value_is_quoted_in_part() {
+        let problem = Problem::error("spec").found("é".repeat(1_000_000)).expected("less");
+        assert!(problem.to_string().len() < 400);
+    }
+}

@@ -1,0 +1,55 @@
+//! Whether anything of a set of backends is ready at all.
+
+use crate::engine::{Health, Intent};
+
+/// Whether any backend of a set is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// One at least is, on a port that is asked for.
+    Ready,
+    /// None is, as far as it can be seen; what cannot be seen may be.
+    Unknown,
+    /// None is.
+    Nothing,
+}
+
+impl Readiness {
+    /// Of a set whose backends have these healths.
+    pub fn of(health: &[Health]) -> Self {
+        if health.iter().any(Health::is_partly_ready) {
+            Self::Ready
+        } else if health.iter().any(Health::is_unknown) {
+            Self::Unknown
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
+/// The health of each backend, for a person.
+pub fn each_health(intent: &Intent, health: &[Health]) -> String {
+    let backends = intent.backends.iter().zip(health);
+    let each: Vec<String> =
+        backends.map(|(backend, health)| format!("{}: {health}", backend.name)).collect();
+    each.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Unknown;
+
+    #[test]
+    fn nothing_is_ready_only_where_that_is_known_of_every_backend() {
+        let unknown = || Health::Unknown(Unknown::NotYet);
+        let (down, up) = (|| Health::seen(0, 2), || Health::seen(1, 2));
+        for (health, expected) in [
+            (vec![down(), Health::Missing], Readiness::Nothing),
+            (vec![Health::ExternalName], Readiness::Nothing),
+            (vec![down(), unknown()], Readiness::Unknown),
+            (vec![down(), unknown(), up()], Readiness::Ready),
+        ] {
+            assert_eq!(Readiness::of(&health), expected, "{health:?}");
+        }
+    }
+}

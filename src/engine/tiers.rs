@@ -1,0 +1,184 @@
+//! Which backends are preferred to which, and what each needs to count as ready.
+
+use crate::engine::declaration::{ByName, service_of};
+use crate::engine::own_primary::{Defaulted, OwnPrimary};
+use crate::engine::values::{Annotation, MOST_PROBLEMS, Names};
+use crate::engine::{
+    BySet, Declaration, DeclaredBackend, DeclaredSet, Problem, State, Threshold, annotations,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The author's order of preference, for all sets of an object.
+#[derive(Debug, PartialEq)]
+pub struct Preference {
+    primaries: Primaries,
+    /// Fallbacks in order; the others come last.
+    ordered: Vec<String>,
+    needed: Needed,
+}
+
+/// The preferred backends, by name.
+#[derive(Debug, PartialEq)]
+enum Primaries {
+    /// As the author named them, for all sets.
+    Named(Vec<String>),
+    /// Each set's own, where it has one, because the author named none.
+    Own(BySet<String>),
+}
+
+/// What backends need to count as ready.
+#[derive(Debug, Default, PartialEq)]
+struct Needed {
+    primaries: Threshold,
+    named: BTreeMap<String, Threshold>,
+}
+
+impl Preference {
+    pub fn parse(declared: &Declaration, problems: &mut Vec<Problem>) -> Self {
+        let state = declared.state();
+        let named = declared.authored_primary_beside(state.as_ref());
+        let named = Annotation::with(annotations::PRIMARY_SERVICE, named);
+        let primaries = match named.as_backends(declared, problems) {
+            Some(named) => Primaries::Named(named),
+            None => Primaries::Own(own_primaries(declared, state)),
+        };
+
+        let order = Annotation::of(declared, annotations::FALLBACK_ORDER);
+        let ordered = order.as_backends(declared, problems).unwrap_or_default();
+        let always = primaries.everywhere(declared);
+        for name in ordered.iter().filter(|name| always(name)) {
+            let expected = format!("fallbacks only; {name} is a primary");
+            problems.push(order.problem().expected(expected));
+        }
+        let needed = Needed::parse(declared, problems);
+        Self { primaries, ordered, needed }
+    }
+
+    /// Whether the primaries are the default because the author named none.
+    pub fn primary_is_default(&self) -> bool {
+        matches!(self.primaries, Primaries::Own(_))
+    }
+
+    /// Whether a set fails over: the one that a split has, and every rule that has a primary.
+    pub fn concerns(&self, set: &DeclaredSet) -> bool {
+        set.name.is_empty() || !self.primaries(set).is_empty()
+    }
+
+    /// Indices of a set's preferred backends, ascending.
+    pub fn primaries(&self, set: &DeclaredSet) -> Vec<usize> {
+        self.primaries.of(set)
+    }
+
+    /// Indices of a set's backends, the preferred tier first; each backend is in exactly one tier,
+    /// no tier is empty.
+    pub fn tiers(&self, set: &DeclaredSet) -> Vec<Vec<usize>> {
+        let by_name = set.by_name();
+        let primaries = self.primaries(set);
+        let mut taken = vec![false; set.backends.len()];
+        let mut take = |i: &usize| !std::mem::replace(&mut taken[*i], true);
+        let mut tiers = vec![primaries.into_iter().filter(&mut take).collect()];
+        for name in &self.ordered {
+            tiers.push(by_name.get(name).into_iter().filter(&mut take).collect());
+        }
+        tiers.push((0..set.backends.len()).filter(take).collect());
+        tiers.retain(|tier: &Vec<usize>| !tier.is_empty());
+        tiers
+    }
+
+    /// What a backend needs. `2` or `50%` is meant for the primaries; fallbacks need 1 unless named.
+    pub fn needed(&self, backend: &DeclaredBackend, is_primary: bool) -> Threshold {
+        match self.needed.of(backend) {
+            Some(threshold) => threshold,
+            None if is_primary => self.needed.primaries,
+            None => Threshold::default(),
+        }
+    }
+}
+
+/// The primary of each set that has one, without a word from the author.
+fn own_primaries(declared: &Declaration, state: Option<State>) -> BySet<String> {
+    let defaulted = Defaulted::new(declared, state);
+    let own = |set: &DeclaredSet| match defaulted.primary(set) {
+        OwnPrimary::Is(primary) => Some((set.name.clone(), primary)),
+        OwnPrimary::CannotBeTold | OwnPrimary::Alone => None,
+    };
+    declared.sets.iter().filter_map(own).collect()
+}
+
+impl Primaries {
+    /// The places of those of a set, ascending.
+    fn of(&self, set: &DeclaredSet) -> Vec<usize> {
+        let by_name = set.by_name();
+        let named: Vec<usize> = match self {
+            Self::Named(named) => named.iter().flat_map(|name| by_name.get(name)).collect(),
+            Self::Own(own) => own.get(&set.name).map_or(vec![], |primary| by_name.get(primary)),
+        };
+        named.into_iter().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Whether a backend is a primary wherever it stands.
+    fn everywhere<'a>(&self, declared: &'a Declaration) -> impl Fn(&str) -> bool + use<'a> {
+        let sets: Vec<_> = declared
+            .sets
+            .iter()
+            .map(|set| (set.by_name(), self.of(set).into_iter().collect::<BTreeSet<_>>()))
+            .collect();
+        move |name| {
+            let places = |(by_name, primaries): &(ByName<'_>, BTreeSet<usize>)| {
+                let places = by_name.get(name);
+                (!places.is_empty()).then(|| places.iter().all(|i| primaries.contains(i)))
+            };
+            let mut told = sets.iter().filter_map(places).peekable();
+            told.peek().is_some() && told.all(|is_primary| is_primary)
+        }
+    }
+}
+
+impl Needed {
+    fn parse(declared: &Declaration, problems: &mut Vec<Problem>) -> Self {
+        let mut needed = Self::default();
+        let annotation = Annotation::of(declared, annotations::MIN_READY);
+        let Some(text) = declared.annotations.get(annotations::MIN_READY) else { return needed };
+        if !text.contains('=') {
+            match Threshold::parse(text.trim()) {
+                Some(threshold) => needed.primaries = threshold,
+                None => problems.push(annotation.problem().expected(EXPECTED)),
+            }
+            return needed;
+        }
+        let (names, before) = (Names::of(declared), problems.len());
+        for part in text.split(',') {
+            let read = part.split_once('=').and_then(|(name, threshold)| {
+                Some((name.trim(), Threshold::parse(threshold.trim())?))
+            });
+            let Some((name, threshold)) = read else {
+                problems.push(annotation.problem().expected(EXPECTED));
+                return needed;
+            };
+            if needed.named.contains_key(name) {
+                let expected = format!("each backend once; {name} is named twice");
+                problems.push(annotation.problem().expected(expected));
+            } else if names.check(name, text, &annotation, problems) {
+                needed.named.insert(name.to_owned(), threshold);
+            }
+            if problems.len() - before >= MOST_PROBLEMS {
+                break;
+            }
+        }
+        needed
+    }
+
+    fn of(&self, backend: &DeclaredBackend) -> Option<Threshold> {
+        if self.named.is_empty() {
+            return None;
+        }
+        let named = |name: &str| self.named.get(name).copied();
+        let port = || named(&format!("{}:{}", service_of(&backend.name), backend.port?));
+        named(&backend.name)
+            .or_else(port)
+            .or_else(|| backend.port.and_then(|_| named(service_of(&backend.name))))
+    }
+}
+
+const EXPECTED: &str =
+    "a count such as 2, a percentage from 1% to 100%, or one per backend: name=2,other=50%";

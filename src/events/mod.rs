@@ -1,0 +1,3 @@
+//! Events: what people are told, off the hot path.
+
+pub mod publisher;

@@ -1,0 +1,144 @@
+//! Objects that the selector matches no more, while the weights that were written for an outage are still
+//! in them: a selector that was changed, or a label that was taken off while no webhook answered.
+
+use crate::engine::{State, annotations};
+use crate::kinds::selector::LabelSelector;
+use crate::kinds::{Edit, ObjectRef};
+use kube::core::DynamicObject;
+use std::collections::BTreeMap;
+
+/// The API takes no longer note.
+const NOTE: usize = 1024;
+
+/// Such an object.
+#[derive(Debug, PartialEq)]
+pub struct LeftBehind {
+    what: String,
+    /// Gives its author's weights back.
+    command: Option<String>,
+}
+
+/// The replica that decided last, of an object with our state.
+pub fn decided_by(annotations: &BTreeMap<String, String>) -> Option<String> {
+    State::parse(annotations.get(annotations::STATE)?).map(|state| state.by)
+}
+
+/// Whether a replica is of the installation of this base name: its pods are `<name>-<hash>-<suffix>`.
+/// What another installation manages by another selector is its own.
+pub fn is_of_installation(name: &str, replica: &str) -> bool {
+    let rest = replica.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
+    rest.is_some_and(|rest| rest.matches('-').count() <= 1)
+}
+
+impl LeftBehind {
+    /// Of an object that is not managed; none where the weights in it are its author's.
+    pub fn read(
+        object: &ObjectRef,
+        found: &DynamicObject,
+        selector: &LabelSelector,
+    ) -> Option<Self> {
+        let declared = object.kind.read(found);
+        let recorded = declared.recorded().unwrap_or_default();
+        let mut edit = Edit::default();
+        for set in &declared.sets {
+            let Some(authored) = recorded.get(&set.name) else { continue };
+            if *authored == set.live() || authored.values().all(|weight| *weight == 0) {
+                continue;
+            }
+            for backend in &set.backends {
+                if let Some(weight) = authored.get(&backend.name) {
+                    edit.weight(&backend.path, *weight);
+                }
+            }
+        }
+        if edit.is_empty() {
+            return None;
+        }
+        let ours = [annotations::STATE, annotations::AUTHORED_WEIGHTS];
+        edit.remove_annotations(
+            ours.into_iter().filter(|name| declared.annotations.contains_key(*name)),
+        );
+        let patch = serde_json::to_string(&edit.into_patch()).ok();
+        let (namespace, name) = (object.namespace(), object.name());
+        let resource = object.kind.resource();
+        Some(Self {
+            what: format!(
+                "{resource} {namespace}/{name} has weights of linkerd-failover, which nobody changes any more: found labels that {} does not match",
+                selector.as_str()
+            ),
+            command: patch.map(|patch| {
+                format!("kubectl -n {namespace} patch {resource} {name} --type=json -p '{patch}'")
+            }),
+        })
+    }
+
+    /// All of it.
+    pub fn full(&self) -> String {
+        match &self.command {
+            Some(command) => format!("{}. To give its author's weights back: {command}", self.what),
+            None => format!("{}. {BY_HAND}", self.what),
+        }
+    }
+
+    /// As much of it as an Event takes: no half of a command.
+    pub fn note(&self) -> String {
+        let full = self.full();
+        if full.len() <= NOTE { full } else { format!("{}. {BY_HAND}", self.what) }
+    }
+}
+
+const BY_HAND: &str = "To give its author's weights back, set those of the annotation failover.linkerd.io/authored-weights, and remove it and failover.linkerd.io/state; the log of the replica that leads has the command";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::{Kind, ObjectKey};
+    use serde_json::json;
+
+    fn split(live: [u32; 2]) -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "split.smi-spec.io/v1alpha2",
+            "kind": "TrafficSplit",
+            "metadata": {"name": "emoji", "namespace": "emojivoto", "annotations": {
+                annotations::STATE: "{}",
+                annotations::AUTHORED_WEIGHTS: r#"{"v":1,"sets":{"":{"a":1,"b":0}}}"#,
+            }},
+            "spec": {"service": "a", "backends": [
+                {"service": "a", "weight": live[0]}, {"service": "b", "weight": live[1]},
+            ]},
+        }))
+        .unwrap()
+    }
+
+    fn read(live: [u32; 2]) -> Option<LeftBehind> {
+        let object = ObjectRef::new(Kind::TrafficSplit, ObjectKey::new("emojivoto", "emoji"));
+        LeftBehind::read(&object, &split(live), &LabelSelector::parse("team=x").unwrap())
+    }
+
+    #[test]
+    fn the_command_gives_the_authors_weights_back_and_takes_our_annotations_off() {
+        insta::assert_snapshot!(read([0, 1]).unwrap().full(), @r#"trafficsplits.split.smi-spec.io emojivoto/emoji has weights of linkerd-failover, which nobody changes any more: found labels that team=x does not match. To give its author's weights back: kubectl -n emojivoto patch trafficsplits.split.smi-spec.io emoji --type=json -p '[{"op":"add","path":"/spec/backends/0/weight","value":1},{"op":"add","path":"/spec/backends/1/weight","value":0},{"op":"remove","path":"/metadata/annotations/failover.linkerd.io~1state"},{"op":"remove","path":"/metadata/annotations/failover.linkerd.io~1authored-weights"}]'"#);
+        assert_eq!(read([1, 0]), None, "the weights are the author's");
+    }
+
+    #[test]
+    fn a_note_holds_the_whole_command_or_none() {
+        let mut left = read([0, 1]).unwrap();
+        assert_eq!(left.note(), left.full());
+        left.command = Some("x".repeat(NOTE));
+        assert!(left.note().contains(BY_HAND) && left.note().len() <= NOTE);
+    }
+
+    #[test]
+    fn what_another_installation_decided_is_its_own() {
+        for (replica, ours) in [
+            ("linkerd-failover-7d9c5-abcde", true),
+            ("linkerd-failover-12", true),
+            ("linkerd-failover-second-7d9c5-abcde", false),
+            ("second-7d9c5-abcde", false),
+            ("linkerd-failover", false),
+        ] {
+            assert_eq!(is_of_installation("linkerd-failover", replica), ours, "{replica}");
+        }
+    }
+}

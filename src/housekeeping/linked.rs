@@ -1,0 +1,138 @@
+//! Tells people what becomes of linked clusters: metrics by every replica, Events by the leader.
+
+use crate::events::publisher::Said;
+use crate::index::remote::reach::Transition;
+use crate::informers::remote::told::Told;
+use crate::telemetry::Metrics;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Runs until `stop`. What a standby has not said it says on the day it leads.
+pub async fn tell_of_links(
+    mut told: mpsc::UnboundedReceiver<Told>,
+    mut leading: watch::Receiver<bool>,
+    say: mpsc::Sender<Said>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
+    let mut unsaid = Unsaid::default();
+    loop {
+        tokio::select! {
+            Some(told) = told.recv() => {
+                note(&told, &metrics);
+                unsaid.hear(told);
+            }
+            Ok(()) = leading.changed() => {}
+            () = stop.cancelled() => return,
+        }
+        if *leading.borrow() {
+            for told in unsaid.take() {
+                if say.try_send(Said::of_link(&told)).is_err() {
+                    metrics.events_dropped.inc();
+                }
+            }
+        }
+    }
+}
+
+/// What the next leader has to say: of each cluster the last that is so and not said.
+#[derive(Default)]
+struct Unsaid(BTreeMap<String, Told>);
+
+impl Unsaid {
+    fn hear(&mut self, told: Told) {
+        let trouble = self.0.remove(&told.cluster).is_some();
+        let news = match told.what {
+            Transition::Unreachable
+            | Transition::Down
+            | Transition::Unverified
+            | Transition::Failing
+            | Transition::Refused => true,
+            // The end of what nobody has heard of.
+            Transition::Reachable => !trouble,
+            Transition::Seen | Transition::Idle | Transition::Unlinked => false,
+        };
+        if news {
+            self.0.insert(told.cluster.clone(), told);
+        }
+    }
+
+    fn take(&mut self) -> impl Iterator<Item = Told> + use<> {
+        std::mem::take(&mut self.0).into_values()
+    }
+}
+
+fn note(told: &Told, metrics: &Metrics) {
+    let (cluster, note) = (&told.cluster, &told.note);
+    let (to, reachable) = match told.what {
+        Transition::Seen | Transition::Reachable => ("reachable", Some(true)),
+        Transition::Unreachable => ("unreachable", Some(false)),
+        Transition::Down => ("down", Some(false)),
+        Transition::Unverified => ("unverified", Some(false)),
+        Transition::Failing => ("failing", Some(false)),
+        Transition::Refused => ("refused", Some(false)),
+        Transition::Idle => ("idle", None),
+        Transition::Unlinked => {
+            metrics.remote.forget(cluster);
+            tracing::info!(cluster, secret = %told.secret, "{note}");
+            return;
+        }
+    };
+    metrics.remote.became(cluster, to, reachable);
+    match reachable {
+        Some(false) => tracing::warn!(cluster, secret = %told.secret, "{note}"),
+        _ => tracing::info!(cluster, secret = %told.secret, "{note}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::informers::remote::credentials::SecretName;
+    use jiff::SignedDuration;
+
+    fn told(cluster: &str, what: Transition) -> Told {
+        Told::new(cluster, &SecretName::default(), what, "why", SignedDuration::from_secs(60))
+    }
+
+    fn said(history: &[Transition]) -> Vec<Transition> {
+        let mut unsaid = Unsaid::default();
+        history.iter().for_each(|what| unsaid.hear(told("west", *what)));
+        unsaid.take().map(|told| told.what).collect()
+    }
+
+    #[test]
+    fn a_new_leader_says_what_is_so_and_not_what_has_passed() {
+        use Transition::*;
+        assert_eq!(said(&[Seen]), []);
+        assert_eq!(said(&[Seen, Unreachable, Down]), [Down]);
+        assert_eq!(said(&[Unreachable, Down, Reachable]), []);
+        assert_eq!(said(&[Reachable]), [Reachable]);
+        assert_eq!(said(&[Refused, Unlinked]), []);
+        assert_eq!(said(&[Seen, Unverified]), [Unverified]);
+        assert_eq!(said(&[Unreachable, Failing]), [Failing]);
+        assert_eq!(said(&[Unverified, Reachable]), []);
+    }
+
+    #[test]
+    fn a_cluster_that_is_gone_leaves_no_series() {
+        let metrics = Metrics::default();
+        for what in [Transition::Seen, Transition::Unreachable, Transition::Down] {
+            note(&told("west", what), &metrics);
+        }
+        let line = r#"linkerd_failover_remote_reachable{cluster="west"} 0"#;
+        assert!(metrics.encode().contains(line));
+        let line = r#"linkerd_failover_remote_transitions_total{cluster="west",to="down"} 1"#;
+        assert!(metrics.encode().contains(line));
+        let state = r#"linkerd_failover_remote_state{cluster="west",state="down"} 1"#;
+        assert!(metrics.encode().contains(state));
+        note(&told("west", Transition::Unverified), &metrics);
+        assert!(!metrics.encode().contains(state), "one state at a time");
+        let state = r#"linkerd_failover_remote_state{cluster="west",state="unverified"} 1"#;
+        assert!(metrics.encode().contains(state));
+        note(&told("west", Transition::Unlinked), &metrics);
+        assert!(!metrics.encode().contains("west"));
+    }
+}

@@ -1,0 +1,179 @@
+//! The health of backends: what the slices of a Service, or of those that it rests on, say of it.
+
+use crate::engine::{self, Backend, Health, Intent, Ports, Unknown};
+use crate::index::endpoints::{self, Counted, PortCounted, SliceFacts};
+use crate::index::peak::Past;
+use crate::index::services::{Asked, Port, ServiceFacts, ServiceKind};
+use crate::index::store::Index;
+use crate::kinds::ObjectKey;
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+impl Index {
+    /// The health of each of an intent's backends, in its order; `now` by the steady clock.
+    pub fn health(&self, namespace: &str, intent: &Intent, now: Timestamp) -> Vec<Health> {
+        let own = ObjectKey::new(namespace, "");
+        let apex = intent.apexes.first().and_then(|apex| self.services.get(&own.beside(apex)));
+        let health = |backend: &Backend| {
+            if let Some(fault) = &backend.fault {
+                return fault.into();
+            }
+            let asked = match (backend.port, apex) {
+                (Some(port), _) => Asked::Port(port),
+                (None, Some(apex)) => Asked::PortsOf(apex),
+                (None, None) => Asked::Any,
+            };
+            self.backend_health(&own.beside(&backend.name), asked, now)
+        };
+        intent.backends.iter().map(health).collect()
+    }
+
+    fn backend_health(&self, backend: &ObjectKey, asked: Asked<'_>, now: Timestamp) -> Health {
+        if !self.watches(&backend.namespace) || self.forbidden.has(&backend.namespace) {
+            return Health::Unknown(Unknown::NotWatched {
+                namespace: backend.namespace.to_string(),
+            });
+        }
+        let Some(service) = self.services.get(backend) else { return Health::Missing };
+        let health = match &service.kind {
+            ServiceKind::ExternalName => Health::ExternalName,
+            ServiceKind::Elsewhere(_) | ServiceKind::Slices => {
+                self.service_health(backend, service, asked, now)
+            }
+        };
+        match self.changes.until(backend, now) {
+            Some(until) if !health.is_ready() && !health.is_unknown() => {
+                Health::Unknown(Unknown::Changed { until })
+            }
+            _ => health,
+        }
+    }
+
+    fn service_health(
+        &self,
+        backend: &ObjectKey,
+        service: &ServiceFacts,
+        asked: Asked<'_>,
+        now: Timestamp,
+    ) -> Health {
+        let ports = service.asked_ports(asked);
+        let past = self.past.get(backend);
+        let seen = |counted: Counted| seen(counted, &ports, asked, past, now);
+        let health = match &service.kind {
+            ServiceKind::Elsewhere(members) => {
+                self.union(backend, members, &ports, now).health(seen)
+            }
+            ServiceKind::Slices | ServiceKind::ExternalName => {
+                seen(self.count(backend, &own_names(&ports), now))
+            }
+        };
+        let numbers = asked.numbers();
+        match ports.is_empty() && !numbers.is_empty() && health.is_ready() {
+            true => Health::Unknown(Unknown::no_such_port(&numbers)),
+            false => health,
+        }
+    }
+
+    /// The endpoints of a Service whose slices are here; `ports` as [`endpoints::count`] takes them.
+    pub(crate) fn count(
+        &self,
+        service: &ObjectKey,
+        ports: &[Option<&str>],
+        now: Timestamp,
+    ) -> Counted {
+        let leaves = |pod| self.departures.until(pod, now);
+        endpoints::count(self.slices.of(service), ports, leaves)
+    }
+
+    /// What tells the endpoints of a Service apart, ready or not; nothing where one of its members
+    /// cannot be seen.
+    pub fn identities_of(&self, service: &ObjectKey) -> BTreeSet<u64> {
+        if let Some(ServiceKind::Elsewhere(members)) = self.service(service).map(|s| &s.kind) {
+            return self.identities_of_members(service, members).unwrap_or_default();
+        }
+        self.slices.of(service).flat_map(SliceFacts::identities).collect()
+    }
+
+    /// The endpoints of a Service that an object names, or the last it had, each by a number that
+    /// is its own: Services that share endpoints share these.
+    pub fn endpoints_of(&self, service: &ObjectKey) -> &[u64] {
+        self.past.get(service).map_or(&[], |past| &past.endpoints)
+    }
+
+    /// Notes the endpoints of a Service; only of Services that objects name.
+    pub(crate) fn observe(&mut self, service: &ObjectKey) {
+        if !self.named_by.contains_key(service) {
+            return;
+        }
+        let now = self.now.steady;
+        let facts = self.services.get(service);
+        let declared = facts.map(|facts| facts.asked_ports(Asked::PortsOf(facts)));
+        let declared = declared.unwrap_or_default();
+        let counted = match facts {
+            Some(facts) if matches!(facts.kind, ServiceKind::Elsewhere(_)) => {
+                let union = self.union(service, facts.members(), &declared, now);
+                if !union.is_whole() {
+                    return;
+                }
+                union.counted
+            }
+            _ => self.count(service, &own_names(&declared), now),
+        };
+        let endpoints = self.identities_of(service);
+        let past = self.past.entry(service.clone()).or_default();
+        past.peak.observe(counted.ready, now);
+        past.served.observe(&declared, &counted, now);
+        if !endpoints.is_empty() {
+            past.endpoints = endpoints.into_iter().collect();
+        }
+    }
+}
+
+/// The ports of a Service by its own names.
+fn own_names<'a>(ports: &[&'a Port]) -> Vec<Option<&'a str>> {
+    ports.iter().map(|port| Some(port.name.as_str())).collect()
+}
+
+/// The health that so many endpoints are, beside what has been seen before.
+fn seen(
+    counted: Counted,
+    ports: &[&Port],
+    asked: Asked<'_>,
+    past: Option<&Past>,
+    now: Timestamp,
+) -> Health {
+    let Counted { ready, total, announced, ports: by_port } = counted;
+    let several = asked.numbers().len() > 1;
+    let plain = |ready: u32, total: u32, peak: u32| Health::Seen {
+        ready,
+        total,
+        peak: peak.max(ready),
+        announced,
+        ports: None,
+    };
+    if ports.is_empty() {
+        return plain(ready, total, past.map_or(0, |past| past.peak.most(now)));
+    }
+    let port = |(port, counted): (&&Port, &PortCounted)| {
+        let served = past.map(|past| &past.served);
+        engine::Port {
+            // A route asks each of its backends for one port, whatever the number.
+            number: if several { u16::try_from(port.number).unwrap_or_default() } else { 0 },
+            name: port.label(),
+            ready: counted.ready,
+            total: counted.total,
+            peak: served.map_or(0, |served| served.peak(port, now)).max(counted.ready),
+            announced: counted.announced,
+            served: counted.ready > 0 || served.is_some_and(|served| served.has(port)),
+            with: match served {
+                Some(served) if counted.ready == 0 => served.with(port, ports),
+                _ => counted.with,
+            },
+        }
+    };
+    let by_port: Vec<engine::Port> = ports.iter().zip(&by_port).map(port).collect();
+    match by_port.as_slice() {
+        [only] if !several && only.total == total => plain(only.ready, total, only.peak),
+        _ => Health::of_ports(Ports::new(by_port, total), announced),
+    }
+}

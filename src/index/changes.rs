@@ -1,0 +1,78 @@
+//! Services that have just changed: their slices follow a moment later.
+
+use crate::kinds::ObjectKey;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::HashMap;
+
+/// How long slices may take to follow.
+const FOLLOW: SignedDuration = SignedDuration::from_secs(5);
+
+/// Whoever edits a Service again and again gets no more patience than this.
+const ONCE_IN: SignedDuration = SignedDuration::from_mins(1);
+
+/// Changed Services, by the steady clock.
+#[derive(Debug, Default)]
+pub struct Changes(HashMap<ObjectKey, Change>);
+
+#[derive(Debug)]
+struct Change {
+    at: Timestamp,
+    /// Of its slices as they were then.
+    slices: u64,
+    followed: bool,
+}
+
+impl Changes {
+    /// A Service has changed, whose slices are these.
+    pub fn begin(&mut self, service: &ObjectKey, slices: u64, now: Timestamp) {
+        self.0.retain(|_, change| change.at.duration_until(now) < ONCE_IN);
+        let change = Change { at: now, slices, followed: false };
+        self.0.entry(service.clone()).or_insert(change);
+    }
+
+    /// Whether it is of interest how the slices of a Service are.
+    pub fn awaits(&self, service: &ObjectKey) -> bool {
+        self.0.get(service).is_some_and(|change| !change.followed)
+    }
+
+    /// The slices of a Service are these now.
+    pub fn observe(&mut self, service: &ObjectKey, slices: u64) {
+        if let Some(change) = self.0.get_mut(service) {
+            change.followed |= change.slices != slices;
+        }
+    }
+
+    /// Until when its slices may still follow.
+    pub fn until(&self, service: &ObjectKey, now: Timestamp) -> Option<Timestamp> {
+        let change = self.0.get(service).filter(|change| !change.followed)?;
+        let until = change.at.checked_add(FOLLOW).unwrap_or(now);
+        (now < until).then_some(until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    #[test]
+    fn slices_may_follow_for_five_seconds_once_a_minute_and_until_they_have() {
+        let service = ObjectKey::new("ns", "web");
+        let mut changes = Changes::default();
+        changes.begin(&service, 7, at(0));
+        changes.observe(&service, 7);
+        assert_eq!(changes.until(&service, at(4)), Some(at(5)));
+        assert_eq!(changes.until(&service, at(5)), None);
+        // Changed again too soon.
+        changes.begin(&service, 7, at(59));
+        assert_eq!(changes.until(&service, at(59)), None);
+        changes.begin(&service, 7, at(60));
+        assert_eq!(changes.until(&service, at(60)), Some(at(65)));
+        changes.observe(&service, 8);
+        assert_eq!(changes.until(&service, at(61)), None);
+        assert!(!changes.awaits(&service));
+    }
+}

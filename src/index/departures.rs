@@ -1,0 +1,184 @@
+//! Pods that are about to be deleted, by word of the API server that asks before it deletes them.
+
+use crate::engine::{Leaving, Now};
+use crate::index::endpoints::PodUid;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::HashMap;
+
+/// How long a word is believed: longer than slices take to follow a pod that is deleted, also where
+/// kube-controller-manager has to find a new leader first. Until then the fallback serves.
+pub const BELIEVED: SignedDuration = SignedDuration::from_secs(30);
+
+/// A pod that traffic was moved for is not believed again before this has passed: `kubectl drain`
+/// asks every five seconds for as long as a PodDisruptionBudget refuses.
+pub const ONCE_IN: SignedDuration = SignedDuration::from_mins(10);
+
+/// More are not remembered: anybody who may delete pods fills this.
+const MOST: usize = 50_000;
+
+/// What a word about a pod is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It counts as gone from now on.
+    Believed,
+    /// It has done so since then.
+    Known(Timestamp),
+    /// It has been believed lately, and was still there afterwards.
+    NotAgain,
+    /// Too many are about to go.
+    TooMany,
+}
+
+#[derive(Debug)]
+struct Departure {
+    name: Box<str>,
+    since: Timestamp,
+    until: Timestamp,
+    /// Traffic was moved for it.
+    moved: bool,
+}
+
+/// Pods as an object records them, in their order: those that its traffic was moved for, and until
+/// when that was believed.
+pub type Recorded = Box<[(PodUid, Timestamp)]>;
+
+/// What an annotation says of pods.
+pub fn recorded_pods(leaving: &Leaving) -> Recorded {
+    leaving.iter().filter_map(|(uid, until)| Some((PodUid::parse(uid)?, *until))).collect()
+}
+
+/// What an annotation says, whose times are of the wall clock, by the steady clock.
+pub fn heard(recorded: &Recorded, now: &Now) -> Recorded {
+    let written = recorded.iter().map(|(pod, until)| (pod.to_string(), *until)).collect();
+    recorded_pods(&now.heard(&written))
+}
+
+/// Pods that are, or lately were, about to be deleted. All times are of the steady clock.
+#[derive(Debug, Default)]
+pub struct Departures {
+    pods: HashMap<PodUid, Departure>,
+}
+
+impl Departures {
+    /// Takes in that a pod is about to be deleted.
+    pub fn announce(&mut self, pod: PodUid, name: &str, now: Timestamp) -> Word {
+        match self.pods.get(&pod) {
+            Some(there) if there.until > now => return Word::Known(there.since),
+            Some(there) if there.counts(now) => return Word::NotAgain,
+            _ => {}
+        }
+        if self.pods.len() >= MOST {
+            self.prune(now);
+            if self.pods.len() >= MOST {
+                return Word::TooMany;
+            }
+        }
+        let until = later(now, BELIEVED);
+        self.pods.insert(pod, Departure { name: name.into(), since: now, until, moved: false });
+        Word::Believed
+    }
+
+    /// Takes in what an object says: traffic was moved for these.
+    pub fn record(&mut self, recorded: &Recorded, now: Timestamp) {
+        for (pod, until) in recorded {
+            // No clock is so far off, and no word is believed for longer.
+            let until = (*until).min(later(now, BELIEVED));
+            let there = Departure { name: "".into(), since: now, until, moved: true };
+            if there.counts(now) && self.pods.len() < MOST {
+                self.pods.entry(*pod).or_insert(there).moved = true;
+            }
+        }
+    }
+
+    /// Until when it is believed that a pod is about to be deleted; none where it is not.
+    pub fn until(&self, pod: PodUid, now: Timestamp) -> Option<Timestamp> {
+        self.pods.get(&pod).map(|there| there.until).filter(|until| *until > now)
+    }
+
+    /// The name of a pod, where its deletion was announced here.
+    pub fn name(&self, pod: PodUid) -> Option<&str> {
+        self.pods.get(&pod).map(|there| &*there.name).filter(|name| !name.is_empty())
+    }
+
+    /// Forgets what is past.
+    pub fn prune(&mut self, now: Timestamp) {
+        self.pods.retain(|_, there| there.counts(now));
+    }
+}
+
+impl Departure {
+    fn counts(&self, now: Timestamp) -> bool {
+        now < if self.moved { later(self.until, ONCE_IN) } else { self.until }
+    }
+}
+
+/// Whether a record of a pod that traffic was moved for still says anything.
+pub fn is_kept(until: Timestamp, now: Timestamp) -> bool {
+    now < later(until, ONCE_IN)
+}
+
+fn later(than: Timestamp, by: SignedDuration) -> Timestamp {
+    than.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UID: &str = "0123abcd-0000-0000-0000-000000000001";
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn pod() -> PodUid {
+        PodUid::parse(UID).unwrap()
+    }
+
+    #[test]
+    fn a_word_is_believed_for_a_while_and_then_forgotten_where_nothing_was_moved_for_it() {
+        let mut departures = Departures::default();
+        assert_eq!(departures.announce(pod(), "emoji-1", at(0)), Word::Believed);
+        assert_eq!(departures.announce(pod(), "emoji-1", at(29)), Word::Known(at(0)));
+        assert_eq!(departures.until(pod(), at(29)), Some(at(30)));
+        assert_eq!(departures.name(pod()), Some("emoji-1"));
+        assert_eq!(departures.until(pod(), at(30)), None);
+        assert_eq!(departures.announce(pod(), "emoji-1", at(30)), Word::Believed);
+    }
+
+    #[test]
+    fn a_pod_that_traffic_was_moved_for_is_believed_once_in_ten_minutes_by_every_replica() {
+        let (mut here, mut there) = (Departures::default(), Departures::default());
+        here.announce(pod(), "emoji-1", at(0));
+        for departures in [&mut here, &mut there] {
+            departures.record(&recorded_pods(&Leaving::from([(UID.into(), at(30))])), at(1));
+            assert_eq!(departures.until(pod(), at(29)), Some(at(30)));
+            assert_eq!(departures.announce(pod(), "emoji-1", at(35)), Word::NotAgain);
+            assert_eq!(departures.announce(pod(), "emoji-1", at(629)), Word::NotAgain);
+            assert_eq!(departures.announce(pod(), "emoji-1", at(630)), Word::Believed);
+        }
+    }
+
+    #[test]
+    fn what_is_past_or_cannot_be_read_is_forgotten_and_nothing_is_believed_for_ever() {
+        let mut departures = Departures::default();
+        let never = Leaving::from([("a-pod".into(), at(9)), (UID.into(), Timestamp::MAX)]);
+        departures.record(&recorded_pods(&never), at(0));
+        assert_eq!(departures.until(pod(), at(1)), Some(at(30)));
+        departures.prune(at(700));
+        assert!(departures.pods.is_empty());
+        departures.record(&recorded_pods(&Leaving::from([(UID.into(), at(30))])), at(700));
+        assert!(departures.pods.is_empty());
+    }
+
+    #[test]
+    fn too_many_are_not_believed() {
+        let mut departures = Departures::default();
+        for i in 0..MOST {
+            let uid = format!("00000000-0000-0000-0000-{i:012x}");
+            departures.announce(PodUid::parse(&uid).unwrap(), "", at(0));
+        }
+        assert_eq!(departures.announce(pod(), "", at(1)), Word::TooMany);
+        assert_eq!(departures.announce(pod(), "", at(31)), Word::Believed);
+    }
+}

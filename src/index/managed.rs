@@ -1,0 +1,191 @@
+//! A managed object, as small as a decision allows.
+
+use crate::engine::{
+    AuthoredWeights, BySet, Declaration, Defaults, FAR_BEYOND, Intent, Problem, SetState, Written,
+    annotations, authored, edited, no_primary, service_of, too_many,
+};
+use crate::index::departures::{Recorded, recorded_pods};
+use crate::kinds::Kind;
+use crate::kinds::managed_fields::Owners;
+use crate::kinds::route::InUse;
+use jiff::Timestamp;
+use kube::core::DynamicObject;
+use std::collections::BTreeSet;
+
+/// As whom linkerd-failover 0.1 wrote weights: they were no author's.
+const PREDECESSOR: &str = "failover.linkerd.io";
+
+/// So many faults of an object are kept, to be told.
+const FAULTS: usize = 16;
+
+/// The facts of a managed object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Managed {
+    /// Its sets of backends that fail over, at least one; or everything that keeps it from being
+    /// read.
+    pub sets: Result<Box<[ManagedSet]>, Vec<Problem>>,
+    /// What is wrong with an object that can be worked with, the first of it.
+    pub faults: Box<[Problem]>,
+    /// Who made the decision that it carries.
+    pub decider: Option<Decider>,
+    /// Since when that decision has been seen here, by the steady clock.
+    pub seen: Timestamp,
+    /// The version that a decision from these facts must be written to.
+    pub resource_version: String,
+    pub uid: String,
+    /// Seconds since the epoch: of two objects on one apex the older wins.
+    pub created: i64,
+    pub has_annotations: bool,
+    /// Whether the author's weights are recorded already, for these very backends.
+    pub authored_recorded: bool,
+    /// Those of them that he wrote otherwise than as whole numbers.
+    pub written: BySet<Written>,
+    pub owners: Owners,
+    /// Who wrote weights past the webhook that are the author's from now on.
+    pub edited_by: Option<Box<str>>,
+    /// Whether Linkerd routes by it.
+    pub in_use: InUse,
+    /// What stands as `primary-service` because the author named none.
+    pub defaulted_primary: Option<Box<str>>,
+    /// Its rules whose primary nobody can tell: they are left alone.
+    pub without_primary: Box<[Problem]>,
+    /// Pods that its traffic was moved for before they went.
+    pub leaving: Recorded,
+    /// Services that the object names, read or not.
+    pub(crate) services: Box<[Box<str>]>,
+}
+
+/// A set of backends: what the author asked for, and what was decided last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ManagedSet {
+    pub intent: Intent,
+    pub state: Option<SetState>,
+}
+
+/// Who decided what an object's state says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decider {
+    pub replica: Box<str>,
+    pub engine: Box<str>,
+}
+
+impl Managed {
+    /// The facts of an object.
+    pub fn read(kind: Kind, object: &DynamicObject, defaults: &Defaults) -> Self {
+        let (mut declared, metadata) = (kind.read(object), &object.metadata);
+        let owners = Owners::read(kind, metadata.managed_fields.as_deref().unwrap_or_default());
+        let record = declared.record();
+        let as_recorded = record.as_ref().map(|record| record.written.clone()).unwrap_or_default();
+        let state = declared.state();
+        let author = owners.other.as_ref().filter(|other| other.as_ref() != PREDECESSOR);
+        let edit = author.and_then(|author| {
+            Some((author.clone(), edited(&declared.mended(), state.as_ref()?)?))
+        });
+        let edited_by = edit.map(|(author, weights)| {
+            let weights = AuthoredWeights::new(weights).written(as_recorded.clone());
+            let weights = weights.to_annotation();
+            declared.annotations.insert(annotations::AUTHORED_WEIGHTS.into(), weights);
+            author
+        });
+        let read = match declared.backends().count() {
+            // Neither read nor decided: it would take the time of all others.
+            all if all > FAR_BEYOND => {
+                Err(too_many(&declared.shape, all, all).into_iter().collect())
+            }
+            _ => Intent::read(&declared, defaults).leniently(),
+        };
+        let (intents, mut faults) = match read {
+            Ok((intents, faults)) => (Ok(intents), faults),
+            Err(mut problems) => {
+                problems.truncate(FAULTS);
+                (Err(problems), vec![])
+            }
+        };
+        faults.truncate(FAULTS);
+        let written = declared.mended().as_written(&as_recorded);
+        let authored_recorded = intents.as_ref().is_ok_and(|intents| {
+            let authored = AuthoredWeights::new(authored(intents)).written(written.clone());
+            record == Some(authored)
+        });
+        let decider = state.as_ref().map(|state| Decider {
+            replica: state.by.as_str().into(),
+            engine: state.engine.as_str().into(),
+        });
+        let there = declared.annotations.get(annotations::PRIMARY_SERVICE);
+        let defaulted = state.as_ref().and_then(|state| state.defaulted_primary.as_deref());
+        let defaulted = defaulted.filter(|ours| there.is_some_and(|there| there == ours));
+        let defaulted_primary = defaulted.map(Into::into);
+        let (mut states, leaving) =
+            state.map(|state| (state.sets, state.leaving)).unwrap_or_default();
+        let set = |intent: Intent| {
+            let mut state = states.remove(&intent.set);
+            // Only people need the reason, and they read the object. But one of several sets may be
+            // written while the others stay as they are.
+            if let Some(state) = state.as_mut().filter(|_| intent.set.is_empty()) {
+                state.why = String::new();
+            }
+            ManagedSet { intent, state }
+        };
+        Self {
+            sets: intents.map(|intents| intents.into_iter().map(set).collect()),
+            faults: faults.into(),
+            decider,
+            seen: Timestamp::MIN,
+            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+            created: metadata.creation_timestamp.as_ref().map_or(0, |t| t.0.as_second()),
+            has_annotations: metadata.annotations.is_some(),
+            authored_recorded,
+            written,
+            owners,
+            edited_by,
+            in_use: kind.in_use(object),
+            defaulted_primary,
+            without_primary: declared
+                .without_primary()
+                .map(|set| no_primary(&declared, set))
+                .collect(),
+            leaving: recorded_pods(&leaving),
+            services: match declared.backends().nth(FAR_BEYOND) {
+                None => named(&declared).into_iter().map(Into::into).collect(),
+                Some(_) => Box::default(),
+            },
+        }
+    }
+
+    /// The sets of an object that can be read.
+    pub fn readable(&self) -> &[ManagedSet] {
+        self.sets.as_deref().unwrap_or_default()
+    }
+
+    /// The Services that clients call, of an object that can be read.
+    pub fn apexes(&self) -> &[String] {
+        self.readable().first().map_or(&[], |set| &set.intent.apexes)
+    }
+
+    /// Whether every set that may be written has a state of ours.
+    pub fn has_state(&self) -> bool {
+        self.readable().iter().all(|set| set.state.is_some() || set.intent.is_alone())
+    }
+
+    /// The sets of which it is recorded that nothing is ready, and since when.
+    pub fn nothing_ready(&self) -> BySet<Timestamp> {
+        let since =
+            |set: &ManagedSet| Some((set.intent.set.clone(), set.state.as_ref()?.nothing_ready?));
+        self.readable().iter().filter_map(since).collect()
+    }
+
+    /// The decision that the object carries: who made it, and where it sent the traffic.
+    pub(crate) fn decision(&self) -> (Option<&Decider>, Vec<Option<&[String]>>) {
+        let sets = self.readable().iter();
+        let active = sets.map(|set| set.state.as_ref().map(|state| state.active.as_slice()));
+        (self.decider.as_ref(), active.collect())
+    }
+}
+
+fn named(declared: &Declaration) -> BTreeSet<&str> {
+    let backends = declared.backends().filter(|b| b.fault.is_none());
+    let backends = backends.map(|b| service_of(&b.name));
+    let apexes = declared.apexes.iter().map(String::as_str);
+    backends.chain(apexes).filter(|name| !name.is_empty()).collect()
+}

@@ -1,0 +1,74 @@
+//! The controller's own namespace: where people say what holds for the whole cluster.
+
+use crate::engine::annotations;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt;
+
+/// What people have said on the controller's own namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClusterWide {
+    /// Nothing is to be written.
+    pub frozen: bool,
+    /// When a person last released the brake.
+    pub brake_released: Option<Timestamp>,
+}
+
+impl ClusterWide {
+    /// Reads the annotations; what cannot be meant is logged and ignored.
+    pub fn read(namespace: &Namespace) -> Self {
+        let said = |name: &str| namespace.annotations().get(name).map(String::as_str);
+        let frozen = match said(annotations::FROZEN) {
+            Some("true") => true,
+            None | Some("false") => false,
+            Some(other) => {
+                tracing::error!(
+                    "{} on namespace {} is {other:?}, expected \"true\" or \"false\": nothing is frozen",
+                    annotations::FROZEN,
+                    namespace.name_any()
+                );
+                false
+            }
+        };
+        let released = said(annotations::BRAKE_RELEASED).and_then(|text| {
+            let time = text.parse().ok();
+            if time.is_none() {
+                tracing::error!(
+                    "{} on namespace {} is {text:?}, expected an RFC 3339 time: the brake is not released",
+                    annotations::BRAKE_RELEASED,
+                    namespace.name_any()
+                );
+            }
+            time
+        });
+        Self { frozen, brake_released: released }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(annotations: serde_json::Value) -> ClusterWide {
+        let namespace = json!({"metadata": {"name": "x", "annotations": annotations}});
+        ClusterWide::read(&serde_json::from_value(namespace).unwrap())
+    }
+
+    #[test]
+    fn only_true_freezes() {
+        assert!(read(json!({annotations::FROZEN: "true"})).frozen);
+        for other in ["false", "yes", "", "True"] {
+            assert!(!read(json!({annotations::FROZEN: other})).frozen, "{other:?}");
+        }
+        assert_eq!(read(json!({})), ClusterWide::default());
+    }
+
+    #[test]
+    fn the_release_of_the_brake_is_a_time() {
+        let time = "2026-01-31T14:30:00Z";
+        let read = |text: &str| read(json!({annotations::BRAKE_RELEASED: text})).brake_released;
+        assert_eq!(read(time), Some(time.parse().unwrap()));
+        assert_eq!(read("now"), None);
+    }
+}

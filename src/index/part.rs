@@ -1,0 +1,135 @@
+//! Where one watch looks: the whole cluster, or one of the namespaces that we are limited to.
+
+use crate::kinds::ObjectKey;
+use k8s_openapi::NamespaceResourceScope;
+use kube::core::{ApiResource, DynamicObject};
+use kube::{Api, Client, Resource};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The part of a kind that one watch sees.
+#[derive(Clone)]
+pub struct Part {
+    namespace: Option<String>,
+    position: usize,
+    /// Of each part of the kind, whether it is whole.
+    whole: Arc<Mutex<Vec<bool>>>,
+}
+
+impl Part {
+    /// All of a kind in one.
+    pub fn everything() -> Self {
+        Self { namespace: None, position: 0, whole: Arc::new(Mutex::new(vec![false])) }
+    }
+
+    /// One part for each namespace; without any, everything in one.
+    pub fn each(namespaces: &[String]) -> Vec<Self> {
+        let whole = Arc::new(Mutex::new(vec![false; namespaces.len()]));
+        let part = |(position, namespace): (usize, &String)| Self {
+            namespace: Some(namespace.clone()),
+            position,
+            whole: whole.clone(),
+        };
+        match namespaces {
+            [] => vec![Self::everything()],
+            some => some.iter().enumerate().map(part).collect(),
+        }
+    }
+
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    pub fn covers(&self, key: &ObjectKey) -> bool {
+        self.namespace.as_ref().is_none_or(|namespace| **namespace == *key.namespace)
+    }
+
+    /// Notes whether this part is whole. Returns whether now the whole kind is.
+    pub fn is_whole(&self, whole: bool) -> bool {
+        let mut parts = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        parts[self.position] = whole;
+        parts.iter().all(|whole| *whole)
+    }
+
+    /// Of a kind that is only known at run time.
+    pub fn dynamic_api(&self, client: &Client, kind: &ApiResource) -> Api<DynamicObject> {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
+            None => Api::all_with(client.clone(), kind),
+        }
+    }
+
+    pub fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        }
+    }
+}
+
+/// Namespaces, of those that we are limited to, in which a kind may not be read: one that is gone
+/// has no Role of ours either. Nothing is decided there, and the others go on.
+#[derive(Debug, Default)]
+pub struct Forbidden(BTreeSet<(String, &'static str)>);
+
+impl Forbidden {
+    /// Notes whether a kind may be read in a namespace. Returns whether that is news.
+    pub fn note(&mut self, namespace: &str, kind: &'static str, forbidden: bool) -> bool {
+        let entry = (namespace.to_owned(), kind);
+        if forbidden { self.0.insert(entry) } else { self.0.remove(&entry) }
+    }
+
+    pub fn has(&self, namespace: &str) -> bool {
+        self.0.iter().any(|(found, _)| found == namespace)
+    }
+
+    /// How many namespaces.
+    pub fn len(&self) -> usize {
+        let namespaces: BTreeSet<_> = self.0.iter().map(|(namespace, _)| namespace).collect();
+        namespaces.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_whole_once_each_of_its_parts_is() {
+        let parts = Part::each(&["a".into(), "b".into()]);
+        assert!(!parts[0].is_whole(true));
+        assert!(parts[1].is_whole(true));
+        assert!(!parts[0].is_whole(false));
+        assert!(parts[0].covers(&ObjectKey::new("a", "x")));
+        assert!(!parts[0].covers(&ObjectKey::new("b", "x")));
+    }
+
+    #[test]
+    fn without_namespaces_one_part_covers_everything() {
+        let parts = Part::each(&[]);
+        assert_eq!(parts.len(), 1);
+        assert!(parts[0].covers(&ObjectKey::new("a", "x")));
+        assert!(parts[0].is_whole(true));
+    }
+
+    #[test]
+    fn a_namespace_is_forbidden_until_its_last_kind_may_be_read() {
+        let mut forbidden = Forbidden::default();
+        assert!(forbidden.note("a", "services", true));
+        assert!(!forbidden.note("a", "services", true));
+        assert!(forbidden.note("a", "endpointslices", true));
+        assert!(forbidden.has("a") && !forbidden.has("b") && !forbidden.has(""));
+        assert_eq!(forbidden.len(), 1);
+        forbidden.note("a", "services", false);
+        assert!(forbidden.has("a"));
+        forbidden.note("a", "endpointslices", false);
+        assert!(!forbidden.has("a"));
+    }
+}

@@ -1,0 +1,281 @@
+//! What is known of linked clusters, and which Services here rest on what there.
+
+use crate::engine::{Health, Unknown};
+use crate::index::endpoints::{self, Counted, SliceFacts};
+use crate::index::order::{Ticket, Void};
+use crate::index::remote::health::of_member;
+use crate::index::remote::members::Member;
+use crate::index::remote::reach::{Reach, Transition};
+use crate::index::remote::services::{Beside, Services, There};
+use crate::index::services::{Port, ServiceKind};
+use crate::index::slices::{Slices, ToldSlice};
+use crate::informers::remote::mirrors::MirrorThere;
+use crate::kinds::ObjectKey;
+use jiff::Timestamp;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// From a Service that is rested on to the local ones that do.
+type Resting = HashMap<ObjectKey, BTreeSet<ObjectKey>>;
+
+/// The facts of every linked cluster.
+#[derive(Debug, Default)]
+pub struct Remote {
+    clusters: HashMap<Box<str>, Cluster>,
+    /// On Services of this cluster: the local members of federated ones.
+    on_here: Resting,
+    /// On Services of linked clusters, linked or not yet.
+    on_there: HashMap<Box<str>, Resting>,
+    /// Grows when what is asked of a cluster may have changed.
+    revision: u64,
+}
+
+#[derive(Debug, Default)]
+struct Cluster {
+    reach: Reach,
+    slices: Slices,
+    services: Services,
+    /// The Services that the slices are those of.
+    listed: HashSet<ObjectKey>,
+    /// Its own mirrors of other clusters, through gateways.
+    mirrors: HashMap<ObjectKey, MirrorThere>,
+}
+
+impl Remote {
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The objects that are managed, or what they name, may have changed.
+    pub fn reconsider(&mut self) {
+        self.revision += 1;
+    }
+
+    /// A Service rests on these now, and rested on those before.
+    pub fn rest(&mut self, service: &ObjectKey, before: &[Member], now: &[Member]) {
+        if before == now {
+            return;
+        }
+        for member in before {
+            let on = named(service, member);
+            let resting = self.resting_on(member);
+            if let Some(there) = resting.get_mut(&on) {
+                there.remove(service);
+                if there.is_empty() {
+                    resting.remove(&on);
+                }
+            }
+        }
+        for member in now {
+            let on = named(service, member);
+            self.resting_on(member).entry(on).or_default().insert(service.clone());
+        }
+        self.on_there.retain(|_, resting| !resting.is_empty());
+        self.revision += 1;
+    }
+
+    fn resting_on(&mut self, member: &Member) -> &mut Resting {
+        match member {
+            Member::Here(_) => &mut self.on_here,
+            Member::There { cluster, .. } => self.on_there.entry(cluster.clone()).or_default(),
+        }
+    }
+
+    /// The federated Services that a Service of this cluster is a member of.
+    pub fn resting_here(&self, on: &ObjectKey) -> impl Iterator<Item = &ObjectKey> {
+        self.on_here.get(on).into_iter().flatten()
+    }
+
+    /// The Services of a cluster that local ones rest on, with these.
+    pub fn resting_there(
+        &self,
+        cluster: &str,
+    ) -> impl Iterator<Item = (&ObjectKey, &BTreeSet<ObjectKey>)> {
+        self.on_there.get(cluster).into_iter().flatten()
+    }
+
+    /// There are credentials for a cluster.
+    pub fn link(&mut self, cluster: &str) {
+        self.clusters.entry(cluster.into()).or_default();
+    }
+
+    /// There are none any more.
+    pub fn unlink(&mut self, cluster: &str) {
+        self.clusters.remove(cluster);
+    }
+
+    /// The mirrors of other clusters that a linked one has, as far as that can be seen.
+    pub fn mirrors_there(&self, cluster: &str) -> impl Iterator<Item = &MirrorThere> {
+        self.clusters.get(cluster).into_iter().flat_map(|there| there.mirrors.values())
+    }
+
+    pub fn set_mirrors_there(&mut self, cluster: &str, now: HashMap<ObjectKey, MirrorThere>) {
+        if let Some(there) = self.clusters.get_mut(cluster) {
+            there.mirrors = now;
+        }
+    }
+
+    pub fn reach(&self, cluster: &str) -> Option<&Reach> {
+        self.clusters.get(cluster).map(|there| &there.reach)
+    }
+
+    /// Changes what is known of whether a cluster can be reached.
+    pub fn note(
+        &mut self,
+        cluster: &str,
+        change: impl FnOnce(&mut Reach),
+    ) -> Option<Option<Transition>> {
+        let reach = &mut self.clusters.get_mut(cluster)?.reach;
+        let before = reach.clone();
+        change(reach);
+        let told = reach.transition(&before);
+        (*reach != before).then_some(told)
+    }
+
+    /// A LIST of these Services' slices is whole: it takes the place of what was known, whatever its
+    /// numbers. It may be another API server's, or that of an etcd that was restored.
+    pub fn set_listed(
+        &mut self,
+        cluster: &str,
+        wanted: &BTreeSet<ObjectKey>,
+        listed: Vec<ToldSlice>,
+    ) {
+        let Some(there) = self.clusters.get_mut(cluster) else { return };
+        there.slices.replace(listed);
+        there.listed = wanted.iter().cloned().collect();
+    }
+
+    /// A slice changed. Returns the Services there that did.
+    pub fn set_slice(&mut self, cluster: &str, told: ToldSlice) -> BTreeSet<ObjectKey> {
+        let there = self.clusters.get_mut(cluster);
+        there.map(|there| there.slices.set(told)).unwrap_or_default()
+    }
+
+    /// Its watch says that a slice is gone. Returns the Services there that changed.
+    pub fn delete_slice(
+        &mut self,
+        cluster: &str,
+        slice: &ObjectKey,
+        version: u64,
+    ) -> BTreeSet<ObjectKey> {
+        let there = self.clusters.get_mut(cluster);
+        there.map(|there| there.slices.delete(slice, version)).unwrap_or_default()
+    }
+
+    /// A LIST of a Service's slices, past the watch, is about to be asked for.
+    pub fn ticket(&self, cluster: &str, service: &ObjectKey) -> Option<Ticket> {
+        self.clusters.get(cluster).map(|there| there.slices.order.ticket(service))
+    }
+
+    /// Takes in a LIST of one Service's slices, made past the watch with this ticket. Returns whether
+    /// it showed anything new.
+    pub fn confirm(
+        &mut self,
+        cluster: &str,
+        ticket: &Ticket,
+        service: &ObjectKey,
+        listed: Vec<ToldSlice>,
+        at: u64,
+    ) -> Result<bool, Void> {
+        let there = self.clusters.get_mut(cluster).ok_or(Void::ListedSince)?;
+        Ok(!there.slices.confirm(ticket, service, listed, at)?.is_empty())
+    }
+
+    /// Changes what is known of a cluster's Services.
+    pub fn note_services<T>(
+        &mut self,
+        cluster: &str,
+        now: Timestamp,
+        change: impl FnOnce(&mut Services, Beside<'_>) -> T,
+    ) -> Option<T> {
+        let Cluster { slices, services, .. } = self.clusters.get_mut(cluster)?;
+        Some(change(services, Beside { now, slices: &|service| slices.fingerprint(service) }))
+    }
+
+    /// A LIST of a Service itself, past the watch, is about to be asked for; none where we may not.
+    pub fn service_ticket(&self, cluster: &str, service: &ObjectKey) -> Option<Ticket> {
+        self.clusters.get(cluster)?.services.ticket(service)
+    }
+
+    /// The endpoints of a Service of a cluster for these ports of the local one, or why they cannot
+    /// be seen. Deletions there are not announced here.
+    pub fn count(
+        &self,
+        cluster: &str,
+        service: &ObjectKey,
+        ports: &[&Port],
+    ) -> Result<Counted, Health> {
+        let there = self.seen(cluster, service)?;
+        let count =
+            |names: &[Option<&str>]| endpoints::count(there.slices.of(service), names, |_| None);
+        let names = match there.services.get(service) {
+            There::Unread => ports.iter().map(|port| Some(port.name.as_str())).collect(),
+            There::Is(facts) if facts.kind == ServiceKind::Slices => facts.names_of(ports),
+            There::Is(_) => return Ok(Counted::default()),
+            // What is left of it goes in a moment, and is asked by number until then.
+            There::Missing => vec![None; ports.len()],
+        };
+        of_member(&names, ports, count)
+    }
+
+    /// Why the endpoints of a Service of a cluster may offer ports that they do not seem to.
+    pub fn doubt(&self, cluster: &str, service: &ObjectKey, now: Timestamp) -> Option<Unknown> {
+        self.clusters.get(cluster)?.services.doubt(cluster, service, now)
+    }
+
+    /// Services of a cluster changed, or their slices did.
+    pub fn observe(&mut self, cluster: &str, changed: &[ObjectKey]) {
+        let Some(Cluster { slices, services, .. }) = self.clusters.get_mut(cluster) else { return };
+        for service in changed {
+            services.observe(service, || slices.fingerprint(service));
+        }
+    }
+
+    /// What tells its endpoints apart, also from those of other clusters; none where it cannot be
+    /// seen.
+    pub fn identities(&self, cluster: &str, service: &ObjectKey) -> Option<Vec<u64>> {
+        let slices = self.seen(cluster, service).ok()?.slices.of(service);
+        let salted = |identity: u64| {
+            let mut hasher = DefaultHasher::new();
+            (cluster, identity).hash(&mut hasher);
+            hasher.finish()
+        };
+        Some(slices.flat_map(SliceFacts::identities).map(salted).collect())
+    }
+
+    fn seen(&self, cluster: &str, service: &ObjectKey) -> Result<&Cluster, Health> {
+        let named = || cluster.to_owned();
+        let unknown = |unknown| Err(Health::Unknown(unknown));
+        let Some(there) = self.clusters.get(cluster) else {
+            return unknown(Unknown::NotLinked { cluster: named() });
+        };
+        match &there.reach {
+            Reach::Seen { .. } if there.listed.contains(service) => Ok(there),
+            Reach::Idle | Reach::Asked { .. } | Reach::Seen { .. } => {
+                unknown(Unknown::NotListed { cluster: named() })
+            }
+            Reach::Lost { since } => {
+                unknown(Unknown::Unreachable { cluster: named(), since: since.wall })
+            }
+            Reach::Unverified { why } => {
+                unknown(Unknown::Unverified { cluster: named(), why: why.clone() })
+            }
+            Reach::Failing { why } => {
+                unknown(Unknown::Failing { cluster: named(), why: why.clone() })
+            }
+            Reach::Refused { why } => {
+                unknown(Unknown::Refused { cluster: named(), why: why.clone() })
+            }
+            Reach::Down { since } => {
+                Err(Health::Unreachable { cluster: named(), since: since.wall })
+            }
+        }
+    }
+}
+
+/// A member of a Service, in that one's namespace.
+fn named(service: &ObjectKey, member: &Member) -> ObjectKey {
+    match member {
+        Member::Here(name) | Member::There { service: name, .. } => service.beside(name),
+    }
+}

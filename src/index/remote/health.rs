@@ -1,0 +1,298 @@
+//! The health of Services that rest on others: the union of their members.
+
+use crate::engine::{Health, Now, Unknown};
+use crate::index::endpoints::Counted;
+use crate::index::order::{Arrival, Ticket, Void};
+use crate::index::remote::members::Member;
+use crate::index::remote::reach::{Reach, Transition};
+use crate::index::remote::services::Versioned;
+use crate::index::services::{Port, ServiceKind};
+use crate::index::slices::ToldSlice;
+use crate::index::store::Index;
+use crate::kinds::{ObjectKey, ObjectRef};
+use jiff::Timestamp;
+use std::collections::{BTreeSet, HashMap};
+
+/// What is known of a Service's members together.
+#[derive(Debug, Default)]
+pub struct Union {
+    pub counted: Counted,
+    /// The first member that cannot be seen, not known to be down.
+    unknown: Option<Health>,
+    /// The first member that may be more than it seems.
+    doubt: Option<Health>,
+    /// The first whose cluster has been out of reach for too long.
+    down: Option<Health>,
+}
+
+impl Union {
+    /// `doubt` is why a member's ready endpoints may offer ports that they do not seem to.
+    fn add(&mut self, counted: Result<Counted, Health>, doubt: Option<Unknown>) {
+        match counted {
+            Ok(counted) => {
+                if let Some(doubt) = doubt.filter(|_| counted.ready > 0) {
+                    self.doubt.get_or_insert(Health::Unknown(doubt));
+                }
+                self.counted = std::mem::take(&mut self.counted).and(counted);
+            }
+            Err(unknown) if unknown.is_unknown() => {
+                self.unknown.get_or_insert(unknown);
+            }
+            Err(down) => {
+                self.down.get_or_insert(down);
+            }
+        }
+    }
+
+    /// Whether every member is seen.
+    pub fn is_whole(&self) -> bool {
+        self.unknown.is_none() && self.down.is_none()
+    }
+
+    /// What is known to be ready is, `seen` by its members that are; without any, not known is not
+    /// down.
+    pub fn health(self, seen: impl FnOnce(Counted) -> Health) -> Health {
+        let Self { counted, unknown, doubt, down } = self;
+        let mut seen = seen(counted);
+        // Without what is about to go it would be unknown, and not down.
+        if unknown.is_some() && !seen.without_announced().is_ready() {
+            seen = seen.as_seen();
+        }
+        if seen.is_ready() { seen } else { unknown.or(doubt).or(down).unwrap_or(seen) }
+    }
+}
+
+impl Index {
+    /// The members of a Service together. `ports` are the asked ones as the Service has them: mirrors
+    /// have the ports of what they mirror, with their names.
+    pub(crate) fn union(
+        &self,
+        service: &ObjectKey,
+        members: &[Member],
+        ports: &[&Port],
+        now: Timestamp,
+    ) -> Union {
+        let mut union = Union::default();
+        for member in members {
+            match member {
+                Member::There { cluster, service: name } => {
+                    let there = service.beside(name);
+                    let doubt = self.remote.doubt(cluster, &there, now);
+                    union.add(self.remote.count(cluster, &there, ports), doubt);
+                }
+                Member::Here(name) => {
+                    let here = service.beside(name);
+                    let facts = self.service(&here).filter(|f| f.kind == ServiceKind::Slices);
+                    let count = |names: &[Option<&str>]| self.count(&here, names, now);
+                    let counted = facts.map_or(Ok(Counted::default()), |facts| {
+                        of_member(&facts.names_of(ports), ports, count)
+                    });
+                    let until = self.changes.until(&here, now);
+                    union.add(counted, until.map(|until| Unknown::Changed { until }));
+                }
+            }
+        }
+        union
+    }
+
+    /// What tells the endpoints of a Service's members apart; none while one cannot be seen.
+    pub(crate) fn identities_of_members(
+        &self,
+        service: &ObjectKey,
+        members: &[Member],
+    ) -> Option<BTreeSet<u64>> {
+        let mut identities = BTreeSet::new();
+        for member in members {
+            match member {
+                Member::Here(name) => identities.extend(self.identities_of(&service.beside(name))),
+                Member::There { cluster, service: name } => {
+                    identities.extend(self.remote.identities(cluster, &service.beside(name))?);
+                }
+            }
+        }
+        Some(identities)
+    }
+
+    /// The Services of a linked cluster that managed objects rest on.
+    pub fn wanted_of(&self, cluster: &str) -> BTreeSet<ObjectKey> {
+        let is_named = |service: &ObjectKey| self.objects_naming(service).next().is_some();
+        let resting = self.remote.resting_there(cluster);
+        let wanted = resting.filter(|(_, local)| local.iter().any(is_named));
+        wanted.map(|(service, _)| service.clone()).collect()
+    }
+
+    /// There are credentials for a cluster.
+    pub fn link(&mut self, cluster: &str) -> Vec<ObjectRef> {
+        self.remote.link(cluster);
+        self.noticed_there(cluster, |_| true)
+    }
+
+    /// There are none any more.
+    pub fn unlink(&mut self, cluster: &str) -> Vec<ObjectRef> {
+        self.remote.unlink(cluster);
+        self.noticed_there(cluster, |_| true)
+    }
+
+    /// Something was learnt of whether a cluster can be reached. Returns what people are to hear.
+    pub fn note_reach(
+        &mut self,
+        cluster: &str,
+        change: impl FnOnce(&mut Reach, Now),
+    ) -> (Option<Transition>, Vec<ObjectRef>) {
+        let now = self.now;
+        match self.remote.note(cluster, |reach| change(reach, now)) {
+            Some(told) => (told, self.noticed_there(cluster, |_| true)),
+            None => (None, vec![]),
+        }
+    }
+
+    /// A LIST of a cluster's slices is whole: what it has takes the place of what was known.
+    pub fn set_remote_listing(
+        &mut self,
+        cluster: &str,
+        wanted: &BTreeSet<ObjectKey>,
+        listed: Vec<ToldSlice>,
+    ) -> (Option<Transition>, Vec<ObjectRef>) {
+        self.remote.set_listed(cluster, wanted, listed);
+        let told = self.remote.note(cluster, Reach::listed).flatten();
+        (told, self.noticed_there(cluster, |_| true))
+    }
+
+    pub fn set_remote_slice(&mut self, cluster: &str, told: ToldSlice) -> Vec<ObjectRef> {
+        let changed = self.remote.set_slice(cluster, told);
+        self.noticed_there(cluster, |service| changed.contains(service))
+    }
+
+    pub fn delete_remote_slice(
+        &mut self,
+        cluster: &str,
+        slice: &ObjectKey,
+        version: u64,
+    ) -> Vec<ObjectRef> {
+        let changed = self.remote.delete_slice(cluster, slice, version);
+        self.noticed_there(cluster, |service| changed.contains(service))
+    }
+
+    /// Takes in a LIST of one Service's slices, made past the watch with this ticket.
+    pub fn confirm_remote_slices(
+        &mut self,
+        cluster: &str,
+        ticket: &Ticket,
+        service: &ObjectKey,
+        listed: Vec<ToldSlice>,
+        at: u64,
+    ) -> Result<Vec<ObjectRef>, Void> {
+        let changed = self.remote.confirm(cluster, ticket, service, listed, at)?;
+        Ok(match changed {
+            true => self.noticed_there(cluster, |changed| changed == service),
+            false => vec![],
+        })
+    }
+
+    /// A LIST of these Services of a cluster is whole.
+    pub fn set_remote_services(
+        &mut self,
+        cluster: &str,
+        asked: BTreeSet<ObjectKey>,
+        listed: HashMap<ObjectKey, Versioned>,
+    ) -> Vec<ObjectRef> {
+        self.remote.note_services(cluster, self.now.steady, |services, beside| {
+            services.replace(asked, listed, beside);
+        });
+        self.noticed_there(cluster, |_| true)
+    }
+
+    /// The Services of a cluster are not watched, or may not be read at all.
+    pub fn doubt_remote_services(
+        &mut self,
+        cluster: &str,
+        why: &str,
+        refused: bool,
+    ) -> Vec<ObjectRef> {
+        let news =
+            self.remote.note_services(cluster, self.now.steady, |services, _| match refused {
+                true => services.refused(why),
+                false => services.interrupted(why),
+            });
+        self.noticed_there(cluster, |_| news == Some(true))
+    }
+
+    /// A Service of a cluster is so now, as its watch says.
+    pub fn set_remote_service(
+        &mut self,
+        cluster: &str,
+        service: &ObjectKey,
+        versioned: Versioned,
+    ) -> Vec<ObjectRef> {
+        let news = self.remote.note_services(cluster, self.now.steady, |services, beside| {
+            services.enter(service, versioned, beside, Arrival::Watched)
+        });
+        self.noticed_there(cluster, |changed| news == Some(true) && changed == service)
+    }
+
+    /// A Service of a cluster is gone, as its watch says.
+    pub fn delete_remote_service(
+        &mut self,
+        cluster: &str,
+        service: &ObjectKey,
+        version: u64,
+    ) -> Vec<ObjectRef> {
+        let news = self.remote.note_services(cluster, self.now.steady, |services, _| {
+            services.delete(service, version)
+        });
+        self.noticed_there(cluster, |changed| news == Some(true) && changed == service)
+    }
+
+    /// Takes in a LIST of one Service itself, made past the watch with this ticket.
+    pub fn confirm_remote_service(
+        &mut self,
+        cluster: &str,
+        ticket: &Ticket,
+        service: &ObjectKey,
+        found: Option<Versioned>,
+        at: u64,
+    ) -> Result<Vec<ObjectRef>, Void> {
+        let news = self.remote.note_services(cluster, self.now.steady, |services, beside| {
+            services.confirm(ticket, service, found, at, beside)
+        });
+        let news = news.unwrap_or(Err(Void::ListedSince))?;
+        Ok(self.noticed_there(cluster, |changed| news && changed == service))
+    }
+
+    /// Services of a cluster changed: whoever rests on them did.
+    fn noticed_there(
+        &mut self,
+        cluster: &str,
+        changed: impl Fn(&ObjectKey) -> bool,
+    ) -> Vec<ObjectRef> {
+        let resting = self.remote.resting_there(cluster).filter(|(service, _)| changed(service));
+        let (there, local): (Vec<_>, Vec<_>) =
+            resting.map(|(service, local)| (service.clone(), local.clone())).unzip();
+        self.remote.observe(cluster, &there);
+        let local: BTreeSet<ObjectKey> = local.into_iter().flatten().collect();
+        let affected: BTreeSet<ObjectRef> =
+            local.iter().flat_map(|service| self.noticed(service)).collect();
+        affected.into_iter().collect()
+    }
+}
+
+/// The endpoints of a member, which is asked for ports by their numbers and has names of its own for
+/// them.
+pub(crate) fn of_member(
+    names: &[Option<&str>],
+    ports: &[&Port],
+    count: impl Fn(&[Option<&str>]) -> Counted,
+) -> Result<Counted, Health> {
+    let counted = count(names);
+    match counted.ready > 0 && !ports.is_empty() && names.iter().all(Option::is_none) {
+        true => {
+            let numbers = ports.iter().map(|port| port.number).collect();
+            Err(Health::Unknown(Unknown::no_such_port(&numbers)))
+        }
+        false => Ok(counted),
+    }
+}
+
+#[cfg(test)]
+#[path = "health_tests.rs"]
+mod tests;

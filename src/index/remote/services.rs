@@ -1,0 +1,261 @@
+//! The Services of a linked cluster that are rested on, as that cluster has them: a member is asked
+//! for a port by its number, and its own Service says how slices call that.
+
+use crate::engine::Unknown;
+use crate::index::changes::Changes;
+use crate::index::order::{Arrival, Order, Ticket, Verdict, Void};
+use crate::index::services::ServiceFacts;
+use crate::kinds::ObjectKey;
+use jiff::Timestamp;
+use std::collections::{BTreeSet, HashMap};
+
+/// What is known of the Services of a cluster.
+#[derive(Debug, Default)]
+pub struct Services {
+    /// None where they cannot be read: ports are taken to be called there as they are here.
+    listed: Option<HashMap<ObjectKey, ServiceFacts>>,
+    /// What the LIST was asked for.
+    asked: BTreeSet<ObjectKey>,
+    /// Why what is known may be old.
+    doubt: Option<String>,
+    order: Order,
+    changes: Changes,
+}
+
+/// A Service with its version, as an API server has it.
+pub type Versioned = (u64, ServiceFacts);
+
+/// The state of things beside a change: the moment, by the steady clock, and a number for how the
+/// slices of a Service are.
+#[derive(Clone, Copy)]
+pub struct Beside<'a> {
+    pub now: Timestamp,
+    pub slices: &'a dyn Fn(&ObjectKey) -> u64,
+}
+
+/// One of them.
+#[derive(Debug, PartialEq)]
+pub enum There<'a> {
+    /// We may not look.
+    Unread,
+    Missing,
+    Is(&'a ServiceFacts),
+}
+
+impl Services {
+    /// These have been asked for, and listed.
+    pub fn replace(
+        &mut self,
+        asked: BTreeSet<ObjectKey>,
+        listed: HashMap<ObjectKey, Versioned>,
+        beside: Beside<'_>,
+    ) {
+        self.order.begin(None);
+        let known = self.listed.get_or_insert_default();
+        known.retain(|service, _| listed.contains_key(service));
+        for (service, versioned) in listed {
+            self.enter(&service, versioned, beside, Arrival::Listed);
+        }
+        self.order.complete(None);
+        (self.asked, self.doubt) = (asked, None);
+    }
+
+    /// Their watch broke, or cannot begin: what is known may be old. Returns whether that is news.
+    pub fn interrupted(&mut self, why: &str) -> bool {
+        self.doubt.replace(why.to_owned()).is_none_or(|before| before != why)
+    }
+
+    /// They may not be read. Returns whether that is news.
+    pub fn refused(&mut self, why: &str) -> bool {
+        let were_read = self.listed.take().is_some();
+        self.interrupted(why) || were_read
+    }
+
+    /// Takes in one, where it may enter. Returns whether it is news.
+    pub fn enter(
+        &mut self,
+        service: &ObjectKey,
+        (version, facts): Versioned,
+        beside: Beside<'_>,
+        arrival: Arrival<'_>,
+    ) -> bool {
+        let Some(listed) = &mut self.listed else { return false };
+        match self.order.enter(service, version, service, arrival) {
+            Verdict::Enters => {}
+            Verdict::Leaves => return self.remove(service),
+            Verdict::Late => return false,
+        }
+        let shape = facts.shape;
+        let before = listed.get(service);
+        if before == Some(&facts) {
+            return false;
+        }
+        if before.is_some_and(|before| before.shape != shape) {
+            self.changes.begin(service, (beside.slices)(service), beside.now);
+        }
+        listed.insert(service.clone(), facts);
+        true
+    }
+
+    /// The watch says that one is gone. Returns whether that is news.
+    pub fn delete(&mut self, service: &ObjectKey, version: u64) -> bool {
+        self.order.delete(service, version) && self.remove(service)
+    }
+
+    /// A LIST of one, past the watch, is about to be asked for; none where they cannot be read.
+    pub fn ticket(&self, service: &ObjectKey) -> Option<Ticket> {
+        self.listed.as_ref().map(|_| self.order.ticket(service))
+    }
+
+    /// Takes in that LIST. Returns whether it is news.
+    pub fn confirm(
+        &mut self,
+        ticket: &Ticket,
+        service: &ObjectKey,
+        found: Option<Versioned>,
+        at: u64,
+        beside: Beside<'_>,
+    ) -> Result<bool, Void> {
+        self.order.places(ticket, service, at)?;
+        let news = match found {
+            Some(versioned) => self.enter(service, versioned, beside, Arrival::Answered(ticket)),
+            None => self.order.lack(ticket, service, at) && self.remove(service),
+        };
+        self.order.show(ticket, service, at);
+        Ok(news)
+    }
+
+    fn remove(&mut self, service: &ObjectKey) -> bool {
+        self.listed.as_mut().is_some_and(|listed| listed.remove(service).is_some())
+    }
+
+    pub fn get(&self, service: &ObjectKey) -> There<'_> {
+        match self.listed.as_ref().map(|listed| listed.get(service)) {
+            Some(Some(facts)) => There::Is(facts),
+            Some(None) if self.asked.contains(service) => There::Missing,
+            None | Some(None) => There::Unread,
+        }
+    }
+
+    /// Why an endpoint that offers no port by the name that is known for it may do so all the same.
+    pub fn doubt(&self, cluster: &str, service: &ObjectKey, now: Timestamp) -> Option<Unknown> {
+        if let Some(until) = self.changes.until(service, now) {
+            return Some(Unknown::Changed { until });
+        }
+        let is_unread = self.get(service) == There::Unread;
+        let why = self.doubt.as_deref().or(is_unread.then_some("they are not listed yet"))?;
+        let why = format!("it may call the port otherwise; its Services cannot be read: {why}");
+        Some(Unknown::Refused { cluster: cluster.to_owned(), why })
+    }
+
+    /// The slices of a Service are these now.
+    pub fn observe(&mut self, service: &ObjectKey, slices: impl FnOnce() -> u64) {
+        if self.changes.awaits(service) {
+            self.changes.observe(service, slices());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn facts(port: &str) -> ServiceFacts {
+        let service = json!({"spec": {"ports": [{"name": port, "port": 80}]}});
+        ServiceFacts::read(&serde_json::from_value(service).unwrap())
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn bb() -> ObjectKey {
+        ObjectKey::new("books", "bb")
+    }
+
+    fn beside(seconds: i64) -> Beside<'static> {
+        Beside { now: at(seconds), slices: &|_| 7 }
+    }
+
+    fn lists(services: &mut Services, listed: Option<(u64, &str)>, seconds: i64) {
+        let listed = listed.map(|(version, port)| (bb(), (version, facts(port))));
+        services.replace([bb()].into(), listed.into_iter().collect(), beside(seconds));
+    }
+
+    fn watched(services: &mut Services, version: u64, port: &str, seconds: i64) -> bool {
+        services.enter(&bb(), (version, facts(port)), beside(seconds), Arrival::Watched)
+    }
+
+    fn until(services: &Services, seconds: i64) -> Option<Timestamp> {
+        match services.doubt("west", &bb(), at(seconds)) {
+            Some(Unknown::Changed { until }) => Some(until),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_service_that_has_changed_awaits_its_slices_and_one_that_is_new_does_not() {
+        let mut services = Services::default();
+        assert!(!watched(&mut services, 1, "http", 0));
+        lists(&mut services, None, 0);
+        assert!(watched(&mut services, 2, "http", 0));
+        assert!(!watched(&mut services, 3, "http", 0));
+        assert_eq!(services.doubt("west", &bb(), at(0)), None);
+
+        assert!(watched(&mut services, 4, "web", 1));
+        services.observe(&bb(), || 7);
+        assert_eq!(until(&services, 1), Some(at(6)));
+        services.observe(&bb(), || 8);
+        assert_eq!(until(&services, 1), None);
+
+        // While its watch was broken, and with a lower number: a LIST counts anew.
+        lists(&mut services, Some((1, "rpc")), 100);
+        assert_eq!(until(&services, 100), Some(at(105)));
+    }
+
+    #[test]
+    fn what_is_known_is_in_doubt_while_it_is_not_watched() {
+        let mut services = Services::default();
+        let is_doubted = |services: &Services| services.doubt("west", &bb(), at(0)).is_some();
+        assert!(is_doubted(&services) && services.ticket(&bb()).is_none());
+        assert_eq!(services.get(&bb()), There::Unread);
+        lists(&mut services, None, 0);
+        assert_eq!(services.get(&bb()), There::Missing);
+        assert_eq!(services.get(&ObjectKey::new("books", "not-asked-for")), There::Unread);
+        lists(&mut services, Some((1, "http")), 0);
+        assert!(!is_doubted(&services));
+        services.interrupted("no answer");
+        assert_eq!(services.get(&bb()), There::Is(&facts("http")));
+        assert!(is_doubted(&services));
+        lists(&mut services, Some((2, "http")), 0);
+        assert!(!is_doubted(&services));
+        services.refused("403");
+        assert_eq!(services.get(&bb()), There::Unread);
+        assert!(is_doubted(&services));
+    }
+
+    #[test]
+    fn a_list_past_the_watch_brings_nothing_back_and_takes_away_what_is_older() {
+        let mut services = Services::default();
+        lists(&mut services, Some((5, "http")), 0);
+        let ticket = services.ticket(&bb()).unwrap();
+        let confirm = |services: &mut Services, found: Option<(u64, &str)>, at: u64| {
+            let found = found.map(|(version, port)| (version, facts(port)));
+            services.confirm(&ticket, &bb(), found, at, beside(0))
+        };
+        // The watch was quicker.
+        assert!(services.delete(&bb(), 7));
+        assert_eq!(confirm(&mut services, Some((5, "http")), 6), Ok(false));
+        assert_eq!(services.get(&bb()), There::Missing);
+        // The LIST was.
+        watched(&mut services, 9, "web", 0);
+        assert_eq!(confirm(&mut services, Some((12, "rpc")), 13), Ok(true));
+        assert!(!watched(&mut services, 11, "web", 0));
+        assert_eq!(confirm(&mut services, None, 20), Ok(true));
+        assert_eq!(services.get(&bb()), There::Missing);
+        // Listed anew meanwhile.
+        lists(&mut services, Some((5, "http")), 0);
+        assert_eq!(confirm(&mut services, None, 30), Err(Void::ListedSince));
+    }
+}

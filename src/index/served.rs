@@ -1,0 +1,59 @@
+//! The ports that a Service has been seen to serve.
+
+use crate::engine::PortSet;
+use crate::index::endpoints::Counted;
+use crate::index::peak::Peak;
+use crate::index::services::Port;
+use jiff::Timestamp;
+use std::collections::HashMap;
+
+/// By name: the ports that a ready endpoint has been seen to offer.
+#[derive(Debug, Default)]
+pub struct Served(HashMap<Box<str>, PortPast>);
+
+#[derive(Debug, Default)]
+struct PortPast {
+    peak: Peak,
+    /// The ports that all its ready endpoints offered too, when it had any last.
+    with: Box<[Box<str>]>,
+}
+
+impl Served {
+    /// Takes in how many endpoints offer these ports now, which are all that the Service declares:
+    /// others are forgotten.
+    pub fn observe(&mut self, declared: &[&Port], counted: &Counted, now: Timestamp) {
+        self.0.retain(|name, _| declared.iter().any(|port| port.name == **name));
+        for (port, counted) in declared.iter().zip(&counted.ports) {
+            if counted.ready == 0 {
+                if let Some(past) = self.0.get_mut(port.name.as_str()) {
+                    past.peak.observe(0, now);
+                }
+                continue;
+            }
+            let past = self.0.entry(port.name.as_str().into()).or_default();
+            past.peak.observe(counted.ready, now);
+            let with = declared.iter().enumerate().filter(|(i, _)| counted.with & 1 << i != 0);
+            let with = || with.clone().map(|(_, port)| port.name.as_str());
+            if !with().eq(past.with.iter().map(|name| &**name)) {
+                past.with = with().map(Into::into).collect();
+            }
+        }
+    }
+
+    pub fn has(&self, port: &Port) -> bool {
+        self.0.contains_key(port.name.as_str())
+    }
+
+    /// The most that were ready in the last ten minutes.
+    pub fn peak(&self, port: &Port, now: Timestamp) -> u32 {
+        self.0.get(port.name.as_str()).map_or(0, |past| past.peak.most(now))
+    }
+
+    /// Which of these ports all the ready endpoints of one offered too, when it had any last.
+    pub fn with(&self, port: &Port, asked: &[&Port]) -> PortSet {
+        let Some(past) = self.0.get(port.name.as_str()) else { return 0 };
+        let with = |(_, port): &(usize, &&Port)| past.with.iter().any(|name| **name == *port.name);
+        let with = asked.iter().enumerate().filter(with);
+        with.fold(0, |set, (place, _)| set | 1 << place)
+    }
+}

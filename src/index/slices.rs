@@ -1,0 +1,317 @@
+//! The EndpointSlices of a cluster, by the Service they belong to.
+
+use crate::index::endpoints::{PodEndpoint, PodName, SliceFacts};
+use crate::index::order::{Arrival, Order, Ticket, Verdict, Void};
+use crate::kinds::ObjectKey;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// A slice as it was told: whose it is now, and its facts, where a proxy would use it.
+#[derive(Debug)]
+pub struct ToldSlice {
+    pub slice: ObjectKey,
+    pub version: u64,
+    pub service: Option<ObjectKey>,
+    pub facts: Option<SliceFacts>,
+}
+
+/// The slices that each pod is in.
+type Pods = HashMap<PodName, Vec<ObjectKey>>;
+
+/// Slices, and the order in which they come.
+#[derive(Debug, Default)]
+pub struct Slices {
+    by_service: HashMap<ObjectKey, HashMap<ObjectKey, SliceFacts>>,
+    /// Which Service a slice belonged to when it was told last: its label may change.
+    service_of: HashMap<ObjectKey, ObjectKey>,
+    pub(crate) order: Order,
+    /// The slices that a pod is in; kept only where somebody asks.
+    pods: Option<Pods>,
+}
+
+impl Slices {
+    pub fn of(&self, service: &ObjectKey) -> impl Iterator<Item = &SliceFacts> {
+        self.by_service.get(service).into_iter().flat_map(HashMap::values)
+    }
+
+    /// What is known of a slice.
+    pub fn get(&self, slice: &ObjectKey) -> Option<&SliceFacts> {
+        self.by_service.get(self.service_of.get(slice)?)?.get(slice)
+    }
+
+    /// A number that changes with what the slices of a Service offer, and with the endpoints that are
+    /// ready.
+    pub fn fingerprint(&self, service: &ObjectKey) -> u64 {
+        self.of(service).map(SliceFacts::fingerprint).fold(0, u64::wrapping_add)
+    }
+
+    /// From now on it is known which slices a pod is in. Nothing may have been told yet.
+    pub fn follow_pods(&mut self) {
+        self.pods.get_or_insert_default();
+    }
+
+    /// The endpoints that pods of this name are, with their Service and whether they are ready.
+    pub fn of_pod(&self, pod: PodName) -> impl Iterator<Item = (&ObjectKey, PodEndpoint, bool)> {
+        let slices = self.pods.as_ref().and_then(|pods| pods.get(&pod)).into_iter().flatten();
+        let held = slices.filter_map(|slice| {
+            let service = self.service_of.get(slice)?;
+            let facts = self.by_service.get(service)?.get(slice)?;
+            Some(facts.pods().map(move |(there, ready)| (service, there, ready)))
+        });
+        held.flatten().filter(move |(_, there, _)| there.name == pod)
+    }
+
+    /// Takes in what the watch tells. Returns the Services that changed.
+    pub fn set(&mut self, told: ToldSlice) -> BTreeSet<ObjectKey> {
+        self.enter(told, Arrival::Watched)
+    }
+
+    /// Takes in a slice, where it may enter. Returns the Services that changed.
+    pub fn enter(&mut self, told: ToldSlice, arrival: Arrival<'_>) -> BTreeSet<ObjectKey> {
+        let ToldSlice { slice, version, service, facts } = told;
+        match self.order.enter(&slice, version, service.as_ref().unwrap_or(&slice), arrival) {
+            Verdict::Enters => {}
+            Verdict::Leaves => return self.remove(&slice),
+            Verdict::Late => return BTreeSet::new(),
+        }
+        let (Some(service), Some(facts)) = (service, facts) else {
+            return self.remove(&slice);
+        };
+        let mut changed = BTreeSet::new();
+        if self.service_of.get(&slice).is_some_and(|before| *before != service) {
+            changed.append(&mut self.remove(&slice));
+        }
+        let slices = self.by_service.entry(service.clone()).or_default();
+        let before = slices.insert(slice.clone(), facts);
+        let now = Some(&slices[&slice]);
+        if before.as_ref() != now {
+            changed.insert(service.clone());
+            note_pods(&mut self.pods, &slice, before.as_ref(), now);
+        }
+        self.service_of.insert(slice, service);
+        changed
+    }
+
+    /// Takes a slice out. Returns the Service that changed.
+    pub fn remove(&mut self, slice: &ObjectKey) -> BTreeSet<ObjectKey> {
+        let Some(service) = self.service_of.remove(slice) else { return BTreeSet::new() };
+        if let Some(slices) = self.by_service.get_mut(&service) {
+            let before = slices.remove(slice);
+            if slices.is_empty() {
+                self.by_service.remove(&service);
+            }
+            note_pods(&mut self.pods, slice, before.as_ref(), None);
+        }
+        BTreeSet::from([service])
+    }
+
+    /// Takes in all that a watch begins with.
+    pub fn replace(&mut self, listed: Vec<ToldSlice>) {
+        let names: HashSet<ObjectKey> = listed.iter().map(|told| told.slice.clone()).collect();
+        let there: Vec<_> = self.service_of.keys().filter(|s| !names.contains(*s)).collect();
+        for slice in there.into_iter().cloned().collect::<Vec<_>>() {
+            self.remove(&slice);
+        }
+        self.order.begin(None);
+        for told in listed {
+            self.enter(told, Arrival::Listed);
+        }
+        self.order.complete(None);
+    }
+
+    /// Takes in a consistent LIST of a Service's slices, made past the watch with this ticket. Returns
+    /// the Services that changed.
+    pub fn confirm(
+        &mut self,
+        ticket: &Ticket,
+        service: &ObjectKey,
+        listed: Vec<ToldSlice>,
+        version: u64,
+    ) -> Result<BTreeSet<ObjectKey>, Void> {
+        self.order.places(ticket, service, version)?;
+        let names: HashSet<&ObjectKey> = listed.iter().map(|told| &told.slice).collect();
+        let there = self.by_service.get(service).into_iter().flat_map(HashMap::keys);
+        let lacking: Vec<ObjectKey> = there.filter(|s| !names.contains(s)).cloned().collect();
+        let mut changed = BTreeSet::new();
+        for slice in lacking {
+            if self.order.lack(ticket, &slice, version) {
+                changed.append(&mut self.remove(&slice));
+            }
+        }
+        for told in listed {
+            changed.append(&mut self.enter(told, Arrival::Answered(ticket)));
+        }
+        self.order.show(ticket, service, version);
+        Ok(changed)
+    }
+
+    /// The watch says that a slice is gone. Returns the Services that changed.
+    pub fn delete(&mut self, slice: &ObjectKey, version: u64) -> BTreeSet<ObjectKey> {
+        if self.order.delete(slice, version) { self.remove(slice) } else { BTreeSet::new() }
+    }
+
+    /// Every slice there is.
+    pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.service_of.keys()
+    }
+}
+
+/// A slice holds other pods than before, where anybody asks.
+fn note_pods(
+    pods: &mut Option<Pods>,
+    slice: &ObjectKey,
+    before: Option<&SliceFacts>,
+    now: Option<&SliceFacts>,
+) {
+    let Some(pods) = pods else { return };
+    for (pod, _) in before.into_iter().flat_map(SliceFacts::pods) {
+        if let Some(slices) = pods.get_mut(&pod.name) {
+            slices.retain(|there| there != slice);
+            if slices.is_empty() {
+                pods.remove(&pod.name);
+            }
+        }
+    }
+    for (pod, _) in now.into_iter().flat_map(SliceFacts::pods) {
+        let slices = pods.entry(pod.name).or_default();
+        if !slices.contains(slice) {
+            slices.push(slice.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::endpoints::{self, Families};
+    use serde_json::{Value, json};
+
+    fn told(slice: &str, version: u64, service: &str, ready: usize) -> ToldSlice {
+        let endpoint = |i| json!({"addresses": [format!("10.0.0.{i}")]});
+        told_with(slice, version, service, (0..ready).map(endpoint).collect())
+    }
+
+    fn told_with(slice: &str, version: u64, service: &str, endpoints: Vec<Value>) -> ToldSlice {
+        let facts = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints});
+        let facts = serde_json::from_value(facts).unwrap();
+        ToldSlice {
+            slice: ObjectKey::new("ns", slice),
+            version,
+            service: Some(ObjectKey::new("ns", service)),
+            facts: SliceFacts::read(&facts, Families::default()),
+        }
+    }
+
+    fn ready(slices: &Slices, service: &str) -> u32 {
+        endpoints::count(slices.of(&ObjectKey::new("ns", service)), &[], |_| None).ready
+    }
+
+    #[test]
+    fn what_a_list_has_shown_is_not_undone_by_what_the_watch_tells_late() {
+        let mut slices = Slices::default();
+        slices.set(told("bb-1", 10, "bb", 1));
+        let service = ObjectKey::new("ns", "bb");
+        let ticket = slices.order.ticket(&service);
+        assert_eq!(
+            slices.confirm(&ticket, &service, vec![told("bb-1", 20, "bb", 0)], 25).unwrap().len(),
+            1
+        );
+        slices.set(told("bb-1", 15, "bb", 1));
+        assert_eq!(ready(&slices, "bb"), 0);
+        assert_eq!(slices.confirm(&ticket, &service, vec![], 40).unwrap().len(), 1);
+        slices.set(told("bb-1", 35, "bb", 1));
+        assert_eq!(ready(&slices, "bb"), 0);
+        slices.set(told("bb-1", 41, "bb", 1));
+        assert_eq!(ready(&slices, "bb"), 1);
+        assert!(
+            slices
+                .confirm(&ticket, &service, vec![told("bb-1", 41, "bb", 1)], 45)
+                .unwrap()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_list_does_not_take_away_what_is_younger_than_it() {
+        let mut slices = Slices::default();
+        let service = ObjectKey::new("ns", "bb");
+        let ticket = slices.order.ticket(&service);
+        slices.set(told("bb-1", 50, "bb", 1));
+        slices.confirm(&ticket, &service, vec![], 40).unwrap();
+        slices.confirm(&ticket, &service, vec![told("bb-1", 30, "bb", 0)], 40).unwrap();
+        assert_eq!(ready(&slices, "bb"), 1);
+    }
+
+    #[test]
+    fn what_a_watch_begins_with_takes_the_place_of_everything() {
+        let mut slices = Slices::default();
+        slices.set(told("bb-1", 10, "bb", 1));
+        slices.set(told("cc-1", 10, "cc", 2));
+        slices.replace(vec![told("cc-1", 11, "cc", 1)]);
+        assert_eq!((ready(&slices, "bb"), ready(&slices, "cc")), (0, 1));
+        // Also with lower numbers: an etcd may have been restored from a snapshot.
+        slices.replace(vec![told("cc-1", 4, "cc", 0)]);
+        assert_eq!(ready(&slices, "cc"), 0);
+        slices.set(told("cc-1", 5, "cc", 3));
+        assert_eq!(ready(&slices, "cc"), 3);
+    }
+
+    #[test]
+    fn a_slice_that_has_moved_to_another_service_is_its_though_a_list_of_the_first_was_quicker() {
+        let mut slices = Slices::default();
+        let service = ObjectKey::new("ns", "bb");
+        slices.set(told("s", 10, "bb", 1));
+        let ticket = slices.order.ticket(&service);
+        slices.confirm(&ticket, &service, vec![], 40).unwrap();
+        assert_eq!(slices.set(told("s", 30, "cc", 1)).len(), 1);
+        assert_eq!((ready(&slices, "bb"), ready(&slices, "cc")), (0, 1));
+    }
+
+    #[test]
+    fn a_slice_that_changes_its_service_counts_for_the_new_one_only() {
+        let mut slices = Slices::default();
+        slices.set(told("s", 1, "bb", 1));
+        let changed = slices.set(told("s", 2, "cc", 1));
+        assert_eq!(changed.len(), 2);
+        assert_eq!((ready(&slices, "bb"), ready(&slices, "cc")), (0, 1));
+        let no_service = ToldSlice { service: None, facts: None, ..told("s", 3, "cc", 1) };
+        slices.set(no_service);
+        assert_eq!(ready(&slices, "cc"), 0);
+    }
+
+    #[test]
+    fn it_is_known_which_services_a_pod_is_ready_in() {
+        let told = |slice: &str, version: u64, service: &str, pods: &[(&str, bool)]| {
+            let endpoint = |(i, (name, ready)): (usize, &(&str, bool))| {
+                json!({"addresses": ["10.0.0.1"], "conditions": {"ready": ready}, "targetRef": {
+                    "kind": "Pod", "namespace": "ns", "name": name,
+                    "uid": format!("00000000-0000-4000-8000-00000000000{i}"),
+                }})
+            };
+            let endpoints = pods.iter().enumerate().map(endpoint).collect();
+            told_with(slice, version, service, endpoints)
+        };
+        let mut slices = Slices::default();
+        slices.follow_pods();
+        let ready_in = |slices: &Slices, pod: &str| -> Vec<String> {
+            let of_pod = slices.of_pod(PodName::new("ns", pod));
+            let ready = of_pod.filter(|(_, _, ready)| *ready);
+            let names: BTreeSet<String> = ready.map(|(s, ..)| s.name.to_string()).collect();
+            names.into_iter().collect()
+        };
+        slices.set(told("s-1", 1, "bb", &[("a", true), ("b", false)]));
+        slices.set(told("s-2", 1, "cc", &[("a", true)]));
+        assert_eq!(ready_in(&slices, "a"), ["bb", "cc"]);
+        assert!(ready_in(&slices, "b").is_empty());
+        // Not ready, moved to another Service, gone.
+        slices.set(told("s-1", 2, "bb", &[("a", false), ("b", true)]));
+        assert_eq!(
+            (ready_in(&slices, "a"), ready_in(&slices, "b")),
+            (vec!["cc".into()], vec!["bb".into()])
+        );
+        slices.set(told("s-2", 2, "dd", &[("a", true)]));
+        assert_eq!(ready_in(&slices, "a"), ["dd"]);
+        slices.remove(&ObjectKey::new("ns", "s-2"));
+        slices.replace(vec![]);
+        assert_eq!(slices.pods.as_ref().map(HashMap::len), Some(0));
+    }
+}

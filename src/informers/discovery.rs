@@ -1,0 +1,61 @@
+//! In which version the cluster serves a kind, if it has it at all.
+
+use crate::kinds::Kind;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
+use kube::Client;
+
+/// The best version of a kind of failover object that the cluster serves and we read; none where
+/// there is none.
+pub async fn served_kind(client: &Client, kind: Kind) -> kube::Result<Option<&'static str>> {
+    served(client, kind.group(), kind.plural(), kind.versions()).await
+}
+
+/// The first of these versions in which the cluster serves a kind.
+pub async fn served(
+    client: &Client,
+    group: &str,
+    plural: &str,
+    versions: &[&'static str],
+) -> kube::Result<Option<&'static str>> {
+    let Some(there) = group_of(client, group).await? else { return Ok(None) };
+    for version in versions.iter().filter(|version| has_version(&there, version)) {
+        // Not every kind of a group is in each of its versions.
+        if has_kind(client, group, version, plural).await? {
+            return Ok(Some(version));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the cluster serves a kind in this version.
+pub async fn serves(
+    client: &Client,
+    group: &str,
+    plural: &str,
+    version: &str,
+) -> kube::Result<bool> {
+    let there = group_of(client, group).await?;
+    let there = there.is_some_and(|there| has_version(&there, version));
+    Ok(there && has_kind(client, group, version, plural).await?)
+}
+
+fn has_version(group: &APIGroup, version: &str) -> bool {
+    group.versions.iter().any(|there| there.version == version)
+}
+
+async fn has_kind(client: &Client, group: &str, version: &str, plural: &str) -> kube::Result<bool> {
+    let list = client.list_api_group_resources(&format!("{group}/{version}")).await?;
+    Ok(list.resources.iter().any(|resource| resource.name == plural))
+}
+
+/// What the cluster says of a group; none where it does not have it. By the list of all groups: that
+/// one is not in it is the API server's own word, which a 404 for the group is not; that is the same
+/// plain text from whatever stands before an API server that is away.
+async fn group_of(client: &Client, name: &str) -> kube::Result<Option<APIGroup>> {
+    let all = client.list_api_groups().await?;
+    if all.groups.is_empty() {
+        let why = "the list of API groups is empty";
+        return Err(kube::Error::Service(why.into()));
+    }
+    Ok(all.groups.into_iter().find(|group| group.name == name))
+}

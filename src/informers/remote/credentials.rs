@@ -1,0 +1,177 @@
+//! The Secrets by which clusters are linked, as `linkerd multicluster link-gen` writes them.
+//!
+//! Nothing here has a `Debug` that shows what is in a Secret, its annotations included: `kubectl
+//! apply` keeps a copy of the data in one.
+
+use crate::informers::remote::kubeconfig::{Checked, Refusal, check};
+use k8s_openapi::ByteString;
+use k8s_openapi::NamespaceResourceScope;
+use kube::Resource;
+use kube::core::ObjectMeta;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Of every such Secret.
+pub const TYPE: &str = "mirror.linkerd.io/remote-kubeconfig";
+const CLUSTER_NAME: &str = "multicluster.linkerd.io/cluster-name";
+const PREFIX: &str = "cluster-credentials-";
+
+/// A Secret of the type that Linkerd keeps kubeconfigs in.
+#[derive(Clone, Deserialize)]
+pub struct CredentialsSecret {
+    metadata: ObjectMeta,
+    data: Option<Data>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Data {
+    kubeconfig: Option<ByteString>,
+}
+
+impl fmt::Debug for CredentialsSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret {:?}", self.metadata.name)
+    }
+}
+
+impl Resource for CredentialsSecret {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        "Secret".into()
+    }
+    fn group((): &()) -> Cow<'_, str> {
+        "".into()
+    }
+    fn version((): &()) -> Cow<'_, str> {
+        "v1".into()
+    }
+    fn plural((): &()) -> Cow<'_, str> {
+        "secrets".into()
+    }
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+/// Which Secret, for Events about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretName {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub resource_version: String,
+}
+
+impl fmt::Display for SecretName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// What a Secret says of a cluster.
+#[derive(Clone)]
+pub struct Credentials {
+    pub cluster: String,
+    pub secret: SecretName,
+    bytes: Vec<u8>,
+    pub checked: Result<Checked, Refusal>,
+}
+
+impl Credentials {
+    /// None where no cluster is named: by the label, as in Linkerd's namespace, or by the name.
+    pub fn read(secret: &CredentialsSecret) -> Option<Self> {
+        let metadata = &secret.metadata;
+        let name = metadata.name.clone().unwrap_or_default();
+        let label = metadata.labels.as_ref().and_then(|labels| labels.get(CLUSTER_NAME));
+        let cluster = label.map(String::as_str).or(name.strip_prefix(PREFIX));
+        let cluster = cluster.filter(|cluster| !cluster.is_empty())?.to_owned();
+        let bytes = secret.data.as_ref().and_then(|data| data.kubeconfig.clone());
+        let bytes = bytes.map(|bytes| bytes.0).unwrap_or_default();
+        let secret = SecretName {
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name,
+            uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        };
+        Some(Self { cluster, secret, checked: check(&bytes), bytes })
+    }
+
+    /// Whether both lead to the same API server as the same user.
+    pub fn leads_where(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+/// All credentials that there are, by the namespace's place and the Secret's name.
+pub type All = BTreeMap<(usize, String), Credentials>;
+
+/// Of each cluster the credentials to use: the first that can be, in the order of the namespaces;
+/// without any the first, so that it is told why.
+pub fn chosen(all: &All) -> BTreeMap<&str, &Credentials> {
+    let mut chosen: BTreeMap<&str, &Credentials> = BTreeMap::new();
+    for credentials in all.values() {
+        let there = chosen.entry(&credentials.cluster).or_insert(credentials);
+        if there.checked.is_err() && credentials.checked.is_ok() {
+            *there = credentials;
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn secret(name: &str, labels: Value, kubeconfig: &str) -> CredentialsSecret {
+        let bytes = ByteString(kubeconfig.as_bytes().to_vec());
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "namespace": "linkerd-multicluster", "labels": labels,
+                "annotations": {"kubectl.kubernetes.io/last-applied-configuration": kubeconfig}},
+            "data": {"kubeconfig": bytes, "else": "no base64 at all"},
+        }))
+        .unwrap()
+    }
+
+    const GOOD: &str = r#"{"current-context": "x", "contexts": [{"name": "x", "context": {"cluster": "x"}}],
+        "clusters": [{"name": "x", "cluster": {"server": "https://x"}}]}"#;
+
+    fn cluster(secret: &CredentialsSecret) -> Option<String> {
+        Credentials::read(secret).map(|credentials| credentials.cluster)
+    }
+
+    #[test]
+    fn the_label_names_the_cluster_or_else_the_name_does() {
+        let labels = json!({CLUSTER_NAME: "west"});
+        assert_eq!(cluster(&secret("cluster-credentials-x", labels, "")).unwrap(), "west");
+        assert_eq!(cluster(&secret("cluster-credentials-x", json!({}), "")).unwrap(), "x");
+        assert_eq!(cluster(&secret("cluster-credentials-", json!({}), "")), None);
+        assert_eq!(cluster(&secret("another", json!({}), "")), None);
+    }
+
+    #[test]
+    fn of_two_secrets_for_a_cluster_the_first_that_can_be_used_is() {
+        let read = |kubeconfig| {
+            Credentials::read(&secret("cluster-credentials-x", json!({}), kubeconfig)).unwrap()
+        };
+        let mut all = All::new();
+        all.insert((0, "a".into()), read("nonsense"));
+        assert!(chosen(&all)["x"].checked.is_err());
+        all.insert((1, "a".into()), read(GOOD));
+        all.insert((2, "a".into()), read("nonsense too"));
+        assert!(chosen(&all)["x"].leads_where(&read(GOOD)));
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_shown() {
+        let shown = format!("{:?}", secret("cluster-credentials-x", json!({}), "token-of-ana"));
+        assert_eq!(shown, r#"Secret Some("cluster-credentials-x")"#);
+    }
+}

@@ -1,0 +1,85 @@
+//! What a TLS handshake that failed shows of who is at the other end.
+//!
+//! Whoever speaks TLS lives. That the program cannot verify it says that a certificate was renewed,
+//! has expired or was never right; nothing of that is an outage of the cluster.
+
+use crate::informers::remote::failure::Failure;
+use rustls::{AlertDescription, CertificateError, Error};
+
+/// What to do where the CA, or the name, is not what the kubeconfig has.
+const AGAIN: &str =
+    "Link it again with linkerd multicluster link-gen, from a kubeconfig that reaches it";
+
+pub fn failure(error: &Error) -> Failure {
+    match error {
+        Error::InvalidCertificate(problem) => Failure::Unverified(certificate(problem)),
+        Error::AlertReceived(alert) => ended(*alert),
+        Error::PeerIncompatible(_) | Error::NoApplicationProtocol => Failure::Unverified(format!(
+            "its API server speaks no version of TLS that this program does (1.2 and 1.3, strong ciphers only). {AGAIN}"
+        )),
+        // No TLS at all, or the end of it.
+        Error::InvalidMessage(_)
+        | Error::InappropriateMessage { .. }
+        | Error::PeerSentOversizedRecord
+        | Error::DecryptError
+        | Error::HandshakeNotComplete => Failure::Unreachable("no TLS with its API server".into()),
+        _ => {
+            Failure::Unverified(format!("its API server's certificate cannot be verified. {AGAIN}"))
+        }
+    }
+}
+
+fn certificate(problem: &CertificateError) -> String {
+    use CertificateError as Problem;
+    let (found, next) = match problem {
+        // The latter where a CA was made anew under the name that it had.
+        Problem::UnknownIssuer | Problem::BadSignature => (
+            "its API server's certificate is not signed by the CA in the kubeconfig",
+            "Link it again with linkerd multicluster link-gen, which writes the CA that it has now",
+        ),
+        Problem::Expired | Problem::ExpiredContext { .. } => (
+            "its API server's certificate has expired",
+            "Renew it there; where its CA is renewed too, link it again with linkerd multicluster link-gen",
+        ),
+        Problem::NotValidYet | Problem::NotValidYetContext { .. } => (
+            "its API server's certificate is not valid yet",
+            "See whether the clocks here and there are right; otherwise renew the certificate, and link it again with linkerd multicluster link-gen",
+        ),
+        Problem::NotValidForName | Problem::NotValidForNameContext { .. } => (
+            "its API server's certificate is for other names than the one in the kubeconfig",
+            "Link it again with linkerd multicluster link-gen, with an --api-server-address that the certificate names",
+        ),
+        Problem::Revoked => (
+            "its API server's certificate is revoked",
+            "Renew it there, and link it again with linkerd multicluster link-gen",
+        ),
+        Problem::InvalidPurpose | Problem::InvalidPurposeContext { .. } => {
+            ("its API server's certificate is not one for servers", AGAIN)
+        }
+        _ => ("its API server's certificate cannot be verified", AGAIN),
+    };
+    format!("{found}. {next}")
+}
+
+/// The other end broke the handshake off.
+fn ended(alert: AlertDescription) -> Failure {
+    use AlertDescription as Alert;
+    match alert {
+        Alert::CloseNotify | Alert::UserCanceled => {
+            Failure::Unreachable("the connection broke".into())
+        }
+        // Said of the client's certificate, which is shown to a server that is verified.
+        Alert::NoCertificate
+        | Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateRevoked
+        | Alert::CertificateExpired
+        | Alert::CertificateUnknown
+        | Alert::UnknownCA
+        | Alert::AccessDenied
+        | Alert::CertificateRequired => Failure::Refused(format!(
+            "its API server does not take the client certificate of the kubeconfig ({alert:?}): link it again"
+        )),
+        _ => Failure::Unverified(format!("its API server breaks off TLS ({alert:?}). {AGAIN}")),
+    }
+}

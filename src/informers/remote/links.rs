@@ -1,0 +1,289 @@
+//! Which clusters are linked: the Secrets come and go, and with each a watch begins, begins anew
+//! or ends. None waits for another.
+
+use crate::index::endpoints::Families;
+use crate::index::remote::reach::Transition;
+use crate::index::shared::Shared;
+use crate::informers::list_watch::list_watch;
+use crate::informers::remote::answer;
+use crate::informers::remote::credentials::{
+    All, Credentials, CredentialsSecret, SecretName, TYPE, chosen,
+};
+use crate::informers::remote::kubeconfig::{Checked, Refusal};
+use crate::informers::remote::told::Told;
+use crate::informers::remote::watch::Link;
+use crate::informers::watch::{SILENCE, config};
+use futures::StreamExt;
+use jiff::SignedDuration;
+use kube::client::ClientBuilder;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, ResourceExt};
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tower::util::AndThenLayer;
+
+/// How long a connection, TLS included, may take to come about.
+const CONNECT: Duration = Duration::from_secs(3);
+const RETRY: Duration = Duration::from_secs(2);
+
+const NEXT: &str = "Link it again from a kubeconfig that has everything inline: `kubectl config view --raw --minify --flatten` writes one, and `linkerd multicluster link-gen` takes it with --kubeconfig";
+
+/// The clients of the clusters that are linked.
+#[derive(Clone, Default)]
+pub struct Clients(Arc<RwLock<HashMap<String, Client>>>);
+
+impl Clients {
+    pub fn get(&self, cluster: &str) -> Option<Client> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(cluster).cloned()
+    }
+
+    fn set(&self, cluster: &str, client: Option<Client>) {
+        let mut clients = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match client {
+            Some(client) => clients.insert(cluster.to_owned(), client),
+            None => clients.remove(cluster),
+        };
+    }
+}
+
+/// Where clusters are linked, and what holds for all of them.
+pub struct Linked {
+    /// The namespaces of the Secrets, in the order in which they are believed.
+    pub namespaces: Vec<String>,
+    pub families: Families,
+    /// How long a cluster may be out of reach before that counts as down.
+    pub limit: SignedDuration,
+}
+
+/// Follows every cluster that is linked, until dropped.
+pub async fn watch_links(
+    client: Client,
+    linked: Linked,
+    shared: Shared,
+    say: mpsc::UnboundedSender<Told>,
+) {
+    let (heard, mut hears) = mpsc::unbounded_channel();
+    let mut secrets = JoinSet::new();
+    for (place, namespace) in linked.namespaces.iter().enumerate() {
+        let api = Api::namespaced(client.clone(), namespace);
+        secrets.spawn(watch_secrets(api, namespace.clone(), place, heard.clone()));
+    }
+    let mut all = All::new();
+    let mut links = Links { linked, shared, say, running: HashMap::new(), tasks: JoinSet::new() };
+    loop {
+        tokio::select! {
+            Some(heard) = hears.recv() => {
+                heard.enter(&mut all);
+                links.follow(&all).await;
+            }
+            Some(ended) = links.tasks.join_next() => pass_on(ended),
+            Some(ended) = secrets.join_next() => pass_on(ended),
+        }
+    }
+}
+
+struct Links {
+    linked: Linked,
+    shared: Shared,
+    say: mpsc::UnboundedSender<Told>,
+    running: HashMap<String, Running>,
+    tasks: JoinSet<()>,
+}
+
+/// A cluster that is linked; its watch, where its credentials can be used.
+struct Running {
+    credentials: Credentials,
+    watch: Option<AbortHandle>,
+}
+
+/// A task that was ended by us is no defect; one that panicked is.
+fn pass_on(ended: Result<(), JoinError>) {
+    match ended {
+        Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+        _ => {}
+    }
+}
+
+impl Links {
+    /// Ends a watch. It says nothing any more when this returns: what it would say could be old.
+    async fn end(&mut self, watch: Option<AbortHandle>) {
+        let Some(watch) = watch else { return };
+        watch.abort();
+        while !watch.is_finished() {
+            match self.tasks.join_next().await {
+                Some(ended) => pass_on(ended),
+                None => return,
+            }
+        }
+    }
+
+    /// Begins and ends watches so that they are those of the credentials there are.
+    async fn follow(&mut self, all: &All) {
+        let chosen = chosen(all);
+        let gone: Vec<String> =
+            self.running.keys().filter(|c| !chosen.contains_key(c.as_str())).cloned().collect();
+        for cluster in gone {
+            if let Some(running) = self.running.remove(&cluster) {
+                self.end(running.watch).await;
+                self.shared.clients.set(&cluster, None);
+                self.shared.update(|index| index.unlink(&cluster));
+                self.tell(&cluster, &running.credentials.secret, Transition::Unlinked, "");
+            }
+        }
+        for (cluster, credentials) in chosen {
+            let there = self.running.get(cluster);
+            if there.is_some_and(|there| there.credentials.leads_where(credentials)) {
+                continue;
+            }
+            if let Some(running) = self.running.remove(cluster) {
+                self.end(running.watch).await;
+            }
+            let watch = self.begin(credentials).await;
+            let running = Running { credentials: credentials.clone(), watch };
+            self.running.insert(cluster.to_owned(), running);
+        }
+    }
+
+    async fn begin(&mut self, credentials: &Credentials) -> Option<AbortHandle> {
+        let Credentials { cluster, secret, checked, .. } = credentials;
+        self.shared.update(|index| index.link(cluster));
+        let client = match checked.clone() {
+            Ok(kubeconfig) => connect(kubeconfig).await,
+            Err(refusal) => Err(refusal),
+        };
+        let client = match client {
+            Ok(client) => client,
+            Err(refusal) => {
+                self.shared.clients.set(cluster, None);
+                self.refuse(cluster, secret, &refusal);
+                return None;
+            }
+        };
+        self.shared.clients.set(cluster, Some(client.clone()));
+        tracing::info!(cluster, %secret, "linked");
+        let link = Link {
+            cluster: cluster.clone(),
+            secret: secret.clone(),
+            client,
+            families: self.linked.families,
+            limit: self.linked.limit,
+            shared: self.shared.clone(),
+            say: self.say.clone(),
+        };
+        Some(self.tasks.spawn(link.follow()))
+    }
+
+    fn refuse(&self, cluster: &str, secret: &SecretName, refusal: &Refusal) {
+        let why = format!("its credentials are not used: {refusal}");
+        let mut what = None;
+        self.shared.update(|index| {
+            let (told, affected) = index.note_reach(cluster, |reach, _| reach.refused(why.clone()));
+            what = told;
+            affected
+        });
+        if let Some(what) = what {
+            self.tell(cluster, secret, what, &format!("{why}. {NEXT}"));
+        }
+    }
+
+    fn tell(&self, cluster: &str, secret: &SecretName, what: Transition, why: &str) {
+        // Nobody listens while the program stops.
+        let _ = self.say.send(Told::new(cluster, secret, what, why, self.linked.limit));
+    }
+}
+
+pub(crate) async fn connect(kubeconfig: Checked) -> Result<Client, Refusal> {
+    let mut config = kubeconfig.config().await?;
+    config.connect_timeout = Some(CONNECT);
+    // A connection that died is found by its silence.
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
+    // Whether it answers is ours to know, and when to try again ours to choose.
+    config.default_retry = false;
+    let client = ClientBuilder::try_from(config).map_err(|error| Checked::unusable(&error))?;
+    Ok(client.with_layer(&AndThenLayer::new(answer::judge)).build())
+}
+
+/// What is heard of the Secrets of a namespace.
+enum Heard {
+    Listed(usize, Vec<(String, Option<Credentials>)>),
+    Set(usize, String, Option<Box<Credentials>>),
+    Gone(usize, String),
+}
+
+impl Heard {
+    fn enter(self, all: &mut All) {
+        match self {
+            Self::Listed(place, secrets) => {
+                all.retain(|(there, _), _| *there != place);
+                let secrets = secrets.into_iter();
+                all.extend(secrets.filter_map(|(name, read)| Some(((place, name), read?))));
+            }
+            Self::Set(place, name, Some(credentials)) => {
+                all.insert((place, name), *credentials);
+            }
+            Self::Set(place, name, None) | Self::Gone(place, name) => {
+                all.remove(&(place, name));
+            }
+        }
+    }
+}
+
+/// Tells the Secrets of one namespace. While they cannot be read, what is known of them stays: a
+/// cluster is not gone because we may not look.
+async fn watch_secrets(
+    api: Api<CredentialsSecret>,
+    namespace: String,
+    place: usize,
+    say: mpsc::UnboundedSender<Heard>,
+) {
+    let mut said = false;
+    loop {
+        let mut events = pin!(list_watch(api.clone(), config().fields(&format!("type={TYPE}"))));
+        let mut listed = vec![];
+        let error = loop {
+            let heard = match events.next().await {
+                Some(Ok(Event::Init)) => {
+                    listed.clear();
+                    continue;
+                }
+                Some(Ok(Event::InitApply(secret))) => {
+                    listed.push((secret.name_any(), Credentials::read(&secret)));
+                    continue;
+                }
+                Some(Ok(Event::InitDone)) => {
+                    said = false;
+                    Heard::Listed(place, std::mem::take(&mut listed))
+                }
+                Some(Ok(Event::Apply(secret))) => {
+                    Heard::Set(place, secret.name_any(), Credentials::read(&secret).map(Box::new))
+                }
+                Some(Ok(Event::Delete(secret))) => Heard::Gone(place, secret.name_any()),
+                Some(Err(error)) => break Some(error),
+                None => break None,
+            };
+            if say.send(heard).is_err() {
+                return;
+            }
+        };
+        if !std::mem::replace(&mut said, true) {
+            // Other errors' own words may quote what was read.
+            let why = match &error {
+                Some(watcher::Error::InitialListFailed(kube::Error::Api(status))) => {
+                    status.message.as_str()
+                }
+                _ => "the API server does not answer",
+            };
+            tracing::warn!(
+                namespace,
+                why,
+                "the credentials of linked clusters cannot be read; what is known of them stays"
+            );
+        }
+        tokio::time::sleep(RETRY.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+    }
+}

@@ -1,0 +1,71 @@
+//! How little is asked of a linked cluster: the slices of the Services that managed objects rest
+//! on, in one watch, and those Services in another.
+
+use crate::index::endpoints::SERVICE_NAME;
+use crate::kinds::ObjectKey;
+use std::collections::BTreeSet;
+
+/// A longer selector is a longer URL than every proxy on the way takes.
+const LONGEST: usize = 4 * 1024;
+
+/// Where one watch looks.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// None: everywhere, since several namespaces are asked for.
+    pub namespace: Option<String>,
+    /// Of EndpointSlices.
+    pub selector: String,
+    /// Of Services, by their fields; empty: all.
+    pub services: String,
+}
+
+impl Scope {
+    /// The narrowest scope that has all these Services in it.
+    pub fn of(wanted: &BTreeSet<ObjectKey>) -> Self {
+        let names: BTreeSet<&str> = wanted.iter().map(|service| &*service.name).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let selector = format!("{SERVICE_NAME} in ({})", names.join(","));
+        // By their names, Services can be asked for one at a time only.
+        let services = match *names {
+            [only] => format!("metadata.name={only}"),
+            _ => String::new(),
+        };
+        let mut namespaces = wanted.iter().map(|service| &*service.namespace);
+        let first = namespaces.next();
+        Self {
+            namespace: first.filter(|first| namespaces.all(|n| n == *first)).map(str::to_owned),
+            selector: if selector.len() > LONGEST { SERVICE_NAME.into() } else { selector },
+            services,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(wanted: &[(&str, &str)]) -> Scope {
+        Scope::of(&wanted.iter().map(|(ns, name)| ObjectKey::new(ns, name)).collect())
+    }
+
+    #[test]
+    fn one_namespace_is_watched_alone_and_several_together_by_name() {
+        let one = scope(&[("books", "bb"), ("books", "cc")]);
+        assert_eq!(one.namespace.as_deref(), Some("books"));
+        assert_eq!(one.selector, "kubernetes.io/service-name in (bb,cc)");
+        assert_eq!(one.services, "");
+        let two = scope(&[("books", "bb"), ("emojivoto", "bb")]);
+        assert_eq!(two.namespace, None);
+        assert_eq!(two.selector, "kubernetes.io/service-name in (bb)");
+        assert_eq!(two.services, "metadata.name=bb");
+    }
+
+    #[test]
+    fn more_names_than_a_url_takes_are_not_named() {
+        let names: Vec<String> = (0..1_000).map(|i| format!("service-{i}")).collect();
+        let many: Vec<(&str, &str)> = names.iter().map(|name| ("books", name.as_str())).collect();
+        let scope = scope(&many);
+        assert_eq!(scope.selector, "kubernetes.io/service-name");
+        assert_eq!(scope.namespace.as_deref(), Some("books"));
+    }
+}

@@ -1,0 +1,379 @@
+//! What is watched: each kind of facts, where it comes from and how it enters the index.
+
+use crate::engine::Defaults;
+use crate::index::endpoints::{Families, SERVICE_NAME, SliceFacts};
+use crate::index::grants::GrantFacts;
+use crate::index::managed::Managed;
+use crate::index::order::{Arrival, Order};
+use crate::index::own_namespace::ClusterWide;
+use crate::index::part::Part;
+use crate::index::profiles::ProfileFacts;
+use crate::index::services::ServiceFacts;
+use crate::index::shared::Shared;
+use crate::index::slices::ToldSlice;
+use crate::index::store::{Index, Synced};
+use crate::informers::discovery;
+use crate::informers::list_watch::list_watch;
+use crate::informers::watch::{Source, config, version, watch, watch_each};
+use crate::kinds::route::GROUP;
+use crate::kinds::selector::LabelSelector;
+use crate::kinds::service_profile;
+use crate::kinds::{Kind, ObjectKey, ObjectRef};
+use futures::future::join_all;
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::{Namespace, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use std::time::Duration;
+
+/// How often to look in which versions a kind is served.
+const REDISCOVER: Duration = Duration::from_secs(20);
+
+struct Objects {
+    kind: Kind,
+    client: Client,
+    part: Part,
+    api: Option<Api<DynamicObject>>,
+    served: Option<&'static str>,
+    selector: LabelSelector,
+    defaults: Defaults,
+}
+
+struct OwnNamespace {
+    api: Api<Namespace>,
+    name: String,
+}
+
+struct Services {
+    api: Api<Service>,
+}
+
+struct Slices {
+    api: Api<EndpointSlice>,
+    families: Families,
+}
+
+struct Profiles {
+    client: Client,
+    api: Api<DynamicObject>,
+}
+
+struct Grants {
+    client: Client,
+    part: Part,
+    api: Option<Api<DynamicObject>>,
+}
+
+/// What to watch, and how to read it.
+pub struct Watched {
+    pub selector: LabelSelector,
+    pub families: Families,
+    pub defaults: Defaults,
+    /// The controller's own.
+    pub namespace: String,
+    /// Where objects are managed; empty: everywhere.
+    pub namespaces: Vec<String>,
+    /// Whether anybody asks for what only warnings need: the webhook does.
+    pub warns: bool,
+    /// Whether ServiceProfiles are written here.
+    pub writes_profiles: bool,
+}
+
+/// Watches everything that decisions need, until dropped.
+pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
+    let Watched { selector, families, defaults, namespace, namespaces, warns, writes_profiles } =
+        watched;
+    shared.update(|index| {
+        index.namespaces = namespaces.clone();
+        index.writes_profiles = writes_profiles;
+        vec![]
+    });
+    let objects = |kind: Kind| {
+        let (client, selector) = (client.clone(), selector.clone());
+        move |part: &Part| Objects {
+            kind,
+            client: client.clone(),
+            part: part.clone(),
+            api: None,
+            served: None,
+            selector: selector.clone(),
+            defaults,
+        }
+    };
+    let services = |part: &Part| Services { api: part.api(&client) };
+    let slices = |part: &Part| Slices { api: part.api(&client), families };
+    let profile = service_profile::api_resource();
+    let profiles = |part: &Part| {
+        let api = part.dynamic_api(&client, &profile);
+        Profiles { client: client.clone(), api }
+    };
+    let grants = |part: &Part| Grants { client: client.clone(), part: part.clone(), api: None };
+    let own = OwnNamespace { api: Api::all(client.clone()), name: namespace };
+    tokio::join!(
+        join_all(Kind::ALL.map(|kind| watch_each(&namespaces, objects(kind), &shared))),
+        watch_each(&namespaces, services, &shared),
+        watch_each(&namespaces, slices, &shared),
+        async {
+            if warns || writes_profiles {
+                watch_each(&namespaces, profiles, &shared).await;
+            }
+        },
+        async {
+            if warns {
+                watch_each(&namespaces, grants, &shared).await;
+            }
+            std::future::pending::<()>().await;
+        },
+        watch(own, Part::everything(), shared.clone())
+    );
+}
+
+impl Source for Objects {
+    type Object = DynamicObject;
+
+    fn name(&self) -> &'static str {
+        self.kind.plural()
+    }
+    fn may_be_forbidden(&self) -> bool {
+        // Where rights are older than this program the other kinds go on.
+        true
+    }
+    async fn discover(&mut self) -> kube::Result<bool> {
+        self.served = discovery::served_kind(&self.client, self.kind).await?;
+        let resource = self.served.map(|version| self.kind.api_resource(version));
+        self.api = resource.map(|resource| self.part.dynamic_api(&self.client, &resource));
+        Ok(self.api.is_some())
+    }
+    async fn outdated(&self) {
+        loop {
+            tokio::time::sleep(REDISCOVER).await;
+            let served = discovery::served_kind(&self.client, self.kind).await;
+            // One that is gone ends the watch by itself.
+            if served.is_ok_and(|served| served.is_some() && served != self.served) {
+                return;
+            }
+        }
+    }
+    fn apply(
+        &self,
+        index: &mut Index,
+        object: &DynamicObject,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
+        // Mostly our own write, which told its outcome before the watch does. With a LIST the same
+        // number may stand for something else.
+        let object_ref = ObjectRef::new(self.kind, ObjectKey::of(object));
+        let watched = matches!(arrival, Arrival::Watched);
+        if watched && index.has_version(&object_ref, &object.metadata) {
+            return vec![];
+        }
+        // A change may be noticed before the LIST that it is part of has ended.
+        index.set_served(self.kind, self.served);
+        let managed = Managed::read(self.kind, object, &self.defaults);
+        index.enter_object(object_ref, managed, arrival)
+    }
+    fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
+        Some(index.order_of(self.kind))
+    }
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.remove_object(&ObjectRef::new(self.kind, key.clone()))
+    }
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
+        let ours = index.objects().filter(|(object, _)| object.kind == self.kind);
+        ours.map(|(object, _)| object.key.clone()).collect()
+    }
+    fn listed(&self, index: &mut Index, _: &Part, kind_exists: bool) {
+        // One namespace may have looked a moment too early.
+        if kind_exists || self.keys(index).is_empty() {
+            index.set_served(self.kind, self.served.filter(|_| kind_exists));
+        }
+    }
+    fn tried(&self, synced: &mut Synced) {
+        synced.tried[self.kind as usize] = true;
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
+        &mut synced.objects[self.kind as usize]
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
+        watch_of(&self.api, config().labels(self.selector.as_str()))
+    }
+}
+
+impl Source for Services {
+    type Object = Service;
+
+    fn name(&self) -> &'static str {
+        "services"
+    }
+    fn apply(&self, index: &mut Index, object: &Service, arrival: Arrival<'_>) -> Vec<ObjectRef> {
+        let (key, facts) = (ObjectKey::of(object), ServiceFacts::read(object));
+        index.enter_service(key, version(object), facts, arrival)
+    }
+    fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
+        Some(&mut index.service_order)
+    }
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.remove_service(key)
+    }
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
+        index.service_keys()
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
+        &mut synced.services
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<Service>>> + Send {
+        list_watch(self.api.clone(), config())
+    }
+}
+
+impl Source for Slices {
+    type Object = EndpointSlice;
+
+    fn name(&self) -> &'static str {
+        "endpointslices"
+    }
+    fn apply(
+        &self,
+        index: &mut Index,
+        slice: &EndpointSlice,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
+        let key = ObjectKey::of(slice);
+        let labels = slice.metadata.labels.as_ref();
+        let service = labels.and_then(|labels| labels.get(SERVICE_NAME)).map(|s| key.beside(s));
+        let facts = SliceFacts::read(slice, self.families);
+        let told = ToldSlice { slice: key, version: version(slice), service, facts };
+        index.enter_slice(told, arrival)
+    }
+    fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
+        Some(&mut index.slices.order)
+    }
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.remove_slice(key)
+    }
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
+        index.slice_keys()
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
+        &mut synced.slices
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<EndpointSlice>>> + Send {
+        // Slices of no Service concern nobody.
+        list_watch(self.api.clone(), config().labels(SERVICE_NAME))
+    }
+}
+
+impl Source for Profiles {
+    type Object = DynamicObject;
+
+    fn name(&self) -> &'static str {
+        "serviceprofiles"
+    }
+    fn may_be_forbidden(&self) -> bool {
+        true
+    }
+    async fn discover(&mut self) -> kube::Result<bool> {
+        let ApiResource { group, version, plural, .. } = service_profile::api_resource();
+        discovery::serves(&self.client, &group, &plural, &version).await
+    }
+    fn apply(
+        &self,
+        index: &mut Index,
+        object: &DynamicObject,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
+        index.enter_profile(ObjectKey::of(object), ProfileFacts::read(object), arrival)
+    }
+    fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
+        Some(&mut index.profiles.order)
+    }
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.remove_profile(key)
+    }
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
+        index.profile_keys()
+    }
+    fn listed(&self, index: &mut Index, _: &Part, kind_exists: bool) {
+        index.no_profiles = !kind_exists;
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
+        &mut synced.profiles
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
+        list_watch(self.api.clone(), config())
+    }
+}
+
+impl Source for Grants {
+    type Object = DynamicObject;
+
+    fn name(&self) -> &'static str {
+        "referencegrants"
+    }
+    fn may_be_forbidden(&self) -> bool {
+        true
+    }
+    async fn discover(&mut self) -> kube::Result<bool> {
+        let served =
+            discovery::served(&self.client, GROUP, self.name(), &["v1", "v1beta1"]).await?;
+        self.api = served.map(|version| {
+            let gvk = GroupVersionKind::gvk(GROUP, version, "ReferenceGrant");
+            self.part.dynamic_api(&self.client, &ApiResource::from_gvk(&gvk))
+        });
+        Ok(self.api.is_some())
+    }
+    fn apply(&self, index: &mut Index, object: &DynamicObject, _: Arrival<'_>) -> Vec<ObjectRef> {
+        index.set_grant(ObjectKey::of(object), GrantFacts::read(object));
+        vec![]
+    }
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.remove_grant(key);
+        vec![]
+    }
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
+        index.grant_keys()
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
+        &mut synced.grants
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
+        watch_of(&self.api, config())
+    }
+}
+
+impl Source for OwnNamespace {
+    type Object = Namespace;
+
+    fn name(&self) -> &'static str {
+        "namespace"
+    }
+    fn may_be_forbidden(&self) -> bool {
+        true
+    }
+    fn apply(&self, index: &mut Index, namespace: &Namespace, _: Arrival<'_>) -> Vec<ObjectRef> {
+        index.set_cluster_wide(ClusterWide::read(namespace))
+    }
+    fn remove(&self, index: &mut Index, _: &ObjectKey) -> Vec<ObjectRef> {
+        index.set_cluster_wide(ClusterWide::default())
+    }
+    fn keys(&self, _: &Index) -> Vec<ObjectKey> {
+        vec![]
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
+        &mut synced.namespace
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<Namespace>>> + Send {
+        list_watch(self.api.clone(), config().fields(&format!("metadata.name={}", self.name)))
+    }
+}
+
+/// The watch of a kind that the cluster may have.
+fn watch_of(
+    api: &Option<Api<DynamicObject>>,
+    config: watcher::Config,
+) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send + use<> {
+    let there = futures::stream::iter(api.clone());
+    there.flat_map(move |api| list_watch(api, config.clone()).boxed())
+}

@@ -1,0 +1,120 @@
+use super::*;
+use crate::engine::Defaults;
+use crate::kinds::Kind;
+use kube::core::{DynamicObject, Status};
+use serde_json::json;
+
+use crate::index::managed::Managed;
+
+/// Splits, that come from nowhere.
+struct Splits;
+
+impl Source for Splits {
+    type Object = DynamicObject;
+
+    fn name(&self) -> &'static str {
+        "trafficsplits"
+    }
+    fn apply(
+        &self,
+        index: &mut Index,
+        object: &DynamicObject,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
+        let managed = Managed::read(Kind::TrafficSplit, object, &Defaults::default());
+        index.enter_object(reference(&object.name_any()), managed, arrival)
+    }
+    fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
+        Some(index.order_of(Kind::TrafficSplit))
+    }
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.remove_object(&ObjectRef::new(Kind::TrafficSplit, key.clone()))
+    }
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
+        index.objects().map(|(object, _)| object.key.clone()).collect()
+    }
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
+        &mut synced.objects[Kind::TrafficSplit as usize]
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
+        futures::stream::empty()
+    }
+}
+
+fn reference(name: &str) -> ObjectRef {
+    ObjectRef::new(Kind::TrafficSplit, ObjectKey::new("ns", name))
+}
+
+fn split(name: &str, version: u64) -> DynamicObject {
+    let split = json!({"apiVersion": "split.smi-spec.io/v1alpha2", "kind": "TrafficSplit",
+        "metadata": {"name": name, "namespace": "ns", "uid": name,
+            "resourceVersion": version.to_string()},
+        "spec": {"service": "web", "backends": [{"service": "web", "weight": version}]}});
+    serde_json::from_value(split).unwrap()
+}
+
+/// A watch begins with these.
+fn lists(shared: &Shared, splits: &[(&str, u64)]) {
+    let (part, mut listed) = (Part::everything(), HashSet::new());
+    let items = splits.iter().map(|(name, version)| Event::InitApply(split(name, *version)));
+    for event in [Event::Init].into_iter().chain(items).chain([Event::InitDone]) {
+        handle(&Splits, &part, shared, &mut listed, event);
+    }
+}
+
+fn weight(shared: &Shared, name: &str) -> u32 {
+    let index = shared.read();
+    index.object(&reference(name)).unwrap().readable()[0].intent.backends[0].live
+}
+
+#[test]
+fn what_went_while_a_watch_was_broken_is_noticed_when_it_is_listed_anew() {
+    let (shared, mut changes) = Shared::new();
+    lists(&shared, &[("a", 1), ("b", 2)]);
+    while changes.try_recv().is_ok() {}
+    lists(&shared, &[("a", 1)]);
+    let mut noticed = vec![];
+    while let Ok(mut some) = changes.try_recv() {
+        noticed.append(&mut some);
+    }
+    assert!(noticed.contains(&reference("b")), "{noticed:?}");
+    assert!(noticed.contains(&reference("a")), "{noticed:?}");
+}
+
+#[test]
+fn that_the_facts_are_whole_no_more_is_told_at_once_though_no_object_changed() {
+    let (shared, mut changes) = Shared::new();
+    for whole in [true, false] {
+        shared.update(|index| {
+            index.synced.slices = whole;
+            vec![]
+        });
+        assert_eq!(changes.try_recv().ok(), Some(vec![]));
+        assert!(changes.try_recv().is_err());
+    }
+}
+
+#[test]
+fn a_list_with_lower_numbers_replaces_what_was_known_also_where_a_number_comes_again() {
+    let (shared, _changes) = Shared::new();
+    lists(&shared, &[("a", 1_000)]);
+    lists(&shared, &[("a", 800)]);
+    assert_eq!(weight(&shared, "a"), 800);
+    let (part, mut listed) = (Part::everything(), HashSet::new());
+    handle(&Splits, &part, &shared, &mut listed, Event::Apply(split("a", 801)));
+    assert_eq!(weight(&shared, "a"), 801);
+}
+
+#[test]
+fn only_kubernetes_own_word_is_forbidden_and_no_answer_is_there_is_no_such_kind() {
+    let ended = |code, reason: &str| {
+        let status = Status::failure("x", reason).with_code(code).boxed();
+        Ended::from(watcher::Error::InitialListFailed(kube::Error::Api(status)))
+    };
+    assert!(matches!(ended(403, "Forbidden"), Ended::Forbidden));
+    // A page of HTML, as kube reads it.
+    let html = "Failed to parse error data";
+    for (code, reason) in [(403, html), (404, html), (404, "NotFound"), (503, html), (500, "")] {
+        assert!(matches!(ended(code, reason), Ended::Failed(_)), "{code} {reason}");
+    }
+}

@@ -1,0 +1,72 @@
+//! Kubernetes kinds and names. A kind of failover object is an adapter: it reads a
+//! [`Declaration`](crate::engine::Declaration) and writes weights; it decides nothing.
+
+mod edit;
+mod kind;
+pub mod last_applied;
+pub mod managed_fields;
+mod object_key;
+pub mod policy_route;
+pub mod route;
+pub mod selector;
+pub mod service_profile;
+pub mod traffic_split;
+mod value;
+
+pub use edit::Edit;
+pub use kind::Kind;
+pub use object_key::{ObjectKey, ObjectRef};
+
+use kube::core::response::reason;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+
+/// The field manager of every write of this program.
+pub const FIELD_MANAGER: &str = "linkerd-failover";
+
+/// What the API server said, without the structure around it.
+pub fn brief(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        other => other.to_string(),
+    }
+}
+
+/// Whether it is Kubernetes' own word that an object is not there. A page of whatever stands before
+/// an API server is none, nor is the plain 404 for a kind that is not served.
+pub fn is_absent(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code == 404 && status.reason == reason::NOT_FOUND,
+        _ => false,
+    }
+}
+
+/// Reads an object; none where it is known not to be there.
+pub async fn get_known<K>(api: &kube::Api<K>, name: &str) -> kube::Result<Option<K>>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    match api.get(name).await {
+        Ok(object) => Ok(Some(object)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    #[test]
+    fn only_kubernetes_own_word_says_that_an_object_is_not_there() {
+        let answer = |reason: &str, code| {
+            kube::Error::Api(Status::failure("x", reason).with_code(code).boxed())
+        };
+        assert!(is_absent(&answer("NotFound", 404)));
+        // As kube reads a page of HTML, and a path that no API server serves.
+        assert!(!is_absent(&answer("Failed to parse error data", 404)));
+        assert!(!is_absent(&answer("NotFound", 503)));
+        assert!(!is_absent(&kube::Error::Service("no connection".into())));
+    }
+}

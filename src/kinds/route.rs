@@ -1,0 +1,284 @@
+//! `HTTPRoute` and `GRPCRoute` (`gateway.networking.k8s.io/v1`): the adapter. Every rule with
+//! backends is a set; which of them fail over, the parser says.
+
+use crate::engine::{
+    Bounds, Declaration, DeclaredBackend, DeclaredSet, Fault, Limits, ParsedWeight, Problem, Shape,
+};
+use crate::kinds::Kind;
+use crate::kinds::value::{kind_of, text};
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+
+pub const GROUP: &str = "gateway.networking.k8s.io";
+
+/// What a route can hold: the API takes weights up to a million, and sixteen of them in a rule.
+pub const SHAPE: Shape = Shape {
+    apex: "spec.parentRefs",
+    backends: "spec.rules",
+    name: "name",
+    limits: Limits { weight: 1_000_000, sum: u32::MAX },
+    crosses_namespaces: true,
+    // What the Gateway API allows.
+    bounds: Bounds { of_set: 16, of_object: 256 },
+};
+
+/// Whether Linkerd routes by an object, as far as its status says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum InUse {
+    #[default]
+    Yes,
+    /// Not, or not for every backend; why, in words.
+    No(Box<str>),
+    /// Linkerd has not said.
+    NotSaid,
+}
+
+/// Who writes the status of a route whose parent is a Service.
+const LINKERD: &str = "linkerd.io/policy-controller";
+
+/// Reads the status that Linkerd wrote.
+pub fn in_use(route: &DynamicObject) -> InUse {
+    let parents = route.data.pointer("/status/parents").and_then(Value::as_array);
+    let by =
+        |parent: &&Value| parent.get("controllerName").and_then(Value::as_str) == Some(LINKERD);
+    let mut linkerds = parents.into_iter().flatten().filter(by).peekable();
+    if linkerds.peek().is_none() {
+        return InUse::NotSaid;
+    }
+    let mut why = vec![];
+    for parent in linkerds {
+        let name = parent.pointer("/parentRef/name").and_then(Value::as_str).unwrap_or("a parent");
+        let conditions = parent.get("conditions").and_then(Value::as_array);
+        for condition in conditions.into_iter().flatten() {
+            let said = |field: &str| condition.get(field).and_then(Value::as_str).unwrap_or("");
+            let matters = ["Accepted", "ResolvedRefs"].contains(&said("type"));
+            if matters && said("status") == "False" {
+                let message = Some(said("message")).filter(|message| !message.is_empty());
+                let message = message.map(|message| format!(" ({message})")).unwrap_or_default();
+                why.push(format!(
+                    "for {name}, {} is False: {}{message}",
+                    said("type"),
+                    said("reason")
+                ));
+            }
+        }
+    }
+    if why.is_empty() { InUse::Yes } else { InUse::No(why.join("; ").into()) }
+}
+
+/// The group and kind of what stands for hosts outside of the cluster.
+const EGRESS: (&str, &str) = ("policy.linkerd.io", "EgressNetwork");
+
+/// A backendRef that names no weight counts as this.
+const ABSENT: u32 = 1;
+
+/// Reads the declaration; what cannot be read is in its `unreadable`, or in the rule's.
+pub fn read(route: &DynamicObject) -> Declaration {
+    let namespace = route.namespace().unwrap_or_default();
+    let spec = route.data.get("spec").unwrap_or(&Value::Null);
+    let mut unreadable = vec![];
+    let apexes = parents(spec, &namespace, &mut unreadable);
+    // A backendRef without namespace means the parent's for traffic and the route's for status.
+    let ambiguous = apexes.iter().any(|apex| apex.contains('/'));
+    let rules = list(spec.get("rules"), "spec.rules", "rules", &mut unreadable);
+    let mut names = HashSet::new();
+    let sets = rules.iter().enumerate().filter_map(|(i, rule)| {
+        // The API does not ask that a name is given once: only the first has it.
+        let own = rule.get("name").and_then(Value::as_str);
+        let own = own.filter(|name| !name.is_empty() && names.insert(*name));
+        let mut set = DeclaredSet {
+            name: own.map_or_else(|| format!("#{i}"), str::to_owned),
+            position: i,
+            matches: rule.get("matches").map(Value::to_string).unwrap_or_default(),
+            ..DeclaredSet::default()
+        };
+        let field = format!("spec.rules[{i}].backendRefs");
+        let refs = list(rule.get("backendRefs"), &field, "backendRefs", &mut set.unreadable);
+        for (j, backend) in refs.iter().enumerate() {
+            let path = Kind::HttpRoute.backend_path(i, j);
+            let read = backend_ref(backend, path, &namespace, ambiguous, &mut set.unreadable);
+            set.backends.push(DeclaredBackend { entry: j, ..read });
+        }
+        tell_ports_apart(&mut set.backends);
+        (!set.backends.is_empty() || !set.unreadable.is_empty()).then_some(set)
+    });
+    Declaration {
+        sets: sets.collect(),
+        apexes,
+        annotations: route.annotations().clone(),
+        unreadable,
+        shape: SHAPE,
+    }
+}
+
+/// The Services that the route steers; other parents are not Linkerd's mesh.
+fn parents(spec: &Value, namespace: &str, unreadable: &mut Vec<Problem>) -> Vec<String> {
+    let field = SHAPE.apex;
+    let refs = list(spec.get("parentRefs"), field, "parentRefs", unreadable);
+    let (mut apexes, mut seen) = (vec![], HashSet::new());
+    for (i, parent) in refs.iter().enumerate() {
+        let is = |name: &str, values: &[&str]| {
+            parent.get(name).and_then(Value::as_str).is_some_and(|v| values.contains(&v))
+        };
+        if !is("kind", &["Service"]) || !is("group", &["", "core"]) {
+            continue;
+        }
+        let name = service_name(parent, &format!("{field}[{i}]"), unreadable);
+        let name = qualified(parent, &name, namespace);
+        // One Service may be named once for each of its ports.
+        if !name.is_empty() && seen.insert(name.clone()) {
+            apexes.push(name);
+        }
+    }
+    if apexes.is_empty() && !refs.is_empty() && unreadable.is_empty() {
+        unreadable.push(
+            Problem::error(field)
+                .found("no Service")
+                .expected("a parent of kind: Service, group: core")
+                .next("Linkerd steers with a route only what clients call through a Service; other parents are a gateway's"),
+        );
+    }
+    apexes
+}
+
+fn backend_ref(
+    backend: &Value,
+    path: String,
+    namespace: &str,
+    ambiguous: bool,
+    unreadable: &mut Vec<Problem>,
+) -> DeclaredBackend {
+    let before = unreadable.len();
+    let name = service_name(backend, &path, unreadable);
+    let mut fault = None;
+    if name.is_empty() {
+        fault = Some(Fault::NoService("it names no Service".into()));
+        if unreadable.len() == before {
+            let field = format!("{path}.name");
+            let nothing = Problem::error(field).found("nothing").expected("the name of a Service");
+            unreadable.push(nothing);
+        }
+    }
+    let is = |name: &str, values: &[&str]| {
+        let value = backend.get(name).and_then(Value::as_str);
+        value.is_none_or(|value| values.contains(&value))
+    };
+    if !is("kind", &["Service"]) || !is("group", &["", "core"]) {
+        let (problem, why) = no_service(backend, &path, &name);
+        unreadable.push(problem);
+        fault = Some(Fault::NoService(why.into()));
+    }
+    if ambiguous && backend.get("namespace").is_none() {
+        unreadable.push(
+            Problem::error(format!("{path}.namespace"))
+                .found("nothing, beside a parent in another namespace")
+                .expected(format!("the namespace of {name}"))
+                .about(name.as_str())
+                .next("without it Linkerd looks in the parent's namespace for traffic and in the route's for its status"),
+        );
+        let why = "it names no namespace, and a parent of the route is in another one";
+        fault.get_or_insert(Fault::Unclear(why.into()));
+    }
+    let port = backend.get("port").and_then(Value::as_u64).and_then(|p| u16::try_from(p).ok());
+    if port.is_none() {
+        unreadable.push(
+            Problem::error(format!("{path}.port"))
+                .found(backend.get("port").map_or_else(|| "nothing".into(), kind_of))
+                .expected(format!("the port of {name}"))
+                .about(name.as_str()),
+        );
+        fault.get_or_insert(Fault::NoService("it names no port".into()));
+    }
+    let weight = ParsedWeight::parse(backend.get("weight"), ABSENT, SHAPE.limits.weight);
+    let name = qualified(backend, &name, namespace);
+    DeclaredBackend { name, weight, port, path, entry: 0, fault }
+}
+
+/// What is wrong with a backend of another kind than Service, and why it is never ready.
+fn no_service(backend: &Value, path: &str, name: &str) -> (Problem, String) {
+    let text = |field: &str| backend.get(field).and_then(Value::as_str);
+    let kind = text("kind").unwrap_or("Service");
+    let problem = Problem::error(format!("{path}.kind"))
+        .found(format!("{kind:?}"))
+        .expected("Service, of group \"\" or core")
+        .about(name);
+    if (text("group"), kind) == (Some(EGRESS.0), EGRESS.1) {
+        let next = "Linkerd takes an EgressNetwork as a backend only where that same EgressNetwork is the parent of the route; under a Service its share of requests fails";
+        let why = format!("an {kind}, which Linkerd does not send to under a Service");
+        return (problem.next(next), why);
+    }
+    let next = "Linkerd sends to Services only";
+    let why = match text("group").unwrap_or_default() {
+        "" | "core" => format!("of kind {kind}, and Linkerd sends to Services only"),
+        group => format!("of kind {kind}.{group}, and Linkerd sends to Services only"),
+    };
+    (problem.next(next), why)
+}
+
+/// A Service that a rule has with several ports is a backend for each, and called so.
+fn tell_ports_apart(backends: &mut [DeclaredBackend]) {
+    let mut ports: HashMap<&str, HashSet<u16>> = HashMap::new();
+    for backend in backends.iter() {
+        ports.entry(&backend.name).or_default().extend(backend.port);
+    }
+    let several = |name: &str| ports.get(name).is_some_and(|ports| ports.len() > 1);
+    let several: Vec<bool> = backends.iter().map(|backend| several(&backend.name)).collect();
+    for (backend, _) in backends.iter_mut().zip(several).filter(|(_, several)| *several) {
+        if let Some(port) = backend.port.filter(|_| !backend.name.is_empty()) {
+            backend.name = format!("{}:{port}", backend.name);
+        }
+    }
+}
+
+/// The name in a reference to a Service; `""` where it cannot be one.
+fn service_name(reference: &Value, path: &str, unreadable: &mut Vec<Problem>) -> String {
+    let field = format!("{path}.name");
+    let name = text(reference.get("name"), &field, unreadable);
+    let next = match name {
+        _ if name.contains('/') => {
+            "a Service of another namespace is named by the field namespace beside it"
+        }
+        _ if name.contains(':') => "a port of a Service is named by the field port beside it",
+        _ => return name,
+    };
+    unreadable.push(
+        Problem::error(field)
+            .found(format!("{name:?}"))
+            .expected("the name of a Service")
+            .next(next),
+    );
+    String::new()
+}
+
+/// `name`, or `namespace/name` where that is another than the route's.
+fn qualified(reference: &Value, name: &str, namespace: &str) -> String {
+    match reference.get("namespace").and_then(Value::as_str) {
+        Some(other) if !other.is_empty() && other != namespace && !name.is_empty() => {
+            format!("{other}/{name}")
+        }
+        _ => name.to_owned(),
+    }
+}
+
+fn list<'a>(
+    value: Option<&'a Value>,
+    field: &str,
+    of: &str,
+    unreadable: &mut Vec<Problem>,
+) -> &'a [Value] {
+    match value {
+        None | Some(Value::Null) => &[],
+        Some(Value::Array(items)) => items,
+        Some(other) => {
+            let expected = format!("a list of {of}");
+            unreadable.push(Problem::error(field).found(kind_of(other)).expected(expected));
+            &[]
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;

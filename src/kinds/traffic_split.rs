@@ -1,0 +1,103 @@
+//! `TrafficSplit` (`split.smi-spec.io`, `v1alpha1` to `v1alpha4`): the adapter.
+//!
+//! Read as a dynamic object: the schemas let through what a typed reader would stumble over, and
+//! one such object in a LIST must not hide the others.
+
+use crate::engine::{
+    Declaration, DeclaredBackend, DeclaredSet, Fault, ParsedWeight, Problem, Shape,
+};
+use crate::kinds::Kind;
+use crate::kinds::value::{kind_of, text};
+use kube::ResourceExt;
+use kube::core::{ApiResource, DynamicObject};
+use serde_json::Value;
+
+/// Where the API serves the version that linkerd-smi and the chart install.
+pub fn api_resource() -> ApiResource {
+    Kind::TrafficSplit.api_resource("v1alpha2")
+}
+
+/// Reads the declaration; what cannot be read is in its `unreadable`.
+pub fn read(split: &DynamicObject) -> Declaration {
+    let spec = split.data.get("spec").unwrap_or(&Value::Null);
+    let mut unreadable = vec![];
+    let apex = text(spec.get("service"), "spec.service", &mut unreadable);
+    let backends = match spec.get("backends") {
+        None | Some(Value::Null) => vec![],
+        Some(Value::Array(backends)) => {
+            let read = |(i, backend)| read_backend(i, backend, &mut unreadable);
+            backends.iter().enumerate().map(read).collect()
+        }
+        Some(other) => {
+            unreadable.push(
+                Problem::error("spec.backends")
+                    .found(kind_of(other))
+                    .expected("a list of backends"),
+            );
+            vec![]
+        }
+    };
+    Declaration {
+        apexes: Some(apex).filter(|apex| !apex.is_empty()).into_iter().collect(),
+        sets: vec![DeclaredSet { backends, ..DeclaredSet::default() }],
+        annotations: split.annotations().clone(),
+        unreadable,
+        shape: Shape::default(),
+    }
+}
+
+fn read_backend(i: usize, backend: &Value, unreadable: &mut Vec<Problem>) -> DeclaredBackend {
+    let path = Kind::TrafficSplit.backend_path(0, i);
+    let field = format!("{path}.service");
+    let before = unreadable.len();
+    let name = text(backend.get("service"), &field, unreadable);
+    if name.is_empty() && unreadable.len() == before {
+        unreadable.push(Problem::error(field).found("nothing").expected("the name of a Service"));
+    }
+    let fault = name.is_empty().then(|| Fault::NoService("it names no Service".into()));
+    let most = Shape::default().limits.weight;
+    let weight = ParsedWeight::parse(backend.get("weight"), 0, most);
+    DeclaredBackend { name, weight, port: None, path, entry: i, fault }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn split(spec: Value) -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "split.smi-spec.io/v1alpha2",
+            "kind": "TrafficSplit",
+            "metadata": {"name": "emoji", "namespace": "emojivoto"},
+            "spec": spec,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn strings_and_fractions_are_read_as_what_they_are() {
+        let read = read(&split(json!({"service": "a", "backends": [
+            {"service": "a", "weight": "500m"}, {"service": "b", "weight": 0.5}, {"service": "c"},
+        ]})));
+        assert!(read.unreadable.is_empty());
+        let weights: Vec<_> = read.backends().map(|b| b.weight.whole()).collect();
+        assert_eq!(weights, [None, None, Some(0)]);
+    }
+
+    #[test]
+    fn any_shape_of_spec_is_read_without_a_panic_and_with_the_field_named() {
+        for (spec, field) in [
+            (json!(null), None),
+            (json!([]), None),
+            (json!("text"), None),
+            (json!({"service": 1}), Some("spec.service")),
+            (json!({"backends": {}}), Some("spec.backends")),
+            (json!({"backends": [1]}), Some("spec.backends[0].service")),
+            (json!({"backends": [{"service": []}]}), Some("spec.backends[0].service")),
+        ] {
+            let read = read(&split(spec.clone()));
+            assert_eq!(read.unreadable.first().map(|p| p.field.as_str()), field, "{spec}");
+        }
+    }
+}

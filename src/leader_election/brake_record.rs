@@ -1,0 +1,123 @@
+//! What stands about the brake in the Lease, for every replica and for whoever leads next.
+
+use crate::engine::annotations;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::ResourceExt;
+use serde::{Deserialize, Serialize};
+
+/// Version of the JSON shape that this program writes and reads.
+const VERSION: u32 = 1;
+
+/// The content of `failover.linkerd.io/brake` on the Lease: the last time that the brake held.
+///
+/// Unknown fields are ignored; another `v` is not read at all. All times go by a wall clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// Version of this shape.
+    pub v: u32,
+    /// Grows with each write: of two records the newer one is known by it, in whichever order
+    /// answers arrive.
+    pub n: u64,
+    /// Since when it holds, or held last. It names the hold, too.
+    pub since: Option<Timestamp>,
+    /// The release that stood on the namespace at that time: it was meant for an earlier hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Timestamp>,
+    /// When it ended; absent while it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// The release that ended it; absent where the primaries were back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released: Option<Timestamp>,
+    /// The replica that wrote it.
+    #[serde(default)]
+    pub by: String,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            v: VERSION,
+            n: 0,
+            since: None,
+            standing: None,
+            ended: None,
+            released: None,
+            by: String::new(),
+        }
+    }
+}
+
+impl Record {
+    /// The brake begins to hold.
+    pub fn engaged(&self, now: Timestamp, standing: Option<Timestamp>) -> Self {
+        let since = Some(to_the_millisecond(now));
+        Self { n: self.n, since, standing, ..Self::default() }
+    }
+
+    /// It holds no more.
+    pub fn ended(&self, now: Timestamp, released: Option<Timestamp>) -> Self {
+        Self { ended: Some(to_the_millisecond(now)), released, ..self.clone() }
+    }
+
+    /// Since when it holds.
+    pub fn holds_since(&self) -> Option<Timestamp> {
+        self.since.filter(|_| self.ended.is_none())
+    }
+
+    /// Whether it says the same, whoever wrote it.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let story = |r: &Self| (r.since, r.standing, r.ended, r.released);
+        story(self) == story(other)
+    }
+
+    /// What stands in a Lease. What cannot be read is as if absent: it is ours, and is written anew.
+    pub fn of(lease: &Lease) -> Self {
+        let text = lease.annotations().get(annotations::BRAKE);
+        let record = text.and_then(|text| serde_json::from_str(text).ok());
+        record.filter(|record: &Self| record.v == VERSION).unwrap_or_default()
+    }
+
+    /// Puts it into a Lease.
+    pub fn put(&self, lease: &mut Lease) {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        lease.metadata.annotations.get_or_insert_default().insert(annotations::BRAKE.into(), text);
+    }
+}
+
+fn to_the_millisecond(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(text: &str) -> Lease {
+        let mut lease = Lease::default();
+        let annotations = lease.metadata.annotations.get_or_insert_default();
+        annotations.insert(annotations::BRAKE.into(), text.into());
+        lease
+    }
+
+    #[test]
+    fn a_record_reads_back_as_it_was_written() {
+        let at = Timestamp::UNIX_EPOCH;
+        let record = Record { n: 7, by: "a".into(), ..Record::default().engaged(at, Some(at)) };
+        for record in [record.ended(at, Some(at)), record, Record::default()] {
+            let mut lease = Lease::default();
+            record.put(&mut lease);
+            assert_eq!(Record::of(&lease), record);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_as_if_absent_and_what_is_newer_is_ignored() {
+        for text in ["", "{", "null", "[]", r#"{"v":2,"n":1}"#, r#"{"v":1}"#] {
+            assert_eq!(Record::of(&with(text)), Record::default(), "{text}");
+        }
+        assert_eq!(Record::of(&with(r#"{"v":1,"n":3,"later":true}"#)).n, 3);
+    }
+}

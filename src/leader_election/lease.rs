@@ -1,0 +1,252 @@
+//! The Lease: the election's I/O.
+
+use crate::index::shared::Shared;
+use crate::informers::list_watch::follow;
+use crate::kinds::brief;
+use crate::leader_election::election::{Election, Record, Step, Timing};
+use crate::leader_election::fitness::{Fitness, Stance};
+use crate::reconciler::gates::brake;
+use crate::telemetry::Metrics;
+use futures::{Stream, StreamExt};
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::PostParams;
+use kube::runtime::watcher::Event;
+use kube::{Api, ResourceExt};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// How often a replica that sees nothing yet looks whether it does.
+const UNFIT_POLL: Duration = Duration::from_millis(50);
+
+/// For `--no-lease`: the only replica leads.
+pub fn always_leading() -> watch::Receiver<bool> {
+    watch::channel(true).1
+}
+
+/// Whoever leads says in the Lease where the other replicas find it.
+const JUDGE: &str = "failover.linkerd.io/judge";
+
+/// A replica that strives for the Lease.
+pub struct Striving {
+    pub api: Api<Lease>,
+    pub name: String,
+    pub identity: String,
+    /// Where the other replicas find this one; none where they need not.
+    pub address: Option<SocketAddr>,
+    pub shared: Shared,
+    pub metrics: Arc<Metrics>,
+    /// Whether this replica leads.
+    pub leading: watch::Sender<bool>,
+    /// Where the one that leads is found.
+    pub judge: watch::Sender<Option<SocketAddr>>,
+    /// What stands in the Lease about the brake, each time that it is read past the caches.
+    pub brake: watch::Sender<Option<brake::Record>>,
+}
+
+/// Strives for the Lease until `stop`, then gives it back. `leading` turns false by itself where the
+/// Lease cannot be renewed in time, and where the caches are not whole for too long.
+pub async fn hold_lease(striving: Striving, stop: CancellationToken) {
+    let Striving { api, name, identity, address, shared, metrics, leading, judge, brake } =
+        striving;
+    let timing = Timing::default();
+    let election = Election::new(identity.clone(), timing);
+    let mut candidate =
+        Candidate { election, api, name, identity, address, judge: judge.clone(), brake };
+    let say = |leads: bool| {
+        metrics.leader.set(i64::from(leads));
+        let changed = leading.send_if_modified(|led| std::mem::replace(led, leads) != leads);
+        if changed {
+            tracing::info!("{}", if leads { "leading" } else { "no longer leading" });
+        }
+    };
+    let mut released = pin!(releases(&candidate.api, &candidate.name, judge));
+    let mut fitness = Fitness::default();
+    loop {
+        let (whole, now) = (shared.read().synced.all(), Instant::now());
+        let leads = candidate.election.leads(now);
+        match fitness.stance(whole, now) {
+            Stance::GiveBack if leads => {
+                tracing::warn!("the caches are not whole: giving the Lease to a replica that sees");
+                candidate.election.lost();
+                say(false);
+                candidate.give_back().await;
+                continue;
+            }
+            Stance::Strive | Stance::Keep if leads || whole => {}
+            _ => {
+                tokio::select! {
+                    () = tokio::time::sleep(UNFIT_POLL) => continue,
+                    () = stop.cancelled() => break,
+                }
+            }
+        }
+        // A try that hangs must not outlive the deadline by which we have to stop leading.
+        let patience = timing.renew_deadline / 2;
+        let tried = tokio::time::timeout(patience, candidate.attempt());
+        match tokio::select! { tried = tried => tried, () = stop.cancelled() => break } {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = brief(&error), "cannot read or write the Lease")
+            }
+            Err(_) => tracing::warn!("the API server does not answer for the Lease"),
+        }
+        say(candidate.election.leads(Instant::now()));
+        let next = Instant::now() + timing.retry;
+        if let Some(ends) = candidate.election.leads_until().filter(|ends| *ends < next) {
+            tokio::time::sleep_until(ends.into()).await;
+            say(candidate.election.leads(Instant::now()));
+        }
+        let leads = candidate.election.leads(Instant::now());
+        tokio::select! {
+            () = tokio::time::sleep_until(next.into()) => {}
+            Some(()) = released.next(), if !leads => {}
+            () = stop.cancelled() => break,
+        }
+    }
+    let led = candidate.election.leads(Instant::now());
+    say(false);
+    if led {
+        candidate.give_back().await;
+    }
+}
+
+/// The moments at which the Lease is seen to be given back: the next holder need not wait. On the
+/// way `judge` hears of each new holder.
+fn releases(
+    api: &Api<Lease>,
+    name: &str,
+    judge: watch::Sender<Option<SocketAddr>>,
+) -> impl Stream<Item = ()> + use<> {
+    let events = follow(api.clone(), &format!("metadata.name={name}"));
+    events.filter_map(move |event| {
+        let released = match event {
+            Event::InitApply(lease) | Event::Apply(lease) => {
+                hear(&judge, &lease);
+                record(&lease).holder.is_empty()
+            }
+            Event::Init | Event::InitDone | Event::Delete(_) => false,
+        };
+        std::future::ready(released.then_some(()))
+    })
+}
+
+struct Candidate {
+    election: Election,
+    api: Api<Lease>,
+    name: String,
+    identity: String,
+    address: Option<SocketAddr>,
+    judge: watch::Sender<Option<SocketAddr>>,
+    brake: watch::Sender<Option<brake::Record>>,
+}
+
+impl Candidate {
+    async fn attempt(&mut self) -> kube::Result<()> {
+        let lease = self.api.get_opt(&self.name).await?;
+        if let Some(lease) = &lease {
+            hear(&self.judge, lease);
+        }
+        let stands = Some(lease.as_ref().map(brake::Record::of).unwrap_or_default());
+        self.brake.send_if_modified(|last| {
+            let news = *last != stands;
+            *last = stands;
+            news
+        });
+        let began = Instant::now();
+        let step = self.election.observe(lease.as_ref().map(record), began);
+        let written = match (step, lease) {
+            (Step::Wait, _) => {
+                self.election.lost();
+                return Ok(());
+            }
+            (Step::Update { new_holder }, Some(mut lease)) => {
+                self.tell_address(&mut lease);
+                let spec = lease.spec.get_or_insert_default();
+                if new_holder {
+                    spec.acquire_time = Some(MicroTime(Timestamp::now()));
+                    spec.lease_transitions =
+                        Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));
+                }
+                self.hold(spec);
+                // The resourceVersion that was read goes along: of two takers one gets 409.
+                self.api.replace(&self.name, &PostParams::default(), &lease).await
+            }
+            (Step::Create | Step::Update { .. }, _) => {
+                let mut spec = LeaseSpec {
+                    acquire_time: Some(MicroTime(Timestamp::now())),
+                    lease_transitions: Some(0),
+                    ..LeaseSpec::default()
+                };
+                self.hold(&mut spec);
+                let mut lease = Lease { spec: Some(spec), ..Lease::default() };
+                lease.metadata.name = Some(self.name.clone());
+                self.tell_address(&mut lease);
+                self.api.create(&PostParams::default(), &lease).await
+            }
+        };
+        match written {
+            Ok(lease) => {
+                self.election.wrote(record(&lease), began);
+                Ok(())
+            }
+            // Somebody was faster; the next try sees who.
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn tell_address(&self, lease: &mut Lease) {
+        let annotations = lease.metadata.annotations.get_or_insert_default();
+        match self.address {
+            Some(address) => annotations.insert(JUDGE.into(), address.to_string()),
+            None => annotations.remove(JUDGE),
+        };
+    }
+
+    fn hold(&self, spec: &mut LeaseSpec) {
+        spec.holder_identity = Some(self.identity.clone());
+        spec.lease_duration_seconds = Some(Timing::default().lease.as_secs() as i32);
+        spec.renew_time = Some(MicroTime(Timestamp::now()));
+    }
+
+    async fn give_back(&mut self) {
+        let limit = Timing::default().renew_deadline;
+        if !matches!(tokio::time::timeout(limit, self.release()).await, Ok(Ok(()))) {
+            tracing::warn!("the Lease was not given back; it expires by itself");
+        }
+    }
+
+    /// Empties the Lease, so that the next replica need not wait for it to expire.
+    async fn release(&mut self) -> kube::Result<()> {
+        let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
+        if record(&lease).holder != self.identity {
+            return Ok(());
+        }
+        let spec = lease.spec.get_or_insert_default();
+        spec.holder_identity = Some(String::new());
+        spec.lease_duration_seconds = Some(1);
+        spec.renew_time = Some(MicroTime(Timestamp::now()));
+        self.api.replace(&self.name, &PostParams::default(), &lease).await.map(|_| ())
+    }
+}
+
+fn hear(judge: &watch::Sender<Option<SocketAddr>>, lease: &Lease) {
+    let held = !record(lease).holder.is_empty();
+    let address = lease.annotations().get(JUDGE).filter(|_| held);
+    let address = address.and_then(|address| address.parse().ok());
+    judge.send_if_modified(|last| std::mem::replace(last, address) != address);
+}
+
+fn record(lease: &Lease) -> Record {
+    let spec = lease.spec.clone().unwrap_or_default();
+    Record {
+        holder: spec.holder_identity.unwrap_or_default(),
+        renewed: format!("{:?} {:?}", spec.renew_time, spec.lease_transitions),
+    }
+}

@@ -1,0 +1,99 @@
+//! Who may move traffic, and when: the rules by which replicas never fight.
+//!
+//! The Lease says who goes first. A standby makes a move that the leader leaves undone, but only
+//! one that leaves a dead backend, only after a consistent LIST has agreed, and not again once it
+//! has been reversed. Nobody reverses a fresh move of another replica before such a LIST agrees.
+
+use crate::engine::Identity;
+use crate::index::managed::Decider;
+use jiff::SignedDuration;
+
+/// How long a standby leaves a move to the leader.
+pub const PATIENCE: SignedDuration = SignedDuration::from_secs(1);
+
+/// A leader that is at work on other objects is left in peace, but not for longer than this.
+const BUSY: SignedDuration = SignedDuration::from_secs(10);
+
+/// A move of another replica that has been seen for so long was seen with caches as young: every
+/// watch has been renewed since (`cluster::SILENCE`). Reversing it needs no LIST.
+const FRESH: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long the lower engine version leaves a dead backend to the higher one, which may live.
+const YIELD: SignedDuration = SignedDuration::from_secs(5);
+
+/// A move that one replica wants to make.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    pub me: &'a Identity,
+    pub leading: bool,
+    /// Who moved the traffic to where it is.
+    pub decider: Option<&'a Decider>,
+    /// For how long that has been seen here.
+    pub seen_for: SignedDuration,
+    /// The move only leaves what is dead, and its author wants no delay.
+    pub rescue: bool,
+    /// For how long this replica has wanted it.
+    pub wanted_for: SignedDuration,
+    /// For how long no other replica has been seen to move anything.
+    pub others_quiet_for: SignedDuration,
+    /// A LIST made past the watch, just now, agrees.
+    pub confirmed: bool,
+    /// This replica made the very same move as a standby, and another took it back.
+    pub reversed: bool,
+    /// It has learnt not to act as a standby.
+    pub silent: bool,
+}
+
+/// What to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Make it.
+    Write,
+    /// Ask the API server whether the caches are right, then judge again.
+    Confirm,
+    /// Judge again after this.
+    Wait(SignedDuration),
+    /// It is the leader's.
+    Leave,
+    /// It is the leader's, and so is every other until this replica leads.
+    FallSilent,
+}
+
+pub fn judge(case: &Case<'_>) -> Verdict {
+    let others = case.decider.filter(|decider| *decider.replica != *case.me.replica);
+    let fresh = others.filter(|_| case.seen_for < FRESH);
+    let yields = fresh.is_some_and(|by| is_newer(&by.engine, &case.me.engine));
+    if !case.leading && (!case.rescue || case.silent) {
+        return Verdict::Leave;
+    }
+    let mut wait = SignedDuration::ZERO;
+    if yields {
+        let ends = if case.rescue { YIELD - case.wanted_for } else { FRESH - case.seen_for };
+        wait = wait.max(ends);
+    }
+    if !case.leading {
+        let quiet = case.others_quiet_for.max(case.wanted_for - BUSY);
+        wait = wait.max(PATIENCE - case.wanted_for).max(PATIENCE - quiet);
+    }
+    if wait.is_positive() {
+        return Verdict::Wait(wait);
+    }
+    if !case.leading && case.reversed {
+        return Verdict::FallSilent;
+    }
+    if case.confirmed || case.leading && fresh.is_none() {
+        Verdict::Write
+    } else {
+        Verdict::Confirm
+    }
+}
+
+/// Whether an engine's version is higher than another's; one that is no version is the lowest.
+fn is_newer(version: &str, than: &str) -> bool {
+    let read = |version: &str| semver::Version::parse(version).ok();
+    read(version) > read(than)
+}
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

@@ -1,0 +1,185 @@
+//! Who wants to leave its primary, and who has left it lately: what the share is measured by.
+
+use crate::kinds::ObjectRef;
+use crate::reconciler::gates::brake::WINDOW;
+use crate::reconciler::gates::brake::groups::Groups;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::HashMap;
+
+#[derive(Debug, Default)]
+pub struct Count {
+    leaving: HashMap<ObjectRef, Leaving>,
+    /// How many of them wait.
+    held: usize,
+    /// The same by what they share; none where one has gone from it and it must be made anew.
+    groups: Option<Groups>,
+    /// When those that are past were forgotten last.
+    forgotten: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Leaving {
+    endpoints: Vec<u64>,
+    wish: Wish,
+    /// When it was seen to leave.
+    left: Option<Timestamp>,
+    /// A person has released it: it does not count.
+    released: bool,
+    /// This replica moves it.
+    ours: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    None,
+    /// It waits.
+    Held,
+    /// Its write is under way, or may begin at any time.
+    Free,
+}
+
+impl Count {
+    /// An object wants to leave.
+    pub fn wants(&mut self, key: &ObjectRef, endpoints: &[u64], released: bool) {
+        match self.leaving.get_mut(key) {
+            Some(entry) if entry.wish != Wish::None => return,
+            Some(entry) => {
+                entry.wish = Wish::Held;
+                if std::mem::replace(&mut entry.released, released) != released {
+                    self.groups = None;
+                }
+            }
+            None => {
+                let entry = Leaving::new(endpoints.to_vec(), released);
+                self.add(key, Leaving { wish: Wish::Held, ..entry });
+            }
+        }
+        self.held += 1;
+    }
+
+    /// An object does not want to leave, or not any more; it has left at `left`, where that is news.
+    pub fn rests(
+        &mut self,
+        key: &ObjectRef,
+        left: Option<Timestamp>,
+        endpoints: impl FnOnce() -> Vec<u64>,
+        released: bool,
+        now: Timestamp,
+    ) {
+        match self.leaving.get_mut(key) {
+            Some(entry) => {
+                // What was under way may have landed.
+                let moved = (entry.wish == Wish::Free).then_some(now);
+                self.held -= usize::from(entry.wish == Wish::Held);
+                entry.wish = Wish::None;
+                entry.left = entry.left.max(moved).max(left);
+                if entry.left.is_none() {
+                    self.leaving.remove(key);
+                    self.groups = None;
+                }
+            }
+            None if left.is_some() => {
+                self.add(key, Leaving { left, ..Leaving::new(endpoints(), released) });
+            }
+            None => {}
+        }
+    }
+
+    /// An object that waits may go.
+    pub fn free(&mut self, key: &ObjectRef) {
+        if let Some(entry) = self.leaving.get_mut(key)
+            && std::mem::replace(&mut entry.wish, Wish::Free) == Wish::Held
+        {
+            self.held -= 1;
+        }
+    }
+
+    /// The same, and it is this replica that moves it.
+    pub fn goes(&mut self, key: &ObjectRef) {
+        self.free(key);
+        if let Some(entry) = self.leaving.get_mut(key) {
+            entry.ours = true;
+        }
+    }
+
+    /// A person has released everything: what waits may go, and nothing of it counts any more.
+    pub fn release(&mut self) {
+        for leaving in self.leaving.values_mut() {
+            leaving.released = true;
+            leaving.wish = if leaving.wish == Wish::Held { Wish::Free } else { leaving.wish };
+        }
+        (self.held, self.groups) = (0, None);
+    }
+
+    /// What has left counts as if it had just now.
+    pub fn linger(&mut self, now: Timestamp) {
+        for leaving in self.leaving.values_mut() {
+            leaving.left = leaving.left.map(|_| now);
+        }
+    }
+
+    /// Forgets what is past.
+    pub fn forget(&mut self, now: Timestamp) {
+        let second = SignedDuration::from_secs(1);
+        if self.forgotten.is_some_and(|at| at.duration_until(now) < second) {
+            return;
+        }
+        self.forgotten = Some(now);
+        let before = self.leaving.len();
+        let recent = |left: Timestamp| left.duration_until(now) < WINDOW;
+        self.leaving.retain(|_, l| l.wish != Wish::None || l.left.is_some_and(recent));
+        if self.leaving.len() < before {
+            self.groups = None;
+        }
+    }
+
+    pub fn is_free(&self, key: &ObjectRef) -> bool {
+        self.leaving.get(key).is_some_and(|leaving| leaving.wish == Wish::Free)
+    }
+
+    /// How many wait.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Whether this replica has moved any of it.
+    pub fn has_ours(&self) -> bool {
+        self.leaving.values().any(|leaving| leaving.ours)
+    }
+
+    /// How many count.
+    pub fn counted(&mut self) -> usize {
+        self.groups().objects()
+    }
+
+    /// More than this share of all objects, in percent, the largest group of those whose primaries
+    /// share endpoints set aside: that is one loss, however many objects it concerns.
+    pub fn exceeds(&mut self, share: u32, managed: usize) -> bool {
+        let groups = self.groups();
+        let unexplained = (groups.objects() - groups.largest()) as u64;
+        let others = managed.saturating_sub(groups.largest()).max(1) as u64;
+        unexplained * 100 > others * u64::from(share)
+    }
+
+    fn add(&mut self, key: &ObjectRef, leaving: Leaving) {
+        if let Some(groups) = self.groups.as_mut().filter(|_| !leaving.released) {
+            groups.add(&leaving.endpoints);
+        }
+        self.leaving.insert(key.clone(), leaving);
+    }
+
+    fn groups(&mut self) -> &Groups {
+        self.groups.get_or_insert_with(|| {
+            let mut groups = Groups::default();
+            let counted = self.leaving.values().filter(|leaving| !leaving.released);
+            counted.for_each(|leaving| groups.add(&leaving.endpoints));
+            groups
+        })
+    }
+}
+
+impl Leaving {
+    fn new(endpoints: Vec<u64>, released: bool) -> Self {
+        Self { endpoints, wish: Wish::None, left: None, released, ours: false }
+    }
+}

@@ -1,0 +1,199 @@
+//! The brake's record in the Lease: read past every cache before a move as a standby, written off
+//! the hot path.
+
+use crate::kinds::{ObjectRef, brief};
+use crate::leader_election::brake_record::Record;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use kube::Api;
+use kube::api::PostParams;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// What was read counts for so long: then it is read again before the next move.
+const VALID: SignedDuration = SignedDuration::from_secs(1);
+/// A request that takes longer is given up.
+const PATIENCE: Duration = Duration::from_secs(3);
+const RETRY: Duration = Duration::from_millis(500);
+/// Of two writers one gets 409: the leader renews the Lease beside us.
+const TRIES: usize = 10;
+
+/// Where the record is.
+pub struct Ledger {
+    api: Api<Lease>,
+    name: String,
+    /// Who writes: told in the record.
+    replica: String,
+    /// Nobody strives for this Lease: it holds the record alone, and is made for that.
+    alone: bool,
+    tasks: JoinSet<Answer>,
+    /// The objects that wait for what is being read.
+    asked: BTreeSet<ObjectRef>,
+    /// When the read began that was answered last, by the steady clock.
+    read: Option<Timestamp>,
+    writing: bool,
+    /// When a write may be tried again.
+    not_before: Option<Instant>,
+    /// How many writes have failed, one after the other.
+    failures: u32,
+    /// Whether it has been said that it cannot be read or written.
+    complained: bool,
+}
+
+/// What a request has brought.
+struct Answer {
+    /// Of a read: when it began.
+    began: Option<Timestamp>,
+    outcome: Result<Record, String>,
+}
+
+/// What to do now that a request was answered.
+#[derive(Debug, Default)]
+pub struct News {
+    pub record: Option<Record>,
+    /// The objects that waited, and when to look at them again where nothing could be read.
+    pub objects: Vec<(ObjectRef, Option<Duration>)>,
+}
+
+impl Ledger {
+    pub fn new(api: Api<Lease>, name: String, replica: String, alone: bool) -> Self {
+        Self {
+            api,
+            name,
+            replica,
+            alone,
+            tasks: JoinSet::new(),
+            asked: BTreeSet::new(),
+            read: None,
+            writing: false,
+            not_before: None,
+            failures: 0,
+            complained: false,
+        }
+    }
+
+    /// Whether it has been read since an object's move is wanted, and just now.
+    pub fn covers(&self, since: Timestamp, now: Timestamp) -> bool {
+        self.read.is_some_and(|began| began >= since && began.duration_until(now) < VALID)
+    }
+
+    /// Reads it, for an object that wants to know; one read serves all that ask meanwhile.
+    pub fn ask(&mut self, object: &ObjectRef, now: Timestamp) {
+        let first = self.asked.is_empty();
+        self.asked.insert(object.clone());
+        if first {
+            self.read(now);
+        }
+    }
+
+    /// Reads it for nobody: a replica that begins.
+    pub fn read(&mut self, now: Timestamp) {
+        let (api, name, alone) = (self.api.clone(), self.name.clone(), self.alone);
+        self.tasks.spawn(async move {
+            let outcome = in_time(load(&api, &name, alone)).await;
+            Answer { began: Some(now), outcome }
+        });
+    }
+
+    /// Writes it, unless a write is under way or has just failed.
+    pub fn write(&mut self, record: &Record) {
+        if self.writing || self.not_before.is_some_and(|at| at > Instant::now()) {
+            return;
+        }
+        self.writing = true;
+        let (api, name, alone) = (self.api.clone(), self.name.clone(), self.alone);
+        let record = Record { by: self.replica.clone(), ..record.clone() };
+        self.tasks.spawn(async move {
+            let outcome = in_time(store(&api, &name, record, alone)).await;
+            Answer { began: None, outcome }
+        });
+    }
+
+    /// The next answer; none while nothing is asked.
+    pub async fn next(&mut self) -> Option<News> {
+        let answer = match self.tasks.join_next().await? {
+            Ok(answer) => answer,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let retry = answer.outcome.is_err().then_some(RETRY);
+        match answer.began {
+            Some(began) if answer.outcome.is_ok() => self.read = Some(began),
+            Some(_) => {}
+            None => {
+                self.writing = false;
+                self.failures = if retry.is_some() { self.failures.saturating_add(1) } else { 0 };
+                let wait = RETRY.saturating_mul(1 << self.failures.min(6));
+                self.not_before = retry.map(|_| Instant::now() + wait);
+            }
+        }
+        let waited = match answer.began {
+            Some(_) => std::mem::take(&mut self.asked),
+            None => BTreeSet::new(),
+        };
+        let record = answer.outcome.map_err(|error| self.complain(&error)).ok();
+        self.complained &= record.is_none();
+        let objects = waited.into_iter().map(|object| (object, retry)).collect();
+        Some(News { record, objects })
+    }
+
+    fn complain(&mut self, error: &str) {
+        if !std::mem::replace(&mut self.complained, true) {
+            tracing::warn!(
+                error,
+                lease = self.name,
+                "the brake's record in the Lease cannot be read or written: the brake holds here all the same, but another replica may not know, and no standby moves anything"
+            );
+        }
+    }
+}
+
+async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(PATIENCE, request).await {
+        Ok(outcome) => outcome.map_err(|error| brief(&error)),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// What stands there, as it is committed: without a resourceVersion, past every cache.
+async fn load(api: &Api<Lease>, name: &str, alone: bool) -> kube::Result<Record> {
+    match api.get_opt(name).await {
+        Ok(lease) => Ok(lease.as_ref().map(Record::of).unwrap_or_default()),
+        // A replica without a Lease need not have the right to one: then it knows for itself alone.
+        Err(kube::Error::Api(status)) if alone && status.code == 403 => Ok(Record::default()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a record over one that is no newer, and gives back what stands there then.
+async fn store(api: &Api<Lease>, name: &str, record: Record, alone: bool) -> kube::Result<Record> {
+    let mut tries = 0;
+    loop {
+        let lease = api.get_opt(name).await?;
+        let stands = lease.as_ref().map(Record::of).unwrap_or_default();
+        if stands.n > record.n || stands.n == record.n && stands.says_the_same(&record) {
+            return Ok(stands);
+        }
+        let next = Record { n: record.n.max(stands.n) + 1, ..record.clone() };
+        let written = match lease {
+            Some(mut lease) => {
+                next.put(&mut lease);
+                api.replace(name, &PostParams::default(), &lease).await
+            }
+            // Whoever strives for the Lease makes it, with a holder.
+            None if !alone => return api.get(name).await.map(|lease| Record::of(&lease)),
+            None => {
+                let mut lease = Lease { spec: Some(LeaseSpec::default()), ..Lease::default() };
+                lease.metadata.name = Some(name.to_owned());
+                next.put(&mut lease);
+                api.create(&PostParams::default(), &lease).await
+            }
+        };
+        tries += 1;
+        match written {
+            Ok(_) => return Ok(next),
+            Err(kube::Error::Api(status)) if status.code == 409 && tries < TRIES => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

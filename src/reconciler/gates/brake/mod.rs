@@ -1,0 +1,349 @@
+//! The brake: when too much of the cluster would leave its primary at once, a person is asked.
+//!
+//! Every replica counts what all of them have moved, by the live weights as they are watched. What
+//! must outlive a replica, since when the brake holds and which release was taken, is a [`Record`]
+//! in the Lease.
+
+mod count;
+mod groups;
+mod ledger;
+
+pub use crate::leader_election::brake_record::Record;
+pub use ledger::{Ledger, News};
+
+use crate::engine::Now;
+use crate::kinds::ObjectRef;
+use count::Count;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::HashMap;
+
+/// Losses within this time are taken together.
+const WINDOW: SignedDuration = SignedDuration::from_secs(10);
+
+/// A person's clock and ours differ by this much at most.
+const CLOCKS: SignedDuration = SignedDuration::from_mins(10);
+/// A release that is not due yet, or that a wall clock has yet to catch up with, is looked at again.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// No cache is older (`cluster::SILENCE`): a replica that has seen nothing wait for so long sees
+/// right.
+const CACHES: SignedDuration = SignedDuration::from_secs(30);
+
+/// How often objects are looked for that went unnoticed.
+const SWEEP: SignedDuration = SignedDuration::from_secs(1);
+
+/// Off unless a share is set.
+#[derive(Debug)]
+pub struct Brake {
+    /// In percent of all managed objects.
+    share: u32,
+    /// Every object that has been looked at, and where its traffic was.
+    places: HashMap<ObjectRef, Place>,
+    count: Count,
+    /// What is so here: as it stands in the Lease, unless that has yet to be written.
+    record: Record,
+    unwritten: bool,
+    /// Whether the Lease has been read.
+    read: bool,
+    /// When those that are gone were looked for last.
+    swept: Option<Timestamp>,
+    /// Since when it holds here, by the steady clock, and whether anything has waited since.
+    began: Timestamp,
+    has_held: bool,
+    /// The hold that ended here last: an older record may still tell of it.
+    over: Option<Timestamp>,
+    /// When a person's release was taken, by the steady clock: what they saw coming may go too.
+    released: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Unknown,
+    /// On its primary.
+    Home,
+    Away,
+}
+
+/// What is seen of an object that does not ask to leave its primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Its live weights are off its primary, whoever moved them: since then by its record.
+    Left(Option<Timestamp>),
+    /// It is on its primary, which is known to be ready.
+    Recovered,
+    /// It is not ours to move now: a person has paused or pinned it, or it cannot be read.
+    Withdrawn,
+    /// Nothing can be said now: its kind is being listed anew, its primary cannot be seen, or there
+    /// is nowhere to go. What it wanted before still holds.
+    Undecided,
+    /// It is not there any more.
+    Gone,
+}
+
+/// Whether an object may leave its primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    Go,
+    /// A person is asked. Look again after this.
+    Hold(SignedDuration),
+}
+
+impl Brake {
+    pub fn new(share: u32) -> Self {
+        Self {
+            share,
+            places: HashMap::new(),
+            count: Count::default(),
+            record: Record::default(),
+            unwritten: false,
+            read: false,
+            swept: None,
+            began: Timestamp::MIN,
+            has_held: false,
+            over: None,
+            released: None,
+        }
+    }
+
+    /// An object wants to leave its primary, of which these were the endpoints. `managed` is how
+    /// many objects there are, `released` when a person says to have released the brake.
+    ///
+    /// A replica that leaves the move to another asks too, so that it knows how much moves.
+    pub fn wants(
+        &mut self,
+        key: &ObjectRef,
+        endpoints: &[u64],
+        managed: usize,
+        released: Option<Timestamp>,
+        now: Now,
+    ) -> Leave {
+        self.forget(now.steady);
+        self.hear(released, now);
+        self.places.insert(key.clone(), Place::Home);
+        let just_released = self.just_released(now.steady);
+        self.count.wants(key, endpoints, just_released);
+        if just_released {
+            self.count.free(key);
+        } else if !self.holds() && self.count.exceeds(self.share, managed) {
+            self.engage(managed, released, now);
+        }
+        let free = self.count.is_free(key);
+        self.has_held |= self.holds() && !free;
+        if free || !self.holds() { Leave::Go } else { Leave::Hold(LOOK_AGAIN) }
+    }
+
+    /// Its write is under way: it may be tried again, whatever comes.
+    pub fn goes(&mut self, key: &ObjectRef) {
+        self.count.goes(key);
+    }
+
+    /// What is seen of an object that does not ask to leave; `endpoints` are those of its primary.
+    pub fn see(
+        &mut self,
+        key: &ObjectRef,
+        seen: Seen,
+        endpoints: impl FnOnce() -> Vec<u64>,
+        now: Now,
+    ) {
+        self.forget(now.steady);
+        let place = match seen {
+            Seen::Undecided => {
+                self.places.entry(key.clone()).or_insert(Place::Unknown);
+                return;
+            }
+            Seen::Left(_) => Place::Away,
+            Seen::Recovered | Seen::Gone => Place::Home,
+            // Where it is afterwards goes by its record.
+            Seen::Withdrawn => Place::Unknown,
+        };
+        let before = match seen {
+            Seen::Gone => self.places.remove(key),
+            _ => self.places.insert(key.clone(), place),
+        };
+        let left = match (seen, before) {
+            (Seen::Left(_), Some(Place::Home)) => Some(now.steady),
+            (Seen::Left(recorded), None | Some(Place::Unknown)) => self.lately(recorded, now),
+            _ => None,
+        };
+        self.count.rests(key, left, endpoints, self.just_released(now.steady), now.steady);
+    }
+
+    /// Takes in what stands in the Lease. Whether every object is to be looked at again.
+    pub fn take_in(&mut self, stands: Record, leads: bool, now: Now) -> bool {
+        let first = !std::mem::replace(&mut self.read, true);
+        if first {
+            // Since when moves count is known only now.
+            self.places.values_mut().for_each(|place| *place = Place::Unknown);
+        }
+        if stands.n < self.record.n {
+            // The store went back in time, or the answer is late: whoever writes finds out.
+            self.unwritten |= leads;
+            return first;
+        }
+        if stands.says_the_same(&self.record) {
+            (self.record, self.unwritten) = (stands, false);
+            return first;
+        }
+        if stands.n == self.record.n {
+            return first;
+        }
+        let over = stands.holds_since().is_some() && stands.since == self.over;
+        let holds_on = self.unwritten && self.holds() && stands.holds_since().is_none();
+        if over || holds_on {
+            self.record.n = stands.n;
+            return first;
+        }
+        let was = std::mem::replace(&mut self.record, stands).holds_since();
+        self.unwritten = false;
+        match (was, self.record.holds_since()) {
+            (None, Some(since)) => {
+                (self.began, self.has_held) = (now.steady, false);
+                tracing::warn!(
+                    %since,
+                    by = self.record.by,
+                    "the brake holds, as the Lease says: nothing leaves a primary until a person says so, or the primaries are back"
+                );
+            }
+            (Some(_), None) => {
+                tracing::warn!(by = self.record.by, "the brake is off again, as the Lease says");
+                self.let_go(now);
+                return true;
+            }
+            (None, None) if first => self.released = self.released_lately(now),
+            _ => {}
+        }
+        first
+    }
+
+    /// What has yet to stand in the Lease, where it is for this replica to write: it leads, or has
+    /// itself moved some of what counts.
+    pub fn to_write(&self, leads: bool) -> Option<&Record> {
+        (self.unwritten && (leads || self.count.has_ours())).then_some(&self.record)
+    }
+
+    /// A person's release: about now, and not what stood there when the brake began to hold.
+    pub fn hear(&mut self, released: Option<Timestamp>, now: Now) {
+        let (Some(since), Some(released)) = (self.engaged(), released) else { return };
+        let early = since.duration_until(released) < -CLOCKS;
+        let late = now.wall.duration_until(released).is_positive();
+        if self.record.standing == Some(released) || early || late {
+            return;
+        }
+        tracing::warn!(%since, "the brake was released by a person");
+        self.end(Some(released), now);
+    }
+
+    /// So many objects there are: those that went unnoticed are gone too.
+    pub fn forget_gone(&mut self, objects: usize, is_there: impl Fn(&ObjectRef) -> bool, now: Now) {
+        let swept = self.swept.is_some_and(|at| at.duration_until(now.steady) < SWEEP);
+        if self.places.len() <= objects || swept {
+            return;
+        }
+        self.swept = Some(now.steady);
+        let gone: Vec<_> = self.places.keys().filter(|key| !is_there(key)).cloned().collect();
+        for key in gone {
+            self.see(&key, Seen::Gone, Vec::new, now);
+        }
+    }
+
+    /// Nothing waits to be looked at, and so many objects there are: where none of them wants to
+    /// leave its primary, the hold is over. One that others began is ended only by a replica that
+    /// has seen what waited, or whose caches have been renewed since.
+    pub fn looked_at_all(&mut self, objects: usize, leads: bool, now: Now) {
+        if !self.holds() || self.count.held() > 0 || self.places.len() < objects {
+            return;
+        }
+        let sees = self.has_held || self.began.duration_until(now.steady) >= CACHES;
+        if sees && (leads || self.unwritten) {
+            tracing::warn!("the brake is off again: no object wants to leave its primary");
+            self.end(None, now);
+        }
+    }
+
+    /// Whether it knows what stands in the Lease.
+    pub fn has_read(&self) -> bool {
+        self.read
+    }
+
+    /// When it began to hold, by the wall clock.
+    pub fn engaged(&self) -> Option<Timestamp> {
+        self.record.holds_since()
+    }
+
+    /// How many objects it holds.
+    pub fn held(&self) -> usize {
+        if self.holds() { self.count.held() } else { 0 }
+    }
+
+    fn holds(&self) -> bool {
+        self.engaged().is_some()
+    }
+
+    fn just_released(&self, now: Timestamp) -> bool {
+        self.released.is_some_and(|at| at.duration_until(now) < WINDOW)
+    }
+
+    fn engage(&mut self, managed: usize, released: Option<Timestamp>, now: Now) {
+        self.record = self.record.engaged(now.wall, released);
+        (self.unwritten, self.began, self.has_held) = (true, now.steady, true);
+        tracing::error!(
+            leaving = self.count.counted(),
+            managed,
+            share = self.share,
+            "BRAKE: more objects would leave their primaries at once than is allowed, and they share no endpoints; nothing leaves a primary until a person says so, or the primaries are back"
+        );
+    }
+
+    fn end(&mut self, released: Option<Timestamp>, now: Now) {
+        self.record = self.record.ended(now.wall, released);
+        self.unwritten = true;
+        self.let_go(now);
+    }
+
+    /// The hold is over: by a person, or else the primaries are back. Then what has left goes on to
+    /// count, so that primaries that flap give no new share.
+    fn let_go(&mut self, now: Now) {
+        self.over = self.record.since;
+        if self.record.released.is_some() {
+            self.count.release();
+            self.released = Some(now.steady);
+        } else {
+            self.count.linger(now.steady);
+        }
+    }
+
+    /// When a release was taken that others took a moment ago.
+    fn released_lately(&self, now: Now) -> Option<Timestamp> {
+        let ended = self.record.ended.filter(|_| self.record.released.is_some())?;
+        let ago = ended.duration_until(now.wall).max(SignedDuration::ZERO);
+        now.steady.checked_sub(ago).ok().filter(|_| ago < WINDOW)
+    }
+
+    /// When an object that is seen for the first time has left its primary, where that counts.
+    fn lately(&self, recorded: Option<Timestamp>, now: Now) -> Option<Timestamp> {
+        let recorded = recorded?;
+        let ended = self.record.ended.filter(|_| self.record.released.is_none());
+        let lingers = ended.is_some_and(|ended| ended.duration_until(now.wall) < WINDOW);
+        let since = self.record.since.filter(|_| self.holds() || lingers).unwrap_or(now.wall);
+        // Records are to the second, downwards.
+        let earliest = WINDOW + SignedDuration::from_secs(1);
+        let ago = recorded.duration_until(now.wall).max(SignedDuration::ZERO);
+        let ago = if lingers { SignedDuration::ZERO } else { ago };
+        let left = now.steady.checked_sub(ago).ok()?;
+        (recorded.duration_until(since) <= earliest).then_some(left)
+    }
+
+    /// While it holds nothing is forgotten: all of it counts.
+    fn forget(&mut self, now: Timestamp) {
+        if !self.holds() {
+            self.count.forget(now);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "brake_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+mod replicas_tests;

@@ -1,0 +1,334 @@
+//! Replicas that watch, lag, break, lead, die and come back, all with a brake of 10% over 30
+//! objects: what they move between them.
+
+use crate::engine::Now;
+use crate::kinds::ObjectRef;
+use crate::leader_election::brake_record::Record;
+use crate::reconciler::gates::brake::tests::object;
+use crate::reconciler::gates::brake::{Brake, Leave, Seen};
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+const OBJECTS: u64 = 30;
+/// So many may leave at once: 10%.
+const SHARE: usize = 3;
+/// In milliseconds.
+const TICK: i64 = 250;
+
+#[derive(Clone, Copy, Debug)]
+enum Happening {
+    /// A watch of objects is interrupted: nothing can be decided until it is whole.
+    Break(usize),
+    /// It says nothing any more, and what it said last is believed.
+    Freeze(usize),
+    /// It is listed anew.
+    Mend(usize),
+    /// Another replica leads; none: nobody does.
+    Leader(Option<usize>),
+    /// Starts anew, and knows nothing.
+    Restart(usize),
+    /// An object is deleted, or created again as it was.
+    Vanish(u64),
+    Return(u64),
+    /// The primary of an object cannot be seen for a while.
+    Unknown(u64, bool),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Object {
+    there: bool,
+    left: Option<Timestamp>,
+    /// Grows with each write.
+    version: u64,
+}
+
+struct Replica {
+    brake: Brake,
+    view: Vec<Object>,
+    watch: Watch,
+    /// Since when it has wanted each move.
+    wanted: Vec<Option<i64>>,
+    /// When another was last seen to move anything.
+    others_moved: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watch {
+    Whole,
+    Broken,
+    Frozen,
+}
+
+struct World {
+    /// In milliseconds.
+    now: i64,
+    objects: Vec<Object>,
+    lost: Vec<bool>,
+    unknown: Vec<bool>,
+    lease: Record,
+    released: Option<Timestamp>,
+    leader: Option<usize>,
+    replicas: Vec<Replica>,
+    moved: usize,
+}
+
+impl Replica {
+    fn new(objects: &[Object]) -> Self {
+        Self {
+            brake: Brake::new(10),
+            view: objects.to_vec(),
+            watch: Watch::Whole,
+            wanted: vec![None; objects.len()],
+            others_moved: i64::MIN / 2,
+        }
+    }
+}
+
+impl World {
+    fn new(replicas: usize) -> Self {
+        let objects = vec![Object { there: true, left: None, version: 1 }; OBJECTS as usize];
+        let mut world = Self {
+            now: 1_000_000,
+            lost: vec![false; objects.len()],
+            unknown: vec![false; objects.len()],
+            lease: Record::default(),
+            released: None,
+            leader: Some(0),
+            replicas: (0..replicas).map(|_| Replica::new(&objects)).collect(),
+            objects,
+            moved: 0,
+        };
+        world.run(1);
+        world
+    }
+
+    fn time(&self) -> Now {
+        Now::at(Timestamp::from_millisecond(self.now).unwrap())
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Break(r) => self.replicas[r].watch = Watch::Broken,
+            Happening::Freeze(r) => self.replicas[r].watch = Watch::Frozen,
+            Happening::Mend(r) => self.replicas[r].watch = Watch::Whole,
+            Happening::Leader(leader) => {
+                self.leader = leader;
+                // It has read the Lease as it took it.
+                if let Some(leader) = leader {
+                    self.read_lease(leader);
+                }
+            }
+            Happening::Restart(r) => {
+                self.replicas[r] = Replica::new(&self.objects);
+                self.leader = self.leader.filter(|leader| *leader != r);
+            }
+            Happening::Vanish(i) => self.objects[i as usize].there = false,
+            Happening::Return(i) => self.objects[i as usize].there = true,
+            Happening::Unknown(i, unknown) => self.unknown[i as usize] = unknown,
+        }
+    }
+
+    fn run(&mut self, ticks: i64) {
+        for _ in 0..ticks {
+            self.now += TICK;
+            for r in 0..self.replicas.len() {
+                self.act(r);
+            }
+        }
+    }
+
+    fn read_lease(&mut self, r: usize) {
+        let (leads, now) = (self.leader == Some(r), self.time());
+        self.replicas[r].brake.take_in(self.lease.clone(), leads, now);
+    }
+
+    fn act(&mut self, r: usize) {
+        // Whoever strives for the Lease reads it each second, and what is to be written is, a tick
+        // after it was so.
+        let leads = self.leader == Some(r);
+        if self.now % 1_000 == 0 {
+            self.read_lease(r);
+        }
+        if let Some(record) = self.replicas[r].brake.to_write(leads).cloned() {
+            if record.n >= self.lease.n {
+                self.lease = Record { n: record.n + 1, ..record };
+            }
+            self.read_lease(r);
+        }
+        // Each looks at them in an order of its own.
+        for i in (0..OBJECTS).map(|i| (i + r as u64 * 17) % OBJECTS) {
+            self.look_at(r, i);
+        }
+        let now = self.time();
+        let there = self.replicas[r].view.iter().filter(|object| object.there).count();
+        let Replica { brake, view, watch, .. } = &mut self.replicas[r];
+        if *watch != Watch::Broken {
+            brake.hear(self.released, now);
+            let is_there =
+                |key: &ObjectRef| (0..OBJECTS).any(|i| view[i as usize].there && object(i) == *key);
+            brake.forget_gone(there, is_there, now);
+            brake.looked_at_all(there, leads, now);
+        }
+    }
+
+    fn look_at(&mut self, r: usize, i: u64) {
+        let (leads, now, index) = (self.leader == Some(r), self.time(), i as usize);
+        let replica = &mut self.replicas[r];
+        if replica.watch == Watch::Whole && replica.view[index] != self.objects[index] {
+            if replica.view[index].left != self.objects[index].left {
+                replica.others_moved = self.now;
+            }
+            replica.view[index] = self.objects[index];
+        }
+        let object = replica.view[index];
+        let seen = match object {
+            _ if replica.watch == Watch::Broken => Some(Seen::Undecided),
+            // What went while a watch was broken is not always told.
+            Object { there: false, .. } if i.is_multiple_of(2) => return,
+            Object { there: false, .. } => Some(Seen::Gone),
+            Object { left: Some(left), .. } => Some(Seen::Left(Some(left))),
+            _ if self.unknown[index] => Some(Seen::Undecided),
+            _ if self.lost[index] => None,
+            _ => Some(Seen::Recovered),
+        };
+        if let Some(seen) = seen {
+            replica.brake.sees(i, seen, now);
+            replica.wanted[index] = None;
+            return;
+        }
+        if !self.may_go(r, i) {
+            return;
+        }
+        if !leads {
+            let since = *self.replicas[r].wanted[index].get_or_insert(self.now);
+            let quiet = self.now - self.replicas[r].others_moved;
+            if self.now - since < 1_000 || quiet < 1_000 && self.now - since < 10_000 {
+                return;
+            }
+            self.read_lease(r);
+            if !self.may_go(r, i) {
+                return;
+            }
+        }
+        let replica = &mut self.replicas[r];
+        replica.brake.goes(&crate::reconciler::gates::brake::tests::object(i));
+        // On another version it is a conflict.
+        if self.objects[index].there && self.objects[index].version == object.version {
+            let left = Some(Timestamp::from_second(self.now / 1_000).unwrap());
+            let version = object.version + 1;
+            self.objects[index] = Object { there: true, left, version };
+            replica.view[index] = self.objects[index];
+            self.moved += 1;
+        }
+    }
+
+    fn may_go(&mut self, r: usize, i: u64) -> bool {
+        let (now, released) = (self.time(), self.released);
+        let there = self.replicas[r].view.iter().filter(|object| object.there).count();
+        let brake = &mut self.replicas[r].brake;
+        brake.wants(&object(i), &[i], there, released, now) == Leave::Go
+    }
+
+    fn all_is_well(&mut self) {
+        for r in 0..self.replicas.len() {
+            self.replicas[r].watch = Watch::Whole;
+        }
+        self.unknown.fill(false);
+        let leader = self.leader.unwrap_or_default();
+        self.happen(Happening::Leader(Some(leader)));
+    }
+}
+
+fn any_happening(replicas: usize) -> impl Strategy<Value = Happening> {
+    let replica = 0..replicas;
+    prop_oneof![
+        3 => replica.clone().prop_map(Happening::Break),
+        2 => replica.clone().prop_map(Happening::Freeze),
+        4 => replica.clone().prop_map(Happening::Mend),
+        3 => proptest::option::of(replica.clone()).prop_map(Happening::Leader),
+        2 => replica.prop_map(Happening::Restart),
+        1 => (0..OBJECTS / 2).prop_map(Happening::Vanish),
+        2 => (0..OBJECTS / 2).prop_map(Happening::Return),
+        1 => (0..OBJECTS, any::<bool>()).prop_map(|(i, unknown)| Happening::Unknown(i, unknown)),
+    ]
+}
+
+fn any_story() -> impl Strategy<Value = (usize, Vec<(i64, Happening)>)> {
+    (2_usize..=3).prop_flat_map(|replicas| {
+        let story = (1_i64..80, any_happening(replicas));
+        (Just(replicas), proptest::collection::vec(story, 1..40))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 80, ..ProptestConfig::default() })]
+    #[test]
+    fn replicas_move_no_more_than_the_share_between_them_until_a_person_releases_it(
+        (replicas, story) in any_story(),
+        losses in 1_usize..4,
+    ) {
+        let mut world = World::new(replicas);
+        // Lost in a few goes within moments.
+        let mut parts = (0..losses).map(|part| {
+            (0..OBJECTS as usize).filter(move |i| i % losses == part).collect::<Vec<_>>()
+        });
+        for part in parts.by_ref() {
+            part.into_iter().for_each(|i| world.lost[i] = true);
+            world.run(2);
+        }
+        for (ticks, happening) in &story {
+            world.happen(*happening);
+            world.run(*ticks);
+            prop_assert!(world.moved <= SHARE, "{} moved", world.moved);
+        }
+        // A person releases it, and everything that is there goes.
+        world.all_is_well();
+        world.run(40);
+        prop_assert!(world.lease.holds_since().is_some(), "{:?}", world.lease);
+        world.released = Some(world.time().wall);
+        world.run(40);
+        let stay = world.objects.iter().filter(|o| o.there && o.left.is_none()).count();
+        prop_assert_eq!(stay, 0);
+        prop_assert_eq!(world.lease.holds_since(), None);
+    }
+
+    #[test]
+    fn it_ends_when_the_primaries_are_back_whatever_happened_meanwhile(
+        (replicas, story) in any_story(),
+    ) {
+        let mut world = World::new(replicas);
+        world.lost.fill(true);
+        for (ticks, happening) in &story {
+            world.happen(*happening);
+            world.run(*ticks);
+        }
+        world.all_is_well();
+        world.lost.fill(false);
+        world.run(35_000 / TICK);
+        prop_assert_eq!(world.lease.holds_since(), None);
+        for replica in &world.replicas {
+            prop_assert_eq!(replica.brake.engaged(), None);
+        }
+        // And the next loss has its share again.
+        let before = world.moved;
+        world.run(11_000 / TICK);
+        world.lost.fill(true);
+        world.run(20);
+        let moved = world.moved - before;
+        prop_assert!(moved <= SHARE, "{moved} moved");
+    }
+}
+
+#[test]
+fn a_standby_does_not_move_what_the_leader_holds() {
+    let mut world = World::new(2);
+    // As many as may go, and as many again a moment later.
+    world.lost[..SHARE].fill(true);
+    world.run(4);
+    assert_eq!(world.moved, SHARE);
+    world.lost[..2 * SHARE].fill(true);
+    world.run(4 * 60);
+    assert_eq!(world.moved, SHARE);
+    let since = world.lease.holds_since().unwrap();
+    assert!(since.duration_until(world.time().wall) >= SignedDuration::from_secs(59));
+}

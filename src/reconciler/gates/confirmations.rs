@@ -1,0 +1,99 @@
+//! Asking the API server, past the watch, whether the caches are right.
+
+use crate::index::endpoints::Families;
+use crate::index::shared::Shared;
+use crate::kinds::{ObjectKey, ObjectRef};
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// What a LIST said counts for so long; by then every write that waited for it has begun.
+const VALID: SignedDuration = SignedDuration::from_secs(10);
+/// One that takes longer is given up.
+const PATIENCE: Duration = Duration::from_secs(3);
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Services whose slices have been, or are being, read past the watch.
+#[derive(Default)]
+pub struct Confirmations {
+    tasks: JoinSet<Answer>,
+    /// The objects that wait, by Service.
+    asked: HashMap<ObjectKey, BTreeSet<ObjectRef>>,
+    /// When the LIST began that the index has taken in, by the steady clock.
+    done: HashMap<ObjectKey, Timestamp>,
+}
+
+struct Answer {
+    service: ObjectKey,
+    began: Timestamp,
+    error: Option<String>,
+}
+
+impl Confirmations {
+    /// Whether each of these Services has been read since something was wished for, at `since`.
+    pub fn cover(&self, services: &[ObjectKey], since: Timestamp, now: Timestamp) -> bool {
+        let counts = |began: &Timestamp| *began >= since && began.duration_until(now) < VALID;
+        services.iter().all(|service| self.done.get(service).is_some_and(counts))
+    }
+
+    /// Asks for what is not covered; one LIST serves all objects of a Service.
+    pub fn ask(
+        &mut self,
+        object: &ObjectRef,
+        services: &[ObjectKey],
+        since: Timestamp,
+        shared: &Shared,
+        client: &Client,
+        families: Families,
+    ) {
+        for service in services {
+            if self.cover(std::slice::from_ref(service), since, shared.now().steady) {
+                continue;
+            }
+            let waiting = self.asked.entry(service.clone()).or_default();
+            let first = waiting.is_empty();
+            waiting.insert(object.clone());
+            if first {
+                let (shared, client, service) = (shared.clone(), client.clone(), service.clone());
+                let began = shared.now().steady;
+                self.tasks.spawn(async move {
+                    let asked = shared.confirm(&client, &service, families);
+                    let error = match tokio::time::timeout(PATIENCE, asked).await {
+                        Ok(Ok(())) => None,
+                        Ok(Err(error)) => Some(error),
+                        Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
+                    };
+                    Answer { service, began, error }
+                });
+            }
+        }
+    }
+
+    /// The objects that the next answer is for; with a time after which to try again where it
+    /// failed. None while nothing is asked.
+    pub async fn next(&mut self) -> Option<Vec<(ObjectRef, Option<Duration>)>> {
+        let answer = match self.tasks.join_next().await? {
+            Ok(answer) => answer,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let waiting = self.asked.remove(&answer.service).unwrap_or_default();
+        let retry = match answer.error {
+            None => {
+                self.done.insert(answer.service, answer.began);
+                None
+            }
+            Some(error) => {
+                tracing::warn!(service = %answer.service, error, "could not confirm the slices");
+                Some(RETRY)
+            }
+        };
+        Some(waiting.into_iter().map(|key| (key, retry)).collect())
+    }
+
+    /// Forgets what is not valid any more.
+    pub fn prune(&mut self, now: Timestamp) {
+        self.done.retain(|_, began| began.duration_until(now) < VALID);
+    }
+}

@@ -1,0 +1,138 @@
+//! The one place that writes ServiceProfiles.
+
+use crate::index::profiles::ProfileFacts;
+use crate::kinds::{
+    FIELD_MANAGER, ObjectKey, ObjectRef, brief, get_known, is_absent, service_profile,
+    traffic_split,
+};
+use crate::reconciler::service_profiles::plan;
+use crate::reconciler::service_profiles::plan::{Action, ProfileSettings, ProfileWrite, Standing};
+use crate::reconciler::writer::no_answer;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::DynamicObject;
+use kube::{Api, Client, ResourceExt};
+use std::time::Duration;
+
+/// How a write ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Landed; the profile as it is now.
+    Written(Box<DynamicObject>),
+    Deleted,
+    /// Somebody else wrote first: decide again.
+    Conflict,
+    /// The profile, or the kind, is gone.
+    Gone,
+    /// The split is managed after all: nothing is given back.
+    StillManaged,
+    /// Refused or failed: try again later.
+    Refused(String),
+    /// No answer in time: try again later. It may still land.
+    Unanswered(String),
+    /// Given up for a newer decision. It may still land.
+    Replaced,
+}
+
+pub async fn write(client: &Client, write: &ProfileWrite, patience: Duration) -> Outcome {
+    let api = api(client, &write.profile);
+    let name = &*write.profile.name;
+    let written = async {
+        match &write.action {
+            Action::Create(body) => {
+                let body = match serde_json::from_value(body.clone()) {
+                    Ok(body) => body,
+                    Err(error) => return Ok(Outcome::Refused(error.to_string())),
+                };
+                let params = PostParams {
+                    field_manager: Some(FIELD_MANAGER.into()),
+                    ..PostParams::default()
+                };
+                match api.create(&params, &body).await {
+                    // The kind or the namespace has gone, and will be seen to have: no loop until then.
+                    Err(kube::Error::Api(status)) if status.code == 404 => {
+                        Ok(Outcome::Refused(status.message.clone()))
+                    }
+                    created => created.map(Box::new).map(Outcome::Written),
+                }
+            }
+            Action::Patch(patch) => {
+                let params = PatchParams {
+                    field_manager: Some(FIELD_MANAGER.into()),
+                    ..PatchParams::default()
+                };
+                let patch = Patch::<()>::Json(patch.clone());
+                api.patch(name, &params, &patch).await.map(Box::new).map(Outcome::Written)
+            }
+            Action::Delete => {
+                let resource_version = Some(write.resource_version.to_string());
+                let params = DeleteParams::default()
+                    .preconditions(Preconditions { resource_version, uid: None });
+                api.delete(name, &params).await.map(|_| Outcome::Deleted)
+            }
+        }
+    };
+    ended(written, patience).await
+}
+
+/// Gives a profile back, by what has become of its split: one that has lost its label looks like one
+/// that is gone to who watches by that label. Without a version the cluster has no such kind.
+pub async fn give_back(
+    client: &Client,
+    split: &ObjectRef,
+    version: Option<&'static str>,
+    profile: &ObjectKey,
+    facts: &ProfileFacts,
+    settings: &ProfileSettings,
+    patience: Duration,
+) -> Outcome {
+    let look = async {
+        let Some(version) = version else { return Ok(Ok(None)) };
+        let resource = split.kind.api_resource(version);
+        let splits: Api<DynamicObject> =
+            Api::namespaced_with(client.clone(), split.namespace(), &resource);
+        get_known(&splits, split.name()).await.map(Ok)
+    };
+    let there = match tokio::time::timeout(patience, look).await {
+        Ok(Ok(there)) => there,
+        Ok(Err(error)) => Err(Outcome::Refused(brief(&error))),
+        Err(_) => Err(Outcome::Unanswered(no_answer(patience))),
+    };
+    let standing = match there {
+        Err(outcome) => return outcome,
+        Ok(Some(split)) if settings.selector.matches(split.labels()) => {
+            return Outcome::StillManaged;
+        }
+        Ok(Some(split)) => standing(&split),
+        Ok(None) => Standing::Gone,
+    };
+    write(client, &plan::give_back(profile, facts, &standing, settings), patience).await
+}
+
+/// What a split that is not managed says.
+fn standing(split: &DynamicObject) -> Standing {
+    let declared = traffic_split::read(split);
+    let weights = declared
+        .backends()
+        .map(|backend| Some((backend.name.clone(), backend.weight.whole()?)))
+        .collect::<Option<_>>()
+        .filter(|_| declared.unreadable.is_empty());
+    Standing::Unmanaged { apex: declared.apexes.into_iter().next().unwrap_or_default(), weights }
+}
+
+async fn ended(
+    written: impl Future<Output = kube::Result<Outcome>>,
+    patience: Duration,
+) -> Outcome {
+    match tokio::time::timeout(patience, written).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(kube::Error::Api(status))) if status.code == 409 => Outcome::Conflict,
+        Ok(Err(error)) if is_absent(&error) => Outcome::Gone,
+        Ok(Err(error)) => Outcome::Refused(brief(&error)),
+        Err(_) => Outcome::Unanswered(no_answer(patience)),
+    }
+}
+
+fn api(client: &Client, profile: &ObjectKey) -> Api<DynamicObject> {
+    let resource = service_profile::api_resource();
+    Api::namespaced_with(client.clone(), &profile.namespace, &resource)
+}

@@ -1,0 +1,158 @@
+use super::*;
+use crate::admission::test_support::{NAMESPACE, World, split, stored};
+use crate::deletion_guard::Told;
+use crate::index::shared::Shared;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tower::ServiceExt;
+
+const UID: &str = "0189abcd-ef01-4abc-8def-0123456789ab";
+
+fn deletion() -> Value {
+    json!({"uid": "u-1", "operation": "DELETE", "namespace": "ns", "name": "emoji-1", "dryRun": false,
+        "object": null, "options": {"kind": "DeleteOptions", "gracePeriodSeconds": 30},
+        "oldObject": {"metadata": {"name": "emoji-1", "uid": UID}, "spec": {"containers": []}}})
+}
+
+fn eviction() -> Value {
+    json!({"uid": "u-1", "operation": "CREATE", "namespace": "ns", "name": "emoji-1", "oldObject": null,
+        "object": {"kind": "Eviction", "metadata": {"name": "emoji-1", "namespace": "ns"}}})
+}
+
+fn announces(mut request: Value, change: Value) -> Result<Announcement, Spared> {
+    json_patch::merge(&mut request, &change);
+    let review: Review = serde_json::from_value(json!({"request": request})).unwrap();
+    review.request.announces()
+}
+
+fn pod(uid: Option<&str>) -> Result<Announcement, Spared> {
+    let (namespace, name) = ("ns".into(), "emoji-1".into());
+    Ok(Announcement { namespace, name, uid: uid.map(str::to_owned) })
+}
+
+#[test]
+fn a_deletion_is_known_by_the_old_object_and_an_eviction_by_its_name() {
+    assert_eq!(announces(deletion(), json!({})), pod(Some(UID)));
+    // Of a deleted collection.
+    assert_eq!(announces(deletion(), json!({"name": null})), pod(Some(UID)));
+    assert_eq!(announces(eviction(), json!({})), pod(None));
+    assert_eq!(announces(eviction(), json!({"name": ""})), pod(None));
+    let own_grace = json!({"options": {"gracePeriodSeconds": 0},
+        "oldObject": {"spec": {"terminationGracePeriodSeconds": 0}}});
+    assert_eq!(announces(deletion(), own_grace), pod(Some(UID)));
+    let promised = json!({"object": {"deleteOptions": {"preconditions": {"uid": UID}}}});
+    assert_eq!(announces(eviction(), promised), pod(Some(UID)));
+}
+
+#[test]
+fn what_deletes_nothing_or_in_no_time_announces_nothing() {
+    for (change, why) in [
+        (json!({"dryRun": true}), Spared::DryRun),
+        (json!({"options": {"dryRun": ["All"]}}), Spared::DryRun),
+        (json!({"options": {"gracePeriodSeconds": 0}}), Spared::TooLate),
+        (
+            json!({"oldObject": {"metadata": {"deletionTimestamp": "2026-11-21T03:10:00Z"}}}),
+            Spared::TooLate,
+        ),
+    ] {
+        assert_eq!(announces(deletion(), change.clone()), Err(why), "{change}");
+    }
+    for (options, why) in [
+        (json!({"dryRun": ["All"]}), Spared::DryRun),
+        (json!({"gracePeriodSeconds": 0}), Spared::TooLate),
+    ] {
+        let change = json!({"object": {"deleteOptions": options}});
+        assert_eq!(announces(eviction(), change.clone()), Err(why), "{change}");
+    }
+}
+
+#[test]
+fn a_review_that_cannot_be_read_says_what_it_lacks() {
+    for body in ["", "{}", r#"{"request": {}}"#, r#"{"request": {"uid": 1}}"#] {
+        let error = serde_json::from_str::<Review>(body).unwrap_err().to_string();
+        assert!(!error.is_empty(), "{body}");
+    }
+}
+
+/// A gate before a controller that gives these verdicts, or none; in a cluster where a split rests on
+/// pod emoji-1.
+fn gate(verdict: Option<Verdict>) -> Router {
+    let mut world = World::with(&[("emoji-svc", 0), ("west", 1)]);
+    world.index.follow_pods();
+    let target = json!({"kind": "Pod", "namespace": NAMESPACE, "name": "emoji-1", "uid": UID});
+    world.slice("emoji-svc", json!([{"addresses": ["10.0.0.1"], "targetRef": target}]));
+    let object = stored(split(&[("emoji-svc", json!(1)), ("west", json!(0))], &[]));
+    world.manage("emoji", &object);
+    let (shared, _changes) = Shared::new();
+    shared.update(|index| {
+        *index = world.index;
+        vec![]
+    });
+    let (controller, mut told) = mpsc::channel::<Told>(8);
+    tokio::spawn(async move {
+        let mut held = vec![];
+        while let Some(Told { reply, .. }) = told.recv().await {
+            match verdict {
+                Some(verdict) => drop(reply.send(verdict)),
+                None => held.push(reply),
+            }
+        }
+    });
+    let metrics = Arc::new(Metrics::default());
+    let leading = watch::channel(true).1;
+    let desk = Desk { shared, leading, controller, peers: None, metrics: metrics.clone() };
+    let patience =
+        Patience { bound: Duration::from_millis(500), adaptor_grace: Duration::from_millis(100) };
+    router(desk, patience, Limits::default(), metrics)
+}
+
+/// The answer's verdict, and how long it took.
+async fn asked(gate: Router, path: &str, mut request: Value) -> (String, Duration) {
+    request["namespace"] = json!(NAMESPACE);
+    let body = json!({"kind": "AdmissionReview", "request": request}).to_string();
+    let request = axum::http::Request::post(path).body(axum::body::Body::from(body)).unwrap();
+    let began = Instant::now();
+    let response = gate.oneshot(request).await.unwrap();
+    let took = began.elapsed();
+    let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+    let answer: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        (&answer["response"]["uid"], &answer["response"]["allowed"]),
+        (&json!("u-1"), &json!(true))
+    );
+    (answer["response"]["auditAnnotations"]["verdict"].as_str().unwrap().to_owned(), took)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_waits_for_the_verdict_and_never_longer_than_the_bound() {
+    let ms = Duration::from_millis;
+    for (verdict, told, took) in [
+        (Some(Verdict::NoFlip), "no_flip", ms(0)),
+        (Some(Verdict::NotBelieved), "not_believed", ms(0)),
+        (Some(Verdict::NoJudge), "no_judge", ms(0)),
+        (Some(Verdict::Flipped { by_adaptor: false }), "flipped", ms(0)),
+        (Some(Verdict::Flipped { by_adaptor: true }), "flipped", ms(100)),
+        (None, "bound", ms(500)),
+    ] {
+        let answer = asked(gate(verdict), "/pod-deletion", deletion()).await;
+        assert_eq!(answer.0, told);
+        // The clock stands still but for what is waited for, and its timer counts whole ones.
+        assert!(answer.1 >= took && answer.1 <= took + ms(2), "{told}: {:?}", answer.1);
+        assert_eq!(asked(gate(verdict), "/eviction", eviction()).await.0, told);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_nothing_rests_on_is_not_asked_about() {
+    let mut other = deletion();
+    other["oldObject"]["metadata"]["uid"] = json!("0189abcd-ef01-4abc-8def-000000000000");
+    let answer = asked(gate(None), "/pod-deletion", other).await;
+    assert_eq!(answer, ("unconcerned".into(), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_api_servers_own_patience_bounds_it_too() {
+    let answer = asked(gate(None), "/pod-deletion?timeout=300ms", deletion()).await;
+    assert!(answer.1 <= Duration::from_millis(252), "{:?}", answer.1);
+}
