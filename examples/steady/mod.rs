@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use linkerd_failover::telemetry::Metrics;
-use linkerd_failover::webhook::server::{Limits, serve};
+use linkerd_failover::webhook::server::{ServerLimits, serve};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
@@ -216,7 +216,7 @@ pub async fn answer_without_looking() -> Result<()> {
             std::future::ready(([(header::CONTENT_TYPE, "application/json")], answer))
         }),
     );
-    let (limits, metrics) = (Limits::default(), Arc::new(Metrics::default()));
+    let (limits, metrics) = (ServerLimits::default(), Arc::new(Metrics::default()));
     let (_keep, tls) = watch::channel(Arc::new(tls));
     serve(listener, tls, router, limits, metrics, CancellationToken::new()).await;
     Ok(())

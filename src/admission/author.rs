@@ -10,7 +10,7 @@ use kube::core::DynamicObject;
 
 /// Whether the author of an object named its primaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Named {
+pub enum PrimaryNamed {
     Yes,
     /// The author's manifest is known, and does not name them.
     No,
@@ -21,7 +21,7 @@ pub enum Named {
 /// What a request tells of its author.
 #[derive(Debug)]
 pub struct Author {
-    pub primary: Named,
+    pub primary: PrimaryNamed,
     /// `kubectl apply` brought a manifest in this request.
     pub has_applied: bool,
     /// The weights that are known to be written by the author, every one of them, by set.
@@ -57,25 +57,25 @@ struct Request<'a> {
 }
 
 impl Request<'_> {
-    fn primary(&self, before: &Declaration, applied: Option<&Declaration>) -> Named {
+    fn primary(&self, before: &Declaration, applied: Option<&Declaration>) -> PrimaryNamed {
         let Some(named) = self.new.annotations().get(annotations::PRIMARY_SERVICE) else {
-            return Named::No;
+            return PrimaryNamed::No;
         };
         let state = before.state();
         let is_ours = state.is_some_and(|state| state.defaulted_primary.as_ref() == Some(named));
         if !is_ours || self.is_whole() {
-            return Named::Yes;
+            return PrimaryNamed::Yes;
         }
         let manifest = last_applied(self.kind, self.new);
         let in_manifest = manifest
             .as_ref()
             .and_then(|manifest| manifest.annotations.get(annotations::PRIMARY_SERVICE));
         if in_manifest == Some(named) || self.is_owned() {
-            return Named::Yes;
+            return PrimaryNamed::Yes;
         }
         match applied.is_some() || self.is_server_side_apply() {
-            true => Named::No,
-            false => Named::Unclear,
+            true => PrimaryNamed::No,
+            false => PrimaryNamed::Unclear,
         }
     }
 

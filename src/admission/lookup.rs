@@ -1,9 +1,9 @@
 //! The live look-up: a Service and the object that names it are often applied in one file, and
 //! the cache may not have seen the first when the second is judged.
 
-use crate::admission::view::{LookedUp, Lookup};
+use crate::admission::view::{LiveLookups, Lookup};
 use crate::engine::{Declaration, service_of};
-use crate::index::services::ServiceFacts;
+use crate::index::service_facts::ServiceFacts;
 use crate::index::store::Index;
 use crate::kinds::{ObjectKey, brief, get_known};
 use futures::StreamExt;
@@ -43,7 +43,7 @@ pub fn watched(index: &Index, namespace: &str, mut names: BTreeSet<String>) -> B
 }
 
 /// Asks the API server for each name.
-pub async fn look_up(client: &Client, namespace: &str, names: BTreeSet<String>) -> LookedUp {
+pub async fn look_up(client: &Client, namespace: &str, names: BTreeSet<String>) -> LiveLookups {
     let own = ObjectKey::new(namespace, "");
     let asked = names.into_iter().take(MOST).map(|name| {
         let service = own.beside(&name);

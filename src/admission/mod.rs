@@ -7,10 +7,10 @@
 //! [`Intent::parse`](crate::engine::Intent::parse); every other one is a file of [`rules`].
 
 pub mod author;
-pub mod inherited;
-pub mod known;
 pub mod lookup;
 pub mod mutate;
+pub mod preexisting;
+pub mod previous;
 pub mod release;
 #[cfg(test)]
 mod route_backends_tests;

@@ -1,14 +1,14 @@
 //! Defaulting: what the author left out is filled in, and an edit never undoes a failover.
 
-use crate::admission::author::{Author, Named};
-use crate::admission::inherited::{self, Inherited};
-use crate::admission::known::{Known, KnownSet};
+use crate::admission::author::{Author, PrimaryNamed};
+use crate::admission::preexisting::{self, PreexistingProblems};
+use crate::admission::previous::{PreviousObject, PreviousSet};
 use crate::admission::release::release;
 use crate::admission::view::View;
 use crate::engine::{
-    AuthoredWeights, Backend, BySet, Declaration, DeclaredBackend, DeclaredSet, Intent, Pending,
-    Previous, SetState, State, Weights, Written, annotations, authored, decide, defaulted_primary,
-    weights_for,
+    AuthoredText, AuthoredWeights, Backend, BySet, Declaration, DeclaredBackend, DeclaredSet,
+    Intent, Pending, Previous, SetState, State, Weights, annotations, authored, decide,
+    defaulted_primary, weights_for,
 };
 use crate::kinds::{Edit, Kind};
 use kube::ResourceExt;
@@ -201,7 +201,7 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
     let (before, given_now) = (view.kind.read(old), view.kind.read(new));
     let mut declared = given_now.mended().into_owned();
     let version = old.resource_version();
-    let known = Known::of(old, &before.mended(), &declared);
+    let known = PreviousObject::of(old, &before.mended(), &declared);
     let author = Author::of(view.kind, old, new, view.manager);
     let exactly = exactly(&author, &known);
 
@@ -226,7 +226,7 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
     );
     // What is wrong anew is for the validator to see, as it was sent.
     let as_sent = Declaration { annotations: declared.annotations.clone(), ..given_now };
-    let inherited = Inherited::of(inherited::of_object(&before, view));
+    let inherited = PreexistingProblems::of(preexisting::of_object(&before, view));
     if view.read(&as_sent).problems.iter().any(|problem| !inherited.has(problem)) {
         return None;
     }
@@ -240,7 +240,7 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
     state.sets.clear();
     let mut said = vec![];
     for intent in intents.iter().filter(|intent| !intent.is_alone()) {
-        let unknown = KnownSet::default();
+        let unknown = PreviousSet::default();
         let known = known.set(&intent.set).unwrap_or(&unknown);
         let (given, set) = match given(intent, known) {
             true => as_given(intent, known, view),
@@ -301,7 +301,7 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
 
 /// The weights that are known to be the author's; in a request that has been here before those that
 /// stand in it are ours.
-pub(crate) fn exactly(author: &Author, known: &Known) -> BySet<Weights> {
+pub(crate) fn exactly(author: &Author, known: &PreviousObject) -> BySet<Weights> {
     match known.is_again && !author.has_applied {
         true => BySet::new(),
         false => author.weights.clone(),
@@ -310,10 +310,15 @@ pub(crate) fn exactly(author: &Author, known: &Known) -> BySet<Weights> {
 
 /// What an object is read by after an edit: whether the primary that stands in it is the default, and
 /// which the default of each set is then.
-fn defaults_after(declared: &Declaration, known: &Known, named: Named, view: &View<'_>) -> State {
+fn defaults_after(
+    declared: &Declaration,
+    known: &PreviousObject,
+    named: PrimaryNamed,
+    view: &View<'_>,
+) -> State {
     let mut state = known.state.clone().unwrap_or_else(|| State::new(view.me, BySet::new()));
     let there = declared.annotations.get(annotations::PRIMARY_SERVICE);
-    state.defaulted_primary = there.filter(|_| named != Named::Yes).cloned();
+    state.defaulted_primary = there.filter(|_| named != PrimaryNamed::Yes).cloned();
     for set in &declared.sets {
         let Some(primary) = default_after(set, known.set(&set.name), named) else { continue };
         let of_set = state.sets.entry(set.name.clone()).or_default();
@@ -326,20 +331,24 @@ fn defaults_after(declared: &Declaration, known: &Known, named: Named, view: &Vi
 /// The default of a set after an edit: its first backend. It stays as it was in a failover, where
 /// nothing says that the author means another, and where that is not what the edit changes. None
 /// where nobody can tell: it did not fail over until now.
-fn default_after(set: &DeclaredSet, known: Option<&KnownSet>, named: Named) -> Option<String> {
+fn default_after(
+    set: &DeclaredSet,
+    known: Option<&PreviousSet>,
+    named: PrimaryNamed,
+) -> Option<String> {
     let first = &set.backends.first()?.name;
     let Some(known) = known else { return Some(first.clone()) };
     if known.without_primary {
         return None;
     }
-    let is_same = known.first.as_ref() == Some(first) || named == Named::Unclear;
+    let is_same = known.first.as_ref() == Some(first) || named == PrimaryNamed::Unclear;
     let stays = known.is_away() || known.by_default && is_same;
     let before = known.primaries.iter().find(|primary| set.has(primary));
     Some(before.filter(|_| stays).unwrap_or(first).clone())
 }
 
 /// A word on the default primary of a set whose first backend is another than before.
-fn told_of_default(intent: &Intent, known: &KnownSet) -> Option<String> {
+fn told_of_default(intent: &Intent, known: &PreviousSet) -> Option<String> {
     let (is, was) = (intent.own_primary()?, known.primaries.first()?);
     let first = intent.backends.first().map(|b| &b.name)?;
     let annotation = annotations::PRIMARY_SERVICE;
@@ -362,7 +371,11 @@ fn told_of_default(intent: &Intent, known: &KnownSet) -> Option<String> {
 }
 
 /// The author's weights of a set after an edit; none where one cannot be read.
-fn authored_now(set: &DeclaredSet, known: &KnownSet, exactly: Option<&Weights>) -> Option<Weights> {
+fn authored_now(
+    set: &DeclaredSet,
+    known: &PreviousSet,
+    exactly: Option<&Weights>,
+) -> Option<Weights> {
     let mut authored = Weights::new();
     for backend in &set.backends {
         let weight = backend.weight.whole()?;
@@ -375,8 +388,8 @@ fn authored_now(set: &DeclaredSet, known: &KnownSet, exactly: Option<&Weights>) 
 }
 
 /// The same as their author wrote them, where that is something else.
-pub(crate) fn written_now(set: &DeclaredSet, known: &KnownSet) -> Written {
-    let mut written = Written::new();
+pub(crate) fn written_now(set: &DeclaredSet, known: &PreviousSet) -> AuthoredText {
+    let mut written = AuthoredText::new();
     for backend in &set.backends {
         let found = match known.is_untouched(set, backend) {
             true => known.written.get(&backend.name),
@@ -391,7 +404,7 @@ pub(crate) fn written_now(set: &DeclaredSet, known: &KnownSet) -> Written {
 /// leave it all zero, on which a proxy keeps its old weights for good.
 pub(crate) fn given_back(
     set: &DeclaredSet,
-    known: &KnownSet,
+    known: &PreviousSet,
     exactly: Option<&Weights>,
 ) -> Option<Vec<u32>> {
     let authored = authored_now(set, known, exactly)?;
@@ -402,7 +415,7 @@ pub(crate) fn given_back(
 
 /// The weights and the state after an edit: those of the active backends that remain, or decided
 /// anew where none does.
-fn stay(intent: &Intent, known: &KnownSet, view: &View<'_>) -> (Vec<u32>, SetState) {
+fn stay(intent: &Intent, known: &PreviousSet, view: &View<'_>) -> (Vec<u32>, SetState) {
     let set = known.state.clone().unwrap_or_else(|| SetState {
         active: known.active(),
         since: view.now.wall,
@@ -438,7 +451,7 @@ fn stay(intent: &Intent, known: &KnownSet, view: &View<'_>) -> (Vec<u32>, SetSta
 
 /// Whether the weights of a request take effect as they are given: while an object is paused, but
 /// not where they only repeat what is known, since that is a manifest which is applied again.
-fn given(intent: &Intent, known: &KnownSet) -> bool {
+fn given(intent: &Intent, known: &PreviousSet) -> bool {
     let repeats = |b: &Backend| {
         [&known.live, &known.recorded].iter().any(|weights| weights.get(&b.name) == Some(&b.live))
     };
@@ -446,7 +459,7 @@ fn given(intent: &Intent, known: &KnownSet) -> bool {
 }
 
 /// The weights that stand in the request, and the state that says so.
-fn as_given(intent: &Intent, known: &KnownSet, view: &View<'_>) -> (Vec<u32>, SetState) {
+fn as_given(intent: &Intent, known: &PreviousSet, view: &View<'_>) -> (Vec<u32>, SetState) {
     let weights: Vec<u32> = intent.backends.iter().map(|b| b.live).collect();
     let written: Weights = intent.backends.iter().map(|b| (b.name.clone(), b.live)).collect();
     let set = known.state.clone().unwrap_or_default();

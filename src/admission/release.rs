@@ -1,10 +1,10 @@
 //! The label comes off: the author's weights go back in, as he wrote them.
 
-use crate::admission::author::{Author, Named};
-use crate::admission::known::Known;
+use crate::admission::author::{Author, PrimaryNamed};
 use crate::admission::mutate::{Mutation, exactly, given_back, of_rule, written_now};
+use crate::admission::previous::PreviousObject;
 use crate::admission::view::View;
-use crate::engine::{DeclaredSet, Intent, Written, annotations, proportions};
+use crate::engine::{AuthoredText, DeclaredSet, Intent, annotations, proportions};
 use crate::kinds::Edit;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 pub fn release(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Mutation {
     let (before, given) = (view.kind.read(old), view.kind.read(new));
     let mended = given.mended();
-    let known = Known::of(old, &before.mended(), &mended);
+    let known = PreviousObject::of(old, &before.mended(), &mended);
     let author = Author::of(view.kind, old, new, view.manager);
     let exactly = exactly(&author, &known);
     let mut edit = Edit::default();
@@ -40,7 +40,7 @@ pub fn release(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Mut
 
     let there = new.annotations();
     let mut removed = vec![annotations::STATE, annotations::AUTHORED_WEIGHTS];
-    if before.authored_primary().is_none() && author.primary != Named::Yes {
+    if before.authored_primary().is_none() && author.primary != PrimaryNamed::Yes {
         let default = before.annotations.get(annotations::PRIMARY_SERVICE);
         if default == there.get(annotations::PRIMARY_SERVICE) {
             removed.push(annotations::PRIMARY_SERVICE);
@@ -55,7 +55,7 @@ pub fn release(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Mut
 fn give_back(
     set: &DeclaredSet,
     weights: &HashMap<&str, u32>,
-    written: &Written,
+    written: &AuthoredText,
     takes_text: bool,
     edit: &mut Edit,
 ) {

@@ -2,10 +2,10 @@
 
 use crate::admission::mutate::mutate;
 use crate::admission::test_support::{LABEL, NAMESPACE, World, stored};
-use crate::admission::validate::{Verdict, validate};
+use crate::admission::validate::{Validation, validate};
 use crate::engine::{State, annotations};
-use crate::index::managed::{Managed, ManagedSet};
-use crate::index::profiles::ProfileFacts;
+use crate::index::managed_object::{ManagedObject, ManagedSet};
+use crate::index::profile_facts::ProfileFacts;
 use crate::kinds::{Kind, ObjectKey, route};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -76,7 +76,7 @@ fn failed_over(world: &mut World) -> DynamicObject {
     stored(mutated(world, None, &two_rules()))
 }
 
-fn judged(world: &World, old: Option<&DynamicObject>, new: &DynamicObject) -> Verdict {
+fn judged(world: &World, old: Option<&DynamicObject>, new: &DynamicObject) -> Validation {
     validate(old, new, &world.view())
 }
 
@@ -184,7 +184,7 @@ fn a_rule_inserted_at_the_top_in_an_outage_ends_no_failover_and_moves_nothing() 
         let state = State::parse(&there.annotations()[annotations::STATE]).unwrap();
         assert_eq!(state.sets["#1"].primary.as_deref(), Some("emoji-svc"));
         // Once the primary is back traffic returns to it.
-        let managed = Managed::read(Kind::HttpRoute, &there, &world.defaults);
+        let managed = ManagedObject::read(Kind::HttpRoute, &there, &world.defaults);
         let primaries = |set: &ManagedSet| set.intent.primaries().next().unwrap().to_owned();
         let primaries: Vec<_> = managed.readable().iter().map(primaries).collect();
         assert_eq!(primaries, ["web-svc", "emoji-svc", "emoji-svc"]);
@@ -444,7 +444,7 @@ fn a_backend_of_another_namespace_is_taken_with_a_word_about_its_grant() {
     let route = http_route(&[("/", json!([backend("emoji-svc", 1), other]))]);
     let service = json!({"spec": {"ports": [{"name": "grpc", "port": 8080}]}});
     let facts =
-        crate::index::services::ServiceFacts::read(&serde_json::from_value(service).unwrap());
+        crate::index::service_facts::ServiceFacts::read(&serde_json::from_value(service).unwrap());
     world.index.set_service(ObjectKey::new("other", "emoji-svc"), facts);
     let said = warnings(&world, &route).join("\n");
     assert!(said.contains("spec.rules[0].backendRefs[1].namespace: found \"other\", where no ReferenceGrant allows it"), "{said}");

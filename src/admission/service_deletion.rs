@@ -1,6 +1,6 @@
 //! A word to whoever deletes a Service that failover rests on.
 
-use crate::index::managed::ManagedSet;
+use crate::index::managed_object::ManagedSet;
 use crate::index::store::Index;
 use crate::kinds::ObjectKey;
 

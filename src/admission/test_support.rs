@@ -1,12 +1,12 @@
 //! A cluster of facts for the tests of admission.
 
-use crate::admission::view::Facts;
-use crate::admission::view::{LookedUp, Lookup, Rules, View};
+use crate::admission::view::FactSource;
+use crate::admission::view::{LiveLookups, Lookup, Rules, View};
 use crate::engine::{Defaults, Identity, Now};
-use crate::index::endpoints::{Families, SliceFacts};
-use crate::index::managed::Managed;
-use crate::index::services::ServiceFacts;
-use crate::index::slices::ToldSlice;
+use crate::index::endpoints::{AddressFamilies, SliceFacts};
+use crate::index::managed_object::ManagedObject;
+use crate::index::service_facts::ServiceFacts;
+use crate::index::slice_table::SliceUpdate;
 use crate::index::store::Index;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
@@ -22,7 +22,7 @@ pub const LABEL: &str = "failover.linkerd.io/controlled-by";
 #[derive(Debug)]
 pub struct World {
     pub index: Index,
-    pub looked_up: LookedUp,
+    pub looked_up: LiveLookups,
     pub rules: Rules,
     selector: LabelSelector,
     pub defaults: Defaults,
@@ -40,7 +40,7 @@ impl World {
     pub fn with(services: &[(&str, usize)]) -> Self {
         let mut world = Self {
             index: Index::default(),
-            looked_up: LookedUp::new(),
+            looked_up: LiveLookups::new(),
             rules: Rules::default(),
             selector: "failover.linkerd.io/controlled-by=linkerd-failover".parse().unwrap(),
             defaults: Defaults::default(),
@@ -77,9 +77,10 @@ impl World {
         let key = ObjectKey::new(NAMESPACE, name);
         let slice = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints,
             "ports": [{"name": "grpc"}]});
-        let facts = SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default());
+        let facts =
+            SliceFacts::read(&serde_json::from_value(slice).unwrap(), AddressFamilies::default());
         self.version += 1;
-        self.index.set_slice(ToldSlice {
+        self.index.set_slice(SliceUpdate {
             slice: key.clone(),
             version: self.version,
             service: Some(key),
@@ -89,7 +90,7 @@ impl World {
 
     /// A managed object that stands in the cluster.
     pub fn manage(&mut self, name: &str, object: &DynamicObject) {
-        let managed = Managed::read(self.kind, object, &self.defaults);
+        let managed = ManagedObject::read(self.kind, object, &self.defaults);
         let object = ObjectRef::new(self.kind, ObjectKey::new(NAMESPACE, name));
         self.index.set_object(object, managed);
     }
@@ -103,7 +104,7 @@ impl World {
 
     pub fn view(&self) -> View<'_> {
         View {
-            facts: Facts::Own(&self.index),
+            facts: FactSource::Own(&self.index),
             looked_up: &self.looked_up,
             selector: &self.selector,
             kind: self.kind,

@@ -1,7 +1,7 @@
 //! Validation: what failover could not work with is refused, what may hurt is said.
 
-use crate::admission::inherited::{self, Inherited};
-use crate::admission::known::Known;
+use crate::admission::preexisting::{self, PreexistingProblems};
+use crate::admission::previous::PreviousObject;
 use crate::admission::rules::advice::advice;
 use crate::admission::rules::{in_outage, owner, rules_left_alone, services};
 use crate::admission::view::View;
@@ -10,29 +10,29 @@ use kube::core::DynamicObject;
 
 /// The judgement of an object.
 #[derive(Debug, Default, PartialEq)]
-pub struct Verdict {
+pub struct Validation {
     /// Each of these alone refuses the object.
     pub errors: Vec<Problem>,
     pub warnings: Vec<Problem>,
 }
 
 /// Judges the final object of a request, and trusts no mutator.
-pub fn validate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_>) -> Verdict {
+pub fn validate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_>) -> Validation {
     if !view.manages(new) || new.metadata.deletion_timestamp.is_some() {
-        return Verdict::default();
+        return Validation::default();
     }
     let before = old.filter(|old| view.manages(old));
     let old = before.map(|old| view.kind.read(old));
     let declared = view.kind.read(new);
     let mut were = vec![];
     if let Some(old) = &old {
-        were.extend(inherited::of_object(old, view));
+        were.extend(preexisting::of_object(old, view));
         were.extend(services::problems(old, view));
     }
     were.extend(before.into_iter().filter_map(|old| owner::problem(view.kind, old)));
-    let inherited = Inherited::of(were);
+    let inherited = PreexistingProblems::of(were);
 
-    let mut verdict = Verdict::default();
+    let mut verdict = Validation::default();
     let Reading { intents, problems } = view.read(&declared);
     let problems = problems.into_iter().chain(services::problems(&declared, view));
     for problem in problems.chain(owner::problem(view.kind, new)) {
@@ -46,7 +46,7 @@ pub fn validate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_
     let paused = intents.iter().any(|intent| intent.policy.paused);
     let is_read = !intents.is_empty();
     let mended = declared.mended();
-    let known = old.as_ref().map(|old| Known::before(&old.mended(), &mended));
+    let known = old.as_ref().map(|old| PreviousObject::before(&old.mended(), &mended));
     let zeros = in_outage::all_zero(known.as_ref(), &mended, paused);
     let undoing =
         known.iter().flat_map(|known| in_outage::undoing(known, &mended, is_read, paused, view));

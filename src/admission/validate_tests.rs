@@ -19,7 +19,7 @@ fn errors(old: Option<&DynamicObject>, new: &DynamicObject) -> Vec<String> {
 
 #[test]
 fn a_good_object_passes_without_a_word() {
-    assert_eq!(validate(None, &good(), &world().view()), Verdict::default());
+    assert_eq!(validate(None, &good(), &world().view()), Validation::default());
 }
 
 /// Each rule, with the exact words of its answer.
@@ -164,7 +164,7 @@ fn unmanaged_and_deleted_objects_are_not_judged() {
     deleted.metadata.deletion_timestamp =
         Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
     for object in [unmanaged, deleted] {
-        assert_eq!(validate(None, &object, &world().view()), Verdict::default());
+        assert_eq!(validate(None, &object, &world().view()), Validation::default());
     }
 }
 

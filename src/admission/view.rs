@@ -3,8 +3,8 @@
 use crate::engine::{
     Declaration, Defaults, Health, Identity, Intent, Now, Problem, Reading, Unknown, service_of,
 };
-use crate::index::services::ServiceFacts;
-use crate::index::shared::Shared;
+use crate::index::service_facts::ServiceFacts;
+use crate::index::shared_index::SharedIndex;
 use crate::index::store::Index;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey};
@@ -34,7 +34,7 @@ pub enum Lookup {
 }
 
 /// All such answers, by name.
-pub type LookedUp = HashMap<String, Lookup>;
+pub type LiveLookups = HashMap<String, Lookup>;
 
 /// What becomes of an object that names a Service which does not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -55,15 +55,15 @@ pub struct Rules {
 /// Where the facts are. The index is locked for one look-up at a time: whoever flips waits for no
 /// judgement.
 #[derive(Clone, Copy)]
-pub enum Facts<'a> {
-    Shared(&'a Shared),
+pub enum FactSource<'a> {
+    Shared(&'a SharedIndex),
     /// An index that nobody else has.
     Own(&'a Index),
 }
 
 /// A look at the index, locked until it is dropped. A second one meanwhile, in the same thread, could
 /// wait for a writer that waits for the first.
-pub enum Look<'a> {
+pub enum IndexGuard<'a> {
     Locked(RwLockReadGuard<'a, Index>),
     Own(&'a Index, OneLook<'a>),
 }
@@ -77,7 +77,7 @@ impl Drop for OneLook<'_> {
     }
 }
 
-impl Deref for Look<'_> {
+impl Deref for IndexGuard<'_> {
     type Target = Index;
 
     fn deref(&self) -> &Index {
@@ -90,8 +90,8 @@ impl Deref for Look<'_> {
 
 /// The facts for one request.
 pub struct View<'a> {
-    pub facts: Facts<'a>,
-    pub looked_up: &'a LookedUp,
+    pub facts: FactSource<'a>,
+    pub looked_up: &'a LiveLookups,
     pub selector: &'a LabelSelector,
     /// Of the object.
     pub kind: Kind,
@@ -112,12 +112,12 @@ pub struct View<'a> {
 
 impl View<'_> {
     /// A look at the index, to be dropped before the next.
-    pub fn index(&self) -> Look<'_> {
+    pub fn index(&self) -> IndexGuard<'_> {
         match self.facts {
-            Facts::Shared(shared) => Look::Locked(shared.read()),
-            Facts::Own(index) => {
+            FactSource::Shared(shared) => IndexGuard::Locked(shared.read()),
+            FactSource::Own(index) => {
                 assert!(!self.looks.replace(true), "a second look while one is taken");
-                Look::Own(index, OneLook(&self.looks))
+                IndexGuard::Own(index, OneLook(&self.looks))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The CAs of clients, in a file that somebody else keeps: read again when it changes.
 
-use crate::certificates::said::Said;
+use crate::certificates::log_once::LogOnce;
 use crate::telemetry::Metrics;
 use anyhow::Context;
 use rustls::ServerConfig;
@@ -15,14 +15,14 @@ const POLL: Duration = Duration::from_secs(2);
 
 /// How TLS is spoken, but for the CAs of clients.
 #[derive(Clone, Debug)]
-pub struct Speaking {
+pub struct TlsSettings {
     pub resolver: Arc<ReloadingResolver>,
     pub versions: TlsVersions,
     /// A client without a certificate is let in for what only needs a token.
     pub peers: bool,
 }
 
-impl Speaking {
+impl TlsSettings {
     /// None: clients need no certificate.
     pub fn config(&self, cas: Option<ClientCas>) -> anyhow::Result<Arc<ServerConfig>> {
         let clients = match cas {
@@ -39,20 +39,20 @@ pub struct ClientCa {
     path: PathBuf,
     /// What was last taken or refused: either is done once.
     tried: Vec<u8>,
-    speaking: Speaking,
+    speaking: TlsSettings,
     tls: watch::Sender<Arc<ServerConfig>>,
-    said: Said,
+    said: LogOnce,
 }
 
 impl ClientCa {
     /// Reads the file. A start without it would let nobody in.
     pub fn open(
         path: &Path,
-        speaking: Speaking,
+        speaking: TlsSettings,
     ) -> anyhow::Result<(Self, watch::Receiver<Arc<ServerConfig>>)> {
         let tried = std::fs::read(path)?;
         let (tls, configs) = watch::channel(speaking.config(Some(ClientCas::from_pem(&tried)?))?);
-        let said = Said::default();
+        let said = LogOnce::default();
         Ok((Self { path: path.to_owned(), tried, speaking, tls, said }, configs))
     }
 
@@ -111,8 +111,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.crt");
         std::fs::write(&path, ca()).unwrap();
-        let speaking =
-            Speaking { resolver: Arc::default(), versions: TlsVersions::default(), peers: false };
+        let speaking = TlsSettings {
+            resolver: Arc::default(),
+            versions: TlsVersions::default(),
+            peers: false,
+        };
         let (client_ca, mut configs) = ClientCa::open(&path, speaking).unwrap();
         let metrics = Arc::new(Metrics::default());
         let keeping = tokio::spawn(client_ca.keep(metrics.clone()));

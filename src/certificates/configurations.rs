@@ -19,12 +19,12 @@ use webhook_certs::Bundles;
 
 /// One of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum WebhookKind {
     Mutating,
     Validating,
 }
 
-impl Kind {
+impl WebhookKind {
     /// The label of metrics, and the subject of what is said.
     pub fn label(self) -> &'static str {
         match self {
@@ -43,8 +43,8 @@ impl Kind {
 
 /// A configuration as it was read.
 #[derive(Debug)]
-pub struct Configuration {
-    pub kind: Kind,
+pub struct WebhookConfiguration {
+    pub kind: WebhookKind,
     /// For people: kind and name.
     pub what: String,
     pub found: Found,
@@ -64,7 +64,7 @@ pub enum Found {
     },
 }
 
-impl Configuration {
+impl WebhookConfiguration {
     /// For the decision about the CA.
     pub fn bundles(&self) -> Bundles {
         match &self.found {
@@ -78,36 +78,42 @@ impl Configuration {
 }
 
 /// The configurations of this installation.
-pub struct Configurations {
+pub struct WebhookConfigurations {
     client: Client,
     name: String,
 }
 
-impl Configurations {
+impl WebhookConfigurations {
     pub fn new(client: Client, name: &str) -> Self {
         Self { client, name: name.to_owned() }
     }
 
     /// Both as they stand now, past every cache.
-    pub async fn read(&self) -> [Configuration; 2] {
-        let (mutating, validating) =
-            tokio::join!(self.read_one(Kind::Mutating), self.read_one(Kind::Validating));
+    pub async fn read(&self) -> [WebhookConfiguration; 2] {
+        let (mutating, validating) = tokio::join!(
+            self.read_one(WebhookKind::Mutating),
+            self.read_one(WebhookKind::Validating)
+        );
         [mutating, validating]
     }
 
-    async fn read_one(&self, kind: Kind) -> Configuration {
+    async fn read_one(&self, kind: WebhookKind) -> WebhookConfiguration {
         let found = match get_known(&self.api(kind), &self.name).await {
             Ok(None) => Found::Missing,
             Ok(Some(object)) => found(&object),
             Err(kube::Error::Api(status)) if status.code == 403 => Found::Forbidden,
             Err(error) => Found::Failed(brief(&error)),
         };
-        Configuration { kind, what: format!("{} {}", kind.resource().kind, self.name), found }
+        WebhookConfiguration {
+            kind,
+            what: format!("{} {}", kind.resource().kind, self.name),
+            found,
+        }
     }
 
     /// Puts the bundle into every webhook that has another one, on the version that was read: a
     /// bundle that is older than the one it would replace is refused. False: read again.
-    pub async fn write(&self, on: &mut Configuration, bundle: &str) -> anyhow::Result<bool> {
+    pub async fn write(&self, on: &mut WebhookConfiguration, bundle: &str) -> anyhow::Result<bool> {
         let Found::There { version, bundles } = &on.found else { return Ok(true) };
         let Some(mut patch) = patch(bundles, bundle) else { return Ok(true) };
         patch["metadata"] = json!({"resourceVersion": version});
@@ -128,11 +134,12 @@ impl Configurations {
 
     /// A tick for each change of one of them.
     pub fn touched(&self) -> BoxStream<'static, ()> {
-        let ticks = |kind: Kind| ticks(self.api(kind), &self.name);
-        futures::stream::select(ticks(Kind::Mutating), ticks(Kind::Validating)).boxed()
+        let ticks = |kind: WebhookKind| ticks(self.api(kind), &self.name);
+        futures::stream::select(ticks(WebhookKind::Mutating), ticks(WebhookKind::Validating))
+            .boxed()
     }
 
-    fn api(&self, kind: Kind) -> Api<DynamicObject> {
+    fn api(&self, kind: WebhookKind) -> Api<DynamicObject> {
         Api::all_with(self.client.clone(), &kind.resource())
     }
 }
@@ -178,11 +185,15 @@ where
 mod tests {
     use super::*;
 
-    fn read(webhooks: Value) -> Configuration {
-        let mut object = DynamicObject::new("x", &Kind::Mutating.resource());
+    fn read(webhooks: Value) -> WebhookConfiguration {
+        let mut object = DynamicObject::new("x", &WebhookKind::Mutating.resource());
         object.data = json!({"webhooks": webhooks});
         object.metadata.resource_version = Some("7".into());
-        Configuration { kind: Kind::Mutating, what: "x".into(), found: found(&object) }
+        WebhookConfiguration {
+            kind: WebhookKind::Mutating,
+            what: "x".into(),
+            found: found(&object),
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Certificates that somebody else issues: cert-manager, or whoever keeps a mounted Secret.
 
-use crate::certificates::configurations::Configurations;
-use crate::certificates::said::Said;
-use crate::certificates::status::{Judge, Status};
-use crate::certificates::{LOOK_AGAIN, Names};
+use crate::certificates::configurations::WebhookConfigurations;
+use crate::certificates::log_once::LogOnce;
+use crate::certificates::status::{CertificateStatus, TrustCheck};
+use crate::certificates::{LOOK_AGAIN, ResourceNames};
 use crate::telemetry::Metrics;
 use anyhow::Context;
 use futures::StreamExt;
@@ -21,16 +21,16 @@ const POLL: Duration = Duration::from_secs(2);
 
 pub async fn keep(
     client: Client,
-    names: Names,
+    names: ResourceNames,
     folder: PathBuf,
-    status: Arc<Status>,
+    status: Arc<CertificateStatus>,
     metrics: Arc<Metrics>,
 ) {
-    let configurations = Configurations::new(client, &names.configurations);
+    let configurations = WebhookConfigurations::new(client, &names.configurations);
     let mut touched = configurations.touched().ready_chunks(64);
-    let mut files = Files { folder, tried: None, said: Said::default() };
+    let mut files = Files { folder, tried: None, said: LogOnce::default() };
     let service = names.service.clone();
-    let mut judge = Judge { status, service, said: Said::default() };
+    let mut judge = TrustCheck { status, service, said: LogOnce::default() };
     let mut look_at = Instant::now();
     loop {
         let reloaded = files.reload(&names, &judge.status, &metrics).await;
@@ -56,12 +56,17 @@ struct Files {
     folder: PathBuf,
     /// What was last taken or refused: either is done once.
     tried: Option<Pair>,
-    said: Said,
+    said: LogOnce,
 }
 
 impl Files {
     /// Takes what is new in the folder, if it is a pair; whether it was.
-    async fn reload(&mut self, names: &Names, status: &Status, metrics: &Metrics) -> bool {
+    async fn reload(
+        &mut self,
+        names: &ResourceNames,
+        status: &CertificateStatus,
+        metrics: &Metrics,
+    ) -> bool {
         let pair = match read(&self.folder).await {
             Ok(pair) => pair,
             Err(error) => {

@@ -1,11 +1,13 @@
 //! Certificates of our own: the CA in its Secret, a leaf in memory, `caBundle` in both
 //! configurations.
 
-use crate::certificates::configurations::{Configuration, Configurations, Found, ticks};
-use crate::certificates::said::Said;
-use crate::certificates::secret::Store;
-use crate::certificates::status::{Judge, Status};
-use crate::certificates::{LOOK_AGAIN, Names};
+use crate::certificates::configurations::{
+    Found, WebhookConfiguration, WebhookConfigurations, ticks,
+};
+use crate::certificates::log_once::LogOnce;
+use crate::certificates::secret::CaSecret;
+use crate::certificates::status::{CertificateStatus, TrustCheck};
+use crate::certificates::{LOOK_AGAIN, ResourceNames};
 use crate::clock::Clock;
 use crate::telemetry::Metrics;
 use futures::StreamExt;
@@ -24,9 +26,9 @@ const ATTEMPTS: usize = 10;
 
 pub async fn keep(
     client: Client,
-    names: Names,
+    names: ResourceNames,
     lives: Lives,
-    status: Arc<Status>,
+    status: Arc<CertificateStatus>,
     metrics: Arc<Metrics>,
 ) {
     let mut keeper = Keeper::new(client, names, lives, status, metrics);
@@ -45,13 +47,13 @@ pub async fn keep(
 }
 
 struct Keeper {
-    names: Names,
+    names: ResourceNames,
     lives: Lives,
-    store: Store,
-    configurations: Configurations,
-    judge: Judge,
+    store: CaSecret,
+    configurations: WebhookConfigurations,
+    judge: TrustCheck,
     metrics: Arc<Metrics>,
-    said: Said,
+    said: LogOnce,
     clock: Clock,
     settling: Settling,
     /// What the Secret held when it was last in order.
@@ -73,20 +75,20 @@ enum Outcome {
 impl Keeper {
     fn new(
         client: Client,
-        names: Names,
+        names: ResourceNames,
         lives: Lives,
-        status: Arc<Status>,
+        status: Arc<CertificateStatus>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let service = names.service.clone();
         Self {
-            store: Store::new(client.clone(), &names),
-            configurations: Configurations::new(client, &names.configurations),
+            store: CaSecret::new(client.clone(), &names),
+            configurations: WebhookConfigurations::new(client, &names.configurations),
             names,
             lives,
-            judge: Judge { status, service, said: Said::default() },
+            judge: TrustCheck { status, service, said: LogOnce::default() },
             metrics,
-            said: Said::default(),
+            said: LogOnce::default(),
             clock: Clock::start(),
             settling: Settling::default(),
             in_use: None,
@@ -119,7 +121,7 @@ impl Keeper {
     }
 
     fn gone(&self) -> String {
-        let Names { secret, namespace, .. } = &self.names;
+        let ResourceNames { secret, namespace, .. } = &self.names;
         let served = match self.judge.status.resolver.current_not_after() {
             Some(end) => format!("the CA in memory serves on, its certificate until {end}"),
             None => "there is nothing to serve".to_owned(),
@@ -139,7 +141,7 @@ impl Keeper {
                 return Ok(Outcome::Gone);
             };
             let now = self.clock.now();
-            let bundles = configurations.each_ref().map(Configuration::bundles);
+            let bundles = configurations.each_ref().map(WebhookConfiguration::bundles);
             let trusted_for = self.settling.observe(&read.data, &bundles, now.steady);
             let seen = Seen { data: &read.data, trusted_for };
             match next(seen, std::slice::from_ref(&self.names.service), &self.lives, now.wall)? {
@@ -170,7 +172,7 @@ impl Keeper {
     /// meanwhile. One that fails does not keep it from the other.
     async fn spread(
         &self,
-        configurations: &mut [Configuration; 2],
+        configurations: &mut [WebhookConfiguration; 2],
         bundle: &str,
     ) -> anyhow::Result<bool> {
         let [mutating, validating] = configurations;
@@ -207,7 +209,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn judge(&mut self, configurations: &[Configuration], wanted: Option<&str>) {
+    fn judge(&mut self, configurations: &[WebhookConfiguration], wanted: Option<&str>) {
         let now = self.clock.now().wall;
         self.judge.judge(configurations, wanted, &self.metrics.certificates, now);
     }
@@ -243,7 +245,7 @@ impl Keeper {
     }
 }
 
-fn unread(configurations: &[Configuration]) -> Outcome {
+fn unread(configurations: &[WebhookConfiguration]) -> Outcome {
     let failed = configurations.iter().find_map(|one| match &one.found {
         Found::Failed(why) => Some(format!("{}: {why}", one.what)),
         _ => None,

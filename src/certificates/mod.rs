@@ -11,7 +11,7 @@ mod client_ca;
 mod configurations;
 mod files;
 mod keeper;
-mod said;
+mod log_once;
 mod secret;
 mod status;
 
@@ -22,19 +22,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use webhook_certs::Lives;
 
-pub use client_ca::{ClientCa, Speaking};
-pub use status::Status;
+pub use client_ca::{ClientCa, TlsSettings};
+pub use status::CertificateStatus;
 
 /// The objects that certificates concern, by the installation's base name.
 #[derive(Clone, Debug)]
-pub struct Names {
+pub struct ResourceNames {
     namespace: String,
     secret: String,
     configurations: String,
     service: String,
 }
 
-impl Names {
+impl ResourceNames {
     pub fn new(name: &str, namespace: &str) -> Self {
         Self {
             namespace: namespace.to_owned(),
@@ -52,7 +52,7 @@ impl Names {
 
 /// Where certificates come from.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub enum CertificateSource {
     /// From the CA in the Secret.
     Own(Lives),
     /// From `tls.crt` and `tls.key` in a folder.
@@ -65,13 +65,15 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// Keeps the newest certificate in the resolver of `status`, until dropped.
 pub async fn keep(
     client: Client,
-    names: Names,
-    source: Source,
-    status: Arc<Status>,
+    names: ResourceNames,
+    source: CertificateSource,
+    status: Arc<CertificateStatus>,
     metrics: Arc<Metrics>,
 ) {
     match source {
-        Source::Own(lives) => keeper::keep(client, names, lives, status, metrics).await,
-        Source::Files(folder) => files::keep(client, names, folder, status, metrics).await,
+        CertificateSource::Own(lives) => keeper::keep(client, names, lives, status, metrics).await,
+        CertificateSource::Files(folder) => {
+            files::keep(client, names, folder, status, metrics).await
+        }
     }
 }

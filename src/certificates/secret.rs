@@ -1,6 +1,6 @@
 //! The Secret with the CA.
 
-use crate::certificates::Names;
+use crate::certificates::ResourceNames;
 use crate::kinds::{FIELD_MANAGER, get_known};
 use anyhow::Context;
 use k8s_openapi::ByteString;
@@ -10,35 +10,38 @@ use kube::{Api, Client};
 use webhook_certs::Data;
 
 /// Reads and writes the Secret. It is never created: RBAC cannot limit that by name.
-pub struct Store {
+pub struct CaSecret {
     pub api: Api<Secret>,
     name: String,
 }
 
 /// What was read, on which a write is made.
-pub struct Read {
+pub struct CaSecretState {
     secret: Secret,
     pub data: Data,
 }
 
-impl Store {
-    pub fn new(client: Client, names: &Names) -> Self {
+impl CaSecret {
+    pub fn new(client: Client, names: &ResourceNames) -> Self {
         let api = Api::namespaced(client, &names.namespace);
         Self { api, name: names.secret.clone() }
     }
 
     /// As it stands now, past every cache; none where there is no such Secret.
-    pub async fn read(&self) -> anyhow::Result<Option<Read>> {
+    pub async fn read(&self) -> anyhow::Result<Option<CaSecretState>> {
         let secret = get_known(&self.api, &self.name).await;
         let secret = secret.with_context(|| format!("Secret {}", self.name))?;
         Ok(secret.map(|mut secret| {
             let data = secret.data.take().unwrap_or_default();
-            Read { secret, data: data.into_iter().map(|(key, value)| (key, value.0)).collect() }
+            CaSecretState {
+                secret,
+                data: data.into_iter().map(|(key, value)| (key, value.0)).collect(),
+            }
         }))
     }
 
     /// Writes on what was read; whether nobody was faster.
-    pub async fn write(&self, read: Read, data: Data) -> anyhow::Result<bool> {
+    pub async fn write(&self, read: CaSecretState, data: Data) -> anyhow::Result<bool> {
         let mut secret = read.secret;
         secret.data = Some(data.into_iter().map(|(key, v)| (key, ByteString(v))).collect());
         let params =

@@ -1,7 +1,7 @@
 //! Whether the API server would believe what is served.
 
-use crate::certificates::configurations::{Configuration, Found, Kind};
-use crate::certificates::said::Said;
+use crate::certificates::configurations::{Found, WebhookConfiguration, WebhookKind};
+use crate::certificates::log_once::LogOnce;
 use crate::telemetry::CertificateMetrics;
 use jiff::Timestamp;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is served, and what is wrong with it.
 #[derive(Debug)]
-pub struct Status {
+pub struct CertificateStatus {
     pub resolver: Arc<ReloadingResolver>,
     /// The bundle of the validating webhooks, by which the API server believes us; empty while not
     /// known.
@@ -30,7 +30,7 @@ struct Belief {
     believed_once: bool,
 }
 
-impl Default for Status {
+impl Default for CertificateStatus {
     fn default() -> Self {
         let doubt = Some(("no certificate for the webhook yet".to_owned(), Instant::now()));
         Self {
@@ -41,7 +41,7 @@ impl Default for Status {
     }
 }
 
-impl Status {
+impl CertificateStatus {
     /// What the webhook lacks to be called.
     pub fn lacking(&self) -> Option<String> {
         self.lacking_at(Timestamp::now(), Instant::now())
@@ -80,18 +80,18 @@ impl Status {
 }
 
 /// Judges what is served by what the configurations hold.
-pub struct Judge {
-    pub status: Arc<Status>,
+pub struct TrustCheck {
+    pub status: Arc<CertificateStatus>,
     /// The Service's name, by which the API server calls us.
     pub service: String,
-    pub said: Said,
+    pub said: LogOnce,
 }
 
-impl Judge {
+impl TrustCheck {
     /// `wanted` is the bundle that the configurations should have, where that is ours to say.
     pub fn judge(
         &mut self,
-        configurations: &[Configuration],
+        configurations: &[WebhookConfiguration],
         wanted: Option<&str>,
         metrics: &CertificateMetrics,
         now: Timestamp,
@@ -99,7 +99,7 @@ impl Judge {
         let Some(leaf) = self.status.resolver.current() else { return };
         let mut doubts = vec![];
         for configuration in configurations {
-            let Configuration { kind, what, found } = configuration;
+            let WebhookConfiguration { kind, what, found } = configuration;
             match found {
                 Found::Missing => self.say(kind.label(), &format!("{what} does not exist")),
                 Found::Forbidden => self.say(
@@ -109,7 +109,7 @@ impl Judge {
                 // As it was: what cannot be read now has not changed for that.
                 Found::Failed(_) => return,
                 Found::There { bundles, .. } => {
-                    if let (Kind::Validating, Some((_, bundle))) = (kind, bundles.first()) {
+                    if let (WebhookKind::Validating, Some((_, bundle))) = (kind, bundles.first()) {
                         self.status.trust.send_if_modified(|last| {
                             let news = **last != **bundle;
                             *last = bundle.as_slice().into();
@@ -160,32 +160,33 @@ fn explained(error: &webhook_certs::Error, leaf: &Leaf) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certificates::configurations::Kind;
+    use crate::certificates::configurations::WebhookKind;
     use webhook_certs::{Authority, Lives};
 
     const NAME: &str = "x-webhook.y.svc";
 
-    fn judge() -> (Judge, Authority) {
+    fn judge() -> (TrustCheck, Authority) {
         let now = Timestamp::now();
         let names = [NAME.to_owned()];
         let ca = Authority::generate(&names, &Lives::default(), now).unwrap();
-        let status = Arc::new(Status::default());
-        let judge = Judge { status: status.clone(), service: NAME.into(), said: Said::default() };
+        let status = Arc::new(CertificateStatus::default());
+        let judge =
+            TrustCheck { status: status.clone(), service: NAME.into(), said: LogOnce::default() };
         assert_eq!(status.lacking().as_deref(), Some("no certificate for the webhook yet"));
         status.resolver.set(ca.issue(&names, &Lives::default(), now).unwrap());
         (judge, ca)
     }
 
-    fn found(kind: Kind, found: Found) -> Configuration {
-        Configuration { kind, what: format!("{kind:?}"), found }
+    fn found(kind: WebhookKind, found: Found) -> WebhookConfiguration {
+        WebhookConfiguration { kind, what: format!("{kind:?}"), found }
     }
 
-    fn there(kind: Kind, bundle: &str) -> Configuration {
+    fn there(kind: WebhookKind, bundle: &str) -> WebhookConfiguration {
         let bundles = vec![("a".to_owned(), bundle.as_bytes().to_vec())];
         found(kind, Found::There { version: String::new(), bundles })
     }
 
-    fn lacking(judge: &mut Judge, configurations: &[Configuration]) -> Option<String> {
+    fn lacking(judge: &mut TrustCheck, configurations: &[WebhookConfiguration]) -> Option<String> {
         let metrics = CertificateMetrics::default();
         judge.judge(configurations, None, &metrics, Timestamp::now());
         judge.status.lacking()
@@ -194,8 +195,8 @@ mod tests {
     #[test]
     fn ready_once_both_bundles_verify_the_certificate_and_what_is_lacking_is_named() {
         let (mut judge, ca) = judge();
-        let good = || there(Kind::Mutating, &ca.cert_pem());
-        let said = lacking(&mut judge, &[good(), there(Kind::Validating, "")]).unwrap();
+        let good = || there(WebhookKind::Mutating, &ca.cert_pem());
+        let said = lacking(&mut judge, &[good(), there(WebhookKind::Validating, "")]).unwrap();
         assert!(said.contains("Validating: caBundle of a: it does not verify our certificate"));
         assert!(said.contains("no certificate in the bundle"), "{said}");
         assert_eq!(lacking(&mut judge, &[good(), good()]), None);
@@ -204,25 +205,27 @@ mod tests {
     #[test]
     fn a_configuration_that_is_not_there_or_may_not_be_read_holds_nobody_up() {
         let (mut judge, _) = judge();
-        let both =
-            [found(Kind::Mutating, Found::Missing), found(Kind::Validating, Found::Forbidden)];
+        let both = [
+            found(WebhookKind::Mutating, Found::Missing),
+            found(WebhookKind::Validating, Found::Forbidden),
+        ];
         assert_eq!(lacking(&mut judge, &both), None);
     }
 
     #[test]
     fn where_nothing_can_be_read_it_stays_as_it_was() {
         let (mut judge, ca) = judge();
-        let failed = || found(Kind::Mutating, Found::Failed("timed out".into()));
+        let failed = || found(WebhookKind::Mutating, Found::Failed("timed out".into()));
         assert!(lacking(&mut judge, &[failed()]).is_some());
-        assert_eq!(lacking(&mut judge, &[there(Kind::Mutating, &ca.cert_pem())]), None);
+        assert_eq!(lacking(&mut judge, &[there(WebhookKind::Mutating, &ca.cert_pem())]), None);
         assert_eq!(lacking(&mut judge, &[failed()]), None);
     }
 
     #[test]
     fn a_doubt_that_passes_costs_nothing_one_that_lasts_costs_the_readiness() {
         let (mut judge, ca) = judge();
-        assert_eq!(lacking(&mut judge, &[there(Kind::Mutating, &ca.cert_pem())]), None);
-        assert_eq!(lacking(&mut judge, &[there(Kind::Mutating, "")]), None);
+        assert_eq!(lacking(&mut judge, &[there(WebhookKind::Mutating, &ca.cert_pem())]), None);
+        assert_eq!(lacking(&mut judge, &[there(WebhookKind::Mutating, "")]), None);
         let later = Instant::now() + PATIENCE;
         assert!(judge.status.lacking_at(Timestamp::now(), later).is_some());
         let expired = Timestamp::now() + jiff::SignedDuration::from_hours(24 * 8);

@@ -1,6 +1,6 @@
 //! Flags about the webhook's certificates and its TLS.
 
-use crate::certificates::{ClientCa, Source, Speaking, Status};
+use crate::certificates::{CertificateSource, CertificateStatus, ClientCa, TlsSettings};
 use anyhow::Context;
 use jiff::SignedDuration;
 use std::path::PathBuf;
@@ -56,9 +56,9 @@ fn parse_life(text: &str) -> Result<SignedDuration, String> {
 
 impl CertificateArgs {
     /// Where certificates come from.
-    pub fn source(&self) -> anyhow::Result<Source> {
+    pub fn source(&self) -> anyhow::Result<CertificateSource> {
         if let Some(folder) = &self.webhook_tls_dir {
-            return Ok(Source::Files(folder.clone()));
+            return Ok(CertificateSource::Files(folder.clone()));
         }
         let lives = Lives {
             ca: self.webhook_ca_life,
@@ -66,7 +66,7 @@ impl CertificateArgs {
             settle: self.webhook_ca_settle,
         };
         let flags = "--webhook-ca-life, --webhook-leaf-life, --webhook-ca-settle";
-        Ok(Source::Own(lives.checked().context(flags)?))
+        Ok(CertificateSource::Own(lives.checked().context(flags)?))
     }
 
     /// Whether those who call the webhook have to show a certificate.
@@ -76,12 +76,12 @@ impl CertificateArgs {
 
     /// How TLS is spoken, and what keeps it up to date where clients need certificates. With `peers`,
     /// a connection without one is let in for what only needs a token.
-    pub fn tls(&self, status: &Status, peers: bool) -> anyhow::Result<Tls> {
+    pub fn tls(&self, status: &CertificateStatus, peers: bool) -> anyhow::Result<Tls> {
         let versions = match self.tls_min_version {
             MinVersion::Tls12 => TlsVersions::Tls12And13,
             MinVersion::Tls13 => TlsVersions::Tls13Only,
         };
-        let speaking = Speaking { resolver: status.resolver.clone(), versions, peers };
+        let speaking = TlsSettings { resolver: status.resolver.clone(), versions, peers };
         let Some(path) = &self.client_ca else {
             return Ok((watch::channel(speaking.config(None)?).1, None));
         };

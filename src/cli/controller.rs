@@ -2,7 +2,7 @@
 
 use crate::admission::view::{MissingBackends, Rules};
 use crate::cli::certificates::CertificateArgs;
-use crate::cli::guard::{GuardArgs, Installation, Lines};
+use crate::cli::guard::{GuardArgs, GuardChannels, Installation};
 use crate::cli::kubernetes::KubernetesArgs;
 use crate::cli::profiles::ProfileArgs;
 use crate::client::{proxied, quick_client};
@@ -11,19 +11,19 @@ use crate::certificates;
 use crate::deletion_guard;
 
 use crate::engine::{self, Defaults, Identity};
-use crate::events::publisher::{Said, publisher};
+use crate::events::publisher::{NewEvent, publisher};
 use crate::housekeeping::linked::tell_of_links;
-use crate::housekeeping::own_namespace::{Labelling, label_own_namespace};
+use crate::housekeeping::own_namespace::{NamespaceLabeller, label_own_namespace};
 use crate::housekeeping::survey::{Survey, survey_unmanaged};
-use crate::index::endpoints::Families;
-use crate::index::shared::{Changes, Shared};
-use crate::informers::remote::links::{Linked, watch_links};
-use crate::informers::sources::{Watched, watch_all};
+use crate::index::endpoints::AddressFamilies;
+use crate::index::shared_index::{ChangedObjects, SharedIndex};
+use crate::informers::remote::links::{LinkSettings, watch_links};
+use crate::informers::sources::{WatchSettings, watch_all};
 use crate::informers::watch::SILENCE;
 use crate::kinds::selector::LabelSelector;
-use crate::leader_election::lease::{Striving, always_leading, hold_lease};
+use crate::leader_election::lease::{LeaseCandidacy, always_leading, hold_lease};
 use crate::reconciler::gates::brake::Ledger;
-use crate::reconciler::reconcile::{Connections, Controller, Settings};
+use crate::reconciler::reconcile::{Controller, ControllerSettings, WriteClients};
 use crate::reconciler::service_profiles::plan::ProfileSettings;
 use crate::runtime::listen::listen;
 use crate::runtime::tasks::Tasks;
@@ -167,8 +167,8 @@ fn in_order(names: Vec<String>) -> Vec<String> {
 }
 
 impl EngineArgs {
-    fn settings(&self, families: Families, hold_up: SignedDuration) -> Settings {
-        Settings {
+    fn settings(&self, families: AddressFamilies, hold_up: SignedDuration) -> ControllerSettings {
+        ControllerSettings {
             defaults: Defaults {
                 failover_delay: self.failover_delay,
                 failback_delay: self.failback_delay,
@@ -186,15 +186,15 @@ impl EngineArgs {
 struct Writes {
     /// For what is asked before a move: writes that hang are not before it.
     asks: Client,
-    splits: Connections,
-    profiles: Connections,
+    splits: WriteClients,
+    profiles: WriteClients,
 }
 
 /// What the parts of the server share.
 struct Parts {
     args: Parameters,
     client: Client,
-    shared: Shared,
+    shared: SharedIndex,
     metrics: Arc<Metrics>,
     tasks: Tasks,
 }
@@ -206,7 +206,7 @@ struct Parameters {
     namespace: String,
     namespaces: Vec<String>,
     me: Identity,
-    settings: Settings,
+    settings: ControllerSettings,
     profiles: Option<Arc<ProfileSettings>>,
     rules: Arc<Rules>,
     remote: RemoteArgs,
@@ -222,16 +222,16 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
     let client = proxied::client(config.clone())?;
-    let connections = || -> anyhow::Result<Connections> {
+    let connections = || -> anyhow::Result<WriteClients> {
         let connect = || quick_client::connect(config.clone());
-        Ok(Connections { fast: connect()?, slow: connect()? })
+        Ok(WriteClients { fast: connect()?, slow: connect()? })
     };
     let asks = quick_client::connect(config.clone())?;
     let writes = Writes { asks, splits: connections()?, profiles: connections()? };
     // Told apart even where two processes share a host, as in tests.
     let replica =
         args.replica.unwrap_or_else(|| format!("linkerd-failover-{}", std::process::id()));
-    let (shared, changes) = Shared::new();
+    let (shared, changes) = SharedIndex::new();
     let profiles = args.profiles.settings(&namespace, &args.name, &args.selector);
     let mut parts = Parts {
         args: Parameters {
@@ -244,7 +244,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
                 replica: replica.into(),
                 engine: args.engine.engine_version.as_str().into(),
             },
-            settings: args.engine.settings(Families { ipv6: args.ipv6 }, args.guard.hold_up()?),
+            settings: args
+                .engine
+                .settings(AddressFamilies { ipv6: args.ipv6 }, args.guard.hold_up()?),
             rules: Arc::new(Rules {
                 missing_backends: args.rules.missing_backends,
                 linked_clusters: args.rules.linked_clusters,
@@ -281,7 +283,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
 impl Parts {
     fn watch(&mut self, webhook: bool) {
-        let watched = Watched {
+        let watched = WatchSettings {
             selector: self.args.selector.clone(),
             families: self.args.settings.families,
             defaults: self.args.settings.defaults,
@@ -300,7 +302,12 @@ impl Parts {
         self.tasks.background.spawn(watching);
     }
 
-    fn control(&mut self, changes: Changes, writes: Writes, no_lease: bool) -> Lines {
+    fn control(
+        &mut self,
+        changes: ChangedObjects,
+        writes: Writes,
+        no_lease: bool,
+    ) -> GuardChannels {
         let profiles = self.args.profiles.as_ref().map(|_| writes.profiles.fast.clone());
         let warm = [Some(writes.splits.fast.clone()), Some(writes.asks.clone()), profiles];
         for client in warm.into_iter().flatten() {
@@ -314,7 +321,7 @@ impl Parts {
         } else {
             let (say, leading) = watch::channel(false);
             let guard = self.args.guard.as_ref();
-            let striving = Striving {
+            let striving = LeaseCandidacy {
                 api: Api::namespaced(self.client.clone(), &self.args.namespace),
                 name: self.args.name.clone(),
                 identity: self.args.me.replica.to_string(),
@@ -337,7 +344,7 @@ impl Parts {
             quiet,
         ));
         self.follow_links(leading.clone(), say.clone());
-        let labelling = Labelling {
+        let labelling = NamespaceLabeller {
             client: self.client.clone(),
             namespace: self.args.namespace.clone(),
             name: self.args.name.clone(),
@@ -387,17 +394,17 @@ impl Parts {
         let stop = self.tasks.working.stop.clone();
         let (announce, announced) = mpsc::channel(ANNOUNCED);
         self.tasks.working.tasks.spawn(controller.run(changes, announced, stop));
-        Lines { leading, judge, controller: announce, has_peers: !no_lease }
+        GuardChannels { leading, judge, controller: announce, has_peers: !no_lease }
     }
 
     /// Every replica sees linked clusters for itself: a standby and each webhook go by them too.
-    fn follow_links(&mut self, leading: watch::Receiver<bool>, say: mpsc::Sender<Said>) {
+    fn follow_links(&mut self, leading: watch::Receiver<bool>, say: mpsc::Sender<NewEvent>) {
         let remote = &mut self.args.remote;
         let namespaces = in_order(std::mem::take(&mut remote.credentials_namespaces));
         if namespaces.is_empty() {
             return;
         }
-        let linked = Linked {
+        let linked = LinkSettings {
             namespaces,
             families: self.args.settings.families,
             limit: remote.remote_unreachable_after,
@@ -413,9 +420,9 @@ impl Parts {
     async fn admit(
         &mut self,
         args: CertificateArgs,
-        lines: Lines,
-    ) -> anyhow::Result<Arc<certificates::Status>> {
-        let status = Arc::new(certificates::Status::default());
+        lines: GuardChannels,
+    ) -> anyhow::Result<Arc<certificates::CertificateStatus>> {
+        let status = Arc::new(certificates::CertificateStatus::default());
         let (tls, client_ca) = args.tls(&status, self.args.guard.is_some())?;
         if let Some(client_ca) = client_ca {
             self.tasks.background.spawn(client_ca.keep(self.metrics.clone()));
@@ -429,7 +436,7 @@ impl Parts {
             defaults: self.args.settings.defaults,
             me: self.args.me.clone(),
         };
-        let limits = server::Limits::default();
+        let limits = server::ServerLimits::default();
         let draining = self.tasks.draining.clone();
         let mut router = webhook::routes::router(handler, limits, self.metrics.clone(), draining);
         if args.asks_clients() {
@@ -442,7 +449,7 @@ impl Parts {
         let serving = server::serve(listener, tls, router, limits, self.metrics.clone(), stop);
         let thread = self.tasks.webhook.start().context("cannot start the webhook's thread")?;
         self.tasks.serving.tasks.spawn_on(serving, &thread);
-        let names = certificates::Names::new(&self.args.name, &self.args.namespace);
+        let names = certificates::ResourceNames::new(&self.args.name, &self.args.namespace);
         self.tasks.background.spawn(certificates::keep(
             self.client.clone(),
             names,
@@ -458,9 +465,9 @@ impl Parts {
         &mut self,
         guard: GuardArgs,
         args: &CertificateArgs,
-        lines: Lines,
-        status: &certificates::Status,
-        limits: server::Limits,
+        lines: GuardChannels,
+        status: &certificates::CertificateStatus,
+        limits: server::ServerLimits,
     ) -> anyhow::Result<axum::Router> {
         let of = Installation { name: &self.args.name, namespace: &self.args.namespace };
         let (patience, metrics) = (guard.patience()?, self.metrics.clone());
@@ -481,11 +488,11 @@ impl Parts {
     async fn administrate(
         &mut self,
         address: SocketAddr,
-        certificates: Option<Arc<certificates::Status>>,
+        certificates: Option<Arc<certificates::CertificateStatus>>,
     ) -> anyhow::Result<()> {
         let listener = listen(address, "--admin-addr").await?;
         let (shared, stopping) = (self.shared.clone(), self.tasks.draining.clone());
-        let readiness: admin::Readiness = Arc::new(move || {
+        let readiness: admin::ReadinessProbe = Arc::new(move || {
             let synced = shared.read().synced;
             if stopping.is_cancelled() {
                 Err("stopping".into())

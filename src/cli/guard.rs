@@ -1,11 +1,11 @@
 //! Flags about the flip before the loss, and how its parts are put together.
 
-use crate::certificates::Names;
+use crate::certificates::ResourceNames;
 use crate::engine;
 
-use crate::deletion_guard::{self, Authenticator, Desk, Patience, Peers};
+use crate::deletion_guard::{self, Announcer, Authenticator, Patience, Peers};
 
-use crate::index::shared::Shared;
+use crate::index::shared_index::SharedIndex;
 use crate::telemetry::Metrics;
 use anyhow::ensure;
 use jiff::SignedDuration;
@@ -51,10 +51,10 @@ fn parse_patience(text: &str) -> Result<Duration, String> {
 }
 
 /// The ends of what announcements go through, but for the webhook's.
-pub struct Lines {
+pub struct GuardChannels {
     pub leading: watch::Receiver<bool>,
-    pub judge: watch::Receiver<deletion_guard::Judge>,
-    pub controller: mpsc::Sender<deletion_guard::Told>,
+    pub judge: watch::Receiver<deletion_guard::LeaderAddress>,
+    pub controller: mpsc::Sender<deletion_guard::PendingAnnouncement>,
     /// Whether there may be other replicas.
     pub has_peers: bool,
 }
@@ -95,16 +95,16 @@ impl GuardArgs {
     /// Where the webhook takes announcements, and where other replicas do.
     pub fn desk(
         &self,
-        lines: Lines,
+        lines: GuardChannels,
         installation: &Installation<'_>,
         trust: watch::Receiver<Arc<[u8]>>,
-        shared: Shared,
+        shared: SharedIndex,
         metrics: Arc<Metrics>,
-    ) -> Desk {
-        let Lines { leading, judge, controller, has_peers } = lines;
+    ) -> Announcer {
+        let GuardChannels { leading, judge, controller, has_peers } = lines;
         let Installation { name, namespace } = installation;
         let peers = has_peers.then(|| {
-            let server_name = Names::new(name, namespace).service().to_owned();
+            let server_name = ResourceNames::new(name, namespace).service().to_owned();
             Arc::new(Peers::new(judge, trust, server_name, self.peer_token_file.clone()))
         });
         if has_peers && self.pod_ip.is_none() {
@@ -112,7 +112,7 @@ impl GuardArgs {
                 "POD_IP is not set: other replicas cannot ask this one while it leads, and the deletions that they hear of go on without a flip"
             );
         }
-        Desk { shared, leading, controller, peers, metrics }
+        Announcer { shared, leading, controller, peers, metrics }
     }
 
     /// Knows the other replicas, which run under the ServiceAccount of the chart.

@@ -2,15 +2,15 @@
 //! that hears it to the one replica that judges it.
 //!
 //! ```text
-//!  API server ──► webhook ──► [`Desk`] ──► controller   of the replica that leads
+//!  API server ──► webhook ──► [`Announcer`] ──► controller   of the replica that leads
 //!                               └──► [`Peers`] ──► its webhook's port, [`router`] ──► its Desk
 //! ```
 //!
 //! The answer is when the deletion may go on. It is never refused: whatever fails on the way, the pod
 //! goes, and the flip comes when its endpoints have gone.
 
-mod authenticate;
-mod desk;
+mod announcer;
+mod authenticator;
 mod peers;
 mod routes;
 
@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-pub use authenticate::Authenticator;
-pub use desk::Desk;
-pub use peers::{Judge, Peers};
+pub use announcer::Announcer;
+pub use authenticator::Authenticator;
+pub use peers::{LeaderAddress, Peers};
 pub use routes::{ANNOUNCEMENT, PING, router};
 
 /// The audience of the tokens by which replicas know each other.
@@ -47,7 +47,7 @@ impl Announcement {
 /// What became of an announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum AnnouncementOutcome {
     /// No traffic that may be moved before a loss rests on the pod.
     Unconcerned,
     /// The decision is the same without it, or traffic must not move.
@@ -65,9 +65,9 @@ pub enum Verdict {
 
 /// An announcement on its way to the controller.
 #[derive(Debug)]
-pub struct Told {
+pub struct PendingAnnouncement {
     pub announcement: Announcement,
-    pub reply: oneshot::Sender<Verdict>,
+    pub reply: oneshot::Sender<AnnouncementOutcome>,
 }
 
 /// How long a deletion may be held up.

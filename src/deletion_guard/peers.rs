@@ -2,7 +2,7 @@
 //! reaches it too, and believed by the same `caBundle`.
 
 use crate::client::quick_client;
-use crate::deletion_guard::{ANNOUNCEMENT, Announcement, PING, Verdict};
+use crate::deletion_guard::{ANNOUNCEMENT, Announcement, AnnouncementOutcome, PING};
 use crate::kinds::brief;
 use crate::telemetry::Metrics;
 use anyhow::{Context, ensure};
@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// Where the replica that leads takes announcements in; none while that is not known.
-pub type Judge = Option<SocketAddr>;
+pub type LeaderAddress = Option<SocketAddr>;
 
 /// A connection is open, and the token on it reviewed, before either is needed.
 const PING_EVERY: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The way to who leads.
 pub struct Peers {
-    pub judge: watch::Receiver<Judge>,
+    pub judge: watch::Receiver<LeaderAddress>,
     /// The bundle by which the API server believes our webhook, in PEM; empty while not known.
     pub trust: watch::Receiver<Arc<[u8]>>,
     /// The name in every replica's certificate.
@@ -46,7 +46,7 @@ struct Connected {
 
 impl Peers {
     pub fn new(
-        judge: watch::Receiver<Judge>,
+        judge: watch::Receiver<LeaderAddress>,
         trust: watch::Receiver<Arc<[u8]>>,
         server_name: String,
         token_file: PathBuf,
@@ -56,7 +56,10 @@ impl Peers {
     }
 
     /// Has an announcement judged there.
-    pub async fn announce(&self, announcement: &Announcement) -> anyhow::Result<Verdict> {
+    pub async fn announce(
+        &self,
+        announcement: &Announcement,
+    ) -> anyhow::Result<AnnouncementOutcome> {
         ensure!(!self.is_cut_off.load(Ordering::Relaxed), "it was not reached just now");
         let client = self.client()?;
         let request = Request::post(ANNOUNCEMENT)

@@ -1,6 +1,8 @@
 //! What the other replicas call: they are known by their tokens, whoever else reaches the port.
 
-use crate::deletion_guard::{Announcement, Authenticator, Desk, Patience, Verdict};
+use crate::deletion_guard::{
+    Announcement, AnnouncementOutcome, Announcer, Authenticator, Patience,
+};
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -18,13 +20,13 @@ pub const PING: &str = "/ping";
 const LONGEST: usize = 4 * 1024;
 
 struct Peer {
-    desk: Desk,
+    desk: Announcer,
     authenticator: Authenticator,
     patience: Patience,
 }
 
 /// The routes for other replicas.
-pub fn router(desk: Desk, authenticator: Authenticator, patience: Patience) -> Router {
+pub fn router(desk: Announcer, authenticator: Authenticator, patience: Patience) -> Router {
     Router::new()
         .route(ANNOUNCEMENT, post(announcement))
         .route(PING, get(ping))
@@ -39,7 +41,7 @@ async fn announcement(State(peer): State<Arc<Peer>>, request: Request) -> Respon
     // Who asks has its own bound, and waits no longer than this.
     match timeout(peer.patience.bound, peer.judge(request)).await {
         Ok(response) => response,
-        Err(_) => Json(Verdict::NoJudge).into_response(),
+        Err(_) => Json(AnnouncementOutcome::NoJudge).into_response(),
     }
 }
 

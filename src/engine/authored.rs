@@ -1,6 +1,6 @@
 //! The `authored-weights` annotation: the author's weights, kept while ours are in the object.
 
-use crate::engine::declaration::Written;
+use crate::engine::declaration::AuthoredText;
 use crate::engine::{BySet, Problem, Weights, annotations};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub struct AuthoredWeights {
     /// The same as its author wrote them, where that is something else: `900m`, or a backend that
     /// stands twice. Replicas that are older than this go by the numbers.
     #[serde(default, skip_serializing_if = "BySet::is_empty")]
-    pub written: BySet<Written>,
+    pub written: BySet<AuthoredText>,
 }
 
 impl Default for AuthoredWeights {
@@ -30,7 +30,7 @@ impl AuthoredWeights {
     }
 
     /// The same, as it was written.
-    pub fn written(mut self, written: BySet<Written>) -> Self {
+    pub fn written(mut self, written: BySet<AuthoredText>) -> Self {
         self.written = written;
         self
     }

@@ -1,9 +1,11 @@
 //! The decision: which backends get traffic, and with what weights.
 
-use crate::engine::because::Because;
-use crate::engine::shares::weights_for;
+use crate::engine::reason::DecisionReason;
 use crate::engine::state::{to_the_millisecond, to_the_second};
-use crate::engine::{Health, Intent, Peaks, Pending, SetState, Short, Threshold, Unknown, work};
+use crate::engine::weighting::weights_for;
+use crate::engine::{
+    Health, Intent, Peaks, Pending, SetState, ShortPorts, Threshold, Unknown, work,
+};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{HashMap, HashSet};
 
@@ -56,7 +58,7 @@ pub struct Decision {
     pub active: Vec<usize>,
     /// The backends that had the traffic before this decision.
     pub before: Vec<usize>,
-    pub because: Because,
+    pub because: DecisionReason,
     /// A weight for each backend, in the author's order; never all zero.
     pub weights: Vec<u32>,
     /// Since when these are the active backends.
@@ -67,7 +69,7 @@ pub struct Decision {
     pub pending: Pending,
     pub peaks: Peaks,
     /// What each backend is short of, where it would be forgotten otherwise.
-    pub short: Short,
+    pub short: ShortPorts,
     /// The backends that would have the traffic, were their pods not about to be deleted.
     pub ahead: Vec<usize>,
     /// It only leaves backends that are known to have nothing ready, and the author wants no delay:
@@ -87,11 +89,11 @@ pub(crate) fn decide_by(
     previous: Previous<'_>,
     now: Now,
 ) -> Decision {
-    let scene = Scene::new(intent, health, previous, now);
+    let scene = DecisionInput::new(intent, health, previous, now);
     let chosen = match intent.policy.pin_at(now.wall) {
         Some(pin) => Chosen {
             active: pin.backends.clone(),
-            because: Because::Pinned,
+            because: DecisionReason::Pinned,
             pending: Pending::new(),
         },
         None => scene.choose(),
@@ -100,7 +102,7 @@ pub(crate) fn decide_by(
 }
 
 /// The facts of one decision, put in order.
-pub(crate) struct Scene<'a> {
+pub(crate) struct DecisionInput<'a> {
     pub(crate) intent: &'a Intent,
     health: &'a [Health],
     birth: bool,
@@ -114,11 +116,11 @@ pub(crate) struct Scene<'a> {
 
 pub(crate) struct Chosen {
     pub(crate) active: Vec<usize>,
-    because: Because,
+    because: DecisionReason,
     pending: Pending,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> DecisionInput<'a> {
     fn new(intent: &'a Intent, health: &'a [Health], previous: Previous<'a>, now: Now) -> Self {
         let set = match previous {
             Previous::Decided(set) => Some(set),
@@ -246,7 +248,7 @@ impl<'a> Scene<'a> {
         } else if active.iter().any(|i| has(&held, *i)) {
             self.for_want_of_better(&active)
         } else {
-            Because::WaitsForLoss
+            DecisionReason::WaitsForLoss
         };
         // What has joined or been left behind waits for nothing any more.
         active.sort_unstable();
@@ -269,15 +271,15 @@ impl<'a> Scene<'a> {
                 }
             }
         } else if let Some((_, active)) = self.tier_with(|i| self.health(*i).is_unknown()) {
-            (active, Because::OnlyUnknownLeft)
+            (active, DecisionReason::OnlyUnknownLeft)
         } else {
-            (self.held(), Because::NothingReady)
+            (self.held(), DecisionReason::NothingReady)
         };
         Chosen { active, because, pending: Pending::new() }
     }
 
-    fn tier_serves(&self, tier: usize) -> Because {
-        if tier == 0 { Because::PrimaryServes } else { Because::FallbackServes }
+    fn tier_serves(&self, tier: usize) -> DecisionReason {
+        if tier == 0 { DecisionReason::PrimaryServes } else { DecisionReason::FallbackServes }
     }
 
     /// The first tier that has a backend of this kind, with all of that kind in it.
@@ -307,7 +309,7 @@ impl<'a> Scene<'a> {
     fn conclude(&self, chosen: Chosen) -> Decision {
         let Chosen { mut active, because, pending } = chosen;
         active.sort_unstable();
-        let pinned = because == Because::Pinned;
+        let pinned = because == DecisionReason::Pinned;
         let primaries = || self.intent.tiers.first().into_iter().flatten();
         let on_primary = active.iter().any(|i| self.intent.is_primary(*i));
         let awaited = self.set.map_or(self.birth, |set| set.awaiting_primary);
@@ -346,14 +348,14 @@ impl<'a> Scene<'a> {
         decision
     }
 
-    fn is_rescue(&self, active: &[usize], because: Because) -> bool {
+    fn is_rescue(&self, active: &[usize], because: DecisionReason) -> bool {
         let mut left_behind = self.before.iter().filter(|i| !has(active, **i)).peekable();
         // That a cluster is out of reach, from here, may be so for this replica alone.
         let dead = |i: &usize| match self.health(*i) {
             Health::Unreachable { .. } | Health::Unknown(_) => false,
             health => !health.is_ready(),
         };
-        because != Because::Pinned
+        because != DecisionReason::Pinned
             && self.intent.policy.failover_delay.is_zero()
             && left_behind.peek().is_some()
             && left_behind.all(dead)
@@ -380,7 +382,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Of each backend that has lost a port, which; of one that cannot be seen, what is recorded.
-    fn short(&self) -> Short {
+    fn short(&self) -> ShortPorts {
         let recorded = |name: &String| self.set.and_then(|set| set.short.get(name)).cloned();
         let short = |(i, backend): (usize, &crate::engine::Backend)| {
             let short = match self.health(i) {
@@ -450,7 +452,7 @@ impl Decision {
             weights: weights.map(|(b, weight)| (b.name.clone(), *weight)).collect(),
             left: self.left,
             pending: now.told(&self.pending),
-            pinned: self.because == Because::Pinned,
+            pinned: self.because == DecisionReason::Pinned,
             awaiting_primary: self.awaiting_primary,
             peaks: self.peaks.clone(),
             short: self.short.clone(),

@@ -32,7 +32,7 @@ pub struct Shape {
     pub backends: &'static str,
     /// The field of a backend that holds its name.
     pub name: &'static str,
-    pub limits: Limits,
+    pub limits: WeightLimits,
     /// Whether a backend may be in another namespace, as `namespace/name`.
     pub crosses_namespaces: bool,
     pub bounds: Bounds,
@@ -48,7 +48,7 @@ pub struct Bounds {
 
 /// What the weights of one set may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct WeightLimits {
     /// The largest weight.
     pub weight: u32,
     /// The largest sum of all weights.
@@ -62,7 +62,7 @@ impl Default for Shape {
             apex: "spec.service",
             backends: "spec.backends",
             name: "service",
-            limits: Limits { weight: MAX_WEIGHT, sum: MAX_WEIGHT },
+            limits: WeightLimits { weight: MAX_WEIGHT, sum: MAX_WEIGHT },
             crosses_namespaces: false,
             bounds: Bounds { of_set: 128, of_object: 128 },
         }
@@ -87,11 +87,11 @@ pub struct DeclaredSet {
     /// no weight of their own.
     pub repeated: Vec<usize>,
     /// The weights as they stand, of backends where that is not the number they are read as.
-    pub written: Written,
+    pub written: AuthoredText,
 }
 
 /// The weights of backends as an author wrote them, by name: one for each entry that names it.
-pub type Written = BTreeMap<String, Vec<Value>>;
+pub type AuthoredText = BTreeMap<String, Vec<Value>>;
 
 /// A backend as it stands in the object.
 #[derive(Clone, Debug, Default, PartialEq)]

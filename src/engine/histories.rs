@@ -207,7 +207,7 @@ impl Object {
                 d.active.clone(),
                 d.weights.clone(),
                 d.pending.clone(),
-                d.because == Because::Pinned,
+                d.because == DecisionReason::Pinned,
                 d.left.is_some(),
                 d.awaiting_primary,
                 d.ahead.clone(),
@@ -291,7 +291,7 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
     };
     let ready = |i: &usize| health[*i].is_ready();
     let all = || 0..intent.backends.len();
-    if decision.because == Because::Pinned {
+    if decision.because == DecisionReason::Pinned {
         prop_assert!(intent.policy.pin_at(object.now().wall).is_some(), "a pin that has ended");
         return Ok(());
     }

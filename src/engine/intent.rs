@@ -5,8 +5,8 @@ use crate::engine::policy::NamedPin;
 use crate::engine::ports::{Peaks, PortCount};
 use crate::engine::tiers::Preference;
 use crate::engine::{
-    BySet, Declaration, DeclaredSet, Defaults, Fault, Health, Limits, Policy, Problem, Threshold,
-    Weights, bounds, faults,
+    BySet, Declaration, DeclaredSet, Defaults, Fault, Health, Policy, Problem, Threshold,
+    WeightLimits, Weights, bounds, faults,
 };
 use std::collections::HashSet;
 
@@ -29,7 +29,7 @@ pub struct Intent {
     pub primary_is_default: bool,
     pub policy: Policy,
     /// What its weights may be.
-    pub limits: Limits,
+    pub limits: WeightLimits,
     /// Entries that name a backend once more: they have no weight beside the first.
     pub repeated: Box<[usize]>,
     /// Whether live weights stand for what is written otherwise: see [`Declaration::mended`].

@@ -2,7 +2,7 @@
 
 use crate::engine::decision::has;
 use crate::engine::state::same_delays;
-use crate::engine::{Backend, Because, Decision, Intent, SetState};
+use crate::engine::{Backend, Decision, DecisionReason, Intent, SetState};
 
 /// How much an object needs the write that makes a decision true of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +49,7 @@ pub fn need(intent: &Intent, state: Option<&SetState>, decision: &Decision) -> N
         return Need::Traffic;
     }
     let recorded = same_delays(&state.pending, &decision.pending)
-        && state.pinned == (decision.because == Because::Pinned)
+        && state.pinned == (decision.because == DecisionReason::Pinned)
         && state.left.is_some() == decision.left.is_some()
         && state.awaiting_primary == decision.awaiting_primary
         && state.short == decision.short

@@ -14,7 +14,7 @@ pub enum OwnPrimary {
 }
 
 /// What an object says of the defaults of its sets.
-pub struct Defaulted {
+pub struct DefaultedPrimaries {
     state: Option<State>,
     recorded: BySet<Weights>,
     /// The first backend of all.
@@ -24,7 +24,7 @@ pub struct Defaulted {
     by_set: bool,
 }
 
-impl Defaulted {
+impl DefaultedPrimaries {
     pub fn new(declared: &Declaration, state: Option<State>) -> Self {
         let known = |set: &DeclaredSet| state.as_ref().and_then(|state| state.sets.get(&set.name));
         let remembers = |set: &DeclaredSet| {
@@ -108,7 +108,7 @@ impl Declaration {
         let is_route = self.sets.iter().any(|set| !set.name.is_empty());
         let state = is_route.then(|| self.state()).flatten();
         let named = self.authored_primary_beside(state.as_ref()).is_some();
-        let defaulted = (is_route && !named).then(|| Defaulted::new(self, state));
+        let defaulted = (is_route && !named).then(|| DefaultedPrimaries::new(self, state));
         let cannot_be_told = move |set: &&DeclaredSet| {
             defaulted.as_ref().is_some_and(|d| d.primary(set) == OwnPrimary::CannotBeTold)
         };

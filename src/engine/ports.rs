@@ -18,7 +18,7 @@ pub const MOST_PORTS: usize = 128;
 pub type PortSet = u128;
 
 /// What backends are short of, by backend: of each group of ports one has to be ready again.
-pub type Short = BTreeMap<String, Vec<Vec<String>>>;
+pub type ShortPorts = BTreeMap<String, Vec<Vec<String>>>;
 
 /// The most that were ready, by the [key](PortCount::key) of what fell short of a percentage.
 pub type Peaks = BTreeMap<String, u32>;

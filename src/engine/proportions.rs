@@ -1,6 +1,6 @@
 //! Weights that need not be whole, and the whole ones in the same proportions.
 
-use crate::engine::Limits;
+use crate::engine::WeightLimits;
 use serde_json::Value;
 
 /// A weight in billionths, as fine as a Kubernetes quantity is.
@@ -70,7 +70,7 @@ fn scale(suffix: &str) -> Option<(i32, u32)> {
 
 /// The same weights where they are whole and small enough; otherwise the smallest whole ones in
 /// the same proportions, if those are small enough.
-pub fn whole(weights: &[Nanos], limits: Limits) -> Option<Vec<u32>> {
+pub fn whole(weights: &[Nanos], limits: WeightLimits) -> Option<Vec<u32>> {
     divided(weights, ONE, limits).or_else(|| {
         let common = weights.iter().copied().fold(0, greatest_common_divisor);
         divided(weights, common.max(1), limits)
@@ -79,11 +79,11 @@ pub fn whole(weights: &[Nanos], limits: Limits) -> Option<Vec<u32>> {
 
 /// The same, or whole weights that come as near to the proportions as the limits allow; none that
 /// is above 0 becomes 0.
-pub fn scaled(weights: &[Nanos], limits: Limits) -> Vec<u32> {
+pub fn scaled(weights: &[Nanos], limits: WeightLimits) -> Vec<u32> {
     whole(weights, limits).unwrap_or_else(|| rounded(weights, limits))
 }
 
-fn divided(weights: &[Nanos], by: Nanos, limits: Limits) -> Option<Vec<u32>> {
+fn divided(weights: &[Nanos], by: Nanos, limits: WeightLimits) -> Option<Vec<u32>> {
     let divide = |weight: &Nanos| {
         let whole = weight.is_multiple_of(by).then(|| weight / by)?;
         u32::try_from(whole).ok().filter(|whole| *whole <= limits.weight)
@@ -93,7 +93,7 @@ fn divided(weights: &[Nanos], by: Nanos, limits: Limits) -> Option<Vec<u32>> {
     (sum <= u64::from(limits.sum)).then_some(weights)
 }
 
-fn rounded(weights: &[Nanos], limits: Limits) -> Vec<u32> {
+fn rounded(weights: &[Nanos], limits: WeightLimits) -> Vec<u32> {
     // What is multiplied below keeps within 128 bits.
     const BITS: u32 = 80;
     let largest = weights.iter().copied().max().unwrap_or(0);
@@ -125,8 +125,8 @@ mod tests {
     use serde_json::json;
 
     /// A route's.
-    const LIMITS: Limits = Limits { weight: 1_000_000, sum: u32::MAX };
-    const OF_A_SPLIT: Limits = Limits { weight: MAX_WEIGHT, sum: MAX_WEIGHT };
+    const LIMITS: WeightLimits = WeightLimits { weight: 1_000_000, sum: u32::MAX };
+    const OF_A_SPLIT: WeightLimits = WeightLimits { weight: MAX_WEIGHT, sum: MAX_WEIGHT };
 
     #[test]
     fn fractions_become_whole_in_the_same_proportions() {

@@ -1,6 +1,6 @@
 //! The `state` annotation: what was decided, for whoever decides next.
 
-use crate::engine::{BySet, Intent, Peaks, Short, Weights};
+use crate::engine::{BySet, Intent, Peaks, ShortPorts, Weights};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -45,7 +45,7 @@ pub struct State {
     /// Pods that were announced to be deleted, by uid, and until when that is believed. They count
     /// as gone; one that a move rested on is not believed a second time soon.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub leaving: Leaving,
+    pub leaving: AnnouncedPodUids,
     /// The replica that decided.
     #[serde(default)]
     pub by: String,
@@ -87,7 +87,7 @@ pub struct SetState {
     pub peaks: Peaks,
     /// Ports that backends have served and serve no more: without it a restart would forget the loss.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub short: Short,
+    pub short: ShortPorts,
     /// Since when no backend has been ready, where people have been told so: a new leader does not
     /// tell it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,7 +122,7 @@ impl SetState {
 
 /// Until when it is believed that a pod is about to be deleted, by uid: by the wall clock in an
 /// annotation, by the steady clock of a process elsewhere.
-pub type Leaving = BTreeMap<String, Timestamp>;
+pub type AnnouncedPodUids = BTreeMap<String, Timestamp>;
 
 /// The starts of pending delays, by backend: by the wall clock in an annotation, by the steady clock
 /// of a process wherever it decides.
@@ -174,7 +174,7 @@ impl State {
             sets,
             defaulted_primary: None,
             edited: None,
-            leaving: Leaving::new(),
+            leaving: AnnouncedPodUids::new(),
             by: by.replica.to_string(),
             engine: by.engine.to_string(),
         }
@@ -194,7 +194,7 @@ impl State {
             sets: BySet::new(),
             defaulted_primary: Some(primary),
             edited: None,
-            leaving: Leaving::new(),
+            leaving: AnnouncedPodUids::new(),
             by: String::new(),
             engine: String::new(),
         }

@@ -1,7 +1,7 @@
 //! Which backends are preferred to which, and what each needs to count as ready.
 
 use crate::engine::declaration::{ByName, service_of};
-use crate::engine::own_primary::{Defaulted, OwnPrimary};
+use crate::engine::own_primary::{DefaultedPrimaries, OwnPrimary};
 use crate::engine::values::{Annotation, MOST_PROBLEMS, Names};
 use crate::engine::{
     BySet, Declaration, DeclaredBackend, DeclaredSet, Problem, State, Threshold, annotations,
@@ -97,7 +97,7 @@ impl Preference {
 
 /// The primary of each set that has one, without a word from the author.
 fn own_primaries(declared: &Declaration, state: Option<State>) -> BySet<String> {
-    let defaulted = Defaulted::new(declared, state);
+    let defaulted = DefaultedPrimaries::new(declared, state);
     let own = |set: &DeclaredSet| match defaulted.primary(set) {
         OwnPrimary::Is(primary) => Some((set.name.clone(), primary)),
         OwnPrimary::CannotBeTold | OwnPrimary::Alone => None,

@@ -4,12 +4,12 @@
 //! second failover would be told with the words of the first.
 
 use crate::housekeeping::survey::Unmanaged;
-use crate::index::managed::Managed;
+use crate::index::managed_object::ManagedObject;
 use crate::index::remote::reach::Transition;
 use crate::index::store::Index;
-use crate::informers::remote::told::Told;
+use crate::informers::remote::transitions::LinkTransition;
 use crate::kinds::{FIELD_MANAGER, ObjectKey, ObjectRef, brief};
-use crate::reconciler::plan::{Flip, Kind, Write};
+use crate::reconciler::plan::{Flip, Write, WriteKind};
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 
 /// An Event to publish.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Said {
+pub struct NewEvent {
     about: ObjectKey,
     kind: ApiResource,
     uid: String,
@@ -37,7 +37,7 @@ pub struct Said {
     at: Timestamp,
 }
 
-impl Said {
+impl NewEvent {
     /// Traffic moved: Warning where it left the primary, Normal where it returned.
     pub fn flipped(write: &Write, flip: &Flip) -> Self {
         let action = if flip.on_primary { "Failback" } else { "Failover" };
@@ -47,9 +47,9 @@ impl Said {
     /// A write that the API server or a webhook refused.
     pub fn refused(write: &Write, error: &str) -> Self {
         let wanted = match &write.kind {
-            Kind::Flip(flip) => flip.should(),
-            Kind::Correction => "The weights should be put right".into(),
-            Kind::Record | Kind::Disclaim => "The state should be recorded".into(),
+            WriteKind::Flip(flip) => flip.should(),
+            WriteKind::Correction => "The weights should be put right".into(),
+            WriteKind::Record | WriteKind::Disclaim => "The state should be recorded".into(),
         };
         let note = format!("{wanted}. The write failed and is tried again: {error}");
         Self::of_write(write).saying(true, "FailoverRefused", "Failover", note)
@@ -79,7 +79,7 @@ impl Said {
     pub fn unreadable(
         object: &ObjectRef,
         version: &'static str,
-        managed: &Managed,
+        managed: &ManagedObject,
         causes: &str,
     ) -> Self {
         let what = match managed.sets.is_err() {
@@ -99,7 +99,7 @@ impl Said {
     pub fn without_primary(
         object: &ObjectRef,
         version: &'static str,
-        managed: &Managed,
+        managed: &ManagedObject,
         rules: &str,
     ) -> Self {
         let note = format!("Some rules are left as they are: {rules}");
@@ -115,7 +115,7 @@ impl Said {
     pub fn not_in_use(
         object: &ObjectRef,
         version: &'static str,
-        managed: &Managed,
+        managed: &ManagedObject,
         why: &str,
     ) -> Self {
         let note = format!("Linkerd does not route by this object as it stands: {why}");
@@ -128,7 +128,7 @@ impl Said {
     }
 
     /// Backends that do not serve a port which callers ask for.
-    pub fn short(object: &ObjectRef, index: &Index, managed: &Managed, why: &str) -> Self {
+    pub fn short(object: &ObjectRef, index: &Index, managed: &ManagedObject, why: &str) -> Self {
         Self::of_split(object, index, managed).saying(true, "PortNotServed", "Read", why.to_owned())
     }
 
@@ -136,7 +136,7 @@ impl Said {
     pub fn nothing_ready(
         object: &ObjectRef,
         version: &'static str,
-        managed: &Managed,
+        managed: &ManagedObject,
         begins: bool,
         note: String,
     ) -> Self {
@@ -149,7 +149,12 @@ impl Said {
     }
 
     /// A ServiceProfile that is not ours to write.
-    pub fn profile_left(split: &ObjectRef, index: &Index, managed: &Managed, why: &str) -> Self {
+    pub fn profile_left(
+        split: &ObjectRef,
+        index: &Index,
+        managed: &ManagedObject,
+        why: &str,
+    ) -> Self {
         let note = format!("The weights of this split do not reach Linkerd: {why}");
         Self::of_split(split, index, managed).saying(true, "ProfileNotWritten", "Write", note)
     }
@@ -158,7 +163,7 @@ impl Said {
     pub fn profile_refused(
         split: &ObjectRef,
         index: &Index,
-        managed: &Managed,
+        managed: &ManagedObject,
         profile: &str,
         error: &str,
     ) -> Self {
@@ -172,7 +177,7 @@ impl Said {
     pub fn profile_undone(
         split: &ObjectRef,
         index: &Index,
-        managed: &Managed,
+        managed: &ManagedObject,
         profile: &str,
         times: u32,
     ) -> Self {
@@ -182,7 +187,7 @@ impl Said {
         Self::of_split(split, index, managed).saying(true, "ProfileUndone", "Write", note)
     }
 
-    fn of_split(split: &ObjectRef, index: &Index, managed: &Managed) -> Self {
+    fn of_split(split: &ObjectRef, index: &Index, managed: &ManagedObject) -> Self {
         let version = index.served(split.kind).unwrap_or(split.kind.versions()[0]);
         Self::of_object(split, version, &managed.uid, &managed.resource_version)
     }
@@ -192,7 +197,7 @@ impl Said {
     }
 
     /// What became of a linked cluster, about the Secret that it is linked by.
-    pub fn of_link(told: &Told) -> Self {
+    pub fn of_link(told: &LinkTransition) -> Self {
         let (warning, reason) = match told.what {
             Transition::Unreachable => (true, "RemoteUnreachable"),
             Transition::Down => (true, "RemoteDown"),
@@ -324,7 +329,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 pub async fn publisher(
     client: Client,
     replica: Arc<str>,
-    said: mpsc::Receiver<Said>,
+    said: mpsc::Receiver<NewEvent>,
     busy: watch::Receiver<usize>,
 ) {
     let said = futures::stream::unfold((said, busy), async |(mut said, mut busy)| {
@@ -338,7 +343,7 @@ pub async fn publisher(
     said.for_each_concurrent(AT_ONCE, |said| publish(&client, &replica, said)).await;
 }
 
-async fn publish(client: &Client, replica: &str, said: Said) {
+async fn publish(client: &Client, replica: &str, said: NewEvent) {
     let api: Api<Event> = Api::namespaced(client.clone(), &said.about.namespace);
     let (params, event) = (PostParams::default(), said.event(replica));
     match tokio::time::timeout(PATIENCE, api.create(&params, &event)).await {

@@ -1,8 +1,8 @@
 //! Tells people what becomes of linked clusters: metrics by every replica, Events by the leader.
 
-use crate::events::publisher::Said;
+use crate::events::publisher::NewEvent;
 use crate::index::remote::reach::Transition;
-use crate::informers::remote::told::Told;
+use crate::informers::remote::transitions::LinkTransition;
 use crate::telemetry::Metrics;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 /// Runs until `stop`. What a standby has not said it says on the day it leads.
 pub async fn tell_of_links(
-    mut told: mpsc::UnboundedReceiver<Told>,
+    mut told: mpsc::UnboundedReceiver<LinkTransition>,
     mut leading: watch::Receiver<bool>,
-    say: mpsc::Sender<Said>,
+    say: mpsc::Sender<NewEvent>,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
-    let mut unsaid = Unsaid::default();
+    let mut unsaid = PendingTransitions::default();
     loop {
         tokio::select! {
             Some(told) = told.recv() => {
@@ -29,7 +29,7 @@ pub async fn tell_of_links(
         }
         if *leading.borrow() {
             for told in unsaid.take() {
-                if say.try_send(Said::of_link(&told)).is_err() {
+                if say.try_send(NewEvent::of_link(&told)).is_err() {
                     metrics.events_dropped.inc();
                 }
             }
@@ -39,10 +39,10 @@ pub async fn tell_of_links(
 
 /// What the next leader has to say: of each cluster the last that is so and not said.
 #[derive(Default)]
-struct Unsaid(BTreeMap<String, Told>);
+struct PendingTransitions(BTreeMap<String, LinkTransition>);
 
-impl Unsaid {
-    fn hear(&mut self, told: Told) {
+impl PendingTransitions {
+    fn hear(&mut self, told: LinkTransition) {
         let trouble = self.0.remove(&told.cluster).is_some();
         let news = match told.what {
             Transition::Unreachable
@@ -59,12 +59,12 @@ impl Unsaid {
         }
     }
 
-    fn take(&mut self) -> impl Iterator<Item = Told> + use<> {
+    fn take(&mut self) -> impl Iterator<Item = LinkTransition> + use<> {
         std::mem::take(&mut self.0).into_values()
     }
 }
 
-fn note(told: &Told, metrics: &Metrics) {
+fn note(told: &LinkTransition, metrics: &Metrics) {
     let (cluster, note) = (&told.cluster, &told.note);
     let (to, reachable) = match told.what {
         Transition::Seen | Transition::Reachable => ("reachable", Some(true)),
@@ -93,12 +93,18 @@ mod tests {
     use crate::informers::remote::credentials::SecretName;
     use jiff::SignedDuration;
 
-    fn told(cluster: &str, what: Transition) -> Told {
-        Told::new(cluster, &SecretName::default(), what, "why", SignedDuration::from_secs(60))
+    fn told(cluster: &str, what: Transition) -> LinkTransition {
+        LinkTransition::new(
+            cluster,
+            &SecretName::default(),
+            what,
+            "why",
+            SignedDuration::from_secs(60),
+        )
     }
 
     fn said(history: &[Transition]) -> Vec<Transition> {
-        let mut unsaid = Unsaid::default();
+        let mut unsaid = PendingTransitions::default();
         history.iter().for_each(|what| unsaid.hear(told("west", *what)));
         unsaid.take().map(|told| told.what).collect()
     }

@@ -3,6 +3,6 @@
 
 pub mod left_behind;
 pub mod linked;
+pub mod managed_namespaces;
 pub mod own_namespace;
-pub mod scope;
 pub mod survey;

@@ -3,7 +3,7 @@
 //! No Job of the chart does it: that needed a foreign image, a place to run and Linkerd's own
 //! namespace, and an installation that lacked one of them failed.
 
-use crate::events::publisher::Said;
+use crate::events::publisher::NewEvent;
 use crate::informers::list_watch::follow;
 use crate::kinds::{FIELD_MANAGER, brief};
 use crate::telemetry::Metrics;
@@ -35,13 +35,13 @@ const WINDOW: Duration = Duration::from_secs(600);
 const NOT_DONE: &str = "it could not be labelled";
 
 /// What labels the namespace.
-pub struct Labelling {
+pub struct NamespaceLabeller {
     pub client: Client,
     pub namespace: String,
     /// Of the installation, for Events.
     pub name: String,
     pub leading: watch::Receiver<bool>,
-    pub say: mpsc::Sender<Said>,
+    pub say: mpsc::Sender<NewEvent>,
     pub metrics: Arc<Metrics>,
 }
 
@@ -68,8 +68,8 @@ fn step<'a>(found: Option<&'a str>, written: &[Instant], now: Instant) -> Step<'
 }
 
 /// Keeps the label on the namespace while this replica leads, until `stop`.
-pub async fn label_own_namespace(labelling: Labelling, stop: CancellationToken) {
-    let Labelling { client, namespace, name, mut leading, say, metrics } = labelling;
+pub async fn label_own_namespace(labelling: NamespaceLabeller, stop: CancellationToken) {
+    let NamespaceLabeller { client, namespace, name, mut leading, say, metrics } = labelling;
     let api: Api<Namespace> = Api::all(client);
     let mut changes = pin!(changes(&api, &namespace));
     let mut label = Label { api, namespace, written: vec![] };
@@ -101,7 +101,7 @@ pub async fn label_own_namespace(labelling: Labelling, stop: CancellationToken) 
             if problem.is_some() && problem != said && !(fails(&problem) && fails(&said)) {
                 let note = label.note(problem.as_deref().unwrap_or_default());
                 tracing::warn!("{note}");
-                if say.try_send(Said::not_labelled(&name, &label.namespace, note)).is_err() {
+                if say.try_send(NewEvent::not_labelled(&name, &label.namespace, note)).is_err() {
                     metrics.events_dropped.inc();
                 }
             }

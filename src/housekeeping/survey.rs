@@ -2,11 +2,11 @@
 //! weights are still ours while the selector matches them no more. No watch shows them, and nothing is
 //! written to them: their authors are told what to do.
 
-use crate::events::publisher::Said;
+use crate::events::publisher::NewEvent;
 use crate::housekeeping::left_behind::{self, LeftBehind};
-use crate::housekeeping::scope;
-use crate::index::part::Part;
-use crate::index::shared::Shared;
+use crate::housekeeping::managed_namespaces;
+use crate::index::shared_index::SharedIndex;
+use crate::index::watch_scope::WatchScope;
 use crate::informers::discovery::served;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey, ObjectRef, brief, policy_route};
@@ -34,7 +34,7 @@ const PAGE: u32 = 200;
 /// What looks for them.
 pub struct Survey {
     pub client: Client,
-    pub shared: Shared,
+    pub shared: SharedIndex,
     pub selector: LabelSelector,
     /// Where objects are managed; empty: everywhere.
     pub namespaces: Vec<String>,
@@ -45,7 +45,7 @@ pub struct Survey {
     /// Where the namespaces that are managed are written down; none without a Lease.
     pub leases: Option<Api<Lease>>,
     pub leading: watch::Receiver<bool>,
-    pub say: mpsc::Sender<Said>,
+    pub say: mpsc::Sender<NewEvent>,
     pub metrics: Arc<Metrics>,
 }
 
@@ -64,11 +64,11 @@ pub struct Unmanaged {
 }
 
 /// What has been told, by kind and name.
-type Told = BTreeMap<(String, ObjectKey), Unmanaged>;
+type Reported = BTreeMap<(String, ObjectKey), Unmanaged>;
 
 /// Looks while this replica leads, until `stop`.
 pub async fn survey_unmanaged(mut survey: Survey, stop: CancellationToken) {
-    let (mut routes, mut left) = (Told::new(), Told::new());
+    let (mut routes, mut left) = (Reported::new(), Reported::new());
     let mut looks = 0;
     loop {
         let leads = *survey.leading.borrow_and_update();
@@ -99,7 +99,7 @@ pub async fn survey_unmanaged(mut survey: Survey, stop: CancellationToken) {
 }
 
 impl Survey {
-    async fn look(&self, routes: &mut Told, left: &mut Told, also_left: bool) {
+    async fn look(&self, routes: &mut Reported, left: &mut Reported, also_left: bool) {
         match self.policy_routes().await {
             Ok(found) => {
                 self.tell(routes, found);
@@ -124,12 +124,12 @@ impl Survey {
 
     async fn tell_narrowed(&self) {
         let Some(leases) = &self.leases else { return };
-        match scope::narrowed(leases, &self.name, &self.namespaces).await {
+        match managed_namespaces::narrowed(leases, &self.name, &self.namespaces).await {
             Ok(None) => {}
             Ok(Some(lost)) => {
-                let note = scope::note(&lost, &self.selector);
+                let note = managed_namespaces::note(&lost, &self.selector);
                 tracing::warn!("{note}");
-                self.say(Said::narrowed(&self.name, &self.namespace, note));
+                self.say(NewEvent::narrowed(&self.name, &self.namespace, note));
             }
             Err(error) => {
                 tracing::debug!(error = brief(&error), "what was managed before is not known");
@@ -137,23 +137,23 @@ impl Survey {
         }
     }
 
-    fn say(&self, said: Said) {
+    fn say(&self, said: NewEvent) {
         if self.say.try_send(said).is_err() {
             self.metrics.events_dropped.inc();
         }
     }
 
     /// Tells what is new, and what is over.
-    fn tell(&self, told: &mut Told, found: Vec<Unmanaged>) {
+    fn tell(&self, told: &mut Reported, found: Vec<Unmanaged>) {
         let name = |one: &Unmanaged| (one.kind.kind.clone(), one.about.clone());
-        let found: Told = found.into_iter().map(|one| (name(&one), one)).collect();
+        let found: Reported = found.into_iter().map(|one| (name(&one), one)).collect();
         for (name, one) in &found {
             let known = told.get(name).is_some_and(|t| t.uid == one.uid && t.note == one.note);
             if known {
                 continue;
             }
             tracing::warn!("{}", one.full);
-            self.say(Said::unmanaged(one));
+            self.say(NewEvent::unmanaged(one));
         }
         for (kind, object) in told.keys().filter(|name| !found.contains_key(*name)) {
             tracing::info!(kind, %object, "bears our marks no more, or is managed");
@@ -170,7 +170,7 @@ impl Survey {
         let gvk = GroupVersionKind::gvk(group, version, policy_route::KIND);
         let kind = ApiResource::from_gvk_with_plural(&gvk, plural);
         let mut found = vec![];
-        for part in Part::each(&self.namespaces) {
+        for part in WatchScope::each(&self.namespaces) {
             let api = part.dynamic_api(&self.client, &kind);
             let params = ListParams::default().labels(self.selector.as_str());
             for route in api.list(&params).await?.items {
@@ -191,7 +191,7 @@ impl Survey {
         for kind in Kind::ALL {
             let Some(version) = self.shared.read().served(kind) else { continue };
             let resource = kind.api_resource(version);
-            for part in Part::each(&self.namespaces) {
+            for part in WatchScope::each(&self.namespaces) {
                 let api = part.dynamic_api(&self.client, &resource);
                 let mut params = ListParams::default().limit(PAGE);
                 loop {

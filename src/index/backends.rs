@@ -1,9 +1,9 @@
 //! The health of backends: what the slices of a Service, or of those that it rests on, say of it.
 
 use crate::engine::{self, Backend, Health, Intent, Ports, Unknown};
-use crate::index::endpoints::{self, Counted, PortCounted, SliceFacts};
-use crate::index::peak::Past;
-use crate::index::services::{Asked, Port, ServiceFacts, ServiceKind};
+use crate::index::endpoints::{self, EndpointCount, PortEndpointCount, SliceFacts};
+use crate::index::history::ServiceHistory;
+use crate::index::service_facts::{RequestedPorts, ServiceFacts, ServiceKind, ServicePort};
 use crate::index::store::Index;
 use crate::kinds::ObjectKey;
 use jiff::Timestamp;
@@ -19,16 +19,21 @@ impl Index {
                 return fault.into();
             }
             let asked = match (backend.port, apex) {
-                (Some(port), _) => Asked::Port(port),
-                (None, Some(apex)) => Asked::PortsOf(apex),
-                (None, None) => Asked::Any,
+                (Some(port), _) => RequestedPorts::Port(port),
+                (None, Some(apex)) => RequestedPorts::PortsOf(apex),
+                (None, None) => RequestedPorts::Any,
             };
             self.backend_health(&own.beside(&backend.name), asked, now)
         };
         intent.backends.iter().map(health).collect()
     }
 
-    fn backend_health(&self, backend: &ObjectKey, asked: Asked<'_>, now: Timestamp) -> Health {
+    fn backend_health(
+        &self,
+        backend: &ObjectKey,
+        asked: RequestedPorts<'_>,
+        now: Timestamp,
+    ) -> Health {
         if !self.watches(&backend.namespace) || self.forbidden.has(&backend.namespace) {
             return Health::Unknown(Unknown::NotWatched {
                 namespace: backend.namespace.to_string(),
@@ -53,12 +58,12 @@ impl Index {
         &self,
         backend: &ObjectKey,
         service: &ServiceFacts,
-        asked: Asked<'_>,
+        asked: RequestedPorts<'_>,
         now: Timestamp,
     ) -> Health {
         let ports = service.asked_ports(asked);
         let past = self.past.get(backend);
-        let seen = |counted: Counted| seen(counted, &ports, asked, past, now);
+        let seen = |counted: EndpointCount| seen(counted, &ports, asked, past, now);
         let health = match &service.kind {
             ServiceKind::Elsewhere(members) => {
                 self.union(backend, members, &ports, now).health(seen)
@@ -80,7 +85,7 @@ impl Index {
         service: &ObjectKey,
         ports: &[Option<&str>],
         now: Timestamp,
-    ) -> Counted {
+    ) -> EndpointCount {
         let leaves = |pod| self.departures.until(pod, now);
         endpoints::count(self.slices.of(service), ports, leaves)
     }
@@ -107,7 +112,7 @@ impl Index {
         }
         let now = self.now.steady;
         let facts = self.services.get(service);
-        let declared = facts.map(|facts| facts.asked_ports(Asked::PortsOf(facts)));
+        let declared = facts.map(|facts| facts.asked_ports(RequestedPorts::PortsOf(facts)));
         let declared = declared.unwrap_or_default();
         let counted = match facts {
             Some(facts) if matches!(facts.kind, ServiceKind::Elsewhere(_)) => {
@@ -130,19 +135,19 @@ impl Index {
 }
 
 /// The ports of a Service by its own names.
-fn own_names<'a>(ports: &[&'a Port]) -> Vec<Option<&'a str>> {
+fn own_names<'a>(ports: &[&'a ServicePort]) -> Vec<Option<&'a str>> {
     ports.iter().map(|port| Some(port.name.as_str())).collect()
 }
 
 /// The health that so many endpoints are, beside what has been seen before.
 fn seen(
-    counted: Counted,
-    ports: &[&Port],
-    asked: Asked<'_>,
-    past: Option<&Past>,
+    counted: EndpointCount,
+    ports: &[&ServicePort],
+    asked: RequestedPorts<'_>,
+    past: Option<&ServiceHistory>,
     now: Timestamp,
 ) -> Health {
-    let Counted { ready, total, announced, ports: by_port } = counted;
+    let EndpointCount { ready, total, announced, ports: by_port } = counted;
     let several = asked.numbers().len() > 1;
     let plain = |ready: u32, total: u32, peak: u32| Health::Seen {
         ready,
@@ -154,7 +159,7 @@ fn seen(
     if ports.is_empty() {
         return plain(ready, total, past.map_or(0, |past| past.peak.most(now)));
     }
-    let port = |(port, counted): (&&Port, &PortCounted)| {
+    let port = |(port, counted): (&&ServicePort, &PortEndpointCount)| {
         let served = past.map(|past| &past.served);
         engine::Port {
             // A route asks each of its backends for one port, whatever the number.

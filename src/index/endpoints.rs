@@ -1,7 +1,7 @@
 //! What a decision needs of an EndpointSlice.
 
 use crate::engine::{Announced, MOST_PORTS, PortSet};
-use crate::index::services::Port;
+use crate::index::service_facts::ServicePort;
 use jiff::Timestamp;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// The address families that the proxies use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Families {
+pub struct AddressFamilies {
     /// Linkerd uses IPv6 only where it is told to (`disableIPv6: false`).
     pub ipv6: bool,
 }
@@ -87,7 +87,7 @@ impl PodName {
 
 impl SliceFacts {
     /// The facts of a slice; none where no proxy would use its addresses.
-    pub fn read(slice: &EndpointSlice, families: Families) -> Option<Self> {
+    pub fn read(slice: &EndpointSlice, families: AddressFamilies) -> Option<Self> {
         let endpoints = slice.endpoints.iter().filter_map(read_endpoint);
         let endpoints: Vec<Endpoint> = match slice.address_type.as_str() {
             "IPv4" => endpoints.collect(),
@@ -113,7 +113,7 @@ impl SliceFacts {
 
     /// Whether its ports have changed to some that a Service which declares these has not: that has
     /// changed too, and is told later.
-    pub fn overtakes(&self, before: &Self, declared: &[Port]) -> bool {
+    pub fn overtakes(&self, before: &Self, declared: &[ServicePort]) -> bool {
         let undeclared = |name: &String| declared.iter().all(|port| port.name != *name);
         self.follows
             && self.ports != before.ports
@@ -188,13 +188,13 @@ fn read_endpoint(endpoint: &k8s_openapi::api::discovery::v1::Endpoint) -> Option
 
 /// How many endpoints a Service has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
+pub struct EndpointCount {
     /// Those that are ready, whatever they offer.
     pub ready: u32,
     /// All, whatever they offer. Those that are on their way out, and take no more traffic, are none.
     pub total: u32,
     /// Port by port, in the order in which they were asked for.
-    pub ports: Vec<PortCounted>,
+    pub ports: Vec<PortEndpointCount>,
     /// Those of the ready ones that are about to be deleted: of those that offer any asked port,
     /// where ports are asked for.
     pub announced: Option<Announced>,
@@ -202,7 +202,7 @@ pub struct Counted {
 
 /// How many endpoints offer a port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PortCounted {
+pub struct PortEndpointCount {
     pub ready: u32,
     pub total: u32,
     pub announced: u32,
@@ -210,7 +210,7 @@ pub struct PortCounted {
     pub with: PortSet,
 }
 
-impl Counted {
+impl EndpointCount {
     /// Both together.
     pub fn and(mut self, other: Self) -> Self {
         self.ready = self.ready.saturating_add(other.ready);
@@ -220,7 +220,7 @@ impl Counted {
             None => other.announced,
         };
         if self.ports.len() < other.ports.len() {
-            self.ports.resize(other.ports.len(), PortCounted::default());
+            self.ports.resize(other.ports.len(), PortEndpointCount::default());
         }
         for (port, other) in self.ports.iter_mut().zip(other.ports) {
             *port = port.and(other);
@@ -229,7 +229,7 @@ impl Counted {
     }
 }
 
-impl PortCounted {
+impl PortEndpointCount {
     fn and(self, other: Self) -> Self {
         Self {
             ready: self.ready.saturating_add(other.ready),
@@ -254,7 +254,7 @@ pub fn count<'a>(
     slices: impl Iterator<Item = &'a SliceFacts>,
     ports: &[Option<&str>],
     leaves: impl Fn(PodUid) -> Option<Timestamp>,
-) -> Counted {
+) -> EndpointCount {
     #[derive(Default)]
     struct Seen {
         ready: bool,
@@ -286,8 +286,8 @@ pub fn count<'a>(
             }
         }
     }
-    let mut counted = Counted::default();
-    counted.ports.resize(ports.len(), PortCounted::default());
+    let mut counted = EndpointCount::default();
+    counted.ports.resize(ports.len(), PortEndpointCount::default());
     for Seen { ready, stays, offers, ready_on, leaves } in seen.into_values() {
         counted.total = counted.total.saturating_add(u32::from(stays));
         counted.ready = counted.ready.saturating_add(u32::from(ready));
@@ -329,10 +329,10 @@ mod tests {
     fn facts(slice: Value) -> Option<SliceFacts> {
         let mut whole = json!({"addressType": "IPv4", "endpoints": [], "metadata": {}});
         json_patch::merge(&mut whole, &slice);
-        SliceFacts::read(&serde_json::from_value(whole).unwrap(), Families::default())
+        SliceFacts::read(&serde_json::from_value(whole).unwrap(), AddressFamilies::default())
     }
 
-    fn count_of(slices: &[Value], ports: &[&str]) -> Counted {
+    fn count_of(slices: &[Value], ports: &[&str]) -> EndpointCount {
         let read: Vec<_> = slices.iter().filter_map(|s| facts(s.clone())).collect();
         let ports: Vec<_> = ports.iter().map(|port| Some(*port)).collect();
         count(read.iter(), &ports, |_| None)
@@ -401,7 +401,7 @@ mod tests {
         let apart =
             [slice(&["web"], &[("w", true)]), slice(&["adm"], &[("a", true), ("b", false)])];
         let counted = count_of(&apart, &["web", "adm", "log"]);
-        let of = |counted: &Counted| -> Vec<(u32, u32, PortSet)> {
+        let of = |counted: &EndpointCount| -> Vec<(u32, u32, PortSet)> {
             counted.ports.iter().map(|port| (port.ready, port.total, port.with)).collect()
         };
         assert_eq!(of(&counted), [(1, 1, 0), (1, 2, 0), (0, 0, 0)]);
@@ -461,7 +461,7 @@ mod tests {
         let counted = count([&one, &two].into_iter(), &[], leaves);
         let announced = Announced { count: 2, until: until(20).unwrap() };
         let (ready, total, ports) = (3, 4, vec![]);
-        assert_eq!(counted, Counted { ready, total, ports, announced: Some(announced) });
+        assert_eq!(counted, EndpointCount { ready, total, ports, announced: Some(announced) });
         let known: Vec<_> = one.pods().map(|(pod, ready)| (pod.name, ready)).collect();
         assert_eq!(known[0], (PodName::new("ns", "p1"), true));
         assert_eq!(known[2], (PodName::new("ns", "p3"), false));
@@ -491,7 +491,7 @@ mod tests {
         assert_eq!(counted(std::slice::from_ref(&slice), &[]), (2, 2));
         let mut whole = json!({"addressType": "IPv6", "metadata": {}, "endpoints": []});
         json_patch::merge(&mut whole, &slice);
-        let families = Families { ipv6: true };
+        let families = AddressFamilies { ipv6: true };
         let facts = SliceFacts::read(&serde_json::from_value(whole).unwrap(), families).unwrap();
         assert_eq!(count([&facts].into_iter(), &[], |_| None).ready, 3);
         let pods = json!({"addressType": "IPv6", "endpoints": [pod("a", json!(true))]});

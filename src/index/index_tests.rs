@@ -2,14 +2,18 @@ use super::*;
 use crate::engine::Defaults;
 use serde_json::json;
 
-fn split(version: usize, backends: &[&str]) -> Managed {
+fn split(version: usize, backends: &[&str]) -> ManagedObject {
     let backends: Vec<_> =
         backends.iter().map(|name| json!({"service": name, "weight": 1})).collect();
     let split = json!({"apiVersion": "split.smi-spec.io/v1alpha2", "kind": "TrafficSplit",
         "metadata": {"name": "emoji", "namespace": "ns", "uid": "u",
             "resourceVersion": version.to_string()},
         "spec": {"service": backends[0]["service"], "backends": backends}});
-    Managed::read(Kind::TrafficSplit, &serde_json::from_value(split).unwrap(), &Defaults::default())
+    ManagedObject::read(
+        Kind::TrafficSplit,
+        &serde_json::from_value(split).unwrap(),
+        &Defaults::default(),
+    )
 }
 
 fn emoji() -> ObjectRef {

@@ -28,7 +28,7 @@ pub enum Arrival<'a> {
 
 /// What becomes of what arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Freshness {
     /// It is the newest that is known.
     Enters,
     /// It is the newest, and known to have gone since: what there is of the object goes.
@@ -47,14 +47,14 @@ pub struct Ticket {
 
 /// Why the answer to a request does not enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Void {
+pub enum Superseded {
     /// The watch was listed anew meanwhile, or is just being.
     ListedSince,
     /// The answer is older than what was known when it was asked for.
     WentBack,
 }
 
-impl fmt::Display for Void {
+impl fmt::Display for Superseded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ListedSince => "the watch has been listed anew since it was asked for",
@@ -119,11 +119,11 @@ impl Order {
     }
 
     /// Whether a LIST past the watch, of this version, may be taken in.
-    pub fn places(&self, ticket: &Ticket, key: &ObjectKey, at: u64) -> Result<(), Void> {
+    pub fn places(&self, ticket: &Ticket, key: &ObjectKey, at: u64) -> Result<(), Superseded> {
         if !self.watch(key).honours(ticket) {
-            Err(Void::ListedSince)
+            Err(Superseded::ListedSince)
         } else if at == 0 || at < ticket.newest {
-            Err(Void::WentBack)
+            Err(Superseded::WentBack)
         } else {
             Ok(())
         }
@@ -137,16 +137,16 @@ impl Order {
         version: u64,
         of: &ObjectKey,
         arrival: Arrival<'_>,
-    ) -> Verdict {
+    ) -> Freshness {
         let watch = self.watch_mut(key);
         match arrival {
             Arrival::Listed => watch.note(key, version),
-            Arrival::Watched if watch.is_late(key, version) => return Verdict::Late,
+            Arrival::Watched if watch.is_late(key, version) => return Freshness::Late,
             Arrival::Watched => {
                 watch.has_come_to(version);
                 if watch.has_gone(key, version, of) {
                     watch.versions.remove(key);
-                    return Verdict::Leaves;
+                    return Freshness::Leaves;
                 }
                 watch.note(key, version);
             }
@@ -158,12 +158,12 @@ impl Order {
                     || watch.deleted.get(key).is_some_and(|deleted| *deleted >= version)
                     || watch.has_gone(key, version, of);
                 if late {
-                    return Verdict::Late;
+                    return Freshness::Late;
                 }
                 watch.note(key, version);
             }
         }
-        Verdict::Enters
+        Freshness::Enters
     }
 
     /// The watch says that an object is gone. Whether it goes: an answer may have shown the next of

@@ -3,11 +3,11 @@
 
 use super::*;
 use crate::engine::Defaults;
-use crate::index::endpoints::{Families, SliceFacts};
-use crate::index::managed::Managed;
-use crate::index::profiles::ProfileFacts;
-use crate::index::services::ServiceFacts;
-use crate::index::slices::ToldSlice;
+use crate::index::endpoints::{AddressFamilies, SliceFacts};
+use crate::index::managed_object::ManagedObject;
+use crate::index::profile_facts::ProfileFacts;
+use crate::index::service_facts::ServiceFacts;
+use crate::index::slice_table::SliceUpdate;
 use crate::index::store::Index;
 use crate::kinds::{Kind, ObjectRef};
 use proptest::prelude::*;
@@ -25,10 +25,10 @@ fn a_list_that_begins_a_watch_replaces_whatever_its_numbers() {
     order.enter(&one, 1_000, &one, Arrival::Listed);
     order.complete(None);
     order.begin(None);
-    assert_eq!(order.enter(&one, 800, &one, Arrival::Listed), Verdict::Enters);
+    assert_eq!(order.enter(&one, 800, &one, Arrival::Listed), Freshness::Enters);
     order.complete(None);
-    assert_eq!(order.enter(&one, 801, &one, Arrival::Watched), Verdict::Enters);
-    assert_eq!(order.enter(&one, 800, &one, Arrival::Watched), Verdict::Late);
+    assert_eq!(order.enter(&one, 801, &one, Arrival::Watched), Freshness::Enters);
+    assert_eq!(order.enter(&one, 800, &one, Arrival::Watched), Freshness::Late);
 }
 
 #[test]
@@ -38,14 +38,14 @@ fn an_answer_that_was_asked_for_before_the_watch_was_listed_anew_does_not_enter(
     order.begin(None);
     let meanwhile = order.ticket(&one);
     for ticket in [&before, &meanwhile] {
-        assert_eq!(order.places(ticket, &one, 900), Err(Void::ListedSince));
+        assert_eq!(order.places(ticket, &one, 900), Err(Superseded::ListedSince));
     }
     order.complete(None);
     for ticket in [&before, &meanwhile] {
-        assert_eq!(order.enter(&one, 900, &one, Arrival::Answered(ticket)), Verdict::Late);
+        assert_eq!(order.enter(&one, 900, &one, Arrival::Answered(ticket)), Freshness::Late);
     }
     let after = order.ticket(&one);
-    assert_eq!(order.enter(&one, 900, &one, Arrival::Answered(&after)), Verdict::Enters);
+    assert_eq!(order.enter(&one, 900, &one, Arrival::Answered(&after)), Freshness::Enters);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_list_that_is_older_than_what_was_known_when_it_was_asked_for_says_that_numb
     let (mut order, one) = (Order::default(), key("one"));
     order.enter(&one, 1_000, &one, Arrival::Watched);
     let ticket = order.ticket(&one);
-    assert_eq!(order.places(&ticket, &one, 999), Err(Void::WentBack));
+    assert_eq!(order.places(&ticket, &one, 999), Err(Superseded::WentBack));
     assert_eq!(order.places(&ticket, &one, 1_000), Ok(()));
 }
 
@@ -67,8 +67,8 @@ fn the_watch_of_one_namespace_voids_no_answer_of_another() {
     }
     let (of_a, of_b) = (order.ticket(&a), order.ticket(&b));
     order.begin(Some("a"));
-    assert_eq!(order.enter(&a, 5, &a, Arrival::Answered(&of_a)), Verdict::Late);
-    assert_eq!(order.enter(&b, 5, &b, Arrival::Answered(&of_b)), Verdict::Enters);
+    assert_eq!(order.enter(&a, 5, &a, Arrival::Answered(&of_a)), Freshness::Late);
+    assert_eq!(order.enter(&b, 5, &b, Arrival::Answered(&of_b)), Freshness::Enters);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn deletions_are_remembered_for_requests_under_way_alone_and_never_without_bound
     assert!(order.whole.deleted.len() <= MOST_DELETED);
     // What would have to be remembered for it is not: it does not enter at all.
     let first = order.enter(&keys[0], 1, &keys[0], Arrival::Answered(&ticket));
-    assert_eq!(first, Verdict::Late);
+    assert_eq!(first, Freshness::Late);
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,7 +225,8 @@ impl World {
         let address = format!("{}.{a}.{b}.{c}", 10 + of);
         let slice = json!({"addressType": "IPv4", "metadata": {},
             "endpoints": [{"addresses": [address]}]});
-        SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default()).unwrap()
+        SliceFacts::read(&serde_json::from_value(slice).unwrap(), AddressFamilies::default())
+            .unwrap()
     }
 
     /// Brings a state to the index.
@@ -242,7 +243,7 @@ impl World {
                 split["metadata"]["creationTimestamp"] =
                     json!(jiff::Timestamp::from_second(serial.into()).unwrap().to_string());
                 let split = serde_json::from_value(split).unwrap();
-                let managed = Managed::read(Kind::TrafficSplit, &split, &Defaults::default());
+                let managed = ManagedObject::read(Kind::TrafficSplit, &split, &Defaults::default());
                 let object = ObjectRef::new(Kind::TrafficSplit, key);
                 self.index.enter_object(object, managed, arrival);
             }
@@ -254,7 +255,7 @@ impl World {
             Subject::Slices => {
                 let facts = Some(Self::facts(of, serial));
                 let service = Some(super::tests::key(SERVICES[service]));
-                let told = ToldSlice { slice: key, version, service, facts };
+                let told = SliceUpdate { slice: key, version, service, facts };
                 self.index.enter_slice(told, arrival);
             }
             Subject::Profiles => {
@@ -515,7 +516,7 @@ impl World {
         ticket: &Ticket,
         found: Vec<(usize, u64, State)>,
         at: u64,
-    ) -> Result<Vec<ObjectRef>, Void> {
+    ) -> Result<Vec<ObjectRef>, Superseded> {
         match self.subject {
             Subject::Services => {
                 let found = found.first().map(|(_, version, state)| {
@@ -526,7 +527,7 @@ impl World {
             }
             _ => {
                 let service = key(SERVICES[of]);
-                let told = |(slice, version, state): (usize, u64, State)| ToldSlice {
+                let told = |(slice, version, state): (usize, u64, State)| SliceUpdate {
                     slice: self.name(slice),
                     version,
                     service: Some(service.clone()),

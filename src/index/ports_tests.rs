@@ -5,10 +5,10 @@ use crate::engine::{
     Decision, Defaults, Health, Identity, Intent, Need, Now, Previous, SetState, State, Unknown,
     decide, need, remembered,
 };
-use crate::index::endpoints::{Families, SliceFacts};
-use crate::index::managed::Managed;
-use crate::index::services::ServiceFacts;
-use crate::index::slices::ToldSlice;
+use crate::index::endpoints::{AddressFamilies, SliceFacts};
+use crate::index::managed_object::ManagedObject;
+use crate::index::service_facts::ServiceFacts;
+use crate::index::slice_table::SliceUpdate;
 use crate::index::store::Index;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use jiff::Timestamp;
@@ -118,11 +118,11 @@ impl World {
         let (version, now) = (self.version, self.now());
         for index in [&mut self.index, &mut self.other] {
             index.now = now;
-            index.set_slice(ToldSlice {
+            index.set_slice(SliceUpdate {
                 slice: key(&format!("{service}.{name}")),
                 version,
                 service: Some(key(service)),
-                facts: SliceFacts::read(&slice, Families::default()),
+                facts: SliceFacts::read(&slice, AddressFamilies::default()),
             });
         }
     }
@@ -158,7 +158,7 @@ impl World {
         let now = self.now();
         for index in [&mut self.index, &mut self.other] {
             index.now = now;
-            let managed = Managed::read(Kind::TrafficSplit, &object, &Defaults::default());
+            let managed = ManagedObject::read(Kind::TrafficSplit, &object, &Defaults::default());
             index.set_object(split(), managed);
         }
     }

@@ -1,7 +1,7 @@
 //! The ServiceProfiles in the index: by name, and from a split to those that are written for it.
 
-use crate::index::order::{Arrival, Order, Ticket, Verdict};
-use crate::index::profiles::ProfileFacts;
+use crate::index::order::{Arrival, Freshness, Order, Ticket};
+use crate::index::profile_facts::ProfileFacts;
 use crate::index::store::Index;
 use crate::kinds::service_profile::service_of;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
@@ -80,9 +80,9 @@ impl Index {
     ) -> Vec<ObjectRef> {
         let version = profile.resource_version.parse().unwrap_or_default();
         match self.profiles.order.enter(&key, version, &key, arrival) {
-            Verdict::Enters => {}
-            Verdict::Leaves => return self.remove_profile(&key),
-            Verdict::Late => return vec![],
+            Freshness::Enters => {}
+            Freshness::Leaves => return self.remove_profile(&key),
+            Freshness::Late => return vec![],
         }
         if self.profiles.facts.get(&key) == Some(&profile) {
             return vec![];

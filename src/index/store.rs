@@ -1,19 +1,19 @@
 //! The index: facts by object, and from a Service to the objects that name it.
 
 use crate::engine::Now;
-use crate::index::changes::Changes;
-use crate::index::departures::{Departures, heard};
+use crate::index::announced_pods::{AnnouncedPods, heard};
+use crate::index::changed_services::ChangedServices;
+use crate::index::cluster_settings::ClusterSettings;
 use crate::index::endpoints::SliceFacts;
 use crate::index::grants::GrantFacts;
-use crate::index::managed::Managed;
-use crate::index::order::{Arrival, Order, Ticket, Verdict, Void};
-use crate::index::own_namespace::ClusterWide;
-use crate::index::part::Forbidden;
-use crate::index::peak::Past;
+use crate::index::history::ServiceHistory;
+use crate::index::managed_object::ManagedObject;
+use crate::index::order::{Arrival, Freshness, Order, Superseded, Ticket};
 use crate::index::profile_table::ProfileTable;
-use crate::index::remote::facts::Remote;
-use crate::index::services::ServiceFacts;
-use crate::index::slices::{Slices, ToldSlice};
+use crate::index::remote::linked_clusters::LinkedClusters;
+use crate::index::service_facts::ServiceFacts;
+use crate::index::slice_table::{SliceTable, SliceUpdate};
+use crate::index::watch_scope::ForbiddenNamespaces;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
@@ -75,12 +75,12 @@ pub struct Index {
     pub synced: Synced,
     /// The moment of the change being made: whoever changes the index sets it.
     pub now: Now,
-    pub cluster_wide: ClusterWide,
-    pub forbidden: Forbidden,
+    pub cluster_wide: ClusterSettings,
+    pub forbidden: ForbiddenNamespaces,
     /// The namespaces that are watched; empty: all.
     pub namespaces: Vec<String>,
     /// Boxed: a table keeps room for twice what it holds.
-    objects: HashMap<ObjectRef, Box<Managed>>,
+    objects: HashMap<ObjectRef, Box<ManagedObject>>,
     /// By [`Kind`]: the version that the cluster serves and we read; none where it has no such kind.
     served: [Option<&'static str>; Kind::ALL.len()],
     /// By [`Kind`].
@@ -93,16 +93,16 @@ pub struct Index {
     /// The cluster does not have the kind ServiceProfile.
     pub no_profiles: bool,
     /// Of the clusters that are linked.
-    pub remote: Remote,
+    pub remote: LinkedClusters,
     /// ServiceProfiles are written here: a change of one concerns its split.
     pub writes_profiles: bool,
-    pub(crate) slices: Slices,
+    pub(crate) slices: SliceTable,
     /// Of Services that objects name.
-    pub(crate) past: HashMap<ObjectKey, Past>,
+    pub(crate) past: HashMap<ObjectKey, ServiceHistory>,
     /// Services that have changed lately.
-    pub(crate) changes: Changes,
+    pub(crate) changes: ChangedServices,
     /// Pods that are about to be deleted.
-    pub(crate) departures: Departures,
+    pub(crate) departures: AnnouncedPods,
     /// When a replica was last seen to move the traffic of an object.
     moved: HashMap<Box<str>, Timestamp>,
     /// From a Service to the objects that name it.
@@ -110,11 +110,11 @@ pub struct Index {
 }
 
 impl Index {
-    pub fn object(&self, key: &ObjectRef) -> Option<&Managed> {
+    pub fn object(&self, key: &ObjectRef) -> Option<&ManagedObject> {
         self.objects.get(key).map(|managed| &**managed)
     }
 
-    pub fn objects(&self) -> impl ExactSizeIterator<Item = (&ObjectRef, &Managed)> {
+    pub fn objects(&self) -> impl ExactSizeIterator<Item = (&ObjectRef, &ManagedObject)> {
         self.objects.iter().map(|(key, managed)| (key, &**managed))
     }
 
@@ -191,7 +191,7 @@ impl Index {
 
     /// Whether this very version of an object is there.
     pub fn has_version(&self, key: &ObjectRef, metadata: &ObjectMeta) -> bool {
-        let same = |there: &Managed| {
+        let same = |there: &ManagedObject| {
             Some(&there.uid) == metadata.uid.as_ref()
                 && Some(&there.resource_version) == metadata.resource_version.as_ref()
         };
@@ -208,7 +208,7 @@ impl Index {
     }
 
     /// Puts in what the watch says of an object. Returns what to decide anew.
-    pub fn set_object(&mut self, key: ObjectRef, object: Managed) -> Vec<ObjectRef> {
+    pub fn set_object(&mut self, key: ObjectRef, object: ManagedObject) -> Vec<ObjectRef> {
         self.enter_object(key, object, Arrival::Watched)
     }
 
@@ -216,15 +216,15 @@ impl Index {
     pub fn enter_object(
         &mut self,
         key: ObjectRef,
-        mut object: Managed,
+        mut object: ManagedObject,
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef> {
         let version = object.resource_version.parse().unwrap_or_default();
         let order = &mut self.orders[key.kind as usize];
         match order.enter(&key.key, version, &key.key, arrival) {
-            Verdict::Enters => {}
-            Verdict::Leaves => return self.remove_object(&key),
-            Verdict::Late => return vec![],
+            Freshness::Enters => {}
+            Freshness::Leaves => return self.remove_object(&key),
+            Freshness::Late => return vec![],
         }
         let there =
             self.objects.get(&key).map(|there| (there.decision() == object.decision(), there.seen));
@@ -316,7 +316,7 @@ impl Index {
     /// Puts a Service in, as the watch says it is.
     /// The Service of a slice that follows a change of it which has not been told here yet: each
     /// comes by a watch of its own.
-    fn overtaken_by<'a>(&self, told: &'a ToldSlice) -> Option<&'a ObjectKey> {
+    fn overtaken_by<'a>(&self, told: &'a SliceUpdate) -> Option<&'a ObjectKey> {
         let (service, now) = (told.service.as_ref()?, told.facts.as_ref()?);
         let (before, facts) = (self.slices.get(&told.slice)?, self.services.get(service)?);
         let overtakes = self.is_rested_on(service) && now.overtakes(before, &facts.ports);
@@ -336,9 +336,9 @@ impl Index {
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef> {
         match self.service_order.enter(&key, version, &key, arrival) {
-            Verdict::Enters => {}
-            Verdict::Leaves => return self.remove_service(&key),
-            Verdict::Late => return vec![],
+            Freshness::Enters => {}
+            Freshness::Leaves => return self.remove_service(&key),
+            Freshness::Late => return vec![],
         }
         if self.services.get(&key) == Some(&service) {
             return vec![];
@@ -362,12 +362,12 @@ impl Index {
     }
 
     /// Puts a slice in, as the watch says it is.
-    pub fn set_slice(&mut self, told: ToldSlice) -> Vec<ObjectRef> {
+    pub fn set_slice(&mut self, told: SliceUpdate) -> Vec<ObjectRef> {
         self.enter_slice(told, Arrival::Watched)
     }
 
     /// Puts a slice in under the Service it belongs to now, where it may enter; no facts take it out.
-    pub fn enter_slice(&mut self, told: ToldSlice, arrival: Arrival<'_>) -> Vec<ObjectRef> {
+    pub fn enter_slice(&mut self, told: SliceUpdate, arrival: Arrival<'_>) -> Vec<ObjectRef> {
         let overtaken = self.overtaken_by(&told).cloned();
         let changed = self.slices.enter(told, arrival);
         if let Some(service) = overtaken.filter(|service| changed.contains(service)) {
@@ -394,7 +394,7 @@ impl Index {
         service: &ObjectKey,
         found: Option<(u64, ServiceFacts)>,
         at: u64,
-    ) -> Result<Vec<ObjectRef>, Void> {
+    ) -> Result<Vec<ObjectRef>, Superseded> {
         self.service_order.places(ticket, service, at)?;
         let affected = match found {
             Some((version, facts)) => {
@@ -415,9 +415,9 @@ impl Index {
         &mut self,
         ticket: &Ticket,
         service: &ObjectKey,
-        listed: Vec<ToldSlice>,
+        listed: Vec<SliceUpdate>,
         at: u64,
-    ) -> Result<Vec<ObjectRef>, Void> {
+    ) -> Result<Vec<ObjectRef>, Superseded> {
         let changed = self.slices.confirm(ticket, service, listed, at)?;
         Ok(self.all_noticed(changed))
     }
@@ -427,7 +427,7 @@ impl Index {
     }
 
     /// Takes in what people said for the whole cluster.
-    pub fn set_cluster_wide(&mut self, said: ClusterWide) -> Vec<ObjectRef> {
+    pub fn set_cluster_wide(&mut self, said: ClusterSettings) -> Vec<ObjectRef> {
         if std::mem::replace(&mut self.cluster_wide, said) == said {
             return vec![];
         }
@@ -478,7 +478,7 @@ impl Index {
         let others = apexes.iter().flat_map(|apex| {
             let service = object.beside(apex);
             self.objects_naming(&service).filter(move |other| {
-                let apexes = self.object(other).map(Managed::apexes).unwrap_or_default();
+                let apexes = self.object(other).map(ManagedObject::apexes).unwrap_or_default();
                 apexes.iter().any(|apex| other.beside(apex) == service)
             })
         });

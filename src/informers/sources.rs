@@ -1,17 +1,17 @@
 //! What is watched: each kind of facts, where it comes from and how it enters the index.
 
 use crate::engine::Defaults;
-use crate::index::endpoints::{Families, SERVICE_NAME, SliceFacts};
+use crate::index::cluster_settings::ClusterSettings;
+use crate::index::endpoints::{AddressFamilies, SERVICE_NAME, SliceFacts};
 use crate::index::grants::GrantFacts;
-use crate::index::managed::Managed;
+use crate::index::managed_object::ManagedObject;
 use crate::index::order::{Arrival, Order};
-use crate::index::own_namespace::ClusterWide;
-use crate::index::part::Part;
-use crate::index::profiles::ProfileFacts;
-use crate::index::services::ServiceFacts;
-use crate::index::shared::Shared;
-use crate::index::slices::ToldSlice;
+use crate::index::profile_facts::ProfileFacts;
+use crate::index::service_facts::ServiceFacts;
+use crate::index::shared_index::SharedIndex;
+use crate::index::slice_table::SliceUpdate;
 use crate::index::store::{Index, Synced};
+use crate::index::watch_scope::WatchScope;
 use crate::informers::discovery;
 use crate::informers::list_watch::list_watch;
 use crate::informers::watch::{Source, config, version, watch, watch_each};
@@ -34,7 +34,7 @@ const REDISCOVER: Duration = Duration::from_secs(20);
 struct Objects {
     kind: Kind,
     client: Client,
-    part: Part,
+    part: WatchScope,
     api: Option<Api<DynamicObject>>,
     served: Option<&'static str>,
     selector: LabelSelector,
@@ -52,7 +52,7 @@ struct Services {
 
 struct Slices {
     api: Api<EndpointSlice>,
-    families: Families,
+    families: AddressFamilies,
 }
 
 struct Profiles {
@@ -62,14 +62,14 @@ struct Profiles {
 
 struct Grants {
     client: Client,
-    part: Part,
+    part: WatchScope,
     api: Option<Api<DynamicObject>>,
 }
 
 /// What to watch, and how to read it.
-pub struct Watched {
+pub struct WatchSettings {
     pub selector: LabelSelector,
-    pub families: Families,
+    pub families: AddressFamilies,
     pub defaults: Defaults,
     /// The controller's own.
     pub namespace: String,
@@ -82,9 +82,16 @@ pub struct Watched {
 }
 
 /// Watches everything that decisions need, until dropped.
-pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
-    let Watched { selector, families, defaults, namespace, namespaces, warns, writes_profiles } =
-        watched;
+pub async fn watch_all(client: Client, watched: WatchSettings, shared: SharedIndex) {
+    let WatchSettings {
+        selector,
+        families,
+        defaults,
+        namespace,
+        namespaces,
+        warns,
+        writes_profiles,
+    } = watched;
     shared.update(|index| {
         index.namespaces = namespaces.clone();
         index.writes_profiles = writes_profiles;
@@ -92,7 +99,7 @@ pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
     });
     let objects = |kind: Kind| {
         let (client, selector) = (client.clone(), selector.clone());
-        move |part: &Part| Objects {
+        move |part: &WatchScope| Objects {
             kind,
             client: client.clone(),
             part: part.clone(),
@@ -102,14 +109,15 @@ pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
             defaults,
         }
     };
-    let services = |part: &Part| Services { api: part.api(&client) };
-    let slices = |part: &Part| Slices { api: part.api(&client), families };
+    let services = |part: &WatchScope| Services { api: part.api(&client) };
+    let slices = |part: &WatchScope| Slices { api: part.api(&client), families };
     let profile = service_profile::api_resource();
-    let profiles = |part: &Part| {
+    let profiles = |part: &WatchScope| {
         let api = part.dynamic_api(&client, &profile);
         Profiles { client: client.clone(), api }
     };
-    let grants = |part: &Part| Grants { client: client.clone(), part: part.clone(), api: None };
+    let grants =
+        |part: &WatchScope| Grants { client: client.clone(), part: part.clone(), api: None };
     let own = OwnNamespace { api: Api::all(client.clone()), name: namespace };
     tokio::join!(
         join_all(Kind::ALL.map(|kind| watch_each(&namespaces, objects(kind), &shared))),
@@ -126,7 +134,7 @@ pub async fn watch_all(client: Client, watched: Watched, shared: Shared) {
             }
             std::future::pending::<()>().await;
         },
-        watch(own, Part::everything(), shared.clone())
+        watch(own, WatchScope::everything(), shared.clone())
     );
 }
 
@@ -171,7 +179,7 @@ impl Source for Objects {
         }
         // A change may be noticed before the LIST that it is part of has ended.
         index.set_served(self.kind, self.served);
-        let managed = Managed::read(self.kind, object, &self.defaults);
+        let managed = ManagedObject::read(self.kind, object, &self.defaults);
         index.enter_object(object_ref, managed, arrival)
     }
     fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
@@ -184,7 +192,7 @@ impl Source for Objects {
         let ours = index.objects().filter(|(object, _)| object.kind == self.kind);
         ours.map(|(object, _)| object.key.clone()).collect()
     }
-    fn listed(&self, index: &mut Index, _: &Part, kind_exists: bool) {
+    fn listed(&self, index: &mut Index, _: &WatchScope, kind_exists: bool) {
         // One namespace may have looked a moment too early.
         if kind_exists || self.keys(index).is_empty() {
             index.set_served(self.kind, self.served.filter(|_| kind_exists));
@@ -244,7 +252,7 @@ impl Source for Slices {
         let labels = slice.metadata.labels.as_ref();
         let service = labels.and_then(|labels| labels.get(SERVICE_NAME)).map(|s| key.beside(s));
         let facts = SliceFacts::read(slice, self.families);
-        let told = ToldSlice { slice: key, version: version(slice), service, facts };
+        let told = SliceUpdate { slice: key, version: version(slice), service, facts };
         index.enter_slice(told, arrival)
     }
     fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
@@ -295,7 +303,7 @@ impl Source for Profiles {
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.profile_keys()
     }
-    fn listed(&self, index: &mut Index, _: &Part, kind_exists: bool) {
+    fn listed(&self, index: &mut Index, _: &WatchScope, kind_exists: bool) {
         index.no_profiles = !kind_exists;
     }
     fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
@@ -353,10 +361,10 @@ impl Source for OwnNamespace {
         true
     }
     fn apply(&self, index: &mut Index, namespace: &Namespace, _: Arrival<'_>) -> Vec<ObjectRef> {
-        index.set_cluster_wide(ClusterWide::read(namespace))
+        index.set_cluster_wide(ClusterSettings::read(namespace))
     }
     fn remove(&self, index: &mut Index, _: &ObjectKey) -> Vec<ObjectRef> {
-        index.set_cluster_wide(ClusterWide::default())
+        index.set_cluster_wide(ClusterSettings::default())
     }
     fn keys(&self, _: &Index) -> Vec<ObjectKey> {
         vec![]

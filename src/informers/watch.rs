@@ -2,9 +2,9 @@
 //! handed on at once.
 
 use crate::index::order::{Arrival, Order};
-use crate::index::part::Part;
-use crate::index::shared::Shared;
+use crate::index::shared_index::SharedIndex;
 use crate::index::store::{Index, Synced};
+use crate::index::watch_scope::WatchScope;
 use crate::kinds::{ObjectKey, ObjectRef};
 use futures::future::join_all;
 use futures::{Stream, StreamExt};
@@ -51,7 +51,7 @@ pub trait Source: Send + 'static {
     /// There is a first answer, whatever it is.
     fn tried(&self, _: &mut Synced) {}
     /// A LIST of this part is complete, or there is no such kind.
-    fn listed(&self, _: &mut Index, _: &Part, _kind_exists: bool) {}
+    fn listed(&self, _: &mut Index, _: &WatchScope, _kind_exists: bool) {}
 }
 
 /// A watch that says nothing for so long ends by itself, at the API server's side; one that does
@@ -69,10 +69,10 @@ pub(crate) fn config() -> watcher::Config {
 /// Watches a kind in each of the namespaces on its own; without any, in the whole cluster.
 pub(crate) async fn watch_each<S: Source>(
     namespaces: &[String],
-    source: impl Fn(&Part) -> S,
-    shared: &Shared,
+    source: impl Fn(&WatchScope) -> S,
+    shared: &SharedIndex,
 ) {
-    let parts = Part::each(namespaces).into_iter();
+    let parts = WatchScope::each(namespaces).into_iter();
     join_all(parts.map(|part| watch(source(&part), part, shared.clone()))).await;
 }
 
@@ -126,7 +126,7 @@ impl fmt::Display for Ended {
 /// A watch that has lived for so long works.
 const LIVED: Duration = Duration::from_secs(5);
 
-pub(crate) async fn watch<S: Source>(mut source: S, part: Part, shared: Shared) {
+pub(crate) async fn watch<S: Source>(mut source: S, part: WatchScope, shared: SharedIndex) {
     let (mut failures, mut was_absent) = (0, false);
     let mut whole: Option<Instant> = None;
     let mut said_absent = false;
@@ -224,8 +224,8 @@ pub(crate) async fn watch<S: Source>(mut source: S, part: Part, shared: Shared) 
 
 fn handle<S: Source>(
     source: &S,
-    part: &Part,
-    shared: &Shared,
+    part: &WatchScope,
+    shared: &SharedIndex,
     listed: &mut HashSet<ObjectKey>,
     event: Event<S::Object>,
 ) {
@@ -256,7 +256,7 @@ fn handle<S: Source>(
 }
 
 /// Nothing that is under way enters before the watch has been listed.
-fn begin<S: Source>(source: &S, part: &Part, shared: &Shared) {
+fn begin<S: Source>(source: &S, part: &WatchScope, shared: &SharedIndex) {
     shared.update(|index| {
         if let Some(order) = source.order(index) {
             order.begin(part.namespace());
@@ -266,7 +266,7 @@ fn begin<S: Source>(source: &S, part: &Part, shared: &Shared) {
 }
 
 /// A kind may be read here, perhaps again: then everything here is decided anew.
-fn readable<S: Source>(source: &S, shared: &Shared, part: &Part) {
+fn readable<S: Source>(source: &S, shared: &SharedIndex, part: &WatchScope) {
     let Some(namespace) = part.namespace() else { return };
     shared.update(|index| {
         let news = index.forbidden.note(namespace, source.name(), false);
@@ -278,8 +278,8 @@ fn readable<S: Source>(source: &S, shared: &Shared, part: &Part) {
 /// what changed while nothing could be written has been heard and put aside.
 fn replace_all<S: Source>(
     source: &S,
-    shared: &Shared,
-    part: &Part,
+    shared: &SharedIndex,
+    part: &WatchScope,
     listed: &HashSet<ObjectKey>,
     kind_exists: bool,
 ) {

@@ -4,7 +4,7 @@ use crate::kinds::Kind;
 use kube::core::{DynamicObject, Status};
 use serde_json::json;
 
-use crate::index::managed::Managed;
+use crate::index::managed_object::ManagedObject;
 
 /// Splits, that come from nowhere.
 struct Splits;
@@ -21,7 +21,7 @@ impl Source for Splits {
         object: &DynamicObject,
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef> {
-        let managed = Managed::read(Kind::TrafficSplit, object, &Defaults::default());
+        let managed = ManagedObject::read(Kind::TrafficSplit, object, &Defaults::default());
         index.enter_object(reference(&object.name_any()), managed, arrival)
     }
     fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
@@ -54,22 +54,22 @@ fn split(name: &str, version: u64) -> DynamicObject {
 }
 
 /// A watch begins with these.
-fn lists(shared: &Shared, splits: &[(&str, u64)]) {
-    let (part, mut listed) = (Part::everything(), HashSet::new());
+fn lists(shared: &SharedIndex, splits: &[(&str, u64)]) {
+    let (part, mut listed) = (WatchScope::everything(), HashSet::new());
     let items = splits.iter().map(|(name, version)| Event::InitApply(split(name, *version)));
     for event in [Event::Init].into_iter().chain(items).chain([Event::InitDone]) {
         handle(&Splits, &part, shared, &mut listed, event);
     }
 }
 
-fn weight(shared: &Shared, name: &str) -> u32 {
+fn weight(shared: &SharedIndex, name: &str) -> u32 {
     let index = shared.read();
     index.object(&reference(name)).unwrap().readable()[0].intent.backends[0].live
 }
 
 #[test]
 fn what_went_while_a_watch_was_broken_is_noticed_when_it_is_listed_anew() {
-    let (shared, mut changes) = Shared::new();
+    let (shared, mut changes) = SharedIndex::new();
     lists(&shared, &[("a", 1), ("b", 2)]);
     while changes.try_recv().is_ok() {}
     lists(&shared, &[("a", 1)]);
@@ -83,7 +83,7 @@ fn what_went_while_a_watch_was_broken_is_noticed_when_it_is_listed_anew() {
 
 #[test]
 fn that_the_facts_are_whole_no_more_is_told_at_once_though_no_object_changed() {
-    let (shared, mut changes) = Shared::new();
+    let (shared, mut changes) = SharedIndex::new();
     for whole in [true, false] {
         shared.update(|index| {
             index.synced.slices = whole;
@@ -96,11 +96,11 @@ fn that_the_facts_are_whole_no_more_is_told_at_once_though_no_object_changed() {
 
 #[test]
 fn a_list_with_lower_numbers_replaces_what_was_known_also_where_a_number_comes_again() {
-    let (shared, _changes) = Shared::new();
+    let (shared, _changes) = SharedIndex::new();
     lists(&shared, &[("a", 1_000)]);
     lists(&shared, &[("a", 800)]);
     assert_eq!(weight(&shared, "a"), 800);
-    let (part, mut listed) = (Part::everything(), HashSet::new());
+    let (part, mut listed) = (WatchScope::everything(), HashSet::new());
     handle(&Splits, &part, &shared, &mut listed, Event::Apply(split("a", 801)));
     assert_eq!(weight(&shared, "a"), 801);
 }

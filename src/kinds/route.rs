@@ -2,7 +2,8 @@
 //! backends is a set; which of them fail over, the parser says.
 
 use crate::engine::{
-    Bounds, Declaration, DeclaredBackend, DeclaredSet, Fault, Limits, ParsedWeight, Problem, Shape,
+    Bounds, Declaration, DeclaredBackend, DeclaredSet, Fault, ParsedWeight, Problem, Shape,
+    WeightLimits,
 };
 use crate::kinds::Kind;
 use crate::kinds::value::{kind_of, text};
@@ -18,7 +19,7 @@ pub const SHAPE: Shape = Shape {
     apex: "spec.parentRefs",
     backends: "spec.rules",
     name: "name",
-    limits: Limits { weight: 1_000_000, sum: u32::MAX },
+    limits: WeightLimits { weight: 1_000_000, sum: u32::MAX },
     crosses_namespaces: true,
     // What the Gateway API allows.
     bounds: Bounds { of_set: 16, of_object: 256 },

@@ -14,7 +14,7 @@ const VERSION: u32 = 1;
 /// Unknown fields are ignored; another `v` is not read at all. All times go by a wall clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Record {
+pub struct BrakeRecord {
     /// Version of this shape.
     pub v: u32,
     /// Grows with each write: of two records the newer one is known by it, in whichever order
@@ -36,7 +36,7 @@ pub struct Record {
     pub by: String,
 }
 
-impl Default for Record {
+impl Default for BrakeRecord {
     fn default() -> Self {
         Self {
             v: VERSION,
@@ -50,7 +50,7 @@ impl Default for Record {
     }
 }
 
-impl Record {
+impl BrakeRecord {
     /// The brake begins to hold.
     pub fn engaged(&self, now: Timestamp, standing: Option<Timestamp>) -> Self {
         let since = Some(to_the_millisecond(now));
@@ -105,19 +105,20 @@ mod tests {
     #[test]
     fn a_record_reads_back_as_it_was_written() {
         let at = Timestamp::UNIX_EPOCH;
-        let record = Record { n: 7, by: "a".into(), ..Record::default().engaged(at, Some(at)) };
-        for record in [record.ended(at, Some(at)), record, Record::default()] {
+        let record =
+            BrakeRecord { n: 7, by: "a".into(), ..BrakeRecord::default().engaged(at, Some(at)) };
+        for record in [record.ended(at, Some(at)), record, BrakeRecord::default()] {
             let mut lease = Lease::default();
             record.put(&mut lease);
-            assert_eq!(Record::of(&lease), record);
+            assert_eq!(BrakeRecord::of(&lease), record);
         }
     }
 
     #[test]
     fn what_cannot_be_read_is_as_if_absent_and_what_is_newer_is_ignored() {
         for text in ["", "{", "null", "[]", r#"{"v":2,"n":1}"#, r#"{"v":1}"#] {
-            assert_eq!(Record::of(&with(text)), Record::default(), "{text}");
+            assert_eq!(BrakeRecord::of(&with(text)), BrakeRecord::default(), "{text}");
         }
-        assert_eq!(Record::of(&with(r#"{"v":1,"n":3,"later":true}"#)).n, 3);
+        assert_eq!(BrakeRecord::of(&with(r#"{"v":1,"n":3,"later":true}"#)).n, 3);
     }
 }

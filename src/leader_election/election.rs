@@ -30,7 +30,7 @@ impl Default for Timing {
 /// What of a Lease matters. Any change of it is a sign of life of whoever holds it; what others
 /// write beside it is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct LeaseRecord {
     pub holder: String,
     /// What the holder says of its renewals, as it stands there: only compared.
     pub renewed: String,
@@ -38,7 +38,7 @@ pub struct Record {
 
 /// What to do with the Lease now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ElectionStep {
     /// There is none: create it with us as holder.
     Create,
     /// Take it over or renew it, on the observed resourceVersion. `new_holder` counts as a
@@ -53,7 +53,7 @@ pub enum Step {
 pub struct Election {
     identity: String,
     timing: Timing,
-    observed: Option<(Record, Instant)>,
+    observed: Option<(LeaseRecord, Instant)>,
     renewed: Option<Instant>,
     /// It has been seen not to be ours. A Lease that names us all the same comes from before, by an
     /// etcd that was restored from a snapshot: somebody else may lead.
@@ -67,10 +67,10 @@ impl Election {
 
     /// Takes in the Lease as read at `now`, and says what to do. Expiry is judged by how long the
     /// record has not been seen to change here, never by the times in it.
-    pub fn observe(&mut self, lease: Option<Record>, now: Instant) -> Step {
+    pub fn observe(&mut self, lease: Option<LeaseRecord>, now: Instant) -> ElectionStep {
         let Some(record) = lease else {
             self.observed = None;
-            return Step::Create;
+            return ElectionStep::Create;
         };
         if self.observed.as_ref().is_none_or(|(seen, _)| *seen != record) {
             self.observed = Some((record.clone(), now));
@@ -78,18 +78,18 @@ impl Election {
         let since = self.observed.as_ref().map_or(now, |(_, since)| *since);
         self.yielded |= record.holder != self.identity;
         if record.holder == self.identity && !self.yielded {
-            return Step::Update { new_holder: false };
+            return ElectionStep::Update { new_holder: false };
         }
         let silent = now.saturating_duration_since(since) >= self.timing.lease;
         if record.holder.is_empty() || silent {
-            Step::Update { new_holder: true }
+            ElectionStep::Update { new_holder: true }
         } else {
-            Step::Wait
+            ElectionStep::Wait
         }
     }
 
     /// The Lease was written with us as holder by a request that began at `began`.
-    pub fn wrote(&mut self, record: Record, began: Instant) {
+    pub fn wrote(&mut self, record: LeaseRecord, began: Instant) {
         self.observed = Some((record, began));
         self.renewed = Some(began);
         self.yielded = false;
@@ -117,8 +117,8 @@ impl Election {
 mod tests {
     use super::*;
 
-    fn held_by(holder: &str, renewed: &str) -> Option<Record> {
-        Some(Record { holder: holder.into(), renewed: renewed.into() })
+    fn held_by(holder: &str, renewed: &str) -> Option<LeaseRecord> {
+        Some(LeaseRecord { holder: holder.into(), renewed: renewed.into() })
     }
 
     fn timing() -> Timing {
@@ -129,21 +129,24 @@ mod tests {
     fn an_absent_lease_is_created_and_an_empty_one_taken() {
         let mut me = Election::new("me", timing());
         let now = Instant::now();
-        assert_eq!(me.observe(None, now), Step::Create);
-        assert_eq!(me.observe(held_by("", "1"), now), Step::Update { new_holder: true });
+        assert_eq!(me.observe(None, now), ElectionStep::Create);
+        assert_eq!(me.observe(held_by("", "1"), now), ElectionStep::Update { new_holder: true });
     }
 
     #[test]
     fn a_holder_is_believed_until_it_has_been_silent_for_the_leases_duration() {
         let mut me = Election::new("me", timing());
         let start = Instant::now();
-        assert_eq!(me.observe(held_by("other", "1"), start), Step::Wait);
+        assert_eq!(me.observe(held_by("other", "1"), start), ElectionStep::Wait);
         let almost = start + timing().lease - Duration::from_millis(1);
-        assert_eq!(me.observe(held_by("other", "1"), almost), Step::Wait);
+        assert_eq!(me.observe(held_by("other", "1"), almost), ElectionStep::Wait);
         // A renewal is any change, whatever the clock of the other says.
-        assert_eq!(me.observe(held_by("other", "2"), almost), Step::Wait);
+        assert_eq!(me.observe(held_by("other", "2"), almost), ElectionStep::Wait);
         let silent = almost + timing().lease;
-        assert_eq!(me.observe(held_by("other", "2"), silent), Step::Update { new_holder: true });
+        assert_eq!(
+            me.observe(held_by("other", "2"), silent),
+            ElectionStep::Update { new_holder: true }
+        );
     }
 
     #[test]
@@ -160,7 +163,7 @@ mod tests {
     fn our_own_lease_is_renewed_also_after_a_restart() {
         let mut me = Election::new("me", timing());
         let step = me.observe(held_by("me", "7"), Instant::now());
-        assert_eq!(step, Step::Update { new_holder: false });
+        assert_eq!(step, ElectionStep::Update { new_holder: false });
     }
 
     #[test]
@@ -172,11 +175,14 @@ mod tests {
         new.wrote(held_by("new", "900").unwrap(), start);
         // etcd is restored from a snapshot of the time when the old one led.
         let restored = start + Duration::from_secs(1);
-        assert_eq!(old.observe(held_by("old", "12"), restored), Step::Wait);
+        assert_eq!(old.observe(held_by("old", "12"), restored), ElectionStep::Wait);
         assert!(new.leads(restored));
-        assert_eq!(new.observe(held_by("old", "12"), restored), Step::Wait);
+        assert_eq!(new.observe(held_by("old", "12"), restored), ElectionStep::Wait);
         let silent = restored + timing().lease;
-        assert_eq!(old.observe(held_by("old", "12"), silent), Step::Update { new_holder: true });
+        assert_eq!(
+            old.observe(held_by("old", "12"), silent),
+            ElectionStep::Update { new_holder: true }
+        );
     }
 
     #[test]
@@ -187,7 +193,7 @@ mod tests {
         for ms in (0..20_000).step_by(250) {
             let now = start + Duration::from_millis(ms);
             // a is cut off; b reads the same record again and again.
-            if let Step::Update { .. } = b.observe(held_by("a", "1"), now) {
+            if let ElectionStep::Update { .. } = b.observe(held_by("a", "1"), now) {
                 b.wrote(held_by("b", "2").unwrap(), now);
             }
             assert!(!(a.leads(now) && b.leads(now)), "both lead after {ms} ms");

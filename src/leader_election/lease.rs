@@ -1,11 +1,11 @@
 //! The Lease: the election's I/O.
 
-use crate::index::shared::Shared;
+use crate::index::shared_index::SharedIndex;
 use crate::informers::list_watch::follow;
 use crate::kinds::brief;
-use crate::leader_election::election::{Election, Record, Step, Timing};
+use crate::leader_election::brake_record::BrakeRecord;
+use crate::leader_election::election::{Election, ElectionStep, LeaseRecord, Timing};
 use crate::leader_election::fitness::{Fitness, Stance};
-use crate::reconciler::gates::brake;
 use crate::telemetry::Metrics;
 use futures::{Stream, StreamExt};
 use jiff::Timestamp;
@@ -33,26 +33,26 @@ pub fn always_leading() -> watch::Receiver<bool> {
 const JUDGE: &str = "failover.linkerd.io/judge";
 
 /// A replica that strives for the Lease.
-pub struct Striving {
+pub struct LeaseCandidacy {
     pub api: Api<Lease>,
     pub name: String,
     pub identity: String,
     /// Where the other replicas find this one; none where they need not.
     pub address: Option<SocketAddr>,
-    pub shared: Shared,
+    pub shared: SharedIndex,
     pub metrics: Arc<Metrics>,
     /// Whether this replica leads.
     pub leading: watch::Sender<bool>,
     /// Where the one that leads is found.
     pub judge: watch::Sender<Option<SocketAddr>>,
     /// What stands in the Lease about the brake, each time that it is read past the caches.
-    pub brake: watch::Sender<Option<brake::Record>>,
+    pub brake: watch::Sender<Option<BrakeRecord>>,
 }
 
 /// Strives for the Lease until `stop`, then gives it back. `leading` turns false by itself where the
 /// Lease cannot be renewed in time, and where the caches are not whole for too long.
-pub async fn hold_lease(striving: Striving, stop: CancellationToken) {
-    let Striving { api, name, identity, address, shared, metrics, leading, judge, brake } =
+pub async fn hold_lease(striving: LeaseCandidacy, stop: CancellationToken) {
+    let LeaseCandidacy { api, name, identity, address, shared, metrics, leading, judge, brake } =
         striving;
     let timing = Timing::default();
     let election = Election::new(identity.clone(), timing);
@@ -143,7 +143,7 @@ struct Candidate {
     identity: String,
     address: Option<SocketAddr>,
     judge: watch::Sender<Option<SocketAddr>>,
-    brake: watch::Sender<Option<brake::Record>>,
+    brake: watch::Sender<Option<BrakeRecord>>,
 }
 
 impl Candidate {
@@ -152,7 +152,7 @@ impl Candidate {
         if let Some(lease) = &lease {
             hear(&self.judge, lease);
         }
-        let stands = Some(lease.as_ref().map(brake::Record::of).unwrap_or_default());
+        let stands = Some(lease.as_ref().map(BrakeRecord::of).unwrap_or_default());
         self.brake.send_if_modified(|last| {
             let news = *last != stands;
             *last = stands;
@@ -161,11 +161,11 @@ impl Candidate {
         let began = Instant::now();
         let step = self.election.observe(lease.as_ref().map(record), began);
         let written = match (step, lease) {
-            (Step::Wait, _) => {
+            (ElectionStep::Wait, _) => {
                 self.election.lost();
                 return Ok(());
             }
-            (Step::Update { new_holder }, Some(mut lease)) => {
+            (ElectionStep::Update { new_holder }, Some(mut lease)) => {
                 self.tell_address(&mut lease);
                 let spec = lease.spec.get_or_insert_default();
                 if new_holder {
@@ -177,7 +177,7 @@ impl Candidate {
                 // The resourceVersion that was read goes along: of two takers one gets 409.
                 self.api.replace(&self.name, &PostParams::default(), &lease).await
             }
-            (Step::Create | Step::Update { .. }, _) => {
+            (ElectionStep::Create | ElectionStep::Update { .. }, _) => {
                 let mut spec = LeaseSpec {
                     acquire_time: Some(MicroTime(Timestamp::now())),
                     lease_transitions: Some(0),
@@ -243,9 +243,9 @@ fn hear(judge: &watch::Sender<Option<SocketAddr>>, lease: &Lease) {
     judge.send_if_modified(|last| std::mem::replace(last, address) != address);
 }
 
-fn record(lease: &Lease) -> Record {
+fn record(lease: &Lease) -> LeaseRecord {
     let spec = lease.spec.clone().unwrap_or_default();
-    Record {
+    LeaseRecord {
         holder: spec.holder_identity.unwrap_or_default(),
         renewed: format!("{:?} {:?}", spec.renew_time, spec.lease_transitions),
     }

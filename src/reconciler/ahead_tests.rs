@@ -1,17 +1,17 @@
 //! Flips ahead of a loss, from the announcement to what other replicas make of the record.
 
 use crate::engine::{Defaults, Identity, Now};
-use crate::index::departures::Word;
-use crate::index::endpoints::{Families, SliceFacts};
-use crate::index::guarded::GuardedPod;
-use crate::index::managed::Managed;
-use crate::index::services::ServiceFacts;
-use crate::index::slices::ToldSlice;
+use crate::index::announced_pods::Belief;
+use crate::index::endpoints::{AddressFamilies, SliceFacts};
+use crate::index::guarded_pods::GuardedPod;
+use crate::index::managed_object::ManagedObject;
+use crate::index::service_facts::ServiceFacts;
+use crate::index::slice_table::SliceUpdate;
 use crate::index::store::Index;
 use crate::kinds;
 use crate::kinds::{ObjectKey, ObjectRef};
 use crate::reconciler::memory::Memory;
-use crate::reconciler::plan::{Kind, Moves, Plan, plan};
+use crate::reconciler::plan::{Moves, Plan, WriteKind, plan};
 use jiff::Timestamp;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
@@ -70,16 +70,23 @@ impl Replica {
         let endpoints: Vec<_> = pods.iter().map(endpoint).collect();
         let slice =
             json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints, "ports": [{}]});
-        let facts = SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default());
+        let facts =
+            SliceFacts::read(&serde_json::from_value(slice).unwrap(), AddressFamilies::default());
         let key = ObjectKey::new(NAMESPACE, service);
         self.index.now = at(seconds);
         let version = u64::try_from(seconds).unwrap();
-        self.index.set_slice(ToldSlice { slice: key.clone(), version, service: Some(key), facts });
+        self.index.set_slice(SliceUpdate {
+            slice: key.clone(),
+            version,
+            service: Some(key),
+            facts,
+        });
     }
 
     fn read(&mut self, seconds: i64) {
         self.index.now = at(seconds);
-        let managed = Managed::read(kinds::Kind::TrafficSplit, &self.object, &Defaults::default());
+        let managed =
+            ManagedObject::read(kinds::Kind::TrafficSplit, &self.object, &Defaults::default());
         self.index.set_object(split(), managed);
     }
 
@@ -87,7 +94,7 @@ impl Replica {
         self.index.guarded(NAMESPACE, &format!("pod-{pod}"), None, at(seconds))
     }
 
-    fn announce(&mut self, pod: usize, seconds: i64) -> Word {
+    fn announce(&mut self, pod: usize, seconds: i64) -> Belief {
         let guarded = self.guarded(pod, seconds).unwrap();
         self.index.now = at(seconds);
         self.index.depart(&guarded)
@@ -112,7 +119,7 @@ impl Replica {
         self.object.metadata.resource_version = Some((version + 1).to_string());
         self.read(seconds);
         match write.kind {
-            Kind::Flip(flip) => Some(flip.note),
+            WriteKind::Flip(flip) => Some(flip.note),
             _ => Some(String::new()),
         }
     }
@@ -126,9 +133,9 @@ impl Replica {
 #[test]
 fn the_last_pod_that_goes_takes_traffic_along_before_it_does() {
     let mut leader = Replica::with(&[1, 2], json!({}));
-    assert_eq!(leader.announce(1, 2), Word::Believed);
+    assert_eq!(leader.announce(1, 2), Belief::Believed);
     assert!(leader.plan(2).write.is_none());
-    assert_eq!(leader.announce(2, 3), Word::Believed);
+    assert_eq!(leader.announce(2, 3), Belief::Believed);
     let note = leader.write(3).unwrap();
     assert_eq!(
         note,
@@ -160,8 +167,8 @@ fn every_replica_counts_them_as_gone_by_the_record_and_nobody_reverses_the_flip(
     assert!(standby.plan(31).write.is_none());
     let note = standby.write(32).unwrap();
     assert!(note.contains("from west to emoji-svc, which was not lost after all:"), "{note}");
-    assert_eq!(standby.announce(1, 40), Word::NotAgain, "a drain tries again every five seconds");
-    assert_eq!(leader.announce(1, 640), Word::Believed);
+    assert_eq!(standby.announce(1, 40), Belief::NotAgain, "a drain tries again every five seconds");
+    assert_eq!(leader.announce(1, 640), Belief::Believed);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Writes that were tried: how they failed, and whether one without an answer has landed.
 
 use crate::engine::Identity;
-use crate::index::managed::Managed;
+use crate::index::managed_object::ManagedObject;
 use crate::reconciler::lanes::Lane;
 use crate::reconciler::plan::{Active, Write};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ const LASTS: Duration = Duration::from_secs(10);
 
 /// How a write failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum WriteFailure {
     /// Somebody else wrote first.
     Conflict,
     /// There is no such object, it is said.
@@ -26,23 +26,23 @@ const USUAL_CONFLICTS: u32 = 3;
 
 /// How often writes have failed in a row, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Streak {
+pub struct FailureStreak {
     pub times: u32,
     pub since: Instant,
     /// Those that had no answer: the object is known to hang until a write of it lands.
     pub unanswered: u32,
-    last: Failure,
+    last: WriteFailure,
 }
 
-impl Streak {
+impl FailureStreak {
     /// One more failure; `before`: of whatever was to be written, `alike`: of the very same.
-    pub fn after(before: Option<&Self>, alike: bool, failure: Failure, now: Instant) -> Self {
+    pub fn after(before: Option<&Self>, alike: bool, failure: WriteFailure, now: Instant) -> Self {
         let same = before.filter(|_| alike);
         let unanswered = before.map_or(0, |before| before.unanswered);
         Self {
             times: same.map_or(1, |before| before.times.saturating_add(1)),
             since: same.map_or(now, |before| before.since),
-            unanswered: unanswered.saturating_add(u32::from(failure == Failure::Unanswered)),
+            unanswered: unanswered.saturating_add(u32::from(failure == WriteFailure::Unanswered)),
             last: failure,
         }
     }
@@ -51,36 +51,38 @@ impl Streak {
     pub fn lane(&self) -> Lane {
         match self.last {
             _ if self.unanswered > 0 => Lane::Hung,
-            Failure::Conflict if self.times <= USUAL_CONFLICTS => Lane::Fast,
+            WriteFailure::Conflict if self.times <= USUAL_CONFLICTS => Lane::Fast,
             _ => Lane::Refused,
         }
     }
 
     /// Whether the next try reads the object anew where it meets a conflict.
     pub fn looks(&self) -> bool {
-        self.last == Failure::Conflict
+        self.last == WriteFailure::Conflict
     }
 
     /// Whether people are told: of a conflict, or an object that is not found, only once that lasts.
     pub fn is_told(&self, now: Instant) -> bool {
         match self.last {
-            Failure::Refused | Failure::Unanswered => true,
-            Failure::Conflict | Failure::Gone => now.saturating_duration_since(self.since) >= LASTS,
+            WriteFailure::Refused | WriteFailure::Unanswered => true,
+            WriteFailure::Conflict | WriteFailure::Gone => {
+                now.saturating_duration_since(self.since) >= LASTS
+            }
         }
     }
 }
 
 /// A write that failed, and when the very same may be tried again.
 #[derive(Debug)]
-pub struct Failed {
-    pub streak: Streak,
+pub struct FailedWrite {
+    pub streak: FailureStreak,
     pub not_before: Instant,
     resource_version: String,
     weights: Vec<u32>,
 }
 
-impl Failed {
-    pub fn new(streak: Streak, write: &Write, not_before: Instant) -> Self {
+impl FailedWrite {
+    pub fn new(streak: FailureStreak, write: &Write, not_before: Instant) -> Self {
         Self {
             streak,
             not_before,
@@ -114,7 +116,7 @@ pub struct Attempt {
 impl Attempt {
     /// Whether it has landed after all, by the object as it is seen now; none while that is the version
     /// that it was made from.
-    pub fn has_landed(&self, managed: &Managed, me: &Identity) -> Option<bool> {
+    pub fn has_landed(&self, managed: &ManagedObject, me: &Identity) -> Option<bool> {
         if managed.resource_version == self.write.resource_version {
             return None;
         }
@@ -137,18 +139,18 @@ impl Attempt {
 mod tests {
     use super::*;
 
-    fn streak(failures: &[Failure], start: Instant) -> Streak {
+    fn streak(failures: &[WriteFailure], start: Instant) -> FailureStreak {
         let each = Duration::from_secs(4);
-        let mut streak: Option<Streak> = None;
+        let mut streak: Option<FailureStreak> = None;
         for (n, failure) in (0..).zip(failures) {
-            streak = Some(Streak::after(streak.as_ref(), true, *failure, start + each * n));
+            streak = Some(FailureStreak::after(streak.as_ref(), true, *failure, start + each * n));
         }
         streak.unwrap()
     }
 
     #[test]
     fn refused_and_unanswered_writes_are_told_at_once_and_others_once_they_last() {
-        use Failure::{Conflict, Gone, Refused, Unanswered};
+        use WriteFailure::{Conflict, Gone, Refused, Unanswered};
         let start = Instant::now();
         for (failures, at, told) in [
             (&[Refused][..], 0, true),
@@ -165,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_lane_goes_by_how_the_last_ones_failed_and_one_that_hung_is_not_forgotten() {
-        use Failure::{Conflict, Gone, Refused, Unanswered};
+        use WriteFailure::{Conflict, Gone, Refused, Unanswered};
         let start = Instant::now();
         for (failures, lane) in [
             (&[Conflict][..], Lane::Fast),
@@ -182,8 +184,8 @@ mod tests {
     #[test]
     fn another_decision_begins_a_new_streak_for_an_object_that_hangs_all_the_same() {
         let now = Instant::now();
-        let hung = streak(&[Failure::Unanswered, Failure::Unanswered], now);
-        let next = Streak::after(Some(&hung), false, Failure::Unanswered, now);
+        let hung = streak(&[WriteFailure::Unanswered, WriteFailure::Unanswered], now);
+        let next = FailureStreak::after(Some(&hung), false, WriteFailure::Unanswered, now);
         assert_eq!((next.times, next.unanswered), (1, 3));
     }
 }

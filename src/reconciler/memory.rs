@@ -3,10 +3,10 @@
 
 use crate::engine::{BySet, Pending};
 use crate::kinds::ObjectRef;
-use crate::reconciler::attempts::{Attempt, Failed};
+use crate::reconciler::attempts::{Attempt, FailedWrite};
 use crate::reconciler::nothing_ready::NothingReady;
+use crate::reconciler::overwrites::OverwriteTracker;
 use crate::reconciler::plan::Active;
-use crate::reconciler::undone::Undone;
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Instant;
@@ -29,12 +29,12 @@ pub struct Memory {
     /// Since when there is something to be recorded.
     pub unrecorded: Option<Instant>,
     /// A write that failed: how often, what it was to write, when to try again.
-    pub failed: Option<Failed>,
+    pub failed: Option<FailedWrite>,
     /// A write that had no answer, or was given up: it may have landed.
     pub may_have_landed: Option<Box<Attempt>>,
     /// Whether it has been said that this write is refused.
     pub refusal_told: bool,
-    pub undone: Option<Undone>,
+    pub undone: Option<OverwriteTracker>,
     /// What was said last, so that it is said once.
     told: Option<String>,
     /// Whether it cannot be read, and is left as it is.

@@ -1,11 +1,11 @@
 //! Objects that have nothing ready: told once, by who leads, and once more when that ends.
 
 use crate::engine::{BySet, Intent, Now, Readiness, to_the_second};
-use crate::events::publisher::Said;
-use crate::index::managed::Managed;
+use crate::events::publisher::NewEvent;
+use crate::index::managed_object::ManagedObject;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
-use crate::reconciler::mention::version;
+use crate::reconciler::notices::version;
 use crate::reconciler::plan::Plan;
 use crate::reconciler::queue::Queue;
 use crate::reconciler::reconcile::Controller;
@@ -25,7 +25,7 @@ pub struct NothingReady {
 
 /// What is to be told now.
 #[derive(Debug, Default, PartialEq)]
-pub struct News {
+pub struct NothingReadyChange {
     pub begins: Vec<String>,
     pub ends: Vec<String>,
     /// When to look again.
@@ -54,7 +54,7 @@ impl NothingReady {
         recorded: &BySet<Timestamp>,
         leads: bool,
         now: Now,
-    ) -> News {
+    ) -> NothingReadyChange {
         if !leads || self.told.as_ref() == Some(recorded) {
             self.told = None;
         }
@@ -66,7 +66,7 @@ impl NothingReady {
                 self.seen.insert(set.clone(), now.steady);
             }
         }
-        let mut news = News::default();
+        let mut news = NothingReadyChange::default();
         if !leads {
             return news;
         }
@@ -95,7 +95,7 @@ impl Controller {
         queue: &mut Queue,
         index: &Index,
         object: &ObjectRef,
-        managed: &Managed,
+        managed: &ManagedObject,
         plan: &Plan,
         now: Now,
     ) {
@@ -119,13 +119,13 @@ impl Controller {
             let why = each_set(&intents, &plan.readiness, &news.begins);
             tracing::warn!(%object, why, "nothing is ready");
             let note = format!("No backend is ready, so traffic stays where it is: {why}");
-            self.say(Said::nothing_ready(object, version(index, object), managed, true, note));
+            self.say(NewEvent::nothing_ready(object, version(index, object), managed, true, note));
         }
         if !news.ends.is_empty() {
             let why = each_set(&intents, &plan.readiness, &news.ends);
             tracing::info!(%object, why, "something is ready again");
             let note = format!("A backend is ready again: {why}");
-            self.say(Said::nothing_ready(object, version(index, object), managed, false, note));
+            self.say(NewEvent::nothing_ready(object, version(index, object), managed, false, note));
         }
     }
 }
@@ -178,21 +178,30 @@ mod tests {
         let (mut known, none) = (NothingReady::default(), BySet::new());
         let lacks = sets(&[("", Nothing)]);
         let early = known.observe(&lacks, &none, true, at(0));
-        assert_eq!(early, News { next: Some(LASTS), ..News::default() });
+        assert_eq!(
+            early,
+            NothingReadyChange { next: Some(LASTS), ..NothingReadyChange::default() }
+        );
         let told = known.observe(&lacks, &none, true, at(1_000));
         assert_eq!(told.begins, [""]);
         for millis in [1_001, 60_000] {
-            assert_eq!(known.observe(&lacks, &none, true, at(millis)), News::default());
+            assert_eq!(
+                known.observe(&lacks, &none, true, at(millis)),
+                NothingReadyChange::default()
+            );
         }
         let record = known.told().unwrap().clone();
-        assert_eq!(known.observe(&lacks, &record, true, at(61_000)), News::default());
+        assert_eq!(known.observe(&lacks, &record, true, at(61_000)), NothingReadyChange::default());
         assert_eq!(known.told(), None, "the object says it");
         let ends = known.observe(&sets(&[("", Ready)]), &record, true, at(70_000));
         assert_eq!(ends.ends, [""]);
         // The record follows a moment later.
         let after = known.observe(&sets(&[("", Ready)]), &record, true, at(70_001));
-        assert_eq!(after, News::default());
-        assert_eq!(known.observe(&none_of(), &none, true, at(71_000)), News::default());
+        assert_eq!(after, NothingReadyChange::default());
+        assert_eq!(
+            known.observe(&none_of(), &none, true, at(71_000)),
+            NothingReadyChange::default()
+        );
         assert!(known.is_empty());
     }
 
@@ -204,10 +213,19 @@ mod tests {
     fn a_new_leader_goes_by_the_record() {
         let mut known = NothingReady::default();
         let lacks = sets(&[("", Nothing)]);
-        assert_eq!(known.observe(&lacks, &recorded(&[""]), false, at(0)), News::default());
-        assert_eq!(known.observe(&lacks, &recorded(&[""]), true, at(9_000)), News::default());
+        assert_eq!(
+            known.observe(&lacks, &recorded(&[""]), false, at(0)),
+            NothingReadyChange::default()
+        );
+        assert_eq!(
+            known.observe(&lacks, &recorded(&[""]), true, at(9_000)),
+            NothingReadyChange::default()
+        );
         let mut unrecorded = NothingReady::default();
-        assert_eq!(unrecorded.observe(&lacks, &BySet::new(), false, at(0)), News::default());
+        assert_eq!(
+            unrecorded.observe(&lacks, &BySet::new(), false, at(0)),
+            NothingReadyChange::default()
+        );
         assert_eq!(unrecorded.observe(&lacks, &BySet::new(), true, at(9_000)).begins, [""]);
         let mut ended = NothingReady::default();
         let ready = sets(&[("", Ready)]);
@@ -221,10 +239,13 @@ mod tests {
             let now = at(second * 1_000);
             known.observe(&sets(&[("", Nothing)]), &none, true, now);
             let news = known.observe(&none_of(), &none, true, at(second * 1_000 + 500));
-            assert_eq!(news, News::default());
+            assert_eq!(news, NothingReadyChange::default());
         }
         let unknown = sets(&[("", Unknown)]);
-        assert_eq!(known.observe(&unknown, &recorded(&[""]), true, at(9_000)), News::default());
+        assert_eq!(
+            known.observe(&unknown, &recorded(&[""]), true, at(9_000)),
+            NothingReadyChange::default()
+        );
         assert_eq!(known.told(), None);
     }
 

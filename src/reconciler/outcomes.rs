@@ -1,16 +1,16 @@
 //! How writes begin and end, and what is remembered and told of it.
 
-use crate::events::publisher::Said;
-use crate::index::managed::Managed;
+use crate::events::publisher::NewEvent;
+use crate::index::managed_object::ManagedObject;
 use crate::index::order::{Arrival, Ticket};
 use crate::kinds::ObjectRef;
-use crate::reconciler::attempts::{Attempt, Failed, Failure, Streak};
+use crate::reconciler::attempts::{Attempt, FailedWrite, FailureStreak, WriteFailure};
 use crate::reconciler::lanes::{Lane, Lanes, patience};
-use crate::reconciler::plan::{Kind, Plan, Write};
-use crate::reconciler::queue::{Done, InFlight, Queue};
+use crate::reconciler::overwrites::OverwriteTracker;
+use crate::reconciler::plan::{Plan, Write, WriteKind};
+use crate::reconciler::queue::{FinishedWrite, InFlightWrite, Queue};
 use crate::reconciler::reconcile::Controller;
-use crate::reconciler::undone::Undone;
-use crate::reconciler::writer::{self, GiveUp, Outcome};
+use crate::reconciler::writer::{self, GiveUp, WriteOutcome};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ impl Controller {
             brake.goes(object);
         }
         queue.lanes.begin(object, lane, Instant::now());
-        let (in_flight, given_up) = InFlight::new(&write, noticed);
+        let (in_flight, given_up) = InFlightWrite::new(&write, noticed);
         queue.in_flight.insert(object.clone(), in_flight);
         let client = self.writes.of(lane).clone();
         let patience = patience(streak.map_or(0, |streak| streak.unanswered));
@@ -59,54 +59,54 @@ impl Controller {
             let writing = writer::write(&client, &write, patience, look);
             let outcome = match writer::unless_given_up(writing, given_up).await {
                 Ok(outcome) => outcome,
-                Err(GiveUp::Replaced) => Outcome::Replaced,
-                Err(GiveUp::Crowded) => Outcome::Unanswered(writer::CROWDED.into()),
+                Err(GiveUp::Replaced) => WriteOutcome::Replaced,
+                Err(GiveUp::Crowded) => WriteOutcome::Unanswered(writer::CROWDED.into()),
             };
-            Done { write, ticket, active: plan.active, as_standby, outcome }
+            FinishedWrite { write, ticket, active: plan.active, as_standby, outcome }
         });
     }
 
-    pub(crate) fn finish(&self, queue: &mut Queue, done: Done) {
-        let Done { write, ticket, active, as_standby, outcome } = done;
+    pub(crate) fn finish(&self, queue: &mut Queue, done: FinishedWrite) {
+        let FinishedWrite { write, ticket, active, as_standby, outcome } = done;
         let object = write.object.clone();
-        let answered = !matches!(outcome, Outcome::Unanswered(_) | Outcome::Replaced);
+        let answered = !matches!(outcome, WriteOutcome::Unanswered(_) | WriteOutcome::Replaced);
         let noticed = queue.end(&object, answered).unwrap_or_else(Instant::now);
         self.count_in_flight(queue);
         let again = queue.again.remove(&object);
-        let written = matches!(outcome, Outcome::Written(_));
-        let replaced = matches!(outcome, Outcome::Replaced);
+        let written = matches!(outcome, WriteOutcome::Written(_));
+        let replaced = matches!(outcome, WriteOutcome::Replaced);
         let attempt = Attempt { write, active, as_standby, noticed };
         match outcome {
-            Outcome::Written(written) => {
+            WriteOutcome::Written(written) => {
                 self.landed(queue, attempt);
                 // The watch will say the same later; until then the next decision must not be
                 // made from the old weights.
                 self.enter(&object, &written, &ticket);
             }
-            Outcome::Conflict(seen) => {
+            WriteOutcome::Conflict(seen) => {
                 self.metrics.write_failed("conflict");
                 let why = "409 Conflict, again and again: others write it all the time, or this replica's watch is behind; see who with kubectl get -o yaml --show-managed-fields";
-                self.failed(queue, attempt, Failure::Conflict, why);
+                self.failed(queue, attempt, WriteFailure::Conflict, why);
                 self.look_anew(&object, seen, &ticket);
             }
-            Outcome::Gone(seen) => {
+            WriteOutcome::Gone(seen) => {
                 self.metrics.write_failed("gone");
                 if seen.is_none() {
                     queue.waits.settle(&object);
                 }
                 let why = "404 Not Found, though the watch has not said that it is gone: does something else answer for the API server?";
-                self.failed(queue, attempt, Failure::Gone, why);
+                self.failed(queue, attempt, WriteFailure::Gone, why);
                 self.look_anew(&object, seen, &ticket);
             }
-            Outcome::Refused(error) => {
+            WriteOutcome::Refused(error) => {
                 self.metrics.write_failed("failed");
-                self.failed(queue, attempt, Failure::Refused, &error);
+                self.failed(queue, attempt, WriteFailure::Refused, &error);
             }
-            Outcome::Unanswered(error) => {
+            WriteOutcome::Unanswered(error) => {
                 self.metrics.write_failed("failed");
-                self.failed(queue, attempt, Failure::Unanswered, &error);
+                self.failed(queue, attempt, WriteFailure::Unanswered, &error);
             }
-            Outcome::Replaced => {
+            WriteOutcome::Replaced => {
                 self.metrics.write_failed("replaced");
                 self.may_have_landed(queue, attempt);
             }
@@ -130,7 +130,12 @@ impl Controller {
 
     /// A write without an answer may have landed: then the watch says so. While another try of it is
     /// under way, that one tells.
-    pub(crate) fn mention_landed(&self, queue: &mut Queue, object: &ObjectRef, managed: &Managed) {
+    pub(crate) fn mention_landed(
+        &self,
+        queue: &mut Queue,
+        object: &ObjectRef,
+        managed: &ManagedObject,
+    ) {
         if queue.in_flight.contains_key(object) {
             return;
         }
@@ -151,7 +156,8 @@ impl Controller {
         memory.is_content();
         memory.may_have_landed = None;
         if write.may_be_undone() {
-            memory.undone = Some(Undone::wrote(memory.undone.as_ref(), &write.weights, now));
+            memory.undone =
+                Some(OverwriteTracker::wrote(memory.undone.as_ref(), &write.weights, now));
         }
         if as_standby {
             memory.rescued = Some(active);
@@ -159,7 +165,7 @@ impl Controller {
             tracing::warn!(%object, "moved as a standby: the leader had not");
         }
         self.written(&write, noticed.elapsed());
-        if matches!(write.kind, Kind::Flip(_)) {
+        if matches!(write.kind, WriteKind::Flip(_)) {
             queue.waits.flipped(object, self.by_adaptor(object));
         }
     }
@@ -173,7 +179,7 @@ impl Controller {
     }
 
     fn enter(&self, object: &ObjectRef, answered: &DynamicObject, ticket: &Ticket) {
-        let managed = Managed::read(object.kind, answered, &self.settings.defaults);
+        let managed = ManagedObject::read(object.kind, answered, &self.settings.defaults);
         let arrival = Arrival::Answered(ticket);
         self.shared.update(|index| index.enter_object(object.clone(), managed, arrival));
     }
@@ -182,10 +188,10 @@ impl Controller {
         if let Some(note) = &write.edited {
             self.metrics.recorded("edit");
             tracing::info!(object = %write.object, "{note}");
-            self.say(Said::edited(write, note));
+            self.say(NewEvent::edited(write, note));
         }
         match &write.kind {
-            Kind::Flip(flip) => {
+            WriteKind::Flip(flip) => {
                 self.metrics.wrote(took);
                 self.metrics.flipped(flip.on_primary);
                 if flip.ahead {
@@ -195,17 +201,17 @@ impl Controller {
                     self.metrics.guard.taken_back.inc();
                 }
                 tracing::info!(object = %write.object, "{}", flip.note);
-                self.say(Said::flipped(write, flip));
+                self.say(NewEvent::flipped(write, flip));
             }
-            Kind::Correction => {
+            WriteKind::Correction => {
                 self.metrics.wrote(took);
                 tracing::info!(object = %write.object, "weights put right");
             }
-            Kind::Record => {
+            WriteKind::Record => {
                 self.metrics.recorded("record");
                 tracing::debug!(object = %write.object, "recorded");
             }
-            Kind::Disclaim => {
+            WriteKind::Disclaim => {
                 self.metrics.recorded("disclaim");
                 tracing::debug!(object = %write.object, "claim on spec given up");
             }
@@ -213,25 +219,25 @@ impl Controller {
     }
 
     /// Takes note of a write that failed, and tells people where that is due.
-    fn failed(&self, queue: &mut Queue, attempt: Attempt, failure: Failure, why: &str) {
+    fn failed(&self, queue: &mut Queue, attempt: Attempt, failure: WriteFailure, why: &str) {
         let (write, now) = (&attempt.write, Instant::now());
         let object = &write.object;
         let memory = queue.memories.entry(object);
         let before = memory.failed.as_ref();
         let alike = before.is_some_and(|failed| failed.is_alike(write));
-        let streak = Streak::after(before.map(|failed| &failed.streak), alike, failure, now);
+        let streak = FailureStreak::after(before.map(|failed| &failed.streak), alike, failure, now);
         let wait = backoff(streak.times);
-        memory.failed = Some(Failed::new(streak, write, now + wait));
+        memory.failed = Some(FailedWrite::new(streak, write, now + wait));
         if streak.is_told(now) {
             tracing::warn!(%object, error = why, retry_in = ?wait, "a write failed");
             if !std::mem::replace(&mut memory.refusal_told, true) {
-                self.say(Said::refused(write, why));
+                self.say(NewEvent::refused(write, why));
             }
         } else {
             tracing::debug!(%object, ?failure, retry_in = ?wait, "a write failed");
         }
         queue.alarms.set(object, wait);
-        if matches!(failure, Failure::Refused | Failure::Unanswered) {
+        if matches!(failure, WriteFailure::Refused | WriteFailure::Unanswered) {
             self.may_have_landed(queue, attempt);
         }
     }
@@ -244,7 +250,7 @@ impl Controller {
         }
     }
 
-    pub(crate) fn say(&self, said: Said) {
+    pub(crate) fn say(&self, said: NewEvent) {
         // Events never hold up a flip: where too many wait, one is lost and counted.
         if self.say.try_send(said).is_err() {
             self.metrics.events_dropped.inc();

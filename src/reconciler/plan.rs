@@ -2,15 +2,15 @@
 //! has landed.
 
 use crate::engine::{
-    AuthoredWeights, Because, BySet, Decision, Health, Identity, Intent, Need, Now, Pending,
+    AuthoredWeights, BySet, Decision, DecisionReason, Health, Identity, Intent, Need, Now, Pending,
     Previous, Readiness, State, annotations, decide, each_health, need, remembered,
 };
-use crate::index::managed::{Decider, Managed, ManagedSet};
+use crate::index::managed_object::{Decider, ManagedObject, ManagedSet};
 use crate::index::store::Index;
 use crate::kinds::{Edit, ObjectKey, ObjectRef};
-use crate::reconciler::gates::brake::Seen;
+use crate::reconciler::gates::brake::TrafficPosition;
 use crate::reconciler::memory::Memory;
-use crate::reconciler::short;
+use crate::reconciler::short_ports;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ pub struct Plan {
     pub next: Option<SignedDuration>,
     pub paused: bool,
     /// What the brake counts, where no set of it wants to leave its primary.
-    pub stands: Seen,
+    pub stands: TrafficPosition,
     /// Who made the decision that the object carries, and since when that is seen.
     pub decider: Option<Decider>,
     pub seen: Timestamp,
@@ -65,30 +65,30 @@ pub struct Write {
     pub is_first: bool,
     /// It records weights that somebody wrote past the webhook; who, and which.
     pub edited: Option<String>,
-    pub kind: Kind,
+    pub kind: WriteKind,
 }
 
 impl Write {
     /// Whether it changes weights, rather than what is known.
     pub fn moves(&self) -> bool {
-        matches!(self.kind, Kind::Flip(_) | Kind::Correction)
+        matches!(self.kind, WriteKind::Flip(_) | WriteKind::Correction)
     }
 
     /// Whether traffic leaves a primary that is lost.
     pub fn leaves_primary(&self) -> bool {
-        matches!(&self.kind, Kind::Flip(flip) if !flip.leaves.is_empty())
+        matches!(&self.kind, WriteKind::Flip(flip) if !flip.leaves.is_empty())
     }
 
     /// Whether another writer may have brought it about, and may do so again. A move of an object
     /// that has our state is our own.
     pub fn may_be_undone(&self) -> bool {
-        self.moves() && (self.kind == Kind::Correction || self.is_first)
+        self.moves() && (self.kind == WriteKind::Correction || self.is_first)
     }
 }
 
 /// What a write is for.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
+pub enum WriteKind {
     /// Traffic moves.
     Flip(Flip),
     /// Weights that others have changed are put right.
@@ -175,7 +175,7 @@ pub fn plan(
     for set in sets {
         decided.push(decide_set(index, object, managed, set, memory, now));
     }
-    let said = |d: &Decided<'_>| short::of_set(&d.set.intent, &d.health, &d.decision);
+    let said = |d: &Decided<'_>| short_ports::of_set(&d.set.intent, &d.health, &d.decision);
     let short = decided.iter().flat_map(said).collect();
     let by_set = |d: &Decided<'_>| (d.set.intent.set.clone(), d.decision.names(&d.set.intent));
     let wants = decided.iter().map(by_set).collect();
@@ -238,7 +238,7 @@ fn readiness(decided: &[Decided<'_>], told: &BySet<Timestamp>) -> BySet<(Readine
 fn decide_set<'a>(
     index: &Index,
     object: &ObjectRef,
-    managed: &Managed,
+    managed: &ManagedObject,
     set: &'a ManagedSet,
     memory: Option<&Memory>,
     now: Now,
@@ -279,10 +279,10 @@ fn decide_set<'a>(
 }
 
 /// Where the traffic of an object is, by its live weights, and whether its primaries are back.
-fn stands(decided: &[Decided<'_>]) -> Seen {
+fn stands(decided: &[Decided<'_>]) -> TrafficPosition {
     // What a person moves by hand is no loss.
     if decided.iter().any(|d| d.set.intent.policy.paused) {
-        return Seen::Withdrawn;
+        return TrafficPosition::Withdrawn;
     }
     let is_away = |d: &&Decided<'_>| {
         let (intent, carrying) = (&d.set.intent, d.set.intent.carrying());
@@ -292,8 +292,8 @@ fn stands(decided: &[Decided<'_>]) -> Seen {
     let is_back = |d: &Decided<'_>| match d.decision.because {
         // It has nowhere to go, and nowhere to come back from.
         _ if d.set.intent.is_alone() => true,
-        Because::Pinned => true,
-        Because::PrimaryServes => {
+        DecisionReason::Pinned => true,
+        DecisionReason::PrimaryServes => {
             !d.decision.active.iter().any(|i| d.health.get(*i).is_some_and(Health::is_unknown))
         }
         _ => false,
@@ -301,13 +301,13 @@ fn stands(decided: &[Decided<'_>]) -> Seen {
     let away: Vec<_> = decided.iter().filter(is_away).collect();
     if !away.is_empty() {
         let left = |d: &&Decided<'_>| d.set.state.as_ref().and_then(|state| state.left);
-        Seen::Left(away.iter().filter_map(left).max())
+        TrafficPosition::Left(away.iter().filter_map(left).max())
     } else if !decided.iter().all(is_back) {
-        Seen::Undecided
-    } else if decided.iter().any(|d| d.decision.because == Because::Pinned) {
-        Seen::Withdrawn
+        TrafficPosition::Undecided
+    } else if decided.iter().any(|d| d.decision.because == DecisionReason::Pinned) {
+        TrafficPosition::Withdrawn
     } else {
-        Seen::Recovered
+        TrafficPosition::Recovered
     }
 }
 
@@ -316,7 +316,7 @@ fn write(
     index: &Index,
     object: &ObjectRef,
     version: &'static str,
-    managed: &Managed,
+    managed: &ManagedObject,
     decided: &[Decided<'_>],
     need: Need,
     nothing_ready: &BySet<Timestamp>,
@@ -362,9 +362,9 @@ fn write(
     }
     edit.annotations(managed.has_annotations, &set);
     let kind = match Flip::joined(decided, managed.readable().len()) {
-        Some(flip) => Kind::Flip(flip),
-        None if need == Need::Traffic => Kind::Correction,
-        None => Kind::Record,
+        Some(flip) => WriteKind::Flip(flip),
+        None if need == Need::Traffic => WriteKind::Correction,
+        None => WriteKind::Record,
     };
     Write {
         object: object.clone(),
@@ -380,7 +380,7 @@ fn write(
 }
 
 /// Which weights somebody wrote past the webhook, in words.
-fn edited(by: &str, managed: &Managed) -> String {
+fn edited(by: &str, managed: &ManagedObject) -> String {
     let of_set = |set: &ManagedSet| {
         let weights = set.intent.backends.iter().map(|b| format!("{} {}", b.name, b.authored));
         let weights = weights.collect::<Vec<_>>().join(", ");
@@ -398,7 +398,7 @@ fn edited(by: &str, managed: &Managed) -> String {
 
 /// A manager that applies meets a conflict with whoever owns `spec` beside it, also the first time it
 /// applies. Taking a claim away works only in a write of its own.
-fn disclaim(object: &ObjectRef, version: &'static str, managed: &Managed) -> Option<Write> {
+fn disclaim(object: &ObjectRef, version: &'static str, managed: &ManagedObject) -> Option<Write> {
     if managed.owners.claims.is_empty() {
         return None;
     }
@@ -415,7 +415,7 @@ fn disclaim(object: &ObjectRef, version: &'static str, managed: &Managed) -> Opt
         weights: vec![],
         is_first: false,
         edited: None,
-        kind: Kind::Disclaim,
+        kind: WriteKind::Disclaim,
     })
 }
 
@@ -465,7 +465,7 @@ fn flip(
         names => names.join(", "),
     };
     let on_primary = decision.on_primary(intent);
-    let lost = !on_primary && decision.because != Because::Pinned;
+    let lost = !on_primary && decision.because != DecisionReason::Pinned;
     let left = intent.primaries().filter(|name| lost && before.iter().any(|b| b == name));
     let ahead_of = decision.names_ahead(intent);
     let ahead = ahead_of.iter().any(|name| before.contains(name));

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::engine::Defaults;
-use crate::index::endpoints::{Families, SliceFacts};
-use crate::index::services::ServiceFacts;
-use crate::index::slices::ToldSlice;
+use crate::index::endpoints::{AddressFamilies, SliceFacts};
+use crate::index::service_facts::ServiceFacts;
+use crate::index::slice_table::SliceUpdate;
 use crate::kinds::Kind as Of;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
@@ -59,9 +59,10 @@ impl World {
             (0..ready).map(|i| json!({"addresses": [format!("{service}-{i}")]})).collect();
         let slice = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints,
             "ports": [{"name": "http"}, {"name": "grpc"}]});
-        let facts = SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default());
+        let facts =
+            SliceFacts::read(&serde_json::from_value(slice).unwrap(), AddressFamilies::default());
         let slice = ObjectKey::new(NAMESPACE, service);
-        let told = ToldSlice { slice: slice.clone(), version: 0, service: Some(slice), facts };
+        let told = SliceUpdate { slice: slice.clone(), version: 0, service: Some(slice), facts };
         self.index.set_slice(told);
     }
 
@@ -70,7 +71,7 @@ impl World {
     }
 
     fn read(&mut self) {
-        let managed = Managed::read(self.kind, &self.object, &Defaults::default());
+        let managed = ManagedObject::read(self.kind, &self.object, &Defaults::default());
         self.index.set_object(self.key(), managed);
     }
 
@@ -218,9 +219,10 @@ fn a_service_with_two_ports_in_a_rule_fails_over_between_them_and_others() {
     assert_eq!(world.faults(), [""; 0]);
     let only_grpc = json!({"addressType": "IPv4", "metadata": {},
         "endpoints": [{"addresses": ["web-0"]}], "ports": [{"name": "grpc"}]});
-    let facts = SliceFacts::read(&serde_json::from_value(only_grpc).unwrap(), Families::default());
+    let facts =
+        SliceFacts::read(&serde_json::from_value(only_grpc).unwrap(), AddressFamilies::default());
     let slice = ObjectKey::new(NAMESPACE, "web");
-    let told = ToldSlice { slice: slice.clone(), version: 0, service: Some(slice), facts };
+    let told = SliceUpdate { slice: slice.clone(), version: 0, service: Some(slice), facts };
     world.index.set_slice(told);
     assert!(world.write());
     assert_eq!(world.weights(), [json!(0), json!(1), json!(1)]);

@@ -1,8 +1,8 @@
 use super::*;
 use crate::engine::Defaults;
-use crate::index::endpoints::{Families, SliceFacts};
-use crate::index::services::ServiceFacts;
-use crate::index::slices::ToldSlice;
+use crate::index::endpoints::{AddressFamilies, SliceFacts};
+use crate::index::service_facts::ServiceFacts;
+use crate::index::slice_table::SliceUpdate;
 use crate::kinds::Kind as Of;
 use crate::reconciler::attempts::Attempt;
 use kube::core::DynamicObject;
@@ -52,14 +52,15 @@ impl World {
             (0..ready).map(|i| json!({"addresses": [format!("{service}-{i}")]})).collect();
         let slice =
             json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints, "ports": [{}]});
-        let facts = SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default());
+        let facts =
+            SliceFacts::read(&serde_json::from_value(slice).unwrap(), AddressFamilies::default());
         let key = ObjectKey::new(NAMESPACE, service);
         let slice = key.clone();
-        self.index.set_slice(ToldSlice { slice, version: 0, service: Some(key), facts });
+        self.index.set_slice(SliceUpdate { slice, version: 0, service: Some(key), facts });
     }
 
     fn read(&mut self) {
-        let managed = Managed::read(Of::HttpRoute, &self.object, &Defaults::default());
+        let managed = ManagedObject::read(Of::HttpRoute, &self.object, &Defaults::default());
         self.index.set_object(self.route.clone(), managed);
     }
 
@@ -79,7 +80,7 @@ impl World {
         Some(write)
     }
 
-    fn managed(&self) -> &Managed {
+    fn managed(&self) -> &ManagedObject {
         self.index.object(&self.route).unwrap()
     }
 
@@ -112,7 +113,7 @@ fn at(seconds: i64) -> Now {
 }
 
 fn note(write: &Write) -> &str {
-    let Kind::Flip(flip) = &write.kind else { panic!("{:?}", write.kind) };
+    let WriteKind::Flip(flip) = &write.kind else { panic!("{:?}", write.kind) };
     &flip.note
 }
 
@@ -214,7 +215,7 @@ fn a_standby_rescues_one_rule_and_leaves_the_failback_of_another_to_the_leader()
 fn what_the_brake_holds_of_a_route_holds_nothing_else_of_it() {
     let mut world = World::new(json!({}));
     world.set_ready("emoji-svc", 0);
-    let Kind::Flip(flip) = world.plan().write.unwrap().kind else { panic!("no flip") };
+    let WriteKind::Flip(flip) = world.plan().write.unwrap().kind else { panic!("no flip") };
     assert_eq!(flip.leaves, ["emoji-svc", "emoji-svc"]);
     assert_eq!(world.planned(Moves::NotLeaving).write, None);
     world.write().unwrap();
@@ -233,17 +234,17 @@ fn a_warm_fallback_of_a_route_has_1_beside_a_million() {
 #[test]
 fn what_the_brake_counts_goes_by_live_weights_whoever_wrote_them() {
     let mut world = World::new(json!({}));
-    assert_eq!(world.plan().stands, Seen::Recovered);
+    assert_eq!(world.plan().stands, TrafficPosition::Recovered);
     world.set_ready("emoji-svc", 0);
-    assert_eq!(world.plan().stands, Seen::Undecided, "it wants to leave, and has not");
+    assert_eq!(world.plan().stands, TrafficPosition::Undecided, "it wants to leave, and has not");
     world.set_ready("west", 0);
     world.set_ready("north", 0);
-    assert_eq!(world.plan().stands, Seen::Undecided, "nowhere to go");
+    assert_eq!(world.plan().stands, TrafficPosition::Undecided, "nowhere to go");
     // By another's weights, without a state: since when is not known.
     let backends = &mut world.object.data["spec"]["rules"][2]["backendRefs"];
     (backends[0]["weight"], backends[1]["weight"]) = (json!(0), json!(1));
     world.read();
-    assert_eq!(world.plan().stands, Seen::Left(None));
+    assert_eq!(world.plan().stands, TrafficPosition::Left(None));
 }
 
 #[test]
@@ -251,7 +252,7 @@ fn a_pin_is_a_persons_and_no_loss_to_the_brake() {
     let mut world = World::new(json!({"failover.linkerd.io/pin": "west"}));
     world.write().unwrap();
     assert_eq!(world.weights()[0], [0, 1]);
-    assert_eq!(world.plan().stands, Seen::Withdrawn);
+    assert_eq!(world.plan().stands, TrafficPosition::Withdrawn);
 }
 
 #[test]
@@ -285,7 +286,7 @@ fn what_people_were_told_of_rules_that_have_nothing_ready_is_recorded_once_and_t
     };
     assert_eq!(look(&mut world, 20), None);
     let record = look(&mut world, 21).unwrap();
-    assert_eq!(record.kind, Kind::Record);
+    assert_eq!(record.kind, WriteKind::Record);
     assert_eq!(look(&mut world, 22), None);
     assert_eq!(world.managed().nothing_ready().keys().collect::<Vec<_>>(), ["api"]);
     world.set_ready("north", 1);
@@ -320,7 +321,7 @@ fn weights_written_past_the_webhook_are_the_authors_and_undo_no_failover() {
     // A manifest that is applied again is put right, and says nothing new.
     edit_past_the_webhook(&mut world, "kubectl-edit", [9, 0]);
     let write = world.write().unwrap();
-    assert_eq!((&write.kind, &write.edited), (&Kind::Correction, &None));
+    assert_eq!((&write.kind, &write.edited), (&WriteKind::Correction, &None));
     // A new one is recorded; what would go to the dead waits.
     edit_past_the_webhook(&mut world, "kubectl-edit", [7, 3]);
     let write = world.write().unwrap();
@@ -330,7 +331,7 @@ fn weights_written_past_the_webhook_are_the_authors_and_undo_no_failover() {
     // One that undoes nothing stands as it is.
     edit_past_the_webhook(&mut world, "kubectl-edit", [0, 5]);
     let write = world.write().unwrap();
-    assert_eq!((&write.kind, write.edited.is_some()), (&Kind::Record, true));
+    assert_eq!((&write.kind, write.edited.is_some()), (&WriteKind::Record, true));
     assert_eq!((world.weights()[0].clone(), recorded(&world)), (vec![0, 5], vec![7, 5]));
     assert_eq!(world.plan().write, None);
     // And counts when traffic returns.
@@ -352,7 +353,7 @@ fn what_the_predecessor_writes_beside_us_and_what_nobody_owns_is_no_authors() {
     world.object.metadata.managed_fields = None;
     world.read();
     let write = world.write().unwrap();
-    assert_eq!((&write.kind, &write.edited), (&Kind::Correction, &None));
+    assert_eq!((&write.kind, &write.edited), (&WriteKind::Correction, &None));
     assert_eq!((world.weights()[0].clone(), recorded(&world)), (vec![0, 1], vec![9, 0]));
 }
 
@@ -362,7 +363,7 @@ fn weights_set_by_hand_while_paused_are_no_loss_to_the_brake() {
     let backends = &mut world.object.data["spec"]["rules"][2]["backendRefs"];
     (backends[0]["weight"], backends[1]["weight"]) = (json!(0), json!(1));
     world.read();
-    assert_eq!(world.plan().stands, Seen::Withdrawn);
+    assert_eq!(world.plan().stands, TrafficPosition::Withdrawn);
 }
 
 #[test]
@@ -381,11 +382,12 @@ fn a_list_is_asked_for_all_that_a_move_rests_on_the_apex_and_the_tiers_passed_ov
     }
     let slice = json!({"addressType": "IPv4", "metadata": {}, "ports": [{}],
         "endpoints": [{"addresses": ["10.0.0.1"]}]});
-    let facts = SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default());
+    let facts =
+        SliceFacts::read(&serde_json::from_value(slice).unwrap(), AddressFamilies::default());
     let c = ObjectKey::new(NAMESPACE, "c");
-    index.set_slice(ToldSlice { slice: c.clone(), version: 1, service: Some(c), facts });
+    index.set_slice(SliceUpdate { slice: c.clone(), version: 1, service: Some(c), facts });
     let object = serde_json::from_value(object).unwrap();
-    index.set_object(split.clone(), Managed::read(split.kind, &object, &Defaults::default()));
+    index.set_object(split.clone(), ManagedObject::read(split.kind, &object, &Defaults::default()));
     let me = Identity::new("replica-a");
     let plan = plan(&index, &split, None, &me, Moves::All, at(1)).unwrap();
     assert_eq!(plan.active[""], ["c"]);

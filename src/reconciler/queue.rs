@@ -8,10 +8,10 @@ use crate::reconciler::gates::brake::{Brake, Ledger};
 use crate::reconciler::gates::confirmations::Confirmations;
 use crate::reconciler::lanes::Lanes;
 use crate::reconciler::memory::Memories;
+use crate::reconciler::pending_deletions::PendingDeletions;
 use crate::reconciler::plan::{Active, Write};
-use crate::reconciler::service_profiles::lane::Profiles;
-use crate::reconciler::waits::Waits;
-use crate::reconciler::writer::{GiveUp, Outcome};
+use crate::reconciler::service_profiles::lane::ProfileLane;
+use crate::reconciler::writer::{GiveUp, WriteOutcome};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -25,16 +25,16 @@ const FEW_WRITES: usize = 4;
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// What a write task hands back.
-pub struct Done {
+pub struct FinishedWrite {
     pub write: Write,
     pub ticket: Ticket,
     pub active: Active,
     pub as_standby: bool,
-    pub outcome: Outcome,
+    pub outcome: WriteOutcome,
 }
 
 /// A write that is under way.
-pub struct InFlight {
+pub struct InFlightWrite {
     noticed: Instant,
     resource_version: String,
     weights: Vec<u32>,
@@ -43,7 +43,7 @@ pub struct InFlight {
     give_up: Option<oneshot::Sender<GiveUp>>,
 }
 
-impl InFlight {
+impl InFlightWrite {
     /// A write that begins, of an object that was first noticed then; and who hears that it is given
     /// up.
     pub fn new(write: &Write, noticed: Instant) -> (Self, oneshot::Receiver<GiveUp>) {
@@ -69,21 +69,21 @@ pub struct Queue {
     pub waiting: VecDeque<(ObjectRef, Instant)>,
     pub queued: HashSet<ObjectRef>,
     /// Objects with a write under way.
-    pub in_flight: HashMap<ObjectRef, InFlight>,
+    pub in_flight: HashMap<ObjectRef, InFlightWrite>,
     /// Which writes may be under way at once.
     pub lanes: Lanes,
     /// Objects noticed again while their write was under way.
     pub again: HashSet<ObjectRef>,
     pub alarms: Alarms,
-    pub writes: JoinSet<Done>,
+    pub writes: JoinSet<FinishedWrite>,
     pub confirmations: Confirmations,
     pub memories: Memories,
     pub brake: Option<Brake>,
     /// Where what the brake knows outlives this replica; none without a brake.
     pub ledger: Option<Ledger>,
-    pub profiles: Profiles,
+    pub profiles: ProfileLane,
     /// Deletions that wait for a flip.
-    pub waits: Waits,
+    pub waits: PendingDeletions,
     /// A move that this replica made as a standby was reversed: it makes no other until it leads.
     pub silent: bool,
     /// The facts have not been whole: what was noticed meanwhile has been dropped.
@@ -104,8 +104,8 @@ impl Queue {
             memories: Memories::default(),
             brake: brake.map(Brake::new),
             ledger: ledger.filter(|_| brake.is_some()),
-            profiles: Profiles::new(concurrency),
-            waits: Waits::default(),
+            profiles: ProfileLane::new(concurrency),
+            waits: PendingDeletions::default(),
             silent: false,
             blind: false,
         }

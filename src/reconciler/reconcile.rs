@@ -1,22 +1,22 @@
 //! The loop: what is noticed is decided, and what may be written is; the newest decision wins.
 
-use crate::deletion_guard::Told;
+use crate::deletion_guard::PendingAnnouncement;
 use crate::engine::{Defaults, Identity, Now, Pending};
-use crate::events::publisher::Said;
-use crate::index::endpoints::Families;
-use crate::index::managed::Managed;
-use crate::index::shared::{Changes, Shared};
+use crate::events::publisher::NewEvent;
+use crate::index::endpoints::AddressFamilies;
+use crate::index::managed_object::ManagedObject;
+use crate::index::shared_index::{ChangedObjects, SharedIndex};
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::kinds::selector::LabelSelector;
-use crate::leader_election::brake_record::Record;
-use crate::reconciler::gates::brake::{Ledger, Seen};
+use crate::leader_election::brake_record::BrakeRecord;
+use crate::reconciler::gates::brake::{Ledger, TrafficPosition};
 use crate::reconciler::gates::braking::brake_news;
 use crate::reconciler::lanes::Lane;
 use crate::reconciler::memory::Memory;
-use crate::reconciler::plan::{self, Kind, Moves, Plan};
+use crate::reconciler::plan::{self, Moves, Plan, WriteKind};
 use crate::reconciler::queue::Queue;
-use crate::reconciler::service_profiles::lane::Wish;
+use crate::reconciler::service_profiles::lane::ProfileRequest;
 use crate::reconciler::service_profiles::plan::ProfileSettings;
 use crate::reconciler::writer::GiveUp;
 use crate::telemetry::Metrics;
@@ -38,12 +38,12 @@ const BRAKE_TICK: Duration = Duration::from_secs(5);
 /// Connections to the API server for writes. One carries a hundred at once: those that hang do not go by
 /// the one that others need.
 #[derive(Clone)]
-pub struct Connections {
+pub struct WriteClients {
     pub fast: Client,
     pub slow: Client,
 }
 
-impl Connections {
+impl WriteClients {
     pub(crate) fn of(&self, lane: Lane) -> &Client {
         match lane {
             Lane::Fast => &self.fast,
@@ -56,14 +56,14 @@ impl Connections {
 pub struct Controller {
     /// For what is asked before a move.
     pub client: Client,
-    pub writes: Connections,
-    pub profile_writes: Connections,
+    pub writes: WriteClients,
+    pub profile_writes: WriteClients,
     /// Of the managed objects.
     pub selector: LabelSelector,
-    pub shared: Shared,
+    pub shared: SharedIndex,
     pub leading: watch::Receiver<bool>,
     pub me: Identity,
-    pub settings: Settings,
+    pub settings: ControllerSettings,
     /// How ServiceProfiles are written; none: they are left alone.
     pub profiles: Option<Arc<ProfileSettings>>,
     /// Our own, where people release the brake.
@@ -71,19 +71,19 @@ pub struct Controller {
     /// Where what the brake knows outlives this replica.
     pub ledger: Option<Ledger>,
     /// The same, as whoever strives for the Lease reads it.
-    pub brake_record: watch::Receiver<Option<Record>>,
+    pub brake_record: watch::Receiver<Option<BrakeRecord>>,
     pub metrics: Arc<Metrics>,
     /// Events, to be published off the hot path.
-    pub say: mpsc::Sender<Said>,
+    pub say: mpsc::Sender<NewEvent>,
     /// How many writes are under way, for those that keep out of their way.
     pub busy: watch::Sender<usize>,
 }
 
 /// What the operator of the program sets.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct ControllerSettings {
     pub defaults: Defaults,
-    pub families: Families,
+    pub families: AddressFamilies,
     /// Writes at once. The API server's CPU is the limit of a fan-out; more only queue there.
     pub concurrency: usize,
     /// Share of all objects, in percent, beyond which the brake holds; none: no brake.
@@ -96,8 +96,8 @@ impl Controller {
     /// Runs until `stop`, then lets the writes under way end.
     pub async fn run(
         mut self,
-        mut changes: Changes,
-        mut announced: mpsc::Receiver<Told>,
+        mut changes: ChangedObjects,
+        mut announced: mpsc::Receiver<PendingAnnouncement>,
         stop: CancellationToken,
     ) {
         let mut queue =
@@ -257,20 +257,20 @@ impl Controller {
         // here.
         if !index.synced.objects[object.kind as usize] {
             queue.keep(object);
-            self.tell_brake(queue, index, object, Seen::Undecided, now);
+            self.tell_brake(queue, index, object, TrafficPosition::Undecided, now);
             return false;
         }
         let hidden = index.forbidden.has(object.namespace());
         let Some(managed) = index.object(object) else {
             self.forget(queue, object);
-            let seen = if hidden { Seen::Undecided } else { Seen::Gone };
+            let seen = if hidden { TrafficPosition::Undecided } else { TrafficPosition::Gone };
             self.tell_brake(queue, index, object, seen, now);
             self.give_back(queue, index, object, noticed);
             return false;
         };
         // Not known is not down.
         if hidden {
-            self.tell_brake(queue, index, object, Seen::Undecided, now);
+            self.tell_brake(queue, index, object, TrafficPosition::Undecided, now);
             return false;
         }
         self.mention_unreadable(queue, index, object, managed);
@@ -279,7 +279,11 @@ impl Controller {
         let memory = queue.memories.get(object);
         let Some(mut plan) = plan::plan(index, object, memory, &self.me, Moves::All, now) else {
             queue.memories.count_nothing_ready(object, false);
-            let seen = if managed.sets.is_err() { Seen::Withdrawn } else { Seen::Undecided };
+            let seen = if managed.sets.is_err() {
+                TrafficPosition::Withdrawn
+            } else {
+                TrafficPosition::Undecided
+            };
             self.tell_brake(queue, index, object, seen, now);
             return false;
         };
@@ -301,7 +305,13 @@ impl Controller {
                 memory.is_content();
             }
             self.tell_brake(queue, index, object, plan.stands, now);
-            self.carry(queue, index, object, managed, Wish { decided: None, ours, noticed });
+            self.carry(
+                queue,
+                index,
+                object,
+                managed,
+                ProfileRequest { decided: None, ours, noticed },
+            );
             return false;
         };
         if plan.paused || index.cluster_wide.frozen {
@@ -309,16 +319,16 @@ impl Controller {
             self.tell_held(queue, &write, &plan, why);
             // Whoever freezes the cluster does not say that the primaries are back.
             let wants = write.leaves_primary() && !plan.paused;
-            let seen = if wants { Seen::Undecided } else { plan.stands };
+            let seen = if wants { TrafficPosition::Undecided } else { plan.stands };
             self.tell_brake(queue, index, object, seen, now);
-            let wish = Wish { decided: None, ours: self.leads(), noticed };
+            let wish = ProfileRequest { decided: None, ours: self.leads(), noticed };
             self.carry(queue, index, object, managed, wish);
             return false;
         }
         // The brake first: a standby has to know how much wants to move.
         if !write.leaves_primary() {
             self.tell_brake(queue, index, object, plan.stands, now);
-        } else if let Kind::Flip(flip) = &write.kind
+        } else if let WriteKind::Flip(flip) = &write.kind
             && !self.brake_lets_go(queue, index, &write, flip, &plan, now)
         {
             // Of several sets those that do not leave their primary are not held with the others.
@@ -327,16 +337,16 @@ impl Controller {
             match rest.and_then(|mut rest| Some((rest.write.take()?, rest))) {
                 Some((moving, rest)) if moving.moves() => (write, plan) = (moving, rest),
                 _ => {
-                    let wish = Wish { decided: None, ours: self.leads(), noticed };
+                    let wish = ProfileRequest { decided: None, ours: self.leads(), noticed };
                     self.carry(queue, index, object, managed, wish);
                     return false;
                 }
             }
         }
         let may = match &write.kind {
-            Kind::Flip(_) => self.may_move(queue, index, object, &write, &plan, now),
-            Kind::Correction => self.leads(),
-            Kind::Record | Kind::Disclaim => {
+            WriteKind::Flip(_) => self.may_move(queue, index, object, &write, &plan, now),
+            WriteKind::Correction => self.leads(),
+            WriteKind::Record | WriteKind::Disclaim => {
                 self.leads()
                     && (queue.is_writing(&write) || queue.is_due(object, managed.has_state()))
             }
@@ -344,8 +354,8 @@ impl Controller {
         // Its profile gets the same weights now, whatever becomes of this write.
         let decided = Some(write.weights.as_slice()).filter(|weights| may && !weights.is_empty());
         let ours = self.leads() || decided.is_some();
-        self.carry(queue, index, object, managed, Wish { decided, ours, noticed });
-        let moves = matches!(write.kind, Kind::Flip(_));
+        self.carry(queue, index, object, managed, ProfileRequest { decided, ours, noticed });
+        let moves = matches!(write.kind, WriteKind::Flip(_));
         if may && self.is_time(queue, &write, &plan) {
             self.start(queue, write, plan, index.ticket(object), noticed);
         }
@@ -353,7 +363,7 @@ impl Controller {
         moves && self.leads() && !hopeless
     }
 
-    fn observe(&self, queue: &mut Queue, object: &ObjectRef, managed: &Managed, plan: &Plan) {
+    fn observe(&self, queue: &mut Queue, object: &ObjectRef, managed: &ManagedObject, plan: &Plan) {
         let recorded = managed.readable().iter().any(|set| !set.ahead().is_empty());
         let ahead = recorded || plan.ahead.values().any(|ahead| !ahead.is_empty());
         let delays = !plan.pending.values().all(Pending::is_empty);

@@ -13,7 +13,7 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// How a write ended.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum WriteOutcome {
     /// Landed; the object as it is now.
     Written(Box<DynamicObject>),
     /// Somebody else wrote first: decide again; the object as it is now, where it was looked at.
@@ -40,7 +40,7 @@ pub enum GiveUp {
 
 /// Writes, and waits so long for the answer. The resourceVersion keeps a late success from being done
 /// twice. `look`: the object is read anew after a conflict too, because the watch may be behind.
-pub async fn write(client: &Client, write: &Write, patience: Duration, look: bool) -> Outcome {
+pub async fn write(client: &Client, write: &Write, patience: Duration, look: bool) -> WriteOutcome {
     let resource = write.object.kind.api_resource(write.version);
     let api: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), write.object.namespace(), &resource);
@@ -49,13 +49,13 @@ pub async fn write(client: &Client, write: &Write, patience: Duration, look: boo
     let patch = Patch::<()>::Json(write.patch.clone());
     let name = write.object.name();
     match tokio::time::timeout(patience, api.patch(name, &params, &patch)).await {
-        Ok(Ok(object)) => Outcome::Written(Box::new(object)),
+        Ok(Ok(object)) => WriteOutcome::Written(Box::new(object)),
         Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
-            Outcome::Conflict(if look { read(&api, name).await } else { None })
+            WriteOutcome::Conflict(if look { read(&api, name).await } else { None })
         }
-        Ok(Err(error)) if is_absent(&error) => Outcome::Gone(read(&api, name).await),
-        Ok(Err(error)) => Outcome::Refused(brief(&error)),
-        Err(_) => Outcome::Unanswered(no_answer(patience)),
+        Ok(Err(error)) if is_absent(&error) => WriteOutcome::Gone(read(&api, name).await),
+        Ok(Err(error)) => WriteOutcome::Refused(brief(&error)),
+        Err(_) => WriteOutcome::Unanswered(no_answer(patience)),
     }
 }
 

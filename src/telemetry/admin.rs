@@ -9,13 +9,13 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 /// Says whether the process can do its work, or what it still lacks.
-pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+pub type ReadinessProbe = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// Serves until `stop` resolves.
 pub async fn serve(
     listener: TcpListener,
     metrics: Arc<Metrics>,
-    readiness: Readiness,
+    readiness: ReadinessProbe,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let ready = move || {

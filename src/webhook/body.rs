@@ -5,14 +5,14 @@ use futures::StreamExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A body, and its share of the memory that there is for bodies.
-pub struct Whole<'a> {
+pub struct RequestBody<'a> {
     pub bytes: Vec<u8>,
     share: Option<SemaphorePermit<'a>>,
 }
 
 /// Why a body was not read.
 #[derive(Debug, PartialEq)]
-pub enum Unread {
+pub enum BodyError {
     TooLarge,
     /// The bodies of other requests take it all.
     NoMemory,
@@ -21,23 +21,27 @@ pub enum Unread {
 
 /// Reads a body to its end. Its share grows with what has come, not with what was announced: who
 /// only promises takes nothing from others.
-pub async fn read(body: Body, most: usize, memory: &Semaphore) -> Result<Whole<'_>, Unread> {
+pub async fn read(
+    body: Body,
+    most: usize,
+    memory: &Semaphore,
+) -> Result<RequestBody<'_>, BodyError> {
     let mut chunks = body.into_data_stream();
-    let mut whole = Whole { bytes: vec![], share: None };
+    let mut whole = RequestBody { bytes: vec![], share: None };
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| Unread::Broken(error.to_string()))?;
+        let chunk = chunk.map_err(|error| BodyError::Broken(error.to_string()))?;
         if whole.bytes.len() + chunk.len() > most {
-            return Err(Unread::TooLarge);
+            return Err(BodyError::TooLarge);
         }
         whole.take(&chunk, memory)?;
     }
     Ok(whole)
 }
 
-impl<'a> Whole<'a> {
-    fn take(&mut self, chunk: &[u8], memory: &'a Semaphore) -> Result<(), Unread> {
-        let size = u32::try_from(chunk.len()).map_err(|_| Unread::TooLarge)?;
-        let more = memory.try_acquire_many(size).map_err(|_| Unread::NoMemory)?;
+impl<'a> RequestBody<'a> {
+    fn take(&mut self, chunk: &[u8], memory: &'a Semaphore) -> Result<(), BodyError> {
+        let size = u32::try_from(chunk.len()).map_err(|_| BodyError::TooLarge)?;
+        let more = memory.try_acquire_many(size).map_err(|_| BodyError::NoMemory)?;
         match &mut self.share {
             Some(share) => share.merge(more),
             None => self.share = Some(more),
@@ -62,10 +66,10 @@ mod tests {
         let memory = Semaphore::new(100);
         let one = read(body(&[30, 30]), 80, &memory).await.unwrap();
         assert_eq!((one.bytes.len(), memory.available_permits()), (60, 40));
-        assert_eq!(read(body(&[30, 30]), 80, &memory).await.err(), Some(Unread::NoMemory));
+        assert_eq!(read(body(&[30, 30]), 80, &memory).await.err(), Some(BodyError::NoMemory));
         let other = read(body(&[40]), 80, &memory).await.unwrap();
         drop((one, other));
-        assert_eq!(read(body(&[50, 31]), 80, &memory).await.err(), Some(Unread::TooLarge));
+        assert_eq!(read(body(&[50, 31]), 80, &memory).await.err(), Some(BodyError::TooLarge));
         assert_eq!(memory.available_permits(), 100);
     }
 
@@ -74,7 +78,7 @@ mod tests {
         let chunks = [Ok(vec![0; 9]), Err(std::io::Error::other("gone"))];
         let memory = Semaphore::new(100);
         let broken = read(Body::from_stream(stream::iter(chunks)), 80, &memory).await;
-        assert_eq!(broken.err(), Some(Unread::Broken("gone".into())));
+        assert_eq!(broken.err(), Some(BodyError::Broken("gone".into())));
         assert_eq!(memory.available_permits(), 100);
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::admission::test_support::{NAMESPACE, World, split, stored};
-use crate::deletion_guard::Told;
-use crate::index::shared::Shared;
+use crate::deletion_guard::PendingAnnouncement;
+use crate::index::shared_index::SharedIndex;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -20,13 +20,13 @@ fn eviction() -> Value {
         "object": {"kind": "Eviction", "metadata": {"name": "emoji-1", "namespace": "ns"}}})
 }
 
-fn announces(mut request: Value, change: Value) -> Result<Announcement, Spared> {
+fn announces(mut request: Value, change: Value) -> Result<Announcement, SkipReason> {
     json_patch::merge(&mut request, &change);
     let review: Review = serde_json::from_value(json!({"request": request})).unwrap();
     review.request.announces()
 }
 
-fn pod(uid: Option<&str>) -> Result<Announcement, Spared> {
+fn pod(uid: Option<&str>) -> Result<Announcement, SkipReason> {
     let (namespace, name) = ("ns".into(), "emoji-1".into());
     Ok(Announcement { namespace, name, uid: uid.map(str::to_owned) })
 }
@@ -48,19 +48,19 @@ fn a_deletion_is_known_by_the_old_object_and_an_eviction_by_its_name() {
 #[test]
 fn what_deletes_nothing_or_in_no_time_announces_nothing() {
     for (change, why) in [
-        (json!({"dryRun": true}), Spared::DryRun),
-        (json!({"options": {"dryRun": ["All"]}}), Spared::DryRun),
-        (json!({"options": {"gracePeriodSeconds": 0}}), Spared::TooLate),
+        (json!({"dryRun": true}), SkipReason::DryRun),
+        (json!({"options": {"dryRun": ["All"]}}), SkipReason::DryRun),
+        (json!({"options": {"gracePeriodSeconds": 0}}), SkipReason::TooLate),
         (
             json!({"oldObject": {"metadata": {"deletionTimestamp": "2026-11-21T03:10:00Z"}}}),
-            Spared::TooLate,
+            SkipReason::TooLate,
         ),
     ] {
         assert_eq!(announces(deletion(), change.clone()), Err(why), "{change}");
     }
     for (options, why) in [
-        (json!({"dryRun": ["All"]}), Spared::DryRun),
-        (json!({"gracePeriodSeconds": 0}), Spared::TooLate),
+        (json!({"dryRun": ["All"]}), SkipReason::DryRun),
+        (json!({"gracePeriodSeconds": 0}), SkipReason::TooLate),
     ] {
         let change = json!({"object": {"deleteOptions": options}});
         assert_eq!(announces(eviction(), change.clone()), Err(why), "{change}");
@@ -77,22 +77,22 @@ fn a_review_that_cannot_be_read_says_what_it_lacks() {
 
 /// A gate before a controller that gives these verdicts, or none; in a cluster where a split rests on
 /// pod emoji-1.
-fn gate(verdict: Option<Verdict>) -> Router {
+fn gate(verdict: Option<AnnouncementOutcome>) -> Router {
     let mut world = World::with(&[("emoji-svc", 0), ("west", 1)]);
     world.index.follow_pods();
     let target = json!({"kind": "Pod", "namespace": NAMESPACE, "name": "emoji-1", "uid": UID});
     world.slice("emoji-svc", json!([{"addresses": ["10.0.0.1"], "targetRef": target}]));
     let object = stored(split(&[("emoji-svc", json!(1)), ("west", json!(0))], &[]));
     world.manage("emoji", &object);
-    let (shared, _changes) = Shared::new();
+    let (shared, _changes) = SharedIndex::new();
     shared.update(|index| {
         *index = world.index;
         vec![]
     });
-    let (controller, mut told) = mpsc::channel::<Told>(8);
+    let (controller, mut told) = mpsc::channel::<PendingAnnouncement>(8);
     tokio::spawn(async move {
         let mut held = vec![];
-        while let Some(Told { reply, .. }) = told.recv().await {
+        while let Some(PendingAnnouncement { reply, .. }) = told.recv().await {
             match verdict {
                 Some(verdict) => drop(reply.send(verdict)),
                 None => held.push(reply),
@@ -101,10 +101,10 @@ fn gate(verdict: Option<Verdict>) -> Router {
     });
     let metrics = Arc::new(Metrics::default());
     let leading = watch::channel(true).1;
-    let desk = Desk { shared, leading, controller, peers: None, metrics: metrics.clone() };
+    let desk = Announcer { shared, leading, controller, peers: None, metrics: metrics.clone() };
     let patience =
         Patience { bound: Duration::from_millis(500), adaptor_grace: Duration::from_millis(100) };
-    router(desk, patience, Limits::default(), metrics)
+    router(desk, patience, ServerLimits::default(), metrics)
 }
 
 /// The answer's verdict, and how long it took.
@@ -128,11 +128,11 @@ async fn asked(gate: Router, path: &str, mut request: Value) -> (String, Duratio
 async fn a_deletion_waits_for_the_verdict_and_never_longer_than_the_bound() {
     let ms = Duration::from_millis;
     for (verdict, told, took) in [
-        (Some(Verdict::NoFlip), "no_flip", ms(0)),
-        (Some(Verdict::NotBelieved), "not_believed", ms(0)),
-        (Some(Verdict::NoJudge), "no_judge", ms(0)),
-        (Some(Verdict::Flipped { by_adaptor: false }), "flipped", ms(0)),
-        (Some(Verdict::Flipped { by_adaptor: true }), "flipped", ms(100)),
+        (Some(AnnouncementOutcome::NoFlip), "no_flip", ms(0)),
+        (Some(AnnouncementOutcome::NotBelieved), "not_believed", ms(0)),
+        (Some(AnnouncementOutcome::NoJudge), "no_judge", ms(0)),
+        (Some(AnnouncementOutcome::Flipped { by_adaptor: false }), "flipped", ms(0)),
+        (Some(AnnouncementOutcome::Flipped { by_adaptor: true }), "flipped", ms(100)),
         (None, "bound", ms(500)),
     ] {
         let answer = asked(gate(verdict), "/pod-deletion", deletion()).await;

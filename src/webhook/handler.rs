@@ -1,16 +1,16 @@
 //! The judgement of a review: what the mutator and the validator say of it.
 
-use crate::admission::view::Facts;
-use crate::admission::view::{LookedUp, Rules, View};
+use crate::admission::view::FactSource;
+use crate::admission::view::{LiveLookups, Rules, View};
 use crate::admission::{lookup, mutate, service_deletion as deletion, validate};
 use crate::engine::{Defaults, Identity};
-use crate::index::shared::Shared;
+use crate::index::shared_index::SharedIndex;
 use crate::index::store::Index;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey, policy_route};
-use crate::webhook::answer::{Answer, Judge};
 use crate::webhook::outline;
-use crate::webhook::review::{self, Request};
+use crate::webhook::response::{ReviewResponse, Reviewer};
+use crate::webhook::review::{self, ReviewRequest};
 use kube::core::DynamicObject;
 use kube::core::admission::AdmissionResponse;
 use kube::{Client, ResourceExt};
@@ -40,19 +40,19 @@ impl Operation {
 #[derive(Clone)]
 pub struct Handler {
     pub client: Client,
-    pub shared: Shared,
+    pub shared: SharedIndex,
     pub selector: Arc<LabelSelector>,
     pub rules: Arc<Rules>,
     pub defaults: Defaults,
     pub me: Identity,
 }
 
-impl Judge for Handler {
-    fn glance(&self, operation: Operation, body: &[u8]) -> Option<Answer> {
+impl Reviewer for Handler {
+    fn glance(&self, operation: Operation, body: &[u8]) -> Option<ReviewResponse> {
         outline::refusal(body, operation, &self.selector)
     }
 
-    async fn judge(&self, operation: Operation, request: &Request) -> AdmissionResponse {
+    async fn judge(&self, operation: Operation, request: &ReviewRequest) -> AdmissionResponse {
         if operation == Operation::ServiceDeletion {
             return said_of_deletion(request, &self.shared.read());
         }
@@ -86,13 +86,13 @@ impl Handler {
     /// What a look at the cluster, as it is known now, says.
     fn with_view<T>(
         &self,
-        request: &Request,
+        request: &ReviewRequest,
         kind: Kind,
-        looked_up: &LookedUp,
+        looked_up: &LiveLookups,
         look: impl FnOnce(&View<'_>) -> T,
     ) -> T {
         look(&View {
-            facts: Facts::Shared(&self.shared),
+            facts: FactSource::Shared(&self.shared),
             looked_up,
             selector: &self.selector,
             kind,
@@ -113,7 +113,7 @@ impl Handler {
         namespace: &str,
         new: &DynamicObject,
         old: Option<&DynamicObject>,
-    ) -> LookedUp {
+    ) -> LiveLookups {
         let missing = {
             let index = self.shared.read();
             let mut missing = lookup::missing(&index, namespace, &kind.read(new));
@@ -124,13 +124,13 @@ impl Handler {
             missing
         };
         if missing.is_empty() {
-            return LookedUp::new();
+            return LiveLookups::new();
         }
         lookup::look_up(&self.client, namespace, missing).await
     }
 }
 
-fn said_of_deletion(request: &Request, index: &Index) -> AdmissionResponse {
+fn said_of_deletion(request: &ReviewRequest, index: &Index) -> AdmissionResponse {
     let mut answer = AdmissionResponse::from(request);
     let namespace = request.namespace.as_deref().unwrap_or_default();
     // The request of a deleted collection has no name.
@@ -148,7 +148,7 @@ fn said_of_deletion(request: &Request, index: &Index) -> AdmissionResponse {
 /// mutator, which nobody is refused for where it does not answer.
 fn said_of_others(
     operation: Operation,
-    request: &Request,
+    request: &ReviewRequest,
     selector: &LabelSelector,
 ) -> AdmissionResponse {
     let mut answer = AdmissionResponse::from(request);
@@ -164,7 +164,7 @@ fn said_of_others(
     answer
 }
 
-fn mutated(request: &Request, mutation: mutate::Mutation) -> AdmissionResponse {
+fn mutated(request: &ReviewRequest, mutation: mutate::Mutation) -> AdmissionResponse {
     let mut answer = AdmissionResponse::from(request);
     for (i, said) in mutation.said.iter().enumerate() {
         answer.audit_annotations.insert(format!("note-{i}"), said.clone());
@@ -179,7 +179,7 @@ fn mutated(request: &Request, mutation: mutate::Mutation) -> AdmissionResponse {
     answer.with_patch(mutation.edit.into_patch()).unwrap_or(untouched)
 }
 
-fn validated(request: &Request, verdict: validate::Verdict) -> AdmissionResponse {
+fn validated(request: &ReviewRequest, verdict: validate::Validation) -> AdmissionResponse {
     let mut answer = if verdict.errors.is_empty() {
         AdmissionResponse::from(request)
     } else {

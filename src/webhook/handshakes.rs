@@ -13,7 +13,7 @@ const OVER: Duration = Duration::from_secs(60);
 
 /// Why a client did not get in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
+pub enum HandshakeFailure {
     /// It speaks no version of TLS that we do.
     TlsVersion,
     /// It has no cipher suite, group or signature in common with us.
@@ -35,7 +35,7 @@ pub enum Reason {
     Other,
 }
 
-impl Reason {
+impl HandshakeFailure {
     pub fn of(error: &io::Error) -> Self {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         match tls {
@@ -117,10 +117,10 @@ impl Reason {
 
 /// The failures that go on, by reason.
 #[derive(Debug, Default)]
-pub struct Handshakes(Mutex<BTreeMap<Reason, Spell>>);
+pub struct Handshakes(Mutex<BTreeMap<HandshakeFailure, FailureSpell>>);
 
 #[derive(Debug)]
-struct Spell {
+struct FailureSpell {
     last: Instant,
     times: u64,
 }
@@ -129,14 +129,14 @@ impl Handshakes {
     /// Takes in a failure. What is to be said of it: only of the first of its kind.
     pub fn failed(
         &self,
-        reason: Reason,
+        reason: HandshakeFailure,
         error: &str,
         from: IpAddr,
         now: Instant,
     ) -> Option<String> {
         let advice = reason.advice()?;
         let mut spells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let spell = spells.entry(reason).or_insert(Spell { last: now, times: 0 });
+        let spell = spells.entry(reason).or_insert(FailureSpell { last: now, times: 0 });
         (spell.last, spell.times) = (now, spell.times + 1);
         (spell.times == 1).then(|| {
             format!(
@@ -146,9 +146,9 @@ impl Handshakes {
     }
 
     /// What is over by now, each with how often it failed.
-    pub fn over(&self, now: Instant) -> Vec<(Reason, u64)> {
+    pub fn over(&self, now: Instant) -> Vec<(HandshakeFailure, u64)> {
         let mut spells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let past = |spell: &Spell| now.saturating_duration_since(spell.last) >= OVER;
+        let past = |spell: &FailureSpell| now.saturating_duration_since(spell.last) >= OVER;
         let over: Vec<_> =
             spells.iter().filter(|(_, s)| past(s)).map(|(r, s)| (*r, s.times)).collect();
         spells.retain(|_, spell| !past(spell));
@@ -167,18 +167,27 @@ mod tests {
     fn a_failure_is_told_by_what_a_person_has_to_do_about_it() {
         let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
         for (error, reason) in [
-            (PeerIncompatible::SupportedVersionsExtensionRequired.into(), Reason::TlsVersion),
-            (PeerIncompatible::NoCipherSuitesInCommon.into(), Reason::Incompatible),
-            (Error::NoCertificatesPresented, Reason::NoClientCertificate),
-            (unknown, Reason::ClientCertificate),
-            (Error::AlertReceived(AlertDescription::UnknownCA), Reason::OurCertificate),
-            (Error::AlertReceived(AlertDescription::BadCertificate), Reason::OurCertificate),
-            (Error::DecryptError, Reason::Other),
+            (
+                PeerIncompatible::SupportedVersionsExtensionRequired.into(),
+                HandshakeFailure::TlsVersion,
+            ),
+            (PeerIncompatible::NoCipherSuitesInCommon.into(), HandshakeFailure::Incompatible),
+            (Error::NoCertificatesPresented, HandshakeFailure::NoClientCertificate),
+            (unknown, HandshakeFailure::ClientCertificate),
+            (Error::AlertReceived(AlertDescription::UnknownCA), HandshakeFailure::OurCertificate),
+            (
+                Error::AlertReceived(AlertDescription::BadCertificate),
+                HandshakeFailure::OurCertificate,
+            ),
+            (Error::DecryptError, HandshakeFailure::Other),
         ] {
-            let told = Reason::of(&io::Error::new(io::ErrorKind::InvalidData, error));
+            let told = HandshakeFailure::of(&io::Error::new(io::ErrorKind::InvalidData, error));
             assert_eq!(told, reason);
         }
-        assert_eq!(Reason::of(&io::ErrorKind::UnexpectedEof.into()), Reason::Closed);
+        assert_eq!(
+            HandshakeFailure::of(&io::ErrorKind::UnexpectedEof.into()),
+            HandshakeFailure::Closed
+        );
     }
 
     #[test]
@@ -188,19 +197,19 @@ mod tests {
             handshakes.failed(reason, "why", FROM, start + Duration::from_secs(after))
         };
         let over = |after: u64| handshakes.over(start + Duration::from_secs(after));
-        let said = fail(Reason::TlsVersion, 0).unwrap();
+        let said = fail(HandshakeFailure::TlsVersion, 0).unwrap();
         assert!(said.contains("127.0.0.1") && said.contains("tlsMinVersion"), "{said}");
-        assert_eq!(fail(Reason::TlsVersion, 30), None);
-        assert!(fail(Reason::NotTls, 31).is_some(), "another reason is another matter");
+        assert_eq!(fail(HandshakeFailure::TlsVersion, 30), None);
+        assert!(fail(HandshakeFailure::NotTls, 31).is_some(), "another reason is another matter");
         assert_eq!(over(60), []);
-        assert_eq!(over(90), [(Reason::TlsVersion, 2)]);
-        assert_eq!(over(91), [(Reason::NotTls, 1)]);
-        assert!(fail(Reason::TlsVersion, 92).is_some());
+        assert_eq!(over(90), [(HandshakeFailure::TlsVersion, 2)]);
+        assert_eq!(over(91), [(HandshakeFailure::NotTls, 1)]);
+        assert!(fail(HandshakeFailure::TlsVersion, 92).is_some());
     }
 
     #[test]
     fn a_check_of_the_port_is_no_failure() {
         let handshakes = Handshakes::default();
-        assert_eq!(handshakes.failed(Reason::Closed, "eof", FROM, Instant::now()), None);
+        assert_eq!(handshakes.failed(HandshakeFailure::Closed, "eof", FROM, Instant::now()), None);
     }
 }

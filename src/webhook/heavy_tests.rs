@@ -1,7 +1,7 @@
 //! Large reviews: away from the thread of the others.
 
 use super::*;
-use crate::webhook::review::{self, Request as Review};
+use crate::webhook::review::{self, ReviewRequest as Review};
 use axum::body::Body;
 use kube::core::admission::AdmissionResponse;
 use serde_json::json;
@@ -15,11 +15,15 @@ struct Waits {
     heavy: Mutex<Receiver<()>>,
 }
 
-impl Judge for Waits {
-    fn glance(&self, _: Operation, body: &[u8]) -> Option<Answer> {
+impl Reviewer for Waits {
+    fn glance(&self, _: Operation, body: &[u8]) -> Option<ReviewResponse> {
         let unread = body.windows(6).any(|text| text == b"glance");
         let review = Ok(review::answered("u-1", None));
-        unread.then_some(Answer { review, verdict: Verdict::Allowed, on_object: "CREATE" })
+        unread.then_some(ReviewResponse {
+            review,
+            verdict: ReviewOutcome::Allowed,
+            on_object: "CREATE",
+        })
     }
 
     async fn judge(&self, _: Operation, request: &Review) -> AdmissionResponse {
@@ -49,7 +53,7 @@ fn body(name: &str, bytes: usize) -> Body {
 fn webhook() -> axum::Router {
     let (light, heavy) = channel();
     let judge = Waits { light, heavy: Mutex::new(heavy) };
-    router(judge, Limits::default(), Arc::new(Metrics::default()), CancellationToken::new())
+    router(judge, ServerLimits::default(), Arc::new(Metrics::default()), CancellationToken::new())
 }
 
 async fn post(router: axum::Router, path: &str, body: Body) -> (StatusCode, serde_json::Value) {

@@ -5,8 +5,8 @@
 use crate::engine::too_many;
 use crate::kinds::Kind;
 use crate::kinds::selector::LabelSelector;
-use crate::webhook::answer::{Answer, Verdict};
 use crate::webhook::handler::Operation;
+use crate::webhook::response::{ReviewOutcome, ReviewResponse};
 use crate::webhook::review;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -233,7 +233,11 @@ impl Outline {
 
 /// The answer to a review of an object that is new, or grows, beyond what one may hold; none where it
 /// has to be read. A mutating webhook lets it pass: the validator speaks.
-pub fn refusal(body: &[u8], operation: Operation, selector: &LabelSelector) -> Option<Answer> {
+pub fn refusal(
+    body: &[u8],
+    operation: Operation,
+    selector: &LabelSelector,
+) -> Option<ReviewResponse> {
     if operation == Operation::ServiceDeletion {
         return None;
     }
@@ -258,13 +262,13 @@ pub fn refusal(body: &[u8], operation: Operation, selector: &LabelSelector) -> O
     let on_object = outline.on_object();
     if operation == Operation::Mutate {
         let review = Ok(review::answered(uid, None));
-        return Some(Answer { review, verdict: Verdict::Allowed, on_object });
+        return Some(ReviewResponse { review, verdict: ReviewOutcome::Allowed, on_object });
     }
     let described = format!("{} {namespace}/{name}", kind.kind);
     tracing::info!(object = described, backends = now.all, "denied unread");
     let denial = review::denial(&described, name, &kind.group, &kind.kind, &[problem]);
     let review = Ok(review::answered(uid, Some(&denial)));
-    Some(Answer { review, verdict: Verdict::Denied, on_object })
+    Some(ReviewResponse { review, verdict: ReviewOutcome::Denied, on_object })
 }
 
 #[cfg(test)]

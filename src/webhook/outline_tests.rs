@@ -42,7 +42,7 @@ fn of_splits(object: &Value, old: &Value) -> Vec<u8> {
 /// What the validator says at a glance: nothing, or the message of its denial.
 fn refused(body: &[u8]) -> Option<String> {
     let answer = refusal(body, Operation::Validate, &selector())?;
-    assert_eq!(answer.verdict, Verdict::Denied);
+    assert_eq!(answer.verdict, ReviewOutcome::Denied);
     let review: Value = serde_json::from_slice(&answer.review.unwrap()).unwrap();
     let response = &review["response"];
     assert_eq!((&response["uid"], &response["allowed"]), (&json!("u-1"), &json!(false)));
@@ -111,7 +111,7 @@ fn one_that_is_stored_already_is_refused_only_where_it_grows() {
 fn the_mutating_webhook_lets_pass_what_the_validator_refuses() {
     let body = of_splits(&split(129, true), &Value::Null);
     let answer = refusal(&body, Operation::Mutate, &selector()).unwrap();
-    assert_eq!(answer.verdict, Verdict::Allowed);
+    assert_eq!(answer.verdict, ReviewOutcome::Allowed);
     let review: Value = serde_json::from_slice(&answer.review.unwrap()).unwrap();
     assert_eq!(review["response"], json!({"uid": "u-1", "allowed": true}));
 }

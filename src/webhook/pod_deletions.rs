@@ -4,11 +4,11 @@
 //! Read by hand and not by [`review`](crate::webhook::review): thousands may wait at once, and of a pod only
 //! its name, its uid and its end matter.
 
-use crate::deletion_guard::{Announcement, Desk, Patience, Verdict};
+use crate::deletion_guard::{Announcement, AnnouncementOutcome, Announcer, Patience};
 use crate::telemetry::Metrics;
 use crate::webhook::body;
-use crate::webhook::routes::{InFlight, patience};
-use crate::webhook::server::Limits;
+use crate::webhook::routes::{InFlightGauge, patience};
+use crate::webhook::server::ServerLimits;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
@@ -105,7 +105,7 @@ struct Preconditions {
 
 /// Why a deletion goes on without a look at what rests on the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spared {
+enum SkipReason {
     /// Nothing is deleted.
     DryRun,
     /// The pod is on its way out already, or goes in no time.
@@ -114,7 +114,7 @@ enum Spared {
 
 impl Asked {
     /// What it announces.
-    fn announces(self) -> Result<Announcement, Spared> {
+    fn announces(self) -> Result<Announcement, SkipReason> {
         let evicts = self.operation == "CREATE";
         let within = self.object.as_ref().and_then(|object| object.delete_options.as_ref());
         let mut options = [self.options.as_ref(), within].into_iter().flatten();
@@ -122,7 +122,7 @@ impl Asked {
         // `kubectl drain` says it in the Eviction alone.
         let dry = |o: &Options| o.dry_run.as_ref().is_some_and(|said| !said.is_empty());
         if self.dry_run == Some(true) || options.any(dry) {
-            return Err(Spared::DryRun);
+            return Err(SkipReason::DryRun);
         }
         let old = self.old_object.as_ref().map(|old| &old.metadata);
         let going = old.is_some_and(|pod| pod.deletion_timestamp.is_some());
@@ -130,7 +130,7 @@ impl Asked {
         let spec = self.old_object.as_ref().map(|old| &old.spec);
         let own = spec.and_then(|spec| spec.termination_grace_period_seconds);
         if going || forced && own != Some(0) {
-            return Err(Spared::TooLate);
+            return Err(SkipReason::TooLate);
         }
         let promised = within.and_then(|o| o.preconditions.as_ref()?.uid.clone());
         let uid = if evicts { promised } else { old.and_then(|pod| pod.uid.clone()) };
@@ -142,18 +142,23 @@ impl Asked {
     }
 }
 
-struct Gate {
-    desk: Desk,
+struct PodDeletionReviewer {
+    desk: Announcer,
     patience: Patience,
-    limits: Limits,
+    limits: ServerLimits,
     metrics: Arc<Metrics>,
     places: Semaphore,
     memory: Semaphore,
 }
 
 /// The routes for deletions and evictions of pods.
-pub fn router(desk: Desk, patience: Patience, limits: Limits, metrics: Arc<Metrics>) -> Router {
-    let gate = Gate {
+pub fn router(
+    desk: Announcer,
+    patience: Patience,
+    limits: ServerLimits,
+    metrics: Arc<Metrics>,
+) -> Router {
+    let gate = PodDeletionReviewer {
         desk,
         patience,
         limits,
@@ -167,13 +172,13 @@ pub fn router(desk: Desk, patience: Patience, limits: Limits, metrics: Arc<Metri
         .with_state(Arc::new(gate))
 }
 
-async fn hold(State(gate): State<Arc<Gate>>, request: Request) -> Response {
+async fn hold(State(gate): State<Arc<PodDeletionReviewer>>, request: Request) -> Response {
     let began = Instant::now();
     let Ok(_place) = gate.places.try_acquire() else {
         gate.metrics.admission.shed("deletions");
         return (StatusCode::SERVICE_UNAVAILABLE, "too many deletions at once\n").into_response();
     };
-    let _in_flight = InFlight::new(&gate.metrics.admission.in_flight);
+    let _in_flight = InFlightGauge::new(&gate.metrics.admission.in_flight);
     let told = patience(request.uri().query(), gate.limits.answer);
     let until = began + told.min(gate.patience.bound);
     let asked = match timeout_at(until, gate.read(request)).await {
@@ -195,7 +200,7 @@ async fn hold(State(gate): State<Arc<Gate>>, request: Request) -> Response {
     allowed(&uid, verdict)
 }
 
-impl Gate {
+impl PodDeletionReviewer {
     /// Reads a review; its body is not kept.
     async fn read(&self, request: Request) -> Result<Asked, String> {
         let body = body::read(request.into_body(), self.limits.body_bytes, &self.memory).await;
@@ -209,22 +214,22 @@ impl Gate {
     async fn judge(&self, asked: Asked, until: Instant) -> &'static str {
         let announcement = match asked.announces() {
             Ok(announcement) => announcement,
-            Err(Spared::DryRun) => return "dry_run",
-            Err(Spared::TooLate) => return "too_late",
+            Err(SkipReason::DryRun) => return "dry_run",
+            Err(SkipReason::TooLate) => return "too_late",
         };
         if !self.desk.concerns(&announcement) {
             return "unconcerned";
         }
         let pod = format!("{}/{}", announcement.namespace, announcement.name);
         match timeout_at(until, self.desk.announce(announcement)).await {
-            Ok(Verdict::Unconcerned) => "unconcerned",
-            Ok(Verdict::NoFlip) => "no_flip",
-            Ok(Verdict::NotBelieved) => "not_believed",
-            Ok(Verdict::NoJudge) => {
+            Ok(AnnouncementOutcome::Unconcerned) => "unconcerned",
+            Ok(AnnouncementOutcome::NoFlip) => "no_flip",
+            Ok(AnnouncementOutcome::NotBelieved) => "not_believed",
+            Ok(AnnouncementOutcome::NoJudge) => {
                 tracing::debug!(pod, "deleted without a flip: nobody judged it");
                 "no_judge"
             }
-            Ok(Verdict::Flipped { by_adaptor }) => {
+            Ok(AnnouncementOutcome::Flipped { by_adaptor }) => {
                 self.metrics.guard.delayed.inc();
                 if by_adaptor {
                     let _ = timeout_at(until, sleep(self.patience.adaptor_grace)).await;

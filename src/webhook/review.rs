@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// A request about an object of a kind that is only known at run time.
-pub type Request = AdmissionRequest<DynamicObject>;
+pub type ReviewRequest = AdmissionRequest<DynamicObject>;
 
 /// A body that is no review we can work with.
 #[derive(Debug, PartialEq)]
@@ -29,11 +29,11 @@ struct Envelope {
     api_version: String,
     #[serde(default)]
     kind: String,
-    request: Option<Request>,
+    request: Option<ReviewRequest>,
 }
 
 /// Reads a review.
-pub fn parse(body: &[u8]) -> Result<Request, Malformed> {
+pub fn parse(body: &[u8]) -> Result<ReviewRequest, Malformed> {
     let why = match serde_json::from_slice::<Envelope>(body) {
         Ok(Envelope { api_version, kind, request: Some(mut request) })
             if api_version == META_API_VERSION_V1 && kind == META_KIND =>
@@ -68,13 +68,13 @@ fn explain(body: &[u8], why: String) -> Malformed {
 
 /// Whether weights may be text in the version in which the object is sent, `900m`: it is shown in the
 /// version that the webhook is registered for, and stored as the schema of its own lets it.
-pub fn takes_text(request: &Request) -> bool {
+pub fn takes_text(request: &ReviewRequest) -> bool {
     let asked = request.request_kind.as_ref().unwrap_or(&request.kind);
     asked.version == "v1alpha1"
 }
 
 /// What is done to the object.
-pub fn on_object(request: &Request) -> &'static str {
+pub fn on_object(request: &ReviewRequest) -> &'static str {
     match request.operation {
         Operation::Create => "CREATE",
         Operation::Update => "UPDATE",
@@ -84,7 +84,7 @@ pub fn on_object(request: &Request) -> &'static str {
 }
 
 /// The field manager that the request names, or the API server for it.
-pub fn manager(request: &Request) -> Option<&str> {
+pub fn manager(request: &ReviewRequest) -> Option<&str> {
     request.options.as_ref()?.0.get("fieldManager")?.as_str().filter(|name| !name.is_empty())
 }
 
@@ -92,7 +92,7 @@ pub fn manager(request: &Request) -> Option<&str> {
 const CAUSES: usize = 64;
 
 /// The answer that refuses an object.
-pub fn deny(request: &Request, problems: &[Problem]) -> AdmissionResponse {
+pub fn deny(request: &ReviewRequest, problems: &[Problem]) -> AdmissionResponse {
     let mut answer = AdmissionResponse::from(request);
     answer.allowed = false;
     answer.result = denial(
@@ -161,7 +161,7 @@ pub fn failed(uid: &str, allowed: bool, why: &str) -> Vec<u8> {
 }
 
 /// `TrafficSplit emojivoto/emoji`.
-pub fn describe(request: &Request) -> String {
+pub fn describe(request: &ReviewRequest) -> String {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let generated = request.object.as_ref().and_then(|o| o.metadata.generate_name.clone());
     let name =

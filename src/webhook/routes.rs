@@ -2,11 +2,11 @@
 
 use crate::engine;
 use crate::telemetry::Metrics;
-use crate::webhook::answer::{self, Answer, Judge, Verdict};
 use crate::webhook::body;
 use crate::webhook::handler::Operation;
 use crate::webhook::outline::Outline;
-use crate::webhook::server::Limits;
+use crate::webhook::response::{self, ReviewOutcome, ReviewResponse, Reviewer};
+use crate::webhook::server::ServerLimits;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
@@ -28,13 +28,13 @@ const HEAVY_AT_ONCE: usize = 1;
 const WAITS: Duration = Duration::from_secs(3);
 
 /// The routes of the webhook. Once `draining`, clients are told to make their next connection.
-pub fn router<J: Judge>(
+pub fn router<J: Reviewer>(
     judge: J,
-    limits: Limits,
+    limits: ServerLimits,
     metrics: Arc<Metrics>,
     draining: CancellationToken,
 ) -> axum::Router {
-    let desk = Desk {
+    let desk = ReviewService {
         judge: Arc::new(judge),
         limits,
         metrics,
@@ -54,9 +54,9 @@ pub fn router<J: Judge>(
 }
 
 /// Where reviews come in.
-struct Desk<J> {
+struct ReviewService<J> {
     judge: Arc<J>,
-    limits: Limits,
+    limits: ServerLimits,
     metrics: Arc<Metrics>,
     draining: CancellationToken,
     requests: Semaphore,
@@ -65,9 +65,9 @@ struct Desk<J> {
     heavy: Arc<Semaphore>,
 }
 
-async fn respond<J: Judge>(
+async fn respond<J: Reviewer>(
     operation: Operation,
-    State(desk): State<Arc<Desk<J>>>,
+    State(desk): State<Arc<ReviewService<J>>>,
     request: Request,
 ) -> Response {
     let http1 = request.version() < Version::HTTP_2;
@@ -80,10 +80,10 @@ async fn respond<J: Judge>(
     response
 }
 
-impl<J: Judge> Desk<J> {
+impl<J: Reviewer> ReviewService<J> {
     async fn take(&self, operation: Operation, request: Request) -> Response {
         let Ok(_place) = self.requests.try_acquire() else { return self.shed("requests") };
-        let _in_flight = InFlight::new(&self.metrics.admission.in_flight);
+        let _in_flight = InFlightGauge::new(&self.metrics.admission.in_flight);
         let began = Instant::now();
         let deadline = began + patience(request.uri().query(), self.limits.answer);
         let reading = body::read(request.into_body(), self.limits.body_bytes, &self.memory);
@@ -97,22 +97,22 @@ impl<J: Judge> Desk<J> {
                 };
                 (answer.verdict, answer.on_object, answer.into_response())
             }
-            Ok(Err(body::Unread::NoMemory)) => return self.shed("memory"),
-            Ok(Err(body::Unread::TooLarge)) => {
+            Ok(Err(body::BodyError::NoMemory)) => return self.shed("memory"),
+            Ok(Err(body::BodyError::TooLarge)) => {
                 let why = format!("a review has at most {} bytes", self.limits.body_bytes);
-                unread(Verdict::Unread, StatusCode::PAYLOAD_TOO_LARGE, why)
+                unread(ReviewOutcome::Unread, StatusCode::PAYLOAD_TOO_LARGE, why)
             }
-            Ok(Err(body::Unread::Broken(why))) => {
-                unread(Verdict::Unread, StatusCode::BAD_REQUEST, why)
+            Ok(Err(body::BodyError::Broken(why))) => {
+                unread(ReviewOutcome::Unread, StatusCode::BAD_REQUEST, why)
             }
             Err(_) => {
                 let why = "the body came too slowly".into();
-                unread(Verdict::Late, StatusCode::REQUEST_TIMEOUT, why)
+                unread(ReviewOutcome::Late, StatusCode::REQUEST_TIMEOUT, why)
             }
         };
         let counted = &self.metrics.admission;
         counted.answered(operation.as_str(), on_object, verdict.as_str(), began.elapsed());
-        if verdict == Verdict::Panicked {
+        if verdict == ReviewOutcome::Panicked {
             counted.panics.inc();
         }
         response
@@ -123,11 +123,11 @@ impl<J: Judge> Desk<J> {
     async fn answer(
         &self,
         operation: Operation,
-        mut body: body::Whole<'_>,
+        mut body: body::RequestBody<'_>,
         deadline: Instant,
-    ) -> Option<Answer> {
+    ) -> Option<ReviewResponse> {
         if body.bytes.len() <= LIGHT {
-            return Some(answer::answer(&*self.judge, operation, &body.bytes, deadline).await);
+            return Some(response::answer(&*self.judge, operation, &body.bytes, deadline).await);
         }
         if let Some(answer) = self.judge.glance(operation, &body.bytes) {
             return Some(answer);
@@ -140,12 +140,12 @@ impl<J: Judge> Desk<J> {
         let judging = tokio::task::spawn_blocking(move || {
             // Kept until it has ended, whether or not anybody waits for it still.
             let _place = place;
-            runtime.block_on(answer::answer(&*judge, operation, &bytes, deadline))
+            runtime.block_on(response::answer(&*judge, operation, &bytes, deadline))
         });
         Some(match timeout_at(deadline, judging).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => answer::unjudged(uid, operation, Verdict::Panicked),
-            Err(_) => answer::unjudged(uid, operation, Verdict::Late),
+            Ok(Err(_)) => response::unjudged(uid, operation, ReviewOutcome::Panicked),
+            Err(_) => response::unjudged(uid, operation, ReviewOutcome::Late),
         })
     }
 
@@ -161,11 +161,11 @@ impl<J: Judge> Desk<J> {
     }
 }
 
-impl IntoResponse for Answer {
+impl IntoResponse for ReviewResponse {
     fn into_response(self) -> Response {
         match self.review {
             Ok(review) => ([(header::CONTENT_TYPE, "application/json")], review).into_response(),
-            Err(why) if self.verdict == Verdict::Malformed => {
+            Err(why) if self.verdict == ReviewOutcome::Malformed => {
                 (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response()
             }
             Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{why}\n")).into_response(),
@@ -182,16 +182,16 @@ pub(crate) fn patience(query: Option<&str>, most: Duration) -> Duration {
 }
 
 /// Counts a request until it is dropped: a client that goes away ends it without an answer.
-pub(crate) struct InFlight<'a>(&'a Gauge);
+pub(crate) struct InFlightGauge<'a>(&'a Gauge);
 
-impl<'a> InFlight<'a> {
+impl<'a> InFlightGauge<'a> {
     pub(crate) fn new(gauge: &'a Gauge) -> Self {
         gauge.inc();
         Self(gauge)
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for InFlightGauge<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::webhook::review::{self, Request as Review};
+use crate::webhook::review::{self, ReviewRequest as Review};
 use axum::body::{Body, Bytes};
 use futures::stream;
 use kube::core::admission::AdmissionResponse;
@@ -15,7 +15,7 @@ enum Fake {
     Hangs,
 }
 
-impl Judge for Fake {
+impl Reviewer for Fake {
     async fn judge(&self, _: Operation, request: &Review) -> AdmissionResponse {
         match self {
             Self::Allows => AdmissionResponse::from(request),
@@ -34,10 +34,10 @@ struct Webhook {
 
 impl Webhook {
     fn new(judge: Fake) -> Self {
-        Self::with(judge, Limits::default())
+        Self::with(judge, ServerLimits::default())
     }
 
-    fn with(judge: Fake, limits: Limits) -> Self {
+    fn with(judge: Fake, limits: ServerLimits) -> Self {
         let (metrics, draining) = (Arc::new(Metrics::default()), CancellationToken::new());
         let router = router(judge, limits, metrics.clone(), draining.clone());
         Self { router, metrics, draining }
@@ -155,7 +155,8 @@ fn the_deadline_is_inside_what_the_api_server_waits() {
 
 #[tokio::test]
 async fn beyond_the_limit_requests_are_turned_away_at_once_and_may_come_again() {
-    let webhook = Webhook::with(Fake::Allows, Limits { requests: 2, ..Limits::default() });
+    let webhook =
+        Webhook::with(Fake::Allows, ServerLimits { requests: 2, ..ServerLimits::default() });
     let path = "/mutate?timeout=600ms";
     let busy = async { tokio::join!(webhook.post(path, endless()), webhook.post(path, endless())) };
     let third = async {
@@ -176,7 +177,7 @@ async fn beyond_the_limit_requests_are_turned_away_at_once_and_may_come_again() 
 
 #[tokio::test]
 async fn bodies_are_bounded_each_and_together() {
-    let limits = Limits { body_bytes: 1_000, bodies_bytes: 1_500, ..Limits::default() };
+    let limits = ServerLimits { body_bytes: 1_000, bodies_bytes: 1_500, ..ServerLimits::default() };
     let webhook = Webhook::with(Fake::Allows, limits);
     let (status, _) = webhook.post("/mutate", vec![b' '; 1_001]).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);

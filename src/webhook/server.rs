@@ -3,7 +3,7 @@
 
 use crate::telemetry::Metrics;
 use crate::webhook::connections::{Connection, Connections};
-use crate::webhook::handshakes::{Handshakes, Reason};
+use crate::webhook::handshakes::{HandshakeFailure, Handshakes};
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::Next;
@@ -28,7 +28,7 @@ use tower::util::MapFuture;
 
 /// Bounds on what clients can take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ServerLimits {
     /// Connections at once; an API server needs one.
     pub connections: usize,
     pub handshake: Duration,
@@ -46,7 +46,7 @@ pub struct Limits {
     pub finish: Duration,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections: 512,
@@ -82,7 +82,7 @@ pub async fn only_known(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     if let Some(known) = known {
-        known.failures.note(Reason::NoClientCertificate, "no certificate was shown");
+        known.failures.note(HandshakeFailure::NoClientCertificate, "no certificate was shown");
     }
     (StatusCode::UNAUTHORIZED, "a client certificate is asked for\n").into_response()
 }
@@ -96,7 +96,7 @@ struct Failures {
 }
 
 impl Failures {
-    fn note(&self, reason: Reason, error: &str) {
+    fn note(&self, reason: HandshakeFailure, error: &str) {
         self.metrics.admission.handshake_failed(reason.as_str());
         match self.handshakes.failed(reason, error, self.from, Instant::now()) {
             Some(said) => tracing::warn!("{said}"),
@@ -114,7 +114,7 @@ pub async fn serve(
     listener: TcpListener,
     mut tls: watch::Receiver<Arc<rustls::ServerConfig>>,
     router: axum::Router,
-    limits: Limits,
+    limits: ServerLimits,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
@@ -164,7 +164,7 @@ async fn serve_connection(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     router: axum::Router,
-    limits: Limits,
+    limits: ServerLimits,
     connection: Connection,
     failures: Failures,
 ) {
@@ -176,15 +176,15 @@ async fn serve_connection(
     };
     match shaken {
         Ok(Ok(stream)) => serve_requests(stream, router, limits, connection, failures).await,
-        Ok(Err(error)) => failures.note(Reason::of(&error), &error.to_string()),
-        Err(_) => failures.note(Reason::Timeout, "it took too long"),
+        Ok(Err(error)) => failures.note(HandshakeFailure::of(&error), &error.to_string()),
+        Err(_) => failures.note(HandshakeFailure::Timeout, "it took too long"),
     }
 }
 
 async fn serve_requests(
     stream: TlsStream<TcpStream>,
     router: axum::Router,
-    limits: Limits,
+    limits: ServerLimits,
     connection: Connection,
     failures: Failures,
 ) {
@@ -227,7 +227,7 @@ async fn serve_requests(
 
 /// Speaks what was agreed on in the handshake: a client need not say it again, and one that says
 /// nothing at all is noticed.
-fn builder(stream: &TlsStream<TcpStream>, limits: Limits) -> auto::Builder<TokioExecutor> {
+fn builder(stream: &TlsStream<TcpStream>, limits: ServerLimits) -> auto::Builder<TokioExecutor> {
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.headers);

@@ -6,7 +6,7 @@ use crate::admission::view::View;
 use crate::engine::{
     Declaration, Health, Intent, Problem, Unknown, annotations, service_of, to_the_second,
 };
-use crate::index::services::ServiceKind;
+use crate::index::service_facts::ServiceKind;
 use crate::kinds::route::InUse;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use kube::ResourceExt;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::admission::test_support::{NAMESPACE, World, split, stored};
 use crate::admission::validate::validate;
-use crate::index::profiles::ProfileFacts;
+use crate::index::profile_facts::ProfileFacts;
 use serde_json::json;
 
 const PROFILE: &str = "emoji-svc.emojivoto.svc.cluster.local";

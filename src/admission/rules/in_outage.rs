@@ -1,6 +1,6 @@
 //! Edits in an outage: what would put traffic back on what is down is refused, and nothing else.
 
-use crate::admission::known::{Known, KnownSet};
+use crate::admission::previous::{PreviousObject, PreviousSet};
 use crate::admission::view::View;
 use crate::engine::{Declaration, DeclaredBackend, DeclaredSet, Health, ParsedWeight, Problem};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 ///
 /// Where the mutating webhook was reached it has kept the weights.
 pub fn undoing(
-    known: &Known,
+    known: &PreviousObject,
     new: &Declaration,
     readable: bool,
     paused: bool,
@@ -27,7 +27,7 @@ pub fn undoing(
 }
 
 fn undoing_in(
-    known: &KnownSet,
+    known: &PreviousSet,
     set: &DeclaredSet,
     new: &Declaration,
     readable: bool,
@@ -87,7 +87,7 @@ fn way_out(ready: &[String], set: &DeclaredSet, new: &Declaration, readable: boo
 }
 
 /// Whether an edit puts weight on a backend that had none.
-fn is_put_on(backend: &DeclaredBackend, known: &KnownSet, set: &DeclaredSet) -> bool {
+fn is_put_on(backend: &DeclaredBackend, known: &PreviousSet, set: &DeclaredSet) -> bool {
     let has = backend.weight.whole().is_some_and(|weight| weight > 0) || is_alone(set);
     let written = known.state.as_ref().and_then(|state| state.weights.get(&backend.name));
     let had = written.or_else(|| known.live.get(&backend.name)).is_some_and(|w| *w > 0);
@@ -110,7 +110,7 @@ fn weight(backend: &DeclaredBackend, set: &DeclaredSet) -> String {
 /// What is known of the backends that a set has, and of those that it had, whatever else is wrong
 /// with the object.
 fn health_of(
-    known: &KnownSet,
+    known: &PreviousSet,
     set: &DeclaredSet,
     new: &Declaration,
     view: &View<'_>,
@@ -142,7 +142,11 @@ fn health_of(
 
 /// Weights that are all zero leave proxies on their old weights for good: none of ours ever are, and
 /// none by hand either.
-pub fn all_zero(known: Option<&Known>, declared: &Declaration, paused: bool) -> Vec<Problem> {
+pub fn all_zero(
+    known: Option<&PreviousObject>,
+    declared: &Declaration,
+    paused: bool,
+) -> Vec<Problem> {
     let is_zero = |weight: Option<u32>| weight == Some(0);
     let all_zero = |set: &&DeclaredSet| {
         !set.backends.is_empty()

@@ -1,6 +1,6 @@
 use crate::admission::mutate::mutate;
 use crate::admission::test_support::{World, split, stored};
-use crate::admission::validate::{Verdict, validate};
+use crate::admission::validate::{Validation, validate};
 use crate::engine::annotations;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -24,7 +24,7 @@ fn mutated(old: Option<&DynamicObject>, new: &DynamicObject) -> DynamicObject {
     serde_json::from_value(json).unwrap()
 }
 
-fn judged(old: Option<&DynamicObject>, new: &DynamicObject) -> Verdict {
+fn judged(old: Option<&DynamicObject>, new: &DynamicObject) -> Validation {
     validate(old, new, &world().view())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::admission::view::{MissingBackends, Presence, View};
 use crate::engine::{Declaration, DeclaredBackend, Problem, closest, service_of};
-use crate::index::services::{Port, ServiceFacts, ServiceKind};
+use crate::index::service_facts::{ServiceFacts, ServiceKind, ServicePort};
 use crate::kinds::ObjectKey;
 use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeSet, HashSet};
@@ -146,8 +146,8 @@ fn ports(
     apex: &ServiceFacts,
     field: String,
 ) -> Option<Problem> {
-    let has = |port: &&Port| service.ports.iter().any(|p| p.number == port.number);
-    let lacking: Vec<&Port> = apex.ports.iter().filter(|port| !has(port)).collect();
+    let has = |port: &&ServicePort| service.ports.iter().any(|p| p.number == port.number);
+    let lacking: Vec<&ServicePort> = apex.ports.iter().filter(|port| !has(port)).collect();
     if lacking.is_empty() {
         return None;
     }
@@ -166,8 +166,8 @@ fn ports(
 }
 
 /// `port 8080 (grpc)`.
-fn told<'a>(ports: impl IntoIterator<Item = &'a Port>) -> String {
-    let one = |port: &Port| match port.name.as_str() {
+fn told<'a>(ports: impl IntoIterator<Item = &'a ServicePort>) -> String {
+    let one = |port: &ServicePort| match port.name.as_str() {
         "" => port.number.to_string(),
         name => format!("{} ({name})", port.number),
     };

@@ -3,7 +3,7 @@
 
 use crate::admission::view::View;
 use crate::engine::{Intent, Problem};
-use crate::index::services::{ServiceFacts, ServiceKind};
+use crate::index::service_facts::{ServiceFacts, ServiceKind};
 use crate::kinds::ObjectKey;
 use std::collections::HashSet;
 

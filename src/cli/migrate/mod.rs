@@ -15,8 +15,8 @@ use documents::Document;
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
-use ports::Ports;
-use route::{Called, Kind, Migration, Route, ignored_matches};
+use ports::ServicePortLookup;
+use route::{Called, Migration, Route, RouteKind, ignored_matches};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -47,7 +47,7 @@ pub struct Args {
     files: Vec<String>,
     /// Kind of route to print
     #[arg(long, value_enum, default_value_t, ignore_case = true)]
-    kind: Kind,
+    kind: RouteKind,
     /// Port that clients use, instead of looking it up. May be given several times
     #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
@@ -70,7 +70,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             }
         });
     }
-    let ports = Ports::new(&args.ports, Some(args.cluster));
+    let ports = ServicePortLookup::new(&args.ports, Some(args.cluster));
     let printed = migrate(input, args.kind, args.namespace.as_deref(), ports).await?;
     for line in &printed.said {
         eprintln!("{line}");
@@ -119,9 +119,9 @@ struct Split {
 /// The command without its input and output.
 async fn migrate(
     input: Vec<Document>,
-    kind: Kind,
+    kind: RouteKind,
     namespace: Option<&str>,
-    mut ports: Ports,
+    mut ports: ServicePortLookup,
 ) -> anyhow::Result<Printed> {
     let mut printed = Printed::default();
     let mut splits = vec![];
@@ -175,7 +175,7 @@ fn is(object: &Value, kind: &str, group: &str) -> bool {
 }
 
 /// One that cannot be read is as if it were not there: that is said where its ports are missed.
-fn learn(ports: &mut Ports, namespace: Option<&str>, object: Value) {
+fn learn(ports: &mut ServicePortLookup, namespace: Option<&str>, object: Value) {
     if let Ok(service) = serde_json::from_value::<Service>(object) {
         let namespace = service.namespace().or(namespace.map(str::to_owned)).unwrap_or_default();
         ports.learn(ObjectKey::new(namespace, service.name_any()), service);
@@ -202,9 +202,9 @@ fn parse(object: &Value) -> Result<DynamicObject, Problem> {
 
 async fn routes(
     split: &DynamicObject,
-    kind: Kind,
+    kind: RouteKind,
     namespace: Option<&str>,
-    ports: &mut Ports,
+    ports: &mut ServicePortLookup,
 ) -> Result<Vec<Route>, Vec<Problem>> {
     let migration = Migration::read(split, namespace)?;
     let ports = ports.of(&migration.apex_key()).await.map_err(|problem| vec![problem])?;

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Where ports come from: the flag, else the input, else the cluster.
 #[derive(Default)]
-pub struct Ports {
+pub struct ServicePortLookup {
     flag: Vec<u16>,
     input: BTreeMap<ObjectKey, Service>,
     cluster: Cluster,
@@ -29,7 +29,7 @@ enum Cluster {
     Known(Result<(Client, String), String>),
 }
 
-impl Ports {
+impl ServicePortLookup {
     /// Without a cluster, nothing is asked.
     pub fn new(flag: &[u16], cluster: Option<ClusterArgs>) -> Self {
         let mut ports = vec![];

@@ -13,7 +13,7 @@ use std::fmt;
 
 /// Kinds of routes that Linkerd reads for a Service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
-pub enum Kind {
+pub enum RouteKind {
     #[default]
     #[value(name = "HTTPRoute")]
     #[serde(rename = "HTTPRoute")]
@@ -23,7 +23,7 @@ pub enum Kind {
     Grpc,
 }
 
-impl Kind {
+impl RouteKind {
     /// As kubectl takes it.
     fn resource(self) -> &'static str {
         match self {
@@ -84,7 +84,7 @@ impl Migration {
     }
 
     /// A route for each port: one that is for all ports would need all ports on every backend.
-    pub fn routes(&self, kind: Kind, ports: &[u16]) -> Vec<Route> {
+    pub fn routes(&self, kind: RouteKind, ports: &[u16]) -> Vec<Route> {
         let route = |port: &u16| {
             let name = match ports {
                 [_] => self.name.clone(),
@@ -98,7 +98,7 @@ impl Migration {
         ports.iter().map(route).collect()
     }
 
-    fn comment(&self, kind: Kind, name: &str, port: u16, ports: &[u16]) -> String {
+    fn comment(&self, kind: RouteKind, name: &str, port: u16, ports: &[u16]) -> String {
         let split = &self.name;
         let namespace = self.namespace.as_deref();
         let at = namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
@@ -123,7 +123,7 @@ impl Migration {
         )
     }
 
-    fn manifest(&self, kind: Kind, name: String, port: u16) -> Manifest {
+    fn manifest(&self, kind: RouteKind, name: String, port: u16) -> Manifest {
         let backend = |(name, weight): &(String, u32)| BackendRef {
             name: name.clone(),
             port,
@@ -174,7 +174,7 @@ impl Route {
 #[serde(rename_all = "camelCase")]
 struct Manifest {
     api_version: &'static str,
-    kind: Kind,
+    kind: RouteKind,
     metadata: Metadata,
     spec: Spec,
 }

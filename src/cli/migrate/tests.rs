@@ -22,13 +22,13 @@ spec: {spec}
 
 const TWO: &str = "{service: emoji-svc, backends: [{service: emoji-svc, weight: 1}, {service: emoji-svc-west, weight: 0}]}";
 
-async fn migrated_as(kind: Kind, input: &str, ports: &[u16]) -> Printed {
+async fn migrated_as(kind: RouteKind, input: &str, ports: &[u16]) -> Printed {
     let input = documents::read("split.yaml", input.as_bytes());
-    migrate(input, kind, None, Ports::new(ports, None)).await.unwrap()
+    migrate(input, kind, None, ServicePortLookup::new(ports, None)).await.unwrap()
 }
 
 async fn migrated(input: &str, ports: &[u16]) -> Printed {
-    migrated_as(Kind::Http, input, ports).await
+    migrated_as(RouteKind::Http, input, ports).await
 }
 
 /// What is said of an input, which is to fail without a route.
@@ -100,7 +100,7 @@ items:
 
 #[tokio::test]
 async fn of_a_live_split_the_author_s_part_is_taken() {
-    let printed = migrated_as(Kind::Grpc, LIVE, &[80, 8080, 80]).await;
+    let printed = migrated_as(RouteKind::Grpc, LIVE, &[80, 8080, 80]).await;
     assert!(printed.said.is_empty(), "{printed:?}");
     insta::assert_snapshot!(printed.yaml, @r#"
     ---

@@ -1,13 +1,13 @@
 //! The health of Services that rest on others: the union of their members.
 
 use crate::engine::{Health, Now, Unknown};
-use crate::index::endpoints::Counted;
-use crate::index::order::{Arrival, Ticket, Void};
+use crate::index::endpoints::EndpointCount;
+use crate::index::order::{Arrival, Superseded, Ticket};
 use crate::index::remote::members::Member;
 use crate::index::remote::reach::{Reach, Transition};
 use crate::index::remote::services::Versioned;
-use crate::index::services::{Port, ServiceKind};
-use crate::index::slices::ToldSlice;
+use crate::index::service_facts::{ServiceKind, ServicePort};
+use crate::index::slice_table::SliceUpdate;
 use crate::index::store::Index;
 use crate::kinds::{ObjectKey, ObjectRef};
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 /// What is known of a Service's members together.
 #[derive(Debug, Default)]
 pub struct Union {
-    pub counted: Counted,
+    pub counted: EndpointCount,
     /// The first member that cannot be seen, not known to be down.
     unknown: Option<Health>,
     /// The first member that may be more than it seems.
@@ -27,7 +27,7 @@ pub struct Union {
 
 impl Union {
     /// `doubt` is why a member's ready endpoints may offer ports that they do not seem to.
-    fn add(&mut self, counted: Result<Counted, Health>, doubt: Option<Unknown>) {
+    fn add(&mut self, counted: Result<EndpointCount, Health>, doubt: Option<Unknown>) {
         match counted {
             Ok(counted) => {
                 if let Some(doubt) = doubt.filter(|_| counted.ready > 0) {
@@ -51,7 +51,7 @@ impl Union {
 
     /// What is known to be ready is, `seen` by its members that are; without any, not known is not
     /// down.
-    pub fn health(self, seen: impl FnOnce(Counted) -> Health) -> Health {
+    pub fn health(self, seen: impl FnOnce(EndpointCount) -> Health) -> Health {
         let Self { counted, unknown, doubt, down } = self;
         let mut seen = seen(counted);
         // Without what is about to go it would be unknown, and not down.
@@ -69,7 +69,7 @@ impl Index {
         &self,
         service: &ObjectKey,
         members: &[Member],
-        ports: &[&Port],
+        ports: &[&ServicePort],
         now: Timestamp,
     ) -> Union {
         let mut union = Union::default();
@@ -84,7 +84,7 @@ impl Index {
                     let here = service.beside(name);
                     let facts = self.service(&here).filter(|f| f.kind == ServiceKind::Slices);
                     let count = |names: &[Option<&str>]| self.count(&here, names, now);
-                    let counted = facts.map_or(Ok(Counted::default()), |facts| {
+                    let counted = facts.map_or(Ok(EndpointCount::default()), |facts| {
                         of_member(&facts.names_of(ports), ports, count)
                     });
                     let until = self.changes.until(&here, now);
@@ -151,14 +151,14 @@ impl Index {
         &mut self,
         cluster: &str,
         wanted: &BTreeSet<ObjectKey>,
-        listed: Vec<ToldSlice>,
+        listed: Vec<SliceUpdate>,
     ) -> (Option<Transition>, Vec<ObjectRef>) {
         self.remote.set_listed(cluster, wanted, listed);
         let told = self.remote.note(cluster, Reach::listed).flatten();
         (told, self.noticed_there(cluster, |_| true))
     }
 
-    pub fn set_remote_slice(&mut self, cluster: &str, told: ToldSlice) -> Vec<ObjectRef> {
+    pub fn set_remote_slice(&mut self, cluster: &str, told: SliceUpdate) -> Vec<ObjectRef> {
         let changed = self.remote.set_slice(cluster, told);
         self.noticed_there(cluster, |service| changed.contains(service))
     }
@@ -179,9 +179,9 @@ impl Index {
         cluster: &str,
         ticket: &Ticket,
         service: &ObjectKey,
-        listed: Vec<ToldSlice>,
+        listed: Vec<SliceUpdate>,
         at: u64,
-    ) -> Result<Vec<ObjectRef>, Void> {
+    ) -> Result<Vec<ObjectRef>, Superseded> {
         let changed = self.remote.confirm(cluster, ticket, service, listed, at)?;
         Ok(match changed {
             true => self.noticed_there(cluster, |changed| changed == service),
@@ -251,11 +251,11 @@ impl Index {
         service: &ObjectKey,
         found: Option<Versioned>,
         at: u64,
-    ) -> Result<Vec<ObjectRef>, Void> {
+    ) -> Result<Vec<ObjectRef>, Superseded> {
         let news = self.remote.note_services(cluster, self.now.steady, |services, beside| {
             services.confirm(ticket, service, found, at, beside)
         });
-        let news = news.unwrap_or(Err(Void::ListedSince))?;
+        let news = news.unwrap_or(Err(Superseded::ListedSince))?;
         Ok(self.noticed_there(cluster, |changed| news && changed == service))
     }
 
@@ -280,9 +280,9 @@ impl Index {
 /// them.
 pub(crate) fn of_member(
     names: &[Option<&str>],
-    ports: &[&Port],
-    count: impl Fn(&[Option<&str>]) -> Counted,
-) -> Result<Counted, Health> {
+    ports: &[&ServicePort],
+    count: impl Fn(&[Option<&str>]) -> EndpointCount,
+) -> Result<EndpointCount, Health> {
     let counted = count(names);
     match counted.ready > 0 && !ports.is_empty() && names.iter().all(Option::is_none) {
         true => {

@@ -1,8 +1,8 @@
 use super::*;
 use crate::engine::{Defaults, Intent, Unknown};
-use crate::index::endpoints::{Families, SliceFacts};
-use crate::index::managed::Managed;
-use crate::index::services::ServiceFacts;
+use crate::index::endpoints::{AddressFamilies, SliceFacts};
+use crate::index::managed_object::ManagedObject;
+use crate::index::service_facts::ServiceFacts;
 use crate::kinds::{Kind, ObjectRef};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -26,7 +26,7 @@ fn facts(net: u8, ready: usize) -> Option<SliceFacts> {
         (0..ready).map(|i| json!({"addresses": [format!("10.{net}.0.{i}")]})).collect();
     let slice = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints,
         "ports": [{"name": "http"}]});
-    SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default())
+    SliceFacts::read(&serde_json::from_value(slice).unwrap(), AddressFamilies::default())
 }
 
 impl East {
@@ -51,7 +51,7 @@ impl East {
             ]},
         });
         let split = serde_json::from_value(split).unwrap();
-        let managed = Managed::read(Kind::TrafficSplit, &split, &Defaults::default());
+        let managed = ManagedObject::read(Kind::TrafficSplit, &split, &Defaults::default());
         east.0.set_object(split_bb(), managed);
         east
     }
@@ -69,7 +69,7 @@ impl East {
 
     fn here(&mut self, ready: usize) -> Vec<ObjectRef> {
         let version = self.0.now.steady.as_millisecond() as u64;
-        self.0.set_slice(ToldSlice {
+        self.0.set_slice(SliceUpdate {
             slice: key("bb-1"),
             version,
             service: Some(key("bb")),
@@ -78,7 +78,7 @@ impl East {
     }
 
     fn west_lists(&mut self, ready: usize) -> Vec<ObjectRef> {
-        let slice = ToldSlice {
+        let slice = SliceUpdate {
             slice: key("bb-x"),
             version: 1,
             service: Some(key("bb")),
@@ -207,7 +207,7 @@ fn an_event_there_concerns_only_the_objects_that_rest_on_it() {
     let mut east = East::new();
     east.0.link("west");
     east.west_lists(1);
-    let told = |service: &str, version, ready| ToldSlice {
+    let told = |service: &str, version, ready| SliceUpdate {
         slice: key("x"),
         version,
         service: Some(key(service)),
@@ -222,7 +222,7 @@ fn an_event_there_concerns_only_the_objects_that_rest_on_it() {
     east.service("cc", json!({}));
     let local = "multicluster.linkerd.io/local-discovery";
     east.service("bb-federated", json!({"annotations": {local: "cc"}}));
-    let slice = east.0.set_slice(ToldSlice {
+    let slice = east.0.set_slice(SliceUpdate {
         slice: key("cc-1"),
         version: 1,
         service: Some(key("cc")),
@@ -253,8 +253,9 @@ fn a_member_must_offer_the_port_and_be_of_a_kind_that_linkerd_resolves() {
     east.0.link("west");
     let admin = json!({"addressType": "IPv4", "metadata": {}, "ports": [{"name": "admin"}],
         "endpoints": [{"addresses": ["10.1.1.1"]}]});
-    let facts = SliceFacts::read(&serde_json::from_value(admin).unwrap(), Families::default());
-    let slice = ToldSlice { slice: key("x"), version: 1, service: Some(key("bb")), facts };
+    let facts =
+        SliceFacts::read(&serde_json::from_value(admin).unwrap(), AddressFamilies::default());
+    let slice = SliceUpdate { slice: key("x"), version: 1, service: Some(key("bb")), facts };
     east.0.set_remote_listing("west", &[key("bb")].into(), vec![slice]);
     east.west_lists_service(1, Some(("http", 80)));
     let Health::Seen { ready, total, .. } = east.health()[1] else { panic!() };
@@ -279,8 +280,9 @@ impl East {
     fn west_offers(&mut self, port: &str, version: u64) -> Vec<ObjectRef> {
         let slice = json!({"addressType": "IPv4", "metadata": {}, "ports": [{"name": port}],
             "endpoints": [{"addresses": ["10.1.1.1"]}]});
-        let facts = SliceFacts::read(&serde_json::from_value(slice).unwrap(), Families::default());
-        let told = ToldSlice { slice: key("bb-x"), version, service: Some(key("bb")), facts };
+        let facts =
+            SliceFacts::read(&serde_json::from_value(slice).unwrap(), AddressFamilies::default());
+        let told = SliceUpdate { slice: key("bb-x"), version, service: Some(key("bb")), facts };
         self.0.set_remote_slice("west", told)
     }
 }
@@ -326,9 +328,9 @@ fn a_member_is_asked_by_the_ports_number_whatever_its_own_service_calls_that() {
     east.0.set_service(key("bb"), service_with("web", 80));
     let web = json!({"addressType": "IPv4", "metadata": {}, "ports": [{"name": "web"}],
         "endpoints": [{"addresses": ["10.1.0.1"]}]});
-    let facts = SliceFacts::read(&serde_json::from_value(web).unwrap(), Families::default());
+    let facts = SliceFacts::read(&serde_json::from_value(web).unwrap(), AddressFamilies::default());
     let (slice, service) = (key("bb-1"), Some(key("bb")));
-    east.0.set_slice(ToldSlice { slice, version: 999_999, service, facts });
+    east.0.set_slice(SliceUpdate { slice, version: 999_999, service, facts });
     assert!(east.health()[2].is_ready());
 }
 
@@ -441,7 +443,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 impl East {
     /// Does a step; the objects that are said to be concerned.
     fn take(&mut self, step: Step, version: u64) -> Vec<ObjectRef> {
-        let slice = |ready| ToldSlice {
+        let slice = |ready| SliceUpdate {
             slice: key("bb-x"),
             version,
             service: Some(key("bb")),
@@ -465,7 +467,7 @@ impl East {
             Step::Refused => self.0.note_reach("west", |reach, _| reach.refused("no".into())).1,
             Step::Here(ready) => {
                 let (slice, service) = (key("bb-1"), Some(key("bb")));
-                self.0.set_slice(ToldSlice { slice, version, service, facts: facts(1, ready) })
+                self.0.set_slice(SliceUpdate { slice, version, service, facts: facts(1, ready) })
             }
             Step::ListsService(port) => self.west_lists_service(version, Some((port, 80))),
             Step::DoubtsServices(refused) => {

@@ -2,16 +2,16 @@
 //! for a port by its number, and its own Service says how slices call that.
 
 use crate::engine::Unknown;
-use crate::index::changes::Changes;
-use crate::index::order::{Arrival, Order, Ticket, Verdict, Void};
-use crate::index::services::ServiceFacts;
+use crate::index::changed_services::ChangedServices;
+use crate::index::order::{Arrival, Freshness, Order, Superseded, Ticket};
+use crate::index::service_facts::ServiceFacts;
 use crate::kinds::ObjectKey;
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 
 /// What is known of the Services of a cluster.
 #[derive(Debug, Default)]
-pub struct Services {
+pub struct RemoteServices {
     /// None where they cannot be read: ports are taken to be called there as they are here.
     listed: Option<HashMap<ObjectKey, ServiceFacts>>,
     /// What the LIST was asked for.
@@ -19,7 +19,7 @@ pub struct Services {
     /// Why what is known may be old.
     doubt: Option<String>,
     order: Order,
-    changes: Changes,
+    changes: ChangedServices,
 }
 
 /// A Service with its version, as an API server has it.
@@ -35,14 +35,14 @@ pub struct Beside<'a> {
 
 /// One of them.
 #[derive(Debug, PartialEq)]
-pub enum There<'a> {
+pub enum RemoteService<'a> {
     /// We may not look.
     Unread,
     Missing,
     Is(&'a ServiceFacts),
 }
 
-impl Services {
+impl RemoteServices {
     /// These have been asked for, and listed.
     pub fn replace(
         &mut self,
@@ -81,9 +81,9 @@ impl Services {
     ) -> bool {
         let Some(listed) = &mut self.listed else { return false };
         match self.order.enter(service, version, service, arrival) {
-            Verdict::Enters => {}
-            Verdict::Leaves => return self.remove(service),
-            Verdict::Late => return false,
+            Freshness::Enters => {}
+            Freshness::Leaves => return self.remove(service),
+            Freshness::Late => return false,
         }
         let shape = facts.shape;
         let before = listed.get(service);
@@ -115,7 +115,7 @@ impl Services {
         found: Option<Versioned>,
         at: u64,
         beside: Beside<'_>,
-    ) -> Result<bool, Void> {
+    ) -> Result<bool, Superseded> {
         self.order.places(ticket, service, at)?;
         let news = match found {
             Some(versioned) => self.enter(service, versioned, beside, Arrival::Answered(ticket)),
@@ -129,11 +129,11 @@ impl Services {
         self.listed.as_mut().is_some_and(|listed| listed.remove(service).is_some())
     }
 
-    pub fn get(&self, service: &ObjectKey) -> There<'_> {
+    pub fn get(&self, service: &ObjectKey) -> RemoteService<'_> {
         match self.listed.as_ref().map(|listed| listed.get(service)) {
-            Some(Some(facts)) => There::Is(facts),
-            Some(None) if self.asked.contains(service) => There::Missing,
-            None | Some(None) => There::Unread,
+            Some(Some(facts)) => RemoteService::Is(facts),
+            Some(None) if self.asked.contains(service) => RemoteService::Missing,
+            None | Some(None) => RemoteService::Unread,
         }
     }
 
@@ -142,7 +142,7 @@ impl Services {
         if let Some(until) = self.changes.until(service, now) {
             return Some(Unknown::Changed { until });
         }
-        let is_unread = self.get(service) == There::Unread;
+        let is_unread = self.get(service) == RemoteService::Unread;
         let why = self.doubt.as_deref().or(is_unread.then_some("they are not listed yet"))?;
         let why = format!("it may call the port otherwise; its Services cannot be read: {why}");
         Some(Unknown::Refused { cluster: cluster.to_owned(), why })
@@ -178,16 +178,16 @@ mod tests {
         Beside { now: at(seconds), slices: &|_| 7 }
     }
 
-    fn lists(services: &mut Services, listed: Option<(u64, &str)>, seconds: i64) {
+    fn lists(services: &mut RemoteServices, listed: Option<(u64, &str)>, seconds: i64) {
         let listed = listed.map(|(version, port)| (bb(), (version, facts(port))));
         services.replace([bb()].into(), listed.into_iter().collect(), beside(seconds));
     }
 
-    fn watched(services: &mut Services, version: u64, port: &str, seconds: i64) -> bool {
+    fn watched(services: &mut RemoteServices, version: u64, port: &str, seconds: i64) -> bool {
         services.enter(&bb(), (version, facts(port)), beside(seconds), Arrival::Watched)
     }
 
-    fn until(services: &Services, seconds: i64) -> Option<Timestamp> {
+    fn until(services: &RemoteServices, seconds: i64) -> Option<Timestamp> {
         match services.doubt("west", &bb(), at(seconds)) {
             Some(Unknown::Changed { until }) => Some(until),
             _ => None,
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_service_that_has_changed_awaits_its_slices_and_one_that_is_new_does_not() {
-        let mut services = Services::default();
+        let mut services = RemoteServices::default();
         assert!(!watched(&mut services, 1, "http", 0));
         lists(&mut services, None, 0);
         assert!(watched(&mut services, 2, "http", 0));
@@ -216,46 +216,46 @@ mod tests {
 
     #[test]
     fn what_is_known_is_in_doubt_while_it_is_not_watched() {
-        let mut services = Services::default();
-        let is_doubted = |services: &Services| services.doubt("west", &bb(), at(0)).is_some();
+        let mut services = RemoteServices::default();
+        let is_doubted = |services: &RemoteServices| services.doubt("west", &bb(), at(0)).is_some();
         assert!(is_doubted(&services) && services.ticket(&bb()).is_none());
-        assert_eq!(services.get(&bb()), There::Unread);
+        assert_eq!(services.get(&bb()), RemoteService::Unread);
         lists(&mut services, None, 0);
-        assert_eq!(services.get(&bb()), There::Missing);
-        assert_eq!(services.get(&ObjectKey::new("books", "not-asked-for")), There::Unread);
+        assert_eq!(services.get(&bb()), RemoteService::Missing);
+        assert_eq!(services.get(&ObjectKey::new("books", "not-asked-for")), RemoteService::Unread);
         lists(&mut services, Some((1, "http")), 0);
         assert!(!is_doubted(&services));
         services.interrupted("no answer");
-        assert_eq!(services.get(&bb()), There::Is(&facts("http")));
+        assert_eq!(services.get(&bb()), RemoteService::Is(&facts("http")));
         assert!(is_doubted(&services));
         lists(&mut services, Some((2, "http")), 0);
         assert!(!is_doubted(&services));
         services.refused("403");
-        assert_eq!(services.get(&bb()), There::Unread);
+        assert_eq!(services.get(&bb()), RemoteService::Unread);
         assert!(is_doubted(&services));
     }
 
     #[test]
     fn a_list_past_the_watch_brings_nothing_back_and_takes_away_what_is_older() {
-        let mut services = Services::default();
+        let mut services = RemoteServices::default();
         lists(&mut services, Some((5, "http")), 0);
         let ticket = services.ticket(&bb()).unwrap();
-        let confirm = |services: &mut Services, found: Option<(u64, &str)>, at: u64| {
+        let confirm = |services: &mut RemoteServices, found: Option<(u64, &str)>, at: u64| {
             let found = found.map(|(version, port)| (version, facts(port)));
             services.confirm(&ticket, &bb(), found, at, beside(0))
         };
         // The watch was quicker.
         assert!(services.delete(&bb(), 7));
         assert_eq!(confirm(&mut services, Some((5, "http")), 6), Ok(false));
-        assert_eq!(services.get(&bb()), There::Missing);
+        assert_eq!(services.get(&bb()), RemoteService::Missing);
         // The LIST was.
         watched(&mut services, 9, "web", 0);
         assert_eq!(confirm(&mut services, Some((12, "rpc")), 13), Ok(true));
         assert!(!watched(&mut services, 11, "web", 0));
         assert_eq!(confirm(&mut services, None, 20), Ok(true));
-        assert_eq!(services.get(&bb()), There::Missing);
+        assert_eq!(services.get(&bb()), RemoteService::Missing);
         // Listed anew meanwhile.
         lists(&mut services, Some((5, "http")), 0);
-        assert_eq!(confirm(&mut services, None, 30), Err(Void::ListedSince));
+        assert_eq!(confirm(&mut services, None, 30), Err(Superseded::ListedSince));
     }
 }

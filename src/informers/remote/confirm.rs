@@ -1,10 +1,10 @@
 //! Asking the members of a Service, past the watches, whether what is known of them is right.
 
-use crate::index::endpoints::{Families, SERVICE_NAME};
+use crate::index::endpoints::{AddressFamilies, SERVICE_NAME};
 use crate::index::remote::members::Member;
 use crate::index::remote::reach::Reach;
-use crate::index::services::ServiceFacts;
-use crate::index::shared::{Shared, list_version};
+use crate::index::service_facts::ServiceFacts;
+use crate::index::shared_index::{SharedIndex, list_version};
 use crate::informers::remote::watch::told;
 use crate::informers::watch::version;
 use crate::kinds::ObjectKey;
@@ -21,11 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Reads every member, the Service and its slices, each from its own cluster, and takes them in. A
 /// cluster that is known to be out of reach, and is, agrees with what is known.
 pub async fn confirm(
-    shared: &Shared,
+    shared: &SharedIndex,
     client: &Client,
     service: &ObjectKey,
     members: &[Member],
-    families: Families,
+    families: AddressFamilies,
 ) -> Result<(), String> {
     let asked = members.iter().map(|member| async move {
         match member {
@@ -41,10 +41,10 @@ pub async fn confirm(
 }
 
 async fn confirm_there(
-    shared: &Shared,
+    shared: &SharedIndex,
     cluster: &str,
     service: &ObjectKey,
-    families: Families,
+    families: AddressFamilies,
 ) -> Result<(), String> {
     let (ticket, of_itself) = {
         let index = shared.read();

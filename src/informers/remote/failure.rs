@@ -9,7 +9,7 @@ use std::iter::successors;
 /// Why a request to a linked cluster failed. In words of our own: an error's own may quote where
 /// the kubeconfig leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum RequestFailure {
     /// No sign of life.
     Unreachable(String),
     /// Somebody answers who cannot be verified to be that cluster.
@@ -20,7 +20,7 @@ pub enum Failure {
     Refused(String),
 }
 
-impl Failure {
+impl RequestFailure {
     /// Of a request by the client of a linked cluster: its `Api` errors are Kubernetes' own, by
     /// [`answer`](crate::informers::remote::answer).
     pub fn of(error: &kube::Error) -> Self {

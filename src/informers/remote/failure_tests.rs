@@ -135,7 +135,7 @@ fn empty_list() -> String {
 }
 
 /// What a LIST of slices by a kubeconfig fails with.
-async fn ask(server: &str, ca: &Authority) -> Option<Failure> {
+async fn ask(server: &str, ca: &Authority) -> Option<RequestFailure> {
     let kubeconfig = json!({
         "current-context": "west", "contexts": [{"name": "west", "context": {"cluster": "west",
             "user": "west"}}],
@@ -146,10 +146,10 @@ async fn ask(server: &str, ca: &Authority) -> Option<Failure> {
     let checked = check(kubeconfig.to_string().as_bytes()).ok().unwrap();
     let client = connect(checked).await.ok().unwrap();
     let slices: Api<EndpointSlice> = Api::namespaced(client, "books");
-    slices.list(&ListParams::default()).await.err().map(|error| Failure::of(&error))
+    slices.list(&ListParams::default()).await.err().map(|error| RequestFailure::of(&error))
 }
 
-async fn ask_at(address: SocketAddr, ca: &Authority) -> Option<Failure> {
+async fn ask_at(address: SocketAddr, ca: &Authority) -> Option<RequestFailure> {
     ask(&format!("https://{address}"), ca).await
 }
 
@@ -184,7 +184,7 @@ async fn a_certificate_that_does_not_verify_is_not_an_outage_and_the_way_out_is_
     ] {
         let address = serve_tls(config, empty_list()).await;
         let failure = ask_at(address, &ca).await;
-        let Some(Failure::Unverified(why)) = failure else { panic!("{what}: {failure:?}") };
+        let Some(RequestFailure::Unverified(why)) = failure else { panic!("{what}: {failure:?}") };
         assert!(why.contains(words), "{what}: {why}");
         for next in ["ink it again", "linkerd multicluster link-gen"] {
             assert!(why.contains(next), "{what}: {why}");
@@ -206,11 +206,11 @@ async fn one_that_breaks_off_tls_answers_and_one_that_refuses_our_certificate_wa
         &[21, 3, 3, 0, 2, 2, 112],
     ] {
         let failure = ask_at(serve_bytes(alert).await, &ca).await;
-        assert!(matches!(failure, Some(Failure::Unverified(_))), "{alert:?}: {failure:?}");
+        assert!(matches!(failure, Some(RequestFailure::Unverified(_))), "{alert:?}: {failure:?}");
     }
     let asks = server_for(&named(), Some(&ca), Some(&ca));
     let failure = ask_at(serve_tls(asks, empty_list()).await, &ca).await;
-    assert!(matches!(failure, Some(Failure::Refused(_))), "{failure:?}");
+    assert!(matches!(failure, Some(RequestFailure::Refused(_))), "{failure:?}");
 }
 
 #[tokio::test]
@@ -228,12 +228,12 @@ async fn who_says_nothing_or_speaks_no_tls_shows_no_life() {
         ("an end in order", serve_bytes(&[21, 3, 3, 0, 2, 1, 0]).await, "the connection broke"),
     ] {
         let failure = ask_at(address, &ca).await;
-        let Some(Failure::Unreachable(why)) = failure else { panic!("{what}: {failure:?}") };
+        let Some(RequestFailure::Unreachable(why)) = failure else { panic!("{what}: {failure:?}") };
         assert!(why.contains(words), "{what}: {why}");
     }
     let nowhere = ask("https://api.west.invalid:6443", &ca).await;
     let not_found = "the name of its API server is not found".to_owned();
-    assert_eq!(nowhere, Some(Failure::Unreachable(not_found)));
+    assert_eq!(nowhere, Some(RequestFailure::Unreachable(not_found)));
 }
 
 #[tokio::test]
@@ -246,9 +246,9 @@ async fn an_error_as_kubernetes_answers_it_is_a_sign_of_life_and_any_other_body_
     };
     let pf = "X-Kubernetes-Pf-Flowschema-Uid: 6c33b8f2-1f1c-4c0f-8b51-3a2b5e6a1d30";
     let html = "<html><body><h1>503 Service Unavailable</h1>No server is available</body></html>";
-    let unreachable = Failure::Unreachable as fn(String) -> Failure;
-    let failing = Failure::Failing as fn(String) -> Failure;
-    let refused = Failure::Refused as fn(String) -> Failure;
+    let unreachable = RequestFailure::Unreachable as fn(String) -> RequestFailure;
+    let failing = RequestFailure::Failing as fn(String) -> RequestFailure;
+    let refused = RequestFailure::Refused as fn(String) -> RequestFailure;
     let unauthorized = status(401, "Unauthorized");
     for (is, line, headers, body) in [
         (failing, "429 Too Many Requests", vec![], status(429, "TooManyRequests")),
@@ -305,8 +305,8 @@ async fn an_error_as_kubernetes_answers_it_is_a_sign_of_life_and_any_other_body_
         let address = serve_tls(server(&named(), Some(&ca)), http(line, &headers, &body)).await;
         let failure = ask_at(address, &ca).await.unwrap_or_else(|| panic!("{what}"));
         let why = match &failure {
-            Failure::Unreachable(why) | Failure::Unverified(why) => why,
-            Failure::Failing(why) | Failure::Refused(why) => why,
+            RequestFailure::Unreachable(why) | RequestFailure::Unverified(why) => why,
+            RequestFailure::Failing(why) | RequestFailure::Refused(why) => why,
         };
         assert_eq!(failure, is(why.clone()), "{what}");
         assert!(!why.contains("html") && !why.contains("please"), "it quotes: {why}");
@@ -315,7 +315,7 @@ async fn an_error_as_kubernetes_answers_it_is_a_sign_of_life_and_any_other_body_
     let stranger = server(&named(), Some(&authority("stranger")));
     let address = serve_tls(stranger, http("401 Unauthorized", &[], &unauthorized)).await;
     let failure = ask_at(address, &ca).await;
-    assert!(matches!(failure, Some(Failure::Unverified(_))), "{failure:?}");
+    assert!(matches!(failure, Some(RequestFailure::Unverified(_))), "{failure:?}");
 }
 
 #[test]
@@ -329,13 +329,13 @@ fn every_problem_with_a_certificate_is_one_of_who_answers() {
             io::Error::other(io::Error::new(ErrorKind::InvalidData, error.clone())),
             io::Error::new(ErrorKind::TimedOut, io::Error::other(error)),
         ] {
-            let failure = Failure::of(&kube::Error::Service(Box::new(wrapped)));
-            assert!(matches!(failure, Failure::Unverified(_)), "{failure:?}");
+            let failure = RequestFailure::of(&kube::Error::Service(Box::new(wrapped)));
+            assert!(matches!(failure, RequestFailure::Unverified(_)), "{failure:?}");
         }
     }
     let end = rustls::Error::AlertReceived(AlertDescription::CloseNotify);
-    let failure = Failure::of(&kube::Error::ReadEvents(io::Error::other(end)));
-    assert_eq!(failure, Failure::Unreachable("the connection broke".into()));
+    let failure = RequestFailure::of(&kube::Error::ReadEvents(io::Error::other(end)));
+    assert_eq!(failure, RequestFailure::Unreachable("the connection broke".into()));
 }
 
 #[test]
@@ -352,8 +352,8 @@ fn an_error_that_comes_from_itself_ends_too() {
             Some(self)
         }
     }
-    let failure = Failure::of(&kube::Error::Service(Box::new(Itself)));
-    assert_eq!(failure, Failure::Unreachable("no answer that can be read".into()));
+    let failure = RequestFailure::of(&kube::Error::Service(Box::new(Itself)));
+    assert_eq!(failure, RequestFailure::Unreachable("no answer that can be read".into()));
 }
 
 #[test]
@@ -368,21 +368,23 @@ fn only_who_does_not_answer_is_unreachable() {
         (500, false),
         (503, false),
     ] {
-        let failure = Failure::answered(code, "Reason");
-        assert_eq!(matches!(failure, Failure::Refused(_)), refused, "{code}");
-        assert_eq!(matches!(failure, Failure::Failing(_)), !refused, "{code}");
+        let failure = RequestFailure::answered(code, "Reason");
+        assert_eq!(matches!(failure, RequestFailure::Refused(_)), refused, "{code}");
+        assert_eq!(matches!(failure, RequestFailure::Failing(_)), !refused, "{code}");
     }
-    let quoted = Failure::answered(503, "see https://192.0.2.1/ana");
-    assert_eq!(quoted, Failure::Failing("its API server answers 503".into()));
+    let quoted = RequestFailure::answered(503, "see https://192.0.2.1/ana");
+    assert_eq!(quoted, RequestFailure::Failing("its API server answers 503".into()));
 }
 
 #[test]
 fn an_error_is_told_without_where_it_was_met() {
     let refused = io::Error::new(ErrorKind::ConnectionRefused, "192.0.2.1:6443 of ana");
-    let failure = Failure::of(&kube::Error::ReadEvents(refused));
-    assert_eq!(failure, Failure::Unreachable("connection refused".into()));
+    let failure = RequestFailure::of(&kube::Error::ReadEvents(refused));
+    assert_eq!(failure, RequestFailure::Unreachable("connection refused".into()));
     let certificate = CertificateError::UnknownIssuer;
     let tls = io::Error::other(rustls::Error::InvalidCertificate(certificate));
-    let Failure::Unverified(why) = Failure::of(&kube::Error::ReadEvents(tls)) else { panic!() };
+    let RequestFailure::Unverified(why) = RequestFailure::of(&kube::Error::ReadEvents(tls)) else {
+        panic!()
+    };
     assert!(why.contains("certificate"), "{why}");
 }

@@ -3,29 +3,33 @@
 //! Whoever speaks TLS lives. That the program cannot verify it says that a certificate was renewed,
 //! has expired or was never right; nothing of that is an outage of the cluster.
 
-use crate::informers::remote::failure::Failure;
+use crate::informers::remote::failure::RequestFailure;
 use rustls::{AlertDescription, CertificateError, Error};
 
 /// What to do where the CA, or the name, is not what the kubeconfig has.
 const AGAIN: &str =
     "Link it again with linkerd multicluster link-gen, from a kubeconfig that reaches it";
 
-pub fn failure(error: &Error) -> Failure {
+pub fn failure(error: &Error) -> RequestFailure {
     match error {
-        Error::InvalidCertificate(problem) => Failure::Unverified(certificate(problem)),
+        Error::InvalidCertificate(problem) => RequestFailure::Unverified(certificate(problem)),
         Error::AlertReceived(alert) => ended(*alert),
-        Error::PeerIncompatible(_) | Error::NoApplicationProtocol => Failure::Unverified(format!(
-            "its API server speaks no version of TLS that this program does (1.2 and 1.3, strong ciphers only). {AGAIN}"
-        )),
+        Error::PeerIncompatible(_) | Error::NoApplicationProtocol => {
+            RequestFailure::Unverified(format!(
+                "its API server speaks no version of TLS that this program does (1.2 and 1.3, strong ciphers only). {AGAIN}"
+            ))
+        }
         // No TLS at all, or the end of it.
         Error::InvalidMessage(_)
         | Error::InappropriateMessage { .. }
         | Error::PeerSentOversizedRecord
         | Error::DecryptError
-        | Error::HandshakeNotComplete => Failure::Unreachable("no TLS with its API server".into()),
-        _ => {
-            Failure::Unverified(format!("its API server's certificate cannot be verified. {AGAIN}"))
+        | Error::HandshakeNotComplete => {
+            RequestFailure::Unreachable("no TLS with its API server".into())
         }
+        _ => RequestFailure::Unverified(format!(
+            "its API server's certificate cannot be verified. {AGAIN}"
+        )),
     }
 }
 
@@ -62,11 +66,11 @@ fn certificate(problem: &CertificateError) -> String {
 }
 
 /// The other end broke the handshake off.
-fn ended(alert: AlertDescription) -> Failure {
+fn ended(alert: AlertDescription) -> RequestFailure {
     use AlertDescription as Alert;
     match alert {
         Alert::CloseNotify | Alert::UserCanceled => {
-            Failure::Unreachable("the connection broke".into())
+            RequestFailure::Unreachable("the connection broke".into())
         }
         // Said of the client's certificate, which is shown to a server that is verified.
         Alert::NoCertificate
@@ -77,9 +81,11 @@ fn ended(alert: AlertDescription) -> Failure {
         | Alert::CertificateUnknown
         | Alert::UnknownCA
         | Alert::AccessDenied
-        | Alert::CertificateRequired => Failure::Refused(format!(
+        | Alert::CertificateRequired => RequestFailure::Refused(format!(
             "its API server does not take the client certificate of the kubeconfig ({alert:?}): link it again"
         )),
-        _ => Failure::Unverified(format!("its API server breaks off TLS ({alert:?}). {AGAIN}")),
+        _ => RequestFailure::Unverified(format!(
+            "its API server breaks off TLS ({alert:?}). {AGAIN}"
+        )),
     }
 }

@@ -1,16 +1,16 @@
 //! Which clusters are linked: the Secrets come and go, and with each a watch begins, begins anew
 //! or ends. None waits for another.
 
-use crate::index::endpoints::Families;
+use crate::index::endpoints::AddressFamilies;
 use crate::index::remote::reach::Transition;
-use crate::index::shared::Shared;
+use crate::index::shared_index::SharedIndex;
 use crate::informers::list_watch::list_watch;
 use crate::informers::remote::answer;
 use crate::informers::remote::credentials::{
     All, Credentials, CredentialsSecret, SecretName, TYPE, chosen,
 };
 use crate::informers::remote::kubeconfig::{Checked, Refusal};
-use crate::informers::remote::told::Told;
+use crate::informers::remote::transitions::LinkTransition;
 use crate::informers::remote::watch::Link;
 use crate::informers::watch::{SILENCE, config};
 use futures::StreamExt;
@@ -34,9 +34,9 @@ const NEXT: &str = "Link it again from a kubeconfig that has everything inline: 
 
 /// The clients of the clusters that are linked.
 #[derive(Clone, Default)]
-pub struct Clients(Arc<RwLock<HashMap<String, Client>>>);
+pub struct LinkedClients(Arc<RwLock<HashMap<String, Client>>>);
 
-impl Clients {
+impl LinkedClients {
     pub fn get(&self, cluster: &str) -> Option<Client> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(cluster).cloned()
     }
@@ -51,10 +51,10 @@ impl Clients {
 }
 
 /// Where clusters are linked, and what holds for all of them.
-pub struct Linked {
+pub struct LinkSettings {
     /// The namespaces of the Secrets, in the order in which they are believed.
     pub namespaces: Vec<String>,
-    pub families: Families,
+    pub families: AddressFamilies,
     /// How long a cluster may be out of reach before that counts as down.
     pub limit: SignedDuration,
 }
@@ -62,9 +62,9 @@ pub struct Linked {
 /// Follows every cluster that is linked, until dropped.
 pub async fn watch_links(
     client: Client,
-    linked: Linked,
-    shared: Shared,
-    say: mpsc::UnboundedSender<Told>,
+    linked: LinkSettings,
+    shared: SharedIndex,
+    say: mpsc::UnboundedSender<LinkTransition>,
 ) {
     let (heard, mut hears) = mpsc::unbounded_channel();
     let mut secrets = JoinSet::new();
@@ -87,9 +87,9 @@ pub async fn watch_links(
 }
 
 struct Links {
-    linked: Linked,
-    shared: Shared,
-    say: mpsc::UnboundedSender<Told>,
+    linked: LinkSettings,
+    shared: SharedIndex,
+    say: mpsc::UnboundedSender<LinkTransition>,
     running: HashMap<String, Running>,
     tasks: JoinSet<()>,
 }
@@ -192,7 +192,7 @@ impl Links {
 
     fn tell(&self, cluster: &str, secret: &SecretName, what: Transition, why: &str) {
         // Nobody listens while the program stops.
-        let _ = self.say.send(Told::new(cluster, secret, what, why, self.linked.limit));
+        let _ = self.say.send(LinkTransition::new(cluster, secret, what, why, self.linked.limit));
     }
 }
 
@@ -209,13 +209,13 @@ pub(crate) async fn connect(kubeconfig: Checked) -> Result<Client, Refusal> {
 }
 
 /// What is heard of the Secrets of a namespace.
-enum Heard {
+enum SecretEvent {
     Listed(usize, Vec<(String, Option<Credentials>)>),
     Set(usize, String, Option<Box<Credentials>>),
     Gone(usize, String),
 }
 
-impl Heard {
+impl SecretEvent {
     fn enter(self, all: &mut All) {
         match self {
             Self::Listed(place, secrets) => {
@@ -239,7 +239,7 @@ async fn watch_secrets(
     api: Api<CredentialsSecret>,
     namespace: String,
     place: usize,
-    say: mpsc::UnboundedSender<Heard>,
+    say: mpsc::UnboundedSender<SecretEvent>,
 ) {
     let mut said = false;
     loop {
@@ -257,12 +257,14 @@ async fn watch_secrets(
                 }
                 Some(Ok(Event::InitDone)) => {
                     said = false;
-                    Heard::Listed(place, std::mem::take(&mut listed))
+                    SecretEvent::Listed(place, std::mem::take(&mut listed))
                 }
-                Some(Ok(Event::Apply(secret))) => {
-                    Heard::Set(place, secret.name_any(), Credentials::read(&secret).map(Box::new))
-                }
-                Some(Ok(Event::Delete(secret))) => Heard::Gone(place, secret.name_any()),
+                Some(Ok(Event::Apply(secret))) => SecretEvent::Set(
+                    place,
+                    secret.name_any(),
+                    Credentials::read(&secret).map(Box::new),
+                ),
+                Some(Ok(Event::Delete(secret))) => SecretEvent::Gone(place, secret.name_any()),
                 Some(Err(error)) => break Some(error),
                 None => break None,
             };

@@ -1,7 +1,7 @@
 //! The mirrors that a linked cluster has of others, perhaps of this one. Only for advice: no
 //! decision rests on them.
 
-use crate::index::services::{CLUSTER_NAME, ServiceKind};
+use crate::index::service_facts::{CLUSTER_NAME, ServiceKind};
 use crate::informers::remote::watch::Link;
 use crate::informers::watch::config;
 use crate::kinds::ObjectKey;

@@ -17,6 +17,6 @@ pub mod kubeconfig;
 pub mod links;
 pub mod mirrors;
 pub mod services_watch;
-pub mod told;
+pub mod transitions;
 pub mod wanted;
 pub mod watch;

@@ -4,10 +4,10 @@
 //! without it a member may be unknown, and never down.
 
 use crate::index::remote::services::Versioned;
-use crate::index::services::ServiceFacts;
+use crate::index::service_facts::ServiceFacts;
 use crate::informers::list_watch::list_watch;
-use crate::informers::remote::failure::Failure;
-use crate::informers::remote::wanted::Scope;
+use crate::informers::remote::failure::RequestFailure;
+use crate::informers::remote::wanted::WatchSelector;
 use crate::informers::remote::watch::{Link, SWARM, next, pause};
 use crate::informers::watch::{config, version};
 use crate::kinds::ObjectKey;
@@ -52,8 +52,8 @@ impl Link {
         &self,
         wanted: &BTreeSet<ObjectKey>,
         changes: &mut watch::Receiver<u64>,
-    ) -> Result<(), (Failure, bool)> {
-        let scope = Scope::of(wanted);
+    ) -> Result<(), (RequestFailure, bool)> {
+        let scope = WatchSelector::of(wanted);
         let api: Api<Service> = match &scope.namespace {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
@@ -106,12 +106,12 @@ impl Link {
     }
 
     /// What is known of the Services may be old.
-    fn doubt(&self, failure: Failure, is_news: bool) {
+    fn doubt(&self, failure: RequestFailure, is_news: bool) {
         let (why, refused) = match failure {
-            Failure::Refused(why) => (why, true),
-            Failure::Unreachable(why) | Failure::Unverified(why) | Failure::Failing(why) => {
-                (why, false)
-            }
+            RequestFailure::Refused(why) => (why, true),
+            RequestFailure::Unreachable(why)
+            | RequestFailure::Unverified(why)
+            | RequestFailure::Failing(why) => (why, false),
         };
         if is_news && refused {
             tracing::warn!(

@@ -10,7 +10,7 @@ const LONGEST: usize = 4 * 1024;
 
 /// Where one watch looks.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Scope {
+pub struct WatchSelector {
     /// None: everywhere, since several namespaces are asked for.
     pub namespace: Option<String>,
     /// Of EndpointSlices.
@@ -19,7 +19,7 @@ pub struct Scope {
     pub services: String,
 }
 
-impl Scope {
+impl WatchSelector {
     /// The narrowest scope that has all these Services in it.
     pub fn of(wanted: &BTreeSet<ObjectKey>) -> Self {
         let names: BTreeSet<&str> = wanted.iter().map(|service| &*service.name).collect();
@@ -44,8 +44,8 @@ impl Scope {
 mod tests {
     use super::*;
 
-    fn scope(wanted: &[(&str, &str)]) -> Scope {
-        Scope::of(&wanted.iter().map(|(ns, name)| ObjectKey::new(ns, name)).collect())
+    fn scope(wanted: &[(&str, &str)]) -> WatchSelector {
+        WatchSelector::of(&wanted.iter().map(|(ns, name)| ObjectKey::new(ns, name)).collect())
     }
 
     #[test]

@@ -2,15 +2,15 @@
 //! watch becomes what is known of the cluster's reach.
 
 use crate::engine::Now;
-use crate::index::endpoints::{Families, SERVICE_NAME, SliceFacts};
+use crate::index::endpoints::{AddressFamilies, SERVICE_NAME, SliceFacts};
 use crate::index::remote::reach::{Reach, Transition};
-use crate::index::shared::Shared;
-use crate::index::slices::ToldSlice;
+use crate::index::shared_index::SharedIndex;
+use crate::index::slice_table::SliceUpdate;
 use crate::informers::list_watch::list_watch;
 use crate::informers::remote::credentials::SecretName;
-use crate::informers::remote::failure::Failure;
-use crate::informers::remote::told::Told;
-use crate::informers::remote::wanted::Scope;
+use crate::informers::remote::failure::RequestFailure;
+use crate::informers::remote::transitions::LinkTransition;
+use crate::informers::remote::wanted::WatchSelector;
 use crate::informers::watch::{config, version};
 use crate::kinds::ObjectKey;
 use futures::{Stream, StreamExt};
@@ -51,11 +51,11 @@ pub struct Link {
     pub cluster: String,
     pub secret: SecretName,
     pub client: Client,
-    pub families: Families,
+    pub families: AddressFamilies,
     /// How long it may be out of reach before that counts as down.
     pub limit: SignedDuration,
-    pub shared: Shared,
-    pub say: mpsc::UnboundedSender<Told>,
+    pub shared: SharedIndex,
+    pub say: mpsc::UnboundedSender<LinkTransition>,
 }
 
 /// Why a watch ended.
@@ -134,7 +134,7 @@ impl Link {
         noted: &Notify,
         first: bool,
     ) -> Ended {
-        let scope = Scope::of(wanted);
+        let scope = WatchSelector::of(wanted);
         let api: Api<EndpointSlice> = match &scope.namespace {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
@@ -159,11 +159,13 @@ impl Link {
                 Err(failure) => failure,
             };
             match failure {
-                Failure::Refused(why) => {
+                RequestFailure::Refused(why) => {
                     self.note(noted, &why, |reach, _| reach.refused(why.clone()));
                 }
                 // What the LIST is answered with tells more.
-                Failure::Unreachable(why) | Failure::Unverified(why) | Failure::Failing(why)
+                RequestFailure::Unreachable(why)
+                | RequestFailure::Unverified(why)
+                | RequestFailure::Failing(why)
                     if whole =>
                 {
                     tracing::info!(cluster = self.cluster, why, "watch interrupted; listing anew");
@@ -171,14 +173,14 @@ impl Link {
                     return Ended::Interrupted;
                 }
                 // It may have been a connection from before the watch broke: it is asked again at once.
-                Failure::Unreachable(why) if first && self.is_seen() => {
+                RequestFailure::Unreachable(why) if first && self.is_seen() => {
                     tracing::info!(cluster = self.cluster, why, "listing failed; listing again");
                 }
-                Failure::Unreachable(why) => self.note(noted, &why, Reach::failed),
-                Failure::Unverified(why) => {
+                RequestFailure::Unreachable(why) => self.note(noted, &why, Reach::failed),
+                RequestFailure::Unverified(why) => {
                     self.note(noted, &why, |reach, _| reach.unverified(why.clone()));
                 }
-                Failure::Failing(why) => {
+                RequestFailure::Failing(why) => {
                     self.note(noted, &why, |reach, _| reach.failing(why.clone()));
                 }
             }
@@ -190,12 +192,12 @@ impl Link {
         &self,
         event: Event<EndpointSlice>,
         wanted: &BTreeSet<ObjectKey>,
-        listed: &mut Vec<ToldSlice>,
+        listed: &mut Vec<SliceUpdate>,
         noted: &Notify,
     ) {
         let cluster = &self.cluster;
         let is_wanted =
-            |told: &ToldSlice| told.service.as_ref().is_some_and(|s| wanted.contains(s));
+            |told: &SliceUpdate| told.service.as_ref().is_some_and(|s| wanted.contains(s));
         match event {
             Event::Init => listed.clear(),
             Event::InitApply(slice) => {
@@ -259,7 +261,8 @@ impl Link {
     fn tell(&self, what: Option<Transition>, why: &str) {
         let Some(what) = what else { return };
         // Nobody listens while the program stops.
-        let _ = self.say.send(Told::new(&self.cluster, &self.secret, what, why, self.limit));
+        let _ =
+            self.say.send(LinkTransition::new(&self.cluster, &self.secret, what, why, self.limit));
     }
 }
 
@@ -275,35 +278,35 @@ pub(crate) fn pause(failures: usize, left: Option<Duration>, jitter: f64) -> Dur
 pub(crate) async fn next<K>(
     events: &mut (impl Stream<Item = watcher::Result<Event<K>>> + Unpin),
     whole: bool,
-) -> Result<Event<K>, Failure> {
+) -> Result<Event<K>, RequestFailure> {
     // A watch may be silent for as long as the client's read timeout lets it.
     let patience = if whole { Duration::MAX } else { LISTING };
     match tokio::time::timeout(patience, events.next()).await {
         Ok(Some(Ok(event))) => Ok(event),
         Ok(Some(Err(error))) => Err(failure(&error)),
-        Ok(None) => Err(Failure::Unreachable("the watch ended".into())),
-        Err(_) => Err(Failure::Unreachable("no answer".into())),
+        Ok(None) => Err(RequestFailure::Unreachable("the watch ended".into())),
+        Err(_) => Err(RequestFailure::Unreachable("no answer".into())),
     }
 }
 
-fn failure(error: &watcher::Error) -> Failure {
+fn failure(error: &watcher::Error) -> RequestFailure {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => Failure::of(error),
-        watcher::Error::WatchError(status) => Failure::answered(status.code, &status.reason),
+        | watcher::Error::WatchFailed(error) => RequestFailure::of(error),
+        watcher::Error::WatchError(status) => RequestFailure::answered(status.code, &status.reason),
         watcher::Error::NoResourceVersion => {
-            Failure::Unreachable("a list without resourceVersion".into())
+            RequestFailure::Unreachable("a list without resourceVersion".into())
         }
     }
 }
 
 /// A slice as an API server tells it.
-pub fn told(slice: &EndpointSlice, families: Families) -> ToldSlice {
+pub fn told(slice: &EndpointSlice, families: AddressFamilies) -> SliceUpdate {
     let key = ObjectKey::of(slice);
     let labels = slice.metadata.labels.as_ref();
     let service = labels.and_then(|labels| labels.get(SERVICE_NAME)).map(|s| key.beside(s));
-    ToldSlice {
+    SliceUpdate {
         version: version(slice),
         service,
         facts: SliceFacts::read(slice, families),

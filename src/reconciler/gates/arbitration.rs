@@ -5,7 +5,7 @@
 //! has been reversed. Nobody reverses a fresh move of another replica before such a LIST agrees.
 
 use crate::engine::Identity;
-use crate::index::managed::Decider;
+use crate::index::managed_object::Decider;
 use jiff::SignedDuration;
 
 /// How long a standby leaves a move to the leader.
@@ -23,7 +23,7 @@ const YIELD: SignedDuration = SignedDuration::from_secs(5);
 
 /// A move that one replica wants to make.
 #[derive(Clone, Copy, Debug)]
-pub struct Case<'a> {
+pub struct WriteRequest<'a> {
     pub me: &'a Identity,
     pub leading: bool,
     /// Who moved the traffic to where it is.
@@ -46,7 +46,7 @@ pub struct Case<'a> {
 
 /// What to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Permission {
     /// Make it.
     Write,
     /// Ask the API server whether the caches are right, then judge again.
@@ -59,12 +59,12 @@ pub enum Verdict {
     FallSilent,
 }
 
-pub fn judge(case: &Case<'_>) -> Verdict {
+pub fn judge(case: &WriteRequest<'_>) -> Permission {
     let others = case.decider.filter(|decider| *decider.replica != *case.me.replica);
     let fresh = others.filter(|_| case.seen_for < FRESH);
     let yields = fresh.is_some_and(|by| is_newer(&by.engine, &case.me.engine));
     if !case.leading && (!case.rescue || case.silent) {
-        return Verdict::Leave;
+        return Permission::Leave;
     }
     let mut wait = SignedDuration::ZERO;
     if yields {
@@ -76,15 +76,15 @@ pub fn judge(case: &Case<'_>) -> Verdict {
         wait = wait.max(PATIENCE - case.wanted_for).max(PATIENCE - quiet);
     }
     if wait.is_positive() {
-        return Verdict::Wait(wait);
+        return Permission::Wait(wait);
     }
     if !case.leading && case.reversed {
-        return Verdict::FallSilent;
+        return Permission::FallSilent;
     }
     if case.confirmed || case.leading && fresh.is_none() {
-        Verdict::Write
+        Permission::Write
     } else {
-        Verdict::Confirm
+        Permission::Confirm
     }
 }
 

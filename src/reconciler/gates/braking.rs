@@ -3,8 +3,8 @@
 use crate::engine::{Now, annotations};
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
-use crate::leader_election::brake_record::Record;
-use crate::reconciler::gates::brake::{Leave, Ledger, News, Seen};
+use crate::leader_election::brake_record::BrakeRecord;
+use crate::reconciler::gates::brake::{BrakeDecision, Ledger, LedgerAnswer, TrafficPosition};
 use crate::reconciler::plan::{Flip, Plan, Write};
 use crate::reconciler::queue::Queue;
 use crate::reconciler::reconcile::Controller;
@@ -27,7 +27,8 @@ impl Controller {
         let Some(brake) = &mut queue.brake else { return true };
         let endpoints = endpoints_of(index, &write.object, flip.leaves.iter().map(String::as_str));
         let (managed, released) = (index.objects().len(), index.cluster_wide.brake_released);
-        let Leave::Hold(wait) = brake.wants(&write.object, &endpoints, managed, released, now)
+        let BrakeDecision::Hold(wait) =
+            brake.wants(&write.object, &endpoints, managed, released, now)
         else {
             return true;
         };
@@ -48,7 +49,7 @@ impl Controller {
         queue: &mut Queue,
         index: &Index,
         object: &ObjectRef,
-        seen: Seen,
+        seen: TrafficPosition,
         now: Now,
     ) {
         let Some(brake) = &mut queue.brake else { return };
@@ -86,7 +87,7 @@ impl Controller {
         }
     }
 
-    pub(crate) fn brake_answered(&self, queue: &mut Queue, news: News) {
+    pub(crate) fn brake_answered(&self, queue: &mut Queue, news: LedgerAnswer) {
         if let Some(record) = news.record {
             self.take_in_record(queue, record);
         }
@@ -98,7 +99,7 @@ impl Controller {
         }
     }
 
-    fn take_in_record(&self, queue: &mut Queue, record: Record) {
+    fn take_in_record(&self, queue: &mut Queue, record: BrakeRecord) {
         let (leads, now) = (self.leads(), self.shared.now());
         let Some(brake) = &mut queue.brake else { return };
         if brake.take_in(record, leads, now) {
@@ -128,7 +129,7 @@ impl Controller {
 }
 
 /// The next answer about the Lease; none while nothing is asked.
-pub(crate) async fn brake_news(ledger: &mut Option<Ledger>) -> Option<News> {
+pub(crate) async fn brake_news(ledger: &mut Option<Ledger>) -> Option<LedgerAnswer> {
     ledger.as_mut()?.next().await
 }
 

@@ -1,7 +1,7 @@
 //! Asking the API server, past the watch, whether the caches are right.
 
-use crate::index::endpoints::Families;
-use crate::index::shared::Shared;
+use crate::index::endpoints::AddressFamilies;
+use crate::index::shared_index::SharedIndex;
 use crate::kinds::{ObjectKey, ObjectRef};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
@@ -44,9 +44,9 @@ impl Confirmations {
         object: &ObjectRef,
         services: &[ObjectKey],
         since: Timestamp,
-        shared: &Shared,
+        shared: &SharedIndex,
         client: &Client,
-        families: Families,
+        families: AddressFamilies,
     ) {
         for service in services {
             if self.cover(std::slice::from_ref(service), since, shared.now().steady) {

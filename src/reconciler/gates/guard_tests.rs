@@ -10,8 +10,8 @@ fn seconds(s: i64) -> SignedDuration {
 }
 
 /// A leader that sees its own last move, long ago.
-fn calm(me: &Identity) -> Case<'_> {
-    Case {
+fn calm(me: &Identity) -> WriteRequest<'_> {
+    WriteRequest {
         me,
         leading: true,
         decider: None,
@@ -31,52 +31,73 @@ fn who_may_move_and_when() {
     let me = identity("me", "1.2.0");
     let by = |engine: &str| Decider { replica: "other".into(), engine: engine.into() };
     let (same, newer, older) = (by("1.2.0"), by("1.10.0"), by("1.1.9"));
-    let standby = Case { leading: false, ..calm(&me) };
-    let waited = Case { wanted_for: seconds(1), ..standby };
-    let fresh = |decider| Case { decider: Some(decider), seen_for: seconds(2), ..calm(&me) };
+    let standby = WriteRequest { leading: false, ..calm(&me) };
+    let waited = WriteRequest { wanted_for: seconds(1), ..standby };
+    let fresh =
+        |decider| WriteRequest { decider: Some(decider), seen_for: seconds(2), ..calm(&me) };
     let ms = SignedDuration::from_millis;
     for (story, case, verdict) in [
-        ("the leader acts at once", calm(&me), Verdict::Write),
+        ("the leader acts at once", calm(&me), Permission::Write),
         (
             "on an old move of another too",
-            Case { decider: Some(&same), ..calm(&me) },
-            Verdict::Write,
+            WriteRequest { decider: Some(&same), ..calm(&me) },
+            Permission::Write,
         ),
-        ("a fresh move of another is confirmed first", fresh(&same), Verdict::Confirm),
-        ("and then reversed", Case { confirmed: true, ..fresh(&same) }, Verdict::Write),
-        ("the lower engine yields a rescue for a while", fresh(&newer), Verdict::Wait(seconds(5))),
+        ("a fresh move of another is confirmed first", fresh(&same), Permission::Confirm),
+        ("and then reversed", WriteRequest { confirmed: true, ..fresh(&same) }, Permission::Write),
+        (
+            "the lower engine yields a rescue for a while",
+            fresh(&newer),
+            Permission::Wait(seconds(5)),
+        ),
         (
             "and then confirms it",
-            Case { wanted_for: seconds(5), ..fresh(&newer) },
-            Verdict::Confirm,
+            WriteRequest { wanted_for: seconds(5), ..fresh(&newer) },
+            Permission::Confirm,
         ),
         (
             "the lower engine yields everything else for longer",
-            Case { rescue: false, ..fresh(&newer) },
-            Verdict::Wait(seconds(58)),
+            WriteRequest { rescue: false, ..fresh(&newer) },
+            Permission::Wait(seconds(58)),
         ),
-        ("the higher engine does not yield", fresh(&older), Verdict::Confirm),
-        ("a standby waits a second", standby, Verdict::Wait(seconds(1))),
-        ("and the rest of it", Case { wanted_for: ms(400), ..standby }, Verdict::Wait(ms(600))),
-        ("then asks", waited, Verdict::Confirm),
-        ("then acts", Case { confirmed: true, ..waited }, Verdict::Write),
+        ("the higher engine does not yield", fresh(&older), Permission::Confirm),
+        ("a standby waits a second", standby, Permission::Wait(seconds(1))),
+        (
+            "and the rest of it",
+            WriteRequest { wanted_for: ms(400), ..standby },
+            Permission::Wait(ms(600)),
+        ),
+        ("then asks", waited, Permission::Confirm),
+        ("then acts", WriteRequest { confirmed: true, ..waited }, Permission::Write),
         (
             "a leader at work is left in peace",
-            Case { others_quiet_for: ms(100), ..waited },
-            Verdict::Wait(ms(900)),
+            WriteRequest { others_quiet_for: ms(100), ..waited },
+            Permission::Wait(ms(900)),
         ),
         (
             "but not for ever",
-            Case { others_quiet_for: ms(0), wanted_for: seconds(11), ..standby },
-            Verdict::Confirm,
+            WriteRequest { others_quiet_for: ms(0), wanted_for: seconds(11), ..standby },
+            Permission::Confirm,
         ),
-        ("a standby does nothing but rescue", Case { rescue: false, ..waited }, Verdict::Leave),
-        ("a silent standby does nothing", Case { silent: true, ..waited }, Verdict::Leave),
-        ("a silent one that leads acts", Case { silent: true, ..calm(&me) }, Verdict::Write),
+        (
+            "a standby does nothing but rescue",
+            WriteRequest { rescue: false, ..waited },
+            Permission::Leave,
+        ),
+        (
+            "a silent standby does nothing",
+            WriteRequest { silent: true, ..waited },
+            Permission::Leave,
+        ),
+        (
+            "a silent one that leads acts",
+            WriteRequest { silent: true, ..calm(&me) },
+            Permission::Write,
+        ),
         (
             "what was reversed is not done again",
-            Case { reversed: true, ..waited },
-            Verdict::FallSilent,
+            WriteRequest { reversed: true, ..waited },
+            Permission::FallSilent,
         ),
     ] {
         assert_eq!(judge(&case), verdict, "{story}");
@@ -249,7 +270,7 @@ impl World {
         };
         replica.wanted = Some((believes, since));
         let ms = SignedDuration::from_millis;
-        let verdict = judge(&Case {
+        let verdict = judge(&WriteRequest {
             me: &me,
             leading,
             decider: Some(&decider),
@@ -266,7 +287,7 @@ impl World {
             silent: replica.silent,
         });
         match verdict {
-            Verdict::Write => {
+            Permission::Write => {
                 // On another version it is a conflict.
                 if object.at == seen.at {
                     self.writes.push((self.now, believes == self.truth_at(self.now)));
@@ -274,14 +295,14 @@ impl World {
                     self.replicas[i].rescued = (!leading).then_some(believes);
                 }
             }
-            Verdict::Confirm => {
+            Permission::Confirm => {
                 if replica.frozen.is_none_or(|(_, lists)| lists) {
                     self.replicas[i].confirmed = self.now;
                     self.replicas[i].believes = Some(self.truth_at(self.now));
                 }
             }
-            Verdict::FallSilent => replica.silent = true,
-            Verdict::Wait(_) | Verdict::Leave => {}
+            Permission::FallSilent => replica.silent = true,
+            Permission::Wait(_) | Permission::Leave => {}
         }
     }
 }

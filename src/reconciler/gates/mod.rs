@@ -4,4 +4,4 @@ pub mod arbitration;
 pub mod brake;
 pub mod braking;
 pub mod confirmations;
-pub mod permission;
+pub mod may_write;

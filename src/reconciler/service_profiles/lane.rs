@@ -3,22 +3,24 @@
 //! that a webhook of Linkerd holds up delays no next flip, and callers follow the profile alone.
 //! Which of them may be under way at once goes by [`Lanes`] of their own.
 
-use crate::events::publisher::Said;
-use crate::index::managed::Managed;
+use crate::events::publisher::NewEvent;
+use crate::index::managed_object::ManagedObject;
 use crate::index::order::{Arrival, Ticket};
-use crate::index::profiles::ProfileFacts;
+use crate::index::profile_facts::ProfileFacts;
 use crate::index::store::Index;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
-use crate::reconciler::attempts::{Failure, Streak};
+use crate::reconciler::attempts::{FailureStreak, WriteFailure};
 use crate::reconciler::lanes::{Lane, Lanes, patience};
 use crate::reconciler::outcomes::backoff;
+use crate::reconciler::overwrites::OverwriteTracker;
 use crate::reconciler::queue::Queue;
 use crate::reconciler::reconcile::Controller;
 use crate::reconciler::service_profiles::plan;
-use crate::reconciler::service_profiles::plan::{Case, ProfileSettings, ProfileWrite, Verdict};
+use crate::reconciler::service_profiles::plan::{
+    ProfilePlan, ProfileSettings, ProfileWrite, SplitWithProfile,
+};
 use crate::reconciler::service_profiles::writer;
-use crate::reconciler::service_profiles::writer::Outcome;
-use crate::reconciler::undone::Undone;
+use crate::reconciler::service_profiles::writer::ProfileWriteOutcome;
 use crate::reconciler::writer::{CROWDED, GiveUp, unless_given_up};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -27,43 +29,43 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 /// The writes of profiles, by the split that each is for.
-pub struct Profiles {
-    pub writes: JoinSet<Done>,
+pub struct ProfileLane {
+    pub writes: JoinSet<FinishedProfileWrite>,
     pub lanes: Lanes,
-    in_flight: HashMap<ObjectRef, InFlight>,
+    in_flight: HashMap<ObjectRef, InFlightProfileWrite>,
     /// Splits that were decided anew while their profile was being written.
     again: HashSet<ObjectRef>,
-    memories: HashMap<ObjectRef, Memory>,
+    memories: HashMap<ObjectRef, ProfileMemory>,
 }
 
 /// A write that is under way.
-struct InFlight {
-    attempt: Attempt,
+struct InFlightProfileWrite {
+    attempt: ProfileAttempt,
     give_up: Option<oneshot::Sender<GiveUp>>,
 }
 
 /// What is remembered of a split's profile. All of it may be lost.
 #[derive(Debug, Default)]
-struct Memory {
-    failed: Option<Failed>,
-    undone: Option<Undone>,
+struct ProfileMemory {
+    failed: Option<FailedProfileWrite>,
+    undone: Option<OverwriteTracker>,
     /// What was said last, so that it is said once.
     told: Option<String>,
 }
 
 /// A write that failed, and when the very same may be tried again.
 #[derive(Debug)]
-struct Failed {
-    streak: Streak,
+struct FailedProfileWrite {
+    streak: FailureStreak,
     not_before: Instant,
-    what: Attempt,
+    what: ProfileAttempt,
     /// When the split was first noticed, of a write that may have landed.
     noticed: Option<Instant>,
 }
 
 /// What tells one attempt from another: the version it was made on, and what it was to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub struct ProfileAttempt {
     profile: ObjectKey,
     resource_version: Box<str>,
     /// None where it gives the profile back.
@@ -71,7 +73,7 @@ pub struct Attempt {
 }
 
 /// What a split's profile should have.
-pub struct Wish<'a> {
+pub struct ProfileRequest<'a> {
     /// The weights that the split gets now; none: those that it has.
     pub decided: Option<&'a [u32]>,
     /// Whether the split is for this replica to write.
@@ -81,21 +83,21 @@ pub struct Wish<'a> {
 }
 
 /// What a write task hands back.
-pub struct Done {
+pub struct FinishedProfileWrite {
     begun: Begun,
-    outcome: Outcome,
+    outcome: ProfileWriteOutcome,
 }
 
 /// A write that has begun.
 struct Begun {
     split: ObjectRef,
-    attempt: Attempt,
+    attempt: ProfileAttempt,
     ticket: Ticket,
     /// When the split was first noticed.
     noticed: Instant,
 }
 
-impl Profiles {
+impl ProfileLane {
     /// With so many fast places.
     pub fn new(concurrency: usize) -> Self {
         Self {
@@ -156,7 +158,12 @@ impl Profiles {
     }
 
     /// The lane in which a write may begin now; a split whose may not is remembered.
-    fn room(&mut self, split: &ObjectRef, attempt: &Attempt, noticed: Instant) -> Option<Lane> {
+    fn room(
+        &mut self,
+        split: &ObjectRef,
+        attempt: &ProfileAttempt,
+        noticed: Instant,
+    ) -> Option<Lane> {
         if let Some(in_flight) = self.in_flight.get(split) {
             self.again.insert(split.clone());
             if in_flight.attempt != *attempt {
@@ -172,7 +179,7 @@ impl Profiles {
         None
     }
 
-    fn streak(&self, split: &ObjectRef) -> Option<Streak> {
+    fn streak(&self, split: &ObjectRef) -> Option<FailureStreak> {
         Some(self.memories.get(split)?.failed.as_ref()?.streak)
     }
 }
@@ -184,8 +191,8 @@ impl Controller {
         queue: &mut Queue,
         index: &Index,
         split: &ObjectRef,
-        managed: &Managed,
-        wish: Wish<'_>,
+        managed: &ManagedObject,
+        wish: ProfileRequest<'_>,
     ) {
         if split.kind != Kind::TrafficSplit {
             self.notice_hidden(queue, index, managed, split);
@@ -200,9 +207,9 @@ impl Controller {
             set.map(|set| set.intent.backends.iter().map(|b| b.live).collect()).unwrap_or_default()
         };
         let weights: Vec<u32> = wish.decided.map_or_else(live, <[u32]>::to_vec);
-        let case = Case { index, split, managed, settings };
+        let case = SplitWithProfile { index, split, managed, settings };
         match case.carry(&weights) {
-            Verdict::Nothing => {
+            ProfilePlan::Nothing => {
                 queue.profiles.replace(split);
                 if !queue.profiles.in_flight.contains_key(split)
                     && let Some(memory) = queue.profiles.memories.get_mut(split)
@@ -218,17 +225,17 @@ impl Controller {
                     memory.told = None;
                 }
             }
-            Verdict::Leave(why) => {
+            ProfilePlan::Leave(why) => {
                 queue.profiles.replace(split);
                 let memory = queue.profiles.memories.entry(split.clone()).or_default();
                 memory.failed = None;
                 if self.leads() && memory.told.as_ref() != Some(&why) {
                     tracing::warn!(%split, "{why}");
-                    self.say(Said::profile_left(split, index, managed, &why));
+                    self.say(NewEvent::profile_left(split, index, managed, &why));
                     memory.told = Some(why);
                 }
             }
-            Verdict::Write(write) => {
+            ProfilePlan::Write(write) => {
                 let attempt = attempt(&write);
                 if self.is_time_for(queue, split, &attempt, Some((index, managed)))
                     && let Some(lane) = queue.profiles.room(split, &attempt, wish.noticed)
@@ -262,7 +269,7 @@ impl Controller {
             queue.profiles.memories.remove(split);
             return;
         };
-        let attempt = Attempt {
+        let attempt = ProfileAttempt {
             profile: profile.clone(),
             resource_version: facts.resource_version.clone(),
             weights: None,
@@ -287,7 +294,13 @@ impl Controller {
     }
 
     /// A profile hides a route: what is written for a younger split on a route's apex goes.
-    fn notice_hidden(&self, queue: &mut Queue, index: &Index, route: &Managed, object: &ObjectRef) {
+    fn notice_hidden(
+        &self,
+        queue: &mut Queue,
+        index: &Index,
+        route: &ManagedObject,
+        object: &ObjectRef,
+    ) {
         if self.writes_profiles(index).is_none() || !self.leads() {
             return;
         }
@@ -316,8 +329,8 @@ impl Controller {
         &self,
         queue: &mut Queue,
         split: &ObjectRef,
-        attempt: &Attempt,
-        about: Option<(&Index, &Managed)>,
+        attempt: &ProfileAttempt,
+        about: Option<(&Index, &ManagedObject)>,
     ) -> bool {
         let now = Instant::now();
         let Some(memory) = queue.profiles.memories.get_mut(split) else { return true };
@@ -333,7 +346,7 @@ impl Controller {
                 tracing::warn!(%split, profile = %attempt.profile, times, next = ?wait, "a ServiceProfile is being undone");
                 if let Some((index, managed)) = about {
                     let name = &attempt.profile.name;
-                    self.say(Said::profile_undone(split, index, managed, name, times));
+                    self.say(NewEvent::profile_undone(split, index, managed, name, times));
                 }
                 memory.told = Some(told);
             }
@@ -345,7 +358,7 @@ impl Controller {
         false
     }
 
-    fn spawn<F: Future<Output = Outcome> + Send + 'static>(
+    fn spawn<F: Future<Output = ProfileWriteOutcome> + Send + 'static>(
         &self,
         queue: &mut Queue,
         lane: Lane,
@@ -355,36 +368,43 @@ impl Controller {
         let (profiles, split) = (&mut queue.profiles, &begun.split);
         profiles.lanes.begin(split, lane, Instant::now());
         let (give_up, given_up) = oneshot::channel();
-        let in_flight = InFlight { attempt: begun.attempt.clone(), give_up: Some(give_up) };
+        let in_flight =
+            InFlightProfileWrite { attempt: begun.attempt.clone(), give_up: Some(give_up) };
         profiles.in_flight.insert(split.clone(), in_flight);
         let unanswered = profiles.streak(split).map_or(0, |streak| streak.unanswered);
         let write = write(patience(unanswered));
         profiles.writes.spawn(async move {
             let outcome = match unless_given_up(write, given_up).await {
                 Ok(outcome) => outcome,
-                Err(GiveUp::Replaced) => Outcome::Replaced,
-                Err(GiveUp::Crowded) => Outcome::Unanswered(CROWDED.into()),
+                Err(GiveUp::Replaced) => ProfileWriteOutcome::Replaced,
+                Err(GiveUp::Crowded) => ProfileWriteOutcome::Unanswered(CROWDED.into()),
             };
-            Done { begun, outcome }
+            FinishedProfileWrite { begun, outcome }
         });
     }
 
-    pub(crate) fn finish_profile(&self, queue: &mut Queue, done: Done) {
-        let Done { begun: Begun { split, attempt, ticket, noticed }, outcome } = done;
+    pub(crate) fn finish_profile(&self, queue: &mut Queue, done: FinishedProfileWrite) {
+        let FinishedProfileWrite { begun: Begun { split, attempt, ticket, noticed }, outcome } =
+            done;
         let profiles = &mut queue.profiles;
-        let answered = !matches!(outcome, Outcome::Unanswered(_) | Outcome::Replaced);
+        let answered =
+            !matches!(outcome, ProfileWriteOutcome::Unanswered(_) | ProfileWriteOutcome::Replaced);
         profiles.lanes.end(&split, answered.then(Instant::now));
         profiles.in_flight.remove(&split);
-        let again = profiles.again.remove(&split) || matches!(outcome, Outcome::Replaced);
+        let again =
+            profiles.again.remove(&split) || matches!(outcome, ProfileWriteOutcome::Replaced);
         let profile = &attempt.profile;
         let memory = profiles.memories.entry(split.clone()).or_default();
         match outcome {
-            Outcome::Written(written) => {
+            ProfileWriteOutcome::Written(written) => {
                 memory.failed = None;
                 match &attempt.weights {
                     Some(weights) => {
-                        memory.undone =
-                            Some(Undone::wrote(memory.undone.as_ref(), weights, Instant::now()));
+                        memory.undone = Some(OverwriteTracker::wrote(
+                            memory.undone.as_ref(),
+                            weights,
+                            Instant::now(),
+                        ));
                         self.metrics.profiles.wrote(noticed.elapsed());
                         tracing::debug!(%split, %profile, ?weights, "ServiceProfile written");
                     }
@@ -394,9 +414,9 @@ impl Controller {
                 let arrival = Arrival::Answered(&ticket);
                 self.shared.update(|index| index.enter_profile(profile.clone(), facts, arrival));
             }
-            Outcome::Deleted | Outcome::Gone => {
+            ProfileWriteOutcome::Deleted | ProfileWriteOutcome::Gone => {
                 match (&attempt.weights, &outcome) {
-                    (None, Outcome::Deleted) => self.given_back(&split, profile),
+                    (None, ProfileWriteOutcome::Deleted) => self.given_back(&split, profile),
                     _ => self.metrics.profiles.count("gone"),
                 }
                 memory.failed = None;
@@ -404,31 +424,38 @@ impl Controller {
                 let version = &attempt.resource_version;
                 self.shared.update(|index| index.lack_profile(profile, version, &ticket));
             }
-            Outcome::Replaced => self.metrics.profiles.count("replaced"),
+            ProfileWriteOutcome::Replaced => self.metrics.profiles.count("replaced"),
             // The watch will say so too.
-            Outcome::StillManaged => {
-                let wait = memory.fails(attempt, Failure::Conflict, None);
+            ProfileWriteOutcome::StillManaged => {
+                let wait = memory.fails(attempt, WriteFailure::Conflict, None);
                 queue.alarms.set(&split, wait);
             }
-            Outcome::Conflict => {
+            ProfileWriteOutcome::Conflict => {
                 self.metrics.profiles.count("conflict");
                 let why = "409 Conflict, again and again: others write it all the time, or this replica's watch is behind";
-                self.profile_failed(queue, split.clone(), attempt, Failure::Conflict, noticed, why);
+                self.profile_failed(
+                    queue,
+                    split.clone(),
+                    attempt,
+                    WriteFailure::Conflict,
+                    noticed,
+                    why,
+                );
             }
-            Outcome::Refused(error) => {
+            ProfileWriteOutcome::Refused(error) => {
                 self.metrics.profiles.count("failed");
                 self.profile_failed(
                     queue,
                     split.clone(),
                     attempt,
-                    Failure::Refused,
+                    WriteFailure::Refused,
                     noticed,
                     &error,
                 );
             }
-            Outcome::Unanswered(error) => {
+            ProfileWriteOutcome::Unanswered(error) => {
                 self.metrics.profiles.count("failed");
-                let failure = Failure::Unanswered;
+                let failure = WriteFailure::Unanswered;
                 self.profile_failed(queue, split.clone(), attempt, failure, noticed, &error);
             }
         }
@@ -444,8 +471,8 @@ impl Controller {
         &self,
         queue: &mut Queue,
         split: ObjectRef,
-        attempt: Attempt,
-        failure: Failure,
+        attempt: ProfileAttempt,
+        failure: WriteFailure,
         noticed: Instant,
         error: &str,
     ) {
@@ -453,7 +480,7 @@ impl Controller {
         let memory = queue.profiles.memories.entry(split.clone()).or_default();
         let wait = memory.fails(attempt, failure, Some(noticed));
         queue.alarms.set(&split, wait);
-        let is_told = |failed: &Failed| failed.streak.is_told(Instant::now());
+        let is_told = |failed: &FailedProfileWrite| failed.streak.is_told(Instant::now());
         if !memory.failed.as_ref().is_some_and(is_told) {
             return;
         }
@@ -462,7 +489,7 @@ impl Controller {
         if memory.told.as_ref() != Some(&told) {
             let index = self.shared.read();
             if let Some(managed) = index.object(&split) {
-                let said = Said::profile_refused(&split, &index, managed, &profile.name, error);
+                let said = NewEvent::profile_refused(&split, &index, managed, &profile.name, error);
                 self.say(said);
             }
             memory.told = Some(told);
@@ -475,24 +502,29 @@ impl Controller {
     }
 }
 
-impl Memory {
+impl ProfileMemory {
     /// Takes note of an attempt that failed. Returns when the same may be made again.
-    fn fails(&mut self, what: Attempt, failure: Failure, noticed: Option<Instant>) -> Duration {
+    fn fails(
+        &mut self,
+        what: ProfileAttempt,
+        failure: WriteFailure,
+        noticed: Option<Instant>,
+    ) -> Duration {
         let now = Instant::now();
         let before = self.failed.as_ref();
         let alike = before.is_some_and(|failed| failed.what.weights == what.weights);
-        let streak = Streak::after(before.map(|failed| &failed.streak), alike, failure, now);
+        let streak = FailureStreak::after(before.map(|failed| &failed.streak), alike, failure, now);
         let wait = backoff(streak.times);
         // A later try of the same weights may meet a conflict with the one that landed.
         let earlier = before.filter(|_| alike).and_then(|failed| failed.noticed);
-        let noticed = earlier.or(noticed.filter(|_| failure == Failure::Unanswered));
-        self.failed = Some(Failed { streak, not_before: now + wait, what, noticed });
+        let noticed = earlier.or(noticed.filter(|_| failure == WriteFailure::Unanswered));
+        self.failed = Some(FailedProfileWrite { streak, not_before: now + wait, what, noticed });
         wait
     }
 }
 
-fn attempt(write: &ProfileWrite) -> Attempt {
-    Attempt {
+fn attempt(write: &ProfileWrite) -> ProfileAttempt {
+    ProfileAttempt {
         profile: write.profile.clone(),
         resource_version: write.resource_version.clone(),
         weights: Some(write.weights.clone()).filter(|weights| !weights.is_empty()),

@@ -1,12 +1,12 @@
 //! What a split needs of its ServiceProfile: Linkerd reads that, and not the split.
 //!
 //! Two questions, both answered from facts alone: how a managed split's weights get into its
-//! profile ([`Case::carry`]), and what becomes of a profile once its split is gone or is no longer ours
+//! profile ([`SplitWithProfile::carry`]), and what becomes of a profile once its split is gone or is no longer ours
 //! ([`give_back`]).
 
 use crate::engine::Intent;
-use crate::index::managed::Managed;
-use crate::index::profiles::ProfileFacts;
+use crate::index::managed_object::ManagedObject;
+use crate::index::profile_facts::ProfileFacts;
 use crate::index::store::Index;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::service_profile::{
@@ -49,7 +49,7 @@ pub enum Action {
 
 /// What a split needs of a profile.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub enum ProfilePlan {
     Nothing,
     Write(ProfileWrite),
     /// Something is needed that is not ours to do; why, in words.
@@ -58,7 +58,7 @@ pub enum Verdict {
 
 /// What has become of a split that is not among the managed ones.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Standing {
+pub enum UnmanagedSplit {
     Gone,
     /// There, and somebody else's: its apex, and its weights where all can be read.
     Unmanaged {
@@ -68,20 +68,20 @@ pub enum Standing {
 }
 
 /// A managed split, and what is known beside it.
-pub struct Case<'a> {
+pub struct SplitWithProfile<'a> {
     pub index: &'a Index,
     pub split: &'a ObjectRef,
-    pub managed: &'a Managed,
+    pub managed: &'a ManagedObject,
     pub settings: &'a ProfileSettings,
 }
 
-impl Case<'_> {
+impl SplitWithProfile<'_> {
     /// What it takes for the split's profile to have these weights, one for each of its backends.
-    pub fn carry(&self, weights: &[u32]) -> Verdict {
+    pub fn carry(&self, weights: &[u32]) -> ProfilePlan {
         let Self { index, split, managed, settings } = self;
         let intent = managed.readable().first().map(|set| &set.intent);
         let Some((intent, apex)) = intent.and_then(|i| Some((i, i.apexes.first()?))) else {
-            return Verdict::Nothing;
+            return ProfilePlan::Nothing;
         };
         let domain = &settings.cluster_domain;
         let key = split.beside(&host(apex, split.namespace(), domain));
@@ -92,7 +92,7 @@ impl Case<'_> {
             Some(_) => {
                 let ours = facts.filter(|facts| facts.mark.is_some() && self.is_ours(facts));
                 return match ours {
-                    Some(facts) => Verdict::Write(emptied(&key, facts)),
+                    Some(facts) => ProfilePlan::Write(emptied(&key, facts)),
                     None => self.stray(None),
                 };
             }
@@ -100,7 +100,7 @@ impl Case<'_> {
         }
         let wanted = overrides(intent, weights, split.namespace(), domain);
         match self.fill(&key, facts, &wanted, weights) {
-            Verdict::Nothing => self.stray(Some(&key)),
+            ProfilePlan::Nothing => self.stray(Some(&key)),
             other => other,
         }
     }
@@ -111,15 +111,15 @@ impl Case<'_> {
         facts: Option<&ProfileFacts>,
         wanted: &[Override],
         weights: &[u32],
-    ) -> Verdict {
+    ) -> ProfilePlan {
         if weights.iter().all(|weight| *weight == 0) {
-            return Verdict::Leave(format!(
+            return ProfilePlan::Leave(format!(
                 "all weights are 0, which Linkerd takes for no split at all: ServiceProfile {} is left as it is",
                 key.name
             ));
         }
         if facts.is_some_and(|facts| !self.is_ours(facts)) {
-            return Verdict::Leave(format!(
+            return ProfilePlan::Leave(format!(
                 "ServiceProfile {} has the annotation {SKIP} of somebody else and is left as it is: what stands in it decides; take the annotation away, and it is written for this split",
                 key.name
             ));
@@ -131,11 +131,11 @@ impl Case<'_> {
             }
             Some(facts) => match self.patch(facts, wanted) {
                 Some(patch) => (Action::Patch(patch), facts.resource_version.clone()),
-                None => return Verdict::Nothing,
+                None => return ProfilePlan::Nothing,
             },
         };
         let (profile, weights) = (key.clone(), weights.to_vec());
-        Verdict::Write(ProfileWrite { profile, action, resource_version, weights })
+        ProfilePlan::Write(ProfileWrite { profile, action, resource_version, weights })
     }
 
     /// What it takes for a profile that is there to have these overrides, and our marks.
@@ -198,13 +198,13 @@ impl Case<'_> {
     }
 
     /// A profile that is written for this split and is not, or no longer, that of its apex.
-    fn stray(&self, but: Option<&ObjectKey>) -> Verdict {
+    fn stray(&self, but: Option<&ObjectKey>) -> ProfilePlan {
         let strays = self.index.profiles_written_for(self.split).filter(|key| Some(*key) != but);
         let mut not_taken = strays.filter(|key| heir(self.index, key, self.settings).is_none());
         let found = not_taken.next().and_then(|key| Some((key, self.index.profile(key)?)));
         match found {
-            Some((key, facts)) => Verdict::Write(emptied(key, facts)),
-            None => Verdict::Nothing,
+            Some((key, facts)) => ProfilePlan::Write(emptied(key, facts)),
+            None => ProfilePlan::Nothing,
         }
     }
 }
@@ -266,12 +266,12 @@ pub fn orphan<'a>(
 pub fn give_back(
     profile: &ObjectKey,
     facts: &ProfileFacts,
-    standing: &Standing,
+    standing: &UnmanagedSplit,
     settings: &ProfileSettings,
 ) -> ProfileWrite {
     let (apex, weights) = match standing {
-        Standing::Gone => return emptied(profile, facts),
-        Standing::Unmanaged { apex, weights } => (apex, weights),
+        UnmanagedSplit::Gone => return emptied(profile, facts),
+        UnmanagedSplit::Unmanaged { apex, weights } => (apex, weights),
     };
     let namespace = &profile.namespace;
     if *profile.name != *host(apex, namespace, &settings.cluster_domain) {

@@ -1,12 +1,14 @@
 //! The one place that writes ServiceProfiles.
 
-use crate::index::profiles::ProfileFacts;
+use crate::index::profile_facts::ProfileFacts;
 use crate::kinds::{
     FIELD_MANAGER, ObjectKey, ObjectRef, brief, get_known, is_absent, service_profile,
     traffic_split,
 };
 use crate::reconciler::service_profiles::plan;
-use crate::reconciler::service_profiles::plan::{Action, ProfileSettings, ProfileWrite, Standing};
+use crate::reconciler::service_profiles::plan::{
+    Action, ProfileSettings, ProfileWrite, UnmanagedSplit,
+};
 use crate::reconciler::writer::no_answer;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::DynamicObject;
@@ -15,7 +17,7 @@ use std::time::Duration;
 
 /// How a write ended.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum ProfileWriteOutcome {
     /// Landed; the profile as it is now.
     Written(Box<DynamicObject>),
     Deleted,
@@ -33,7 +35,11 @@ pub enum Outcome {
     Replaced,
 }
 
-pub async fn write(client: &Client, write: &ProfileWrite, patience: Duration) -> Outcome {
+pub async fn write(
+    client: &Client,
+    write: &ProfileWrite,
+    patience: Duration,
+) -> ProfileWriteOutcome {
     let api = api(client, &write.profile);
     let name = &*write.profile.name;
     let written = async {
@@ -41,7 +47,7 @@ pub async fn write(client: &Client, write: &ProfileWrite, patience: Duration) ->
             Action::Create(body) => {
                 let body = match serde_json::from_value(body.clone()) {
                     Ok(body) => body,
-                    Err(error) => return Ok(Outcome::Refused(error.to_string())),
+                    Err(error) => return Ok(ProfileWriteOutcome::Refused(error.to_string())),
                 };
                 let params = PostParams {
                     field_manager: Some(FIELD_MANAGER.into()),
@@ -50,9 +56,9 @@ pub async fn write(client: &Client, write: &ProfileWrite, patience: Duration) ->
                 match api.create(&params, &body).await {
                     // The kind or the namespace has gone, and will be seen to have: no loop until then.
                     Err(kube::Error::Api(status)) if status.code == 404 => {
-                        Ok(Outcome::Refused(status.message.clone()))
+                        Ok(ProfileWriteOutcome::Refused(status.message.clone()))
                     }
-                    created => created.map(Box::new).map(Outcome::Written),
+                    created => created.map(Box::new).map(ProfileWriteOutcome::Written),
                 }
             }
             Action::Patch(patch) => {
@@ -61,13 +67,16 @@ pub async fn write(client: &Client, write: &ProfileWrite, patience: Duration) ->
                     ..PatchParams::default()
                 };
                 let patch = Patch::<()>::Json(patch.clone());
-                api.patch(name, &params, &patch).await.map(Box::new).map(Outcome::Written)
+                api.patch(name, &params, &patch)
+                    .await
+                    .map(Box::new)
+                    .map(ProfileWriteOutcome::Written)
             }
             Action::Delete => {
                 let resource_version = Some(write.resource_version.to_string());
                 let params = DeleteParams::default()
                     .preconditions(Preconditions { resource_version, uid: None });
-                api.delete(name, &params).await.map(|_| Outcome::Deleted)
+                api.delete(name, &params).await.map(|_| ProfileWriteOutcome::Deleted)
             }
         }
     };
@@ -84,7 +93,7 @@ pub async fn give_back(
     facts: &ProfileFacts,
     settings: &ProfileSettings,
     patience: Duration,
-) -> Outcome {
+) -> ProfileWriteOutcome {
     let look = async {
         let Some(version) = version else { return Ok(Ok(None)) };
         let resource = split.kind.api_resource(version);
@@ -94,41 +103,44 @@ pub async fn give_back(
     };
     let there = match tokio::time::timeout(patience, look).await {
         Ok(Ok(there)) => there,
-        Ok(Err(error)) => Err(Outcome::Refused(brief(&error))),
-        Err(_) => Err(Outcome::Unanswered(no_answer(patience))),
+        Ok(Err(error)) => Err(ProfileWriteOutcome::Refused(brief(&error))),
+        Err(_) => Err(ProfileWriteOutcome::Unanswered(no_answer(patience))),
     };
     let standing = match there {
         Err(outcome) => return outcome,
         Ok(Some(split)) if settings.selector.matches(split.labels()) => {
-            return Outcome::StillManaged;
+            return ProfileWriteOutcome::StillManaged;
         }
         Ok(Some(split)) => standing(&split),
-        Ok(None) => Standing::Gone,
+        Ok(None) => UnmanagedSplit::Gone,
     };
     write(client, &plan::give_back(profile, facts, &standing, settings), patience).await
 }
 
 /// What a split that is not managed says.
-fn standing(split: &DynamicObject) -> Standing {
+fn standing(split: &DynamicObject) -> UnmanagedSplit {
     let declared = traffic_split::read(split);
     let weights = declared
         .backends()
         .map(|backend| Some((backend.name.clone(), backend.weight.whole()?)))
         .collect::<Option<_>>()
         .filter(|_| declared.unreadable.is_empty());
-    Standing::Unmanaged { apex: declared.apexes.into_iter().next().unwrap_or_default(), weights }
+    UnmanagedSplit::Unmanaged {
+        apex: declared.apexes.into_iter().next().unwrap_or_default(),
+        weights,
+    }
 }
 
 async fn ended(
-    written: impl Future<Output = kube::Result<Outcome>>,
+    written: impl Future<Output = kube::Result<ProfileWriteOutcome>>,
     patience: Duration,
-) -> Outcome {
+) -> ProfileWriteOutcome {
     match tokio::time::timeout(patience, written).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(kube::Error::Api(status))) if status.code == 409 => Outcome::Conflict,
-        Ok(Err(error)) if is_absent(&error) => Outcome::Gone,
-        Ok(Err(error)) => Outcome::Refused(brief(&error)),
-        Err(_) => Outcome::Unanswered(no_answer(patience)),
+        Ok(Err(kube::Error::Api(status))) if status.code == 409 => ProfileWriteOutcome::Conflict,
+        Ok(Err(error)) if is_absent(&error) => ProfileWriteOutcome::Gone,
+        Ok(Err(error)) => ProfileWriteOutcome::Refused(brief(&error)),
+        Err(_) => ProfileWriteOutcome::Unanswered(no_answer(patience)),
     }
 }
 

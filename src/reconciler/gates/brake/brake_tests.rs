@@ -16,7 +16,7 @@ pub fn object(i: u64) -> ObjectRef {
 impl Brake {
     /// Wants to go, and goes where it may.
     fn lets_go(&mut self, i: u64, released: Option<Timestamp>, now: Now) -> bool {
-        let goes = self.wants(&object(i), &[i], 100, released, now) == Leave::Go;
+        let goes = self.wants(&object(i), &[i], 100, released, now) == BrakeDecision::Go;
         if goes {
             self.goes(&object(i));
         }
@@ -24,12 +24,12 @@ impl Brake {
     }
 
     /// Is seen, among a hundred.
-    pub fn sees(&mut self, i: u64, seen: Seen, now: Now) {
+    pub fn sees(&mut self, i: u64, seen: TrafficPosition, now: Now) {
         self.see(&object(i), seen, || vec![i], now);
     }
 
     /// All are seen alike, and nothing waits.
-    fn sees_all(&mut self, seen: Seen, now: Now) {
+    fn sees_all(&mut self, seen: TrafficPosition, now: Now) {
         (0..100).for_each(|i| self.sees(i, seen, now));
         self.looked_at_all(100, true, now);
     }
@@ -38,7 +38,7 @@ impl Brake {
 /// A brake of 10% that holds 90 of 100 objects since the second 1,000.
 fn holding() -> Brake {
     let mut brake = Brake::new(10);
-    brake.sees_all(Seen::Recovered, at(900));
+    brake.sees_all(TrafficPosition::Recovered, at(900));
     let left = (0..100).filter(|i| brake.lets_go(*i, second(900), at(1_000))).count();
     assert_eq!((left, brake.engaged()), (10, second(1_000)));
     brake
@@ -48,21 +48,24 @@ fn holding() -> Brake {
 fn a_thousand_objects_of_one_primary_are_one_loss() {
     let mut brake = Brake::new(10);
     for i in 0..1_000 {
-        assert_eq!(brake.wants(&object(i), &[7], 1_000, None, at(1)), Leave::Go);
+        assert_eq!(brake.wants(&object(i), &[7], 1_000, None, at(1)), BrakeDecision::Go);
     }
     // As are Services that share a pod.
     let mut brake = Brake::new(10);
     let shared = |i| [i, i + 1];
-    assert!((0..100).all(|i| brake.wants(&object(i), &shared(i), 100, None, at(1)) == Leave::Go));
+    assert!(
+        (0..100)
+            .all(|i| brake.wants(&object(i), &shared(i), 100, None, at(1)) == BrakeDecision::Go)
+    );
 }
 
 #[test]
 fn a_thousand_that_another_replica_has_moved_off_one_primary_are_one_loss_too() {
     let mut brake = Brake::new(10);
-    for seen in [Seen::Recovered, Seen::Left(None)] {
+    for seen in [TrafficPosition::Recovered, TrafficPosition::Left(None)] {
         (0..1_000).for_each(|i| brake.see(&object(i), seen, || vec![7], at(1)));
     }
-    assert_eq!(brake.wants(&object(5_000), &[8], 2_000, None, at(2)), Leave::Go);
+    assert_eq!(brake.wants(&object(5_000), &[8], 2_000, None, at(2)), BrakeDecision::Go);
 }
 
 #[test]
@@ -98,7 +101,7 @@ fn a_release_frees_what_comes_within_moments_and_nothing_later() {
     assert_eq!(come(0..30, None, at(100)), 10);
     assert_eq!(come(30..60, second(101), at(102)), 30);
     // What was released has gone long since.
-    (0..60).for_each(|i| brake.sees(i, Seen::Left(second(102)), at(103)));
+    (0..60).for_each(|i| brake.sees(i, TrafficPosition::Left(second(102)), at(103)));
     let mut come = |range: std::ops::Range<u64>, released, now| {
         range.filter(|i| brake.lets_go(*i, released, now)).count()
     };
@@ -117,24 +120,24 @@ fn losses_one_after_the_other_are_not_held() {
     for i in 0..100 {
         let now = 20 * i as i64;
         assert!(brake.lets_go(i, None, at(now)), "{i}");
-        brake.sees(i, Seen::Left(second(now)), at(now + 1));
+        brake.sees(i, TrafficPosition::Left(second(now)), at(now + 1));
     }
 }
 
 #[test]
 fn when_the_primaries_are_back_the_brake_is_off() {
     let mut brake = holding();
-    brake.sees_all(Seen::Recovered, at(1_001));
+    brake.sees_all(TrafficPosition::Recovered, at(1_001));
     assert_eq!(brake.engaged(), None);
 }
 
 #[test]
 fn an_interrupted_watch_releases_nothing() {
     let mut brake = holding();
-    let left = || (0..10).map(|i| (i, Seen::Left(second(1_000))));
+    let left = || (0..10).map(|i| (i, TrafficPosition::Left(second(1_000))));
     for round in 1..4 {
         // Everything is listed anew, or its primaries cannot be seen for a while.
-        brake.sees_all(Seen::Undecided, at(1_000 + round * 60));
+        brake.sees_all(TrafficPosition::Undecided, at(1_000 + round * 60));
         left().for_each(|(i, seen)| brake.sees(i, seen, at(1_001 + round * 60)));
         assert!(!(10..100).any(|i| brake.lets_go(i, None, at(1_001 + round * 60))));
     }
@@ -143,8 +146,8 @@ fn an_interrupted_watch_releases_nothing() {
 #[test]
 fn what_another_replica_has_moved_counts() {
     let mut brake = Brake::new(10);
-    brake.sees_all(Seen::Recovered, at(1_000));
-    (0..10).for_each(|i| brake.sees(i, Seen::Left(second(1_001)), at(1_001)));
+    brake.sees_all(TrafficPosition::Recovered, at(1_000));
+    (0..10).for_each(|i| brake.sees(i, TrafficPosition::Left(second(1_001)), at(1_001)));
     assert!(!brake.lets_go(50, None, at(1_002)));
     assert_eq!(brake.to_write(false), None, "the leader writes, or who has moved some of it");
     assert!(brake.to_write(true).is_some());
@@ -152,10 +155,10 @@ fn what_another_replica_has_moved_counts() {
 
 #[test]
 fn an_object_that_has_vanished_or_was_paused_does_not_keep_it_on() {
-    for seen in [Seen::Gone, Seen::Withdrawn] {
+    for seen in [TrafficPosition::Gone, TrafficPosition::Withdrawn] {
         let mut brake = holding();
         (0..100).for_each(|i| brake.sees(i, seen, at(1_001)));
-        brake.looked_at_all(if seen == Seen::Gone { 0 } else { 100 }, true, at(1_001));
+        brake.looked_at_all(if seen == TrafficPosition::Gone { 0 } else { 100 }, true, at(1_001));
         assert_eq!(brake.engaged(), None, "{seen:?}");
     }
 }
@@ -163,8 +166,8 @@ fn an_object_that_has_vanished_or_was_paused_does_not_keep_it_on() {
 #[test]
 fn primaries_that_flap_give_no_new_share() {
     let mut brake = holding();
-    (0..10).for_each(|i| brake.sees(i, Seen::Left(second(1_000)), at(1_001)));
-    (10..100).for_each(|i| brake.sees(i, Seen::Recovered, at(1_060)));
+    (0..10).for_each(|i| brake.sees(i, TrafficPosition::Left(second(1_000)), at(1_001)));
+    (10..100).for_each(|i| brake.sees(i, TrafficPosition::Recovered, at(1_060)));
     brake.looked_at_all(100, true, at(1_060));
     assert_eq!(brake.engaged(), None);
     assert!(!(10..100).any(|i| brake.lets_go(i, None, at(1_065))));
@@ -172,9 +175,9 @@ fn primaries_that_flap_give_no_new_share() {
 }
 
 /// What stands in the Lease once this brake has written it.
-fn written(brake: &mut Brake, now: Now) -> Record {
+fn written(brake: &mut Brake, now: Now) -> BrakeRecord {
     let record = brake.to_write(true).unwrap().clone();
-    let record = Record { n: record.n + 1, ..record };
+    let record = BrakeRecord { n: record.n + 1, ..record };
     brake.take_in(record.clone(), true, now);
     assert_eq!(brake.to_write(true), None);
     record
@@ -186,20 +189,20 @@ fn a_new_leader_begins_with_what_the_one_before_it_knew() {
     let record = written(&mut dead, at(1_001));
     let mut new = Brake::new(10);
     assert!(new.take_in(record, true, at(2_000)));
-    (0..10).for_each(|i| new.sees(i, Seen::Left(second(1_000)), at(2_000)));
+    (0..10).for_each(|i| new.sees(i, TrafficPosition::Left(second(1_000)), at(2_000)));
     assert!(!(10..100).any(|i| new.lets_go(i, second(900), at(2_000))), "nor by the old release");
     assert_eq!(new.engaged(), second(1_000));
     // And where the primaries are back by then, it ends it once it has seen for long enough.
     let mut new = Brake::new(10);
     new.take_in(written_by(&dead), true, at(2_000));
-    new.sees_all(Seen::Recovered, at(2_001));
+    new.sees_all(TrafficPosition::Recovered, at(2_001));
     assert_eq!(new.engaged(), second(1_000));
-    new.sees_all(Seen::Recovered, at(2_030));
+    new.sees_all(TrafficPosition::Recovered, at(2_030));
     assert_eq!(new.engaged(), None);
 }
 
-fn written_by(brake: &Brake) -> Record {
-    Record { n: brake.record.n + 1, by: "dead".into(), ..brake.record.clone() }
+fn written_by(brake: &Brake) -> BrakeRecord {
+    BrakeRecord { n: brake.record.n + 1, by: "dead".into(), ..brake.record.clone() }
 }
 
 #[test]
@@ -223,18 +226,18 @@ fn a_release_that_the_leader_took_is_taken_by_all_and_once() {
 
 #[test]
 fn a_hold_here_that_has_yet_to_be_written_outlives_an_older_record_and_yields_to_another_hold() {
-    let older = |n| Record { n, ..Record::default().engaged(at(500).wall, None) };
+    let older = |n| BrakeRecord { n, ..BrakeRecord::default().engaged(at(500).wall, None) };
     let mut brake = holding();
     brake.take_in(older(4).ended(at(600).wall, None), true, at(1_001));
     assert_eq!((brake.engaged(), brake.to_write(true).map(|r| r.n)), (second(1_000), Some(4)));
-    let other = Record { n: 5, ..Record::default().engaged(at(999).wall, second(900)) };
+    let other = BrakeRecord { n: 5, ..BrakeRecord::default().engaged(at(999).wall, second(900)) };
     brake.take_in(other.clone(), true, at(1_001));
     assert_eq!((brake.engaged(), brake.to_write(true)), (second(999), None));
     // What is over here is not begun again by an answer that is late.
     brake.hear(second(1_010), at(1_010));
     brake.take_in(other, true, at(1_011));
     assert_eq!(brake.engaged(), None);
-    brake.take_in(Record { n: 2, ..Record::default() }, true, at(1_011));
+    brake.take_in(BrakeRecord { n: 2, ..BrakeRecord::default() }, true, at(1_011));
     assert!(brake.to_write(true).is_some(), "the Lease is older than what it said once");
 }
 
@@ -242,21 +245,21 @@ fn a_hold_here_that_has_yet_to_be_written_outlives_an_older_record_and_yields_to
 fn a_leader_that_sees_nothing_does_not_end_what_a_standby_began() {
     let standby = holding();
     let record = standby.to_write(false).cloned();
-    let record = Record { n: 1, ..record.expect("it has moved ten") };
+    let record = BrakeRecord { n: 1, ..record.expect("it has moved ten") };
     let mut blind = Brake::new(10);
     blind.take_in(record, true, at(1_001));
-    blind.sees_all(Seen::Recovered, at(1_002));
+    blind.sees_all(TrafficPosition::Recovered, at(1_002));
     assert_eq!(blind.engaged(), second(1_000));
     (10..100).for_each(|i| assert!(!blind.lets_go(i, None, at(1_029))));
-    blind.sees_all(Seen::Recovered, at(1_030));
+    blind.sees_all(TrafficPosition::Recovered, at(1_030));
     assert_eq!(blind.engaged(), None);
 }
 
 #[test]
 fn what_a_person_lets_go_on_counts_since_it_left_and_not_since_then() {
     let mut brake = Brake::new(10);
-    (0..20).for_each(|i| brake.sees(i, Seen::Withdrawn, at(1_000)));
-    (0..20).for_each(|i| brake.sees(i, Seen::Left(second(500)), at(1_001)));
+    (0..20).for_each(|i| brake.sees(i, TrafficPosition::Withdrawn, at(1_000)));
+    (0..20).for_each(|i| brake.sees(i, TrafficPosition::Left(second(500)), at(1_001)));
     assert!(brake.lets_go(50, None, at(1_002)));
 }
 
@@ -264,7 +267,7 @@ fn what_a_person_lets_go_on_counts_since_it_left_and_not_since_then() {
 fn what_vanishes_as_the_lease_is_read_does_not_keep_it_on() {
     let mut brake = holding();
     written(&mut brake, at(1_001));
-    (0..99).for_each(|i| brake.sees(i, Seen::Recovered, at(1_002)));
+    (0..99).for_each(|i| brake.sees(i, TrafficPosition::Recovered, at(1_002)));
     brake.forget_gone(99, |key| *key != object(99), at(1_002));
     brake.looked_at_all(99, true, at(1_002));
     assert_eq!(brake.engaged(), None);

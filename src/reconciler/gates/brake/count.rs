@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 #[derive(Debug, Default)]
 pub struct Count {
-    leaving: HashMap<ObjectRef, Leaving>,
+    leaving: HashMap<ObjectRef, Departing>,
     /// How many of them wait.
     held: usize,
     /// The same by what they share; none where one has gone from it and it must be made anew.
@@ -18,7 +18,7 @@ pub struct Count {
 }
 
 #[derive(Debug)]
-struct Leaving {
+struct Departing {
     endpoints: Vec<u64>,
     wish: Wish,
     /// When it was seen to leave.
@@ -50,8 +50,8 @@ impl Count {
                 }
             }
             None => {
-                let entry = Leaving::new(endpoints.to_vec(), released);
-                self.add(key, Leaving { wish: Wish::Held, ..entry });
+                let entry = Departing::new(endpoints.to_vec(), released);
+                self.add(key, Departing { wish: Wish::Held, ..entry });
             }
         }
         self.held += 1;
@@ -79,7 +79,7 @@ impl Count {
                 }
             }
             None if left.is_some() => {
-                self.add(key, Leaving { left, ..Leaving::new(endpoints(), released) });
+                self.add(key, Departing { left, ..Departing::new(endpoints(), released) });
             }
             None => {}
         }
@@ -161,7 +161,7 @@ impl Count {
         unexplained * 100 > others * u64::from(share)
     }
 
-    fn add(&mut self, key: &ObjectRef, leaving: Leaving) {
+    fn add(&mut self, key: &ObjectRef, leaving: Departing) {
         if let Some(groups) = self.groups.as_mut().filter(|_| !leaving.released) {
             groups.add(&leaving.endpoints);
         }
@@ -178,7 +178,7 @@ impl Count {
     }
 }
 
-impl Leaving {
+impl Departing {
     fn new(endpoints: Vec<u64>, released: bool) -> Self {
         Self { endpoints, wish: Wish::None, left: None, released, ours: false }
     }

@@ -2,7 +2,7 @@
 //! the hot path.
 
 use crate::kinds::{ObjectRef, brief};
-use crate::leader_election::brake_record::Record;
+use crate::leader_election::brake_record::BrakeRecord;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::Api;
@@ -45,13 +45,13 @@ pub struct Ledger {
 struct Answer {
     /// Of a read: when it began.
     began: Option<Timestamp>,
-    outcome: Result<Record, String>,
+    outcome: Result<BrakeRecord, String>,
 }
 
 /// What to do now that a request was answered.
 #[derive(Debug, Default)]
-pub struct News {
-    pub record: Option<Record>,
+pub struct LedgerAnswer {
+    pub record: Option<BrakeRecord>,
     /// The objects that waited, and when to look at them again where nothing could be read.
     pub objects: Vec<(ObjectRef, Option<Duration>)>,
 }
@@ -97,13 +97,13 @@ impl Ledger {
     }
 
     /// Writes it, unless a write is under way or has just failed.
-    pub fn write(&mut self, record: &Record) {
+    pub fn write(&mut self, record: &BrakeRecord) {
         if self.writing || self.not_before.is_some_and(|at| at > Instant::now()) {
             return;
         }
         self.writing = true;
         let (api, name, alone) = (self.api.clone(), self.name.clone(), self.alone);
-        let record = Record { by: self.replica.clone(), ..record.clone() };
+        let record = BrakeRecord { by: self.replica.clone(), ..record.clone() };
         self.tasks.spawn(async move {
             let outcome = in_time(store(&api, &name, record, alone)).await;
             Answer { began: None, outcome }
@@ -111,7 +111,7 @@ impl Ledger {
     }
 
     /// The next answer; none while nothing is asked.
-    pub async fn next(&mut self) -> Option<News> {
+    pub async fn next(&mut self) -> Option<LedgerAnswer> {
         let answer = match self.tasks.join_next().await? {
             Ok(answer) => answer,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -134,7 +134,7 @@ impl Ledger {
         let record = answer.outcome.map_err(|error| self.complain(&error)).ok();
         self.complained &= record.is_none();
         let objects = waited.into_iter().map(|object| (object, retry)).collect();
-        Some(News { record, objects })
+        Some(LedgerAnswer { record, objects })
     }
 
     fn complain(&mut self, error: &str) {
@@ -156,32 +156,37 @@ async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T,
 }
 
 /// What stands there, as it is committed: without a resourceVersion, past every cache.
-async fn load(api: &Api<Lease>, name: &str, alone: bool) -> kube::Result<Record> {
+async fn load(api: &Api<Lease>, name: &str, alone: bool) -> kube::Result<BrakeRecord> {
     match api.get_opt(name).await {
-        Ok(lease) => Ok(lease.as_ref().map(Record::of).unwrap_or_default()),
+        Ok(lease) => Ok(lease.as_ref().map(BrakeRecord::of).unwrap_or_default()),
         // A replica without a Lease need not have the right to one: then it knows for itself alone.
-        Err(kube::Error::Api(status)) if alone && status.code == 403 => Ok(Record::default()),
+        Err(kube::Error::Api(status)) if alone && status.code == 403 => Ok(BrakeRecord::default()),
         Err(error) => Err(error),
     }
 }
 
 /// Writes a record over one that is no newer, and gives back what stands there then.
-async fn store(api: &Api<Lease>, name: &str, record: Record, alone: bool) -> kube::Result<Record> {
+async fn store(
+    api: &Api<Lease>,
+    name: &str,
+    record: BrakeRecord,
+    alone: bool,
+) -> kube::Result<BrakeRecord> {
     let mut tries = 0;
     loop {
         let lease = api.get_opt(name).await?;
-        let stands = lease.as_ref().map(Record::of).unwrap_or_default();
+        let stands = lease.as_ref().map(BrakeRecord::of).unwrap_or_default();
         if stands.n > record.n || stands.n == record.n && stands.says_the_same(&record) {
             return Ok(stands);
         }
-        let next = Record { n: record.n.max(stands.n) + 1, ..record.clone() };
+        let next = BrakeRecord { n: record.n.max(stands.n) + 1, ..record.clone() };
         let written = match lease {
             Some(mut lease) => {
                 next.put(&mut lease);
                 api.replace(name, &PostParams::default(), &lease).await
             }
             // Whoever strives for the Lease makes it, with a holder.
-            None if !alone => return api.get(name).await.map(|lease| Record::of(&lease)),
+            None if !alone => return api.get(name).await.map(|lease| BrakeRecord::of(&lease)),
             None => {
                 let mut lease = Lease { spec: Some(LeaseSpec::default()), ..Lease::default() };
                 lease.metadata.name = Some(name.to_owned());

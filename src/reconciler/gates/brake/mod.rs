@@ -1,15 +1,15 @@
 //! The brake: when too much of the cluster would leave its primary at once, a person is asked.
 //!
 //! Every replica counts what all of them have moved, by the live weights as they are watched. What
-//! must outlive a replica, since when the brake holds and which release was taken, is a [`Record`]
+//! must outlive a replica, since when the brake holds and which release was taken, is a [`BrakeRecord`]
 //! in the Lease.
 
 mod count;
 mod groups;
 mod ledger;
 
-pub use crate::leader_election::brake_record::Record;
-pub use ledger::{Ledger, News};
+pub use crate::leader_election::brake_record::BrakeRecord;
+pub use ledger::{Ledger, LedgerAnswer};
 
 use crate::engine::Now;
 use crate::kinds::ObjectRef;
@@ -38,10 +38,10 @@ pub struct Brake {
     /// In percent of all managed objects.
     share: u32,
     /// Every object that has been looked at, and where its traffic was.
-    places: HashMap<ObjectRef, Place>,
+    places: HashMap<ObjectRef, LastPosition>,
     count: Count,
     /// What is so here: as it stands in the Lease, unless that has yet to be written.
-    record: Record,
+    record: BrakeRecord,
     unwritten: bool,
     /// Whether the Lease has been read.
     read: bool,
@@ -57,7 +57,7 @@ pub struct Brake {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum LastPosition {
     Unknown,
     /// On its primary.
     Home,
@@ -66,7 +66,7 @@ enum Place {
 
 /// What is seen of an object that does not ask to leave its primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum TrafficPosition {
     /// Its live weights are off its primary, whoever moved them: since then by its record.
     Left(Option<Timestamp>),
     /// It is on its primary, which is known to be ready.
@@ -82,7 +82,7 @@ pub enum Seen {
 
 /// Whether an object may leave its primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leave {
+pub enum BrakeDecision {
     Go,
     /// A person is asked. Look again after this.
     Hold(SignedDuration),
@@ -94,7 +94,7 @@ impl Brake {
             share,
             places: HashMap::new(),
             count: Count::default(),
-            record: Record::default(),
+            record: BrakeRecord::default(),
             unwritten: false,
             read: false,
             swept: None,
@@ -116,10 +116,10 @@ impl Brake {
         managed: usize,
         released: Option<Timestamp>,
         now: Now,
-    ) -> Leave {
+    ) -> BrakeDecision {
         self.forget(now.steady);
         self.hear(released, now);
-        self.places.insert(key.clone(), Place::Home);
+        self.places.insert(key.clone(), LastPosition::Home);
         let just_released = self.just_released(now.steady);
         self.count.wants(key, endpoints, just_released);
         if just_released {
@@ -129,7 +129,7 @@ impl Brake {
         }
         let free = self.count.is_free(key);
         self.has_held |= self.holds() && !free;
-        if free || !self.holds() { Leave::Go } else { Leave::Hold(LOOK_AGAIN) }
+        if free || !self.holds() { BrakeDecision::Go } else { BrakeDecision::Hold(LOOK_AGAIN) }
     }
 
     /// Its write is under way: it may be tried again, whatever comes.
@@ -141,39 +141,41 @@ impl Brake {
     pub fn see(
         &mut self,
         key: &ObjectRef,
-        seen: Seen,
+        seen: TrafficPosition,
         endpoints: impl FnOnce() -> Vec<u64>,
         now: Now,
     ) {
         self.forget(now.steady);
         let place = match seen {
-            Seen::Undecided => {
-                self.places.entry(key.clone()).or_insert(Place::Unknown);
+            TrafficPosition::Undecided => {
+                self.places.entry(key.clone()).or_insert(LastPosition::Unknown);
                 return;
             }
-            Seen::Left(_) => Place::Away,
-            Seen::Recovered | Seen::Gone => Place::Home,
+            TrafficPosition::Left(_) => LastPosition::Away,
+            TrafficPosition::Recovered | TrafficPosition::Gone => LastPosition::Home,
             // Where it is afterwards goes by its record.
-            Seen::Withdrawn => Place::Unknown,
+            TrafficPosition::Withdrawn => LastPosition::Unknown,
         };
         let before = match seen {
-            Seen::Gone => self.places.remove(key),
+            TrafficPosition::Gone => self.places.remove(key),
             _ => self.places.insert(key.clone(), place),
         };
         let left = match (seen, before) {
-            (Seen::Left(_), Some(Place::Home)) => Some(now.steady),
-            (Seen::Left(recorded), None | Some(Place::Unknown)) => self.lately(recorded, now),
+            (TrafficPosition::Left(_), Some(LastPosition::Home)) => Some(now.steady),
+            (TrafficPosition::Left(recorded), None | Some(LastPosition::Unknown)) => {
+                self.lately(recorded, now)
+            }
             _ => None,
         };
         self.count.rests(key, left, endpoints, self.just_released(now.steady), now.steady);
     }
 
     /// Takes in what stands in the Lease. Whether every object is to be looked at again.
-    pub fn take_in(&mut self, stands: Record, leads: bool, now: Now) -> bool {
+    pub fn take_in(&mut self, stands: BrakeRecord, leads: bool, now: Now) -> bool {
         let first = !std::mem::replace(&mut self.read, true);
         if first {
             // Since when moves count is known only now.
-            self.places.values_mut().for_each(|place| *place = Place::Unknown);
+            self.places.values_mut().for_each(|place| *place = LastPosition::Unknown);
         }
         if stands.n < self.record.n {
             // The store went back in time, or the answer is late: whoever writes finds out.
@@ -217,7 +219,7 @@ impl Brake {
 
     /// What has yet to stand in the Lease, where it is for this replica to write: it leads, or has
     /// itself moved some of what counts.
-    pub fn to_write(&self, leads: bool) -> Option<&Record> {
+    pub fn to_write(&self, leads: bool) -> Option<&BrakeRecord> {
         (self.unwritten && (leads || self.count.has_ours())).then_some(&self.record)
     }
 
@@ -242,7 +244,7 @@ impl Brake {
         self.swept = Some(now.steady);
         let gone: Vec<_> = self.places.keys().filter(|key| !is_there(key)).cloned().collect();
         for key in gone {
-            self.see(&key, Seen::Gone, Vec::new, now);
+            self.see(&key, TrafficPosition::Gone, Vec::new, now);
         }
     }
 

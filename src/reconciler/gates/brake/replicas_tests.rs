@@ -3,9 +3,9 @@
 
 use crate::engine::Now;
 use crate::kinds::ObjectRef;
-use crate::leader_election::brake_record::Record;
+use crate::leader_election::brake_record::BrakeRecord;
 use crate::reconciler::gates::brake::tests::object;
-use crate::reconciler::gates::brake::{Brake, Leave, Seen};
+use crate::reconciler::gates::brake::{Brake, BrakeDecision, TrafficPosition};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
@@ -65,7 +65,7 @@ struct World {
     objects: Vec<Object>,
     lost: Vec<bool>,
     unknown: Vec<bool>,
-    lease: Record,
+    lease: BrakeRecord,
     released: Option<Timestamp>,
     leader: Option<usize>,
     replicas: Vec<Replica>,
@@ -91,7 +91,7 @@ impl World {
             now: 1_000_000,
             lost: vec![false; objects.len()],
             unknown: vec![false; objects.len()],
-            lease: Record::default(),
+            lease: BrakeRecord::default(),
             released: None,
             leader: Some(0),
             replicas: (0..replicas).map(|_| Replica::new(&objects)).collect(),
@@ -151,7 +151,7 @@ impl World {
         }
         if let Some(record) = self.replicas[r].brake.to_write(leads).cloned() {
             if record.n >= self.lease.n {
-                self.lease = Record { n: record.n + 1, ..record };
+                self.lease = BrakeRecord { n: record.n + 1, ..record };
             }
             self.read_lease(r);
         }
@@ -182,14 +182,14 @@ impl World {
         }
         let object = replica.view[index];
         let seen = match object {
-            _ if replica.watch == Watch::Broken => Some(Seen::Undecided),
+            _ if replica.watch == Watch::Broken => Some(TrafficPosition::Undecided),
             // What went while a watch was broken is not always told.
             Object { there: false, .. } if i.is_multiple_of(2) => return,
-            Object { there: false, .. } => Some(Seen::Gone),
-            Object { left: Some(left), .. } => Some(Seen::Left(Some(left))),
-            _ if self.unknown[index] => Some(Seen::Undecided),
+            Object { there: false, .. } => Some(TrafficPosition::Gone),
+            Object { left: Some(left), .. } => Some(TrafficPosition::Left(Some(left))),
+            _ if self.unknown[index] => Some(TrafficPosition::Undecided),
             _ if self.lost[index] => None,
-            _ => Some(Seen::Recovered),
+            _ => Some(TrafficPosition::Recovered),
         };
         if let Some(seen) = seen {
             replica.brake.sees(i, seen, now);
@@ -226,7 +226,7 @@ impl World {
         let (now, released) = (self.time(), self.released);
         let there = self.replicas[r].view.iter().filter(|object| object.there).count();
         let brake = &mut self.replicas[r].brake;
-        brake.wants(&object(i), &[i], there, released, now) == Leave::Go
+        brake.wants(&object(i), &[i], there, released, now) == BrakeDecision::Go
     }
 
     fn all_is_well(&mut self) {

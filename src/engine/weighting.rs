@@ -41,7 +41,7 @@ pub fn weights_for(intent: &Intent, active: &[usize], warm: &[usize]) -> Vec<u32
 mod tests {
     use super::*;
     use crate::engine::intent::tests::{declaration, parsed};
-    use crate::engine::{Limits, MAX_WEIGHT};
+    use crate::engine::{MAX_WEIGHT, WeightLimits};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn a_route_has_1_beside_a_million_and_no_sum_to_keep_within() {
         let mut intent = split(&[1, 0, 0]);
-        intent.limits = Limits { weight: 1_000_000, sum: u32::MAX };
+        intent.limits = WeightLimits { weight: 1_000_000, sum: u32::MAX };
         assert_eq!(weights_for(&intent, &[0], &[1]), [1_000_000, 1, 0]);
         assert_eq!(weights_for(&intent, &[0, 1], &[2]), [1_000_000, 1_000_000, 1]);
         intent.backends[0].authored = 600_000;

@@ -13,7 +13,7 @@ pub(crate) const CLUSTER_NAME: &str = "mirror.linkerd.io/cluster-name";
 /// A Service, as small as a decision allows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceFacts {
-    pub ports: Vec<Port>,
+    pub ports: Vec<ServicePort>,
     pub kind: ServiceKind,
     /// The linked cluster whose Service this one mirrors.
     pub mirrors: Option<Box<str>>,
@@ -32,7 +32,7 @@ pub struct Serving {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Port {
+pub struct ServicePort {
     pub number: i32,
     /// `""` for the unnamed port.
     pub name: String,
@@ -40,7 +40,7 @@ pub struct Port {
     pub is_tcp: bool,
 }
 
-impl Port {
+impl ServicePort {
     /// For people, and for the record.
     pub fn label(&self) -> Box<str> {
         match self.name.as_str() {
@@ -69,7 +69,7 @@ impl ServiceFacts {
         } else {
             members::read(service).map_or(ServiceKind::Slices, ServiceKind::Elsewhere)
         };
-        let port = |port: &k8s_openapi::api::core::v1::ServicePort| Port {
+        let port = |port: &k8s_openapi::api::core::v1::ServicePort| ServicePort {
             number: port.port,
             name: port.name.clone().unwrap_or_default(),
             is_tcp: port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP"),
@@ -89,13 +89,13 @@ impl ServiceFacts {
     }
 
     /// Its ports that are asked for. Of two of one number, Linkerd takes the first.
-    pub fn asked_ports(&self, asked: Asked<'_>) -> Vec<&Port> {
+    pub fn asked_ports(&self, asked: RequestedPorts<'_>) -> Vec<&ServicePort> {
         let is_asked = |number: i32| match asked {
-            Asked::Any => false,
-            Asked::Port(port) => number == i32::from(port),
-            Asked::PortsOf(apex) => apex.called().any(|called| called == number),
+            RequestedPorts::Any => false,
+            RequestedPorts::Port(port) => number == i32::from(port),
+            RequestedPorts::PortsOf(apex) => apex.called().any(|called| called == number),
         };
-        let mut ports: Vec<&Port> = vec![];
+        let mut ports: Vec<&ServicePort> = vec![];
         for port in self.ports.iter().filter(|port| is_asked(port.number)) {
             if ports.len() < MOST_PORTS && ports.iter().all(|p| p.number != port.number) {
                 ports.push(port);
@@ -106,8 +106,8 @@ impl ServiceFacts {
 
     /// Its names for these ports of another Service; none where it has none of a number. Linkerd
     /// takes that number as the pods' own port then.
-    pub fn names_of(&self, ports: &[&Port]) -> Vec<Option<&str>> {
-        let name = |asked: &&Port| {
+    pub fn names_of(&self, ports: &[&ServicePort]) -> Vec<Option<&str>> {
+        let name = |asked: &&ServicePort| {
             let port = self.ports.iter().find(|port| port.number == asked.number);
             port.map(|port| port.name.as_str())
         };
@@ -131,7 +131,7 @@ fn serving(spec: &ServiceSpec) -> Serving {
 
 /// The ports of a backend that must be offered for its endpoints to count.
 #[derive(Clone, Copy, Debug)]
-pub enum Asked<'a> {
+pub enum RequestedPorts<'a> {
     Any,
     /// A route says which.
     Port(u16),
@@ -139,7 +139,7 @@ pub enum Asked<'a> {
     PortsOf(&'a ServiceFacts),
 }
 
-impl Asked<'_> {
+impl RequestedPorts<'_> {
     /// The numbers asked for.
     pub fn numbers(self) -> BTreeSet<i32> {
         match self {
@@ -191,13 +191,13 @@ mod tests {
         };
         let apex = service(json!([{"name": "grpc", "port": 8080}, {"name": "prom", "port": 8801}]));
         let backend = service(json!([{"name": "rpc", "port": 8080}, {"name": "x", "port": 1}]));
-        let asked = |asked: Asked<'_>| -> Vec<String> {
+        let asked = |asked: RequestedPorts<'_>| -> Vec<String> {
             backend.asked_ports(asked).iter().map(|port| port.name.clone()).collect()
         };
-        assert_eq!(asked(Asked::PortsOf(&apex)), ["rpc"]);
-        assert_eq!(asked(Asked::Port(1)), ["x"]);
-        assert!(asked(Asked::Port(2)).is_empty());
-        let wanted: Vec<&Port> = apex.ports.iter().collect();
+        assert_eq!(asked(RequestedPorts::PortsOf(&apex)), ["rpc"]);
+        assert_eq!(asked(RequestedPorts::Port(1)), ["x"]);
+        assert!(asked(RequestedPorts::Port(2)).is_empty());
+        let wanted: Vec<&ServicePort> = apex.ports.iter().collect();
         assert_eq!(backend.names_of(&wanted), [Some("rpc"), None]);
     }
 
@@ -210,8 +210,8 @@ mod tests {
             {"name": "tcp", "port": 53}, {"name": "udp", "port": 53, "protocol": "UDP"},
             {"name": "log", "port": 514, "protocol": "UDP"},
         ]));
-        assert_eq!(Asked::PortsOf(&dns).numbers(), [53].into());
-        let asked = dns.asked_ports(Asked::PortsOf(&dns));
+        assert_eq!(RequestedPorts::PortsOf(&dns).numbers(), [53].into());
+        let asked = dns.asked_ports(RequestedPorts::PortsOf(&dns));
         assert_eq!(asked.iter().map(|port| port.name.as_str()).collect::<Vec<_>>(), ["tcp"]);
     }
 

@@ -1,10 +1,10 @@
 //! A managed object, as small as a decision allows.
 
 use crate::engine::{
-    AuthoredWeights, BySet, Declaration, Defaults, FAR_BEYOND, Intent, Problem, SetState, Written,
-    annotations, authored, edited, no_primary, service_of, too_many,
+    AuthoredText, AuthoredWeights, BySet, Declaration, Defaults, FAR_BEYOND, Intent, Problem,
+    SetState, annotations, authored, edited, no_primary, service_of, too_many,
 };
-use crate::index::departures::{Recorded, recorded_pods};
+use crate::index::announced_pods::{Recorded, recorded_pods};
 use crate::kinds::Kind;
 use crate::kinds::managed_fields::Owners;
 use crate::kinds::route::InUse;
@@ -20,7 +20,7 @@ const FAULTS: usize = 16;
 
 /// The facts of a managed object.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Managed {
+pub struct ManagedObject {
     /// Its sets of backends that fail over, at least one; or everything that keeps it from being
     /// read.
     pub sets: Result<Box<[ManagedSet]>, Vec<Problem>>,
@@ -39,7 +39,7 @@ pub struct Managed {
     /// Whether the author's weights are recorded already, for these very backends.
     pub authored_recorded: bool,
     /// Those of them that he wrote otherwise than as whole numbers.
-    pub written: BySet<Written>,
+    pub written: BySet<AuthoredText>,
     pub owners: Owners,
     /// Who wrote weights past the webhook that are the author's from now on.
     pub edited_by: Option<Box<str>>,
@@ -69,7 +69,7 @@ pub struct Decider {
     pub engine: Box<str>,
 }
 
-impl Managed {
+impl ManagedObject {
     /// The facts of an object.
     pub fn read(kind: Kind, object: &DynamicObject, defaults: &Defaults) -> Self {
         let (mut declared, metadata) = (kind.read(object), &object.metadata);

@@ -1,6 +1,6 @@
 //! What was so of a Service lately: above all, how many of its endpoints were ready.
 
-use crate::index::served::Served;
+use crate::index::served_ports::ServedPorts;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 
@@ -9,10 +9,10 @@ const WINDOW: SignedDuration = SignedDuration::from_mins(10);
 
 /// What was so of a Service before.
 #[derive(Debug, Default)]
-pub struct Past {
+pub struct ServiceHistory {
     pub peak: Peak,
     /// Port by port.
-    pub served: Served,
+    pub served: ServedPorts,
     /// The last endpoints that it had.
     pub endpoints: Box<[u64]>,
 }

@@ -1,19 +1,19 @@
 //! Announced losses, as they come in, and when who waits for a flip need wait no longer.
 
-use crate::deletion_guard::{Told, Verdict};
+use crate::deletion_guard::{AnnouncementOutcome, PendingAnnouncement};
 use crate::engine::Now;
-use crate::index::departures::Word;
-use crate::index::guarded::GuardedPod;
+use crate::index::announced_pods::Belief;
+use crate::index::guarded_pods::GuardedPod;
 use crate::index::store::Index;
 use crate::kinds::{Kind as Of, ObjectRef};
-use crate::reconciler::plan::{self, Kind, Moves};
+use crate::reconciler::plan::{self, Moves, WriteKind};
 use crate::reconciler::queue::Queue;
 use crate::reconciler::reconcile::Controller;
 use std::collections::{HashMap, HashSet};
 use tokio::sync::{mpsc, oneshot};
 
 /// A pod that is about to be deleted, and who wants to hear when it may be.
-type Asked = (GuardedPod, oneshot::Sender<Verdict>);
+type Asked = (GuardedPod, oneshot::Sender<AnnouncementOutcome>);
 
 impl Controller {
     /// Takes in an announcement, and all that came with it: what one decision can answer is decided
@@ -21,8 +21,8 @@ impl Controller {
     pub(crate) fn announced(
         &self,
         queue: &mut Queue,
-        first: Told,
-        others: &mut mpsc::Receiver<Told>,
+        first: PendingAnnouncement,
+        others: &mut mpsc::Receiver<PendingAnnouncement>,
     ) {
         let mut batch = vec![first];
         while let Ok(told) = others.try_recv() {
@@ -47,29 +47,30 @@ impl Controller {
             let waits_for = index.resting_on(&pod).filter(|o| moves.get(o) == Some(&true));
             let waits_for: HashSet<ObjectRef> = waits_for.cloned().collect();
             match waits_for.is_empty() {
-                true => drop(reply.send(Verdict::NoFlip)),
+                true => drop(reply.send(AnnouncementOutcome::NoFlip)),
                 false => queue.waits.add(waits_for, reply),
             }
         }
     }
 
     /// Those that traffic rests on; the others are answered.
-    fn concerned(&self, batch: Vec<Told>) -> Vec<Asked> {
+    fn concerned(&self, batch: Vec<PendingAnnouncement>) -> Vec<Asked> {
         let (index, now) = (self.shared.read(), self.shared.now());
         let judges = self.leads() && index.synced.all();
-        let concerned = batch.into_iter().filter_map(|Told { announcement, reply }| {
-            let (namespace, name) = (&announcement.namespace, &announcement.name);
-            let answer = if judges {
-                match index.guarded(namespace, name, announcement.uid(), now) {
-                    Some(pod) => return Some((pod, reply)),
-                    None => Verdict::Unconcerned,
-                }
-            } else {
-                Verdict::NoJudge
-            };
-            let _ = reply.send(answer);
-            None
-        });
+        let concerned =
+            batch.into_iter().filter_map(|PendingAnnouncement { announcement, reply }| {
+                let (namespace, name) = (&announcement.namespace, &announcement.name);
+                let answer = if judges {
+                    match index.guarded(namespace, name, announcement.uid(), now) {
+                        Some(pod) => return Some((pod, reply)),
+                        None => AnnouncementOutcome::Unconcerned,
+                    }
+                } else {
+                    AnnouncementOutcome::NoJudge
+                };
+                let _ = reply.send(answer);
+                None
+            });
         concerned.collect()
     }
 
@@ -79,15 +80,15 @@ impl Controller {
         self.shared.update(|index| {
             for (pod, reply) in asked {
                 let answer = match index.depart(&pod) {
-                    Word::Believed => None,
+                    Belief::Believed => None,
                     // The API server asks again where the pod has changed while it was held up: then
                     // it has been held up for long enough.
-                    Word::Known(since) => {
+                    Belief::Known(since) => {
                         let long = since.duration_until(now) >= self.settings.hold_up;
-                        long.then_some(Verdict::NoFlip)
+                        long.then_some(AnnouncementOutcome::NoFlip)
                     }
-                    Word::NotAgain => Some(Verdict::NotBelieved),
-                    Word::TooMany => Some(Verdict::NoFlip),
+                    Belief::NotAgain => Some(AnnouncementOutcome::NotBelieved),
+                    Belief::TooMany => Some(AnnouncementOutcome::NoFlip),
                 };
                 match answer {
                     None => believed.push((pod, reply)),
@@ -108,7 +109,7 @@ impl Controller {
         let plan = plan::plan(index, object, memory, &self.me, Moves::All, now);
         let flips = |plan: plan::Plan| {
             let kind = plan.write.map(|write| write.kind);
-            !plan.paused && matches!(kind, Some(Kind::Flip(_)))
+            !plan.paused && matches!(kind, Some(WriteKind::Flip(_)))
         };
         !index.cluster_wide.frozen && plan.is_some_and(flips)
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// The rule that decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Because {
+pub enum DecisionReason {
     /// The preferred tier can serve.
     PrimaryServes,
     /// Every tier before this one is down.
@@ -24,7 +24,7 @@ pub enum Because {
     Pinned,
 }
 
-impl fmt::Display for Because {
+impl fmt::Display for DecisionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PrimaryServes => "the primary serves",
@@ -54,23 +54,23 @@ impl Decision {
         let primaries = intent.tiers.first().into_iter().flatten().copied();
         let active = || self.active.iter().copied();
         match self.because {
-            Because::PrimaryServes => told(&mut active()),
-            Because::FallbackServes => told(&mut primaries.chain(active())),
-            Because::Pinned => {
+            DecisionReason::PrimaryServes => told(&mut active()),
+            DecisionReason::FallbackServes => told(&mut primaries.chain(active())),
+            DecisionReason::Pinned => {
                 let until = intent.policy.pin.as_ref().and_then(|pin| pin.until);
                 let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
                 format!("{}{until}, {}", self.because, told(&mut active()))
             }
-            Because::WaitsForLoss => format!(
+            DecisionReason::WaitsForLoss => format!(
                 "{} of {:#}, {}",
                 self.because,
                 intent.policy.failover_delay,
                 told(&mut active())
             ),
-            Because::BelowMinimum
-            | Because::NothingCovers
-            | Because::OnlyUnknownLeft
-            | Because::NothingReady => {
+            DecisionReason::BelowMinimum
+            | DecisionReason::NothingCovers
+            | DecisionReason::OnlyUnknownLeft
+            | DecisionReason::NothingReady => {
                 format!("{}, {}", self.because, told(&mut (0..intent.backends.len())))
             }
         }

@@ -1,15 +1,15 @@
 //! The ports that a Service has been seen to serve.
 
 use crate::engine::PortSet;
-use crate::index::endpoints::Counted;
-use crate::index::peak::Peak;
-use crate::index::services::Port;
+use crate::index::endpoints::EndpointCount;
+use crate::index::history::Peak;
+use crate::index::service_facts::ServicePort;
 use jiff::Timestamp;
 use std::collections::HashMap;
 
 /// By name: the ports that a ready endpoint has been seen to offer.
 #[derive(Debug, Default)]
-pub struct Served(HashMap<Box<str>, PortPast>);
+pub struct ServedPorts(HashMap<Box<str>, PortPast>);
 
 #[derive(Debug, Default)]
 struct PortPast {
@@ -18,10 +18,10 @@ struct PortPast {
     with: Box<[Box<str>]>,
 }
 
-impl Served {
+impl ServedPorts {
     /// Takes in how many endpoints offer these ports now, which are all that the Service declares:
     /// others are forgotten.
-    pub fn observe(&mut self, declared: &[&Port], counted: &Counted, now: Timestamp) {
+    pub fn observe(&mut self, declared: &[&ServicePort], counted: &EndpointCount, now: Timestamp) {
         self.0.retain(|name, _| declared.iter().any(|port| port.name == **name));
         for (port, counted) in declared.iter().zip(&counted.ports) {
             if counted.ready == 0 {
@@ -40,19 +40,20 @@ impl Served {
         }
     }
 
-    pub fn has(&self, port: &Port) -> bool {
+    pub fn has(&self, port: &ServicePort) -> bool {
         self.0.contains_key(port.name.as_str())
     }
 
     /// The most that were ready in the last ten minutes.
-    pub fn peak(&self, port: &Port, now: Timestamp) -> u32 {
+    pub fn peak(&self, port: &ServicePort, now: Timestamp) -> u32 {
         self.0.get(port.name.as_str()).map_or(0, |past| past.peak.most(now))
     }
 
     /// Which of these ports all the ready endpoints of one offered too, when it had any last.
-    pub fn with(&self, port: &Port, asked: &[&Port]) -> PortSet {
+    pub fn with(&self, port: &ServicePort, asked: &[&ServicePort]) -> PortSet {
         let Some(past) = self.0.get(port.name.as_str()) else { return 0 };
-        let with = |(_, port): &(usize, &&Port)| past.with.iter().any(|name| **name == *port.name);
+        let with =
+            |(_, port): &(usize, &&ServicePort)| past.with.iter().any(|name| **name == *port.name);
         let with = asked.iter().enumerate().filter(with);
         with.fold(0, |set, (place, _)| set | 1 << place)
     }

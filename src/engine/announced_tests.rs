@@ -1,6 +1,6 @@
 use super::*;
 use crate::engine::decision::tests::{DOWN, Life, READY, at, split_with, was};
-use crate::engine::{Announced, Because, SetState, Unknown};
+use crate::engine::{Announced, DecisionReason, SetState, Unknown};
 use jiff::Timestamp;
 
 /// So many ready endpoints, of which some are about to be deleted until that second.
@@ -177,5 +177,5 @@ fn nothing_left_anywhere_holds_what_is_there_as_if_nothing_had_been_announced() 
         Previous::Decided(&SetState { active: vec!["a".into()], ..SetState::default() }),
         at(2),
     );
-    assert_eq!((decision.active, decision.because), (vec![0], Because::PrimaryServes));
+    assert_eq!((decision.active, decision.because), (vec![0], DecisionReason::PrimaryServes));
 }

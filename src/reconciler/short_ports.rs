@@ -1,8 +1,8 @@
 //! Ports that backends are short of, or were released from: told once, by who leads.
 
-use crate::engine::{Because, Decision, Health, Intent, Unknown};
-use crate::events::publisher::Said;
-use crate::index::managed::Managed;
+use crate::engine::{Decision, DecisionReason, Health, Intent, Unknown};
+use crate::events::publisher::NewEvent;
+use crate::index::managed_object::ManagedObject;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::reconciler::queue::Queue;
@@ -28,7 +28,8 @@ pub fn of_set(intent: &Intent, health: &[Health], decision: &Decision) -> Vec<St
             ));
         }
         // A loss that has moved the traffic has been told with the move.
-        let stays = decision.active.contains(&i) || decision.because != Because::FallbackServes;
+        let stays =
+            decision.active.contains(&i) || decision.because != DecisionReason::FallbackServes;
         if stays && health.is_partly_ready() && !health.is_ready() {
             let lost: Vec<&str> = ports.lost_names();
             let consequence = match decision.active.contains(&i) {
@@ -53,7 +54,7 @@ impl Controller {
         queue: &mut Queue,
         index: &Index,
         object: &ObjectRef,
-        managed: &Managed,
+        managed: &ManagedObject,
         said: &BTreeSet<String>,
     ) {
         let was = queue.memories.get(object).and_then(|memory| memory.short.as_ref());
@@ -67,7 +68,7 @@ impl Controller {
         } else {
             let why = news.join("; ");
             tracing::warn!(%object, why, "a port is not served");
-            self.say(Said::short(object, index, managed, &why));
+            self.say(NewEvent::short(object, index, managed, &why));
         }
         queue.memories.entry(object).short = Some(said.clone()).filter(|said| !said.is_empty());
         self.metrics.short.set(queue.memories.short() as i64);

@@ -1,6 +1,6 @@
 //! Pods that are about to be deleted, by word of the API server that asks before it deletes them.
 
-use crate::engine::{Leaving, Now};
+use crate::engine::{AnnouncedPodUids, Now};
 use crate::index::endpoints::PodUid;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ const MOST: usize = 50_000;
 
 /// What a word about a pod is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum Belief {
     /// It counts as gone from now on.
     Believed,
     /// It has done so since then.
@@ -30,7 +30,7 @@ pub enum Word {
 }
 
 #[derive(Debug)]
-struct Departure {
+struct AnnouncedPod {
     name: Box<str>,
     since: Timestamp,
     until: Timestamp,
@@ -43,7 +43,7 @@ struct Departure {
 pub type Recorded = Box<[(PodUid, Timestamp)]>;
 
 /// What an annotation says of pods.
-pub fn recorded_pods(leaving: &Leaving) -> Recorded {
+pub fn recorded_pods(leaving: &AnnouncedPodUids) -> Recorded {
     leaving.iter().filter_map(|(uid, until)| Some((PodUid::parse(uid)?, *until))).collect()
 }
 
@@ -55,27 +55,27 @@ pub fn heard(recorded: &Recorded, now: &Now) -> Recorded {
 
 /// Pods that are, or lately were, about to be deleted. All times are of the steady clock.
 #[derive(Debug, Default)]
-pub struct Departures {
-    pods: HashMap<PodUid, Departure>,
+pub struct AnnouncedPods {
+    pods: HashMap<PodUid, AnnouncedPod>,
 }
 
-impl Departures {
+impl AnnouncedPods {
     /// Takes in that a pod is about to be deleted.
-    pub fn announce(&mut self, pod: PodUid, name: &str, now: Timestamp) -> Word {
+    pub fn announce(&mut self, pod: PodUid, name: &str, now: Timestamp) -> Belief {
         match self.pods.get(&pod) {
-            Some(there) if there.until > now => return Word::Known(there.since),
-            Some(there) if there.counts(now) => return Word::NotAgain,
+            Some(there) if there.until > now => return Belief::Known(there.since),
+            Some(there) if there.counts(now) => return Belief::NotAgain,
             _ => {}
         }
         if self.pods.len() >= MOST {
             self.prune(now);
             if self.pods.len() >= MOST {
-                return Word::TooMany;
+                return Belief::TooMany;
             }
         }
         let until = later(now, BELIEVED);
-        self.pods.insert(pod, Departure { name: name.into(), since: now, until, moved: false });
-        Word::Believed
+        self.pods.insert(pod, AnnouncedPod { name: name.into(), since: now, until, moved: false });
+        Belief::Believed
     }
 
     /// Takes in what an object says: traffic was moved for these.
@@ -83,7 +83,7 @@ impl Departures {
         for (pod, until) in recorded {
             // No clock is so far off, and no word is believed for longer.
             let until = (*until).min(later(now, BELIEVED));
-            let there = Departure { name: "".into(), since: now, until, moved: true };
+            let there = AnnouncedPod { name: "".into(), since: now, until, moved: true };
             if there.counts(now) && self.pods.len() < MOST {
                 self.pods.entry(*pod).or_insert(there).moved = true;
             }
@@ -106,7 +106,7 @@ impl Departures {
     }
 }
 
-impl Departure {
+impl AnnouncedPod {
     fn counts(&self, now: Timestamp) -> bool {
         now < if self.moved { later(self.until, ONCE_IN) } else { self.until }
     }
@@ -137,48 +137,49 @@ mod tests {
 
     #[test]
     fn a_word_is_believed_for_a_while_and_then_forgotten_where_nothing_was_moved_for_it() {
-        let mut departures = Departures::default();
-        assert_eq!(departures.announce(pod(), "emoji-1", at(0)), Word::Believed);
-        assert_eq!(departures.announce(pod(), "emoji-1", at(29)), Word::Known(at(0)));
+        let mut departures = AnnouncedPods::default();
+        assert_eq!(departures.announce(pod(), "emoji-1", at(0)), Belief::Believed);
+        assert_eq!(departures.announce(pod(), "emoji-1", at(29)), Belief::Known(at(0)));
         assert_eq!(departures.until(pod(), at(29)), Some(at(30)));
         assert_eq!(departures.name(pod()), Some("emoji-1"));
         assert_eq!(departures.until(pod(), at(30)), None);
-        assert_eq!(departures.announce(pod(), "emoji-1", at(30)), Word::Believed);
+        assert_eq!(departures.announce(pod(), "emoji-1", at(30)), Belief::Believed);
     }
 
     #[test]
     fn a_pod_that_traffic_was_moved_for_is_believed_once_in_ten_minutes_by_every_replica() {
-        let (mut here, mut there) = (Departures::default(), Departures::default());
+        let (mut here, mut there) = (AnnouncedPods::default(), AnnouncedPods::default());
         here.announce(pod(), "emoji-1", at(0));
         for departures in [&mut here, &mut there] {
-            departures.record(&recorded_pods(&Leaving::from([(UID.into(), at(30))])), at(1));
+            departures
+                .record(&recorded_pods(&AnnouncedPodUids::from([(UID.into(), at(30))])), at(1));
             assert_eq!(departures.until(pod(), at(29)), Some(at(30)));
-            assert_eq!(departures.announce(pod(), "emoji-1", at(35)), Word::NotAgain);
-            assert_eq!(departures.announce(pod(), "emoji-1", at(629)), Word::NotAgain);
-            assert_eq!(departures.announce(pod(), "emoji-1", at(630)), Word::Believed);
+            assert_eq!(departures.announce(pod(), "emoji-1", at(35)), Belief::NotAgain);
+            assert_eq!(departures.announce(pod(), "emoji-1", at(629)), Belief::NotAgain);
+            assert_eq!(departures.announce(pod(), "emoji-1", at(630)), Belief::Believed);
         }
     }
 
     #[test]
     fn what_is_past_or_cannot_be_read_is_forgotten_and_nothing_is_believed_for_ever() {
-        let mut departures = Departures::default();
-        let never = Leaving::from([("a-pod".into(), at(9)), (UID.into(), Timestamp::MAX)]);
+        let mut departures = AnnouncedPods::default();
+        let never = AnnouncedPodUids::from([("a-pod".into(), at(9)), (UID.into(), Timestamp::MAX)]);
         departures.record(&recorded_pods(&never), at(0));
         assert_eq!(departures.until(pod(), at(1)), Some(at(30)));
         departures.prune(at(700));
         assert!(departures.pods.is_empty());
-        departures.record(&recorded_pods(&Leaving::from([(UID.into(), at(30))])), at(700));
+        departures.record(&recorded_pods(&AnnouncedPodUids::from([(UID.into(), at(30))])), at(700));
         assert!(departures.pods.is_empty());
     }
 
     #[test]
     fn too_many_are_not_believed() {
-        let mut departures = Departures::default();
+        let mut departures = AnnouncedPods::default();
         for i in 0..MOST {
             let uid = format!("00000000-0000-0000-0000-{i:012x}");
             departures.announce(PodUid::parse(&uid).unwrap(), "", at(0));
         }
-        assert_eq!(departures.announce(pod(), "", at(1)), Word::TooMany);
-        assert_eq!(departures.announce(pod(), "", at(31)), Word::Believed);
+        assert_eq!(departures.announce(pod(), "", at(1)), Belief::TooMany);
+        assert_eq!(departures.announce(pod(), "", at(31)), Belief::Believed);
     }
 }

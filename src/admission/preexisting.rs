@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 /// The faults that an object had before; of what it had too much, how much.
 #[derive(Debug, Default)]
-pub struct Inherited(HashMap<Fault, u32>);
+pub struct PreexistingProblems(HashMap<Fault, u32>);
 
 /// What makes two problems the same fault, wherever in a list it stands: the field, and what it is
 /// about or else its words.
@@ -26,7 +26,7 @@ impl Fault {
     }
 }
 
-impl Inherited {
+impl PreexistingProblems {
     pub fn of(problems: impl IntoIterator<Item = Problem>) -> Self {
         let mut all = HashMap::new();
         for problem in problems {

@@ -1,13 +1,13 @@
 //! The EndpointSlices of a cluster, by the Service they belong to.
 
 use crate::index::endpoints::{PodEndpoint, PodName, SliceFacts};
-use crate::index::order::{Arrival, Order, Ticket, Verdict, Void};
+use crate::index::order::{Arrival, Freshness, Order, Superseded, Ticket};
 use crate::kinds::ObjectKey;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A slice as it was told: whose it is now, and its facts, where a proxy would use it.
 #[derive(Debug)]
-pub struct ToldSlice {
+pub struct SliceUpdate {
     pub slice: ObjectKey,
     pub version: u64,
     pub service: Option<ObjectKey>,
@@ -19,7 +19,7 @@ type Pods = HashMap<PodName, Vec<ObjectKey>>;
 
 /// Slices, and the order in which they come.
 #[derive(Debug, Default)]
-pub struct Slices {
+pub struct SliceTable {
     by_service: HashMap<ObjectKey, HashMap<ObjectKey, SliceFacts>>,
     /// Which Service a slice belonged to when it was told last: its label may change.
     service_of: HashMap<ObjectKey, ObjectKey>,
@@ -28,7 +28,7 @@ pub struct Slices {
     pods: Option<Pods>,
 }
 
-impl Slices {
+impl SliceTable {
     pub fn of(&self, service: &ObjectKey) -> impl Iterator<Item = &SliceFacts> {
         self.by_service.get(service).into_iter().flat_map(HashMap::values)
     }
@@ -61,17 +61,17 @@ impl Slices {
     }
 
     /// Takes in what the watch tells. Returns the Services that changed.
-    pub fn set(&mut self, told: ToldSlice) -> BTreeSet<ObjectKey> {
+    pub fn set(&mut self, told: SliceUpdate) -> BTreeSet<ObjectKey> {
         self.enter(told, Arrival::Watched)
     }
 
     /// Takes in a slice, where it may enter. Returns the Services that changed.
-    pub fn enter(&mut self, told: ToldSlice, arrival: Arrival<'_>) -> BTreeSet<ObjectKey> {
-        let ToldSlice { slice, version, service, facts } = told;
+    pub fn enter(&mut self, told: SliceUpdate, arrival: Arrival<'_>) -> BTreeSet<ObjectKey> {
+        let SliceUpdate { slice, version, service, facts } = told;
         match self.order.enter(&slice, version, service.as_ref().unwrap_or(&slice), arrival) {
-            Verdict::Enters => {}
-            Verdict::Leaves => return self.remove(&slice),
-            Verdict::Late => return BTreeSet::new(),
+            Freshness::Enters => {}
+            Freshness::Leaves => return self.remove(&slice),
+            Freshness::Late => return BTreeSet::new(),
         }
         let (Some(service), Some(facts)) = (service, facts) else {
             return self.remove(&slice);
@@ -105,7 +105,7 @@ impl Slices {
     }
 
     /// Takes in all that a watch begins with.
-    pub fn replace(&mut self, listed: Vec<ToldSlice>) {
+    pub fn replace(&mut self, listed: Vec<SliceUpdate>) {
         let names: HashSet<ObjectKey> = listed.iter().map(|told| told.slice.clone()).collect();
         let there: Vec<_> = self.service_of.keys().filter(|s| !names.contains(*s)).collect();
         for slice in there.into_iter().cloned().collect::<Vec<_>>() {
@@ -124,9 +124,9 @@ impl Slices {
         &mut self,
         ticket: &Ticket,
         service: &ObjectKey,
-        listed: Vec<ToldSlice>,
+        listed: Vec<SliceUpdate>,
         version: u64,
-    ) -> Result<BTreeSet<ObjectKey>, Void> {
+    ) -> Result<BTreeSet<ObjectKey>, Superseded> {
         self.order.places(ticket, service, version)?;
         let names: HashSet<&ObjectKey> = listed.iter().map(|told| &told.slice).collect();
         let there = self.by_service.get(service).into_iter().flat_map(HashMap::keys);
@@ -182,32 +182,32 @@ fn note_pods(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::endpoints::{self, Families};
+    use crate::index::endpoints::{self, AddressFamilies};
     use serde_json::{Value, json};
 
-    fn told(slice: &str, version: u64, service: &str, ready: usize) -> ToldSlice {
+    fn told(slice: &str, version: u64, service: &str, ready: usize) -> SliceUpdate {
         let endpoint = |i| json!({"addresses": [format!("10.0.0.{i}")]});
         told_with(slice, version, service, (0..ready).map(endpoint).collect())
     }
 
-    fn told_with(slice: &str, version: u64, service: &str, endpoints: Vec<Value>) -> ToldSlice {
+    fn told_with(slice: &str, version: u64, service: &str, endpoints: Vec<Value>) -> SliceUpdate {
         let facts = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints});
         let facts = serde_json::from_value(facts).unwrap();
-        ToldSlice {
+        SliceUpdate {
             slice: ObjectKey::new("ns", slice),
             version,
             service: Some(ObjectKey::new("ns", service)),
-            facts: SliceFacts::read(&facts, Families::default()),
+            facts: SliceFacts::read(&facts, AddressFamilies::default()),
         }
     }
 
-    fn ready(slices: &Slices, service: &str) -> u32 {
+    fn ready(slices: &SliceTable, service: &str) -> u32 {
         endpoints::count(slices.of(&ObjectKey::new("ns", service)), &[], |_| None).ready
     }
 
     #[test]
     fn what_a_list_has_shown_is_not_undone_by_what_the_watch_tells_late() {
-        let mut slices = Slices::default();
+        let mut slices = SliceTable::default();
         slices.set(told("bb-1", 10, "bb", 1));
         let service = ObjectKey::new("ns", "bb");
         let ticket = slices.order.ticket(&service);
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_list_does_not_take_away_what_is_younger_than_it() {
-        let mut slices = Slices::default();
+        let mut slices = SliceTable::default();
         let service = ObjectKey::new("ns", "bb");
         let ticket = slices.order.ticket(&service);
         slices.set(told("bb-1", 50, "bb", 1));
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_a_watch_begins_with_takes_the_place_of_everything() {
-        let mut slices = Slices::default();
+        let mut slices = SliceTable::default();
         slices.set(told("bb-1", 10, "bb", 1));
         slices.set(told("cc-1", 10, "cc", 2));
         slices.replace(vec![told("cc-1", 11, "cc", 1)]);
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_slice_that_has_moved_to_another_service_is_its_though_a_list_of_the_first_was_quicker() {
-        let mut slices = Slices::default();
+        let mut slices = SliceTable::default();
         let service = ObjectKey::new("ns", "bb");
         slices.set(told("s", 10, "bb", 1));
         let ticket = slices.order.ticket(&service);
@@ -268,12 +268,12 @@ mod tests {
 
     #[test]
     fn a_slice_that_changes_its_service_counts_for_the_new_one_only() {
-        let mut slices = Slices::default();
+        let mut slices = SliceTable::default();
         slices.set(told("s", 1, "bb", 1));
         let changed = slices.set(told("s", 2, "cc", 1));
         assert_eq!(changed.len(), 2);
         assert_eq!((ready(&slices, "bb"), ready(&slices, "cc")), (0, 1));
-        let no_service = ToldSlice { service: None, facts: None, ..told("s", 3, "cc", 1) };
+        let no_service = SliceUpdate { service: None, facts: None, ..told("s", 3, "cc", 1) };
         slices.set(no_service);
         assert_eq!(ready(&slices, "cc"), 0);
     }
@@ -290,9 +290,9 @@ mod tests {
             let endpoints = pods.iter().enumerate().map(endpoint).collect();
             told_with(slice, version, service, endpoints)
         };
-        let mut slices = Slices::default();
+        let mut slices = SliceTable::default();
         slices.follow_pods();
-        let ready_in = |slices: &Slices, pod: &str| -> Vec<String> {
+        let ready_in = |slices: &SliceTable, pod: &str| -> Vec<String> {
             let of_pod = slices.of_pod(PodName::new("ns", pod));
             let ready = of_pod.filter(|(_, _, ready)| *ready);
             let names: BTreeSet<String> = ready.map(|(s, ..)| s.name.to_string()).collect();

@@ -1,7 +1,7 @@
 //! From a body to an answer: whatever happens inside, the answer carries the request's uid.
 
 use crate::webhook::handler::Operation;
-use crate::webhook::review::{self, Request};
+use crate::webhook::review::{self, ReviewRequest};
 use futures::FutureExt;
 use kube::core::admission::AdmissionResponse;
 use std::future::Future;
@@ -9,22 +9,22 @@ use std::panic::AssertUnwindSafe;
 use tokio::time::{Instant, timeout_at};
 
 /// Who judges a review that could be read.
-pub trait Judge: Send + Sync + 'static {
+pub trait Reviewer: Send + Sync + 'static {
     /// An answer that needs no reading of the review, if there is one.
-    fn glance(&self, _: Operation, _body: &[u8]) -> Option<Answer> {
+    fn glance(&self, _: Operation, _body: &[u8]) -> Option<ReviewResponse> {
         None
     }
 
     fn judge(
         &self,
         operation: Operation,
-        request: &Request,
+        request: &ReviewRequest,
     ) -> impl Future<Output = AdmissionResponse> + Send;
 }
 
 /// How a review ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ReviewOutcome {
     Allowed,
     Denied,
     /// The body is no AdmissionReview.
@@ -36,7 +36,7 @@ pub enum Verdict {
     Panicked,
 }
 
-impl Verdict {
+impl ReviewOutcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",
@@ -51,10 +51,10 @@ impl Verdict {
 
 /// What goes back.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ReviewResponse {
     /// An AdmissionReview; `Err` only where no uid can be found, with a sentence for the client.
     pub review: Result<Vec<u8>, String>,
-    pub verdict: Verdict,
+    pub verdict: ReviewOutcome,
     /// What is done to the object, as far as that was read.
     pub on_object: &'static str,
 }
@@ -68,21 +68,21 @@ struct Known {
 
 /// Answers by the deadline.
 pub async fn answer(
-    judge: &impl Judge,
+    judge: &impl Reviewer,
     operation: Operation,
     body: &[u8],
     deadline: Instant,
-) -> Answer {
+) -> ReviewResponse {
     let mut known = None;
     let judging = AssertUnwindSafe(judged(judge, operation, body, &mut known)).catch_unwind();
     let (verdict, why) = match timeout_at(deadline, judging).await {
         Ok(Ok(answer)) => return answer,
-        Ok(Err(_)) => (Verdict::Panicked, "an error of its own"),
-        Err(_) => (Verdict::Late, "it took too long"),
+        Ok(Err(_)) => (ReviewOutcome::Panicked, "an error of its own"),
+        Err(_) => (ReviewOutcome::Late, "it took too long"),
     };
     let Some(known) = known else {
         tracing::error!(webhook = operation.as_str(), why, "a review could not be read");
-        return Answer { review: Err(why.into()), verdict, on_object: "unknown" };
+        return ReviewResponse { review: Err(why.into()), verdict, on_object: "unknown" };
     };
     tracing::error!(
         webhook = operation.as_str(),
@@ -91,13 +91,17 @@ pub async fn answer(
         "a review was not judged"
     );
     let review = Ok(review::failed(&known.uid, passes_unjudged(operation), why));
-    Answer { review, verdict, on_object: known.on_object }
+    ReviewResponse { review, verdict, on_object: known.on_object }
 }
 
 /// The answer to a review that was not judged in time, or at all.
-pub fn unjudged(uid: Option<String>, operation: Operation, verdict: Verdict) -> Answer {
+pub fn unjudged(
+    uid: Option<String>,
+    operation: Operation,
+    verdict: ReviewOutcome,
+) -> ReviewResponse {
     let why = match verdict {
-        Verdict::Late => "it took too long",
+        ReviewOutcome::Late => "it took too long",
         _ => "an error of its own",
     };
     tracing::error!(
@@ -110,15 +114,15 @@ pub fn unjudged(uid: Option<String>, operation: Operation, verdict: Verdict) -> 
         Some(uid) => Ok(review::failed(&uid, passes_unjudged(operation), why)),
         None => Err(why.into()),
     };
-    Answer { review, verdict, on_object: "unknown" }
+    ReviewResponse { review, verdict, on_object: "unknown" }
 }
 
 async fn judged(
-    judge: &impl Judge,
+    judge: &impl Reviewer,
     operation: Operation,
     body: &[u8],
     known: &mut Option<Known>,
-) -> Answer {
+) -> ReviewResponse {
     let request = match review::parse(body) {
         Ok(request) => request,
         Err(malformed) => {
@@ -127,16 +131,20 @@ async fn judged(
                 Some(uid) => Ok(review::failed(&uid, allowed, &malformed.why)),
                 None => Err(malformed.why),
             };
-            return Answer { review, verdict: Verdict::Malformed, on_object: "unknown" };
+            return ReviewResponse {
+                review,
+                verdict: ReviewOutcome::Malformed,
+                on_object: "unknown",
+            };
         }
     };
     let on_object = review::on_object(&request);
     *known =
         Some(Known { uid: request.uid.clone(), object: review::describe(&request), on_object });
     let response = judge.judge(operation, &request).await;
-    let verdict = if response.allowed { Verdict::Allowed } else { Verdict::Denied };
+    let verdict = if response.allowed { ReviewOutcome::Allowed } else { ReviewOutcome::Denied };
     let review = serde_json::to_vec(&response.into_review()).map_err(|error| error.to_string());
-    Answer { review, verdict, on_object }
+    ReviewResponse { review, verdict, on_object }
 }
 
 /// A mutating webhook that fails leaves the object as it is: the validator speaks. Of a deletion

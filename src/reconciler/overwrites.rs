@@ -17,13 +17,13 @@ const FORGOTTEN: Duration = Duration::from_secs(120);
 
 /// What was written to an object last, and how often that was undone.
 #[derive(Clone, Debug)]
-pub struct Undone {
+pub struct OverwriteTracker {
     weights: Vec<u32>,
     at: Instant,
     times: u32,
 }
 
-impl Undone {
+impl OverwriteTracker {
     /// Takes note of weights that have landed; `before` is what was known of the object.
     pub fn wrote(before: Option<&Self>, weights: &[u32], now: Instant) -> Self {
         let again = before.filter(|before| before.weights == weights && !before.is_past(now));
@@ -54,13 +54,13 @@ mod tests {
     fn who_keeps_undoing_is_answered_ever_more_slowly_and_never_in_a_hot_loop() {
         let start = Instant::now();
         let (mut now, mut writes) = (start, vec![]);
-        let mut known = Undone::wrote(None, &[0, 1], now);
+        let mut known = OverwriteTracker::wrote(None, &[0, 1], now);
         while now < start + Duration::from_secs(60) {
             // Undone within a millisecond, every time.
             now += Duration::from_millis(1);
             let (_, wait) = known.again(&[0, 1], now).unwrap();
             now += wait;
-            known = Undone::wrote(Some(&known), &[0, 1], now);
+            known = OverwriteTracker::wrote(Some(&known), &[0, 1], now);
             writes.push(now);
         }
         assert!(writes.len() <= 8, "{} writes in a minute", writes.len());
@@ -70,12 +70,12 @@ mod tests {
     #[test]
     fn other_weights_and_long_quiet_begin_anew() {
         let now = Instant::now();
-        let known = Undone::wrote(None, &[0, 1], now);
+        let known = OverwriteTracker::wrote(None, &[0, 1], now);
         assert_eq!(known.again(&[1, 0], now), None);
         assert_eq!(known.again(&[0, 1], now + FORGOTTEN * 2), None);
-        let again = Undone::wrote(Some(&known), &[0, 1], now);
+        let again = OverwriteTracker::wrote(Some(&known), &[0, 1], now);
         assert_eq!(again.again(&[0, 1], now).unwrap().0, 2);
-        let other = Undone::wrote(Some(&again), &[1, 0], now);
+        let other = OverwriteTracker::wrote(Some(&again), &[1, 0], now);
         assert_eq!(other.again(&[1, 0], now).unwrap().0, 1);
     }
 }

@@ -1,9 +1,9 @@
 //! Pods that traffic rests on, and what becomes of it when they go.
 
-use crate::engine::{Leaving, Now, acts_ahead};
-use crate::index::departures::{Recorded, Word, is_kept};
+use crate::engine::{AnnouncedPodUids, Now, acts_ahead};
+use crate::index::announced_pods::{Belief, Recorded, is_kept};
 use crate::index::endpoints::{PodName, PodUid};
-use crate::index::managed::{Managed, ManagedSet};
+use crate::index::managed_object::{ManagedObject, ManagedSet};
 use crate::index::remote::members::Member;
 use crate::index::store::Index;
 use crate::kinds::{ObjectKey, ObjectRef};
@@ -50,7 +50,7 @@ impl Index {
         }
         let found = found?;
         let acts = |object: &ObjectRef| {
-            let sets = self.object(object).map(Managed::readable).unwrap_or_default();
+            let sets = self.object(object).map(ManagedObject::readable).unwrap_or_default();
             sets.iter().any(|set| acts_ahead(&set.intent, now))
         };
         let rests = self.resting_on(&found).any(acts);
@@ -64,7 +64,7 @@ impl Index {
     }
 
     /// Takes in that a pod is about to be deleted.
-    pub fn depart(&mut self, pod: &GuardedPod) -> Word {
+    pub fn depart(&mut self, pod: &GuardedPod) -> Belief {
         self.departures.announce(pod.uid, &pod.name, self.now.steady)
     }
 
@@ -104,12 +104,12 @@ impl Index {
     pub fn leaving_to_record(
         &self,
         object: &ObjectRef,
-        managed: &Managed,
+        managed: &ManagedObject,
         ahead: bool,
         now: Now,
-    ) -> Leaving {
+    ) -> AnnouncedPodUids {
         if !ahead && managed.leaving.is_empty() {
-            return Leaving::new();
+            return AnnouncedPodUids::new();
         }
         let backends = managed.readable().iter().flat_map(|set| &set.intent.backends);
         let backends: BTreeSet<ObjectKey> = backends.map(|b| object.beside(&b.name)).collect();

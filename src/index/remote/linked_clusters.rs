@@ -1,14 +1,14 @@
 //! What is known of linked clusters, and which Services here rest on what there.
 
 use crate::engine::{Health, Unknown};
-use crate::index::endpoints::{self, Counted, SliceFacts};
-use crate::index::order::{Ticket, Void};
+use crate::index::endpoints::{self, EndpointCount, SliceFacts};
+use crate::index::order::{Superseded, Ticket};
 use crate::index::remote::health::of_member;
 use crate::index::remote::members::Member;
 use crate::index::remote::reach::{Reach, Transition};
-use crate::index::remote::services::{Beside, Services, There};
-use crate::index::services::{Port, ServiceKind};
-use crate::index::slices::{Slices, ToldSlice};
+use crate::index::remote::services::{Beside, RemoteService, RemoteServices};
+use crate::index::service_facts::{ServiceKind, ServicePort};
+use crate::index::slice_table::{SliceTable, SliceUpdate};
 use crate::informers::remote::mirrors::MirrorThere;
 use crate::kinds::ObjectKey;
 use jiff::Timestamp;
@@ -20,8 +20,8 @@ type Resting = HashMap<ObjectKey, BTreeSet<ObjectKey>>;
 
 /// The facts of every linked cluster.
 #[derive(Debug, Default)]
-pub struct Remote {
-    clusters: HashMap<Box<str>, Cluster>,
+pub struct LinkedClusters {
+    clusters: HashMap<Box<str>, LinkedCluster>,
     /// On Services of this cluster: the local members of federated ones.
     on_here: Resting,
     /// On Services of linked clusters, linked or not yet.
@@ -31,17 +31,17 @@ pub struct Remote {
 }
 
 #[derive(Debug, Default)]
-struct Cluster {
+struct LinkedCluster {
     reach: Reach,
-    slices: Slices,
-    services: Services,
+    slices: SliceTable,
+    services: RemoteServices,
     /// The Services that the slices are those of.
     listed: HashSet<ObjectKey>,
     /// Its own mirrors of other clusters, through gateways.
     mirrors: HashMap<ObjectKey, MirrorThere>,
 }
 
-impl Remote {
+impl LinkedClusters {
     pub fn revision(&self) -> u64 {
         self.revision
     }
@@ -138,7 +138,7 @@ impl Remote {
         &mut self,
         cluster: &str,
         wanted: &BTreeSet<ObjectKey>,
-        listed: Vec<ToldSlice>,
+        listed: Vec<SliceUpdate>,
     ) {
         let Some(there) = self.clusters.get_mut(cluster) else { return };
         there.slices.replace(listed);
@@ -146,7 +146,7 @@ impl Remote {
     }
 
     /// A slice changed. Returns the Services there that did.
-    pub fn set_slice(&mut self, cluster: &str, told: ToldSlice) -> BTreeSet<ObjectKey> {
+    pub fn set_slice(&mut self, cluster: &str, told: SliceUpdate) -> BTreeSet<ObjectKey> {
         let there = self.clusters.get_mut(cluster);
         there.map(|there| there.slices.set(told)).unwrap_or_default()
     }
@@ -174,10 +174,10 @@ impl Remote {
         cluster: &str,
         ticket: &Ticket,
         service: &ObjectKey,
-        listed: Vec<ToldSlice>,
+        listed: Vec<SliceUpdate>,
         at: u64,
-    ) -> Result<bool, Void> {
-        let there = self.clusters.get_mut(cluster).ok_or(Void::ListedSince)?;
+    ) -> Result<bool, Superseded> {
+        let there = self.clusters.get_mut(cluster).ok_or(Superseded::ListedSince)?;
         Ok(!there.slices.confirm(ticket, service, listed, at)?.is_empty())
     }
 
@@ -186,9 +186,9 @@ impl Remote {
         &mut self,
         cluster: &str,
         now: Timestamp,
-        change: impl FnOnce(&mut Services, Beside<'_>) -> T,
+        change: impl FnOnce(&mut RemoteServices, Beside<'_>) -> T,
     ) -> Option<T> {
-        let Cluster { slices, services, .. } = self.clusters.get_mut(cluster)?;
+        let LinkedCluster { slices, services, .. } = self.clusters.get_mut(cluster)?;
         Some(change(services, Beside { now, slices: &|service| slices.fingerprint(service) }))
     }
 
@@ -203,17 +203,17 @@ impl Remote {
         &self,
         cluster: &str,
         service: &ObjectKey,
-        ports: &[&Port],
-    ) -> Result<Counted, Health> {
+        ports: &[&ServicePort],
+    ) -> Result<EndpointCount, Health> {
         let there = self.seen(cluster, service)?;
         let count =
             |names: &[Option<&str>]| endpoints::count(there.slices.of(service), names, |_| None);
         let names = match there.services.get(service) {
-            There::Unread => ports.iter().map(|port| Some(port.name.as_str())).collect(),
-            There::Is(facts) if facts.kind == ServiceKind::Slices => facts.names_of(ports),
-            There::Is(_) => return Ok(Counted::default()),
+            RemoteService::Unread => ports.iter().map(|port| Some(port.name.as_str())).collect(),
+            RemoteService::Is(facts) if facts.kind == ServiceKind::Slices => facts.names_of(ports),
+            RemoteService::Is(_) => return Ok(EndpointCount::default()),
             // What is left of it goes in a moment, and is asked by number until then.
-            There::Missing => vec![None; ports.len()],
+            RemoteService::Missing => vec![None; ports.len()],
         };
         of_member(&names, ports, count)
     }
@@ -225,7 +225,9 @@ impl Remote {
 
     /// Services of a cluster changed, or their slices did.
     pub fn observe(&mut self, cluster: &str, changed: &[ObjectKey]) {
-        let Some(Cluster { slices, services, .. }) = self.clusters.get_mut(cluster) else { return };
+        let Some(LinkedCluster { slices, services, .. }) = self.clusters.get_mut(cluster) else {
+            return;
+        };
         for service in changed {
             services.observe(service, || slices.fingerprint(service));
         }
@@ -243,7 +245,7 @@ impl Remote {
         Some(slices.flat_map(SliceFacts::identities).map(salted).collect())
     }
 
-    fn seen(&self, cluster: &str, service: &ObjectKey) -> Result<&Cluster, Health> {
+    fn seen(&self, cluster: &str, service: &ObjectKey) -> Result<&LinkedCluster, Health> {
         let named = || cluster.to_owned();
         let unknown = |unknown| Err(Health::Unknown(unknown));
         let Some(there) = self.clusters.get(cluster) else {

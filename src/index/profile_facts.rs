@@ -22,17 +22,17 @@ pub struct ProfileFacts {
     /// For which split it is written here, if it is.
     pub mark: Option<Box<Mark>>,
     /// The split that owns it, for Kubernetes' garbage collection.
-    pub owner: Option<Owner>,
+    pub owner: Option<ProfileOwner>,
     /// How many owners it has, of any kind.
     pub owners: usize,
     /// The version that a decision from these facts must be written to.
     pub resource_version: Box<str>,
-    pub there: There,
+    pub there: PresentFields,
 }
 
 /// Which of the fields are there that a patch sets something in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct There {
+pub struct PresentFields {
     pub spec: bool,
     pub overrides: bool,
     pub annotations: bool,
@@ -45,7 +45,7 @@ pub struct There {
 
 /// The reference to a split among a profile's owners.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub struct ProfileOwner {
     pub uid: Box<str>,
     pub position: usize,
 }
@@ -84,10 +84,10 @@ impl ProfileFacts {
             has_more: others.any(|(name, value)| name != "dstOverrides" && says(value)),
             mark: mark.and_then(|mark| Mark::parse(mark)).map(Box::new),
             owner: owner
-                .map(|(position, owner)| Owner { uid: owner.uid.as_str().into(), position }),
+                .map(|(position, owner)| ProfileOwner { uid: owner.uid.as_str().into(), position }),
             owners: owners.len(),
             resource_version: metadata.resource_version.as_deref().unwrap_or_default().into(),
-            there: There {
+            there: PresentFields {
                 spec: spec.is_some_and(Value::is_object),
                 overrides: overrides.is_some(),
                 annotations: metadata.annotations.is_some(),

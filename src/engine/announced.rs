@@ -127,5 +127,5 @@ pub fn acts_ahead(intent: &Intent, now: Now) -> bool {
 }
 
 #[cfg(test)]
-#[path = "ahead_tests.rs"]
+#[path = "announced_tests.rs"]
 mod tests;

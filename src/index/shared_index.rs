@@ -2,13 +2,13 @@
 
 use crate::clock::Clock;
 use crate::engine::Now;
-use crate::index::endpoints::{Families, SERVICE_NAME, SliceFacts};
-use crate::index::order::Void;
+use crate::index::endpoints::{AddressFamilies, SERVICE_NAME, SliceFacts};
+use crate::index::order::Superseded;
 use crate::index::remote::members::Member;
-use crate::index::services::{ServiceFacts, ServiceKind};
-use crate::index::slices::ToldSlice;
+use crate::index::service_facts::{ServiceFacts, ServiceKind};
+use crate::index::slice_table::SliceUpdate;
 use crate::index::store::Index;
-use crate::informers::remote::links::Clients;
+use crate::informers::remote::links::LinkedClients;
 use crate::informers::watch::version;
 use crate::kinds::{ObjectKey, ObjectRef, brief};
 use k8s_openapi::api::core::v1::Service;
@@ -19,25 +19,25 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{mpsc, watch};
 
 /// Objects to decide anew, as each event concerns them.
-pub type Changes = mpsc::UnboundedReceiver<Vec<ObjectRef>>;
+pub type ChangedObjects = mpsc::UnboundedReceiver<Vec<ObjectRef>>;
 
 /// The index, and who hears of its changes. Locks are held for lookups only, never across I/O.
 #[derive(Clone)]
-pub struct Shared {
+pub struct SharedIndex {
     index: Arc<RwLock<Index>>,
     changed: mpsc::UnboundedSender<Vec<ObjectRef>>,
     clock: Clock,
     /// Clients of the linked clusters.
-    pub clients: Clients,
+    pub clients: LinkedClients,
     wanted: Arc<watch::Sender<u64>>,
 }
 
-impl Shared {
-    pub fn new() -> (Self, Changes) {
+impl SharedIndex {
+    pub fn new() -> (Self, ChangedObjects) {
         let (changed, changes) = mpsc::unbounded_channel();
         let index = Arc::new(RwLock::new(Index::default()));
         let wanted = Arc::new(watch::Sender::new(0));
-        let clients = Clients::default();
+        let clients = LinkedClients::default();
         (Self { index, changed, clock: Clock::start(), clients, wanted }, changes)
     }
 
@@ -85,7 +85,7 @@ impl Shared {
         &self,
         client: &Client,
         service: &ObjectKey,
-        families: Families,
+        families: AddressFamilies,
     ) -> Result<(), String> {
         // What cannot be, and what we may not look at, is known as well as it can be.
         if !can_be(&service.name) || !self.read().watches(&service.namespace) {
@@ -118,7 +118,7 @@ impl Shared {
         client: &Client,
         service: &ObjectKey,
         members: Option<&[Member]>,
-        families: Families,
+        families: AddressFamilies,
     ) -> Result<(), String> {
         match members {
             Some(members) => {
@@ -134,7 +134,7 @@ impl Shared {
         &self,
         client: &Client,
         service: &ObjectKey,
-        families: Families,
+        families: AddressFamilies,
     ) -> Result<(), String> {
         let (itself, slices) = tokio::join!(
             self.confirm_service(client, service),
@@ -158,7 +158,7 @@ impl Shared {
         &self,
         client: &Client,
         service: &ObjectKey,
-        families: Families,
+        families: AddressFamilies,
     ) -> Result<(), String> {
         let (_, ticket) = self.read().service_tickets(service);
         let api: Api<EndpointSlice> = Api::namespaced(client.clone(), &service.namespace);
@@ -168,7 +168,7 @@ impl Shared {
         let slices = list
             .items
             .iter()
-            .map(|slice| ToldSlice {
+            .map(|slice| SliceUpdate {
                 slice: ObjectKey::of(slice),
                 version: version(slice),
                 service: Some(service.clone()),
@@ -182,7 +182,7 @@ impl Shared {
     /// Changes the index by an answer to a request past the watch, unless that is void.
     pub(crate) fn take_in(
         &self,
-        change: impl FnOnce(&mut Index) -> Result<Vec<ObjectRef>, Void>,
+        change: impl FnOnce(&mut Index) -> Result<Vec<ObjectRef>, Superseded>,
     ) -> Result<(), String> {
         let mut taken = Ok(());
         self.update(|index| {

@@ -1,11 +1,11 @@
 //! Leave to write: what the guard and the past say of a write that is wanted.
 
 use crate::engine::Now;
-use crate::events::publisher::Said;
+use crate::events::publisher::NewEvent;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::reconciler::gates::arbitration;
-use crate::reconciler::gates::arbitration::{Case, Verdict};
+use crate::reconciler::gates::arbitration::{Permission, WriteRequest};
 use crate::reconciler::plan::{Plan, Write};
 use crate::reconciler::queue::Queue;
 use crate::reconciler::reconcile::Controller;
@@ -27,7 +27,7 @@ impl Controller {
         let wanted = memory.and_then(|memory| memory.wanted_since(&plan.active));
         let since = |at: jiff::Timestamp| at.duration_until(now.steady);
         let others = index.last_move_by_others(&self.me.replica);
-        let verdict = arbitration::judge(&Case {
+        let verdict = arbitration::judge(&WriteRequest {
             me: &self.me,
             leading: self.leads(),
             decider: plan.decider.as_ref(),
@@ -41,14 +41,15 @@ impl Controller {
             silent: queue.silent,
         });
         let leaves = write.leaves_primary();
-        if verdict == Verdict::Write && (!leaves || self.knows_brake(queue, object, wanted, now)) {
+        if verdict == Permission::Write && (!leaves || self.knows_brake(queue, object, wanted, now))
+        {
             return true;
         }
         queue.memories.entry(object).wants(&plan.active, now.steady);
         match verdict {
-            Verdict::Write | Verdict::Leave => {}
-            Verdict::Wait(wait) => queue.alarms.set(object, wait.try_into().unwrap_or_default()),
-            Verdict::Confirm => {
+            Permission::Write | Permission::Leave => {}
+            Permission::Wait(wait) => queue.alarms.set(object, wait.try_into().unwrap_or_default()),
+            Permission::Confirm => {
                 // Asked at the same time.
                 if leaves {
                     self.knows_brake(queue, object, wanted, now);
@@ -58,7 +59,7 @@ impl Controller {
                 let since = wanted.unwrap_or(now.steady);
                 queue.confirmations.ask(object, &plan.rests_on, since, shared, client, families);
             }
-            Verdict::FallSilent => {
+            Permission::FallSilent => {
                 tracing::error!(
                     %object,
                     "another replica has taken back what this standby did: it does nothing more until it leads; if this persists, restart this replica"
@@ -90,7 +91,7 @@ impl Controller {
             if memory.is_news(&format!("undone {times} times by {who}")) {
                 self.metrics.undone.inc();
                 tracing::warn!(object = %write.object, times, by = who, next = ?wait, "weights are being undone");
-                self.say(Said::undone(write, who, times));
+                self.say(NewEvent::undone(write, who, times));
             }
         }
         if wait.is_zero() {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 /// Remembers the last word on each subject, so that a state is logged when it begins and not for
 /// as long as it lasts.
 #[derive(Debug, Default)]
-pub struct Said {
+pub struct LogOnce {
     last: BTreeMap<&'static str, String>,
 }
 
-impl Said {
+impl LogOnce {
     /// Whether this is news.
     pub fn is_news(&mut self, subject: &'static str, word: &str) -> bool {
         let news = self.last.get(subject).is_none_or(|last| last != word);
@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn a_state_is_news_when_it_begins_and_when_it_changes() {
-        let mut said = Said::default();
+        let mut said = LogOnce::default();
         assert!(said.is_news("secret", "is gone"));
         assert!(!said.is_news("secret", "is gone"));
         assert!(said.is_news("secret", "is forbidden") && said.is_news("files", "is gone"));

@@ -1,12 +1,12 @@
 //! What is said about an object beside its moves: once, and by who leads.
 
 use crate::engine::Now;
-use crate::events::publisher::Said;
-use crate::index::managed::Managed;
+use crate::events::publisher::NewEvent;
+use crate::index::managed_object::ManagedObject;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::kinds::route::InUse;
-use crate::reconciler::plan::{Kind, Plan, Write};
+use crate::reconciler::plan::{Plan, Write, WriteKind};
 use crate::reconciler::queue::Queue;
 use crate::reconciler::reconcile::Controller;
 use jiff::{SignedDuration, Timestamp};
@@ -20,7 +20,7 @@ impl Controller {
         queue: &mut Queue,
         index: &Index,
         object: &ObjectRef,
-        managed: &Managed,
+        managed: &ManagedObject,
     ) {
         let problems = match &managed.sets {
             Err(problems) => problems,
@@ -44,7 +44,7 @@ impl Controller {
                         true => tracing::warn!(%object, %causes, "cannot be read, left as it is"),
                         false => tracing::warn!(%object, %causes, "cannot be read in part"),
                     }
-                    self.say(Said::unreadable(object, version(index, object), managed, causes));
+                    self.say(NewEvent::unreadable(object, version(index, object), managed, causes));
                 }
                 Some(_) => {}
                 None => memory.has_said_nothing(),
@@ -60,7 +60,7 @@ impl Controller {
         queue: &mut Queue,
         index: &Index,
         object: &ObjectRef,
-        managed: &Managed,
+        managed: &ManagedObject,
         now: Now,
     ) {
         let why = match &managed.in_use {
@@ -83,7 +83,7 @@ impl Controller {
         match &why {
             Some(why) => {
                 tracing::warn!(%object, why, "Linkerd does not route by it");
-                self.say(Said::not_in_use(object, version(index, object), managed, why));
+                self.say(NewEvent::not_in_use(object, version(index, object), managed, why));
             }
             None => tracing::info!(%object, "Linkerd routes by it"),
         }
@@ -97,7 +97,7 @@ impl Controller {
         queue: &mut Queue,
         index: &Index,
         object: &ObjectRef,
-        managed: &Managed,
+        managed: &ManagedObject,
     ) {
         let rules: Vec<String> = managed.without_primary.iter().map(ToString::to_string).collect();
         let rules = (!rules.is_empty()).then(|| rules.join("; ").into_boxed_str());
@@ -108,7 +108,7 @@ impl Controller {
         match &rules {
             Some(rules) => {
                 tracing::warn!(%object, %rules, "rules without a primary do not fail over");
-                self.say(Said::without_primary(object, version(index, object), managed, rules));
+                self.say(NewEvent::without_primary(object, version(index, object), managed, rules));
             }
             None => tracing::info!(%object, "every rule has a primary"),
         }
@@ -118,14 +118,14 @@ impl Controller {
 
     /// Traffic should move and does not, by a person's word: said once.
     pub(crate) fn tell_held(&self, queue: &mut Queue, write: &Write, plan: &Plan, why: &str) {
-        let Kind::Flip(flip) = &write.kind else { return };
+        let WriteKind::Flip(flip) = &write.kind else { return };
         if !self.leads() {
             return;
         }
         let text = format!("{why}: {:?}", plan.active);
         if queue.memories.entry(&write.object).is_news(&text) {
             tracing::warn!(object = %write.object, "{}; nothing is written: {why}", flip.should());
-            self.say(Said::held(write, flip, why));
+            self.say(NewEvent::held(write, flip, why));
         }
     }
 }

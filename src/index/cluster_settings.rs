@@ -7,14 +7,14 @@ use kube::ResourceExt;
 
 /// What people have said on the controller's own namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClusterWide {
+pub struct ClusterSettings {
     /// Nothing is to be written.
     pub frozen: bool,
     /// When a person last released the brake.
     pub brake_released: Option<Timestamp>,
 }
 
-impl ClusterWide {
+impl ClusterSettings {
     /// Reads the annotations; what cannot be meant is logged and ignored.
     pub fn read(namespace: &Namespace) -> Self {
         let said = |name: &str| namespace.annotations().get(name).map(String::as_str);
@@ -50,9 +50,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(annotations: serde_json::Value) -> ClusterWide {
+    fn read(annotations: serde_json::Value) -> ClusterSettings {
         let namespace = json!({"metadata": {"name": "x", "annotations": annotations}});
-        ClusterWide::read(&serde_json::from_value(namespace).unwrap())
+        ClusterSettings::read(&serde_json::from_value(namespace).unwrap())
     }
 
     #[test]
@@ -61,7 +61,7 @@ mod tests {
         for other in ["false", "yes", "", "True"] {
             assert!(!read(json!({annotations::FROZEN: other})).frozen, "{other:?}");
         }
-        assert_eq!(read(json!({})), ClusterWide::default());
+        assert_eq!(read(json!({})), ClusterSettings::default());
     }
 
     #[test]

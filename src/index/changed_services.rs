@@ -12,7 +12,7 @@ const ONCE_IN: SignedDuration = SignedDuration::from_mins(1);
 
 /// Changed Services, by the steady clock.
 #[derive(Debug, Default)]
-pub struct Changes(HashMap<ObjectKey, Change>);
+pub struct ChangedServices(HashMap<ObjectKey, Change>);
 
 #[derive(Debug)]
 struct Change {
@@ -22,7 +22,7 @@ struct Change {
     followed: bool,
 }
 
-impl Changes {
+impl ChangedServices {
     /// A Service has changed, whose slices are these.
     pub fn begin(&mut self, service: &ObjectKey, slices: u64, now: Timestamp) {
         self.0.retain(|_, change| change.at.duration_until(now) < ONCE_IN);
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn slices_may_follow_for_five_seconds_once_a_minute_and_until_they_have() {
         let service = ObjectKey::new("ns", "web");
-        let mut changes = Changes::default();
+        let mut changes = ChangedServices::default();
         changes.begin(&service, 7, at(0));
         changes.observe(&service, 7);
         assert_eq!(changes.until(&service, at(4)), Some(at(5)));

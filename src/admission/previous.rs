@@ -1,8 +1,8 @@
 //! What is known of an object before an edit, told by the sets that it has after it.
 
 use crate::engine::{
-    AuthoredWeights, BySet, Declaration, DeclaredBackend, DeclaredSet, SetState, State, Weights,
-    Written, service_of,
+    AuthoredText, AuthoredWeights, BySet, Declaration, DeclaredBackend, DeclaredSet, SetState,
+    State, Weights, service_of,
 };
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -11,23 +11,23 @@ use std::collections::{BTreeSet, HashMap};
 
 /// What is known of an object before an edit.
 #[derive(Debug)]
-pub struct Known {
+pub struct PreviousObject {
     /// Its state, with its sets by the names that they have after the edit.
     pub state: Option<State>,
     /// The request has been here before: what is known is what we made of it then.
     pub is_again: bool,
-    sets: BySet<KnownSet>,
+    sets: BySet<PreviousSet>,
 }
 
 /// What is known of a set of backends before an edit.
 #[derive(Debug, Default)]
-pub struct KnownSet {
+pub struct PreviousSet {
     pub live: Weights,
     /// The live ones as they stand, where that is something else.
-    pub stands: Written,
+    pub stands: AuthoredText,
     pub recorded: Weights,
     /// The recorded ones as their author wrote them, where that is something else.
-    pub written: Written,
+    pub written: AuthoredText,
     pub state: Option<SetState>,
     /// What it preferred; none: it did not fail over.
     pub primaries: Vec<String>,
@@ -40,7 +40,7 @@ pub struct KnownSet {
     pub backends: Vec<DeclaredBackend>,
 }
 
-impl Known {
+impl PreviousObject {
     /// What the old object says; but in a request that has been here before, what we made of it.
     pub fn of(old: &DynamicObject, before: &Declaration, now: &Declaration) -> Self {
         let version = old.resource_version();
@@ -50,13 +50,13 @@ impl Known {
             let record = now.record().unwrap_or_default();
             let (mut recorded, mut written) = (record.sets, record.written);
             let set = |(name, set): (&String, &SetState)| {
-                let known = KnownSet {
+                let known = PreviousSet {
                     live: set.weights.clone(),
-                    stands: Written::new(),
+                    stands: AuthoredText::new(),
                     recorded: recorded.remove(name).unwrap_or_default(),
                     written: written.remove(name).unwrap_or_default(),
                     state: Some(set.clone()),
-                    ..KnownSet::default()
+                    ..PreviousSet::default()
                 };
                 (name.clone(), known)
             };
@@ -81,7 +81,7 @@ impl Known {
                 true => record.written.remove(&old.name).unwrap_or_default(),
                 false => old.written.clone(),
             };
-            let known = KnownSet {
+            let known = PreviousSet {
                 recorded: record.sets.remove(&old.name).unwrap_or_else(|| live.clone()),
                 written,
                 state: states.remove(&old.name),
@@ -97,18 +97,18 @@ impl Known {
         }
         if let Some(state) = &mut state {
             let known =
-                |(name, known): (&String, &KnownSet)| Some((name.clone(), known.state.clone()?));
+                |(name, known): (&String, &PreviousSet)| Some((name.clone(), known.state.clone()?));
             state.sets = sets.iter().filter_map(known).collect();
         }
         Self { state, is_again: false, sets }
     }
 
-    pub fn set(&self, name: &str) -> Option<&KnownSet> {
+    pub fn set(&self, name: &str) -> Option<&PreviousSet> {
         self.sets.get(name)
     }
 
     /// The sets that failed over before the edit, by the names that they have after it.
-    pub fn failed_over(&self) -> impl Iterator<Item = (&str, &KnownSet)> {
+    pub fn failed_over(&self) -> impl Iterator<Item = (&str, &PreviousSet)> {
         let sets = self.sets.iter().filter(|(_, known)| known.state.is_some());
         sets.map(|(name, known)| (name.as_str(), known))
     }
@@ -123,7 +123,7 @@ impl Known {
     }
 }
 
-impl KnownSet {
+impl PreviousSet {
     /// The same, with its backends by these names.
     fn renamed(self, names: &HashMap<String, String>) -> Self {
         if names.is_empty() {

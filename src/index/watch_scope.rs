@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The part of a kind that one watch sees.
 #[derive(Clone)]
-pub struct Part {
+pub struct WatchScope {
     namespace: Option<String>,
     position: usize,
     /// Of each part of the kind, whether it is whole.
     whole: Arc<Mutex<Vec<bool>>>,
 }
 
-impl Part {
+impl WatchScope {
     /// All of a kind in one.
     pub fn everything() -> Self {
         Self { namespace: None, position: 0, whole: Arc::new(Mutex::new(vec![false])) }
@@ -73,9 +73,9 @@ impl Part {
 /// Namespaces, of those that we are limited to, in which a kind may not be read: one that is gone
 /// has no Role of ours either. Nothing is decided there, and the others go on.
 #[derive(Debug, Default)]
-pub struct Forbidden(BTreeSet<(String, &'static str)>);
+pub struct ForbiddenNamespaces(BTreeSet<(String, &'static str)>);
 
-impl Forbidden {
+impl ForbiddenNamespaces {
     /// Notes whether a kind may be read in a namespace. Returns whether that is news.
     pub fn note(&mut self, namespace: &str, kind: &'static str, forbidden: bool) -> bool {
         let entry = (namespace.to_owned(), kind);
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_kind_is_whole_once_each_of_its_parts_is() {
-        let parts = Part::each(&["a".into(), "b".into()]);
+        let parts = WatchScope::each(&["a".into(), "b".into()]);
         assert!(!parts[0].is_whole(true));
         assert!(parts[1].is_whole(true));
         assert!(!parts[0].is_whole(false));
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn without_namespaces_one_part_covers_everything() {
-        let parts = Part::each(&[]);
+        let parts = WatchScope::each(&[]);
         assert_eq!(parts.len(), 1);
         assert!(parts[0].covers(&ObjectKey::new("a", "x")));
         assert!(parts[0].is_whole(true));
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_namespace_is_forbidden_until_its_last_kind_may_be_read() {
-        let mut forbidden = Forbidden::default();
+        let mut forbidden = ForbiddenNamespaces::default();
         assert!(forbidden.note("a", "services", true));
         assert!(!forbidden.note("a", "services", true));
         assert!(forbidden.note("a", "endpointslices", true));

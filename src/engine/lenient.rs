@@ -1,10 +1,10 @@
 //! A declaration as it is read where it is stored already: the fault of one backend is that
 //! backend's alone.
 
-use crate::engine::declaration::Written;
+use crate::engine::declaration::AuthoredText;
 use crate::engine::proportions::{self, Nanos};
 use crate::engine::tiers::Preference;
-use crate::engine::{BySet, Declaration, DeclaredBackend, DeclaredSet, Limits, ParsedWeight};
+use crate::engine::{BySet, Declaration, DeclaredBackend, DeclaredSet, ParsedWeight, WeightLimits};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -32,11 +32,11 @@ impl Declaration {
 impl Declaration {
     /// Of a mended one: the weights that are written otherwise than as they are read, or were when
     /// they were recorded, for the day they are given back.
-    pub fn as_written(&self, recorded: &BySet<Written>) -> BySet<Written> {
+    pub fn as_written(&self, recorded: &BySet<AuthoredText>) -> BySet<AuthoredText> {
         let mut all = BySet::new();
         for set in self.sets.iter().filter(|set| !set.is_alone()) {
             let recorded = recorded.get(&set.name);
-            let mut written = Written::new();
+            let mut written = AuthoredText::new();
             for DeclaredBackend { name, .. } in &set.backends {
                 let found = set.written.get(name).or_else(|| recorded?.get(name));
                 written.extend(found.map(|found| (name.clone(), found.clone())));
@@ -70,7 +70,7 @@ impl Declaration {
 }
 
 /// Whether a set can be read as it stands.
-fn is_whole(set: &DeclaredSet, limits: Limits) -> bool {
+fn is_whole(set: &DeclaredSet, limits: WeightLimits) -> bool {
     let mut names = HashSet::with_capacity(set.backends.len());
     let mut sum = 0;
     for backend in &set.backends {
@@ -83,7 +83,7 @@ fn is_whole(set: &DeclaredSet, limits: Limits) -> bool {
     sum <= u64::from(limits.sum)
 }
 
-fn mend(set: &mut DeclaredSet, preference: &Preference, limits: Limits) {
+fn mend(set: &mut DeclaredSet, preference: &Preference, limits: WeightLimits) {
     let mut weights: Vec<Option<Nanos>> = vec![];
     let mut written: Vec<Vec<&ParsedWeight>> = vec![];
     let mut places: HashMap<&str, usize> = HashMap::new();
@@ -126,7 +126,7 @@ fn mend(set: &mut DeclaredSet, preference: &Preference, limits: Limits) {
         .collect();
     let weights = proportions::scaled(&weights, limits);
     let as_written = backends.iter().zip(&written).zip(&weights);
-    let written: Written = as_written
+    let written: AuthoredText = as_written
         .filter(|((_, written), weight)| written.len() > 1 || written[0].whole() != Some(**weight))
         .map(|((backend, written), _)| {
             let written = written.iter().map(|weight| weight.as_written());
@@ -140,5 +140,5 @@ fn mend(set: &mut DeclaredSet, preference: &Preference, limits: Limits) {
 }
 
 #[cfg(test)]
-#[path = "mended_tests.rs"]
+#[path = "lenient_tests.rs"]
 mod tests;

@@ -1,12 +1,12 @@
 //! Where to go from what falls short: a port that is lost moves traffic only to a backend that serves
 //! it, and all that is left.
 
-use crate::engine::because::Because;
-use crate::engine::decision::Scene;
+use crate::engine::decision::DecisionInput;
 use crate::engine::ports::Ports;
+use crate::engine::reason::DecisionReason;
 use std::collections::BTreeSet;
 
-impl Scene<'_> {
+impl DecisionInput<'_> {
     /// The first tier that serves, or that serves more than all before it; otherwise the first with
     /// anything ready.
     pub(crate) fn best_ready(&self) -> Option<(usize, Vec<usize>)> {
@@ -76,10 +76,10 @@ impl Scene<'_> {
         self.health(i).ports().is_some_and(|ports| !ports.lost().is_empty())
     }
 
-    pub(crate) fn for_want_of_better(&self, active: &[usize]) -> Because {
+    pub(crate) fn for_want_of_better(&self, active: &[usize]) -> DecisionReason {
         match active.iter().any(|i| self.has_lost_a_port(*i)) {
-            true => Because::NothingCovers,
-            false => Because::BelowMinimum,
+            true => DecisionReason::NothingCovers,
+            false => DecisionReason::BelowMinimum,
         }
     }
 }

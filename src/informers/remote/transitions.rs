@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 /// A change of what is known of a linked cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct LinkTransition {
     pub cluster: String,
     /// The Secret by which it is linked.
     pub secret: SecretName,
@@ -14,7 +14,7 @@ pub struct Told {
     pub note: String,
 }
 
-impl Told {
+impl LinkTransition {
     pub fn new(
         cluster: &str,
         secret: &SecretName,
