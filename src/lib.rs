@@ -9,7 +9,25 @@
 //!  webhook ──► admission ────┘   the same parser, the same decision
 //! ```
 //!
-//! From the top down; a module uses those below it.
+//! The rooms, from the top down; one uses only those below it, and a test holds that:
+//!
+//! - [`cli`]: arguments and commands.
+//! - [`runtime`]: puts the parts together, starts and stops them in order.
+//! - [`housekeeping`]: what the leader looks after beside failover.
+//! - [`reconciler`]: plans, passes the gates, writes.
+//! - [`webhook`]: the TLS server, its limits, reviews in and responses out.
+//! - [`admission`]: defaulting and validation; the rules, one a file.
+//! - [`leader_election`]: the Lease, and what replicas record in it.
+//! - [`deletion_guard`]: the way of an announced pod deletion to the leader and back.
+//! - [`events`]: what people are told.
+//! - [`certificates`]: the webhook's certificates.
+//! - [`informers`]: LIST and watch of each kind, into the index.
+//! - [`index`]: facts, pure data.
+//! - [`client`]: clients of API servers, and proxies before them.
+//! - [`clock`]: the process's clock.
+//! - [`kinds`]: Kubernetes kinds as adapters.
+//! - [`engine`]: the pure core: intent, health, decision.
+//! - [`telemetry`]: logs, metrics, the admin server.
 
 pub mod admission;
 pub mod certificates;
@@ -28,3 +46,6 @@ pub mod reconciler;
 pub mod runtime;
 pub mod telemetry;
 pub mod webhook;
+
+#[cfg(test)]
+mod rooms_tests;
