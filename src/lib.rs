@@ -29,21 +29,21 @@
 //! - [`engine`]: the pure core: intent, health, decision.
 //! - [`telemetry`]: logs, metrics, the admin server.
 
-pub mod admission;
-pub mod certificates;
+pub(crate) mod admission;
+pub(crate) mod certificates;
 pub mod cli;
-pub mod client;
-pub mod clock;
-pub mod deletion_guard;
+pub(crate) mod client;
+pub(crate) mod clock;
+pub(crate) mod deletion_guard;
 pub mod engine;
-pub mod events;
-pub mod housekeeping;
-pub mod index;
-pub mod informers;
+pub(crate) mod events;
+pub(crate) mod housekeeping;
+pub(crate) mod index;
+pub(crate) mod informers;
 pub mod kinds;
-pub mod leader_election;
-pub mod reconciler;
-pub mod runtime;
+pub(crate) mod leader_election;
+pub(crate) mod reconciler;
+pub(crate) mod runtime;
 pub mod telemetry;
 pub mod webhook;
 

@@ -8,7 +8,7 @@ use test_cluster::Cluster;
 
 /// What differs between a TrafficSplit and an HTTPRoute, as far as the story goes.
 #[derive(Clone, Copy)]
-pub struct Form {
+pub(crate) struct Form {
     pub kind: Kind,
     /// Of the correct manifest and of the four that are refused, whose names begin with `bad-`.
     pub folder: &'static str,
@@ -42,7 +42,7 @@ const HTTP: Form = Form {
 
 impl Form {
     /// As `ROUTE` says: a split, or with `http` a route.
-    pub fn chosen() -> Result<Self> {
+    pub(crate) fn chosen() -> Result<Self> {
         match std::env::var("ROUTE").unwrap_or_default().as_str() {
             "" | "split" => Ok(SPLIT),
             "http" => Ok(HTTP),
@@ -51,7 +51,7 @@ impl Form {
     }
 
     /// Installs the kind's definition, and for a split that of what Linkerd reads in its place.
-    pub async fn define(self, cluster: &Cluster) -> Result<()> {
+    pub(crate) async fn define(self, cluster: &Cluster) -> Result<()> {
         match self.kind {
             Kind::TrafficSplit => {
                 cluster.install_traffic_split_crd().await?;
@@ -61,7 +61,7 @@ impl Form {
         }
     }
 
-    pub fn api(self, cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
+    pub(crate) fn api(self, cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
         let resource = match self.kind {
             Kind::TrafficSplit => traffic_split::api_resource(),
             kind => kind.api_resource(kind.versions()[0]),
@@ -70,17 +70,17 @@ impl Form {
     }
 
     /// As kubectl takes it.
-    pub fn resource(self) -> String {
+    pub(crate) fn resource(self) -> String {
         self.kind.resource()
     }
 
     /// What shows what Linkerd goes by, where that is another object.
-    pub fn carried(self) -> Option<[&'static str; 4]> {
+    pub(crate) fn carried(self) -> Option<[&'static str; 4]> {
         const COLUMNS: &str = "custom-columns=NAME:.metadata.name,AUTHORITIES:.spec.dstOverrides[*].authority,WEIGHTS:.spec.dstOverrides[*].weight";
         (self.kind == Kind::TrafficSplit).then_some(["get", "serviceprofiles", "-o", COLUMNS])
     }
 
-    pub fn weights(self, object: &DynamicObject) -> Vec<u64> {
+    pub(crate) fn weights(self, object: &DynamicObject) -> Vec<u64> {
         let backends = object.data.pointer(self.backends).and_then(|b| b.as_array());
         backends.into_iter().flatten().filter_map(|b| b["weight"].as_u64()).collect()
     }

@@ -6,15 +6,15 @@ use std::path::Path;
 use std::time::Duration;
 use test_cluster::Workload;
 
-pub fn title(text: &str) {
+pub(crate) fn title(text: &str) {
     println!("\n== {text}");
 }
 
-pub fn said(text: &str) {
+pub(crate) fn said(text: &str) {
     println!("-> {text}");
 }
 
-pub fn timing(what: &str, kubectl: Duration, slice: Duration) -> String {
+pub(crate) fn timing(what: &str, kubectl: Duration, slice: Duration) -> String {
     format!(
         "{what} {:.0} ms after its endpoints changed, {:.0} ms after kubectl was started",
         slice.as_secs_f64() * 1e3,
@@ -23,7 +23,7 @@ pub fn timing(what: &str, kubectl: Duration, slice: Duration) -> String {
 }
 
 /// Applies a manifest, as a user would.
-pub async fn apply(workload: &Workload<'_>, path: &Path) -> Result<()> {
+pub(crate) async fn apply(workload: &Workload<'_>, path: &Path) -> Result<()> {
     println!("$ kubectl apply -f {}", path.display());
     let output = workload.kubectl(["apply", "-f", &path.display().to_string()]).output().await?;
     print!("{}{}", output.stdout, output.stderr);
@@ -32,7 +32,7 @@ pub async fn apply(workload: &Workload<'_>, path: &Path) -> Result<()> {
 }
 
 /// Runs kubectl and shows what it says.
-pub async fn show(workload: &Workload<'_>, arguments: &[&str]) -> Result<()> {
+pub(crate) async fn show(workload: &Workload<'_>, arguments: &[&str]) -> Result<()> {
     println!("$ kubectl -n {NAMESPACE} {}", arguments.join(" "));
     print!("{}", workload.kubectl(arguments.iter().copied()).ok().await?);
     Ok(())

@@ -32,24 +32,24 @@ use tokio_util::sync::CancellationToken;
 use webhook_certs::{Authority, Clients, Lives, ReloadingResolver, TlsVersions};
 
 const NAME: &str = "linkerd-failover-webhook.linkerd-failover.svc";
-pub const PER_SECOND: u32 = 200;
+pub(crate) const PER_SECOND: u32 = 200;
 /// Of one endpoint, in each round: half a second, so that what else the machine does meets all alike.
-pub const REQUESTS: u32 = 100;
+pub(crate) const REQUESTS: u32 = 100;
 /// The argument with which a program is the other handler.
-pub const OTHER: &str = "answer-without-looking";
+pub(crate) const OTHER: &str = "answer-without-looking";
 
 /// The CA by which the webhook that is installed is believed.
-pub async fn webhook_ca(cluster: &Cluster) -> Result<Vec<u8>> {
+pub(crate) async fn webhook_ca(cluster: &Cluster) -> Result<Vec<u8>> {
     let secrets: Api<Secret> = Api::namespaced(cluster.client(), "linkerd-failover");
     let secret = secrets.get("linkerd-failover-webhook-ca").await?;
     Ok(secret.data.and_then(|mut data| data.remove("ca.crt")).context("no CA")?.0)
 }
 
 /// A name for people, who is asked, and where.
-pub type Leg<'a> = (&'a str, &'a Asked, &'a str);
+pub(crate) type Leg<'a> = (&'a str, &'a Asked, &'a str);
 
 /// Asks all in turn, round by round, with what `reviews` gives for each; then prints the figures.
-pub async fn in_turn(
+pub(crate) async fn in_turn(
     legs: &[Leg<'_>],
     rounds: usize,
     mut reviews: impl FnMut(usize) -> Vec<Bytes>,
@@ -74,7 +74,7 @@ pub async fn in_turn(
 }
 
 /// Prints figures beside those of the first.
-pub fn report(names: &[&str], took: Vec<Vec<Duration>>) {
+pub(crate) fn report(names: &[&str], took: Vec<Vec<Duration>>) {
     let all: Vec<_> = took.into_iter().map(Figures::of).collect();
     for (name, figures) in names.iter().zip(&all) {
         println!(
@@ -89,14 +89,14 @@ pub fn report(names: &[&str], took: Vec<Vec<Duration>>) {
 }
 
 /// In milliseconds.
-pub struct Figures {
+pub(crate) struct Figures {
     pub p50: f64,
     pub p99: f64,
     pub max: f64,
 }
 
 impl Figures {
-    pub fn of(mut times: Vec<Duration>) -> Self {
+    pub(crate) fn of(mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
         let at = |share: usize| {
             times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64() * 1e3
@@ -106,13 +106,13 @@ impl Figures {
 }
 
 /// A server that is asked, over one HTTP/2 connection as an API server has.
-pub struct Asked {
+pub(crate) struct Asked {
     client: Client<HttpsConnector<HttpConnector>, Body>,
     address: SocketAddr,
 }
 
 impl Asked {
-    pub fn new(address: SocketAddr, ca: &[u8]) -> Result<Self> {
+    pub(crate) fn new(address: SocketAddr, ca: &[u8]) -> Result<Self> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(ca)?)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -137,12 +137,12 @@ impl Asked {
 
     /// Asks once.
     #[allow(dead_code, reason = "not every benchmark does")]
-    pub async fn once(&self, path: &str, review: Bytes) -> Result<()> {
+    pub(crate) async fn once(&self, path: &str, review: Bytes) -> Result<()> {
         ask(self.client.clone(), format!("https://{}{path}?timeout=1s", self.address), review).await
     }
 
     /// Asks so many times a second, each time when it is due; the time that each answer took.
-    pub async fn steadily(&self, path: &str, reviews: &[Bytes]) -> Result<Vec<Duration>> {
+    pub(crate) async fn steadily(&self, path: &str, reviews: &[Bytes]) -> Result<Vec<Duration>> {
         let (say, mut said) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Handle::current();
         let uri = format!("https://{}{path}?timeout=3s", self.address);
@@ -187,7 +187,7 @@ async fn ask(
 }
 
 /// Starts the other handler; it ends with what is returned.
-pub async fn start_other() -> Result<(tokio::process::Child, Asked)> {
+pub(crate) async fn start_other() -> Result<(tokio::process::Child, Asked)> {
     let mut child = tokio::process::Command::new(std::env::current_exe()?)
         .arg(OTHER)
         .stdout(Stdio::piped())
@@ -201,7 +201,7 @@ pub async fn start_other() -> Result<(tokio::process::Child, Asked)> {
 }
 
 /// Is the other handler, until it is ended.
-pub async fn answer_without_looking() -> Result<()> {
+pub(crate) async fn answer_without_looking() -> Result<()> {
     let (names, lives, now) = ([NAME.to_owned()], Lives::default(), Timestamp::now());
     let authority = Authority::generate(&names, &lives, now)?;
     let resolver = Arc::new(ReloadingResolver::default());

@@ -10,7 +10,7 @@ use kube::core::DynamicObject;
 
 /// Whether the author of an object named its primaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PrimaryNamed {
+pub(crate) enum PrimaryNamed {
     Yes,
     /// The author's manifest is known, and does not name them.
     No,
@@ -20,7 +20,7 @@ pub enum PrimaryNamed {
 
 /// What a request tells of its author.
 #[derive(Debug)]
-pub struct Author {
+pub(crate) struct Author {
     pub primary: PrimaryNamed,
     /// `kubectl apply` brought a manifest in this request.
     pub has_applied: bool,
@@ -30,7 +30,12 @@ pub struct Author {
 
 impl Author {
     /// The author of an update; `manager` is the field manager of the request, where it has one.
-    pub fn of(kind: Kind, old: &DynamicObject, new: &DynamicObject, manager: Option<&str>) -> Self {
+    pub(crate) fn of(
+        kind: Kind,
+        old: &DynamicObject,
+        new: &DynamicObject,
+        manager: Option<&str>,
+    ) -> Self {
         let (before, now) = (kind.read(old), kind.read(new));
         let (before, now) = (before.mended(), now.mended());
         let applied = newly_applied(kind, old, new);

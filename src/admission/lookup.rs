@@ -19,7 +19,7 @@ const MOST: usize = 32;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Names of the Services that matter for an object's failover, as it names them.
-pub fn named(declared: &Declaration) -> BTreeSet<String> {
+pub(crate) fn named(declared: &Declaration) -> BTreeSet<String> {
     // The mutator has yet to tell new rules from those that are left alone.
     let sets = declared.failing_over().chain(declared.without_primary());
     let backends = sets.flat_map(|set| &set.backends);
@@ -29,21 +29,29 @@ pub fn named(declared: &Declaration) -> BTreeSet<String> {
 }
 
 /// Those of them that the cache does not have.
-pub fn missing(index: &Index, namespace: &str, declared: &Declaration) -> BTreeSet<String> {
+pub(crate) fn missing(index: &Index, namespace: &str, declared: &Declaration) -> BTreeSet<String> {
     let own = ObjectKey::new(namespace, "");
     let unseen = |name: &String| index.service(&own.beside(name)).is_none();
     watched(index, namespace, named(declared)).into_iter().filter(unseen).collect()
 }
 
 /// Those of them that we may look at: where we may not, nothing is gained by asking.
-pub fn watched(index: &Index, namespace: &str, mut names: BTreeSet<String>) -> BTreeSet<String> {
+pub(crate) fn watched(
+    index: &Index,
+    namespace: &str,
+    mut names: BTreeSet<String>,
+) -> BTreeSet<String> {
     let own = ObjectKey::new(namespace, "");
     names.retain(|name| index.watches(&own.beside(name).namespace));
     names
 }
 
 /// Asks the API server for each name.
-pub async fn look_up(client: &Client, namespace: &str, names: BTreeSet<String>) -> LiveLookups {
+pub(crate) async fn look_up(
+    client: &Client,
+    namespace: &str,
+    names: BTreeSet<String>,
+) -> LiveLookups {
     let own = ObjectKey::new(namespace, "");
     let asked = names.into_iter().take(MOST).map(|name| {
         let service = own.beside(&name);

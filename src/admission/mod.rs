@@ -6,21 +6,21 @@
 //! A rule of admission that the engine could not work without belongs to
 //! [`Intent::parse`](crate::engine::Intent::parse); every other one is a file of [`rules`].
 
-pub mod author;
-pub mod lookup;
-pub mod mutate;
-pub mod preexisting;
-pub mod previous;
-pub mod release;
+pub(crate) mod author;
+pub(crate) mod lookup;
+pub(crate) mod mutate;
+pub(crate) mod preexisting;
+pub(crate) mod previous;
+pub(crate) mod release;
 #[cfg(test)]
 mod route_backends_tests;
 #[cfg(test)]
 mod route_review_tests;
-pub mod rules;
-pub mod service_deletion;
+pub(crate) mod rules;
+pub(crate) mod service_deletion;
 #[cfg(test)]
 mod stored_faults_tests;
 #[cfg(test)]
-pub mod test_support;
-pub mod validate;
-pub mod view;
+pub(crate) mod test_support;
+pub(crate) mod validate;
+pub(crate) mod view;

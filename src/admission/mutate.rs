@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 /// What to change in the object of a request, and what to tell its author about it.
 #[derive(Default)]
-pub struct Mutation {
+pub(crate) struct Mutation {
     pub edit: Edit,
     pub said: Vec<String>,
 }
@@ -25,7 +25,11 @@ pub struct Mutation {
 /// Defaults an object. What cannot be read passes untouched: the validator speaks.
 ///
 /// `mutate(mutate(x)) == mutate(x)`: the API server may call again after other webhooks.
-pub fn mutate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_>) -> Mutation {
+pub(crate) fn mutate(
+    old: Option<&DynamicObject>,
+    new: &DynamicObject,
+    view: &View<'_>,
+) -> Mutation {
     let old = old.filter(|old| view.manages(old));
     let outcome = match (old, view.manages(new)) {
         (_, true) if new.metadata.deletion_timestamp.is_some() => None,

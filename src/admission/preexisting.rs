@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 /// The faults that an object had before; of what it had too much, how much.
 #[derive(Debug, Default)]
-pub struct PreexistingProblems(HashMap<Fault, u32>);
+pub(crate) struct PreexistingProblems(HashMap<Fault, u32>);
 
 /// What makes two problems the same fault, wherever in a list it stands: the field, and what it is
 /// about or else its words.
@@ -27,7 +27,7 @@ impl Fault {
 }
 
 impl PreexistingProblems {
-    pub fn of(problems: impl IntoIterator<Item = Problem>) -> Self {
+    pub(crate) fn of(problems: impl IntoIterator<Item = Problem>) -> Self {
         let mut all = HashMap::new();
         for problem in problems {
             let size = all.entry(Fault::of(&problem)).or_insert(problem.size);
@@ -36,14 +36,14 @@ impl PreexistingProblems {
         Self(all)
     }
 
-    pub fn has(&self, problem: &Problem) -> bool {
+    pub(crate) fn has(&self, problem: &Problem) -> bool {
         self.0.get(&Fault::of(problem)).is_some_and(|before| problem.size <= *before)
     }
 }
 
 /// What is wrong with an object by itself, as it stands and as its author wrote it: once traffic has
 /// moved, weights of ours stand where he has his.
-pub fn of_object(old: &Declaration, view: &View<'_>) -> Vec<Problem> {
+pub(crate) fn of_object(old: &Declaration, view: &View<'_>) -> Vec<Problem> {
     let mut problems = view.read(old).problems;
     let authored = old.as_authored();
     if authored != *old {

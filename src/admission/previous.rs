@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 
 /// What is known of an object before an edit.
 #[derive(Debug)]
-pub struct PreviousObject {
+pub(crate) struct PreviousObject {
     /// Its state, with its sets by the names that they have after the edit.
     pub state: Option<State>,
     /// The request has been here before: what is known is what we made of it then.
@@ -21,7 +21,7 @@ pub struct PreviousObject {
 
 /// What is known of a set of backends before an edit.
 #[derive(Debug, Default)]
-pub struct PreviousSet {
+pub(crate) struct PreviousSet {
     pub live: Weights,
     /// The live ones as they stand, where that is something else.
     pub stands: AuthoredText,
@@ -42,7 +42,7 @@ pub struct PreviousSet {
 
 impl PreviousObject {
     /// What the old object says; but in a request that has been here before, what we made of it.
-    pub fn of(old: &DynamicObject, before: &Declaration, now: &Declaration) -> Self {
+    pub(crate) fn of(old: &DynamicObject, before: &Declaration, now: &Declaration) -> Self {
         let version = old.resource_version();
         // Our own work in this very request, which the API server shows us again.
         let again = now.state().filter(|state| version.is_some() && state.edited == version);
@@ -67,7 +67,7 @@ impl PreviousObject {
     }
 
     /// What the old object says; both as [`Declaration::mended`] reads them.
-    pub fn before(before: &Declaration, now: &Declaration) -> Self {
+    pub(crate) fn before(before: &Declaration, now: &Declaration) -> Self {
         let mut state = before.state();
         let mut states = state.as_mut().map(|s| std::mem::take(&mut s.sets)).unwrap_or_default();
         let mut record = before.record().unwrap_or_default();
@@ -103,18 +103,18 @@ impl PreviousObject {
         Self { state, is_again: false, sets }
     }
 
-    pub fn set(&self, name: &str) -> Option<&PreviousSet> {
+    pub(crate) fn set(&self, name: &str) -> Option<&PreviousSet> {
         self.sets.get(name)
     }
 
     /// The sets that failed over before the edit, by the names that they have after it.
-    pub fn failed_over(&self) -> impl Iterator<Item = (&str, &PreviousSet)> {
+    pub(crate) fn failed_over(&self) -> impl Iterator<Item = (&str, &PreviousSet)> {
         let sets = self.sets.iter().filter(|(_, known)| known.state.is_some());
         sets.map(|(name, known)| (name.as_str(), known))
     }
 
     /// The author's weights as recorded.
-    pub fn recorded(&self) -> AuthoredWeights {
+    pub(crate) fn recorded(&self) -> AuthoredWeights {
         let failing_over = || self.sets.iter().filter(|(_, known)| known.state.is_some());
         let sets = failing_over().map(|(name, known)| (name.clone(), known.recorded.clone()));
         let written = failing_over().map(|(name, known)| (name.clone(), known.written.clone()));
@@ -143,7 +143,7 @@ impl PreviousSet {
     }
 
     /// Whether a backend's weight stands in this set as it stood before.
-    pub fn is_untouched(&self, set: &DeclaredSet, backend: &DeclaredBackend) -> bool {
+    pub(crate) fn is_untouched(&self, set: &DeclaredSet, backend: &DeclaredBackend) -> bool {
         match (set.written.get(&backend.name), self.stands.get(&backend.name)) {
             (None, None) => self.live.get(&backend.name).copied() == backend.weight.whole(),
             (Some(now), Some(before)) => now == before,
@@ -158,24 +158,24 @@ impl PreviousSet {
     }
 
     /// The backends that carried traffic.
-    pub fn carrying(&self) -> Vec<String> {
+    pub(crate) fn carrying(&self) -> Vec<String> {
         let carrying = self.live.iter().filter(|(_, weight)| **weight > 0);
         carrying.map(|(name, _)| name.clone()).collect()
     }
 
     /// The backends that had the traffic.
-    pub fn active(&self) -> Vec<String> {
+    pub(crate) fn active(&self) -> Vec<String> {
         self.state.as_ref().map_or_else(|| self.carrying(), |state| state.active.clone())
     }
 
     /// Whether the traffic is off what it prefers.
-    pub fn is_away(&self) -> bool {
+    pub(crate) fn is_away(&self) -> bool {
         let active = self.active();
         !active.is_empty() && !active.iter().any(|name| self.primaries.contains(name))
     }
 
     /// A word on each weight that is changed past the manifest that was applied.
-    pub fn two_authors(&self, authored: &Weights) -> Vec<String> {
+    pub(crate) fn two_authors(&self, authored: &Weights) -> Vec<String> {
         let changed = authored.iter().filter_map(|(name, weight)| {
             let was = self.recorded.get(name).filter(|was| *was != weight)?;
             Some(format!(

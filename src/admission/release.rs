@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 
 /// What to give back of an object that is managed no longer.
-pub fn release(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Mutation {
+pub(crate) fn release(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Mutation {
     let (before, given) = (view.kind.read(old), view.kind.read(new));
     let mended = given.mended();
     let known = PreviousObject::of(old, &before.mended(), &mended);

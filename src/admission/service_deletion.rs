@@ -8,7 +8,7 @@ use crate::kinds::ObjectKey;
 const MOST: usize = 10;
 
 /// One warning for each object that names the Service.
-pub fn warnings(service: &ObjectKey, index: &Index) -> Vec<String> {
+pub(crate) fn warnings(service: &ObjectKey, index: &Index) -> Vec<String> {
     let mut warnings: Vec<String> = index
         .objects_naming(service)
         .filter_map(|object| {

@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-pub const NAMESPACE: &str = "emojivoto";
-pub const LABEL: &str = "failover.linkerd.io/controlled-by";
+pub(crate) const NAMESPACE: &str = "emojivoto";
+pub(crate) const LABEL: &str = "failover.linkerd.io/controlled-by";
 
 #[derive(Debug)]
-pub struct World {
+pub(crate) struct World {
     pub index: Index,
     pub looked_up: LiveLookups,
     pub rules: Rules,
@@ -33,11 +33,13 @@ pub struct World {
     pub takes_text: bool,
     pub now: Now,
     version: u64,
+    /// Whether a look at the index is being taken.
+    looking: Cell<bool>,
 }
 
 impl World {
     /// Services with so many ready endpoints; every other name is known to be missing.
-    pub fn with(services: &[(&str, usize)]) -> Self {
+    pub(crate) fn with(services: &[(&str, usize)]) -> Self {
         let mut world = Self {
             index: Index::default(),
             looked_up: LiveLookups::new(),
@@ -50,6 +52,7 @@ impl World {
             takes_text: false,
             now: Now::at(Timestamp::from_second(1_000_000).unwrap()),
             version: 0,
+            looking: Cell::default(),
         };
         world.index.synced = crate::index::store::Synced::ALL;
         for (name, ready) in services {
@@ -58,7 +61,7 @@ impl World {
         world
     }
 
-    pub fn set_ready(&mut self, name: &str, ready: usize) {
+    pub(crate) fn set_ready(&mut self, name: &str, ready: usize) {
         self.service(name, json!({"spec": {"ports": [{"name": "grpc", "port": 8080}]}}));
         let net: u8 = name.bytes().fold(0, |net, byte| net.wrapping_mul(31).wrapping_add(byte));
         let endpoints: Vec<_> =
@@ -67,13 +70,13 @@ impl World {
     }
 
     /// A Service as it stands in the cluster.
-    pub fn service(&mut self, name: &str, service: Value) {
+    pub(crate) fn service(&mut self, name: &str, service: Value) {
         let service = ServiceFacts::read(&serde_json::from_value(service).unwrap());
         self.index.set_service(ObjectKey::new(NAMESPACE, name), service);
     }
 
     /// The endpoints of a Service.
-    pub fn slice(&mut self, name: &str, endpoints: Value) {
+    pub(crate) fn slice(&mut self, name: &str, endpoints: Value) {
         let key = ObjectKey::new(NAMESPACE, name);
         let slice = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints,
             "ports": [{"name": "grpc"}]});
@@ -89,22 +92,22 @@ impl World {
     }
 
     /// A managed object that stands in the cluster.
-    pub fn manage(&mut self, name: &str, object: &DynamicObject) {
+    pub(crate) fn manage(&mut self, name: &str, object: &DynamicObject) {
         let managed = ManagedObject::read(self.kind, object, &self.defaults);
         let object = ObjectRef::new(self.kind, ObjectKey::new(NAMESPACE, name));
         self.index.set_object(object, managed);
     }
 
-    pub fn missing(mut self, names: &[&str]) -> Self {
+    pub(crate) fn missing(mut self, names: &[&str]) -> Self {
         for name in names {
             self.looked_up.insert((*name).to_owned(), Lookup::Missing);
         }
         self
     }
 
-    pub fn view(&self) -> View<'_> {
+    pub(crate) fn view(&self) -> View<'_> {
         View {
-            facts: FactSource::Own(&self.index),
+            facts: FactSource::Own(&self.index, &self.looking),
             looked_up: &self.looked_up,
             selector: &self.selector,
             kind: self.kind,
@@ -115,13 +118,12 @@ impl World {
             manager: self.manager,
             me: &self.me,
             now: self.now,
-            looks: Cell::default(),
         }
     }
 }
 
 /// A managed split with these backends and annotations, as an author sends it.
-pub fn split(backends: &[(&str, Value)], annotations: &[(&str, &str)]) -> DynamicObject {
+pub(crate) fn split(backends: &[(&str, Value)], annotations: &[(&str, &str)]) -> DynamicObject {
     let backends: Vec<_> =
         backends.iter().map(|(name, w)| json!({"service": name, "weight": w})).collect();
     let annotations: BTreeMap<_, _> = annotations.iter().copied().collect();
@@ -139,7 +141,7 @@ pub fn split(backends: &[(&str, Value)], annotations: &[(&str, &str)]) -> Dynami
 }
 
 /// The object as the API server stores it.
-pub fn stored(mut object: DynamicObject) -> DynamicObject {
+pub(crate) fn stored(mut object: DynamicObject) -> DynamicObject {
     object.metadata.uid = Some("uid".into());
     object.metadata.resource_version = Some("42".into());
     object

@@ -10,14 +10,18 @@ use kube::core::DynamicObject;
 
 /// The judgement of an object.
 #[derive(Debug, Default, PartialEq)]
-pub struct Validation {
+pub(crate) struct Validation {
     /// Each of these alone refuses the object.
     pub errors: Vec<Problem>,
     pub warnings: Vec<Problem>,
 }
 
 /// Judges the final object of a request, and trusts no mutator.
-pub fn validate(old: Option<&DynamicObject>, new: &DynamicObject, view: &View<'_>) -> Validation {
+pub(crate) fn validate(
+    old: Option<&DynamicObject>,
+    new: &DynamicObject,
+    view: &View<'_>,
+) -> Validation {
     if !view.manages(new) || new.metadata.deletion_timestamp.is_some() {
         return Validation::default();
     }

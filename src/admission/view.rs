@@ -10,6 +10,7 @@ use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
+#[cfg(test)]
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -17,7 +18,7 @@ use std::sync::RwLockReadGuard;
 
 /// Whether a Service is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
+pub(crate) enum Presence {
     Exists,
     Missing,
     /// The API server could not be asked.
@@ -26,7 +27,7 @@ pub enum Presence {
 
 /// A Service that the cache did not have, as the API server answered for it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Lookup {
+pub(crate) enum Lookup {
     Found(ServiceFacts),
     Missing,
     /// The API server could not be asked.
@@ -34,11 +35,11 @@ pub enum Lookup {
 }
 
 /// All such answers, by name.
-pub type LiveLookups = HashMap<String, Lookup>;
+pub(crate) type LiveLookups = HashMap<String, Lookup>;
 
 /// What becomes of an object that names a Service which does not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum MissingBackends {
+pub(crate) enum MissingBackends {
     #[default]
     Deny,
     Warn,
@@ -46,7 +47,7 @@ pub enum MissingBackends {
 
 /// What the operator sets of the rules.
 #[derive(Clone, Debug, Default)]
-pub struct Rules {
+pub(crate) struct Rules {
     pub missing_backends: MissingBackends,
     /// Clusters that are linked, beside those that Services mirror already.
     pub linked_clusters: Vec<String>,
@@ -55,22 +56,29 @@ pub struct Rules {
 /// Where the facts are. The index is locked for one look-up at a time: whoever flips waits for no
 /// judgement.
 #[derive(Clone, Copy)]
-pub enum FactSource<'a> {
+pub(crate) enum FactSource<'a> {
     Shared(&'a SharedIndex),
-    /// An index that nobody else has.
-    Own(&'a Index),
+    /// An index of a test's own, which fails on a second look while one is taken.
+    #[cfg(test)]
+    Own(&'a Index, &'a Cell<bool>),
 }
 
 /// A look at the index, locked until it is dropped. A second one meanwhile, in the same thread, could
 /// wait for a writer that waits for the first.
-pub enum IndexGuard<'a> {
+pub(crate) enum IndexGuard<'a> {
     Locked(RwLockReadGuard<'a, Index>),
-    Own(&'a Index, OneLook<'a>),
+    #[cfg(test)]
+    Own {
+        index: &'a Index,
+        _look: OneLook<'a>,
+    },
 }
 
 /// Tells that there is but one look at a time.
-pub struct OneLook<'a>(&'a Cell<bool>);
+#[cfg(test)]
+pub(crate) struct OneLook<'a>(&'a Cell<bool>);
 
+#[cfg(test)]
 impl Drop for OneLook<'_> {
     fn drop(&mut self) {
         self.0.set(false);
@@ -83,13 +91,14 @@ impl Deref for IndexGuard<'_> {
     fn deref(&self) -> &Index {
         match self {
             Self::Locked(index) => index,
-            Self::Own(index, _) => index,
+            #[cfg(test)]
+            Self::Own { index, .. } => index,
         }
     }
 }
 
 /// The facts for one request.
-pub struct View<'a> {
+pub(crate) struct View<'a> {
     pub facts: FactSource<'a>,
     pub looked_up: &'a LiveLookups,
     pub selector: &'a LabelSelector,
@@ -106,39 +115,38 @@ pub struct View<'a> {
     /// The replica that answers.
     pub me: &'a Identity,
     pub now: Now,
-    /// Whether a look at the index is being taken.
-    pub looks: Cell<bool>,
 }
 
 impl View<'_> {
     /// A look at the index, to be dropped before the next.
-    pub fn index(&self) -> IndexGuard<'_> {
+    pub(crate) fn index(&self) -> IndexGuard<'_> {
         match self.facts {
             FactSource::Shared(shared) => IndexGuard::Locked(shared.read()),
-            FactSource::Own(index) => {
-                assert!(!self.looks.replace(true), "a second look while one is taken");
-                IndexGuard::Own(index, OneLook(&self.looks))
+            #[cfg(test)]
+            FactSource::Own(index, looking) => {
+                assert!(!looking.replace(true), "a second look while one is taken");
+                IndexGuard::Own { index, _look: OneLook(looking) }
             }
         }
     }
 
     /// Whether an object is managed by us: an `objectSelector` matches where either the old or
     /// the new object does.
-    pub fn manages(&self, object: &DynamicObject) -> bool {
+    pub(crate) fn manages(&self, object: &DynamicObject) -> bool {
         self.selector.matches(object.labels())
     }
 
     /// What is asked for by an object that is new.
-    pub fn intents(&self, declared: &Declaration) -> Result<Vec<Intent>, Vec<Problem>> {
+    pub(crate) fn intents(&self, declared: &Declaration) -> Result<Vec<Intent>, Vec<Problem>> {
         self.read(declared).strictly()
     }
 
     /// Everything that can be read of an object, and all that is wrong with it.
-    pub fn read(&self, declared: &Declaration) -> Reading {
+    pub(crate) fn read(&self, declared: &Declaration) -> Reading {
         Intent::read(declared, self.defaults)
     }
 
-    pub fn presence(&self, backend: &str) -> Presence {
+    pub(crate) fn presence(&self, backend: &str) -> Presence {
         let service = service_of(backend);
         match self.looked_up.get(service) {
             _ if self.service(service).is_some() => Presence::Exists,
@@ -148,7 +156,7 @@ impl View<'_> {
     }
 
     /// A Service, as the object names it, as it was looked up, or from the cache.
-    pub fn service(&self, backend: &str) -> Option<ServiceFacts> {
+    pub(crate) fn service(&self, backend: &str) -> Option<ServiceFacts> {
         let name = service_of(backend);
         match self.looked_up.get(name) {
             Some(Lookup::Found(service)) => Some(service.clone()),
@@ -158,31 +166,31 @@ impl View<'_> {
     }
 
     /// Field path of the apex.
-    pub fn apex_field(&self) -> &'static str {
+    pub(crate) fn apex_field(&self) -> &'static str {
         self.kind.shape().apex
     }
 
     /// Field path of a set's backends.
-    pub fn backends_field(&self, intent: &Intent) -> String {
+    pub(crate) fn backends_field(&self, intent: &Intent) -> String {
         let first = self.kind.backend_path(intent.position, 0);
         first.trim_end_matches("[0]").to_owned()
     }
 
     /// Field path of a backend's name.
-    pub fn name_field(&self, intent: &Intent, backend: usize) -> String {
+    pub(crate) fn name_field(&self, intent: &Intent, backend: usize) -> String {
         let entry = intent.backends.get(backend).map_or(backend, |backend| backend.entry);
         let path = self.kind.backend_path(intent.position, entry);
         format!("{path}.{}", self.kind.shape().name)
     }
 
     /// A Service that the object names.
-    pub fn key_of(&self, service: &str) -> ObjectKey {
+    pub(crate) fn key_of(&self, service: &str) -> ObjectKey {
         ObjectKey::new(self.namespace, "").beside(service)
     }
 
     /// The health of each backend; what the caches have not seen yet is unknown, not down. What is
     /// announced is for the controller, which takes it back too.
-    pub fn health(&self, intent: &Intent) -> Vec<Health> {
+    pub(crate) fn health(&self, intent: &Intent) -> Vec<Health> {
         let (mut health, whole) = {
             let index = self.index();
             let health = index.health(self.namespace, intent, self.now.steady);

@@ -15,7 +15,7 @@ const POLL: Duration = Duration::from_secs(2);
 
 /// How TLS is spoken, but for the CAs of clients.
 #[derive(Clone, Debug)]
-pub struct TlsSettings {
+pub(crate) struct TlsSettings {
     pub resolver: Arc<ReloadingResolver>,
     pub versions: TlsVersions,
     /// A client without a certificate is let in for what only needs a token.
@@ -24,7 +24,7 @@ pub struct TlsSettings {
 
 impl TlsSettings {
     /// None: clients need no certificate.
-    pub fn config(&self, cas: Option<ClientCas>) -> anyhow::Result<Arc<ServerConfig>> {
+    pub(crate) fn config(&self, cas: Option<ClientCas>) -> anyhow::Result<Arc<ServerConfig>> {
         let clients = match cas {
             None => Clients::Anybody,
             Some(cas) if self.peers => Clients::OfOrNone(cas),
@@ -35,7 +35,7 @@ impl TlsSettings {
 }
 
 /// The file, and what it is for.
-pub struct ClientCa {
+pub(crate) struct ClientCa {
     path: PathBuf,
     /// What was last taken or refused: either is done once.
     tried: Vec<u8>,
@@ -46,7 +46,7 @@ pub struct ClientCa {
 
 impl ClientCa {
     /// Reads the file. A start without it would let nobody in.
-    pub fn open(
+    pub(crate) fn open(
         path: &Path,
         speaking: TlsSettings,
     ) -> anyhow::Result<(Self, watch::Receiver<Arc<ServerConfig>>)> {
@@ -57,7 +57,7 @@ impl ClientCa {
     }
 
     /// Takes what is new in the file, until dropped.
-    pub async fn keep(mut self, metrics: Arc<Metrics>) {
+    pub(crate) async fn keep(mut self, metrics: Arc<Metrics>) {
         loop {
             tokio::time::sleep(POLL).await;
             let read = tokio::fs::read(&self.path).await;

@@ -19,14 +19,14 @@ use webhook_certs::Bundles;
 
 /// One of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WebhookKind {
+pub(super) enum WebhookKind {
     Mutating,
     Validating,
 }
 
 impl WebhookKind {
     /// The label of metrics, and the subject of what is said.
-    pub fn label(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Self::Mutating => "mutating",
             Self::Validating => "validating",
@@ -43,7 +43,7 @@ impl WebhookKind {
 
 /// A configuration as it was read.
 #[derive(Debug)]
-pub struct WebhookConfiguration {
+pub(super) struct WebhookConfiguration {
     pub kind: WebhookKind,
     /// For people: kind and name.
     pub what: String,
@@ -51,7 +51,7 @@ pub struct WebhookConfiguration {
 }
 
 #[derive(Debug)]
-pub enum Found {
+pub(super) enum Found {
     Missing,
     /// We may not read it.
     Forbidden,
@@ -66,7 +66,7 @@ pub enum Found {
 
 impl WebhookConfiguration {
     /// For the decision about the CA.
-    pub fn bundles(&self) -> Bundles {
+    pub(super) fn bundles(&self) -> Bundles {
         match &self.found {
             Found::Missing => Bundles::None,
             Found::Forbidden | Found::Failed(_) => Bundles::Unknown,
@@ -78,18 +78,18 @@ impl WebhookConfiguration {
 }
 
 /// The configurations of this installation.
-pub struct WebhookConfigurations {
+pub(super) struct WebhookConfigurations {
     client: Client,
     name: String,
 }
 
 impl WebhookConfigurations {
-    pub fn new(client: Client, name: &str) -> Self {
+    pub(super) fn new(client: Client, name: &str) -> Self {
         Self { client, name: name.to_owned() }
     }
 
     /// Both as they stand now, past every cache.
-    pub async fn read(&self) -> [WebhookConfiguration; 2] {
+    pub(super) async fn read(&self) -> [WebhookConfiguration; 2] {
         let (mutating, validating) = tokio::join!(
             self.read_one(WebhookKind::Mutating),
             self.read_one(WebhookKind::Validating)
@@ -113,7 +113,11 @@ impl WebhookConfigurations {
 
     /// Puts the bundle into every webhook that has another one, on the version that was read: a
     /// bundle that is older than the one it would replace is refused. False: read again.
-    pub async fn write(&self, on: &mut WebhookConfiguration, bundle: &str) -> anyhow::Result<bool> {
+    pub(super) async fn write(
+        &self,
+        on: &mut WebhookConfiguration,
+        bundle: &str,
+    ) -> anyhow::Result<bool> {
         let Found::There { version, bundles } = &on.found else { return Ok(true) };
         let Some(mut patch) = patch(bundles, bundle) else { return Ok(true) };
         patch["metadata"] = json!({"resourceVersion": version});
@@ -133,7 +137,7 @@ impl WebhookConfigurations {
     }
 
     /// A tick for each change of one of them.
-    pub fn touched(&self) -> BoxStream<'static, ()> {
+    pub(super) fn touched(&self) -> BoxStream<'static, ()> {
         let ticks = |kind: WebhookKind| ticks(self.api(kind), &self.name);
         futures::stream::select(ticks(WebhookKind::Mutating), ticks(WebhookKind::Validating))
             .boxed()
@@ -169,7 +173,7 @@ fn patch(bundles: &[(String, Vec<u8>)], wanted: &str) -> Option<Value> {
 }
 
 /// A tick for each change of one object, and for each time that the watch begins anew.
-pub fn ticks<K>(api: Api<K>, name: &str) -> BoxStream<'static, ()>
+pub(super) fn ticks<K>(api: Api<K>, name: &str) -> BoxStream<'static, ()>
 where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {

@@ -19,7 +19,7 @@ use webhook_certs::{Leaf, verifies};
 /// by a symbolic link as a kubelet does it, is not watched the same way everywhere.
 const POLL: Duration = Duration::from_secs(2);
 
-pub async fn keep(
+pub(super) async fn keep(
     client: Client,
     names: ResourceNames,
     folder: PathBuf,

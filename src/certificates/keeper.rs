@@ -24,7 +24,7 @@ const SOONEST: Duration = Duration::from_millis(200);
 /// So many steps and conflicts in a row before something must be wrong.
 const ATTEMPTS: usize = 10;
 
-pub async fn keep(
+pub(super) async fn keep(
     client: Client,
     names: ResourceNames,
     lives: Lives,

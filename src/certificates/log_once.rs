@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 /// Remembers the last word on each subject, so that a state is logged when it begins and not for
 /// as long as it lasts.
 #[derive(Debug, Default)]
-pub struct LogOnce {
+pub(super) struct LogOnce {
     last: BTreeMap<&'static str, String>,
 }
 
 impl LogOnce {
     /// Whether this is news.
-    pub fn is_news(&mut self, subject: &'static str, word: &str) -> bool {
+    pub(super) fn is_news(&mut self, subject: &'static str, word: &str) -> bool {
         let news = self.last.get(subject).is_none_or(|last| last != word);
         if news {
             self.last.insert(subject, word.to_owned());
@@ -20,7 +20,7 @@ impl LogOnce {
     }
 
     /// There is nothing to say any more; whether there was.
-    pub fn is_over(&mut self, subject: &'static str) -> bool {
+    pub(super) fn is_over(&mut self, subject: &'static str) -> bool {
         self.last.remove(subject).is_some()
     }
 }

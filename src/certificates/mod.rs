@@ -22,12 +22,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use webhook_certs::Lives;
 
-pub use client_ca::{ClientCa, TlsSettings};
-pub use status::CertificateStatus;
+pub(crate) use client_ca::{ClientCa, TlsSettings};
+pub(crate) use status::CertificateStatus;
 
 /// The objects that certificates concern, by the installation's base name.
 #[derive(Clone, Debug)]
-pub struct ResourceNames {
+pub(crate) struct ResourceNames {
     namespace: String,
     secret: String,
     configurations: String,
@@ -35,7 +35,7 @@ pub struct ResourceNames {
 }
 
 impl ResourceNames {
-    pub fn new(name: &str, namespace: &str) -> Self {
+    pub(crate) fn new(name: &str, namespace: &str) -> Self {
         Self {
             namespace: namespace.to_owned(),
             secret: format!("{name}-webhook-ca"),
@@ -45,14 +45,14 @@ impl ResourceNames {
     }
 
     /// The name by which the API server calls the webhook, and that certificates are for.
-    pub fn service(&self) -> &str {
+    pub(crate) fn service(&self) -> &str {
         &self.service
     }
 }
 
 /// Where certificates come from.
 #[derive(Clone, Debug)]
-pub enum CertificateSource {
+pub(crate) enum CertificateSource {
     /// From the CA in the Secret.
     Own(Lives),
     /// From `tls.crt` and `tls.key` in a folder.
@@ -63,7 +63,7 @@ pub enum CertificateSource {
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Keeps the newest certificate in the resolver of `status`, until dropped.
-pub async fn keep(
+pub(crate) async fn keep(
     client: Client,
     names: ResourceNames,
     source: CertificateSource,

@@ -10,25 +10,25 @@ use kube::{Api, Client};
 use webhook_certs::Data;
 
 /// Reads and writes the Secret. It is never created: RBAC cannot limit that by name.
-pub struct CaSecret {
+pub(super) struct CaSecret {
     pub api: Api<Secret>,
     name: String,
 }
 
 /// What was read, on which a write is made.
-pub struct CaSecretState {
+pub(super) struct CaSecretState {
     secret: Secret,
     pub data: Data,
 }
 
 impl CaSecret {
-    pub fn new(client: Client, names: &ResourceNames) -> Self {
+    pub(super) fn new(client: Client, names: &ResourceNames) -> Self {
         let api = Api::namespaced(client, &names.namespace);
         Self { api, name: names.secret.clone() }
     }
 
     /// As it stands now, past every cache; none where there is no such Secret.
-    pub async fn read(&self) -> anyhow::Result<Option<CaSecretState>> {
+    pub(super) async fn read(&self) -> anyhow::Result<Option<CaSecretState>> {
         let secret = get_known(&self.api, &self.name).await;
         let secret = secret.with_context(|| format!("Secret {}", self.name))?;
         Ok(secret.map(|mut secret| {
@@ -41,7 +41,7 @@ impl CaSecret {
     }
 
     /// Writes on what was read; whether nobody was faster.
-    pub async fn write(&self, read: CaSecretState, data: Data) -> anyhow::Result<bool> {
+    pub(super) async fn write(&self, read: CaSecretState, data: Data) -> anyhow::Result<bool> {
         let mut secret = read.secret;
         secret.data = Some(data.into_iter().map(|(key, v)| (key, ByteString(v))).collect());
         let params =

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is served, and what is wrong with it.
 #[derive(Debug)]
-pub struct CertificateStatus {
+pub(crate) struct CertificateStatus {
     pub resolver: Arc<ReloadingResolver>,
     /// The bundle of the validating webhooks, by which the API server believes us; empty while not
     /// known.
@@ -43,7 +43,7 @@ impl Default for CertificateStatus {
 
 impl CertificateStatus {
     /// What the webhook lacks to be called.
-    pub fn lacking(&self) -> Option<String> {
+    pub(crate) fn lacking(&self) -> Option<String> {
         self.lacking_at(Timestamp::now(), Instant::now())
     }
 
@@ -60,12 +60,12 @@ impl CertificateStatus {
     }
 
     /// By what others believe our replicas.
-    pub fn trust(&self) -> watch::Receiver<Arc<[u8]>> {
+    pub(crate) fn trust(&self) -> watch::Receiver<Arc<[u8]>> {
         self.trust.subscribe()
     }
 
     /// Why there is nothing to serve.
-    pub fn nothing_to_serve(&self, why: &str) {
+    pub(crate) fn nothing_to_serve(&self, why: &str) {
         if self.resolver.current().is_none() {
             self.conclude(Some(why.to_owned()), Instant::now());
         }
@@ -80,7 +80,7 @@ impl CertificateStatus {
 }
 
 /// Judges what is served by what the configurations hold.
-pub struct TrustCheck {
+pub(super) struct TrustCheck {
     pub status: Arc<CertificateStatus>,
     /// The Service's name, by which the API server calls us.
     pub service: String,
@@ -89,7 +89,7 @@ pub struct TrustCheck {
 
 impl TrustCheck {
     /// `wanted` is the bundle that the configurations should have, where that is ours to say.
-    pub fn judge(
+    pub(super) fn judge(
         &mut self,
         configurations: &[WebhookConfiguration],
         wanted: Option<&str>,

@@ -12,7 +12,7 @@ use webhook_certs::{Lives, TlsVersions};
 type Tls = (watch::Receiver<Arc<rustls::ServerConfig>>, Option<ClientCa>);
 
 #[derive(Debug, clap::Args)]
-pub struct CertificateArgs {
+pub(super) struct CertificateArgs {
     /// Serve the certificate in this folder (tls.crt and tls.key), which somebody else renews, and
     /// leave caBundle to them. Absent: issue certificates from a CA in a Secret
     #[arg(long, env = "LINKERD_FAILOVER_WEBHOOK_TLS_DIR", value_name = "DIR")]
@@ -56,7 +56,7 @@ fn parse_life(text: &str) -> Result<SignedDuration, String> {
 
 impl CertificateArgs {
     /// Where certificates come from.
-    pub fn source(&self) -> anyhow::Result<CertificateSource> {
+    pub(super) fn source(&self) -> anyhow::Result<CertificateSource> {
         if let Some(folder) = &self.webhook_tls_dir {
             return Ok(CertificateSource::Files(folder.clone()));
         }
@@ -70,13 +70,13 @@ impl CertificateArgs {
     }
 
     /// Whether those who call the webhook have to show a certificate.
-    pub fn asks_clients(&self) -> bool {
+    pub(super) fn asks_clients(&self) -> bool {
         self.client_ca.is_some()
     }
 
     /// How TLS is spoken, and what keeps it up to date where clients need certificates. With `peers`,
     /// a connection without one is let in for what only needs a token.
-    pub fn tls(&self, status: &CertificateStatus, peers: bool) -> anyhow::Result<Tls> {
+    pub(super) fn tls(&self, status: &CertificateStatus, peers: bool) -> anyhow::Result<Tls> {
         let versions = match self.tls_min_version {
             MinVersion::Tls12 => TlsVersions::Tls12And13,
             MinVersion::Tls13 => TlsVersions::Tls13Only,

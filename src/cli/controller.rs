@@ -40,7 +40,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Label selector of managed objects
     #[arg(long, short = 'l', env = "LINKERD_FAILOVER_SELECTOR", default_value = crate::engine::annotations::CONTROLLED_BY)]
     selector: LabelSelector,
@@ -215,7 +215,7 @@ struct Parameters {
     webhook_addr: SocketAddr,
 }
 
-pub async fn run(args: Args) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::init_logging(&args.log_level, args.log_format)?;
     let (mut config, namespace) = args.kubernetes.resolve().await?;
     // A connection that died is found by its silence: no cache is older than this.

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 const LONGEST: Duration = Duration::from_millis(800);
 
 #[derive(Clone, Debug, clap::Args)]
-pub struct GuardArgs {
+pub(super) struct GuardArgs {
     /// Flip before a pod is deleted that traffic rests on: the API server asks before it deletes
     #[arg(long, env = "LINKERD_FAILOVER_GUARD")]
     guard: bool,
@@ -51,7 +51,7 @@ fn parse_patience(text: &str) -> Result<Duration, String> {
 }
 
 /// The ends of what announcements go through, but for the webhook's.
-pub struct GuardChannels {
+pub(super) struct GuardChannels {
     pub leading: watch::Receiver<bool>,
     pub judge: watch::Receiver<deletion_guard::LeaderAddress>,
     pub controller: mpsc::Sender<deletion_guard::PendingAnnouncement>,
@@ -60,18 +60,18 @@ pub struct GuardChannels {
 }
 
 /// What all replicas of an installation have in common.
-pub struct Installation<'a> {
+pub(super) struct Installation<'a> {
     pub name: &'a str,
     pub namespace: &'a str,
 }
 
 impl GuardArgs {
-    pub fn is_on(&self) -> bool {
+    pub(super) fn is_on(&self) -> bool {
         self.guard
     }
 
     /// How long a deletion may be held up.
-    pub fn patience(&self) -> anyhow::Result<Patience> {
+    pub(super) fn patience(&self) -> anyhow::Result<Patience> {
         let (bound, adaptor_grace) = (self.guard_bound, self.guard_adaptor_grace);
         ensure!(!bound.is_zero(), "--guard-bound: found 0s, expected a time in which to flip");
         ensure!(
@@ -82,18 +82,18 @@ impl GuardArgs {
     }
 
     /// The longest that a deletion is held up.
-    pub fn hold_up(&self) -> anyhow::Result<SignedDuration> {
+    pub(super) fn hold_up(&self) -> anyhow::Result<SignedDuration> {
         Ok(self.patience()?.bound.try_into()?)
     }
 
     /// Where other replicas find this one, if they need to.
-    pub fn address(&self, webhook: SocketAddr) -> Option<SocketAddr> {
+    pub(super) fn address(&self, webhook: SocketAddr) -> Option<SocketAddr> {
         let address = self.pod_ip.filter(|_| self.guard);
         address.map(|ip| SocketAddr::new(ip, webhook.port()))
     }
 
     /// Where the webhook takes announcements, and where other replicas do.
-    pub fn desk(
+    pub(super) fn desk(
         &self,
         lines: GuardChannels,
         installation: &Installation<'_>,
@@ -116,7 +116,7 @@ impl GuardArgs {
     }
 
     /// Knows the other replicas, which run under the ServiceAccount of the chart.
-    pub fn authenticator(&self, client: Client, of: &Installation<'_>) -> Authenticator {
+    pub(super) fn authenticator(&self, client: Client, of: &Installation<'_>) -> Authenticator {
         Authenticator::new(client, of.namespace, of.name)
     }
 }

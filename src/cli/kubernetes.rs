@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// Which cluster, and as whom.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct ClusterArgs {
+pub(super) struct ClusterArgs {
     /// Path of the kubeconfig file
     #[arg(long, env = "LINKERD_FAILOVER_KUBECONFIG", value_name = "PATH")]
     kubeconfig: Option<PathBuf>,
@@ -22,7 +22,7 @@ pub struct ClusterArgs {
 
 impl ClusterArgs {
     /// How to reach that cluster.
-    pub async fn resolve(self) -> anyhow::Result<Config> {
+    pub(super) async fn resolve(self) -> anyhow::Result<Config> {
         let options = KubeConfigOptions { context: self.context, ..KubeConfigOptions::default() };
         let mut config = match self.kubeconfig {
             Some(path) => {
@@ -83,7 +83,7 @@ async fn of_file(mut file: Kubeconfig, options: &KubeConfigOptions) -> anyhow::R
 const NO_PROXY_OF_KUBES: &str = "http://proxy.invalid";
 
 #[derive(Debug, clap::Args)]
-pub struct KubernetesArgs {
+pub(super) struct KubernetesArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
     /// Namespace of the Lease and the Secret [default: that of the ServiceAccount, else linkerd-failover]
@@ -93,7 +93,7 @@ pub struct KubernetesArgs {
 
 impl KubernetesArgs {
     /// Which cluster, and the program's own namespace.
-    pub async fn resolve(self) -> anyhow::Result<(Config, String)> {
+    pub(super) async fn resolve(self) -> anyhow::Result<(Config, String)> {
         let config = self.cluster.resolve().await?;
         let ambient = Some(config.default_namespace.clone()).filter(|ns| ns != "default");
         let namespace = self.namespace.or(ambient).unwrap_or_else(|| "linkerd-failover".into());

@@ -4,7 +4,7 @@ use crate::kinds::selector::LabelSelector;
 use crate::reconciler::service_profiles::plan::ProfileSettings;
 
 #[derive(Debug, clap::Args)]
-pub struct ProfileArgs {
+pub(super) struct ProfileArgs {
     /// Write the ServiceProfiles of the managed TrafficSplits, in place of the linkerd-smi adaptor
     #[arg(long, env = "LINKERD_FAILOVER_MANAGE_SERVICE_PROFILES")]
     manage_service_profiles: bool,
@@ -15,7 +15,7 @@ pub struct ProfileArgs {
 
 impl ProfileArgs {
     /// None: they are left alone.
-    pub fn settings(
+    pub(super) fn settings(
         &self,
         namespace: &str,
         name: &str,

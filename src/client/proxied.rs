@@ -18,7 +18,7 @@ use kube::{Client, Config};
 const SOCKS: u16 = 1080;
 
 /// kube's own client, or one through the proxy.
-pub fn client(config: Config) -> anyhow::Result<Client> {
+pub(crate) fn client(config: Config) -> anyhow::Result<Client> {
     match config.proxy_url {
         None => Ok(Client::try_from(config)?),
         Some(_) => quick_client::connect(config),

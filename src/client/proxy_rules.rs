@@ -9,7 +9,7 @@ const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
 /// The proxy before a server, if there is any. `proxy_url` is the kubeconfig's, to which no
 /// exception applies.
-pub fn before(
+pub(crate) fn before(
     server: &Uri,
     proxy_url: Option<&str>,
     env: impl Fn(&str) -> Option<String>,

@@ -21,7 +21,7 @@ const PING_PATIENCE: Duration = Duration::from_secs(5);
 const WARM_EVERY: Duration = Duration::from_secs(15);
 
 /// Builds the client. Retries are the controller's business: it decides anew before each.
-pub fn connect(config: Config) -> anyhow::Result<Client> {
+pub(crate) fn connect(config: Config) -> anyhow::Result<Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -63,7 +63,7 @@ where
 }
 
 /// Keeps a connection open, until dropped.
-pub async fn keep_warm(client: Client) {
+pub(crate) async fn keep_warm(client: Client) {
     loop {
         if let Err(error) = client.apiserver_version().await {
             tracing::debug!(%error, "the API server does not answer");

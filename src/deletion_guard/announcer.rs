@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// Hands announcements to whoever judges them.
 #[derive(Clone)]
-pub struct Announcer {
+pub(crate) struct Announcer {
     pub shared: SharedIndex,
     pub leading: watch::Receiver<bool>,
     pub controller: mpsc::Sender<PendingAnnouncement>,
@@ -19,14 +19,14 @@ pub struct Announcer {
 
 impl Announcer {
     /// Whether any traffic rests on the pod, as far as is seen here.
-    pub fn concerns(&self, pod: &Announcement) -> bool {
+    pub(crate) fn concerns(&self, pod: &Announcement) -> bool {
         let now = self.shared.now();
         let index = self.shared.read();
         index.guarded(&pod.namespace, &pod.name, pod.uid(), now).is_some()
     }
 
     /// Has an announcement judged, here or by the replica that leads.
-    pub async fn announce(&self, announcement: Announcement) -> AnnouncementOutcome {
+    pub(crate) async fn announce(&self, announcement: Announcement) -> AnnouncementOutcome {
         if *self.leading.borrow() {
             return self.judge_here(announcement).await;
         }
@@ -44,7 +44,7 @@ impl Announcer {
     }
 
     /// Has it judged by this replica's controller.
-    pub async fn judge_here(&self, announcement: Announcement) -> AnnouncementOutcome {
+    pub(crate) async fn judge_here(&self, announcement: Announcement) -> AnnouncementOutcome {
         let (reply, verdict) = oneshot::channel();
         // A controller that is so far behind would answer too late.
         if self.controller.try_send(PendingAnnouncement { announcement, reply }).is_err() {

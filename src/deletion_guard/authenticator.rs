@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// Knows the replicas of one installation.
-pub struct Authenticator {
+pub(crate) struct Authenticator {
     client: Client,
     /// `system:serviceaccount:<namespace>:<name>`.
     user: String,
@@ -47,7 +47,7 @@ enum Refused {
 }
 
 impl Authenticator {
-    pub fn new(client: Client, namespace: &str, service_account: &str) -> Self {
+    pub(crate) fn new(client: Client, namespace: &str, service_account: &str) -> Self {
         Self {
             client,
             user: format!("system:serviceaccount:{namespace}:{service_account}"),
@@ -58,7 +58,7 @@ impl Authenticator {
     }
 
     /// Whether this is a token of a replica. `early`: a review that ends soon is made anew.
-    pub async fn is_replica(&self, token: &str, early: bool) -> bool {
+    pub(crate) async fn is_replica(&self, token: &str, early: bool) -> bool {
         // Whoever does not even claim to be one costs the API server nothing.
         if token.len() > LONGEST || !claims(token, &self.user) {
             return false;

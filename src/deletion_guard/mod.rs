@@ -19,17 +19,17 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-pub use announcer::Announcer;
-pub use authenticator::Authenticator;
-pub use peers::{LeaderAddress, Peers};
-pub use routes::{ANNOUNCEMENT, PING, router};
+pub(crate) use announcer::Announcer;
+pub(crate) use authenticator::Authenticator;
+pub(crate) use peers::{LeaderAddress, Peers};
+pub(crate) use routes::{ANNOUNCEMENT, PING, router};
 
 /// The audience of the tokens by which replicas know each other.
-pub const AUDIENCE: &str = "failover.linkerd.io";
+pub(crate) const AUDIENCE: &str = "failover.linkerd.io";
 
 /// A pod that is about to be deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Announcement {
+pub(crate) struct Announcement {
     pub namespace: String,
     pub name: String,
     /// An Eviction says none.
@@ -39,7 +39,7 @@ pub struct Announcement {
 
 impl Announcement {
     /// The uid, where it is one.
-    pub fn uid(&self) -> Option<PodUid> {
+    pub(crate) fn uid(&self) -> Option<PodUid> {
         self.uid.as_deref().and_then(PodUid::parse)
     }
 }
@@ -47,7 +47,7 @@ impl Announcement {
 /// What became of an announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AnnouncementOutcome {
+pub(crate) enum AnnouncementOutcome {
     /// No traffic that may be moved before a loss rests on the pod.
     Unconcerned,
     /// The decision is the same without it, or traffic must not move.
@@ -65,14 +65,14 @@ pub enum AnnouncementOutcome {
 
 /// An announcement on its way to the controller.
 #[derive(Debug)]
-pub struct PendingAnnouncement {
+pub(crate) struct PendingAnnouncement {
     pub announcement: Announcement,
     pub reply: oneshot::Sender<AnnouncementOutcome>,
 }
 
 /// How long a deletion may be held up.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub(crate) struct Patience {
     /// From the first byte of the request to the answer.
     pub bound: Duration,
     /// After a flip that an adaptor has to carry, within the bound.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// Where the replica that leads takes announcements in; none while that is not known.
-pub type LeaderAddress = Option<SocketAddr>;
+pub(crate) type LeaderAddress = Option<SocketAddr>;
 
 /// A connection is open, and the token on it reviewed, before either is needed.
 const PING_EVERY: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const PING_AGAIN: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The way to who leads.
-pub struct Peers {
+pub(crate) struct Peers {
     pub judge: watch::Receiver<LeaderAddress>,
     /// The bundle by which the API server believes our webhook, in PEM; empty while not known.
     pub trust: watch::Receiver<Arc<[u8]>>,
@@ -45,7 +45,7 @@ struct Connected {
 }
 
 impl Peers {
-    pub fn new(
+    pub(crate) fn new(
         judge: watch::Receiver<LeaderAddress>,
         trust: watch::Receiver<Arc<[u8]>>,
         server_name: String,
@@ -56,7 +56,7 @@ impl Peers {
     }
 
     /// Has an announcement judged there.
-    pub async fn announce(
+    pub(crate) async fn announce(
         &self,
         announcement: &Announcement,
     ) -> anyhow::Result<AnnouncementOutcome> {
@@ -69,7 +69,7 @@ impl Peers {
     }
 
     /// Keeps the way open while another leads, until dropped.
-    pub async fn keep_warm(
+    pub(crate) async fn keep_warm(
         self: Arc<Self>,
         mut leading: watch::Receiver<bool>,
         metrics: Arc<Metrics>,

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 /// Where announcements come in, and where a replica asks whether they would.
-pub const ANNOUNCEMENT: &str = "/announcement";
-pub const PING: &str = "/ping";
+pub(crate) const ANNOUNCEMENT: &str = "/announcement";
+pub(crate) const PING: &str = "/ping";
 
 /// Longer than any announcement: two names and a uid.
 const LONGEST: usize = 4 * 1024;
@@ -26,7 +26,7 @@ struct Peer {
 }
 
 /// The routes for other replicas.
-pub fn router(desk: Announcer, authenticator: Authenticator, patience: Patience) -> Router {
+pub(crate) fn router(desk: Announcer, authenticator: Authenticator, patience: Patience) -> Router {
     Router::new()
         .route(ANNOUNCEMENT, post(announcement))
         .route(PING, get(ping))

@@ -6,48 +6,48 @@ use crate::engine::problem::closest;
 use std::collections::BTreeMap;
 
 /// Every label and annotation of ours begins with this.
-pub const PREFIX: &str = "failover.linkerd.io/";
+pub(crate) const PREFIX: &str = "failover.linkerd.io/";
 /// Label that marks a managed object.
-pub const CONTROLLED_BY: &str = "failover.linkerd.io/controlled-by";
+pub(crate) const CONTROLLED_BY: &str = "failover.linkerd.io/controlled-by";
 /// The preferred backends, comma-separated; defaulted to the first.
-pub const PRIMARY_SERVICE: &str = "failover.linkerd.io/primary-service";
+pub(crate) const PRIMARY_SERVICE: &str = "failover.linkerd.io/primary-service";
 /// Fallbacks in order, one tier each.
-pub const FALLBACK_ORDER: &str = "failover.linkerd.io/fallback-order";
+pub(crate) const FALLBACK_ORDER: &str = "failover.linkerd.io/fallback-order";
 /// What a backend needs to count as ready: `2`, `50%`, or `name=2,other=50%`.
-pub const MIN_READY: &str = "failover.linkerd.io/min-ready";
+pub(crate) const MIN_READY: &str = "failover.linkerd.io/min-ready";
 /// How long a loss must last before traffic leaves.
-pub const FAILOVER_DELAY: &str = "failover.linkerd.io/failover-delay";
+pub(crate) const FAILOVER_DELAY: &str = "failover.linkerd.io/failover-delay";
 /// How long a recovery must last before traffic comes back.
-pub const FAILBACK_DELAY: &str = "failover.linkerd.io/failback-delay";
+pub(crate) const FAILBACK_DELAY: &str = "failover.linkerd.io/failback-delay";
 /// `automatic` or `manual`.
-pub const FAILBACK: &str = "failover.linkerd.io/failback";
+pub(crate) const FAILBACK: &str = "failover.linkerd.io/failback";
 /// The time at which a person ended a manual stay.
-pub const FAILBACK_REQUESTED: &str = "failover.linkerd.io/failback-requested";
+pub(crate) const FAILBACK_REQUESTED: &str = "failover.linkerd.io/failback-requested";
 /// `"true"`: ready fallbacks keep the smallest share.
-pub const WARM_STANDBY: &str = "failover.linkerd.io/warm-standby";
+pub(crate) const WARM_STANDBY: &str = "failover.linkerd.io/warm-standby";
 /// Backends that get the traffic whatever their health.
-pub const PIN: &str = "failover.linkerd.io/pin";
+pub(crate) const PIN: &str = "failover.linkerd.io/pin";
 /// The time at which the pin ends by itself.
-pub const PIN_UNTIL: &str = "failover.linkerd.io/pin-until";
+pub(crate) const PIN_UNTIL: &str = "failover.linkerd.io/pin-until";
 /// `"true"`: nothing is written.
-pub const PAUSED: &str = "failover.linkerd.io/paused";
+pub(crate) const PAUSED: &str = "failover.linkerd.io/paused";
 /// The author's weights, recorded while ours are in the object.
-pub const AUTHORED_WEIGHTS: &str = "failover.linkerd.io/authored-weights";
+pub(crate) const AUTHORED_WEIGHTS: &str = "failover.linkerd.io/authored-weights";
 /// What was decided last, by whom and why.
-pub const STATE: &str = "failover.linkerd.io/state";
+pub(crate) const STATE: &str = "failover.linkerd.io/state";
 
 /// On the controller's own namespace. `"true"`: nothing is written in the whole cluster.
-pub const FROZEN: &str = "failover.linkerd.io/frozen";
+pub(crate) const FROZEN: &str = "failover.linkerd.io/frozen";
 /// On the controller's own namespace: the time at which a person released the brake.
-pub const BRAKE_RELEASED: &str = "failover.linkerd.io/brake-released";
+pub(crate) const BRAKE_RELEASED: &str = "failover.linkerd.io/brake-released";
 /// On the Lease: what all replicas know of the brake, as JSON:
 /// `{"v":1,"n":4,"since":"…","standing":"…","ended":"…","released":"…","by":"…"}`. `n` grows with
 /// each write; it holds since `since`, unless it has `ended`, by the release that is told or because
 /// the primaries were back; `standing` is the release that stood there when it began.
-pub const BRAKE: &str = "failover.linkerd.io/brake";
+pub(crate) const BRAKE: &str = "failover.linkerd.io/brake";
 
 /// What `kubectl apply` leaves behind: the manifest as its author wrote it.
-pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The annotations of a failover object.
 const OF_OBJECTS: &[&str] = &[
@@ -68,7 +68,7 @@ const OF_OBJECTS: &[&str] = &[
 
 /// Warnings about annotations under our prefix that have no effect here, with the nearest name
 /// that has.
-pub fn without_effect(annotations: &BTreeMap<String, String>) -> Vec<Problem> {
+pub(crate) fn without_effect(annotations: &BTreeMap<String, String>) -> Vec<Problem> {
     let ours = annotations.keys().filter(|name| name.starts_with(PREFIX));
     ours.filter(|name| !OF_OBJECTS.contains(&name.as_str()))
         .map(|name| {
@@ -91,7 +91,7 @@ pub fn without_effect(annotations: &BTreeMap<String, String>) -> Vec<Problem> {
 }
 
 /// The field path of an annotation, as the API server writes one.
-pub fn field(name: &str) -> String {
+pub(crate) fn field(name: &str) -> String {
     format!("metadata.annotations[{name}]")
 }
 

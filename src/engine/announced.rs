@@ -121,7 +121,7 @@ fn concluded(
 }
 
 /// Whether traffic may move before a loss is seen.
-pub fn acts_ahead(intent: &Intent, now: Now) -> bool {
+pub(crate) fn acts_ahead(intent: &Intent, now: Now) -> bool {
     let policy = &intent.policy;
     policy.failover_delay.is_zero() && policy.pin_at(now.wall).is_none() && !policy.paused
 }

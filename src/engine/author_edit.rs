@@ -7,7 +7,7 @@ use crate::engine::{BySet, Declaration, DeclaredSet, State, Weights};
 ///
 /// A manifest that is applied again only repeats what is recorded; that is put right like any weight
 /// which would undo a failover.
-pub fn edited(declared: &Declaration, state: &State) -> Option<BySet<Weights>> {
+pub(crate) fn edited(declared: &Declaration, state: &State) -> Option<BySet<Weights>> {
     let recorded = declared.recorded()?;
     let mut authored = recorded.clone();
     for set in &declared.sets {

@@ -3,14 +3,14 @@
 use crate::engine::{Bounds, Declaration, DeclaredSet, Problem, Shape, annotations};
 
 /// Tiers of one set.
-pub const MOST_TIERS: usize = 32;
+pub(crate) const MOST_TIERS: usize = 32;
 
 /// Bytes of an annotation of ours that an author writes.
 const LONGEST: usize = 64 * 1024;
 
 /// What is stored with more backends than this is left alone: what is recorded of them would not fit
 /// into annotations, of which the API server takes 256 KiB together.
-pub const FAR_BEYOND: usize = 1_024;
+pub(crate) const FAR_BEYOND: usize = 1_024;
 
 /// The annotations that an author writes, and that may be long.
 const WRITTEN: [&str; 4] = [
@@ -21,7 +21,7 @@ const WRITTEN: [&str; 4] = [
 ];
 
 /// What is wrong with so many backends, of which the largest set has this many.
-pub fn too_many(shape: &Shape, all: usize, largest: usize) -> Option<Problem> {
+pub(crate) fn too_many(shape: &Shape, all: usize, largest: usize) -> Option<Problem> {
     let Bounds { of_set, of_object } = shape.bounds;
     let problem = Problem::error(shape.backends).about("bound");
     if all > of_object {

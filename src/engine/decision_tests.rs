@@ -42,14 +42,14 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    pub fn of(annotations: &[(&str, &str)]) -> Self {
+    pub(crate) fn of(annotations: &[(&str, &str)]) -> Self {
         let mut life = Self { intent: split_with([1, 0, 0], annotations), state: was(&["a"]) };
         life.step(0, [READY, READY, READY]);
         life
     }
 
     /// Decides at so many seconds, records it, and gives the names of the active backends.
-    pub fn step(&mut self, seconds: i64, health: [Health; 3]) -> String {
+    pub(crate) fn step(&mut self, seconds: i64, health: [Health; 3]) -> String {
         self.at(at(seconds), health)
     }
 

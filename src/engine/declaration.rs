@@ -91,7 +91,7 @@ pub struct DeclaredSet {
 }
 
 /// The weights of backends as an author wrote them, by name: one for each entry that names it.
-pub type AuthoredText = BTreeMap<String, Vec<Value>>;
+pub(crate) type AuthoredText = BTreeMap<String, Vec<Value>>;
 
 /// A backend as it stands in the object.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -119,7 +119,7 @@ pub enum Fault {
 }
 
 /// The Service in a backend's name.
-pub fn service_of(backend: &str) -> &str {
+pub(crate) fn service_of(backend: &str) -> &str {
     backend.split_once(':').map_or(backend, |(service, _)| service)
 }
 
@@ -183,7 +183,7 @@ pub(crate) struct ByName<'a> {
 
 impl ByName<'_> {
     /// Those that are called so, in the author's order.
-    pub fn get(&self, name: &str) -> Vec<usize> {
+    pub(crate) fn get(&self, name: &str) -> Vec<usize> {
         let with_port = || {
             let (service, port) = name.split_once(':')?;
             let port: u16 = port.parse().ok()?;

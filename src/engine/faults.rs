@@ -8,7 +8,7 @@ use crate::engine::{
 use std::collections::BTreeMap;
 
 /// Whether a Service can have this name: an RFC 1123 label.
-pub fn is_service_name(name: &str) -> bool {
+pub(crate) fn is_service_name(name: &str) -> bool {
     let ends = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
     let bytes = name.as_bytes();
     (1..=63).contains(&bytes.len())
@@ -77,7 +77,7 @@ pub(crate) fn of_set(declared: &Declaration, set: &DeclaredSet, problems: &mut V
 }
 
 /// A set whose primary nobody can tell.
-pub fn no_primary(declared: &Declaration, set: &DeclaredSet) -> Problem {
+pub(crate) fn no_primary(declared: &Declaration, set: &DeclaredSet) -> Problem {
     let weighted = set.live().into_iter().filter(|(_, weight)| *weight > 0);
     let weighted = weighted.map(|(name, weight)| format!("{name} with weight {weight}"));
     let unreadable = set.unreadable.iter().map(Problem::to_string);

@@ -265,14 +265,14 @@ impl Intent {
 }
 
 /// The author's weights of all sets of an object that may be written.
-pub fn authored(intents: &[Intent]) -> BySet<Weights> {
+pub(crate) fn authored(intents: &[Intent]) -> BySet<Weights> {
     let written = intents.iter().filter(|intent| !intent.is_alone());
     written.map(|intent| (intent.set.clone(), intent.authored())).collect()
 }
 
 /// The primary that is filled in because the author named none; none where the rules of a route
 /// have different ones.
-pub fn defaulted_primary(intents: &[Intent]) -> Option<String> {
+pub(crate) fn defaulted_primary(intents: &[Intent]) -> Option<String> {
     // A rule with one backend does not speak for the others.
     let most = intents.iter().map(|intent| intent.backends.len().min(2)).max()?;
     let speak = intents.iter().filter(|intent| intent.backends.len() >= most);

@@ -4,7 +4,7 @@
 //! as a [`Declaration`]; [`Intent::parse`] is the one parser that webhook, controller and CLI
 //! share; [`decide`] is the one decision.
 
-pub mod annotations;
+pub(crate) mod annotations;
 mod announced;
 mod author_edit;
 mod authored;
@@ -23,7 +23,7 @@ mod policy;
 mod port_loss;
 mod ports;
 mod problem;
-pub mod proportions;
+pub(crate) mod proportions;
 mod readiness;
 mod reason;
 mod state;
@@ -36,26 +36,30 @@ pub(crate) mod work;
 #[cfg(test)]
 mod work_tests;
 
-pub use announced::{acts_ahead, decide};
-pub use author_edit::edited;
+pub(crate) use announced::acts_ahead;
+pub use announced::decide;
+pub(crate) use author_edit::edited;
 pub use authored::AuthoredWeights;
-pub use bounds::{FAR_BEYOND, MOST_TIERS, too_many};
+pub(crate) use bounds::{FAR_BEYOND, too_many};
 pub use decision::{Decision, Now, Previous};
-pub use declaration::{
-    AuthoredText, Bounds, BySet, Declaration, DeclaredBackend, DeclaredSet, Fault, Shape,
-    WeightLimits, service_of,
-};
-pub use faults::{is_service_name, no_primary};
+pub(crate) use declaration::{AuthoredText, WeightLimits, service_of};
+pub use declaration::{Bounds, BySet, Declaration, DeclaredBackend, DeclaredSet, Fault, Shape};
+pub(crate) use faults::{is_service_name, no_primary};
 pub use health::{Announced, Health, Unknown};
-pub use intent::{Backend, Intent, Reading, authored, defaulted_primary};
-pub use need::{Need, need};
+pub use intent::{Backend, Intent, Reading};
+pub(crate) use intent::{authored, defaulted_primary};
+pub(crate) use need::{Need, need};
 pub use policy::{Defaults, Pin, Policy};
-pub use ports::{MOST_PORTS, Peaks, Port, PortCount, PortSet, Ports, ShortPorts, remembered};
-pub use problem::{Problem, Severity, closest};
-pub use readiness::{Readiness, each_health};
-pub use reason::DecisionReason;
-pub use state::{AnnouncedPodUids, Identity, Pending, SetState, State, to_the_second};
+pub(crate) use ports::{MOST_PORTS, PortSet, ShortPorts, remembered};
+pub use ports::{Peaks, Port, PortCount, Ports};
+pub(crate) use problem::closest;
+pub use problem::{Problem, Severity};
+pub(crate) use readiness::{Readiness, each_health};
+pub(crate) use reason::DecisionReason;
+pub(crate) use state::{AnnouncedPodUids, to_the_second};
+pub use state::{Identity, Pending, SetState, State};
 pub use threshold::Threshold;
-pub use values::{delay, expected_delay};
-pub use weight::{MAX_WEIGHT, ParsedWeight, Weights};
-pub use weighting::weights_for;
+pub(crate) use values::{delay, expected_delay};
+pub use weight::Weights;
+pub(crate) use weight::{MAX_WEIGHT, ParsedWeight};
+pub(crate) use weighting::weights_for;

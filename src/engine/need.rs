@@ -6,7 +6,7 @@ use crate::engine::{Backend, Decision, DecisionReason, Intent, SetState};
 
 /// How much an object needs the write that makes a decision true of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Need {
+pub(crate) enum Need {
     /// It is true already.
     Nothing,
     /// Traffic is where it should be; the record, or a fallback's smallest share, is not.
@@ -18,7 +18,7 @@ pub enum Need {
 /// What an object needs for this decision to be true of it.
 ///
 /// An object whose traffic is where its author put it needs no record until something moves.
-pub fn need(intent: &Intent, state: Option<&SetState>, decision: &Decision) -> Need {
+pub(crate) fn need(intent: &Intent, state: Option<&SetState>, decision: &Decision) -> Need {
     if intent.is_alone() {
         return Need::Nothing;
     }

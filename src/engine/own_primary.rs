@@ -4,7 +4,7 @@ use crate::engine::{BySet, Declaration, DeclaredSet, SetState, State, Weights};
 
 /// What is the primary of a set without a word from its author.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OwnPrimary {
+pub(super) enum OwnPrimary {
     Is(String),
     /// Several of its backends have weight, or it cannot be read, and it did not fail over until now:
     /// nobody can tell which its author prefers, and an upgrade moves nothing.
@@ -14,7 +14,7 @@ pub enum OwnPrimary {
 }
 
 /// What an object says of the defaults of its sets.
-pub struct DefaultedPrimaries {
+pub(super) struct DefaultedPrimaries {
     state: Option<State>,
     recorded: BySet<Weights>,
     /// The first backend of all.
@@ -25,7 +25,7 @@ pub struct DefaultedPrimaries {
 }
 
 impl DefaultedPrimaries {
-    pub fn new(declared: &Declaration, state: Option<State>) -> Self {
+    pub(super) fn new(declared: &Declaration, state: Option<State>) -> Self {
         let known = |set: &DeclaredSet| state.as_ref().and_then(|state| state.sets.get(&set.name));
         let remembers = |set: &DeclaredSet| {
             set.backends.len() > 1 && known(set).is_some_and(|k| k.primary.is_some())
@@ -43,7 +43,7 @@ impl DefaultedPrimaries {
 
     /// The primary of a set whose author named none: its first backend, as long as it is the one
     /// that was first when that was decided, and never another one while traffic is off it.
-    pub fn primary(&self, set: &DeclaredSet) -> OwnPrimary {
+    pub(super) fn primary(&self, set: &DeclaredSet) -> OwnPrimary {
         let is_split = set.name.is_empty();
         let Some(first) = set.backends.first().map(|b| b.name.clone()) else {
             return OwnPrimary::Alone;

@@ -45,13 +45,13 @@ pub struct Pin {
 
 /// A pin as the author wrote it: for all sets of an object.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NamedPin {
+pub(super) struct NamedPin {
     backends: Vec<String>,
     until: Option<Timestamp>,
 }
 
 impl NamedPin {
-    pub fn parse(declared: &Declaration, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub(super) fn parse(declared: &Declaration, problems: &mut Vec<Problem>) -> Option<Self> {
         let backends = Annotation::of(declared, annotations::PIN).as_backends(declared, problems);
         let until = Annotation::of(declared, annotations::PIN_UNTIL);
         let end = until.as_time(problems);
@@ -67,7 +67,7 @@ impl NamedPin {
     }
 
     /// What it means for a set; none where that has no such backend.
-    pub fn in_set(&self, set: &DeclaredSet) -> Option<Pin> {
+    pub(super) fn in_set(&self, set: &DeclaredSet) -> Option<Pin> {
         let by_name = set.by_name();
         let named = self.backends.iter().flat_map(|name| by_name.get(name));
         let backends: BTreeSet<usize> = named.collect();

@@ -12,13 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// More ports of one Service than these are not looked at.
-pub const MOST_PORTS: usize = 128;
+pub(crate) const MOST_PORTS: usize = 128;
 
 /// Some of the asked ports, by their place.
-pub type PortSet = u128;
+pub(crate) type PortSet = u128;
 
 /// What backends are short of, by backend: of each group of ports one has to be ready again.
-pub type ShortPorts = BTreeMap<String, Vec<Vec<String>>>;
+pub(crate) type ShortPorts = BTreeMap<String, Vec<Vec<String>>>;
 
 /// The most that were ready, by the [key](PortCount::key) of what fell short of a percentage.
 pub type Peaks = BTreeMap<String, u32>;
@@ -274,7 +274,7 @@ impl fmt::Display for Ports {
 }
 
 /// Health beside what is recorded of losses.
-pub fn remembered<'a>(
+pub(crate) fn remembered<'a>(
     intent: &Intent,
     health: &'a [Health],
     state: Option<&SetState>,

@@ -109,7 +109,10 @@ fn excerpt(text: &str) -> String {
 const CANDIDATES: usize = 2_048;
 
 /// The candidate that a misspelt name most likely meant, if one is close enough.
-pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     // Longer than any name of ours, or of Kubernetes.
     const LONGEST: usize = 512;
     if name.len() > LONGEST {

@@ -4,19 +4,19 @@ use crate::engine::WeightLimits;
 use serde_json::Value;
 
 /// A weight in billionths, as fine as a Kubernetes quantity is.
-pub type Nanos = u128;
+pub(crate) type Nanos = u128;
 
 const ONE: Nanos = 1_000_000_000;
 
 /// A whole weight in billionths.
-pub fn of_whole(weight: u32) -> Nanos {
+pub(crate) fn of_whole(weight: u32) -> Nanos {
     Nanos::from(weight) * ONE
 }
 
 /// Reads what the schemas of `TrafficSplit` let through: a number, or a quantity such as `500m`.
 /// An absent weight is 0, as everywhere in this program. Written here because what is needed is a
 /// ratio of whole numbers, and none of a quantity's other meanings.
-pub fn read(value: Option<&Value>) -> Option<Nanos> {
+pub(crate) fn read(value: Option<&Value>) -> Option<Nanos> {
     match value {
         None | Some(Value::Null) => Some(0),
         Some(Value::Number(number)) => quantity(&number.to_string()),
@@ -70,7 +70,7 @@ fn scale(suffix: &str) -> Option<(i32, u32)> {
 
 /// The same weights where they are whole and small enough; otherwise the smallest whole ones in
 /// the same proportions, if those are small enough.
-pub fn whole(weights: &[Nanos], limits: WeightLimits) -> Option<Vec<u32>> {
+pub(crate) fn whole(weights: &[Nanos], limits: WeightLimits) -> Option<Vec<u32>> {
     divided(weights, ONE, limits).or_else(|| {
         let common = weights.iter().copied().fold(0, greatest_common_divisor);
         divided(weights, common.max(1), limits)
@@ -79,7 +79,7 @@ pub fn whole(weights: &[Nanos], limits: WeightLimits) -> Option<Vec<u32>> {
 
 /// The same, or whole weights that come as near to the proportions as the limits allow; none that
 /// is above 0 becomes 0.
-pub fn scaled(weights: &[Nanos], limits: WeightLimits) -> Vec<u32> {
+pub(crate) fn scaled(weights: &[Nanos], limits: WeightLimits) -> Vec<u32> {
     whole(weights, limits).unwrap_or_else(|| rounded(weights, limits))
 }
 

@@ -4,7 +4,7 @@ use crate::engine::{Health, Intent};
 
 /// Whether any backend of a set is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
+pub(crate) enum Readiness {
     /// One at least is, on a port that is asked for.
     Ready,
     /// None is, as far as it can be seen; what cannot be seen may be.
@@ -15,7 +15,7 @@ pub enum Readiness {
 
 impl Readiness {
     /// Of a set whose backends have these healths.
-    pub fn of(health: &[Health]) -> Self {
+    pub(crate) fn of(health: &[Health]) -> Self {
         if health.iter().any(Health::is_partly_ready) {
             Self::Ready
         } else if health.iter().any(Health::is_unknown) {
@@ -27,7 +27,7 @@ impl Readiness {
 }
 
 /// The health of each backend, for a person.
-pub fn each_health(intent: &Intent, health: &[Health]) -> String {
+pub(crate) fn each_health(intent: &Intent, health: &[Health]) -> String {
     let backends = intent.backends.iter().zip(health);
     let each: Vec<String> =
         backends.map(|(backend, health)| format!("{}: {health}", backend.name)).collect();

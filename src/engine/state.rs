@@ -122,7 +122,7 @@ impl SetState {
 
 /// Until when it is believed that a pod is about to be deleted, by uid: by the wall clock in an
 /// annotation, by the steady clock of a process elsewhere.
-pub type AnnouncedPodUids = BTreeMap<String, Timestamp>;
+pub(crate) type AnnouncedPodUids = BTreeMap<String, Timestamp>;
 
 /// The starts of pending delays, by backend: by the wall clock in an annotation, by the steady clock
 /// of a process wherever it decides.
@@ -130,7 +130,7 @@ pub type Pending = BTreeMap<String, Timestamp>;
 
 /// Whether delays that were written down and read back are these very ones: a clock that is slewed
 /// in between tells them a little apart.
-pub fn same_delays(one: &Pending, other: &Pending) -> bool {
+pub(super) fn same_delays(one: &Pending, other: &Pending) -> bool {
     let near = |(a, b): (&Timestamp, &Timestamp)| a.duration_until(*b).abs().as_secs() < 1;
     one.keys().eq(other.keys()) && one.values().zip(other.values()).all(near)
 }
@@ -207,7 +207,7 @@ impl State {
 }
 
 /// Drops what is finer than a second.
-pub fn to_the_second(now: Timestamp) -> Timestamp {
+pub(crate) fn to_the_second(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The author's order of preference, for all sets of an object.
 #[derive(Debug, PartialEq)]
-pub struct Preference {
+pub(super) struct Preference {
     primaries: Primaries,
     /// Fallbacks in order; the others come last.
     ordered: Vec<String>,
@@ -34,7 +34,7 @@ struct Needed {
 }
 
 impl Preference {
-    pub fn parse(declared: &Declaration, problems: &mut Vec<Problem>) -> Self {
+    pub(super) fn parse(declared: &Declaration, problems: &mut Vec<Problem>) -> Self {
         let state = declared.state();
         let named = declared.authored_primary_beside(state.as_ref());
         let named = Annotation::with(annotations::PRIMARY_SERVICE, named);
@@ -55,23 +55,23 @@ impl Preference {
     }
 
     /// Whether the primaries are the default because the author named none.
-    pub fn primary_is_default(&self) -> bool {
+    pub(super) fn primary_is_default(&self) -> bool {
         matches!(self.primaries, Primaries::Own(_))
     }
 
     /// Whether a set fails over: the one that a split has, and every rule that has a primary.
-    pub fn concerns(&self, set: &DeclaredSet) -> bool {
+    pub(super) fn concerns(&self, set: &DeclaredSet) -> bool {
         set.name.is_empty() || !self.primaries(set).is_empty()
     }
 
     /// Indices of a set's preferred backends, ascending.
-    pub fn primaries(&self, set: &DeclaredSet) -> Vec<usize> {
+    pub(super) fn primaries(&self, set: &DeclaredSet) -> Vec<usize> {
         self.primaries.of(set)
     }
 
     /// Indices of a set's backends, the preferred tier first; each backend is in exactly one tier,
     /// no tier is empty.
-    pub fn tiers(&self, set: &DeclaredSet) -> Vec<Vec<usize>> {
+    pub(super) fn tiers(&self, set: &DeclaredSet) -> Vec<Vec<usize>> {
         let by_name = set.by_name();
         let primaries = self.primaries(set);
         let mut taken = vec![false; set.backends.len()];
@@ -86,7 +86,7 @@ impl Preference {
     }
 
     /// What a backend needs. `2` or `50%` is meant for the primaries; fallbacks need 1 unless named.
-    pub fn needed(&self, backend: &DeclaredBackend, is_primary: bool) -> Threshold {
+    pub(super) fn needed(&self, backend: &DeclaredBackend, is_primary: bool) -> Threshold {
         match self.needed.of(backend) {
             Some(threshold) => threshold,
             None if is_primary => self.needed.primaries,

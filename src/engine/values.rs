@@ -7,16 +7,16 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeSet, HashSet};
 
 /// The two words for yes and no; kubectl demands them quoted.
-pub const BOOLEAN: &[(&str, bool)] = &[("true", true), ("false", false)];
+pub(super) const BOOLEAN: &[(&str, bool)] = &[("true", true), ("false", false)];
 
 /// Longer than this is taken for a slip: traffic would stay on a dead backend for a week.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_hours(168);
 
 /// So much of what is wrong with one annotation is told; the rest follows the next time.
-pub const MOST_PROBLEMS: usize = 16;
+pub(super) const MOST_PROBLEMS: usize = 16;
 
 /// Reads a delay as kubectl writes one: `90s`, `1h30m`; at most a week.
-pub fn delay(text: &str) -> Option<SignedDuration> {
+pub(crate) fn delay(text: &str) -> Option<SignedDuration> {
     // The parser also takes "1 hour ago", weeks, and ISO 8601; an author means Go's form.
     let gos = !text.is_empty() && text.bytes().all(|b| b"0123456789.hmsun".contains(&b));
     let read = gos.then(|| text.parse::<SignedDuration>().ok()).flatten();
@@ -24,44 +24,44 @@ pub fn delay(text: &str) -> Option<SignedDuration> {
 }
 
 /// What [`delay`] understands, for people.
-pub fn expected_delay() -> String {
+pub(crate) fn expected_delay() -> String {
     format!("a duration such as 0s, 90s or 1h30m, of at most {}h", LONGEST_DELAY.as_hours())
 }
 
 /// One annotation of an object, there or not.
 #[derive(Clone, Copy)]
-pub struct Annotation<'a> {
+pub(super) struct Annotation<'a> {
     name: &'static str,
     value: Option<&'a str>,
 }
 
 impl<'a> Annotation<'a> {
-    pub fn of(declared: &'a Declaration, name: &'static str) -> Self {
+    pub(super) fn of(declared: &'a Declaration, name: &'static str) -> Self {
         Self { name, value: declared.annotations.get(name).map(String::as_str) }
     }
 
     /// An annotation whose value is known by other means.
-    pub fn with(name: &'static str, value: Option<&'a str>) -> Self {
+    pub(super) fn with(name: &'static str, value: Option<&'a str>) -> Self {
         Self { name, value }
     }
 
-    pub fn is_there(&self) -> bool {
+    pub(super) fn is_there(&self) -> bool {
         self.value.is_some()
     }
 
     /// A problem of this annotation, with what was found.
-    pub fn problem(&self) -> Problem {
+    pub(super) fn problem(&self) -> Problem {
         Problem::error(annotations::field(self.name))
             .found(format!("{:?}", self.value.unwrap_or_default()))
     }
 
     /// A delay, see [`delay`].
-    pub fn as_delay(&self, problems: &mut Vec<Problem>) -> Option<SignedDuration> {
+    pub(super) fn as_delay(&self, problems: &mut Vec<Problem>) -> Option<SignedDuration> {
         self.or_problem(delay(self.value?), problems, expected_delay)
     }
 
     /// A point in time.
-    pub fn as_time(&self, problems: &mut Vec<Problem>) -> Option<Timestamp> {
+    pub(super) fn as_time(&self, problems: &mut Vec<Problem>) -> Option<Timestamp> {
         let text = self.value?;
         self.or_problem(text.parse::<Timestamp>().ok(), problems, || {
             "an RFC 3339 time such as 2026-01-31T14:30:00Z".into()
@@ -69,7 +69,7 @@ impl<'a> Annotation<'a> {
     }
 
     /// One of these words.
-    pub fn as_one_of<T: Copy>(
+    pub(super) fn as_one_of<T: Copy>(
         &self,
         words: &[(&str, T)],
         problems: &mut Vec<Problem>,
@@ -84,7 +84,7 @@ impl<'a> Annotation<'a> {
 
     /// Comma-separated backends, by name, in the order given and each once. `Some` of what could be
     /// read where there is a problem.
-    pub fn as_backends(
+    pub(super) fn as_backends(
         &self,
         declared: &Declaration,
         problems: &mut Vec<Problem>,
@@ -122,19 +122,19 @@ impl<'a> Annotation<'a> {
 }
 
 /// How the backends of an object are called.
-pub struct Names<'a> {
+pub(super) struct Names<'a> {
     sets: Vec<ByName<'a>>,
     declared: &'a Declaration,
 }
 
 impl<'a> Names<'a> {
-    pub fn of(declared: &'a Declaration) -> Self {
+    pub(super) fn of(declared: &'a Declaration) -> Self {
         Self { sets: declared.sets.iter().map(|set| set.by_name()).collect(), declared }
     }
 
     /// Whether any backend is called so; what is wrong with a name that is `text`, or in it, is told
     /// as the annotation's. A Service that a rule has with several ports is not clear by its name.
-    pub fn check(
+    pub(super) fn check(
         &self,
         name: &str,
         text: &str,

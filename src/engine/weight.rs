@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The largest weight, and sum of weights, of a split: Linkerd multiplies them by 10,000 in 32 bits.
-pub const MAX_WEIGHT: u32 = 429_496;
+pub(crate) const MAX_WEIGHT: u32 = 429_496;
 
 /// Weights by backend name.
 pub type Weights = BTreeMap<String, u32>;

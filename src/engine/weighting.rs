@@ -8,7 +8,7 @@ use crate::engine::decision::has;
 ///
 /// Both lists are in ascending order. `warm` are backends that get the smallest share beside them: 1, while the others' weights are
 /// scaled up as far as the kind of object allows.
-pub fn weights_for(intent: &Intent, active: &[usize], warm: &[usize]) -> Vec<u32> {
+pub(crate) fn weights_for(intent: &Intent, active: &[usize], warm: &[usize]) -> Vec<u32> {
     let warm: Vec<usize> = warm.iter().copied().filter(|i| !has(active, *i)).collect();
     let warm_sum = u32::try_from(warm.len()).unwrap_or(u32::MAX);
     let limits = intent.limits;

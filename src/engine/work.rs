@@ -6,7 +6,7 @@ std::thread_local! {
 }
 
 /// Counts one step, and gives back what came of it.
-pub fn counted<T>(outcome: T) -> T {
+pub(crate) fn counted<T>(outcome: T) -> T {
     #[cfg(test)]
     STEPS.set(STEPS.get() + 1);
     outcome
@@ -14,7 +14,7 @@ pub fn counted<T>(outcome: T) -> T {
 
 /// The steps that this takes, in this thread.
 #[cfg(test)]
-pub fn steps<T>(work: impl FnOnce() -> T) -> (usize, T) {
+pub(crate) fn steps<T>(work: impl FnOnce() -> T) -> (usize, T) {
     let before = STEPS.get();
     let outcome = work();
     (STEPS.get() - before, outcome)

@@ -1,3 +1,3 @@
 //! Events: what people are told, off the hot path.
 
-pub mod publisher;
+pub(crate) mod publisher;

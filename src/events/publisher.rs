@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 
 /// An Event to publish.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NewEvent {
+pub(crate) struct NewEvent {
     about: ObjectKey,
     kind: ApiResource,
     uid: String,
@@ -39,13 +39,13 @@ pub struct NewEvent {
 
 impl NewEvent {
     /// Traffic moved: Warning where it left the primary, Normal where it returned.
-    pub fn flipped(write: &Write, flip: &Flip) -> Self {
+    pub(crate) fn flipped(write: &Write, flip: &Flip) -> Self {
         let action = if flip.on_primary { "Failback" } else { "Failover" };
         Self::of_write(write).saying(!flip.on_primary, "Failover", action, flip.note.clone())
     }
 
     /// A write that the API server or a webhook refused.
-    pub fn refused(write: &Write, error: &str) -> Self {
+    pub(crate) fn refused(write: &Write, error: &str) -> Self {
         let wanted = match &write.kind {
             WriteKind::Flip(flip) => flip.should(),
             WriteKind::Correction => "The weights should be put right".into(),
@@ -56,18 +56,18 @@ impl NewEvent {
     }
 
     /// A move that is not made, by a person's word.
-    pub fn held(write: &Write, flip: &Flip, why: &str) -> Self {
+    pub(crate) fn held(write: &Write, flip: &Flip, why: &str) -> Self {
         let note = format!("{}. Nothing is written: {why}", flip.should());
         Self::of_write(write).saying(true, "FailoverHeld", "Failover", note)
     }
 
     /// Weights that somebody wrote past the webhook are the author's from now on.
-    pub fn edited(write: &Write, note: &str) -> Self {
+    pub(crate) fn edited(write: &Write, note: &str) -> Self {
         Self::of_write(write).saying(false, "WeightsTaken", "Record", note.to_owned())
     }
 
     /// Another writer keeps taking our weights back.
-    pub fn undone(write: &Write, who: &str, times: u32) -> Self {
+    pub(crate) fn undone(write: &Write, who: &str, times: u32) -> Self {
         let note = format!(
             "The weights written here were undone {times} times, last by field manager {who}. They are written again, ever less often: let {who} ignore {} of this object, or let its writes pass the webhook of linkerd-failover",
             write.object.kind.weights_path()
@@ -76,7 +76,7 @@ impl NewEvent {
     }
 
     /// An object that cannot be read, or not in every part.
-    pub fn unreadable(
+    pub(crate) fn unreadable(
         object: &ObjectRef,
         version: &'static str,
         managed: &ManagedObject,
@@ -96,7 +96,7 @@ impl NewEvent {
     }
 
     /// A route with rules that do not fail over until their author names their primaries.
-    pub fn without_primary(
+    pub(crate) fn without_primary(
         object: &ObjectRef,
         version: &'static str,
         managed: &ManagedObject,
@@ -112,7 +112,7 @@ impl NewEvent {
     }
 
     /// A route that Linkerd does not use as it stands.
-    pub fn not_in_use(
+    pub(crate) fn not_in_use(
         object: &ObjectRef,
         version: &'static str,
         managed: &ManagedObject,
@@ -128,12 +128,17 @@ impl NewEvent {
     }
 
     /// Backends that do not serve a port which callers ask for.
-    pub fn short(object: &ObjectRef, index: &Index, managed: &ManagedObject, why: &str) -> Self {
+    pub(crate) fn short(
+        object: &ObjectRef,
+        index: &Index,
+        managed: &ManagedObject,
+        why: &str,
+    ) -> Self {
         Self::of_split(object, index, managed).saying(true, "PortNotServed", "Read", why.to_owned())
     }
 
     /// An object that has nothing ready, or has something ready again.
-    pub fn nothing_ready(
+    pub(crate) fn nothing_ready(
         object: &ObjectRef,
         version: &'static str,
         managed: &ManagedObject,
@@ -149,7 +154,7 @@ impl NewEvent {
     }
 
     /// A ServiceProfile that is not ours to write.
-    pub fn profile_left(
+    pub(crate) fn profile_left(
         split: &ObjectRef,
         index: &Index,
         managed: &ManagedObject,
@@ -160,7 +165,7 @@ impl NewEvent {
     }
 
     /// A write of a ServiceProfile that the API server or a webhook refused.
-    pub fn profile_refused(
+    pub(crate) fn profile_refused(
         split: &ObjectRef,
         index: &Index,
         managed: &ManagedObject,
@@ -174,7 +179,7 @@ impl NewEvent {
     }
 
     /// Another writer keeps taking our overrides back.
-    pub fn profile_undone(
+    pub(crate) fn profile_undone(
         split: &ObjectRef,
         index: &Index,
         managed: &ManagedObject,
@@ -197,7 +202,7 @@ impl NewEvent {
     }
 
     /// What became of a linked cluster, about the Secret that it is linked by.
-    pub fn of_link(told: &LinkTransition) -> Self {
+    pub(crate) fn of_link(told: &LinkTransition) -> Self {
         let (warning, reason) = match told.what {
             Transition::Unreachable => (true, "RemoteUnreachable"),
             Transition::Down => (true, "RemoteDown"),
@@ -217,21 +222,21 @@ impl NewEvent {
 
     /// The program's own namespace has not the label of an extension. Said of the Deployment: an
     /// Event about a namespace would be in the namespace `default`.
-    pub fn not_labelled(deployment: &str, namespace: &str, note: String) -> Self {
+    pub(crate) fn not_labelled(deployment: &str, namespace: &str, note: String) -> Self {
         let kind = ApiResource::erase::<Deployment>(&());
         let said = Self::new(ObjectKey::new(namespace, deployment), kind, "", "");
         said.saying(true, "NamespaceNotLabelled", "Label", note)
     }
 
     /// Fewer namespaces are managed than before.
-    pub fn narrowed(deployment: &str, namespace: &str, note: String) -> Self {
+    pub(crate) fn narrowed(deployment: &str, namespace: &str, note: String) -> Self {
         let kind = ApiResource::erase::<Deployment>(&());
         let said = Self::new(ObjectKey::new(namespace, deployment), kind, "", "");
         said.saying(true, "NamespacesLeft", "Read", note)
     }
 
     /// What bears our marks and is not managed.
-    pub fn unmanaged(one: &Unmanaged) -> Self {
+    pub(crate) fn unmanaged(one: &Unmanaged) -> Self {
         let said = Self::new(one.about.clone(), one.kind.clone(), &one.uid, &one.resource_version);
         said.saying(true, one.reason, "Read", one.note.clone())
     }
@@ -326,7 +331,7 @@ const HELD_BACK: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Publishes what is said, while `busy` is 0 or has not been for too long; ends with the senders.
-pub async fn publisher(
+pub(crate) async fn publisher(
     client: Client,
     replica: Arc<str>,
     said: mpsc::Receiver<NewEvent>,

@@ -12,27 +12,27 @@ const NOTE: usize = 1024;
 
 /// Such an object.
 #[derive(Debug, PartialEq)]
-pub struct LeftBehind {
+pub(crate) struct LeftBehind {
     what: String,
     /// Gives its author's weights back.
     command: Option<String>,
 }
 
 /// The replica that decided last, of an object with our state.
-pub fn decided_by(annotations: &BTreeMap<String, String>) -> Option<String> {
+pub(crate) fn decided_by(annotations: &BTreeMap<String, String>) -> Option<String> {
     State::parse(annotations.get(annotations::STATE)?).map(|state| state.by)
 }
 
 /// Whether a replica is of the installation of this base name: its pods are `<name>-<hash>-<suffix>`.
 /// What another installation manages by another selector is its own.
-pub fn is_of_installation(name: &str, replica: &str) -> bool {
+pub(crate) fn is_of_installation(name: &str, replica: &str) -> bool {
     let rest = replica.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
     rest.is_some_and(|rest| rest.matches('-').count() <= 1)
 }
 
 impl LeftBehind {
     /// Of an object that is not managed; none where the weights in it are its author's.
-    pub fn read(
+    pub(crate) fn read(
         object: &ObjectRef,
         found: &DynamicObject,
         selector: &LabelSelector,
@@ -73,7 +73,7 @@ impl LeftBehind {
     }
 
     /// All of it.
-    pub fn full(&self) -> String {
+    pub(crate) fn full(&self) -> String {
         match &self.command {
             Some(command) => format!("{}. To give its author's weights back: {command}", self.what),
             None => format!("{}. {BY_HAND}", self.what),
@@ -81,7 +81,7 @@ impl LeftBehind {
     }
 
     /// As much of it as an Event takes: no half of a command.
-    pub fn note(&self) -> String {
+    pub(crate) fn note(&self) -> String {
         let full = self.full();
         if full.len() <= NOTE { full } else { format!("{}. {BY_HAND}", self.what) }
     }

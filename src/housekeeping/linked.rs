@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Runs until `stop`. What a standby has not said it says on the day it leads.
-pub async fn tell_of_links(
+pub(crate) async fn tell_of_links(
     mut told: mpsc::UnboundedReceiver<LinkTransition>,
     mut leading: watch::Receiver<bool>,
     say: mpsc::Sender<NewEvent>,

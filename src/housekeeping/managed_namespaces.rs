@@ -36,7 +36,7 @@ fn lost(before: &str, now: &[String]) -> Option<String> {
 }
 
 /// Writes down what is managed now. What was before and is no longer, once.
-pub async fn narrowed(
+pub(crate) async fn narrowed(
     api: &Api<Lease>,
     name: &str,
     namespaces: &[String],
@@ -59,7 +59,7 @@ pub async fn narrowed(
 }
 
 /// What a person can do about it.
-pub fn note(lost: &str, selector: &LabelSelector) -> String {
+pub(crate) fn note(lost: &str, selector: &LabelSelector) -> String {
     let kinds = Kind::ALL.map(Kind::resource).join(",");
     format!(
         "No longer managed: {lost}. What is on a fallback there stays on it, and may not be read from here. To see it, in each of them: kubectl get {kinds} -n NAMESPACE -l '{}' -o yaml; to give its author's weights back: set those of the annotation failover.linkerd.io/authored-weights, and remove it and failover.linkerd.io/state",

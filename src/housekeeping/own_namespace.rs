@@ -35,7 +35,7 @@ const WINDOW: Duration = Duration::from_secs(600);
 const NOT_DONE: &str = "it could not be labelled";
 
 /// What labels the namespace.
-pub struct NamespaceLabeller {
+pub(crate) struct NamespaceLabeller {
     pub client: Client,
     pub namespace: String,
     /// Of the installation, for Events.
@@ -68,7 +68,7 @@ fn step<'a>(found: Option<&'a str>, written: &[Instant], now: Instant) -> Step<'
 }
 
 /// Keeps the label on the namespace while this replica leads, until `stop`.
-pub async fn label_own_namespace(labelling: NamespaceLabeller, stop: CancellationToken) {
+pub(crate) async fn label_own_namespace(labelling: NamespaceLabeller, stop: CancellationToken) {
     let NamespaceLabeller { client, namespace, name, mut leading, say, metrics } = labelling;
     let api: Api<Namespace> = Api::all(client);
     let mut changes = pin!(changes(&api, &namespace));

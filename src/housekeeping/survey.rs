@@ -32,7 +32,7 @@ const SOON: Duration = Duration::from_secs(1);
 const PAGE: u32 = 200;
 
 /// What looks for them.
-pub struct Survey {
+pub(crate) struct Survey {
     pub client: Client,
     pub shared: SharedIndex,
     pub selector: LabelSelector,
@@ -51,7 +51,7 @@ pub struct Survey {
 
 /// Something that is not managed and looks as if it were.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Unmanaged {
+pub(crate) struct Unmanaged {
     pub about: ObjectKey,
     pub kind: ApiResource,
     pub uid: String,
@@ -67,7 +67,7 @@ pub struct Unmanaged {
 type Reported = BTreeMap<(String, ObjectKey), Unmanaged>;
 
 /// Looks while this replica leads, until `stop`.
-pub async fn survey_unmanaged(mut survey: Survey, stop: CancellationToken) {
+pub(crate) async fn survey_unmanaged(mut survey: Survey, stop: CancellationToken) {
     let (mut routes, mut left) = (Reported::new(), Reported::new());
     let mut looks = 0;
     loop {

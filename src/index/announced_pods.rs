@@ -7,18 +7,18 @@ use std::collections::HashMap;
 
 /// How long a word is believed: longer than slices take to follow a pod that is deleted, also where
 /// kube-controller-manager has to find a new leader first. Until then the fallback serves.
-pub const BELIEVED: SignedDuration = SignedDuration::from_secs(30);
+pub(crate) const BELIEVED: SignedDuration = SignedDuration::from_secs(30);
 
 /// A pod that traffic was moved for is not believed again before this has passed: `kubectl drain`
 /// asks every five seconds for as long as a PodDisruptionBudget refuses.
-pub const ONCE_IN: SignedDuration = SignedDuration::from_mins(10);
+pub(crate) const ONCE_IN: SignedDuration = SignedDuration::from_mins(10);
 
 /// More are not remembered: anybody who may delete pods fills this.
 const MOST: usize = 50_000;
 
 /// What a word about a pod is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Belief {
+pub(crate) enum Belief {
     /// It counts as gone from now on.
     Believed,
     /// It has done so since then.
@@ -40,28 +40,28 @@ struct AnnouncedPod {
 
 /// Pods as an object records them, in their order: those that its traffic was moved for, and until
 /// when that was believed.
-pub type Recorded = Box<[(PodUid, Timestamp)]>;
+pub(crate) type Recorded = Box<[(PodUid, Timestamp)]>;
 
 /// What an annotation says of pods.
-pub fn recorded_pods(leaving: &AnnouncedPodUids) -> Recorded {
+pub(crate) fn recorded_pods(leaving: &AnnouncedPodUids) -> Recorded {
     leaving.iter().filter_map(|(uid, until)| Some((PodUid::parse(uid)?, *until))).collect()
 }
 
 /// What an annotation says, whose times are of the wall clock, by the steady clock.
-pub fn heard(recorded: &Recorded, now: &Now) -> Recorded {
+pub(crate) fn heard(recorded: &Recorded, now: &Now) -> Recorded {
     let written = recorded.iter().map(|(pod, until)| (pod.to_string(), *until)).collect();
     recorded_pods(&now.heard(&written))
 }
 
 /// Pods that are, or lately were, about to be deleted. All times are of the steady clock.
 #[derive(Debug, Default)]
-pub struct AnnouncedPods {
+pub(crate) struct AnnouncedPods {
     pods: HashMap<PodUid, AnnouncedPod>,
 }
 
 impl AnnouncedPods {
     /// Takes in that a pod is about to be deleted.
-    pub fn announce(&mut self, pod: PodUid, name: &str, now: Timestamp) -> Belief {
+    pub(crate) fn announce(&mut self, pod: PodUid, name: &str, now: Timestamp) -> Belief {
         match self.pods.get(&pod) {
             Some(there) if there.until > now => return Belief::Known(there.since),
             Some(there) if there.counts(now) => return Belief::NotAgain,
@@ -79,7 +79,7 @@ impl AnnouncedPods {
     }
 
     /// Takes in what an object says: traffic was moved for these.
-    pub fn record(&mut self, recorded: &Recorded, now: Timestamp) {
+    pub(crate) fn record(&mut self, recorded: &Recorded, now: Timestamp) {
         for (pod, until) in recorded {
             // No clock is so far off, and no word is believed for longer.
             let until = (*until).min(later(now, BELIEVED));
@@ -91,17 +91,17 @@ impl AnnouncedPods {
     }
 
     /// Until when it is believed that a pod is about to be deleted; none where it is not.
-    pub fn until(&self, pod: PodUid, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn until(&self, pod: PodUid, now: Timestamp) -> Option<Timestamp> {
         self.pods.get(&pod).map(|there| there.until).filter(|until| *until > now)
     }
 
     /// The name of a pod, where its deletion was announced here.
-    pub fn name(&self, pod: PodUid) -> Option<&str> {
+    pub(crate) fn name(&self, pod: PodUid) -> Option<&str> {
         self.pods.get(&pod).map(|there| &*there.name).filter(|name| !name.is_empty())
     }
 
     /// Forgets what is past.
-    pub fn prune(&mut self, now: Timestamp) {
+    pub(crate) fn prune(&mut self, now: Timestamp) {
         self.pods.retain(|_, there| there.counts(now));
     }
 }
@@ -113,7 +113,7 @@ impl AnnouncedPod {
 }
 
 /// Whether a record of a pod that traffic was moved for still says anything.
-pub fn is_kept(until: Timestamp, now: Timestamp) -> bool {
+pub(crate) fn is_kept(until: Timestamp, now: Timestamp) -> bool {
     now < later(until, ONCE_IN)
 }
 

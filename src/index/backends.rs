@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 impl Index {
     /// The health of each of an intent's backends, in its order; `now` by the steady clock.
-    pub fn health(&self, namespace: &str, intent: &Intent, now: Timestamp) -> Vec<Health> {
+    pub(crate) fn health(&self, namespace: &str, intent: &Intent, now: Timestamp) -> Vec<Health> {
         let own = ObjectKey::new(namespace, "");
         let apex = intent.apexes.first().and_then(|apex| self.services.get(&own.beside(apex)));
         let health = |backend: &Backend| {
@@ -92,7 +92,7 @@ impl Index {
 
     /// What tells the endpoints of a Service apart, ready or not; nothing where one of its members
     /// cannot be seen.
-    pub fn identities_of(&self, service: &ObjectKey) -> BTreeSet<u64> {
+    pub(crate) fn identities_of(&self, service: &ObjectKey) -> BTreeSet<u64> {
         if let Some(ServiceKind::Elsewhere(members)) = self.service(service).map(|s| &s.kind) {
             return self.identities_of_members(service, members).unwrap_or_default();
         }
@@ -101,7 +101,7 @@ impl Index {
 
     /// The endpoints of a Service that an object names, or the last it had, each by a number that
     /// is its own: Services that share endpoints share these.
-    pub fn endpoints_of(&self, service: &ObjectKey) -> &[u64] {
+    pub(crate) fn endpoints_of(&self, service: &ObjectKey) -> &[u64] {
         self.past.get(service).map_or(&[], |past| &past.endpoints)
     }
 

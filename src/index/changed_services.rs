@@ -12,7 +12,7 @@ const ONCE_IN: SignedDuration = SignedDuration::from_mins(1);
 
 /// Changed Services, by the steady clock.
 #[derive(Debug, Default)]
-pub struct ChangedServices(HashMap<ObjectKey, Change>);
+pub(crate) struct ChangedServices(HashMap<ObjectKey, Change>);
 
 #[derive(Debug)]
 struct Change {
@@ -24,26 +24,26 @@ struct Change {
 
 impl ChangedServices {
     /// A Service has changed, whose slices are these.
-    pub fn begin(&mut self, service: &ObjectKey, slices: u64, now: Timestamp) {
+    pub(crate) fn begin(&mut self, service: &ObjectKey, slices: u64, now: Timestamp) {
         self.0.retain(|_, change| change.at.duration_until(now) < ONCE_IN);
         let change = Change { at: now, slices, followed: false };
         self.0.entry(service.clone()).or_insert(change);
     }
 
     /// Whether it is of interest how the slices of a Service are.
-    pub fn awaits(&self, service: &ObjectKey) -> bool {
+    pub(crate) fn awaits(&self, service: &ObjectKey) -> bool {
         self.0.get(service).is_some_and(|change| !change.followed)
     }
 
     /// The slices of a Service are these now.
-    pub fn observe(&mut self, service: &ObjectKey, slices: u64) {
+    pub(crate) fn observe(&mut self, service: &ObjectKey, slices: u64) {
         if let Some(change) = self.0.get_mut(service) {
             change.followed |= change.slices != slices;
         }
     }
 
     /// Until when its slices may still follow.
-    pub fn until(&self, service: &ObjectKey, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn until(&self, service: &ObjectKey, now: Timestamp) -> Option<Timestamp> {
         let change = self.0.get(service).filter(|change| !change.followed)?;
         let until = change.at.checked_add(FOLLOW).unwrap_or(now);
         (now < until).then_some(until)

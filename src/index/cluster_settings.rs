@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 /// What people have said on the controller's own namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClusterSettings {
+pub(crate) struct ClusterSettings {
     /// Nothing is to be written.
     pub frozen: bool,
     /// When a person last released the brake.
@@ -16,7 +16,7 @@ pub struct ClusterSettings {
 
 impl ClusterSettings {
     /// Reads the annotations; what cannot be meant is logged and ignored.
-    pub fn read(namespace: &Namespace) -> Self {
+    pub(crate) fn read(namespace: &Namespace) -> Self {
         let said = |name: &str| namespace.annotations().get(name).map(String::as_str);
         let frozen = match said(annotations::FROZEN) {
             Some("true") => true,

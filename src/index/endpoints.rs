@@ -14,18 +14,18 @@ const MANAGED_BY: (&str, &str) =
     ("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io");
 
 /// Label by which a slice belongs to a Service.
-pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// The address families that the proxies use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AddressFamilies {
+pub(crate) struct AddressFamilies {
     /// Linkerd uses IPv6 only where it is told to (`disableIPv6: false`).
     pub ipv6: bool,
 }
 
 /// A slice, as small as a decision allows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SliceFacts {
+pub(crate) struct SliceFacts {
     /// Kubernetes makes it of the Service and its pods: it has the ports that the Service declares.
     follows: bool,
     /// Names of the ports offered; the unnamed port is `""`.
@@ -46,18 +46,18 @@ struct Endpoint {
 
 /// The pod of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PodEndpoint {
+pub(crate) struct PodEndpoint {
     pub uid: PodUid,
     pub name: PodName,
 }
 
 /// A pod's uid, as small as it can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PodUid(u128);
+pub(crate) struct PodUid(u128);
 
 impl PodUid {
     /// Reads a UUID, which is what an API server makes.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let digits = || text.bytes().filter(|b| *b != b'-');
         let whole = digits().count() == 32 && digits().all(|b| b.is_ascii_hexdigit());
         let digits: String = text.chars().filter(|c| *c != '-').collect();
@@ -75,10 +75,10 @@ impl fmt::Display for PodUid {
 
 /// A pod's namespace and name, as a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PodName(u64);
+pub(crate) struct PodName(u64);
 
 impl PodName {
-    pub fn new(namespace: &str, name: &str) -> Self {
+    pub(crate) fn new(namespace: &str, name: &str) -> Self {
         let mut hasher = DefaultHasher::new();
         (namespace, name).hash(&mut hasher);
         Self(hasher.finish())
@@ -87,7 +87,7 @@ impl PodName {
 
 impl SliceFacts {
     /// The facts of a slice; none where no proxy would use its addresses.
-    pub fn read(slice: &EndpointSlice, families: AddressFamilies) -> Option<Self> {
+    pub(crate) fn read(slice: &EndpointSlice, families: AddressFamilies) -> Option<Self> {
         let endpoints = slice.endpoints.iter().filter_map(read_endpoint);
         let endpoints: Vec<Endpoint> = match slice.address_type.as_str() {
             "IPv4" => endpoints.collect(),
@@ -113,7 +113,7 @@ impl SliceFacts {
 
     /// Whether its ports have changed to some that a Service which declares these has not: that has
     /// changed too, and is told later.
-    pub fn overtakes(&self, before: &Self, declared: &[ServicePort]) -> bool {
+    pub(crate) fn overtakes(&self, before: &Self, declared: &[ServicePort]) -> bool {
         let undeclared = |name: &String| declared.iter().all(|port| port.name != *name);
         self.follows
             && self.ports != before.ports
@@ -132,7 +132,7 @@ impl SliceFacts {
     }
 
     /// A number that changes with the ports offered and with the endpoints that are ready.
-    pub fn fingerprint(&self) -> u64 {
+    pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.ports.hash(&mut hasher);
         for endpoint in self.endpoints.iter().filter(|endpoint| endpoint.ready) {
@@ -141,17 +141,17 @@ impl SliceFacts {
         hasher.finish()
     }
 
-    pub fn has_ready(&self) -> bool {
+    pub(crate) fn has_ready(&self) -> bool {
         self.endpoints.iter().any(|endpoint| endpoint.ready)
     }
 
     /// What tells the endpoints apart.
-    pub fn identities(&self) -> impl Iterator<Item = u64> {
+    pub(crate) fn identities(&self) -> impl Iterator<Item = u64> {
         self.endpoints.iter().map(|endpoint| endpoint.identity)
     }
 
     /// The pods among the endpoints, with whether they are ready.
-    pub fn pods(&self) -> impl Iterator<Item = (PodEndpoint, bool)> {
+    pub(crate) fn pods(&self) -> impl Iterator<Item = (PodEndpoint, bool)> {
         self.endpoints.iter().filter_map(|endpoint| Some((endpoint.pod?, endpoint.ready)))
     }
 }
@@ -188,7 +188,7 @@ fn read_endpoint(endpoint: &k8s_openapi::api::discovery::v1::Endpoint) -> Option
 
 /// How many endpoints a Service has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EndpointCount {
+pub(crate) struct EndpointCount {
     /// Those that are ready, whatever they offer.
     pub ready: u32,
     /// All, whatever they offer. Those that are on their way out, and take no more traffic, are none.
@@ -202,7 +202,7 @@ pub struct EndpointCount {
 
 /// How many endpoints offer a port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PortEndpointCount {
+pub(crate) struct PortEndpointCount {
     pub ready: u32,
     pub total: u32,
     pub announced: u32,
@@ -212,7 +212,7 @@ pub struct PortEndpointCount {
 
 impl EndpointCount {
     /// Both together.
-    pub fn and(mut self, other: Self) -> Self {
+    pub(crate) fn and(mut self, other: Self) -> Self {
         self.ready = self.ready.saturating_add(other.ready);
         self.total = self.total.saturating_add(other.total);
         self.announced = match self.announced {
@@ -250,7 +250,7 @@ impl PortEndpointCount {
 /// `ports` are the names of the asked ports, of which no more than [`MOST_PORTS`] are looked at; none
 /// is one that the Service does not have. `leaves` says of a pod that is about to be deleted until
 /// when that is believed.
-pub fn count<'a>(
+pub(crate) fn count<'a>(
     slices: impl Iterator<Item = &'a SliceFacts>,
     ports: &[Option<&str>],
     leaves: impl Fn(PodUid) -> Option<Timestamp>,

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// Who may name which Services of a grant's namespace.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct GrantFacts {
+pub(crate) struct GrantFacts {
     /// Kind and namespace of those who may.
     from: Vec<(Box<str>, Box<str>)>,
     /// Names; none: any.
@@ -13,7 +13,7 @@ pub struct GrantFacts {
 }
 
 impl GrantFacts {
-    pub fn read(grant: &DynamicObject) -> Self {
+    pub(crate) fn read(grant: &DynamicObject) -> Self {
         let list = |path: &str| grant.data.pointer(path).and_then(Value::as_array);
         let text = |value: &Value, field: &str| -> Option<Box<str>> {
             Some(value.get(field)?.as_str()?.into())
@@ -31,7 +31,7 @@ impl GrantFacts {
     }
 
     /// Whether objects of a kind in a namespace may name this Service.
-    pub fn allows(&self, kind: &str, namespace: &str, service: &str) -> bool {
+    pub(crate) fn allows(&self, kind: &str, namespace: &str, service: &str) -> bool {
         self.from.iter().any(|(k, n)| **k == *kind && **n == *namespace)
             && self.to.iter().any(|name| name.as_deref().is_none_or(|name| name == service))
     }

@@ -15,7 +15,7 @@ const MOST_RECORDED: usize = 500;
 
 /// A pod by which Services that managed objects name have a ready endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GuardedPod {
+pub(crate) struct GuardedPod {
     pub uid: PodUid,
     pub namespace: String,
     pub name: String,
@@ -24,13 +24,13 @@ pub struct GuardedPod {
 
 impl Index {
     /// From now on it is known which Services a pod is an endpoint of. To be called first.
-    pub fn follow_pods(&mut self) {
+    pub(crate) fn follow_pods(&mut self) {
         self.slices.follow_pods();
     }
 
     /// What is known of a pod, if traffic that may be moved before it goes rests on it. The uid is
     /// that of the endpoint where none is given: an Eviction has none.
-    pub fn guarded(
+    pub(crate) fn guarded(
         &self,
         namespace: &str,
         name: &str,
@@ -58,18 +58,21 @@ impl Index {
     }
 
     /// The objects whose traffic may rest on a pod, also through federated Services.
-    pub fn resting_on<'a>(&'a self, pod: &'a GuardedPod) -> impl Iterator<Item = &'a ObjectRef> {
+    pub(crate) fn resting_on<'a>(
+        &'a self,
+        pod: &'a GuardedPod,
+    ) -> impl Iterator<Item = &'a ObjectRef> {
         let through = |service| self.remote.resting_here(service).chain([service]);
         pod.services.iter().flat_map(through).flat_map(|service| self.objects_naming(service))
     }
 
     /// Takes in that a pod is about to be deleted.
-    pub fn depart(&mut self, pod: &GuardedPod) -> Belief {
+    pub(crate) fn depart(&mut self, pod: &GuardedPod) -> Belief {
         self.departures.announce(pod.uid, &pod.name, self.now.steady)
     }
 
     /// Forgets of pods what is past.
-    pub fn prune_departures(&mut self) {
+    pub(crate) fn prune_departures(&mut self) {
         self.departures.prune(self.now.steady);
     }
 
@@ -94,14 +97,14 @@ impl Index {
     }
 
     /// Whether a backend still has a ready pod that traffic was moved for before it went.
-    pub fn still_has_one_of(&self, leaving: &Recorded, backend: &ObjectKey) -> bool {
+    pub(crate) fn still_has_one_of(&self, leaving: &Recorded, backend: &ObjectKey) -> bool {
         let recorded = |pod: &PodUid| leaving.iter().any(|(one, _)| one == pod);
         !leaving.is_empty() && self.ready_pods(backend).iter().any(recorded)
     }
 
     /// What an object records of pods, by the wall clock: where traffic moves ahead of a loss, those
     /// that are about to go, and those that it was moved for lately and that are still there.
-    pub fn leaving_to_record(
+    pub(crate) fn leaving_to_record(
         &self,
         object: &ObjectRef,
         managed: &ManagedObject,
@@ -130,7 +133,12 @@ impl Index {
     }
 
     /// The pods that traffic leaves before they go, of these backends, for people.
-    pub fn named_leaving(&self, object: &ObjectRef, ahead_of: &[String], now: Now) -> String {
+    pub(crate) fn named_leaving(
+        &self,
+        object: &ObjectRef,
+        ahead_of: &[String],
+        now: Now,
+    ) -> String {
         let leaving = ahead_of.iter().map(|backend| object.beside(backend));
         let leaving: BTreeMap<_, _> = leaving.flat_map(|b| self.leaving_from(&b, now)).collect();
         let named = |uid: &PodUid| match self.departures.name(*uid) {
@@ -150,7 +158,7 @@ impl Index {
 
 impl ManagedSet {
     /// The backends that traffic has left ahead of an announced loss.
-    pub fn ahead(&self) -> &[String] {
+    pub(crate) fn ahead(&self) -> &[String] {
         self.state.as_ref().map_or(&[], |state| &state.ahead)
     }
 }

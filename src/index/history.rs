@@ -9,7 +9,7 @@ const WINDOW: SignedDuration = SignedDuration::from_mins(10);
 
 /// What was so of a Service before.
 #[derive(Debug, Default)]
-pub struct ServiceHistory {
+pub(crate) struct ServiceHistory {
     pub peak: Peak,
     /// Port by port.
     pub served: ServedPorts,
@@ -19,7 +19,7 @@ pub struct ServiceHistory {
 
 /// The most endpoints that were ready in the last ten minutes.
 #[derive(Debug, Default)]
-pub struct Peak {
+pub(crate) struct Peak {
     current: u32,
     /// Counts of the past with the moment they ended; both grow towards the front's past: only a
     /// count that is larger than all after it matters.
@@ -28,7 +28,7 @@ pub struct Peak {
 
 impl Peak {
     /// So many are ready from `now` on.
-    pub fn observe(&mut self, ready: u32, now: Timestamp) {
+    pub(crate) fn observe(&mut self, ready: u32, now: Timestamp) {
         while self.past.front().is_some_and(|(ended, _)| !counts(*ended, now)) {
             self.past.pop_front();
         }
@@ -42,7 +42,7 @@ impl Peak {
     }
 
     /// The most that were ready in the ten minutes before `now`.
-    pub fn most(&self, now: Timestamp) -> u32 {
+    pub(crate) fn most(&self, now: Timestamp) -> u32 {
         let past = self.past.iter().filter(|(ended, _)| counts(*ended, now));
         past.map(|(_, count)| *count).chain([self.current]).max().unwrap_or_default()
     }

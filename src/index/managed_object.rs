@@ -20,7 +20,7 @@ const FAULTS: usize = 16;
 
 /// The facts of a managed object.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ManagedObject {
+pub(crate) struct ManagedObject {
     /// Its sets of backends that fail over, at least one; or everything that keeps it from being
     /// read.
     pub sets: Result<Box<[ManagedSet]>, Vec<Problem>>,
@@ -57,21 +57,21 @@ pub struct ManagedObject {
 
 /// A set of backends: what the author asked for, and what was decided last.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ManagedSet {
+pub(crate) struct ManagedSet {
     pub intent: Intent,
     pub state: Option<SetState>,
 }
 
 /// Who decided what an object's state says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decider {
+pub(crate) struct Decider {
     pub replica: Box<str>,
     pub engine: Box<str>,
 }
 
 impl ManagedObject {
     /// The facts of an object.
-    pub fn read(kind: Kind, object: &DynamicObject, defaults: &Defaults) -> Self {
+    pub(crate) fn read(kind: Kind, object: &DynamicObject, defaults: &Defaults) -> Self {
         let (mut declared, metadata) = (kind.read(object), &object.metadata);
         let owners = Owners::read(kind, metadata.managed_fields.as_deref().unwrap_or_default());
         let record = declared.record();
@@ -154,22 +154,22 @@ impl ManagedObject {
     }
 
     /// The sets of an object that can be read.
-    pub fn readable(&self) -> &[ManagedSet] {
+    pub(crate) fn readable(&self) -> &[ManagedSet] {
         self.sets.as_deref().unwrap_or_default()
     }
 
     /// The Services that clients call, of an object that can be read.
-    pub fn apexes(&self) -> &[String] {
+    pub(crate) fn apexes(&self) -> &[String] {
         self.readable().first().map_or(&[], |set| &set.intent.apexes)
     }
 
     /// Whether every set that may be written has a state of ours.
-    pub fn has_state(&self) -> bool {
+    pub(crate) fn has_state(&self) -> bool {
         self.readable().iter().all(|set| set.state.is_some() || set.intent.is_alone())
     }
 
     /// The sets of which it is recorded that nothing is ready, and since when.
-    pub fn nothing_ready(&self) -> BySet<Timestamp> {
+    pub(crate) fn nothing_ready(&self) -> BySet<Timestamp> {
         let since =
             |set: &ManagedSet| Some((set.intent.set.clone(), set.state.as_ref()?.nothing_ready?));
         self.readable().iter().filter_map(since).collect()

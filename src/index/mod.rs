@@ -1,24 +1,24 @@
 //! The index: what is true in the cluster, as small as a decision allows. Pure data: informers feed
 //! it, and nothing here does I/O.
 
-pub mod announced_pods;
-pub mod backends;
-pub mod changed_services;
-pub mod cluster_settings;
-pub mod endpoints;
-pub mod grants;
-pub mod guarded_pods;
-pub mod history;
-pub mod managed_object;
-pub mod order;
+pub(crate) mod announced_pods;
+pub(crate) mod backends;
+pub(crate) mod changed_services;
+pub(crate) mod cluster_settings;
+pub(crate) mod endpoints;
+pub(crate) mod grants;
+pub(crate) mod guarded_pods;
+pub(crate) mod history;
+pub(crate) mod managed_object;
+pub(crate) mod order;
 #[cfg(test)]
 mod ports_tests;
-pub mod profile_facts;
-pub mod profile_table;
-pub mod remote;
-pub mod served_ports;
-pub mod service_facts;
-pub mod shared_index;
-pub mod slice_table;
-pub mod store;
-pub mod watch_scope;
+pub(crate) mod profile_facts;
+pub(crate) mod profile_table;
+pub(crate) mod remote;
+pub(crate) mod served_ports;
+pub(crate) mod service_facts;
+pub(crate) mod shared_index;
+pub(crate) mod slice_table;
+pub(crate) mod store;
+pub(crate) mod watch_scope;

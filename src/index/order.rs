@@ -17,7 +17,7 @@ const MOST_DELETED: usize = 10_000;
 
 /// How a state of an object arrives.
 #[derive(Clone, Copy, Debug)]
-pub enum Arrival<'a> {
+pub(crate) enum Arrival<'a> {
     /// With the LIST that begins a watch.
     Listed,
     /// With an event of the watch.
@@ -28,7 +28,7 @@ pub enum Arrival<'a> {
 
 /// What becomes of what arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freshness {
+pub(crate) enum Freshness {
     /// It is the newest that is known.
     Enters,
     /// It is the newest, and known to have gone since: what there is of the object goes.
@@ -39,7 +39,7 @@ pub enum Freshness {
 
 /// A request that is under way past the watch.
 #[derive(Clone, Debug)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     epoch: Arc<()>,
     /// The highest version that was known when it began.
     newest: u64,
@@ -47,7 +47,7 @@ pub struct Ticket {
 
 /// Why the answer to a request does not enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Superseded {
+pub(crate) enum Superseded {
     /// The watch was listed anew meanwhile, or is just being.
     ListedSince,
     /// The answer is older than what was known when it was asked for.
@@ -65,7 +65,7 @@ impl fmt::Display for Superseded {
 
 /// The order of one kind: that of its one watch, or of each namespace's.
 #[derive(Debug, Default)]
-pub struct Order {
+pub(crate) struct Order {
     whole: Watch,
     by_namespace: HashMap<Box<str>, Watch>,
 }
@@ -91,7 +91,7 @@ struct Watch {
 
 impl Order {
     /// The LIST of a watch begins: nothing that is under way enters any more.
-    pub fn begin(&mut self, namespace: Option<&str>) {
+    pub(crate) fn begin(&mut self, namespace: Option<&str>) {
         let watch = match namespace {
             None => &mut self.whole,
             Some(namespace) => self.by_namespace.entry(namespace.into()).or_default(),
@@ -101,7 +101,7 @@ impl Order {
 
     /// The LIST is complete. What was asked for while it was under way may be older than it, and of
     /// another history.
-    pub fn complete(&mut self, namespace: Option<&str>) {
+    pub(crate) fn complete(&mut self, namespace: Option<&str>) {
         let watch = match namespace {
             None => Some(&mut self.whole),
             Some(namespace) => self.by_namespace.get_mut(namespace),
@@ -113,13 +113,18 @@ impl Order {
     }
 
     /// A request about an object, past the watch, is about to be made.
-    pub fn ticket(&self, key: &ObjectKey) -> Ticket {
+    pub(crate) fn ticket(&self, key: &ObjectKey) -> Ticket {
         let watch = self.watch(key);
         Ticket { epoch: watch.epoch.clone(), newest: watch.newest }
     }
 
     /// Whether a LIST past the watch, of this version, may be taken in.
-    pub fn places(&self, ticket: &Ticket, key: &ObjectKey, at: u64) -> Result<(), Superseded> {
+    pub(crate) fn places(
+        &self,
+        ticket: &Ticket,
+        key: &ObjectKey,
+        at: u64,
+    ) -> Result<(), Superseded> {
         if !self.watch(key).honours(ticket) {
             Err(Superseded::ListedSince)
         } else if at == 0 || at < ticket.newest {
@@ -131,7 +136,7 @@ impl Order {
 
     /// A state of an object arrives. `of` is what a LIST past the watch would be asked for to have it:
     /// itself, or of a slice the Service that it belongs to.
-    pub fn enter(
+    pub(crate) fn enter(
         &mut self,
         key: &ObjectKey,
         version: u64,
@@ -168,7 +173,7 @@ impl Order {
 
     /// The watch says that an object is gone. Whether it goes: an answer may have shown the next of
     /// that name already.
-    pub fn delete(&mut self, key: &ObjectKey, version: u64) -> bool {
+    pub(crate) fn delete(&mut self, key: &ObjectKey, version: u64) -> bool {
         let watch = self.watch_mut(key);
         watch.has_come_to(version);
         if watch.is_late(key, version) {
@@ -190,7 +195,7 @@ impl Order {
 
     /// An answer says that at this version an object was not there, or not among those that were
     /// asked for. Whether what is known of it goes.
-    pub fn lack(&mut self, ticket: &Ticket, key: &ObjectKey, at: u64) -> bool {
+    pub(crate) fn lack(&mut self, ticket: &Ticket, key: &ObjectKey, at: u64) -> bool {
         let watch = self.watch_mut(key);
         let goes = watch.honours(ticket) && !watch.is_late(key, at);
         if goes {
@@ -200,7 +205,7 @@ impl Order {
     }
 
     /// All that there was at this version, of this name or of this Service, has been taken in.
-    pub fn show(&mut self, ticket: &Ticket, of: &ObjectKey, at: u64) {
+    pub(crate) fn show(&mut self, ticket: &Ticket, of: &ObjectKey, at: u64) {
         let watch = self.watch_mut(of);
         if watch.honours(ticket) {
             let shown = watch.shown.entry(of.clone()).or_default();

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// The facts of a ServiceProfile.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ProfileFacts {
+pub(crate) struct ProfileFacts {
     /// The linkerd-smi adaptor leaves it alone.
     pub skipped: bool,
     /// Where its overrides send the traffic: `emoji-svc.emojivoto.svc.cluster.local`.
@@ -32,7 +32,7 @@ pub struct ProfileFacts {
 
 /// Which of the fields are there that a patch sets something in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PresentFields {
+pub(crate) struct PresentFields {
     pub spec: bool,
     pub overrides: bool,
     pub annotations: bool,
@@ -45,13 +45,13 @@ pub struct PresentFields {
 
 /// The reference to a split among a profile's owners.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProfileOwner {
+pub(crate) struct ProfileOwner {
     pub uid: Box<str>,
     pub position: usize,
 }
 
 impl ProfileFacts {
-    pub fn read(profile: &DynamicObject) -> Self {
+    pub(crate) fn read(profile: &DynamicObject) -> Self {
         let (metadata, spec) = (&profile.metadata, profile.data.get("spec"));
         let field = |name: &str| spec.and_then(|spec| spec.get(name));
         let overrides = field("dstOverrides");
@@ -99,12 +99,12 @@ impl ProfileFacts {
     }
 
     /// Whether it sends traffic anywhere.
-    pub fn sends(&self) -> bool {
+    pub(crate) fn sends(&self) -> bool {
         !self.overrides.is_empty() && self.has_weight
     }
 
     /// Whether it sends traffic, and none of it to any of these Services of its namespace.
-    pub fn is_foreign<'a>(
+    pub(crate) fn is_foreign<'a>(
         &self,
         namespace: &str,
         mut backends: impl Iterator<Item = &'a str>,

@@ -37,7 +37,7 @@ fn split_of(key: &ObjectKey, facts: &ProfileFacts) -> Option<ObjectRef> {
 
 impl Index {
     /// The ServiceProfile for a Service, in the Service's own namespace.
-    pub fn profile_of(&self, service: &ObjectKey) -> Option<(&str, &ProfileFacts)> {
+    pub(crate) fn profile_of(&self, service: &ObjectKey) -> Option<(&str, &ProfileFacts)> {
         let host = format!("{}.{}.svc.", service.name, service.namespace);
         let of_it = |(key, _): &(&ObjectKey, &ProfileFacts)| {
             key.namespace == service.namespace && key.name.starts_with(&host)
@@ -46,12 +46,15 @@ impl Index {
     }
 
     /// The ServiceProfile of this very name.
-    pub fn profile(&self, key: &ObjectKey) -> Option<&ProfileFacts> {
+    pub(crate) fn profile(&self, key: &ObjectKey) -> Option<&ProfileFacts> {
         self.profiles.facts.get(key)
     }
 
     /// The ServiceProfiles whose marks name a split.
-    pub fn profiles_written_for(&self, split: &ObjectRef) -> impl Iterator<Item = &ObjectKey> {
+    pub(crate) fn profiles_written_for(
+        &self,
+        split: &ObjectRef,
+    ) -> impl Iterator<Item = &ObjectKey> {
         self.profiles.written_for.get(split).into_iter().flatten()
     }
 
@@ -61,18 +64,19 @@ impl Index {
     }
 
     /// A write of a profile is about to begin.
-    pub fn profile_ticket(&self, profile: &ObjectKey) -> Ticket {
+    pub(crate) fn profile_ticket(&self, profile: &ObjectKey) -> Ticket {
         self.profiles.order.ticket(profile)
     }
 
     /// Puts in what the watch says of a profile.
-    pub fn set_profile(&mut self, key: ObjectKey, profile: ProfileFacts) -> Vec<ObjectRef> {
+    #[cfg(test)]
+    pub(crate) fn set_profile(&mut self, key: ObjectKey, profile: ProfileFacts) -> Vec<ObjectRef> {
         self.enter_profile(key, profile, Arrival::Watched)
     }
 
     /// Puts a profile in, where it may enter. Returns the splits that it concerns, where profiles are
     /// written here.
-    pub fn enter_profile(
+    pub(crate) fn enter_profile(
         &mut self,
         key: ObjectKey,
         profile: ProfileFacts,
@@ -100,7 +104,7 @@ impl Index {
 
     /// The answer to a write says that a profile of this version is gone. One that is there since
     /// stays.
-    pub fn lack_profile(
+    pub(crate) fn lack_profile(
         &mut self,
         key: &ObjectKey,
         version: &str,
@@ -115,7 +119,7 @@ impl Index {
     }
 
     /// Returns the splits that it concerns, where profiles are written here.
-    pub fn remove_profile(&mut self, key: &ObjectKey) -> Vec<ObjectRef> {
+    pub(crate) fn remove_profile(&mut self, key: &ObjectKey) -> Vec<ObjectRef> {
         let named = self.profiles.unmark(key);
         self.profiles.facts.remove(key);
         if !self.writes_profiles {
@@ -126,12 +130,12 @@ impl Index {
         affected.into_iter().collect()
     }
 
-    pub fn profile_keys(&self) -> Vec<ObjectKey> {
+    pub(crate) fn profile_keys(&self) -> Vec<ObjectKey> {
         self.profiles.facts.keys().cloned().collect()
     }
 
     /// Of the managed splits on an apex the one that steers: the oldest, then the first by name.
-    pub fn first_split_on(&self, apex: &ObjectKey) -> Option<&ObjectRef> {
+    pub(crate) fn first_split_on(&self, apex: &ObjectKey) -> Option<&ObjectRef> {
         let splits = self.objects_naming(apex).filter(|object| object.kind == Kind::TrafficSplit);
         let on_it = splits.filter_map(|split| {
             let managed = self.object(split)?;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 /// By name: the ports that a ready endpoint has been seen to offer.
 #[derive(Debug, Default)]
-pub struct ServedPorts(HashMap<Box<str>, PortPast>);
+pub(crate) struct ServedPorts(HashMap<Box<str>, PortPast>);
 
 #[derive(Debug, Default)]
 struct PortPast {
@@ -21,7 +21,12 @@ struct PortPast {
 impl ServedPorts {
     /// Takes in how many endpoints offer these ports now, which are all that the Service declares:
     /// others are forgotten.
-    pub fn observe(&mut self, declared: &[&ServicePort], counted: &EndpointCount, now: Timestamp) {
+    pub(crate) fn observe(
+        &mut self,
+        declared: &[&ServicePort],
+        counted: &EndpointCount,
+        now: Timestamp,
+    ) {
         self.0.retain(|name, _| declared.iter().any(|port| port.name == **name));
         for (port, counted) in declared.iter().zip(&counted.ports) {
             if counted.ready == 0 {
@@ -40,17 +45,17 @@ impl ServedPorts {
         }
     }
 
-    pub fn has(&self, port: &ServicePort) -> bool {
+    pub(crate) fn has(&self, port: &ServicePort) -> bool {
         self.0.contains_key(port.name.as_str())
     }
 
     /// The most that were ready in the last ten minutes.
-    pub fn peak(&self, port: &ServicePort, now: Timestamp) -> u32 {
+    pub(crate) fn peak(&self, port: &ServicePort, now: Timestamp) -> u32 {
         self.0.get(port.name.as_str()).map_or(0, |past| past.peak.most(now))
     }
 
     /// Which of these ports all the ready endpoints of one offered too, when it had any last.
-    pub fn with(&self, port: &ServicePort, asked: &[&ServicePort]) -> PortSet {
+    pub(crate) fn with(&self, port: &ServicePort, asked: &[&ServicePort]) -> PortSet {
         let Some(past) = self.0.get(port.name.as_str()) else { return 0 };
         let with =
             |(_, port): &(usize, &&ServicePort)| past.with.iter().any(|name| **name == *port.name);

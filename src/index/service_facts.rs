@@ -12,7 +12,7 @@ pub(crate) const CLUSTER_NAME: &str = "mirror.linkerd.io/cluster-name";
 
 /// A Service, as small as a decision allows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ServiceFacts {
+pub(crate) struct ServiceFacts {
     pub ports: Vec<ServicePort>,
     pub kind: ServiceKind,
     /// The linked cluster whose Service this one mirrors.
@@ -24,7 +24,7 @@ pub struct ServiceFacts {
 
 /// By which of its endpoints are ready otherwise than people think: only for advice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Serving {
+pub(crate) struct Serving {
     pub headless: bool,
     /// Each proxy uses the endpoints of its own node alone.
     pub node_local: bool,
@@ -32,7 +32,7 @@ pub struct Serving {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct ServicePort {
+pub(crate) struct ServicePort {
     pub number: i32,
     /// `""` for the unnamed port.
     pub name: String,
@@ -42,7 +42,7 @@ pub struct ServicePort {
 
 impl ServicePort {
     /// For people, and for the record.
-    pub fn label(&self) -> Box<str> {
+    pub(crate) fn label(&self) -> Box<str> {
         match self.name.as_str() {
             "" => self.number.to_string().into(),
             name => name.into(),
@@ -52,7 +52,7 @@ impl ServicePort {
 
 /// Where the health of a Service is to be seen.
 #[derive(Clone, Debug, PartialEq)]
-pub enum ServiceKind {
+pub(crate) enum ServiceKind {
     /// In its own EndpointSlices: ordinary, headless, selectorless and gateway mirrors alike.
     Slices,
     ExternalName,
@@ -61,7 +61,7 @@ pub enum ServiceKind {
 }
 
 impl ServiceFacts {
-    pub fn read(service: &Service) -> Self {
+    pub(crate) fn read(service: &Service) -> Self {
         let spec = service.spec.as_ref();
         let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
         let kind = if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
@@ -81,7 +81,7 @@ impl ServiceFacts {
     }
 
     /// The Services that its health is to be seen in, where that is not itself.
-    pub fn members(&self) -> &[Member] {
+    pub(crate) fn members(&self) -> &[Member] {
         match &self.kind {
             ServiceKind::Elsewhere(members) => members,
             ServiceKind::Slices | ServiceKind::ExternalName => &[],
@@ -89,7 +89,7 @@ impl ServiceFacts {
     }
 
     /// Its ports that are asked for. Of two of one number, Linkerd takes the first.
-    pub fn asked_ports(&self, asked: RequestedPorts<'_>) -> Vec<&ServicePort> {
+    pub(crate) fn asked_ports(&self, asked: RequestedPorts<'_>) -> Vec<&ServicePort> {
         let is_asked = |number: i32| match asked {
             RequestedPorts::Any => false,
             RequestedPorts::Port(port) => number == i32::from(port),
@@ -106,7 +106,7 @@ impl ServiceFacts {
 
     /// Its names for these ports of another Service; none where it has none of a number. Linkerd
     /// takes that number as the pods' own port then.
-    pub fn names_of(&self, ports: &[&ServicePort]) -> Vec<Option<&str>> {
+    pub(crate) fn names_of(&self, ports: &[&ServicePort]) -> Vec<Option<&str>> {
         let name = |asked: &&ServicePort| {
             let port = self.ports.iter().find(|port| port.number == asked.number);
             port.map(|port| port.name.as_str())
@@ -131,7 +131,7 @@ fn serving(spec: &ServiceSpec) -> Serving {
 
 /// The ports of a backend that must be offered for its endpoints to count.
 #[derive(Clone, Copy, Debug)]
-pub enum RequestedPorts<'a> {
+pub(crate) enum RequestedPorts<'a> {
     Any,
     /// A route says which.
     Port(u16),
@@ -141,7 +141,7 @@ pub enum RequestedPorts<'a> {
 
 impl RequestedPorts<'_> {
     /// The numbers asked for.
-    pub fn numbers(self) -> BTreeSet<i32> {
+    pub(crate) fn numbers(self) -> BTreeSet<i32> {
         match self {
             Self::Any => BTreeSet::new(),
             Self::Port(port) => BTreeSet::from([port.into()]),

@@ -19,11 +19,11 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{mpsc, watch};
 
 /// Objects to decide anew, as each event concerns them.
-pub type ChangedObjects = mpsc::UnboundedReceiver<Vec<ObjectRef>>;
+pub(crate) type ChangedObjects = mpsc::UnboundedReceiver<Vec<ObjectRef>>;
 
 /// The index, and who hears of its changes. Locks are held for lookups only, never across I/O.
 #[derive(Clone)]
-pub struct SharedIndex {
+pub(crate) struct SharedIndex {
     index: Arc<RwLock<Index>>,
     changed: mpsc::UnboundedSender<Vec<ObjectRef>>,
     clock: Clock,
@@ -33,7 +33,7 @@ pub struct SharedIndex {
 }
 
 impl SharedIndex {
-    pub fn new() -> (Self, ChangedObjects) {
+    pub(crate) fn new() -> (Self, ChangedObjects) {
         let (changed, changes) = mpsc::unbounded_channel();
         let index = Arc::new(RwLock::new(Index::default()));
         let wanted = Arc::new(watch::Sender::new(0));
@@ -42,18 +42,18 @@ impl SharedIndex {
     }
 
     /// The time that the index goes by.
-    pub fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         self.clock.now()
     }
 
-    pub fn read(&self) -> RwLockReadGuard<'_, Index> {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Index> {
         // A poisoned lock still guards whole facts: each update is made by calls that do not panic
         // half way.
         self.index.read().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Hears of it when what is asked of linked clusters may have changed.
-    pub fn wanted(&self) -> watch::Receiver<u64> {
+    pub(crate) fn wanted(&self) -> watch::Receiver<u64> {
         self.wanted.subscribe()
     }
 
@@ -62,7 +62,7 @@ impl SharedIndex {
     }
 
     /// Changes the index, and hands on what the change concerns.
-    pub fn update(&self, change: impl FnOnce(&mut Index) -> Vec<ObjectRef>) {
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Index) -> Vec<ObjectRef>) {
         let (affected, other_sight) = {
             let mut index = self.write();
             index.now = self.clock.now();
@@ -81,7 +81,7 @@ impl SharedIndex {
 
     /// Reads a Service and its slices past the watches, as they are at this very moment, wherever they
     /// are, and takes them in.
-    pub async fn confirm(
+    pub(crate) async fn confirm(
         &self,
         client: &Client,
         service: &ObjectKey,

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A slice as it was told: whose it is now, and its facts, where a proxy would use it.
 #[derive(Debug)]
-pub struct SliceUpdate {
+pub(crate) struct SliceUpdate {
     pub slice: ObjectKey,
     pub version: u64,
     pub service: Option<ObjectKey>,
@@ -19,7 +19,7 @@ type Pods = HashMap<PodName, Vec<ObjectKey>>;
 
 /// Slices, and the order in which they come.
 #[derive(Debug, Default)]
-pub struct SliceTable {
+pub(crate) struct SliceTable {
     by_service: HashMap<ObjectKey, HashMap<ObjectKey, SliceFacts>>,
     /// Which Service a slice belonged to when it was told last: its label may change.
     service_of: HashMap<ObjectKey, ObjectKey>,
@@ -29,28 +29,31 @@ pub struct SliceTable {
 }
 
 impl SliceTable {
-    pub fn of(&self, service: &ObjectKey) -> impl Iterator<Item = &SliceFacts> {
+    pub(crate) fn of(&self, service: &ObjectKey) -> impl Iterator<Item = &SliceFacts> {
         self.by_service.get(service).into_iter().flat_map(HashMap::values)
     }
 
     /// What is known of a slice.
-    pub fn get(&self, slice: &ObjectKey) -> Option<&SliceFacts> {
+    pub(crate) fn get(&self, slice: &ObjectKey) -> Option<&SliceFacts> {
         self.by_service.get(self.service_of.get(slice)?)?.get(slice)
     }
 
     /// A number that changes with what the slices of a Service offer, and with the endpoints that are
     /// ready.
-    pub fn fingerprint(&self, service: &ObjectKey) -> u64 {
+    pub(crate) fn fingerprint(&self, service: &ObjectKey) -> u64 {
         self.of(service).map(SliceFacts::fingerprint).fold(0, u64::wrapping_add)
     }
 
     /// From now on it is known which slices a pod is in. Nothing may have been told yet.
-    pub fn follow_pods(&mut self) {
+    pub(crate) fn follow_pods(&mut self) {
         self.pods.get_or_insert_default();
     }
 
     /// The endpoints that pods of this name are, with their Service and whether they are ready.
-    pub fn of_pod(&self, pod: PodName) -> impl Iterator<Item = (&ObjectKey, PodEndpoint, bool)> {
+    pub(crate) fn of_pod(
+        &self,
+        pod: PodName,
+    ) -> impl Iterator<Item = (&ObjectKey, PodEndpoint, bool)> {
         let slices = self.pods.as_ref().and_then(|pods| pods.get(&pod)).into_iter().flatten();
         let held = slices.filter_map(|slice| {
             let service = self.service_of.get(slice)?;
@@ -61,12 +64,12 @@ impl SliceTable {
     }
 
     /// Takes in what the watch tells. Returns the Services that changed.
-    pub fn set(&mut self, told: SliceUpdate) -> BTreeSet<ObjectKey> {
+    pub(crate) fn set(&mut self, told: SliceUpdate) -> BTreeSet<ObjectKey> {
         self.enter(told, Arrival::Watched)
     }
 
     /// Takes in a slice, where it may enter. Returns the Services that changed.
-    pub fn enter(&mut self, told: SliceUpdate, arrival: Arrival<'_>) -> BTreeSet<ObjectKey> {
+    pub(crate) fn enter(&mut self, told: SliceUpdate, arrival: Arrival<'_>) -> BTreeSet<ObjectKey> {
         let SliceUpdate { slice, version, service, facts } = told;
         match self.order.enter(&slice, version, service.as_ref().unwrap_or(&slice), arrival) {
             Freshness::Enters => {}
@@ -92,7 +95,7 @@ impl SliceTable {
     }
 
     /// Takes a slice out. Returns the Service that changed.
-    pub fn remove(&mut self, slice: &ObjectKey) -> BTreeSet<ObjectKey> {
+    pub(crate) fn remove(&mut self, slice: &ObjectKey) -> BTreeSet<ObjectKey> {
         let Some(service) = self.service_of.remove(slice) else { return BTreeSet::new() };
         if let Some(slices) = self.by_service.get_mut(&service) {
             let before = slices.remove(slice);
@@ -105,7 +108,7 @@ impl SliceTable {
     }
 
     /// Takes in all that a watch begins with.
-    pub fn replace(&mut self, listed: Vec<SliceUpdate>) {
+    pub(crate) fn replace(&mut self, listed: Vec<SliceUpdate>) {
         let names: HashSet<ObjectKey> = listed.iter().map(|told| told.slice.clone()).collect();
         let there: Vec<_> = self.service_of.keys().filter(|s| !names.contains(*s)).collect();
         for slice in there.into_iter().cloned().collect::<Vec<_>>() {
@@ -120,7 +123,7 @@ impl SliceTable {
 
     /// Takes in a consistent LIST of a Service's slices, made past the watch with this ticket. Returns
     /// the Services that changed.
-    pub fn confirm(
+    pub(crate) fn confirm(
         &mut self,
         ticket: &Ticket,
         service: &ObjectKey,
@@ -145,12 +148,12 @@ impl SliceTable {
     }
 
     /// The watch says that a slice is gone. Returns the Services that changed.
-    pub fn delete(&mut self, slice: &ObjectKey, version: u64) -> BTreeSet<ObjectKey> {
+    pub(crate) fn delete(&mut self, slice: &ObjectKey, version: u64) -> BTreeSet<ObjectKey> {
         if self.order.delete(slice, version) { self.remove(slice) } else { BTreeSet::new() }
     }
 
     /// Every slice there is.
-    pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
         self.service_of.keys()
     }
 }

@@ -24,7 +24,7 @@ const REPLICAS: usize = 1_000;
 
 /// Which kinds of facts are whole: listed since the last interruption of their watch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Synced {
+pub(crate) struct Synced {
     /// By [`Kind`]; a kind that the cluster does not have is whole. One that is not keeps only its own
     /// objects from being decided.
     pub objects: [bool; Kind::ALL.len()],
@@ -41,7 +41,8 @@ pub struct Synced {
 
 impl Synced {
     /// Everything is whole.
-    pub const ALL: Self = Self {
+    #[cfg(test)]
+    pub(crate) const ALL: Self = Self {
         objects: [true; Kind::ALL.len()],
         tried: [true; Kind::ALL.len()],
         services: true,
@@ -52,12 +53,12 @@ impl Synced {
     };
 
     /// Everything is whole that any decision needs, and every kind of object has been looked for.
-    pub fn all(self) -> bool {
+    pub(crate) fn all(self) -> bool {
         self.lacking().is_empty()
     }
 
     /// What is not whole of that.
-    pub fn lacking(self) -> Vec<&'static str> {
+    pub(crate) fn lacking(self) -> Vec<&'static str> {
         let facts = [
             ("services", self.services),
             ("endpointslices", self.slices),
@@ -71,7 +72,7 @@ impl Synced {
 
 /// All facts that decisions are made from.
 #[derive(Debug, Default)]
-pub struct Index {
+pub(crate) struct Index {
     pub synced: Synced,
     /// The moment of the change being made: whoever changes the index sets it.
     pub now: Now,
@@ -110,53 +111,56 @@ pub struct Index {
 }
 
 impl Index {
-    pub fn object(&self, key: &ObjectRef) -> Option<&ManagedObject> {
+    pub(crate) fn object(&self, key: &ObjectRef) -> Option<&ManagedObject> {
         self.objects.get(key).map(|managed| &**managed)
     }
 
-    pub fn objects(&self) -> impl ExactSizeIterator<Item = (&ObjectRef, &ManagedObject)> {
+    pub(crate) fn objects(&self) -> impl ExactSizeIterator<Item = (&ObjectRef, &ManagedObject)> {
         self.objects.iter().map(|(key, managed)| (key, &**managed))
     }
 
-    pub fn service(&self, key: &ObjectKey) -> Option<&ServiceFacts> {
+    pub(crate) fn service(&self, key: &ObjectKey) -> Option<&ServiceFacts> {
         self.services.get(key)
     }
 
-    pub fn services(&self) -> impl Iterator<Item = &ServiceFacts> {
+    pub(crate) fn services(&self) -> impl Iterator<Item = &ServiceFacts> {
         self.services.values()
     }
 
     /// The linked clusters that any Service mirrors.
-    pub fn mirrored_clusters(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn mirrored_clusters(&self) -> impl Iterator<Item = &str> {
         self.services.values().filter_map(|service| service.mirrors.as_deref())
     }
 
     /// The ReferenceGrants of a namespace.
-    pub fn grants_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a GrantFacts> {
+    pub(crate) fn grants_in<'a>(
+        &'a self,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = &'a GrantFacts> {
         let grants = self.grants.iter().filter(move |(key, _)| *key.namespace == *namespace);
         grants.map(|(_, grant)| grant)
     }
 
-    pub fn set_grant(&mut self, key: ObjectKey, grant: GrantFacts) {
+    pub(crate) fn set_grant(&mut self, key: ObjectKey, grant: GrantFacts) {
         self.grants.insert(key, grant);
     }
 
-    pub fn remove_grant(&mut self, key: &ObjectKey) {
+    pub(crate) fn remove_grant(&mut self, key: &ObjectKey) {
         self.grants.remove(key);
     }
 
-    pub fn grant_keys(&self) -> Vec<ObjectKey> {
+    pub(crate) fn grant_keys(&self) -> Vec<ObjectKey> {
         self.grants.keys().cloned().collect()
     }
 
     /// The names of the Services of a namespace.
-    pub fn services_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn services_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a str> {
         let keys = self.services.keys().filter(move |key| *key.namespace == *namespace);
         keys.map(|key| &*key.name)
     }
 
     /// The objects that name a Service, as apex or as backend.
-    pub fn objects_naming(
+    pub(crate) fn objects_naming(
         &self,
         service: &ObjectKey,
     ) -> impl Iterator<Item = &ObjectRef> + use<'_> {
@@ -164,12 +168,12 @@ impl Index {
     }
 
     /// Whether Services of this namespace are seen at all.
-    pub fn watches(&self, namespace: &str) -> bool {
+    pub(crate) fn watches(&self, namespace: &str) -> bool {
         self.namespaces.is_empty() || self.namespaces.iter().any(|n| n == namespace)
     }
 
     /// When a replica other than this was last seen to move the traffic of any object.
-    pub fn last_move_by_others(&self, than: &str) -> Option<Timestamp> {
+    pub(crate) fn last_move_by_others(&self, than: &str) -> Option<Timestamp> {
         let others = self.moved.iter().filter(|(replica, _)| replica.as_ref() != than);
         others.map(|(_, at)| *at).max()
     }
@@ -190,7 +194,7 @@ impl Index {
     }
 
     /// Whether this very version of an object is there.
-    pub fn has_version(&self, key: &ObjectRef, metadata: &ObjectMeta) -> bool {
+    pub(crate) fn has_version(&self, key: &ObjectRef, metadata: &ObjectMeta) -> bool {
         let same = |there: &ManagedObject| {
             Some(&there.uid) == metadata.uid.as_ref()
                 && Some(&there.resource_version) == metadata.resource_version.as_ref()
@@ -199,7 +203,7 @@ impl Index {
     }
 
     /// A write of an object, or of what is written for it, is about to begin.
-    pub fn ticket(&self, object: &ObjectRef) -> Ticket {
+    pub(crate) fn ticket(&self, object: &ObjectRef) -> Ticket {
         self.orders[object.kind as usize].ticket(&object.key)
     }
 
@@ -208,12 +212,13 @@ impl Index {
     }
 
     /// Puts in what the watch says of an object. Returns what to decide anew.
-    pub fn set_object(&mut self, key: ObjectRef, object: ManagedObject) -> Vec<ObjectRef> {
+    #[cfg(test)]
+    pub(crate) fn set_object(&mut self, key: ObjectRef, object: ManagedObject) -> Vec<ObjectRef> {
         self.enter_object(key, object, Arrival::Watched)
     }
 
     /// Puts an object in, where it may enter. Returns what to decide anew.
-    pub fn enter_object(
+    pub(crate) fn enter_object(
         &mut self,
         key: ObjectRef,
         mut object: ManagedObject,
@@ -265,7 +270,7 @@ impl Index {
         self.heirs(key, &left)
     }
 
-    pub fn remove_object(&mut self, key: &ObjectRef) -> Vec<ObjectRef> {
+    pub(crate) fn remove_object(&mut self, key: &ObjectRef) -> Vec<ObjectRef> {
         let named = self.unname(key);
         self.forget_unnamed(&named);
         if let Some(object) = self.objects.remove(key) {
@@ -323,12 +328,13 @@ impl Index {
         overtakes.then_some(service)
     }
 
-    pub fn set_service(&mut self, key: ObjectKey, service: ServiceFacts) -> Vec<ObjectRef> {
+    #[cfg(test)]
+    pub(crate) fn set_service(&mut self, key: ObjectKey, service: ServiceFacts) -> Vec<ObjectRef> {
         self.enter_service(key, 0, service, Arrival::Watched)
     }
 
     /// Puts a Service in, where it may enter. Returns the objects that it concerns.
-    pub fn enter_service(
+    pub(crate) fn enter_service(
         &mut self,
         key: ObjectKey,
         version: u64,
@@ -354,7 +360,7 @@ impl Index {
         self.noticed(&key)
     }
 
-    pub fn remove_service(&mut self, key: &ObjectKey) -> Vec<ObjectRef> {
+    pub(crate) fn remove_service(&mut self, key: &ObjectKey) -> Vec<ObjectRef> {
         if let Some(service) = self.services.remove(key) {
             self.remote.rest(key, service.members(), &[]);
         }
@@ -362,12 +368,17 @@ impl Index {
     }
 
     /// Puts a slice in, as the watch says it is.
-    pub fn set_slice(&mut self, told: SliceUpdate) -> Vec<ObjectRef> {
+    #[cfg(test)]
+    pub(crate) fn set_slice(&mut self, told: SliceUpdate) -> Vec<ObjectRef> {
         self.enter_slice(told, Arrival::Watched)
     }
 
     /// Puts a slice in under the Service it belongs to now, where it may enter; no facts take it out.
-    pub fn enter_slice(&mut self, told: SliceUpdate, arrival: Arrival<'_>) -> Vec<ObjectRef> {
+    pub(crate) fn enter_slice(
+        &mut self,
+        told: SliceUpdate,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
         let overtaken = self.overtaken_by(&told).cloned();
         let changed = self.slices.enter(told, arrival);
         if let Some(service) = overtaken.filter(|service| changed.contains(service)) {
@@ -376,19 +387,19 @@ impl Index {
         self.all_noticed(changed)
     }
 
-    pub fn remove_slice(&mut self, slice: &ObjectKey) -> Vec<ObjectRef> {
+    pub(crate) fn remove_slice(&mut self, slice: &ObjectKey) -> Vec<ObjectRef> {
         let changed = self.slices.remove(slice);
         self.all_noticed(changed)
     }
 
     /// Reads of a Service, and of its slices, past the watches are about to begin.
-    pub fn service_tickets(&self, service: &ObjectKey) -> (Ticket, Ticket) {
+    pub(crate) fn service_tickets(&self, service: &ObjectKey) -> (Ticket, Ticket) {
         (self.service_order.ticket(service), self.slices.order.ticket(service))
     }
 
     /// Takes in a consistent LIST of a Service, made past the watch, with its version; it has none
     /// where there is no such Service. Returns the objects it concerns where it shows something new.
-    pub fn confirm_service(
+    pub(crate) fn confirm_service(
         &mut self,
         ticket: &Ticket,
         service: &ObjectKey,
@@ -411,7 +422,7 @@ impl Index {
     }
 
     /// The same of its slices.
-    pub fn confirm_slices(
+    pub(crate) fn confirm_slices(
         &mut self,
         ticket: &Ticket,
         service: &ObjectKey,
@@ -427,7 +438,7 @@ impl Index {
     }
 
     /// Takes in what people said for the whole cluster.
-    pub fn set_cluster_wide(&mut self, said: ClusterSettings) -> Vec<ObjectRef> {
+    pub(crate) fn set_cluster_wide(&mut self, said: ClusterSettings) -> Vec<ObjectRef> {
         if std::mem::replace(&mut self.cluster_wide, said) == said {
             return vec![];
         }
@@ -436,24 +447,24 @@ impl Index {
 
     /// All objects, and those that are gone or unmanaged while a ServiceProfile is still written for
     /// them.
-    pub fn object_refs(&self) -> Vec<ObjectRef> {
+    pub(crate) fn object_refs(&self) -> Vec<ObjectRef> {
         let gone = self.marked_splits().filter(|split| !self.objects.contains_key(*split));
         let gone = gone.filter(|_| self.writes_profiles);
         self.objects.keys().chain(gone).cloned().collect()
     }
 
     /// The keys of everything of a kind, to tell after a LIST what has gone.
-    pub fn service_keys(&self) -> Vec<ObjectKey> {
+    pub(crate) fn service_keys(&self) -> Vec<ObjectKey> {
         self.services.keys().cloned().collect()
     }
 
-    pub fn slice_keys(&self) -> Vec<ObjectKey> {
+    pub(crate) fn slice_keys(&self) -> Vec<ObjectKey> {
         self.slices.keys().cloned().collect()
     }
 
     /// Another managed object on one of the same apexes that wins over this one: the older, then the
     /// name.
-    pub fn winner_over(
+    pub(crate) fn winner_over(
         &self,
         object: &ObjectRef,
         apexes: &[String],
@@ -466,7 +477,7 @@ impl Index {
 
     /// The oldest other managed object on one of the same apexes, and whether it is older than this
     /// one. Routes of one kind have an apex together: their rules add up.
-    pub fn clash(
+    pub(crate) fn clash(
         &self,
         object: &ObjectRef,
         apexes: &[String],
@@ -488,11 +499,11 @@ impl Index {
     }
 
     /// The version in which the cluster serves a kind that we read; none where it does not have it.
-    pub fn served(&self, kind: Kind) -> Option<&'static str> {
+    pub(crate) fn served(&self, kind: Kind) -> Option<&'static str> {
         self.served[kind as usize]
     }
 
-    pub fn set_served(&mut self, kind: Kind, version: Option<&'static str>) {
+    pub(crate) fn set_served(&mut self, kind: Kind, version: Option<&'static str>) {
         self.served[kind as usize] = version;
     }
 }

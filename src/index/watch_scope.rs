@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The part of a kind that one watch sees.
 #[derive(Clone)]
-pub struct WatchScope {
+pub(crate) struct WatchScope {
     namespace: Option<String>,
     position: usize,
     /// Of each part of the kind, whether it is whole.
@@ -18,12 +18,12 @@ pub struct WatchScope {
 
 impl WatchScope {
     /// All of a kind in one.
-    pub fn everything() -> Self {
+    pub(crate) fn everything() -> Self {
         Self { namespace: None, position: 0, whole: Arc::new(Mutex::new(vec![false])) }
     }
 
     /// One part for each namespace; without any, everything in one.
-    pub fn each(namespaces: &[String]) -> Vec<Self> {
+    pub(crate) fn each(namespaces: &[String]) -> Vec<Self> {
         let whole = Arc::new(Mutex::new(vec![false; namespaces.len()]));
         let part = |(position, namespace): (usize, &String)| Self {
             namespace: Some(namespace.clone()),
@@ -36,30 +36,30 @@ impl WatchScope {
         }
     }
 
-    pub fn namespace(&self) -> Option<&str> {
+    pub(crate) fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
     }
 
-    pub fn covers(&self, key: &ObjectKey) -> bool {
+    pub(crate) fn covers(&self, key: &ObjectKey) -> bool {
         self.namespace.as_ref().is_none_or(|namespace| **namespace == *key.namespace)
     }
 
     /// Notes whether this part is whole. Returns whether now the whole kind is.
-    pub fn is_whole(&self, whole: bool) -> bool {
+    pub(crate) fn is_whole(&self, whole: bool) -> bool {
         let mut parts = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
         parts[self.position] = whole;
         parts.iter().all(|whole| *whole)
     }
 
     /// Of a kind that is only known at run time.
-    pub fn dynamic_api(&self, client: &Client, kind: &ApiResource) -> Api<DynamicObject> {
+    pub(crate) fn dynamic_api(&self, client: &Client, kind: &ApiResource) -> Api<DynamicObject> {
         match &self.namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
             None => Api::all_with(client.clone(), kind),
         }
     }
 
-    pub fn api<K>(&self, client: &Client) -> Api<K>
+    pub(crate) fn api<K>(&self, client: &Client) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
@@ -73,27 +73,23 @@ impl WatchScope {
 /// Namespaces, of those that we are limited to, in which a kind may not be read: one that is gone
 /// has no Role of ours either. Nothing is decided there, and the others go on.
 #[derive(Debug, Default)]
-pub struct ForbiddenNamespaces(BTreeSet<(String, &'static str)>);
+pub(crate) struct ForbiddenNamespaces(BTreeSet<(String, &'static str)>);
 
 impl ForbiddenNamespaces {
     /// Notes whether a kind may be read in a namespace. Returns whether that is news.
-    pub fn note(&mut self, namespace: &str, kind: &'static str, forbidden: bool) -> bool {
+    pub(crate) fn note(&mut self, namespace: &str, kind: &'static str, forbidden: bool) -> bool {
         let entry = (namespace.to_owned(), kind);
         if forbidden { self.0.insert(entry) } else { self.0.remove(&entry) }
     }
 
-    pub fn has(&self, namespace: &str) -> bool {
+    pub(crate) fn has(&self, namespace: &str) -> bool {
         self.0.iter().any(|(found, _)| found == namespace)
     }
 
     /// How many namespaces.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         let namespaces: BTreeSet<_> = self.0.iter().map(|(namespace, _)| namespace).collect();
         namespaces.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 

@@ -6,12 +6,12 @@ use kube::Client;
 
 /// The best version of a kind of failover object that the cluster serves and we read; none where
 /// there is none.
-pub async fn served_kind(client: &Client, kind: Kind) -> kube::Result<Option<&'static str>> {
+pub(crate) async fn served_kind(client: &Client, kind: Kind) -> kube::Result<Option<&'static str>> {
     served(client, kind.group(), kind.plural(), kind.versions()).await
 }
 
 /// The first of these versions in which the cluster serves a kind.
-pub async fn served(
+pub(crate) async fn served(
     client: &Client,
     group: &str,
     plural: &str,
@@ -28,7 +28,7 @@ pub async fn served(
 }
 
 /// Whether the cluster serves a kind in this version.
-pub async fn serves(
+pub(crate) async fn serves(
     client: &Client,
     group: &str,
     plural: &str,

@@ -38,7 +38,7 @@ enum State<K> {
 }
 
 /// Lists, then watches, until anything goes wrong.
-pub fn list_watch<K>(
+pub(crate) fn list_watch<K>(
     api: Api<K>,
     config: Config,
 ) -> impl Stream<Item = Result<Event<K>>> + Send + use<K>
@@ -63,7 +63,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// The same for ever: after each end it begins with a LIST. What goes wrong is not told; for whoever
 /// only wants to look sooner than he would anyway.
-pub fn follow<K>(api: Api<K>, fields: &str) -> impl Stream<Item = Event<K>> + Send + use<K>
+pub(crate) fn follow<K>(api: Api<K>, fields: &str) -> impl Stream<Item = Event<K>> + Send + use<K>
 where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {

@@ -1,7 +1,7 @@
 //! The informers: LIST and watch of each kind, turned into facts and entered into the index.
 
-pub mod discovery;
-pub mod list_watch;
-pub mod remote;
-pub mod sources;
-pub mod watch;
+pub(crate) mod discovery;
+pub(crate) mod list_watch;
+pub(crate) mod remote;
+pub(crate) mod sources;
+pub(crate) mod watch;

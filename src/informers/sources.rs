@@ -67,7 +67,7 @@ struct Grants {
 }
 
 /// What to watch, and how to read it.
-pub struct WatchSettings {
+pub(crate) struct WatchSettings {
     pub selector: LabelSelector,
     pub families: AddressFamilies,
     pub defaults: Defaults,
@@ -82,7 +82,7 @@ pub struct WatchSettings {
 }
 
 /// Watches everything that decisions need, until dropped.
-pub async fn watch_all(client: Client, watched: WatchSettings, shared: SharedIndex) {
+pub(crate) async fn watch_all(client: Client, watched: WatchSettings, shared: SharedIndex) {
     let WatchSettings {
         selector,
         families,

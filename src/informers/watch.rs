@@ -17,7 +17,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 /// A kind of facts: where they come from, and how they enter the index.
-pub trait Source: Send + 'static {
+pub(crate) trait Source: Send + 'static {
     type Object: Clone + fmt::Debug + ResourceExt + Send + 'static;
     /// For logs and metrics: `services`.
     fn name(&self) -> &'static str;
@@ -60,7 +60,7 @@ const RENEWED: u32 = 25;
 
 /// How long an API server may be silent before a watch is begun anew: a cache is never older than
 /// this. For the client's read timeout.
-pub const SILENCE: Duration = Duration::from_secs(RENEWED as u64 + 4);
+pub(crate) const SILENCE: Duration = Duration::from_secs(RENEWED as u64 + 4);
 
 pub(crate) fn config() -> watcher::Config {
     watcher::Config::default().timeout(RENEWED)

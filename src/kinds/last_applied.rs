@@ -8,7 +8,11 @@ use kube::core::DynamicObject;
 /// The applied manifest, where this request brought a new one.
 ///
 /// `None` also where the annotation is unreadable: kubectl's business, not ours to refuse.
-pub fn newly_applied(kind: Kind, old: &DynamicObject, new: &DynamicObject) -> Option<Declaration> {
+pub(crate) fn newly_applied(
+    kind: Kind,
+    old: &DynamicObject,
+    new: &DynamicObject,
+) -> Option<Declaration> {
     let brought = new.annotations().get(annotations::LAST_APPLIED)?;
     if old.annotations().get(annotations::LAST_APPLIED) == Some(brought) {
         return None;
@@ -17,7 +21,7 @@ pub fn newly_applied(kind: Kind, old: &DynamicObject, new: &DynamicObject) -> Op
 }
 
 /// The manifest that was applied last; `None` where there is none, or none that can be read.
-pub fn last_applied(kind: Kind, object: &DynamicObject) -> Option<Declaration> {
+pub(crate) fn last_applied(kind: Kind, object: &DynamicObject) -> Option<Declaration> {
     let brought = object.annotations().get(annotations::LAST_APPLIED)?;
     let mut manifest: DynamicObject = serde_json::from_str(brought).ok()?;
     manifest.metadata.namespace = object.namespace();

@@ -10,7 +10,7 @@ const PREDECESSOR: &str = "failover.linkerd.io";
 
 /// What matters of an object's field owners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Owners {
+pub(crate) struct Owners {
     /// Positions of the entries, ours and our predecessor's, that claim `spec`: whoever applies it
     /// server-side would meet a conflict, also for the first time.
     pub claims: Box<[usize]>,
@@ -19,7 +19,7 @@ pub struct Owners {
 }
 
 impl Owners {
-    pub fn read(kind: Kind, entries: &[ManagedFieldsEntry]) -> Self {
+    pub(crate) fn read(kind: Kind, entries: &[ManagedFieldsEntry]) -> Self {
         let weights = kind.weights_pointer();
         let owns = |entry: &ManagedFieldsEntry, path| {
             entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(path).is_some())

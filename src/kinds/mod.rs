@@ -3,19 +3,19 @@
 
 mod edit;
 mod kind;
-pub mod last_applied;
-pub mod managed_fields;
+pub(crate) mod last_applied;
+pub(crate) mod managed_fields;
 mod object_key;
-pub mod policy_route;
-pub mod route;
-pub mod selector;
+pub(crate) mod policy_route;
+pub(crate) mod route;
+pub(crate) mod selector;
 pub mod service_profile;
 pub mod traffic_split;
 mod value;
 
 pub use edit::Edit;
 pub use kind::Kind;
-pub use object_key::{ObjectKey, ObjectRef};
+pub(crate) use object_key::{ObjectKey, ObjectRef};
 
 use kube::core::response::reason;
 use serde::de::DeserializeOwned;

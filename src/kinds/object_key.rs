@@ -8,23 +8,23 @@ use std::sync::Arc;
 
 /// A namespaced object's name, cheap to clone. Ordered by namespace, then name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectKey {
+pub(crate) struct ObjectKey {
     pub namespace: Arc<str>,
     pub name: Arc<str>,
 }
 
 impl ObjectKey {
-    pub fn new(namespace: impl AsRef<str>, name: impl AsRef<str>) -> Self {
+    pub(crate) fn new(namespace: impl AsRef<str>, name: impl AsRef<str>) -> Self {
         Self { namespace: namespace.as_ref().into(), name: name.as_ref().into() }
     }
 
-    pub fn of(object: &impl ResourceExt) -> Self {
+    pub(crate) fn of(object: &impl ResourceExt) -> Self {
         Self::new(object.namespace().unwrap_or_default(), object.name_any())
     }
 
     /// Another object of the same namespace, unless the name says another: `namespace/name`. Of a
     /// backend that is called by its port too, the Service.
-    pub fn beside(&self, name: &str) -> Self {
+    pub(crate) fn beside(&self, name: &str) -> Self {
         let name = service_of(name);
         match name.split_once('/') {
             Some((namespace, name)) => Self::new(namespace, name),
@@ -41,26 +41,26 @@ impl fmt::Display for ObjectKey {
 
 /// A failover object: its kind and its name, cheap to clone. Ordered by namespace, name and kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectRef {
+pub(crate) struct ObjectRef {
     pub key: ObjectKey,
     pub kind: Kind,
 }
 
 impl ObjectRef {
-    pub fn new(kind: Kind, key: ObjectKey) -> Self {
+    pub(crate) fn new(kind: Kind, key: ObjectKey) -> Self {
         Self { key, kind }
     }
 
     /// A Service that it names, as [`ObjectKey::beside`].
-    pub fn beside(&self, name: &str) -> ObjectKey {
+    pub(crate) fn beside(&self, name: &str) -> ObjectKey {
         self.key.beside(name)
     }
 
-    pub fn namespace(&self) -> &str {
+    pub(crate) fn namespace(&self) -> &str {
         &self.key.namespace
     }
 
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.key.name
     }
 }

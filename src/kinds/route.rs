@@ -12,10 +12,10 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
-pub const GROUP: &str = "gateway.networking.k8s.io";
+pub(crate) const GROUP: &str = "gateway.networking.k8s.io";
 
 /// What a route can hold: the API takes weights up to a million, and sixteen of them in a rule.
-pub const SHAPE: Shape = Shape {
+pub(crate) const SHAPE: Shape = Shape {
     apex: "spec.parentRefs",
     backends: "spec.rules",
     name: "name",
@@ -40,7 +40,7 @@ pub enum InUse {
 const LINKERD: &str = "linkerd.io/policy-controller";
 
 /// Reads the status that Linkerd wrote.
-pub fn in_use(route: &DynamicObject) -> InUse {
+pub(crate) fn in_use(route: &DynamicObject) -> InUse {
     let parents = route.data.pointer("/status/parents").and_then(Value::as_array);
     let by =
         |parent: &&Value| parent.get("controllerName").and_then(Value::as_str) == Some(LINKERD);
@@ -76,7 +76,7 @@ const EGRESS: (&str, &str) = ("policy.linkerd.io", "EgressNetwork");
 const ABSENT: u32 = 1;
 
 /// Reads the declaration; what cannot be read is in its `unreadable`, or in the rule's.
-pub fn read(route: &DynamicObject) -> Declaration {
+pub(crate) fn read(route: &DynamicObject) -> Declaration {
     let namespace = route.namespace().unwrap_or_default();
     let spec = route.data.get("spec").unwrap_or(&Value::Null);
     let mut unreadable = vec![];

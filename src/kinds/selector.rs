@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// A selector in kubectl's notation, with what it matches.
 #[derive(Clone, Debug)]
-pub struct LabelSelector {
+pub(crate) struct LabelSelector {
     text: String,
     parsed: Selector,
 }
@@ -19,12 +19,12 @@ pub struct LabelSelector {
 #[error(
     "{found:?} is not a label selector: expected comma-separated `key`, `!key`, `key=value`, `key!=value`, `key in (a,b)` or `key notin (a,b)`"
 )]
-pub struct NotASelector {
+pub(crate) struct NotASelector {
     found: String,
 }
 
 impl LabelSelector {
-    pub fn parse(text: &str) -> Result<Self, NotASelector> {
+    pub(crate) fn parse(text: &str) -> Result<Self, NotASelector> {
         let expressions: Option<Vec<_>> = requirements(text).map(expression).collect();
         let expressions = expressions.ok_or_else(|| NotASelector { found: text.to_owned() })?;
         if expressions.is_empty() {
@@ -34,11 +34,11 @@ impl LabelSelector {
         Ok(Self { text: text.to_owned(), parsed: expressions.into_iter().collect() })
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub(crate) fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.parsed.matches(labels)
     }
 }

@@ -4,7 +4,7 @@ use crate::engine::Problem;
 use serde_json::Value;
 
 /// The name of a Service; `""` where there is none, with a problem where there is something else.
-pub fn text(value: Option<&Value>, field: &str, unreadable: &mut Vec<Problem>) -> String {
+pub(super) fn text(value: Option<&Value>, field: &str, unreadable: &mut Vec<Problem>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
@@ -18,7 +18,7 @@ pub fn text(value: Option<&Value>, field: &str, unreadable: &mut Vec<Problem>) -
 }
 
 /// What something is, for a sentence.
-pub fn kind_of(value: &Value) -> String {
+pub(super) fn kind_of(value: &Value) -> String {
     match value {
         Value::Array(_) => "a list".into(),
         Value::Object(_) => "an object".into(),

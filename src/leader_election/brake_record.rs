@@ -14,7 +14,7 @@ const VERSION: u32 = 1;
 /// Unknown fields are ignored; another `v` is not read at all. All times go by a wall clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct BrakeRecord {
+pub(crate) struct BrakeRecord {
     /// Version of this shape.
     pub v: u32,
     /// Grows with each write: of two records the newer one is known by it, in whichever order
@@ -52,36 +52,36 @@ impl Default for BrakeRecord {
 
 impl BrakeRecord {
     /// The brake begins to hold.
-    pub fn engaged(&self, now: Timestamp, standing: Option<Timestamp>) -> Self {
+    pub(crate) fn engaged(&self, now: Timestamp, standing: Option<Timestamp>) -> Self {
         let since = Some(to_the_millisecond(now));
         Self { n: self.n, since, standing, ..Self::default() }
     }
 
     /// It holds no more.
-    pub fn ended(&self, now: Timestamp, released: Option<Timestamp>) -> Self {
+    pub(crate) fn ended(&self, now: Timestamp, released: Option<Timestamp>) -> Self {
         Self { ended: Some(to_the_millisecond(now)), released, ..self.clone() }
     }
 
     /// Since when it holds.
-    pub fn holds_since(&self) -> Option<Timestamp> {
+    pub(crate) fn holds_since(&self) -> Option<Timestamp> {
         self.since.filter(|_| self.ended.is_none())
     }
 
     /// Whether it says the same, whoever wrote it.
-    pub fn says_the_same(&self, other: &Self) -> bool {
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         let story = |r: &Self| (r.since, r.standing, r.ended, r.released);
         story(self) == story(other)
     }
 
     /// What stands in a Lease. What cannot be read is as if absent: it is ours, and is written anew.
-    pub fn of(lease: &Lease) -> Self {
+    pub(crate) fn of(lease: &Lease) -> Self {
         let text = lease.annotations().get(annotations::BRAKE);
         let record = text.and_then(|text| serde_json::from_str(text).ok());
         record.filter(|record: &Self| record.v == VERSION).unwrap_or_default()
     }
 
     /// Puts it into a Lease.
-    pub fn put(&self, lease: &mut Lease) {
+    pub(crate) fn put(&self, lease: &mut Lease) {
         let text = serde_json::to_string(self).unwrap_or_default();
         lease.metadata.annotations.get_or_insert_default().insert(annotations::BRAKE.into(), text);
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// The three durations of a Lease.
 #[derive(Clone, Copy, Debug)]
-pub struct Timing {
+pub(crate) struct Timing {
     /// How long a holder's silence is believed.
     pub lease: Duration,
     /// How long a holder leads without a successful renewal; shorter than `lease`.
@@ -30,7 +30,7 @@ impl Default for Timing {
 /// What of a Lease matters. Any change of it is a sign of life of whoever holds it; what others
 /// write beside it is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeaseRecord {
+pub(crate) struct LeaseRecord {
     pub holder: String,
     /// What the holder says of its renewals, as it stands there: only compared.
     pub renewed: String,
@@ -38,7 +38,7 @@ pub struct LeaseRecord {
 
 /// What to do with the Lease now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ElectionStep {
+pub(crate) enum ElectionStep {
     /// There is none: create it with us as holder.
     Create,
     /// Take it over or renew it, on the observed resourceVersion. `new_holder` counts as a
@@ -50,7 +50,7 @@ pub enum ElectionStep {
 
 /// One replica's view of the election.
 #[derive(Debug)]
-pub struct Election {
+pub(crate) struct Election {
     identity: String,
     timing: Timing,
     observed: Option<(LeaseRecord, Instant)>,
@@ -61,13 +61,13 @@ pub struct Election {
 }
 
 impl Election {
-    pub fn new(identity: impl Into<String>, timing: Timing) -> Self {
+    pub(crate) fn new(identity: impl Into<String>, timing: Timing) -> Self {
         Self { identity: identity.into(), timing, observed: None, renewed: None, yielded: false }
     }
 
     /// Takes in the Lease as read at `now`, and says what to do. Expiry is judged by how long the
     /// record has not been seen to change here, never by the times in it.
-    pub fn observe(&mut self, lease: Option<LeaseRecord>, now: Instant) -> ElectionStep {
+    pub(crate) fn observe(&mut self, lease: Option<LeaseRecord>, now: Instant) -> ElectionStep {
         let Some(record) = lease else {
             self.observed = None;
             return ElectionStep::Create;
@@ -89,26 +89,26 @@ impl Election {
     }
 
     /// The Lease was written with us as holder by a request that began at `began`.
-    pub fn wrote(&mut self, record: LeaseRecord, began: Instant) {
+    pub(crate) fn wrote(&mut self, record: LeaseRecord, began: Instant) {
         self.observed = Some((record, began));
         self.renewed = Some(began);
         self.yielded = false;
     }
 
     /// The Lease was seen to be somebody else's.
-    pub fn lost(&mut self) {
+    pub(crate) fn lost(&mut self) {
         self.renewed = None;
     }
 
     /// Whether this replica leads. It stops by itself, before anyone else can begin.
-    pub fn leads(&self, now: Instant) -> bool {
+    pub(crate) fn leads(&self, now: Instant) -> bool {
         self.renewed.is_some_and(|renewed| {
             now.saturating_duration_since(renewed) < self.timing.renew_deadline
         })
     }
 
     /// When leading ends by itself, unless renewed.
-    pub fn leads_until(&self) -> Option<Instant> {
+    pub(crate) fn leads_until(&self) -> Option<Instant> {
         self.renewed.map(|renewed| renewed + self.timing.renew_deadline)
     }
 }

@@ -8,7 +8,7 @@ const UNFIT: Duration = Duration::from_secs(5);
 
 /// What a replica does about the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stance {
+pub(crate) enum Stance {
     /// Takes it if it can, and renews it.
     Strive,
     /// Renews it where it has it already.
@@ -19,12 +19,12 @@ pub enum Stance {
 
 /// For how long a replica's caches have not been whole.
 #[derive(Debug, Default)]
-pub struct Fitness {
+pub(crate) struct Fitness {
     unfit_since: Option<Instant>,
 }
 
 impl Fitness {
-    pub fn stance(&mut self, caches_are_whole: bool, now: Instant) -> Stance {
+    pub(crate) fn stance(&mut self, caches_are_whole: bool, now: Instant) -> Stance {
         if caches_are_whole {
             self.unfit_since = None;
             return Stance::Strive;

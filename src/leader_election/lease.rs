@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 const UNFIT_POLL: Duration = Duration::from_millis(50);
 
 /// For `--no-lease`: the only replica leads.
-pub fn always_leading() -> watch::Receiver<bool> {
+pub(crate) fn always_leading() -> watch::Receiver<bool> {
     watch::channel(true).1
 }
 
@@ -33,7 +33,7 @@ pub fn always_leading() -> watch::Receiver<bool> {
 const JUDGE: &str = "failover.linkerd.io/judge";
 
 /// A replica that strives for the Lease.
-pub struct LeaseCandidacy {
+pub(crate) struct LeaseCandidacy {
     pub api: Api<Lease>,
     pub name: String,
     pub identity: String,
@@ -51,7 +51,7 @@ pub struct LeaseCandidacy {
 
 /// Strives for the Lease until `stop`, then gives it back. `leading` turns false by itself where the
 /// Lease cannot be renewed in time, and where the caches are not whole for too long.
-pub async fn hold_lease(striving: LeaseCandidacy, stop: CancellationToken) {
+pub(crate) async fn hold_lease(striving: LeaseCandidacy, stop: CancellationToken) {
     let LeaseCandidacy { api, name, identity, address, shared, metrics, leading, judge, brake } =
         striving;
     let timing = Timing::default();

@@ -1,6 +1,6 @@
 //! The Lease: which replica leads, and what the replicas write down beside it for each other.
 
-pub mod brake_record;
-pub mod election;
-pub mod fitness;
-pub mod lease;
+pub(crate) mod brake_record;
+pub(crate) mod election;
+pub(crate) mod fitness;
+pub(crate) mod lease;

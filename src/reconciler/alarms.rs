@@ -10,14 +10,14 @@ use tokio_util::time::{DelayQueue, delay_queue};
 const LONGEST: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
-pub struct Alarms {
+pub(crate) struct Alarms {
     queue: DelayQueue<ObjectRef>,
     set: HashMap<ObjectRef, delay_queue::Key>,
 }
 
 impl Alarms {
     /// Wakes an object after this time, or earlier where that was asked for already.
-    pub fn set(&mut self, key: &ObjectRef, after: Duration) {
+    pub(crate) fn set(&mut self, key: &ObjectRef, after: Duration) {
         let after = after.min(LONGEST);
         match self.set.get(key) {
             Some(there) if self.queue.deadline(there) <= tokio::time::Instant::now() + after => {}
@@ -30,7 +30,7 @@ impl Alarms {
     }
 
     /// The next object that is due; none while no alarm is set.
-    pub async fn next(&mut self) -> Option<ObjectRef> {
+    pub(crate) async fn next(&mut self) -> Option<ObjectRef> {
         let due = self.queue.next().await?.into_inner();
         self.set.remove(&due);
         Some(due)

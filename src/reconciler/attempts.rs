@@ -11,7 +11,7 @@ const LASTS: Duration = Duration::from_secs(10);
 
 /// How a write failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WriteFailure {
+pub(crate) enum WriteFailure {
     /// Somebody else wrote first.
     Conflict,
     /// There is no such object, it is said.
@@ -26,7 +26,7 @@ const USUAL_CONFLICTS: u32 = 3;
 
 /// How often writes have failed in a row, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FailureStreak {
+pub(crate) struct FailureStreak {
     pub times: u32,
     pub since: Instant,
     /// Those that had no answer: the object is known to hang until a write of it lands.
@@ -36,7 +36,12 @@ pub struct FailureStreak {
 
 impl FailureStreak {
     /// One more failure; `before`: of whatever was to be written, `alike`: of the very same.
-    pub fn after(before: Option<&Self>, alike: bool, failure: WriteFailure, now: Instant) -> Self {
+    pub(crate) fn after(
+        before: Option<&Self>,
+        alike: bool,
+        failure: WriteFailure,
+        now: Instant,
+    ) -> Self {
         let same = before.filter(|_| alike);
         let unanswered = before.map_or(0, |before| before.unanswered);
         Self {
@@ -48,7 +53,7 @@ impl FailureStreak {
     }
 
     /// The lane of the next try.
-    pub fn lane(&self) -> Lane {
+    pub(crate) fn lane(&self) -> Lane {
         match self.last {
             _ if self.unanswered > 0 => Lane::Hung,
             WriteFailure::Conflict if self.times <= USUAL_CONFLICTS => Lane::Fast,
@@ -57,12 +62,12 @@ impl FailureStreak {
     }
 
     /// Whether the next try reads the object anew where it meets a conflict.
-    pub fn looks(&self) -> bool {
+    pub(crate) fn looks(&self) -> bool {
         self.last == WriteFailure::Conflict
     }
 
     /// Whether people are told: of a conflict, or an object that is not found, only once that lasts.
-    pub fn is_told(&self, now: Instant) -> bool {
+    pub(crate) fn is_told(&self, now: Instant) -> bool {
         match self.last {
             WriteFailure::Refused | WriteFailure::Unanswered => true,
             WriteFailure::Conflict | WriteFailure::Gone => {
@@ -74,7 +79,7 @@ impl FailureStreak {
 
 /// A write that failed, and when the very same may be tried again.
 #[derive(Debug)]
-pub struct FailedWrite {
+pub(crate) struct FailedWrite {
     pub streak: FailureStreak,
     pub not_before: Instant,
     resource_version: String,
@@ -82,7 +87,7 @@ pub struct FailedWrite {
 }
 
 impl FailedWrite {
-    pub fn new(streak: FailureStreak, write: &Write, not_before: Instant) -> Self {
+    pub(crate) fn new(streak: FailureStreak, write: &Write, not_before: Instant) -> Self {
         Self {
             streak,
             not_before,
@@ -92,19 +97,19 @@ impl FailedWrite {
     }
 
     /// Whether this write would be the same again: not a newer decision, nor one from newer facts.
-    pub fn is_same(&self, write: &Write) -> bool {
+    pub(crate) fn is_same(&self, write: &Write) -> bool {
         self.resource_version == write.resource_version && self.is_alike(write)
     }
 
     /// Whether this write would be the same again but for the version that it is decided from.
-    pub fn is_alike(&self, write: &Write) -> bool {
+    pub(crate) fn is_alike(&self, write: &Write) -> bool {
         self.weights == write.weights
     }
 }
 
 /// A write that was made, until it is known how it ended.
 #[derive(Debug)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     pub write: Write,
     /// Where the sets that it moves go.
     pub active: Active,
@@ -116,7 +121,7 @@ pub struct Attempt {
 impl Attempt {
     /// Whether it has landed after all, by the object as it is seen now; none while that is the version
     /// that it was made from.
-    pub fn has_landed(&self, managed: &ManagedObject, me: &Identity) -> Option<bool> {
+    pub(crate) fn has_landed(&self, managed: &ManagedObject, me: &Identity) -> Option<bool> {
         if managed.resource_version == self.write.resource_version {
             return None;
         }

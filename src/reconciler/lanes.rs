@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// After this a write is slow: most take some ten milliseconds, also among many.
-pub const SLOW_AFTER: Duration = Duration::from_millis(150);
+pub(crate) const SLOW_AFTER: Duration = Duration::from_millis(150);
 
 /// So many slow writes may have given their fast place back. With the fast ones they are fewer than
 /// the API server answers at once on a connection: 100.
@@ -29,13 +29,13 @@ const PATIENCE: [Duration; 3] =
     [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(40)];
 
 /// How long to wait for the answer to a write, after so many that had none.
-pub fn patience(unanswered: u32) -> Duration {
+pub(crate) fn patience(unanswered: u32) -> Duration {
     PATIENCE[(unanswered as usize).min(PATIENCE.len() - 1)]
 }
 
 /// Where a write has its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
+pub(crate) enum Lane {
     /// Objects whose writes land.
     Fast,
     /// Objects whose last write was refused.
@@ -50,7 +50,7 @@ impl Lane {
 
 /// The writes that are under way, and those that wait for a place.
 #[derive(Debug)]
-pub struct Lanes {
+pub(crate) struct Lanes {
     fast: usize,
     out: HashMap<ObjectRef, Out>,
     /// By [`Lane`], with the moment each was first noticed.
@@ -78,7 +78,7 @@ impl Out {
 
 /// What time has done to the writes under way.
 #[derive(Debug, Default, PartialEq)]
-pub struct Turn {
+pub(crate) struct Turn {
     /// They have become slow: what was noticed of them meanwhile is to be decided.
     pub slow: Vec<ObjectRef>,
     /// They are to be given up, to make room.
@@ -87,7 +87,7 @@ pub struct Turn {
 
 impl Lanes {
     /// With so many fast places.
-    pub fn new(fast: usize) -> Self {
+    pub(crate) fn new(fast: usize) -> Self {
         Self {
             fast,
             out: HashMap::new(),
@@ -98,31 +98,31 @@ impl Lanes {
     }
 
     /// Whether its write is under way and slow: a newer decision need not wait for it.
-    pub fn is_slow(&self, key: &ObjectRef) -> bool {
+    pub(crate) fn is_slow(&self, key: &ObjectRef) -> bool {
         self.out.get(key).is_some_and(|out| out.slow)
     }
 
     /// Whether it waits for a place.
-    pub fn waits(&self, key: &ObjectRef) -> bool {
+    pub(crate) fn waits(&self, key: &ObjectRef) -> bool {
         self.waits.contains(key)
     }
 
     /// How many writes are under way.
-    pub fn out(&self) -> usize {
+    pub(crate) fn out(&self) -> usize {
         self.out.len()
     }
 
     /// How many of them are slow.
-    pub fn slow(&self) -> usize {
+    pub(crate) fn slow(&self) -> usize {
         self.out.values().filter(|out| out.slow).count()
     }
 
     /// How many are in a fast place: others keep out of their way.
-    pub fn fast(&self) -> usize {
+    pub(crate) fn fast(&self) -> usize {
         self.out.values().filter(|out| out.in_place).count()
     }
 
-    pub fn has_room(&self, lane: Lane) -> bool {
+    pub(crate) fn has_room(&self, lane: Lane) -> bool {
         let taken = || self.out.values().filter(|out| out.lane == lane).count();
         match lane {
             Lane::Fast => self.fast() < self.fast,
@@ -132,27 +132,27 @@ impl Lanes {
     }
 
     /// A write begins.
-    pub fn begin(&mut self, key: &ObjectRef, lane: Lane, now: Instant) {
+    pub(crate) fn begin(&mut self, key: &ObjectRef, lane: Lane, now: Instant) {
         let in_place = lane == Lane::Fast;
         let out = Out { lane, since: now, slow: false, in_place, given_up: false };
         self.out.insert(key.clone(), out);
     }
 
     /// A write has ended, and was answered then.
-    pub fn end(&mut self, key: &ObjectRef, answered: Option<Instant>) {
+    pub(crate) fn end(&mut self, key: &ObjectRef, answered: Option<Instant>) {
         self.out.remove(key);
         self.answered = self.answered.max(answered);
     }
 
     /// An object waits for a place in a lane.
-    pub fn wait(&mut self, key: &ObjectRef, lane: Lane, noticed: Instant) {
+    pub(crate) fn wait(&mut self, key: &ObjectRef, lane: Lane, noticed: Instant) {
         if self.waits.insert(key.clone()) {
             self.waiting[lane as usize].push_back((key.clone(), noticed));
         }
     }
 
     /// The next object that has waited for a place which is free now.
-    pub fn take_next(&mut self) -> Option<(ObjectRef, Instant)> {
+    pub(crate) fn take_next(&mut self) -> Option<(ObjectRef, Instant)> {
         let lane = Lane::ALL
             .into_iter()
             .find(|lane| !self.waiting[*lane as usize].is_empty() && self.has_room(*lane))?;
@@ -162,13 +162,13 @@ impl Lanes {
     }
 
     /// What waits is noticed again by other ways.
-    pub fn forget_waiting(&mut self) {
+    pub(crate) fn forget_waiting(&mut self) {
         self.waiting = Default::default();
         self.waits.clear();
     }
 
     /// When [`Self::turn`] has something to do; none while no write is under way that waits for it.
-    pub fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         let fresh = self.out.values().filter(|out| !out.slow);
         let slows = fresh.map(|out| out.since).min().map(|began| began + SLOW_AFTER);
         let waits = self.out.values().filter(|out| out.slow && out.in_place);
@@ -185,7 +185,7 @@ impl Lanes {
     }
 
     /// Takes in that it is `now`.
-    pub fn turn(&mut self, now: Instant) -> Turn {
+    pub(crate) fn turn(&mut self, now: Instant) -> Turn {
         let lasts = |since: Instant, time| now.saturating_duration_since(since) >= time;
         let mut turn = Turn::default();
         for (key, out) in &mut self.out {

@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Instant;
 
 #[derive(Debug, Default)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// The delays that run, by set, for these active backends: a flap whose record has not been
     /// written yet, or cannot be, still counts.
     pending: BySet<(Vec<String>, Pending)>,
@@ -53,14 +53,14 @@ pub struct Memory {
 
 impl Memory {
     /// The delays observed here of a set, where these are still its active backends.
-    pub fn pending_beside(&self, set: &str, active: &[String]) -> Option<&Pending> {
+    pub(crate) fn pending_beside(&self, set: &str, active: &[String]) -> Option<&Pending> {
         let observed = self.pending.get(set).filter(|(beside, _)| beside == active);
         observed.map(|(_, pending)| pending)
     }
 
     /// Takes note of a set's delays; `recorded` are those in the object's state. Those observed here
     /// count, even where the record agrees: it goes by a wall clock.
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         set: &str,
         active: Option<&[String]>,
@@ -78,23 +78,23 @@ impl Memory {
     }
 
     /// Whether its write fails again and again: callers need not wait for the next try.
-    pub fn keeps_failing(&self) -> bool {
+    pub(crate) fn keeps_failing(&self) -> bool {
         self.failed.as_ref().is_some_and(|failed| failed.streak.times > 2)
     }
 
     /// Whether the loss that traffic left a backend ahead of was seen to come.
-    pub fn has_come(&self, set: &str, backend: &String) -> bool {
+    pub(crate) fn has_come(&self, set: &str, backend: &String) -> bool {
         self.came.get(set).is_some_and(|came| came.contains(backend))
     }
 
     /// Whether that loss would have been seen here, had it come.
-    pub fn has_watched(&self, set: &str, backend: &String) -> bool {
+    pub(crate) fn has_watched(&self, set: &str, backend: &String) -> bool {
         self.watched.get(set).is_some_and(|watched| watched.contains(backend))
     }
 
     /// Takes note of the backends that a set has left ahead of a loss, by its record; those that are
     /// left for that reason still, and those that it goes back to, have not been lost.
-    pub fn observe_ahead(
+    pub(crate) fn observe_ahead(
         &mut self,
         set: &str,
         recorded: &[String],
@@ -121,19 +121,19 @@ impl Memory {
     }
 
     /// Since when the traffic has been wanted there.
-    pub fn wanted_since(&self, active: &Active) -> Option<Timestamp> {
+    pub(crate) fn wanted_since(&self, active: &Active) -> Option<Timestamp> {
         self.wanted.as_ref().filter(|(wanted, _)| wanted == active).map(|(_, since)| *since)
     }
 
     /// Takes note that the traffic is wanted there, from now on or since earlier.
-    pub fn wants(&mut self, active: &Active, now: Timestamp) {
+    pub(crate) fn wants(&mut self, active: &Active, now: Timestamp) {
         if self.wanted_since(active).is_none() {
             self.wanted = Some((active.clone(), now));
         }
     }
 
     /// Whether this has not been said just before; from now on it has.
-    pub fn is_news(&mut self, word: &str) -> bool {
+    pub(crate) fn is_news(&mut self, word: &str) -> bool {
         let news = self.told.as_deref() != Some(word);
         if news {
             self.told = Some(word.to_owned());
@@ -142,12 +142,12 @@ impl Memory {
     }
 
     /// What was said last holds no more.
-    pub fn has_said_nothing(&mut self) {
+    pub(crate) fn has_said_nothing(&mut self) {
         self.told = None;
     }
 
     /// The traffic is where it is wanted.
-    pub fn is_content(&mut self) {
+    pub(crate) fn is_content(&mut self) {
         self.wanted = None;
         (self.unrecorded, self.failed, self.told) = (None, None, None);
         self.refusal_told = false;
@@ -155,7 +155,7 @@ impl Memory {
 
     /// Takes note of where this replica's own facts want the traffic: a move made as a standby is
     /// past once they want another.
-    pub fn decided(&mut self, active: &Active) {
+    pub(crate) fn decided(&mut self, active: &Active) {
         let differs = |(set, there): (&String, &Vec<String>)| active.get(set) != Some(there);
         if self.rescued.iter().flatten().any(differs) {
             self.rescued = None;
@@ -163,7 +163,7 @@ impl Memory {
     }
 
     /// Whether this replica made this very move as a standby.
-    pub fn has_rescued(&self, active: &Active) -> bool {
+    pub(crate) fn has_rescued(&self, active: &Active) -> bool {
         let same = |(set, to): (&String, &Vec<String>)| {
             self.rescued.as_ref().and_then(|rescued| rescued.get(set)) == Some(to)
         };
@@ -193,37 +193,37 @@ impl Memory {
 
 /// The memories of all objects; most objects have none.
 #[derive(Debug, Default)]
-pub struct Memories {
+pub(crate) struct Memories {
     of: HashMap<ObjectRef, Memory>,
     /// Those that have nothing ready.
     nothing_ready: HashSet<ObjectRef>,
 }
 
 impl Memories {
-    pub fn get(&self, key: &ObjectRef) -> Option<&Memory> {
+    pub(crate) fn get(&self, key: &ObjectRef) -> Option<&Memory> {
         self.of.get(key)
     }
 
-    pub fn get_mut(&mut self, key: &ObjectRef) -> Option<&mut Memory> {
+    pub(crate) fn get_mut(&mut self, key: &ObjectRef) -> Option<&mut Memory> {
         self.of.get_mut(key)
     }
 
-    pub fn entry(&mut self, key: &ObjectRef) -> &mut Memory {
+    pub(crate) fn entry(&mut self, key: &ObjectRef) -> &mut Memory {
         self.of.entry(key.clone()).or_default()
     }
 
-    pub fn remove(&mut self, key: &ObjectRef) -> Option<Memory> {
+    pub(crate) fn remove(&mut self, key: &ObjectRef) -> Option<Memory> {
         self.nothing_ready.remove(key);
         self.of.remove(key)
     }
 
     /// The objects that anything is remembered of.
-    pub fn keys(&self) -> impl Iterator<Item = &ObjectRef> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &ObjectRef> {
         self.of.keys()
     }
 
     /// Whether anything of an object is without a ready backend.
-    pub fn count_nothing_ready(&mut self, key: &ObjectRef, lacks: bool) {
+    pub(crate) fn count_nothing_ready(&mut self, key: &ObjectRef, lacks: bool) {
         if !lacks {
             self.nothing_ready.remove(key);
         } else if !self.nothing_ready.contains(key) {
@@ -231,33 +231,33 @@ impl Memories {
         }
     }
 
-    pub fn nothing_ready(&self) -> usize {
+    pub(crate) fn nothing_ready(&self) -> usize {
         self.nothing_ready.len()
     }
 
-    pub fn unreadable(&self) -> usize {
+    pub(crate) fn unreadable(&self) -> usize {
         self.of.values().filter(|memory| memory.unreadable).count()
     }
 
-    pub fn faulty(&self) -> usize {
+    pub(crate) fn faulty(&self) -> usize {
         self.of.values().filter(|memory| memory.faulty).count()
     }
 
-    pub fn not_in_use(&self) -> usize {
+    pub(crate) fn not_in_use(&self) -> usize {
         self.of.values().filter(|memory| memory.not_in_use.is_some()).count()
     }
 
     /// Those with a backend that does not serve a port.
-    pub fn short(&self) -> usize {
+    pub(crate) fn short(&self) -> usize {
         self.of.values().filter(|memory| memory.short.is_some()).count()
     }
 
-    pub fn without_primary(&self) -> usize {
+    pub(crate) fn without_primary(&self) -> usize {
         self.of.values().filter(|memory| memory.without_primary.is_some()).count()
     }
 
     /// Forgets what is past.
-    pub fn prune(&mut self, now: Instant) {
+    pub(crate) fn prune(&mut self, now: Instant) {
         self.of.retain(|_, memory| !memory.is_empty(now));
     }
 }

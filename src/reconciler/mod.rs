@@ -2,20 +2,20 @@
 
 #[cfg(test)]
 mod ahead_tests;
-pub mod alarms;
-pub mod announcements;
-pub mod attempts;
-pub mod gates;
-pub mod lanes;
-pub mod memory;
-pub mod nothing_ready;
-pub mod notices;
-pub mod outcomes;
-pub mod overwrites;
-pub mod pending_deletions;
-pub mod plan;
-pub mod queue;
-pub mod reconcile;
-pub mod service_profiles;
-pub mod short_ports;
-pub mod writer;
+pub(crate) mod alarms;
+pub(crate) mod announcements;
+pub(crate) mod attempts;
+pub(crate) mod gates;
+pub(crate) mod lanes;
+pub(crate) mod memory;
+pub(crate) mod nothing_ready;
+pub(crate) mod notices;
+pub(crate) mod outcomes;
+pub(crate) mod overwrites;
+pub(crate) mod pending_deletions;
+pub(crate) mod plan;
+pub(crate) mod queue;
+pub(crate) mod reconcile;
+pub(crate) mod service_profiles;
+pub(crate) mod short_ports;
+pub(crate) mod writer;

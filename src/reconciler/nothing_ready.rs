@@ -16,7 +16,7 @@ const LASTS: SignedDuration = SignedDuration::from_secs(1);
 
 /// What a replica knows of the sets of an object that have nothing ready.
 #[derive(Debug, Default, PartialEq)]
-pub struct NothingReady {
+pub(crate) struct NothingReady {
     /// Since when, by the steady clock.
     seen: BySet<Timestamp>,
     /// What people have been told, and since when by the wall clock, until the object records it.
@@ -25,7 +25,7 @@ pub struct NothingReady {
 
 /// What is to be told now.
 #[derive(Debug, Default, PartialEq)]
-pub struct NothingReadyChange {
+pub(crate) struct NothingReadyChange {
     pub begins: Vec<String>,
     pub ends: Vec<String>,
     /// When to look again.
@@ -34,21 +34,21 @@ pub struct NothingReadyChange {
 
 impl NothingReady {
     /// What people have been told, where the object does not record that yet.
-    pub fn told(&self) -> Option<&BySet<Timestamp>> {
+    pub(crate) fn told(&self) -> Option<&BySet<Timestamp>> {
         self.told.as_ref()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.seen.is_empty() && self.told.is_none()
     }
 
     /// Whether any set has nothing ready.
-    pub fn lacks(&self) -> bool {
+    pub(crate) fn lacks(&self) -> bool {
         !self.seen.is_empty()
     }
 
     /// Takes in what is so of the sets of an object that records this; who leads tells the news.
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         readiness: &BySet<(Readiness, String)>,
         recorded: &BySet<Timestamp>,

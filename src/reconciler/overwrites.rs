@@ -17,7 +17,7 @@ const FORGOTTEN: Duration = Duration::from_secs(120);
 
 /// What was written to an object last, and how often that was undone.
 #[derive(Clone, Debug)]
-pub struct OverwriteTracker {
+pub(crate) struct OverwriteTracker {
     weights: Vec<u32>,
     at: Instant,
     times: u32,
@@ -25,14 +25,14 @@ pub struct OverwriteTracker {
 
 impl OverwriteTracker {
     /// Takes note of weights that have landed; `before` is what was known of the object.
-    pub fn wrote(before: Option<&Self>, weights: &[u32], now: Instant) -> Self {
+    pub(crate) fn wrote(before: Option<&Self>, weights: &[u32], now: Instant) -> Self {
         let again = before.filter(|before| before.weights == weights && !before.is_past(now));
         Self { weights: weights.to_vec(), at: now, times: again.map_or(0, |b| b.times + 1) }
     }
 
     /// How often these weights have been undone, where they have to be written once more; and how
     /// long to wait with that.
-    pub fn again(&self, weights: &[u32], now: Instant) -> Option<(u32, Duration)> {
+    pub(crate) fn again(&self, weights: &[u32], now: Instant) -> Option<(u32, Duration)> {
         if self.weights != weights || self.is_past(now) {
             return None;
         }
@@ -41,7 +41,7 @@ impl OverwriteTracker {
     }
 
     /// Whether there is nothing to be remembered any more.
-    pub fn is_past(&self, now: Instant) -> bool {
+    pub(crate) fn is_past(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.at) > FORGOTTEN
     }
 }

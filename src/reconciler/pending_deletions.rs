@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 /// Those who wait until the objects that rest on a pod are where they should be without it.
 #[derive(Debug, Default)]
-pub struct PendingDeletions {
+pub(crate) struct PendingDeletions {
     last: u64,
     waits: HashMap<u64, PendingDeletion>,
     by_object: HashMap<ObjectRef, Vec<u64>>,
@@ -22,7 +22,7 @@ struct PendingDeletion {
 
 impl PendingDeletions {
     /// Somebody waits for these objects.
-    pub fn add(
+    pub(crate) fn add(
         &mut self,
         objects: HashSet<ObjectRef>,
         reply: oneshot::Sender<AnnouncementOutcome>,
@@ -38,17 +38,17 @@ impl PendingDeletions {
     }
 
     /// Whether anybody waits for an object.
-    pub fn concern(&self, object: &ObjectRef) -> bool {
+    pub(crate) fn concern(&self, object: &ObjectRef) -> bool {
         self.by_object.contains_key(object)
     }
 
     /// The objects that anybody waits for.
-    pub fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
         self.by_object.keys()
     }
 
     /// Traffic of an object has moved, as far as the API server knows.
-    pub fn flipped(&mut self, object: &ObjectRef, by_adaptor: bool) {
+    pub(crate) fn flipped(&mut self, object: &ObjectRef, by_adaptor: bool) {
         for id in self.by_object.get(object).into_iter().flatten() {
             let Some(wait) = self.waits.get_mut(id) else { continue };
             let before = matches!(wait.verdict, AnnouncementOutcome::Flipped { by_adaptor: true });
@@ -57,7 +57,7 @@ impl PendingDeletions {
     }
 
     /// Nothing of an object is to be waited for any more.
-    pub fn settle(&mut self, object: &ObjectRef) {
+    pub(crate) fn settle(&mut self, object: &ObjectRef) {
         for id in self.by_object.remove(object).unwrap_or_default() {
             let Some(wait) = self.waits.get_mut(&id) else { continue };
             wait.objects.remove(object);
@@ -71,7 +71,7 @@ impl PendingDeletions {
     }
 
     /// The same for those who have nothing of its to wait for: its traffic had not to move for them.
-    pub fn settle_unmoved(&mut self, object: &ObjectRef) {
+    pub(crate) fn settle_unmoved(&mut self, object: &ObjectRef) {
         let Some(ids) = self.by_object.remove(object) else { return };
         let flipped = |id: &u64| {
             let wait = self.waits.get(id);
@@ -88,14 +88,14 @@ impl PendingDeletions {
     }
 
     /// Lets everybody go: nothing is decided here now.
-    pub fn give_up(&mut self) {
+    pub(crate) fn give_up(&mut self) {
         for PendingDeletion { reply, .. } in std::mem::take(self).waits.into_values() {
             let _ = reply.send(AnnouncementOutcome::NoJudge);
         }
     }
 
     /// Forgets those who do not listen any more.
-    pub fn prune(&mut self) {
+    pub(crate) fn prune(&mut self) {
         self.waits.retain(|_, wait| !wait.reply.is_closed());
         self.by_object.retain(|_, ids| {
             ids.retain(|id| self.waits.contains_key(id));

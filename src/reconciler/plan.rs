@@ -15,11 +15,11 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
 /// The backends that get the traffic, by name, of each set.
-pub type Active = BySet<Vec<String>>;
+pub(crate) type Active = BySet<Vec<String>>;
 
 /// What an object needs now, by the newest facts.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The write that it takes; none where nothing is needed.
     pub write: Option<Write>,
     /// Every move in it is a [rescue](Decision::rescue).
@@ -52,7 +52,7 @@ pub struct Plan {
 
 /// A write.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Write {
+pub(crate) struct Write {
     pub object: ObjectRef,
     /// The version of its kind.
     pub version: &'static str,
@@ -70,25 +70,25 @@ pub struct Write {
 
 impl Write {
     /// Whether it changes weights, rather than what is known.
-    pub fn moves(&self) -> bool {
+    pub(crate) fn moves(&self) -> bool {
         matches!(self.kind, WriteKind::Flip(_) | WriteKind::Correction)
     }
 
     /// Whether traffic leaves a primary that is lost.
-    pub fn leaves_primary(&self) -> bool {
+    pub(crate) fn leaves_primary(&self) -> bool {
         matches!(&self.kind, WriteKind::Flip(flip) if !flip.leaves.is_empty())
     }
 
     /// Whether another writer may have brought it about, and may do so again. A move of an object
     /// that has our state is our own.
-    pub fn may_be_undone(&self) -> bool {
+    pub(crate) fn may_be_undone(&self) -> bool {
         self.moves() && (self.kind == WriteKind::Correction || self.is_first)
     }
 }
 
 /// What a write is for.
 #[derive(Clone, Debug, PartialEq)]
-pub enum WriteKind {
+pub(crate) enum WriteKind {
     /// Traffic moves.
     Flip(Flip),
     /// Weights that others have changed are put right.
@@ -101,7 +101,7 @@ pub enum WriteKind {
 
 /// Traffic that moves from some backends to others.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Flip {
+pub(crate) struct Flip {
     pub on_primary: bool,
     /// The primaries that it leaves because they are lost, by name.
     pub leaves: Vec<String>,
@@ -114,7 +114,7 @@ pub struct Flip {
 
 impl Flip {
     /// The note of a move that has not been made.
-    pub fn should(&self) -> String {
+    pub(crate) fn should(&self) -> String {
         self.note.replace(" moved from ", " should move from ")
     }
 }
@@ -130,7 +130,7 @@ struct Decided<'a> {
 
 /// Which moves of an object's sets a plan may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moves {
+pub(crate) enum Moves {
     All,
     /// The brake holds those that leave their primary.
     NotLeaving,
@@ -160,7 +160,7 @@ impl Decided<'_> {
 ///
 /// Of several sets those that are to be rescued go first, and alone: any replica may make that move.
 /// What else there is follows with the next plan.
-pub fn plan(
+pub(crate) fn plan(
     index: &Index,
     object: &ObjectRef,
     memory: Option<&Memory>,

@@ -25,7 +25,7 @@ const FEW_WRITES: usize = 4;
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// What a write task hands back.
-pub struct FinishedWrite {
+pub(crate) struct FinishedWrite {
     pub write: Write,
     pub ticket: Ticket,
     pub active: Active,
@@ -34,7 +34,7 @@ pub struct FinishedWrite {
 }
 
 /// A write that is under way.
-pub struct InFlightWrite {
+pub(crate) struct InFlightWrite {
     noticed: Instant,
     resource_version: String,
     weights: Vec<u32>,
@@ -46,7 +46,7 @@ pub struct InFlightWrite {
 impl InFlightWrite {
     /// A write that begins, of an object that was first noticed then; and who hears that it is given
     /// up.
-    pub fn new(write: &Write, noticed: Instant) -> (Self, oneshot::Receiver<GiveUp>) {
+    pub(crate) fn new(write: &Write, noticed: Instant) -> (Self, oneshot::Receiver<GiveUp>) {
         let (give_up, given_up) = oneshot::channel();
         let in_flight = Self {
             noticed,
@@ -59,12 +59,12 @@ impl InFlightWrite {
     }
 
     /// Whether this write would be the same again.
-    pub fn is(&self, write: &Write) -> bool {
+    pub(crate) fn is(&self, write: &Write) -> bool {
         self.resource_version == write.resource_version && self.weights == write.weights
     }
 }
 
-pub struct Queue {
+pub(crate) struct Queue {
     /// Objects to decide, in order, with the moment they were first noticed.
     pub waiting: VecDeque<(ObjectRef, Instant)>,
     pub queued: HashSet<ObjectRef>,
@@ -91,7 +91,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    pub fn new(concurrency: usize, brake: Option<u32>, ledger: Option<Ledger>) -> Self {
+    pub(crate) fn new(concurrency: usize, brake: Option<u32>, ledger: Option<Ledger>) -> Self {
         Self {
             waiting: VecDeque::new(),
             queued: HashSet::new(),
@@ -111,7 +111,7 @@ impl Queue {
         }
     }
 
-    pub fn notice(&mut self, key: ObjectRef, at: Instant) {
+    pub(crate) fn notice(&mut self, key: ObjectRef, at: Instant) {
         if self.waits.concern(&key) {
             self.notice_first(key);
         } else if self.has_to_wait(&key) {
@@ -122,7 +122,7 @@ impl Queue {
     }
 
     /// Before all others: what they lose is lost, and this is not yet.
-    pub fn notice_first(&mut self, key: ObjectRef) {
+    pub(crate) fn notice_first(&mut self, key: ObjectRef) {
         if self.has_to_wait(&key) {
             self.again.insert(key);
         } else if self.waiting.front().is_none_or(|(first, _)| *first != key) {
@@ -134,7 +134,7 @@ impl Queue {
 
     /// The facts are whole again. A LIST brings back every object that is there; of those that went
     /// while nothing was decided, what is remembered here has to go too.
-    pub fn notice_vanished(&mut self, index: &Index) {
+    pub(crate) fn notice_vanished(&mut self, index: &Index) {
         let waited_for = self.waits.objects().chain(self.profiles.remembered());
         let known = self.memories.keys().chain(waited_for);
         let vanished = known.filter(|object| index.object(object).is_none());
@@ -144,18 +144,18 @@ impl Queue {
 
     /// Whether its write is under way and about to be answered. A newer decision does not wait for one
     /// that is slow.
-    pub fn has_to_wait(&self, key: &ObjectRef) -> bool {
+    pub(crate) fn has_to_wait(&self, key: &ObjectRef) -> bool {
         self.in_flight.contains_key(key) && !self.lanes.is_slow(key)
     }
 
     /// The write of an object has ended: when it was first noticed.
-    pub fn end(&mut self, key: &ObjectRef, answered: bool) -> Option<Instant> {
+    pub(crate) fn end(&mut self, key: &ObjectRef, answered: bool) -> Option<Instant> {
         self.lanes.end(key, answered.then(Instant::now));
         self.in_flight.remove(key).map(|in_flight| in_flight.noticed)
     }
 
     /// Gives up the write of an object that is under way.
-    pub fn give_up(&mut self, key: &ObjectRef, why: GiveUp) {
+    pub(crate) fn give_up(&mut self, key: &ObjectRef, why: GiveUp) {
         let in_flight = self.in_flight.get_mut(key);
         if let Some(give_up) = in_flight.and_then(|in_flight| in_flight.give_up.take()) {
             // It may have ended just now.
@@ -164,29 +164,29 @@ impl Queue {
     }
 
     /// What is under way of an object goes on.
-    pub fn keep(&mut self, key: &ObjectRef) {
+    pub(crate) fn keep(&mut self, key: &ObjectRef) {
         if let Some(in_flight) = self.in_flight.get_mut(key) {
             in_flight.wanted = true;
         }
     }
 
     /// Whether this very write is under way.
-    pub fn is_writing(&self, write: &Write) -> bool {
+    pub(crate) fn is_writing(&self, write: &Write) -> bool {
         self.in_flight.get(&write.object).is_some_and(|in_flight| in_flight.is(write))
     }
 
     /// The next object that has waited for a place for its write, or for that of its ServiceProfile.
-    pub fn next_waiting(&mut self) -> Option<(ObjectRef, Instant)> {
+    pub(crate) fn next_waiting(&mut self) -> Option<(ObjectRef, Instant)> {
         self.lanes.take_next().or_else(|| self.profiles.lanes.take_next())
     }
 
     /// When [`Self::turn`] has something to do.
-    pub fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         self.lanes.due().into_iter().chain(self.profiles.lanes.due()).min()
     }
 
     /// Takes in that it is `now`: writes that have become slow are in nobody's way any more.
-    pub fn turn(&mut self, now: Instant) {
+    pub(crate) fn turn(&mut self, now: Instant) {
         let turn = self.lanes.turn(now);
         for key in turn.given_up {
             self.give_up(&key, GiveUp::Crowded);
@@ -198,7 +198,7 @@ impl Queue {
         }
     }
 
-    pub fn notice_all(&mut self, keys: impl IntoIterator<Item = ObjectRef>) {
+    pub(crate) fn notice_all(&mut self, keys: impl IntoIterator<Item = ObjectRef>) {
         let now = Instant::now();
         for key in keys {
             self.notice(key, now);
@@ -207,7 +207,7 @@ impl Queue {
 
     /// Whether what only has to be recorded has waited long enough, and nothing that callers wait for
     /// is in its way.
-    pub fn is_due(&mut self, key: &ObjectRef, has_state: bool) -> bool {
+    pub(crate) fn is_due(&mut self, key: &ObjectRef, has_state: bool) -> bool {
         let now = Instant::now();
         let since = *self.memories.entry(key).unrecorded.get_or_insert(now);
         // Without a state the start of a delay is nowhere yet.

@@ -38,7 +38,7 @@ const BRAKE_TICK: Duration = Duration::from_secs(5);
 /// Connections to the API server for writes. One carries a hundred at once: those that hang do not go by
 /// the one that others need.
 #[derive(Clone)]
-pub struct WriteClients {
+pub(crate) struct WriteClients {
     pub fast: Client,
     pub slow: Client,
 }
@@ -53,7 +53,7 @@ impl WriteClients {
 }
 
 /// Writes what is decided, while the caches are whole: as the leader, or where the leader does not.
-pub struct Controller {
+pub(crate) struct Controller {
     /// For what is asked before a move.
     pub client: Client,
     pub writes: WriteClients,
@@ -81,7 +81,7 @@ pub struct Controller {
 
 /// What the operator of the program sets.
 #[derive(Clone, Copy, Debug)]
-pub struct ControllerSettings {
+pub(crate) struct ControllerSettings {
     pub defaults: Defaults,
     pub families: AddressFamilies,
     /// Writes at once. The API server's CPU is the limit of a fan-out; more only queue there.
@@ -94,7 +94,7 @@ pub struct ControllerSettings {
 
 impl Controller {
     /// Runs until `stop`, then lets the writes under way end.
-    pub async fn run(
+    pub(crate) async fn run(
         mut self,
         mut changes: ChangedObjects,
         mut announced: mpsc::Receiver<PendingAnnouncement>,

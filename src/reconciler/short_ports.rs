@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 /// What is to be said of the ports of a set's backends. Without numbers that come and go: it is said
 /// anew when it changes.
-pub fn of_set(intent: &Intent, health: &[Health], decision: &Decision) -> Vec<String> {
+pub(crate) fn of_set(intent: &Intent, health: &[Health], decision: &Decision) -> Vec<String> {
     let mut said = vec![];
     for (i, (backend, health)) in intent.backends.iter().zip(health).enumerate() {
         let name = &backend.name;

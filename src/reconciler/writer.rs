@@ -13,7 +13,7 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// How a write ended.
 #[derive(Debug)]
-pub enum WriteOutcome {
+pub(crate) enum WriteOutcome {
     /// Landed; the object as it is now.
     Written(Box<DynamicObject>),
     /// Somebody else wrote first: decide again; the object as it is now, where it was looked at.
@@ -31,7 +31,7 @@ pub enum WriteOutcome {
 /// Why a write that is under way is given up. The API server then gives it up too, unless it is just
 /// about to land.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GiveUp {
+pub(crate) enum GiveUp {
     /// A newer decision does not want it.
     Replaced,
     /// Too many have no answer.
@@ -40,7 +40,12 @@ pub enum GiveUp {
 
 /// Writes, and waits so long for the answer. The resourceVersion keeps a late success from being done
 /// twice. `look`: the object is read anew after a conflict too, because the watch may be behind.
-pub async fn write(client: &Client, write: &Write, patience: Duration, look: bool) -> WriteOutcome {
+pub(crate) async fn write(
+    client: &Client,
+    write: &Write,
+    patience: Duration,
+    look: bool,
+) -> WriteOutcome {
     let resource = write.object.kind.api_resource(write.version);
     let api: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), write.object.namespace(), &resource);
@@ -65,7 +70,7 @@ async fn read(api: &Api<DynamicObject>, name: &str) -> Option<Box<DynamicObject>
 }
 
 /// The outcome of a write, or why it was given up before it had one.
-pub async fn unless_given_up<T>(
+pub(crate) async fn unless_given_up<T>(
     write: impl Future<Output = T>,
     given_up: oneshot::Receiver<GiveUp>,
 ) -> Result<T, GiveUp> {
@@ -76,9 +81,9 @@ pub async fn unless_given_up<T>(
     }
 }
 
-pub fn no_answer(patience: Duration) -> String {
+pub(crate) fn no_answer(patience: Duration) -> String {
     format!("no answer within {} s", patience.as_secs())
 }
 
 /// What is said of a write that was given up to make room.
-pub const CROWDED: &str = "no answer yet, and too many other writes have none either";
+pub(crate) const CROWDED: &str = "no answer yet, and too many other writes have none either";

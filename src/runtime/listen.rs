@@ -11,7 +11,7 @@ const BACKLOG: i32 = 1024;
 
 /// Listens on an address. Every address, `0.0.0.0` or `[::]`, is those of IPv4 and of IPv6, as far as
 /// the node has them: a kubelet, an API server or a Prometheus may come by either.
-pub async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+pub(crate) async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     let listener = match address.ip().is_unspecified() {
         true => everywhere(address.port(), both_families).await,
         false => TcpListener::bind(address).await,

@@ -1,4 +1,4 @@
 //! The process: its tasks, and the order in which they start and end.
 
-pub mod listen;
-pub mod tasks;
+pub(crate) mod listen;
+pub(crate) mod tasks;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Tasks that are told to stop together.
 #[derive(Default)]
-pub struct Stage {
+pub(crate) struct Stage {
     pub tasks: JoinSet<()>,
     pub stop: CancellationToken,
 }
@@ -17,7 +17,7 @@ pub struct Stage {
 /// The tasks of the process: every one is joined, and one that ends before it was told to ends
 /// the process, since a replica that only looks alive is worse than one that is restarted.
 #[derive(Default)]
-pub struct Tasks {
+pub(crate) struct Tasks {
     /// End with the process: watches, certificates.
     pub background: JoinSet<()>,
     /// Cancelled first: we are no longer ready, and all goes on until callers have heard of it.
@@ -41,11 +41,11 @@ const LAST: Duration = Duration::from_secs(12);
 /// A thread for the webhook: what reviews take must not hold up a flip. The controller has its own,
 /// and no more than one, see [`Cli::run`](crate::cli::Cli::run).
 #[derive(Default)]
-pub struct WebhookThread(Option<Runtime>);
+pub(crate) struct WebhookThread(Option<Runtime>);
 
 impl WebhookThread {
     /// Starts it.
-    pub fn start(&mut self) -> std::io::Result<Handle> {
+    pub(crate) fn start(&mut self) -> std::io::Result<Handle> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).thread_name("webhook").enable_all().build()?;
         Ok(self.0.insert(runtime).handle().clone())
@@ -63,7 +63,7 @@ impl Drop for WebhookThread {
 
 impl Tasks {
     /// Runs until SIGTERM or SIGINT; a second one cuts the drain short.
-    pub async fn until_told_to_stop(mut self, drain: Duration) -> anyhow::Result<()> {
+    pub(crate) async fn until_told_to_stop(mut self, drain: Duration) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut told = async move || {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 /// Says whether the process can do its work, or what it still lacks.
-pub type ReadinessProbe = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+pub(crate) type ReadinessProbe = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// Serves until `stop` resolves.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     metrics: Arc<Metrics>,
     readiness: ReadinessProbe,

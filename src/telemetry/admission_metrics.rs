@@ -37,7 +37,7 @@ struct FailedHandshake {
 
 /// What the webhook counts.
 #[derive(Debug)]
-pub struct AdmissionMetrics {
+pub(crate) struct AdmissionMetrics {
     reviews: Family<Review, Counter>,
     seconds: Family<Asked, Histogram>,
     pub in_flight: Gauge,
@@ -111,11 +111,11 @@ impl AdmissionMetrics {
         );
     }
 
-    pub fn handshake_failed(&self, why: &'static str) {
+    pub(crate) fn handshake_failed(&self, why: &'static str) {
         self.failed_handshakes.get_or_create(&FailedHandshake { why }).inc();
     }
 
-    pub fn answered(
+    pub(crate) fn answered(
         &self,
         webhook: &'static str,
         operation: &'static str,
@@ -126,11 +126,11 @@ impl AdmissionMetrics {
         self.seconds.get_or_create(&Asked { webhook }).observe(took.as_secs_f64());
     }
 
-    pub fn shed(&self, why: &'static str) {
+    pub(crate) fn shed(&self, why: &'static str) {
         self.shed.get_or_create(&ShedReview { why }).inc();
     }
 
-    pub fn shed_connection(&self, which: &'static str) {
+    pub(crate) fn shed_connection(&self, which: &'static str) {
         self.shed_connections.get_or_create(&ShedConnection { which }).inc();
     }
 }

@@ -23,7 +23,7 @@ struct Phase {
 
 /// Everything about the webhook's certificates.
 #[derive(Debug, Default)]
-pub struct CertificateMetrics {
+pub(crate) struct CertificateMetrics {
     pub leaf_expires: Gauge,
     pub ca_expires: Gauge,
     pub repairs: Counter,
@@ -76,17 +76,17 @@ impl CertificateMetrics {
     }
 
     /// A certificate was taken into use, or refused.
-    pub fn loaded(&self, kind: &'static str) {
+    pub(crate) fn loaded(&self, kind: &'static str) {
         self.loads.get_or_create(&Kind { kind }).inc();
     }
 
     /// The file with the CAs of clients changed: taken, or refused.
-    pub fn client_ca_loaded(&self, kind: &'static str) {
+    pub(crate) fn client_ca_loaded(&self, kind: &'static str) {
         self.client_ca_loads.get_or_create(&Kind { kind }).inc();
     }
 
     /// None: there is no such configuration, or it cannot be read.
-    pub fn in_sync(&self, configuration: &'static str, in_sync: Option<bool>) {
+    pub(crate) fn in_sync(&self, configuration: &'static str, in_sync: Option<bool>) {
         let label = Configuration { configuration };
         match in_sync {
             Some(in_sync) => _ = self.in_sync.get_or_create(&label).set(in_sync.into()),
@@ -95,7 +95,7 @@ impl CertificateMetrics {
     }
 
     /// Sets the one that is, and clears the others.
-    pub fn phase(&self, all: &[&'static str], is: &'static str) {
+    pub(crate) fn phase(&self, all: &[&'static str], is: &'static str) {
         for phase in all {
             self.phase.get_or_create(&Phase { phase }).set((*phase == is).into());
         }

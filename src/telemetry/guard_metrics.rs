@@ -15,7 +15,7 @@ struct Judged {
 
 /// Everything about announced losses.
 #[derive(Debug)]
-pub struct GuardMetrics {
+pub(crate) struct GuardMetrics {
     deletions: Family<Judged, Counter>,
     seconds: Family<Judged, Histogram>,
     /// Judged by the replica that leads.
@@ -76,7 +76,7 @@ impl GuardMetrics {
     }
 
     /// A deletion goes on.
-    pub fn answered(&self, verdict: &'static str, took: Duration) {
+    pub(crate) fn answered(&self, verdict: &'static str, took: Duration) {
         let judged = Judged { verdict };
         self.deletions.get_or_create(&judged).inc();
         self.seconds.get_or_create(&judged).observe(took.as_secs_f64());

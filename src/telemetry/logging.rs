@@ -5,7 +5,7 @@ use tracing_subscriber::EnvFilter;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     #[default]
     Plain,
     Json,
@@ -16,13 +16,13 @@ pub enum LogFormat {
 #[error(
     "--log-level {found:?} is not a log filter ({source}): expected for example linkerd_failover=info,warn"
 )]
-pub struct NotAFilter {
+pub(crate) struct NotAFilter {
     found: String,
     source: tracing_subscriber::filter::ParseError,
 }
 
 /// Starts logging for the life of the process.
-pub fn init(level: &str, format: LogFormat) -> Result<(), NotAFilter> {
+pub(crate) fn init(level: &str, format: LogFormat) -> Result<(), NotAFilter> {
     let filter = EnvFilter::try_new(level)
         .map_err(|source| NotAFilter { found: level.to_owned(), source })?;
     let colours = std::io::stdout().is_terminal();

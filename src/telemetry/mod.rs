@@ -1,6 +1,6 @@
 //! What the outside sees of the process: logs, metrics, health.
 
-pub mod admin;
+pub(crate) mod admin;
 mod admission_metrics;
 mod certificate_metrics;
 mod guard_metrics;
@@ -9,10 +9,10 @@ mod metrics;
 mod profile_metrics;
 mod remote_metrics;
 
-pub use admission_metrics::AdmissionMetrics;
-pub use certificate_metrics::CertificateMetrics;
-pub use guard_metrics::GuardMetrics;
-pub use logging::{LogFormat, init as init_logging};
+pub(crate) use admission_metrics::AdmissionMetrics;
+pub(crate) use certificate_metrics::CertificateMetrics;
+pub(crate) use guard_metrics::GuardMetrics;
+pub(crate) use logging::{LogFormat, init as init_logging};
 pub use metrics::Metrics;
-pub use profile_metrics::ProfileMetrics;
-pub use remote_metrics::RemoteMetrics;
+pub(crate) use profile_metrics::ProfileMetrics;
+pub(crate) use remote_metrics::RemoteMetrics;

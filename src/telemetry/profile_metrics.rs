@@ -14,7 +14,7 @@ struct Written {
 
 /// Everything about ServiceProfiles.
 #[derive(Debug)]
-pub struct ProfileMetrics {
+pub(crate) struct ProfileMetrics {
     writes: Family<Written, Counter>,
     seconds: Histogram,
     pub undone: Counter,
@@ -52,13 +52,13 @@ impl ProfileMetrics {
     }
 
     /// Weights landed in a profile.
-    pub fn wrote(&self, took: Duration) {
+    pub(crate) fn wrote(&self, took: Duration) {
         self.count("ok");
         self.seconds.observe(took.as_secs_f64());
     }
 
     /// Any other end of a write.
-    pub fn count(&self, result: &'static str) {
+    pub(crate) fn count(&self, result: &'static str) {
         self.writes.get_or_create(&Written { result }).inc();
     }
 }

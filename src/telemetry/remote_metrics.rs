@@ -29,7 +29,7 @@ const STATES: [&str; 7] =
 
 /// By cluster; one that is gone has no series.
 #[derive(Debug, Default)]
-pub struct RemoteMetrics {
+pub(crate) struct RemoteMetrics {
     reachable: Family<Of, Gauge>,
     state: Family<Is, Gauge>,
     transitions: Family<Became, Counter>,
@@ -55,7 +55,7 @@ impl RemoteMetrics {
     }
 
     /// A cluster became one of `STATES`; `reachable` where anything is asked of it.
-    pub fn became(&self, cluster: &str, to: &'static str, reachable: Option<bool>) {
+    pub(crate) fn became(&self, cluster: &str, to: &'static str, reachable: Option<bool>) {
         let of = Of { cluster: cluster.to_owned() };
         match reachable {
             Some(reachable) => {
@@ -80,7 +80,7 @@ impl RemoteMetrics {
     }
 
     /// A cluster is not linked any more.
-    pub fn forget(&self, cluster: &str) {
+    pub(crate) fn forget(&self, cluster: &str) {
         let cluster = cluster.to_owned();
         self.reachable.remove(&Of { cluster: cluster.clone() });
         for to in STATES {

@@ -5,14 +5,14 @@ use futures::StreamExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A body, and its share of the memory that there is for bodies.
-pub struct RequestBody<'a> {
+pub(crate) struct RequestBody<'a> {
     pub bytes: Vec<u8>,
     share: Option<SemaphorePermit<'a>>,
 }
 
 /// Why a body was not read.
 #[derive(Debug, PartialEq)]
-pub enum BodyError {
+pub(crate) enum BodyError {
     TooLarge,
     /// The bodies of other requests take it all.
     NoMemory,
@@ -21,7 +21,7 @@ pub enum BodyError {
 
 /// Reads a body to its end. Its share grows with what has come, not with what was announced: who
 /// only promises takes nothing from others.
-pub async fn read(
+pub(crate) async fn read(
     body: Body,
     most: usize,
     memory: &Semaphore,

@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// All open connections.
-pub struct Connections {
+pub(crate) struct Connections {
     limit: usize,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
@@ -38,7 +38,7 @@ struct Usage {
 
 /// One open connection, until dropped.
 #[derive(Clone)]
-pub struct Connection {
+pub(crate) struct Connection {
     place: Arc<Place>,
     /// Asks it to come to its end: for another one, or because the server stops.
     pub leave: CancellationToken,
@@ -50,16 +50,16 @@ struct Place {
 }
 
 /// A request under way, until dropped.
-pub struct Running(Connection);
+pub(crate) struct Running(Connection);
 
 impl Connections {
     /// None are open; `stop` asks all that will be to leave.
-    pub fn new(limit: usize, metrics: Arc<Metrics>, stop: CancellationToken) -> Self {
+    pub(crate) fn new(limit: usize, metrics: Arc<Metrics>, stop: CancellationToken) -> Self {
         Self { limit, metrics, stop, open: Mutex::default() }
     }
 
     /// Takes a connection in; none where it has to be closed at once.
-    pub fn enter(self: &Arc<Self>) -> Option<Connection> {
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<Connection> {
         let mut open = self.open();
         if open.connections.len() >= self.limit {
             // Those that were asked to leave take a moment, in which others may come.
@@ -88,7 +88,7 @@ impl Connections {
     }
 
     /// Asks all that are open to leave, in their own time: what let them in has changed.
-    pub fn renew(&self) {
+    pub(crate) fn renew(&self) {
         for usage in self.open().connections.values_mut() {
             if !usage.leave.is_cancelled() {
                 usage.renewed = true;
@@ -110,7 +110,7 @@ fn quietest(connections: &HashMap<u64, Usage>) -> Option<u64> {
 
 impl Connection {
     /// A request begins.
-    pub fn begin(&self) -> Running {
+    pub(crate) fn begin(&self) -> Running {
         self.with(|usage| {
             usage.running += 1;
             usage.used = true;
@@ -119,7 +119,7 @@ impl Connection {
     }
 
     /// Resolves when it has to make room for another one.
-    pub async fn has_to_make_room(&self) {
+    pub(crate) async fn has_to_make_room(&self) {
         self.leave.cancelled().await;
         if self.has_time() {
             std::future::pending().await
@@ -128,14 +128,14 @@ impl Connection {
 
     /// Whether it was asked to leave because the server stops, or to come again: nobody waits for
     /// its place.
-    pub fn has_time(&self) -> bool {
+    pub(crate) fn has_time(&self) -> bool {
         let mut renewed = false;
         self.with(|usage| renewed = usage.renewed);
         renewed || self.place.all.stop.is_cancelled()
     }
 
     /// Whether it ever carried a request.
-    pub fn was_used(&self) -> bool {
+    pub(crate) fn was_used(&self) -> bool {
         let mut used = false;
         self.with(|usage| used = usage.used);
         used

@@ -14,12 +14,11 @@ use crate::webhook::review::{self, ReviewRequest};
 use kube::core::DynamicObject;
 use kube::core::admission::AdmissionResponse;
 use kube::{Client, ResourceExt};
-use std::cell::Cell;
 use std::sync::Arc;
 
 /// Which of the webhooks is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operation {
+pub(crate) enum Operation {
     Mutate,
     Validate,
     /// Somebody deletes a Service: only a word is said about it.
@@ -27,7 +26,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Mutate => "mutate",
             Self::Validate => "validate",
@@ -38,7 +37,7 @@ impl Operation {
 
 /// Judges by the caches.
 #[derive(Clone)]
-pub struct Handler {
+pub(crate) struct Handler {
     pub client: Client,
     pub shared: SharedIndex,
     pub selector: Arc<LabelSelector>,
@@ -103,7 +102,6 @@ impl Handler {
             manager: review::manager(request),
             me: &self.me,
             now: self.shared.now(),
-            looks: Cell::default(),
         })
     }
 

@@ -13,7 +13,7 @@ const OVER: Duration = Duration::from_secs(60);
 
 /// Why a client did not get in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum HandshakeFailure {
+pub(crate) enum HandshakeFailure {
     /// It speaks no version of TLS that we do.
     TlsVersion,
     /// It has no cipher suite, group or signature in common with us.
@@ -36,7 +36,7 @@ pub enum HandshakeFailure {
 }
 
 impl HandshakeFailure {
-    pub fn of(error: &io::Error) -> Self {
+    pub(crate) fn of(error: &io::Error) -> Self {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         match tls {
             Some(error) => Self::of_tls(error),
@@ -74,7 +74,7 @@ impl HandshakeFailure {
     }
 
     /// The label of the metric.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::TlsVersion => "tls_version",
             Self::Incompatible => "incompatible",
@@ -117,7 +117,7 @@ impl HandshakeFailure {
 
 /// The failures that go on, by reason.
 #[derive(Debug, Default)]
-pub struct Handshakes(Mutex<BTreeMap<HandshakeFailure, FailureSpell>>);
+pub(crate) struct Handshakes(Mutex<BTreeMap<HandshakeFailure, FailureSpell>>);
 
 #[derive(Debug)]
 struct FailureSpell {
@@ -127,7 +127,7 @@ struct FailureSpell {
 
 impl Handshakes {
     /// Takes in a failure. What is to be said of it: only of the first of its kind.
-    pub fn failed(
+    pub(crate) fn failed(
         &self,
         reason: HandshakeFailure,
         error: &str,
@@ -146,7 +146,7 @@ impl Handshakes {
     }
 
     /// What is over by now, each with how often it failed.
-    pub fn over(&self, now: Instant) -> Vec<(HandshakeFailure, u64)> {
+    pub(crate) fn over(&self, now: Instant) -> Vec<(HandshakeFailure, u64)> {
         let mut spells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let past = |spell: &FailureSpell| now.saturating_duration_since(spell.last) >= OVER;
         let over: Vec<_> =

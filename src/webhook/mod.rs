@@ -1,15 +1,15 @@
 //! The webhook's server: TLS, limits, reviews in and answers out. What a review is answered with is
-//! decided by [`admission`](crate::admission).
+//! decided by `admission`.
 
-pub mod body;
-pub mod connections;
-pub mod handler;
-pub mod handshakes;
-pub mod outline;
-pub mod pod_deletions;
-pub mod response;
-pub mod review;
-pub mod routes;
+pub(crate) mod body;
+pub(crate) mod connections;
+pub(crate) mod handler;
+pub(crate) mod handshakes;
+pub(crate) mod outline;
+pub(crate) mod pod_deletions;
+pub(crate) mod response;
+pub(crate) mod review;
+pub(crate) mod routes;
 pub mod server;
 #[cfg(test)]
 mod work_tests;

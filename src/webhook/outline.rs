@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 
 /// How many backends an object has, all together and in its largest rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     pub all: usize,
     pub largest: usize,
 }
@@ -24,7 +24,7 @@ pub struct Counts {
 impl Counts {
     /// Those of the objects of a review, the new one and the old one. Nothing is kept of the body, and
     /// nothing is allocated: what is no review, or odd, has none.
-    pub fn of(body: &[u8]) -> (Self, Self) {
+    pub(crate) fn of(body: &[u8]) -> (Self, Self) {
         let review: Scan = serde_json::from_slice(body).unwrap_or_default();
         let request = review.request.unwrap_or_default();
         let counts = |object: Option<ScannedObject>| object.unwrap_or_default().counts();
@@ -165,7 +165,7 @@ impl<'de, T: Counted + Deserialize<'de>> Visitor<'de> for TallyVisitor<T> {
 /// Of what object a review is.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Outline {
+pub(crate) struct Outline {
     pub uid: String,
     #[serde(default)]
     kind: Named,
@@ -217,12 +217,12 @@ struct Outlining {
 }
 
 impl Outline {
-    pub fn of(body: &[u8]) -> Option<Self> {
+    pub(crate) fn of(body: &[u8]) -> Option<Self> {
         Some(serde_json::from_slice::<Outlining>(body).ok()?.request)
     }
 
     /// What is done to the object.
-    pub fn on_object(&self) -> &'static str {
+    pub(crate) fn on_object(&self) -> &'static str {
         match self.operation.as_str() {
             "CREATE" => "CREATE",
             "UPDATE" => "UPDATE",
@@ -233,7 +233,7 @@ impl Outline {
 
 /// The answer to a review of an object that is new, or grows, beyond what one may hold; none where it
 /// has to be read. A mutating webhook lets it pass: the validator speaks.
-pub fn refusal(
+pub(crate) fn refusal(
     body: &[u8],
     operation: Operation,
     selector: &LabelSelector,

@@ -152,7 +152,7 @@ struct PodDeletionReviewer {
 }
 
 /// The routes for deletions and evictions of pods.
-pub fn router(
+pub(crate) fn router(
     desk: Announcer,
     patience: Patience,
     limits: ServerLimits,

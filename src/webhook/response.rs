@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 use tokio::time::{Instant, timeout_at};
 
 /// Who judges a review that could be read.
-pub trait Reviewer: Send + Sync + 'static {
+pub(crate) trait Reviewer: Send + Sync + 'static {
     /// An answer that needs no reading of the review, if there is one.
     fn glance(&self, _: Operation, _body: &[u8]) -> Option<ReviewResponse> {
         None
@@ -24,7 +24,7 @@ pub trait Reviewer: Send + Sync + 'static {
 
 /// How a review ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReviewOutcome {
+pub(crate) enum ReviewOutcome {
     Allowed,
     Denied,
     /// The body is no AdmissionReview.
@@ -37,7 +37,7 @@ pub enum ReviewOutcome {
 }
 
 impl ReviewOutcome {
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",
             Self::Denied => "denied",
@@ -51,7 +51,7 @@ impl ReviewOutcome {
 
 /// What goes back.
 #[derive(Debug)]
-pub struct ReviewResponse {
+pub(crate) struct ReviewResponse {
     /// An AdmissionReview; `Err` only where no uid can be found, with a sentence for the client.
     pub review: Result<Vec<u8>, String>,
     pub verdict: ReviewOutcome,
@@ -67,7 +67,7 @@ struct Known {
 }
 
 /// Answers by the deadline.
-pub async fn answer(
+pub(crate) async fn answer(
     judge: &impl Reviewer,
     operation: Operation,
     body: &[u8],
@@ -95,7 +95,7 @@ pub async fn answer(
 }
 
 /// The answer to a review that was not judged in time, or at all.
-pub fn unjudged(
+pub(crate) fn unjudged(
     uid: Option<String>,
     operation: Operation,
     verdict: ReviewOutcome,

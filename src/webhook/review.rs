@@ -10,11 +10,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// A request about an object of a kind that is only known at run time.
-pub type ReviewRequest = AdmissionRequest<DynamicObject>;
+pub(crate) type ReviewRequest = AdmissionRequest<DynamicObject>;
 
 /// A body that is no review we can work with.
 #[derive(Debug, PartialEq)]
-pub struct Malformed {
+pub(crate) struct Malformed {
     /// The request's uid, where one could be found: an answer with another uid is a failed call.
     pub uid: Option<String>,
     pub why: String,
@@ -33,7 +33,7 @@ struct Envelope {
 }
 
 /// Reads a review.
-pub fn parse(body: &[u8]) -> Result<ReviewRequest, Malformed> {
+pub(crate) fn parse(body: &[u8]) -> Result<ReviewRequest, Malformed> {
     let why = match serde_json::from_slice::<Envelope>(body) {
         Ok(Envelope { api_version, kind, request: Some(mut request) })
             if api_version == META_API_VERSION_V1 && kind == META_KIND =>
@@ -68,13 +68,13 @@ fn explain(body: &[u8], why: String) -> Malformed {
 
 /// Whether weights may be text in the version in which the object is sent, `900m`: it is shown in the
 /// version that the webhook is registered for, and stored as the schema of its own lets it.
-pub fn takes_text(request: &ReviewRequest) -> bool {
+pub(crate) fn takes_text(request: &ReviewRequest) -> bool {
     let asked = request.request_kind.as_ref().unwrap_or(&request.kind);
     asked.version == "v1alpha1"
 }
 
 /// What is done to the object.
-pub fn on_object(request: &ReviewRequest) -> &'static str {
+pub(crate) fn on_object(request: &ReviewRequest) -> &'static str {
     match request.operation {
         Operation::Create => "CREATE",
         Operation::Update => "UPDATE",
@@ -84,7 +84,7 @@ pub fn on_object(request: &ReviewRequest) -> &'static str {
 }
 
 /// The field manager that the request names, or the API server for it.
-pub fn manager(request: &ReviewRequest) -> Option<&str> {
+pub(crate) fn manager(request: &ReviewRequest) -> Option<&str> {
     request.options.as_ref()?.0.get("fieldManager")?.as_str().filter(|name| !name.is_empty())
 }
 
@@ -92,7 +92,7 @@ pub fn manager(request: &ReviewRequest) -> Option<&str> {
 const CAUSES: usize = 64;
 
 /// The answer that refuses an object.
-pub fn deny(request: &ReviewRequest, problems: &[Problem]) -> AdmissionResponse {
+pub(crate) fn deny(request: &ReviewRequest, problems: &[Problem]) -> AdmissionResponse {
     let mut answer = AdmissionResponse::from(request);
     answer.allowed = false;
     answer.result = denial(
@@ -107,7 +107,13 @@ pub fn deny(request: &ReviewRequest, problems: &[Problem]) -> AdmissionResponse 
 
 /// Why an object is refused: 403 and never 422 or 409, on which `kubectl apply --force` and Flux's
 /// `force` delete the live object.
-pub fn denial(object: &str, name: &str, group: &str, kind: &str, problems: &[Problem]) -> Status {
+pub(crate) fn denial(
+    object: &str,
+    name: &str,
+    group: &str,
+    kind: &str,
+    problems: &[Problem],
+) -> Status {
     let told = problems.iter().take(CAUSES);
     let mut lines: Vec<String> = told.clone().map(|problem| format!("- {problem}")).collect();
     if let Some(more) = problems.len().checked_sub(CAUSES).filter(|more| *more > 0) {
@@ -136,7 +142,7 @@ pub fn denial(object: &str, name: &str, group: &str, kind: &str, problems: &[Pro
 }
 
 /// An answer by itself: what it allows, or why not.
-pub fn answered(uid: &str, denial: Option<&Status>) -> Vec<u8> {
+pub(crate) fn answered(uid: &str, denial: Option<&Status>) -> Vec<u8> {
     let mut response = json!({"uid": uid, "allowed": denial.is_none()});
     if let Some(status) = denial {
         response["status"] = json!(status);
@@ -147,7 +153,7 @@ pub fn answered(uid: &str, denial: Option<&Status>) -> Vec<u8> {
 }
 
 /// The answer where our own work failed: not a judgement of the object.
-pub fn failed(uid: &str, allowed: bool, why: &str) -> Vec<u8> {
+pub(crate) fn failed(uid: &str, allowed: bool, why: &str) -> Vec<u8> {
     let mut response = json!({"uid": uid, "allowed": allowed});
     if !allowed {
         response["status"] = json!({
@@ -161,7 +167,7 @@ pub fn failed(uid: &str, allowed: bool, why: &str) -> Vec<u8> {
 }
 
 /// `TrafficSplit emojivoto/emoji`.
-pub fn describe(request: &ReviewRequest) -> String {
+pub(crate) fn describe(request: &ReviewRequest) -> String {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let generated = request.object.as_ref().and_then(|o| o.metadata.generate_name.clone());
     let name =

@@ -28,7 +28,7 @@ const HEAVY_AT_ONCE: usize = 1;
 const WAITS: Duration = Duration::from_secs(3);
 
 /// The routes of the webhook. Once `draining`, clients are told to make their next connection.
-pub fn router<J: Reviewer>(
+pub(crate) fn router<J: Reviewer>(
     judge: J,
     limits: ServerLimits,
     metrics: Arc<Metrics>,

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 /// Trusts the CA of the Secret and nothing else.
-pub async fn connector(cluster: &Cluster) -> Result<TlsConnector> {
+pub(crate) async fn connector(cluster: &Cluster) -> Result<TlsConnector> {
     let secrets: Api<Secret> = Api::namespaced(cluster.client(), "linkerd-failover");
     let secret = secrets.get("linkerd-failover-webhook-ca").await?;
     let ca = secret.data.and_then(|mut data| data.remove("ca.crt")).context("no CA")?.0;

@@ -36,7 +36,7 @@ async fn data(cluster: &Cluster) -> Result<BTreeMap<String, Vec<u8>>> {
 }
 
 /// The `caBundle` of both configurations.
-pub async fn bundles(cluster: &Cluster) -> Result<[String; 2]> {
+pub(crate) async fn bundles(cluster: &Cluster) -> Result<[String; 2]> {
     let name = "linkerd-failover";
     let mutating: Api<MutatingWebhookConfiguration> = Api::all(cluster.client());
     let validating: Api<ValidatingWebhookConfiguration> = Api::all(cluster.client());

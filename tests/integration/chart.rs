@@ -109,7 +109,11 @@ const REFUSED: &[(&str, &str)] = &[
 ];
 
 /// Renders with the arguments; the documents of a kind.
-pub async fn rendered(cluster: &Cluster, arguments: &[&str], kind: &str) -> Result<Vec<Value>> {
+pub(crate) async fn rendered(
+    cluster: &Cluster,
+    arguments: &[&str],
+    kind: &str,
+) -> Result<Vec<Value>> {
     let helm = cluster.helm(["template", "linkerd-failover", CHART, "-n", "linkerd-failover"]);
     let text = helm.args(arguments.iter().copied()).ok().await?;
     let documents =
@@ -150,7 +154,7 @@ async fn refused(cluster: &Cluster, value: &str) -> Result<String> {
 }
 
 /// A CRD that takes any fields.
-pub fn crd(group: &str, version: &str, kind: &str) -> String {
+pub(crate) fn crd(group: &str, version: &str, kind: &str) -> String {
     let singular = kind.to_lowercase();
     let plural = match singular.strip_suffix('y') {
         Some(stem) => format!("{stem}ies"),

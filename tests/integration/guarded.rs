@@ -15,10 +15,10 @@ const GUARD: &str = "failover.linkerd.io/guard=enabled";
 /// busy with more than this.
 const BOUND: &str = "guard.bound=800ms";
 
-pub const AWAY: [f64; 2] = [0.0, 1.0];
-pub const BACK: [f64; 2] = [1.0, 0.0];
+pub(crate) const AWAY: [f64; 2] = [0.0, 1.0];
+pub(crate) const BACK: [f64; 2] = [1.0, 0.0];
 
-pub fn guard_options(replicas: usize, values: &[&str]) -> InstallOptions {
+pub(crate) fn guard_options(replicas: usize, values: &[&str]) -> InstallOptions {
     let guard = ["guard.enabled=true", BOUND];
     let values: Vec<&str> = guard.iter().chain(values).copied().collect();
     options(replicas, &values)
@@ -26,7 +26,7 @@ pub fn guard_options(replicas: usize, values: &[&str]) -> InstallOptions {
 
 /// The chart with the guard, once deletions are announced to it and every replica can have them
 /// judged.
-pub async fn install_guard(
+pub(crate) async fn install_guard(
     cluster: &Cluster,
     replicas: usize,
     values: &[&str],
@@ -37,7 +37,7 @@ pub async fn install_guard(
     Ok(installation)
 }
 
-pub async fn wait_guard(cluster: &Cluster, installation: &Installation) -> Result<()> {
+pub(crate) async fn wait_guard(cluster: &Cluster, installation: &Installation) -> Result<()> {
     let probe = Workload::new(cluster, "probe").await?;
     cluster.kubectl(["label", "namespace", "probe", GUARD]).ok().await?;
     let before = total(installation, "linkerd_failover_guard_deletions_total").await?;
@@ -62,12 +62,12 @@ pub async fn wait_guard(cluster: &Cluster, installation: &Installation) -> Resul
 }
 
 /// The sum of a metric's samples over all replicas that run.
-pub async fn total(installation: &Installation, name: &str) -> Result<f64> {
+pub(crate) async fn total(installation: &Installation, name: &str) -> Result<f64> {
     sum(installation.replicas(), name).await
 }
 
 /// How many deletions were let go with this verdict.
-pub async fn verdicts(installation: &Installation, verdict: &str) -> Result<f64> {
+pub(crate) async fn verdicts(installation: &Installation, verdict: &str) -> Result<f64> {
     sum(installation.replicas(), &of_verdict(verdict)).await
 }
 
@@ -84,7 +84,7 @@ async fn sum(replicas: &[Arc<Replica>], name: &str) -> Result<f64> {
 }
 
 /// How often the API server went on without an answer of the guard's.
-pub async fn went_on_without(cluster: &Cluster) -> Result<f64> {
+pub(crate) async fn went_on_without(cluster: &Cluster) -> Result<f64> {
     let metrics = cluster.get_raw("/metrics").await?;
     let guard =
         metrics.lines().filter(|line| line.contains("pods.") || line.contains("evictions."));
@@ -93,7 +93,7 @@ pub async fn went_on_without(cluster: &Cluster) -> Result<f64> {
 }
 
 /// Emojivoto's `emoji`, with a split or a route of that name, and all that happens to them on record.
-pub struct Guarded<'cluster> {
+pub(crate) struct Guarded<'cluster> {
     pub workload: Workload<'cluster>,
     pub west: Mirror,
     recorder: Recorder,
@@ -101,7 +101,7 @@ pub struct Guarded<'cluster> {
 }
 
 /// In a namespace that is guarded as a whole.
-pub async fn guarded_emoji<'a>(
+pub(crate) async fn guarded_emoji<'a>(
     cluster: &'a Cluster,
     installation: &Installation,
 ) -> Result<Guarded<'a>> {
@@ -110,11 +110,14 @@ pub async fn guarded_emoji<'a>(
 }
 
 /// As real pods are: they take their time to terminate.
-pub fn pods(name: &str) -> Deployment {
+pub(crate) fn pods(name: &str) -> Deployment {
     Deployment::new(name).grace_seconds(30)
 }
 
-pub async fn guarded_namespace<'a>(cluster: &'a Cluster, name: &str) -> Result<Workload<'a>> {
+pub(crate) async fn guarded_namespace<'a>(
+    cluster: &'a Cluster,
+    name: &str,
+) -> Result<Workload<'a>> {
     let workload = Workload::new(cluster, name).await?;
     cluster.kubectl(["label", "namespace", name, GUARD]).ok().await?;
     Ok(workload)
@@ -122,7 +125,7 @@ pub async fn guarded_namespace<'a>(cluster: &'a Cluster, name: &str) -> Result<W
 
 impl<'cluster> Guarded<'cluster> {
     /// A Deployment `emoji`.
-    pub async fn deploy(
+    pub(crate) async fn deploy(
         installation: &Installation,
         workload: Workload<'cluster>,
         deployment: Deployment,
@@ -134,7 +137,7 @@ impl<'cluster> Guarded<'cluster> {
         Self::record(installation, workload, west, traffic_split::api_resource()).await
     }
 
-    pub async fn record(
+    pub(crate) async fn record(
         installation: &Installation,
         workload: Workload<'cluster>,
         west: Mirror,
@@ -147,7 +150,7 @@ impl<'cluster> Guarded<'cluster> {
 
     /// Waits until traffic is on the primary and so many of its pods are ready; a moment to begin
     /// from.
-    pub async fn steady(&self, replicas: usize) -> Result<u64> {
+    pub(crate) async fn steady(&self, replicas: usize) -> Result<u64> {
         self.workload.scale("emoji", replicas).await?;
         self.workload.wait_endpoints("emoji-svc", replicas).await?;
         self.weights(&BACK).await?;
@@ -155,7 +158,7 @@ impl<'cluster> Guarded<'cluster> {
     }
 
     /// Waits until the weights are these.
-    pub async fn weights(&self, wanted: &[f64]) -> Result<()> {
+    pub(crate) async fn weights(&self, wanted: &[f64]) -> Result<()> {
         eventually(&format!("emoji has the weights {wanted:?}"), PATIENCE, || async {
             let history = self.recorder.since(0).await?;
             let now = history.weights("emoji");
@@ -166,12 +169,12 @@ impl<'cluster> Guarded<'cluster> {
     }
 
     /// What has happened since a moment.
-    pub async fn since(&self, mark: u64) -> Result<History> {
+    pub(crate) async fn since(&self, mark: u64) -> Result<History> {
         self.recorder.since(mark).await
     }
 
     /// What has happened since a moment, once all endpoints of then have gone.
-    pub async fn loss(&self, mark: u64) -> Result<(u64, History)> {
+    pub(crate) async fn loss(&self, mark: u64) -> Result<(u64, History)> {
         eventually("the endpoints of emoji-svc have gone", PATIENCE, || async {
             let history = self.recorder.since(mark).await?;
             let loss = history.loss("emoji-svc").with_context(|| history.to_string())?;
@@ -184,7 +187,7 @@ impl<'cluster> Guarded<'cluster> {
     ///
     /// A deletion that a busy machine keeps waiting goes on at the bound, or when the API server's
     /// patience ends: what was late by either's count is done anew.
-    pub async fn moves_ahead_of(
+    pub(crate) async fn moves_ahead_of(
         &self,
         replicas: usize,
         lose: impl AsyncFn() -> Result<()>,
@@ -204,7 +207,7 @@ impl<'cluster> Guarded<'cluster> {
     }
 
     /// How many deletions went on without a verdict, by either's count.
-    pub async fn late(&self) -> Result<f64> {
+    pub(crate) async fn late(&self) -> Result<f64> {
         let mut late = went_on_without(self.workload.cluster()).await?;
         for verdict in ["bound", "no_judge"] {
             late += sum(&self.replicas, &of_verdict(verdict)).await?;
@@ -223,7 +226,7 @@ impl<'cluster> Guarded<'cluster> {
     }
 
     /// The endpoints went, and traffic had not moved before.
-    pub async fn not_ahead(&self, mark: u64) -> Result<()> {
+    pub(crate) async fn not_ahead(&self, mark: u64) -> Result<()> {
         let (loss, history) = self.loss(mark).await?;
         let moves = history.moves("emoji");
         ensure!(!moves.iter().any(|one| one.number < loss), "lost at {loss}, {moves:?}; {history}");
@@ -231,7 +234,7 @@ impl<'cluster> Guarded<'cluster> {
     }
 
     /// Traffic has not moved since.
-    pub async fn no_move(&self, mark: u64) -> Result<()> {
+    pub(crate) async fn no_move(&self, mark: u64) -> Result<()> {
         let history = self.recorder.since(mark).await?;
         let moves = history.moves("emoji");
         ensure!(moves.is_empty(), "{moves:?}; {history}");
@@ -239,14 +242,14 @@ impl<'cluster> Guarded<'cluster> {
     }
 
     /// The split is annotated with a word of `failover.linkerd.io/`; `name-` removes.
-    pub async fn annotate(&self, annotation: &str) -> Result<()> {
+    pub(crate) async fn annotate(&self, annotation: &str) -> Result<()> {
         let annotation = format!("failover.linkerd.io/{annotation}");
         let annotate = ["annotate", "--overwrite", "trafficsplit", "emoji", &annotation];
         self.workload.kubectl(annotate).ok().await.map(drop)
     }
 
     /// Deletes its pods with kubectl.
-    pub async fn delete_pods(&self, more: &[&str]) -> Result<()> {
+    pub(crate) async fn delete_pods(&self, more: &[&str]) -> Result<()> {
         let delete = ["delete", "pod", "--wait=false", "--selector=app=emoji-svc"];
         self.workload.kubectl(delete).args(more.iter().copied()).ok().await.map(drop)
     }

@@ -13,7 +13,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// Creates a split through both webhooks, and leaves nothing behind.
-pub async fn create(splits: &Api<DynamicObject>, n: usize) -> Result<()> {
+pub(crate) async fn create(splits: &Api<DynamicObject>, n: usize) -> Result<()> {
     let split = serde_json::from_value(json!({
         "apiVersion": "split.smi-spec.io/v1alpha2", "kind": "TrafficSplit",
         "metadata": {"name": format!("load-{n}"),
@@ -31,21 +31,21 @@ pub async fn create(splits: &Api<DynamicObject>, n: usize) -> Result<()> {
 
 /// 50 creates a second until it is ended. Each is begun when it is due, whether those before it are
 /// answered or not.
-pub struct Load {
+pub(crate) struct Load {
     stop: CancellationToken,
     done: Arc<AtomicUsize>,
     task: JoinHandle<Vec<String>>,
 }
 
 impl Load {
-    pub fn start(splits: &Api<DynamicObject>) -> Self {
+    pub(crate) fn start(splits: &Api<DynamicObject>) -> Self {
         let (stop, done) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
         let task = tokio::spawn(run(splits.clone(), stop.clone(), done.clone()));
         Self { stop, done, task }
     }
 
     /// Lets what runs come to its end: how many were created, and what failed.
-    pub async fn end(self) -> Result<(usize, Vec<String>)> {
+    pub(crate) async fn end(self) -> Result<(usize, Vec<String>)> {
         self.stop.cancel();
         let failed = self.task.await?;
         Ok((self.done.load(Ordering::Relaxed), failed))

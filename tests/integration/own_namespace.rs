@@ -20,7 +20,7 @@ async fn labels(cluster: &Cluster) -> Result<BTreeMap<String, String>> {
 }
 
 /// Waits until the namespace of the installation has this value of the label.
-pub async fn wait_label(cluster: &Cluster, wanted: Option<&str>) -> Result<()> {
+pub(crate) async fn wait_label(cluster: &Cluster, wanted: Option<&str>) -> Result<()> {
     eventually(&format!("the namespace is labelled {wanted:?}"), PATIENCE, || async {
         let labels = labels(cluster).await?;
         ensure!(labels.get(LABEL).map(String::as_str) == wanted, "{labels:?}");

@@ -17,7 +17,7 @@ async fn holder(cluster: &Cluster) -> Result<String> {
     Ok(lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default())
 }
 
-pub async fn leader(cluster: &Cluster, installation: &Installation) -> Result<Arc<Replica>> {
+pub(crate) async fn leader(cluster: &Cluster, installation: &Installation) -> Result<Arc<Replica>> {
     eventually("a running replica leads", PATIENCE, || async {
         let holder = holder(cluster).await?;
         let mut running = installation.replicas().iter().filter(|r| r.process().is_running());
@@ -30,7 +30,7 @@ pub async fn leader(cluster: &Cluster, installation: &Installation) -> Result<Ar
 }
 
 /// Waits until a replica's metric has a value.
-pub async fn wait_metric(replica: &Replica, name: &str, wanted: f64) -> Result<()> {
+pub(crate) async fn wait_metric(replica: &Replica, name: &str, wanted: f64) -> Result<()> {
     eventually(&format!("{name} of {} is {wanted}", replica.name()), PATIENCE, || async {
         let value = metric(&replica.get("/metrics").await?, name);
         ensure!(value == Some(wanted), "{value:?}");

@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use test_cluster::{Cluster, Installation, Workload, eventually};
 
 /// The chart in a cluster without TrafficSplits, once its webhook is asked about routes.
-pub async fn install_for_routes(cluster: &Cluster, replicas: usize) -> Result<Installation> {
+pub(crate) async fn install_for_routes(cluster: &Cluster, replicas: usize) -> Result<Installation> {
     let installation = Installation::install(cluster, options(replicas, &[])).await?;
     installation.wait_ready(PATIENCE).await?;
     wait_route_webhook(cluster).await?;
     Ok(installation)
 }
 
-pub async fn wait_route_webhook(cluster: &Cluster) -> Result<()> {
+pub(crate) async fn wait_route_webhook(cluster: &Cluster) -> Result<()> {
     eventually("a bad route is refused by the webhook", PATIENCE, || async {
         let probe = route(Kind::HttpRoute, &[("", &["nowhere", "never"])]);
         let probe = probe.to_string().replace(r#""emojivoto""#, r#""default""#);
@@ -31,7 +31,7 @@ pub async fn wait_route_webhook(cluster: &Cluster) -> Result<()> {
 }
 
 /// A managed route for emoji-svc: each rule a name and its backends, the first with weight 1.
-pub fn route(kind: Kind, rules: &[(&str, &[&str])]) -> Value {
+pub(crate) fn route(kind: Kind, rules: &[(&str, &[&str])]) -> Value {
     let rule = |(name, backends): &(&str, &[&str])| {
         let backends: Vec<_> = backends
             .iter()
@@ -57,19 +57,19 @@ pub fn route(kind: Kind, rules: &[(&str, &[&str])]) -> Value {
     })
 }
 
-pub fn routes(cluster: &Cluster, kind: Kind) -> Api<DynamicObject> {
+pub(crate) fn routes(cluster: &Cluster, kind: Kind) -> Api<DynamicObject> {
     Api::namespaced_with(cluster.client(), "emojivoto", &kind.api_resource("v1"))
 }
 
 /// The weights of each rule.
-pub fn rule_weights(route: &DynamicObject) -> Vec<Vec<u64>> {
+pub(crate) fn rule_weights(route: &DynamicObject) -> Vec<Vec<u64>> {
     let rules = route.data["spec"]["rules"].as_array().cloned().unwrap_or_default();
     let refs = |rule: &Value| rule["backendRefs"].as_array().cloned().unwrap_or_default();
     let weights = |rule| refs(rule).iter().filter_map(|b| b["weight"].as_u64()).collect();
     rules.iter().map(weights).collect()
 }
 
-pub async fn wait_rules(
+pub(crate) async fn wait_rules(
     routes: &Api<DynamicObject>,
     name: &str,
     wanted: &[Vec<u64>],

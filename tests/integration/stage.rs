@@ -11,24 +11,28 @@ use std::time::Duration;
 use test_cluster::{Cluster, InstallOptions, Installation, Mirror, Workload, eventually};
 
 /// Generous: a machine that builds beside the tests must not fail them.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Prints the program's logs if a test fails.
-pub fn options(replicas: usize, values: &[&str]) -> InstallOptions {
+pub(crate) fn options(replicas: usize, values: &[&str]) -> InstallOptions {
     let values: Vec<String> = values.iter().map(|v| (*v).to_owned()).collect();
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_linkerd-failover"));
     InstallOptions { values, replicas, binary, ..InstallOptions::default() }
 }
 
 /// A cluster with the CRD of `TrafficSplit`, and nothing else.
-pub async fn cluster() -> Result<Cluster> {
+pub(crate) async fn cluster() -> Result<Cluster> {
     let cluster = Cluster::start().await?;
     cluster.install_traffic_split_crd().await?;
     Ok(cluster)
 }
 
 /// The chart with so many replicas, ready.
-pub async fn install(cluster: &Cluster, replicas: usize, values: &[&str]) -> Result<Installation> {
+pub(crate) async fn install(
+    cluster: &Cluster,
+    replicas: usize,
+    values: &[&str],
+) -> Result<Installation> {
     let installation = Installation::install(cluster, options(replicas, values)).await?;
     installation.wait_ready(PATIENCE).await?;
     wait_webhook(cluster).await?;
@@ -37,7 +41,7 @@ pub async fn install(cluster: &Cluster, replicas: usize, values: &[&str]) -> Res
 
 /// Waits until the API server asks the webhook and is answered: it takes a moment to hear of a
 /// webhook and of its CA, and a Service takes one to lead to a pod that has become ready.
-pub async fn wait_webhook(cluster: &Cluster) -> Result<()> {
+pub(crate) async fn wait_webhook(cluster: &Cluster) -> Result<()> {
     eventually("a bad split is refused by the webhook", PATIENCE, || async {
         let probe = manifest("probe", "nowhere", &[]).replace("  namespace: emojivoto\n", "");
         let refused = cluster
@@ -52,7 +56,7 @@ pub async fn wait_webhook(cluster: &Cluster) -> Result<()> {
 }
 
 /// Emojivoto: `emoji-svc` with one kwok pod, and its mirror from the cluster west.
-pub async fn emojivoto(cluster: &Cluster) -> Result<(Workload<'_>, Mirror)> {
+pub(crate) async fn emojivoto(cluster: &Cluster) -> Result<(Workload<'_>, Mirror)> {
     let workload = Workload::new(cluster, "emojivoto").await?;
     workload.deploy_emoji(1).await?;
     let west = workload.mirror("emoji-svc", "west").await?;
@@ -60,7 +64,7 @@ pub async fn emojivoto(cluster: &Cluster) -> Result<(Workload<'_>, Mirror)> {
 }
 
 /// A managed split, with the apex as first backend.
-pub fn manifest(name: &str, apex: &str, fallbacks: &[&str]) -> String {
+pub(crate) fn manifest(name: &str, apex: &str, fallbacks: &[&str]) -> String {
     let mut text = format!(
         "apiVersion: split.smi-spec.io/v1alpha2
 kind: TrafficSplit
@@ -82,28 +86,28 @@ spec:
     text
 }
 
-pub fn emoji() -> String {
+pub(crate) fn emoji() -> String {
     manifest("emoji", "emoji-svc", &["emoji-svc-west"])
 }
 
 /// The splits of a namespace.
-pub fn splits(cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
+pub(crate) fn splits(cluster: &Cluster, namespace: &str) -> Api<DynamicObject> {
     Api::namespaced_with(cluster.client(), namespace, &traffic_split::api_resource())
 }
 
 /// The weights of a split, in the author's order.
-pub fn weights(split: &DynamicObject) -> Vec<f64> {
+pub(crate) fn weights(split: &DynamicObject) -> Vec<f64> {
     let backends = split.data["spec"]["backends"].as_array().cloned().unwrap_or_default();
     backends.iter().map(|b| b["weight"].as_f64().unwrap_or(f64::NAN)).collect()
 }
 
 /// The state that a split carries.
-pub fn state(split: &DynamicObject) -> Option<State> {
+pub(crate) fn state(split: &DynamicObject) -> Option<State> {
     traffic_split::read(split).state()
 }
 
 /// Waits until a split has these weights, and gives it back.
-pub async fn wait_weights(
+pub(crate) async fn wait_weights(
     splits: &Api<DynamicObject>,
     name: &str,
     wanted: &[f64],
@@ -117,7 +121,7 @@ pub async fn wait_weights(
 }
 
 /// Waits for an Event about a split, and gives its note back.
-pub async fn wait_event(
+pub(crate) async fn wait_event(
     workload: &Workload<'_>,
     about: &str,
     reason: &str,
@@ -137,27 +141,27 @@ pub async fn wait_event(
 }
 
 /// A metric's value on a replica's `/metrics`.
-pub fn metric(text: &str, name: &str) -> Option<f64> {
+pub(crate) fn metric(text: &str, name: &str) -> Option<f64> {
     let line = text.lines().find(|line| line.starts_with(name))?;
     line.rsplit_once(' ')?.1.parse().ok()
 }
 
 /// The sum of all samples of a metric, whatever their labels.
-pub fn sum_of_metric(text: &str, name: &str) -> f64 {
+pub(crate) fn sum_of_metric(text: &str, name: &str) -> f64 {
     // That of none is -0.0.
     let samples = text.lines().filter(|line| line.starts_with(name));
     samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum::<f64>() + 0.0
 }
 
 /// The JSON of an annotation.
-pub fn annotation(split: &DynamicObject, name: &str) -> Option<Value> {
+pub(crate) fn annotation(split: &DynamicObject, name: &str) -> Option<Value> {
     let text = split.metadata.annotations.as_ref()?.get(&format!("failover.linkerd.io/{name}"))?;
     Some(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())))
 }
 
 /// A webhook where nobody listens: every update of this kind is refused, until it is deleted by the
 /// name `third`.
-pub fn refusing(group: &str, plural: &str) -> String {
+pub(crate) fn refusing(group: &str, plural: &str) -> String {
     format!(
         r#"
 apiVersion: admissionregistration.k8s.io/v1

@@ -8,30 +8,30 @@ use std::sync::Arc;
 use test_cluster::{Cluster, Installation, LINKS, Link, Replica, Workload, eventually};
 
 /// The value that lets the chart read the Secrets of linked clusters.
-pub const CREDENTIALS: &str = "remoteClusters.credentialsNamespaces={linkerd-multicluster}";
+pub(crate) const CREDENTIALS: &str = "remoteClusters.credentialsNamespaces={linkerd-multicluster}";
 
-pub async fn east_and_west() -> Result<(Cluster, Cluster)> {
+pub(crate) async fn east_and_west() -> Result<(Cluster, Cluster)> {
     let (east, west) = tokio::try_join!(cluster(), Cluster::start())?;
     east.create_multicluster_namespace().await?;
     Ok((east, west))
 }
 
 /// Links west to east.
-pub async fn link(east: &Cluster, west: &Cluster) -> Result<Link> {
+pub(crate) async fn link(east: &Cluster, west: &Cluster) -> Result<Link> {
     let link = Link::create(west, "west").await?;
     link.apply(east).await?;
     Ok(link)
 }
 
 /// Emojivoto's `emoji-svc` with one pod.
-pub async fn emoji_in(cluster: &Cluster) -> Result<Workload<'_>> {
+pub(crate) async fn emoji_in(cluster: &Cluster) -> Result<Workload<'_>> {
     let workload = Workload::new(cluster, "emojivoto").await?;
     workload.deploy_emoji(1).await?;
     Ok(workload)
 }
 
 /// A managed split of `emoji-svc` with fallbacks in this order.
-pub fn split(name: &str, fallbacks: &[&str]) -> String {
+pub(crate) fn split(name: &str, fallbacks: &[&str]) -> String {
     let order = format!(
         "  annotations:\n    failover.linkerd.io/fallback-order: {}\n  labels:",
         fallbacks.join(",")
@@ -40,7 +40,7 @@ pub fn split(name: &str, fallbacks: &[&str]) -> String {
 }
 
 /// Waits for an Event about a link's Secret, and gives it back.
-pub async fn wait_link_event(east: &Cluster, link: &Link, reason: &str) -> Result<Event> {
+pub(crate) async fn wait_link_event(east: &Cluster, link: &Link, reason: &str) -> Result<Event> {
     let events: Api<Event> = Api::namespaced(east.client(), LINKS);
     eventually(&format!("an Event {reason} about {}", link.secret()), PATIENCE, || async {
         let events = events.list(&ListParams::default()).await?.items;
@@ -56,7 +56,7 @@ pub async fn wait_link_event(east: &Cluster, link: &Link, reason: &str) -> Resul
 }
 
 /// Waits until a replica says that it sees west, or that it does not; none: that it says nothing.
-pub async fn wait_reachable(replica: &Replica, wanted: Option<f64>) -> Result<()> {
+pub(crate) async fn wait_reachable(replica: &Replica, wanted: Option<f64>) -> Result<()> {
     let name = r#"linkerd_failover_remote_reachable{cluster="west"}"#;
     eventually(&format!("{name} of {} is {wanted:?}", replica.name()), PATIENCE, || async {
         let value = metric(&replica.get("/metrics").await?, name);
@@ -67,7 +67,7 @@ pub async fn wait_reachable(replica: &Replica, wanted: Option<f64>) -> Result<()
 }
 
 /// Everything that the replicas have written.
-pub fn logs(installation: &Installation) -> Result<String> {
+pub(crate) fn logs(installation: &Installation) -> Result<String> {
     let replicas: Vec<Arc<Replica>> = installation.replicas().to_vec();
     let read = replicas.iter().map(|replica| std::fs::read_to_string(replica.process().log()));
     Ok(read.collect::<Result<Vec<_>, _>>()?.concat())

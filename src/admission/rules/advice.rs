@@ -14,7 +14,7 @@ use kube::core::DynamicObject;
 use std::collections::{BTreeSet, HashSet};
 
 /// Every piece of advice about an object that can be read; `before` is what it declared.
-pub fn advice(
+pub(crate) fn advice(
     new: &DynamicObject,
     intents: &[Intent],
     before: Option<&Declaration>,

@@ -6,7 +6,7 @@ use crate::index::grants::GrantFacts;
 
 /// Backends in another namespace that no ReferenceGrant there allows. Linkerd does not enforce it;
 /// others do, and it may.
-pub fn missing(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
+pub(crate) fn missing(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
     let knows = view.index().synced.grants;
     let backends = intent.backends.iter().filter(|_| knows);
     let ungranted = backends.filter_map(|backend| {

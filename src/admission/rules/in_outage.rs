@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// a fix, and is let through with a warning.
 ///
 /// Where the mutating webhook was reached it has kept the weights.
-pub fn undoing(
+pub(crate) fn undoing(
     known: &PreviousObject,
     new: &Declaration,
     readable: bool,
@@ -142,7 +142,7 @@ fn health_of(
 
 /// Weights that are all zero leave proxies on their old weights for good: none of ours ever are, and
 /// none by hand either.
-pub fn all_zero(
+pub(crate) fn all_zero(
     known: Option<&PreviousObject>,
     declared: &Declaration,
     paused: bool,

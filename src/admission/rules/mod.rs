@@ -1,10 +1,10 @@
 //! The rules of admission, one a file.
 
-pub mod advice;
-pub mod grants;
-pub mod in_outage;
-pub mod owner;
-pub mod rules_left_alone;
-pub mod service_profile;
-pub mod services;
-pub mod serving;
+pub(crate) mod advice;
+pub(crate) mod grants;
+pub(crate) mod in_outage;
+pub(crate) mod owner;
+pub(crate) mod rules_left_alone;
+pub(crate) mod service_profile;
+pub(crate) mod services;
+pub(crate) mod serving;

@@ -37,7 +37,7 @@ const TOOLS: [Tool; 2] = [
 ];
 
 /// What is wrong with failing over an object that such a tool steers.
-pub fn problem(kind: Kind, object: &DynamicObject) -> Option<Problem> {
+pub(crate) fn problem(kind: Kind, object: &DynamicObject) -> Option<Problem> {
     TOOLS.iter().find_map(|tool| {
         let (field, found) = tool.trace(kind, object)?;
         Some(

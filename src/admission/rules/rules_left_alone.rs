@@ -4,7 +4,7 @@ use crate::engine::{Declaration, DeclaredSet, Problem, Severity, annotations, no
 
 /// A word on each rule that is left alone; `is_read` says whether the object can be read, and what
 /// is wrong with all of it is said elsewhere.
-pub fn warnings(declared: &Declaration, is_read: bool) -> Vec<Problem> {
+pub(crate) fn warnings(declared: &Declaration, is_read: bool) -> Vec<Problem> {
     let untold = declared.without_primary().filter(|_| is_read);
     let mut warnings: Vec<Problem> = untold
         .map(|set| Problem { severity: Severity::Warning, ..no_primary(declared, set) })

@@ -8,7 +8,11 @@ const WHO_WRITES: &str =
 
 /// Linkerd reads a split through the ServiceProfile that is made of it; `before` is what the split
 /// declared.
-pub fn carries(intent: &Intent, before: Option<&Declaration>, view: &View<'_>) -> Option<Problem> {
+pub(crate) fn carries(
+    intent: &Intent,
+    before: Option<&Declaration>,
+    view: &View<'_>,
+) -> Option<Problem> {
     let warning = Problem::warning(view.apex_field());
     let index = view.index();
     let ours = index.writes_profiles;
@@ -47,7 +51,7 @@ pub fn carries(intent: &Intent, before: Option<&Declaration>, view: &View<'_>) -
 }
 
 /// A ServiceProfile with routes, or one that sends traffic, takes precedence over a route.
-pub fn hides(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
+pub(crate) fn hides(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
     let hiding = intent.apexes.iter().filter_map(|apex| {
         let index = view.index();
         let (name, profile) = index.profile_of(&view.key_of(apex))?;

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashSet};
 
 /// All that is wrong with the Services that an object names where it fails over; a name that no
 /// Service can have is the parser's.
-pub fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
+pub(crate) fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
     let shape = &declared.shape;
     let apexes = declared.apexes.iter().filter(|apex| declared.can_name(apex));
     let guess = Guess::new(view);

@@ -8,7 +8,7 @@ use crate::kinds::ObjectKey;
 use std::collections::HashSet;
 
 /// What a Service says of itself that decides about its readiness.
-pub fn settings(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
+pub(crate) fn settings(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
     let mut advice = vec![];
     for (i, backend) in intent.backends.iter().enumerate() {
         let Some(service) = view.service(&backend.name) else { continue };
@@ -49,7 +49,7 @@ pub fn settings(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
 /// back to that, requests go round while both are lost.
 ///
 /// What objects there say cannot be seen: that cluster lets us read Services, and no others.
-pub fn loops(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
+pub(crate) fn loops(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
     let gateway = |name: &str| -> Option<ServiceFacts> {
         view.service(name).filter(|service| service.kind == ServiceKind::Slices)
     };

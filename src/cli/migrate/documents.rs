@@ -5,7 +5,7 @@ use serde_json::{Deserializer, Value};
 
 /// One object of an input, or why it cannot be read.
 #[derive(Debug)]
-pub struct Document {
+pub(super) struct Document {
     /// `split.yaml: document 2`, and in a List `split.yaml: document 2: item 3`.
     pub place: String,
     pub object: Result<Value, String>,
@@ -13,7 +13,7 @@ pub struct Document {
 
 /// Reads manifests: YAML or JSON, several with `---` between, or one JSON after another; Lists taken
 /// apart. In UTF-8, UTF-16 or UTF-32.
-pub fn read(path: &str, input: &[u8]) -> Vec<Document> {
+pub(super) fn read(path: &str, input: &[u8]) -> Vec<Document> {
     let mut documents = vec![];
     let mut nth = 0;
     for (line, text) in split(&to_utf8(input)) {

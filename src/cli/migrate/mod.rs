@@ -41,7 +41,7 @@ const VERSIONS: [&str; 4] = ["v1alpha1", "v1alpha2", "v1alpha3", "v1alpha4"];
   linkerd-failover migrate -f split.yaml | kubectl apply -f -
   kubectl get trafficsplits.split.smi-spec.io -A -o yaml | linkerd-failover migrate -f - > routes.yaml"
 )]
-pub struct Args {
+pub(super) struct Args {
     /// File of manifests, YAML or JSON; - is standard input. May be given several times
     #[arg(long = "filename", short = 'f', value_name = "FILE", required = true)]
     files: Vec<String>,
@@ -59,7 +59,7 @@ pub struct Args {
 }
 
 /// Reads, prints, and fails if anything could not be migrated.
-pub async fn run(args: Args) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let mut input = vec![];
     for path in &args.files {
         input.extend(match read(path) {

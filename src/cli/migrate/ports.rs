@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Where ports come from: the flag, else the input, else the cluster.
 #[derive(Default)]
-pub struct ServicePortLookup {
+pub(super) struct ServicePortLookup {
     flag: Vec<u16>,
     input: BTreeMap<ObjectKey, Service>,
     cluster: Cluster,
@@ -31,7 +31,7 @@ enum Cluster {
 
 impl ServicePortLookup {
     /// Without a cluster, nothing is asked.
-    pub fn new(flag: &[u16], cluster: Option<ClusterArgs>) -> Self {
+    pub(super) fn new(flag: &[u16], cluster: Option<ClusterArgs>) -> Self {
         let mut ports = vec![];
         for port in flag {
             if !ports.contains(port) {
@@ -43,12 +43,12 @@ impl ServicePortLookup {
     }
 
     /// Remembers a Service of the input.
-    pub fn learn(&mut self, key: ObjectKey, service: Service) {
+    pub(super) fn learn(&mut self, key: ObjectKey, service: Service) {
         self.input.insert(key, service);
     }
 
     /// The ports of the apex.
-    pub async fn of(&mut self, apex: &ObjectKey) -> Result<Vec<u16>, Problem> {
+    pub(super) async fn of(&mut self, apex: &ObjectKey) -> Result<Vec<u16>, Problem> {
         if !self.flag.is_empty() {
             return Ok(self.flag.clone());
         }

@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 
 /// What is known of a Service's members together.
 #[derive(Debug, Default)]
-pub struct Union {
+pub(crate) struct Union {
     pub counted: EndpointCount,
     /// The first member that cannot be seen, not known to be down.
     unknown: Option<Health>,
@@ -45,13 +45,13 @@ impl Union {
     }
 
     /// Whether every member is seen.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.unknown.is_none() && self.down.is_none()
     }
 
     /// What is known to be ready is, `seen` by its members that are; without any, not known is not
     /// down.
-    pub fn health(self, seen: impl FnOnce(EndpointCount) -> Health) -> Health {
+    pub(crate) fn health(self, seen: impl FnOnce(EndpointCount) -> Health) -> Health {
         let Self { counted, unknown, doubt, down } = self;
         let mut seen = seen(counted);
         // Without what is about to go it would be unknown, and not down.
@@ -114,7 +114,7 @@ impl Index {
     }
 
     /// The Services of a linked cluster that managed objects rest on.
-    pub fn wanted_of(&self, cluster: &str) -> BTreeSet<ObjectKey> {
+    pub(crate) fn wanted_of(&self, cluster: &str) -> BTreeSet<ObjectKey> {
         let is_named = |service: &ObjectKey| self.objects_naming(service).next().is_some();
         let resting = self.remote.resting_there(cluster);
         let wanted = resting.filter(|(_, local)| local.iter().any(is_named));
@@ -122,19 +122,19 @@ impl Index {
     }
 
     /// There are credentials for a cluster.
-    pub fn link(&mut self, cluster: &str) -> Vec<ObjectRef> {
+    pub(crate) fn link(&mut self, cluster: &str) -> Vec<ObjectRef> {
         self.remote.link(cluster);
         self.noticed_there(cluster, |_| true)
     }
 
     /// There are none any more.
-    pub fn unlink(&mut self, cluster: &str) -> Vec<ObjectRef> {
+    pub(crate) fn unlink(&mut self, cluster: &str) -> Vec<ObjectRef> {
         self.remote.unlink(cluster);
         self.noticed_there(cluster, |_| true)
     }
 
     /// Something was learnt of whether a cluster can be reached. Returns what people are to hear.
-    pub fn note_reach(
+    pub(crate) fn note_reach(
         &mut self,
         cluster: &str,
         change: impl FnOnce(&mut Reach, Now),
@@ -147,7 +147,7 @@ impl Index {
     }
 
     /// A LIST of a cluster's slices is whole: what it has takes the place of what was known.
-    pub fn set_remote_listing(
+    pub(crate) fn set_remote_listing(
         &mut self,
         cluster: &str,
         wanted: &BTreeSet<ObjectKey>,
@@ -158,12 +158,12 @@ impl Index {
         (told, self.noticed_there(cluster, |_| true))
     }
 
-    pub fn set_remote_slice(&mut self, cluster: &str, told: SliceUpdate) -> Vec<ObjectRef> {
+    pub(crate) fn set_remote_slice(&mut self, cluster: &str, told: SliceUpdate) -> Vec<ObjectRef> {
         let changed = self.remote.set_slice(cluster, told);
         self.noticed_there(cluster, |service| changed.contains(service))
     }
 
-    pub fn delete_remote_slice(
+    pub(crate) fn delete_remote_slice(
         &mut self,
         cluster: &str,
         slice: &ObjectKey,
@@ -174,7 +174,7 @@ impl Index {
     }
 
     /// Takes in a LIST of one Service's slices, made past the watch with this ticket.
-    pub fn confirm_remote_slices(
+    pub(crate) fn confirm_remote_slices(
         &mut self,
         cluster: &str,
         ticket: &Ticket,
@@ -190,7 +190,7 @@ impl Index {
     }
 
     /// A LIST of these Services of a cluster is whole.
-    pub fn set_remote_services(
+    pub(crate) fn set_remote_services(
         &mut self,
         cluster: &str,
         asked: BTreeSet<ObjectKey>,
@@ -203,7 +203,7 @@ impl Index {
     }
 
     /// The Services of a cluster are not watched, or may not be read at all.
-    pub fn doubt_remote_services(
+    pub(crate) fn doubt_remote_services(
         &mut self,
         cluster: &str,
         why: &str,
@@ -218,7 +218,7 @@ impl Index {
     }
 
     /// A Service of a cluster is so now, as its watch says.
-    pub fn set_remote_service(
+    pub(crate) fn set_remote_service(
         &mut self,
         cluster: &str,
         service: &ObjectKey,
@@ -231,7 +231,7 @@ impl Index {
     }
 
     /// A Service of a cluster is gone, as its watch says.
-    pub fn delete_remote_service(
+    pub(crate) fn delete_remote_service(
         &mut self,
         cluster: &str,
         service: &ObjectKey,
@@ -244,7 +244,7 @@ impl Index {
     }
 
     /// Takes in a LIST of one Service itself, made past the watch with this ticket.
-    pub fn confirm_remote_service(
+    pub(crate) fn confirm_remote_service(
         &mut self,
         cluster: &str,
         ticket: &Ticket,

@@ -20,7 +20,7 @@ type Resting = HashMap<ObjectKey, BTreeSet<ObjectKey>>;
 
 /// The facts of every linked cluster.
 #[derive(Debug, Default)]
-pub struct LinkedClusters {
+pub(crate) struct LinkedClusters {
     clusters: HashMap<Box<str>, LinkedCluster>,
     /// On Services of this cluster: the local members of federated ones.
     on_here: Resting,
@@ -42,17 +42,17 @@ struct LinkedCluster {
 }
 
 impl LinkedClusters {
-    pub fn revision(&self) -> u64 {
+    pub(crate) fn revision(&self) -> u64 {
         self.revision
     }
 
     /// The objects that are managed, or what they name, may have changed.
-    pub fn reconsider(&mut self) {
+    pub(crate) fn reconsider(&mut self) {
         self.revision += 1;
     }
 
     /// A Service rests on these now, and rested on those before.
-    pub fn rest(&mut self, service: &ObjectKey, before: &[Member], now: &[Member]) {
+    pub(crate) fn rest(&mut self, service: &ObjectKey, before: &[Member], now: &[Member]) {
         if before == now {
             return;
         }
@@ -82,12 +82,12 @@ impl LinkedClusters {
     }
 
     /// The federated Services that a Service of this cluster is a member of.
-    pub fn resting_here(&self, on: &ObjectKey) -> impl Iterator<Item = &ObjectKey> {
+    pub(crate) fn resting_here(&self, on: &ObjectKey) -> impl Iterator<Item = &ObjectKey> {
         self.on_here.get(on).into_iter().flatten()
     }
 
     /// The Services of a cluster that local ones rest on, with these.
-    pub fn resting_there(
+    pub(crate) fn resting_there(
         &self,
         cluster: &str,
     ) -> impl Iterator<Item = (&ObjectKey, &BTreeSet<ObjectKey>)> {
@@ -95,32 +95,36 @@ impl LinkedClusters {
     }
 
     /// There are credentials for a cluster.
-    pub fn link(&mut self, cluster: &str) {
+    pub(crate) fn link(&mut self, cluster: &str) {
         self.clusters.entry(cluster.into()).or_default();
     }
 
     /// There are none any more.
-    pub fn unlink(&mut self, cluster: &str) {
+    pub(crate) fn unlink(&mut self, cluster: &str) {
         self.clusters.remove(cluster);
     }
 
     /// The mirrors of other clusters that a linked one has, as far as that can be seen.
-    pub fn mirrors_there(&self, cluster: &str) -> impl Iterator<Item = &MirrorThere> {
+    pub(crate) fn mirrors_there(&self, cluster: &str) -> impl Iterator<Item = &MirrorThere> {
         self.clusters.get(cluster).into_iter().flat_map(|there| there.mirrors.values())
     }
 
-    pub fn set_mirrors_there(&mut self, cluster: &str, now: HashMap<ObjectKey, MirrorThere>) {
+    pub(crate) fn set_mirrors_there(
+        &mut self,
+        cluster: &str,
+        now: HashMap<ObjectKey, MirrorThere>,
+    ) {
         if let Some(there) = self.clusters.get_mut(cluster) {
             there.mirrors = now;
         }
     }
 
-    pub fn reach(&self, cluster: &str) -> Option<&Reach> {
+    pub(crate) fn reach(&self, cluster: &str) -> Option<&Reach> {
         self.clusters.get(cluster).map(|there| &there.reach)
     }
 
     /// Changes what is known of whether a cluster can be reached.
-    pub fn note(
+    pub(crate) fn note(
         &mut self,
         cluster: &str,
         change: impl FnOnce(&mut Reach),
@@ -134,7 +138,7 @@ impl LinkedClusters {
 
     /// A LIST of these Services' slices is whole: it takes the place of what was known, whatever its
     /// numbers. It may be another API server's, or that of an etcd that was restored.
-    pub fn set_listed(
+    pub(crate) fn set_listed(
         &mut self,
         cluster: &str,
         wanted: &BTreeSet<ObjectKey>,
@@ -146,13 +150,13 @@ impl LinkedClusters {
     }
 
     /// A slice changed. Returns the Services there that did.
-    pub fn set_slice(&mut self, cluster: &str, told: SliceUpdate) -> BTreeSet<ObjectKey> {
+    pub(crate) fn set_slice(&mut self, cluster: &str, told: SliceUpdate) -> BTreeSet<ObjectKey> {
         let there = self.clusters.get_mut(cluster);
         there.map(|there| there.slices.set(told)).unwrap_or_default()
     }
 
     /// Its watch says that a slice is gone. Returns the Services there that changed.
-    pub fn delete_slice(
+    pub(crate) fn delete_slice(
         &mut self,
         cluster: &str,
         slice: &ObjectKey,
@@ -163,13 +167,13 @@ impl LinkedClusters {
     }
 
     /// A LIST of a Service's slices, past the watch, is about to be asked for.
-    pub fn ticket(&self, cluster: &str, service: &ObjectKey) -> Option<Ticket> {
+    pub(crate) fn ticket(&self, cluster: &str, service: &ObjectKey) -> Option<Ticket> {
         self.clusters.get(cluster).map(|there| there.slices.order.ticket(service))
     }
 
     /// Takes in a LIST of one Service's slices, made past the watch with this ticket. Returns whether
     /// it showed anything new.
-    pub fn confirm(
+    pub(crate) fn confirm(
         &mut self,
         cluster: &str,
         ticket: &Ticket,
@@ -182,7 +186,7 @@ impl LinkedClusters {
     }
 
     /// Changes what is known of a cluster's Services.
-    pub fn note_services<T>(
+    pub(crate) fn note_services<T>(
         &mut self,
         cluster: &str,
         now: Timestamp,
@@ -193,13 +197,13 @@ impl LinkedClusters {
     }
 
     /// A LIST of a Service itself, past the watch, is about to be asked for; none where we may not.
-    pub fn service_ticket(&self, cluster: &str, service: &ObjectKey) -> Option<Ticket> {
+    pub(crate) fn service_ticket(&self, cluster: &str, service: &ObjectKey) -> Option<Ticket> {
         self.clusters.get(cluster)?.services.ticket(service)
     }
 
     /// The endpoints of a Service of a cluster for these ports of the local one, or why they cannot
     /// be seen. Deletions there are not announced here.
-    pub fn count(
+    pub(crate) fn count(
         &self,
         cluster: &str,
         service: &ObjectKey,
@@ -219,12 +223,17 @@ impl LinkedClusters {
     }
 
     /// Why the endpoints of a Service of a cluster may offer ports that they do not seem to.
-    pub fn doubt(&self, cluster: &str, service: &ObjectKey, now: Timestamp) -> Option<Unknown> {
+    pub(crate) fn doubt(
+        &self,
+        cluster: &str,
+        service: &ObjectKey,
+        now: Timestamp,
+    ) -> Option<Unknown> {
         self.clusters.get(cluster)?.services.doubt(cluster, service, now)
     }
 
     /// Services of a cluster changed, or their slices did.
-    pub fn observe(&mut self, cluster: &str, changed: &[ObjectKey]) {
+    pub(crate) fn observe(&mut self, cluster: &str, changed: &[ObjectKey]) {
         let Some(LinkedCluster { slices, services, .. }) = self.clusters.get_mut(cluster) else {
             return;
         };
@@ -235,7 +244,7 @@ impl LinkedClusters {
 
     /// What tells its endpoints apart, also from those of other clusters; none where it cannot be
     /// seen.
-    pub fn identities(&self, cluster: &str, service: &ObjectKey) -> Option<Vec<u64>> {
+    pub(crate) fn identities(&self, cluster: &str, service: &ObjectKey) -> Option<Vec<u64>> {
         let slices = self.seen(cluster, service).ok()?.slices.of(service);
         let salted = |identity: u64| {
             let mut hasher = DefaultHasher::new();

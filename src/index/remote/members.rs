@@ -13,7 +13,7 @@ const REMOTE_SERVICE: &str = "multicluster.linkerd.io/remote-service";
 
 /// A Service whose endpoints another Service's traffic goes to, in that one's own namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Member {
+pub(crate) enum Member {
     /// Of this cluster.
     Here(Box<str>),
     /// Of a linked cluster.
@@ -30,7 +30,7 @@ impl Member {
 
 /// The members of a pod-to-pod mirror (one) or of a federated Service (any number); none where a
 /// Service has endpoints of its own.
-pub fn read(service: &Service) -> Option<Box<[Member]>> {
+pub(crate) fn read(service: &Service) -> Option<Box<[Member]>> {
     let said = |name: &str| service.annotations().get(name).map(String::as_str);
     let (remote, local) = (said(REMOTE_DISCOVERY), said(LOCAL_DISCOVERY));
     if remote.is_some() || local.is_some() {

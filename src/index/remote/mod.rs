@@ -4,8 +4,8 @@
 //! [`members`] reads what a Service rests on; [`services`] is how a cluster's own Services call their
 //! ports; [`reach`] is what is known of a cluster's API, as a function of what happened and of time.
 
-pub mod health;
-pub mod linked_clusters;
-pub mod members;
-pub mod reach;
-pub mod services;
+pub(crate) mod health;
+pub(crate) mod linked_clusters;
+pub(crate) mod members;
+pub(crate) mod reach;
+pub(crate) mod services;

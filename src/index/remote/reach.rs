@@ -9,7 +9,7 @@ const DOUBT: SignedDuration = SignedDuration::from_secs(3);
 
 /// Whether the API of a linked cluster can be reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Reach {
+pub(crate) enum Reach {
     /// Nothing is asked of it.
     #[default]
     Idle,
@@ -32,7 +32,7 @@ pub enum Reach {
 
 /// A change that people hear of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Transition {
+pub(crate) enum Transition {
     /// It is seen for the first time.
     Seen,
     /// It is seen again.
@@ -50,7 +50,7 @@ pub enum Transition {
 
 impl Reach {
     /// It is about to be listed.
-    pub fn ask(&mut self, now: Now) {
+    pub(crate) fn ask(&mut self, now: Now) {
         match self {
             Self::Idle => *self = Self::Asked { since: now },
             Self::Seen { doubted: doubted @ None } => *doubted = Some(now),
@@ -59,17 +59,17 @@ impl Reach {
     }
 
     /// What was known goes on being known by its watch.
-    pub fn listed(&mut self) {
+    pub(crate) fn listed(&mut self) {
         *self = Self::Seen { doubted: None };
     }
 
     /// The watch broke: it is listed anew at once.
-    pub fn interrupted(&mut self, now: Now) {
+    pub(crate) fn interrupted(&mut self, now: Now) {
         self.ask(now);
     }
 
     /// It did not answer.
-    pub fn failed(&mut self, now: Now) {
+    pub(crate) fn failed(&mut self, now: Now) {
         let since = match self {
             Self::Asked { since } | Self::Seen { doubted: Some(since) } => *since,
             Self::Lost { .. } | Self::Down { .. } => return,
@@ -83,28 +83,28 @@ impl Reach {
     }
 
     /// Somebody answered who cannot be verified.
-    pub fn unverified(&mut self, why: String) {
+    pub(crate) fn unverified(&mut self, why: String) {
         *self = Self::Unverified { why };
     }
 
     /// It answered with an error that may pass.
-    pub fn failing(&mut self, why: String) {
+    pub(crate) fn failing(&mut self, why: String) {
         *self = Self::Failing { why };
     }
 
     /// It answered, and not with what was asked for.
-    pub fn refused(&mut self, why: String) {
+    pub(crate) fn refused(&mut self, why: String) {
         *self = Self::Refused { why };
     }
 
-    pub fn idle(&mut self) {
+    pub(crate) fn idle(&mut self) {
         if !matches!(self, Self::Refused { .. }) {
             *self = Self::Idle;
         }
     }
 
     /// What time alone does, a step at a time: each is told.
-    pub fn pass(&mut self, now: Now, limit: SignedDuration) {
+    pub(crate) fn pass(&mut self, now: Now, limit: SignedDuration) {
         match self {
             Self::Asked { since } | Self::Seen { doubted: Some(since) }
                 if lasted(*since, now) >= DOUBT =>
@@ -119,7 +119,7 @@ impl Reach {
     }
 
     /// In how long time alone does something.
-    pub fn next(&self, now: Now, limit: SignedDuration) -> Option<SignedDuration> {
+    pub(crate) fn next(&self, now: Now, limit: SignedDuration) -> Option<SignedDuration> {
         let left = match self {
             Self::Asked { since } | Self::Seen { doubted: Some(since) } => {
                 DOUBT - lasted(*since, now)
@@ -131,12 +131,12 @@ impl Reach {
     }
 
     /// Whether its slices count as they are known.
-    pub fn is_seen(&self) -> bool {
+    pub(crate) fn is_seen(&self) -> bool {
         matches!(self, Self::Seen { .. })
     }
 
     /// What people hear of, when it was so `before`.
-    pub fn transition(&self, before: &Self) -> Option<Transition> {
+    pub(crate) fn transition(&self, before: &Self) -> Option<Transition> {
         let kind = std::mem::discriminant;
         match self {
             Self::Refused { .. } if self != before => Some(Transition::Refused),

@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 
 /// What is known of the Services of a cluster.
 #[derive(Debug, Default)]
-pub struct RemoteServices {
+pub(crate) struct RemoteServices {
     /// None where they cannot be read: ports are taken to be called there as they are here.
     listed: Option<HashMap<ObjectKey, ServiceFacts>>,
     /// What the LIST was asked for.
@@ -23,19 +23,19 @@ pub struct RemoteServices {
 }
 
 /// A Service with its version, as an API server has it.
-pub type Versioned = (u64, ServiceFacts);
+pub(crate) type Versioned = (u64, ServiceFacts);
 
 /// The state of things beside a change: the moment, by the steady clock, and a number for how the
 /// slices of a Service are.
 #[derive(Clone, Copy)]
-pub struct Beside<'a> {
+pub(crate) struct Beside<'a> {
     pub now: Timestamp,
     pub slices: &'a dyn Fn(&ObjectKey) -> u64,
 }
 
 /// One of them.
 #[derive(Debug, PartialEq)]
-pub enum RemoteService<'a> {
+pub(crate) enum RemoteService<'a> {
     /// We may not look.
     Unread,
     Missing,
@@ -44,7 +44,7 @@ pub enum RemoteService<'a> {
 
 impl RemoteServices {
     /// These have been asked for, and listed.
-    pub fn replace(
+    pub(crate) fn replace(
         &mut self,
         asked: BTreeSet<ObjectKey>,
         listed: HashMap<ObjectKey, Versioned>,
@@ -61,18 +61,18 @@ impl RemoteServices {
     }
 
     /// Their watch broke, or cannot begin: what is known may be old. Returns whether that is news.
-    pub fn interrupted(&mut self, why: &str) -> bool {
+    pub(crate) fn interrupted(&mut self, why: &str) -> bool {
         self.doubt.replace(why.to_owned()).is_none_or(|before| before != why)
     }
 
     /// They may not be read. Returns whether that is news.
-    pub fn refused(&mut self, why: &str) -> bool {
+    pub(crate) fn refused(&mut self, why: &str) -> bool {
         let were_read = self.listed.take().is_some();
         self.interrupted(why) || were_read
     }
 
     /// Takes in one, where it may enter. Returns whether it is news.
-    pub fn enter(
+    pub(crate) fn enter(
         &mut self,
         service: &ObjectKey,
         (version, facts): Versioned,
@@ -98,17 +98,17 @@ impl RemoteServices {
     }
 
     /// The watch says that one is gone. Returns whether that is news.
-    pub fn delete(&mut self, service: &ObjectKey, version: u64) -> bool {
+    pub(crate) fn delete(&mut self, service: &ObjectKey, version: u64) -> bool {
         self.order.delete(service, version) && self.remove(service)
     }
 
     /// A LIST of one, past the watch, is about to be asked for; none where they cannot be read.
-    pub fn ticket(&self, service: &ObjectKey) -> Option<Ticket> {
+    pub(crate) fn ticket(&self, service: &ObjectKey) -> Option<Ticket> {
         self.listed.as_ref().map(|_| self.order.ticket(service))
     }
 
     /// Takes in that LIST. Returns whether it is news.
-    pub fn confirm(
+    pub(crate) fn confirm(
         &mut self,
         ticket: &Ticket,
         service: &ObjectKey,
@@ -129,7 +129,7 @@ impl RemoteServices {
         self.listed.as_mut().is_some_and(|listed| listed.remove(service).is_some())
     }
 
-    pub fn get(&self, service: &ObjectKey) -> RemoteService<'_> {
+    pub(crate) fn get(&self, service: &ObjectKey) -> RemoteService<'_> {
         match self.listed.as_ref().map(|listed| listed.get(service)) {
             Some(Some(facts)) => RemoteService::Is(facts),
             Some(None) if self.asked.contains(service) => RemoteService::Missing,
@@ -138,7 +138,12 @@ impl RemoteServices {
     }
 
     /// Why an endpoint that offers no port by the name that is known for it may do so all the same.
-    pub fn doubt(&self, cluster: &str, service: &ObjectKey, now: Timestamp) -> Option<Unknown> {
+    pub(crate) fn doubt(
+        &self,
+        cluster: &str,
+        service: &ObjectKey,
+        now: Timestamp,
+    ) -> Option<Unknown> {
         if let Some(until) = self.changes.until(service, now) {
             return Some(Unknown::Changed { until });
         }
@@ -149,7 +154,7 @@ impl RemoteServices {
     }
 
     /// The slices of a Service are these now.
-    pub fn observe(&mut self, service: &ObjectKey, slices: impl FnOnce() -> u64) {
+    pub(crate) fn observe(&mut self, service: &ObjectKey, slices: impl FnOnce() -> u64) {
         if self.changes.awaits(service) {
             self.changes.observe(service, slices());
         }

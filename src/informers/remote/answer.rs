@@ -21,7 +21,7 @@ const KUBERNETES: &str = "x-kubernetes-pf-";
 
 /// The answer of something that is no API server, or of one that shows nothing of it.
 #[derive(Debug)]
-pub struct Foreign {
+pub(crate) struct Foreign {
     pub code: u16,
 }
 
@@ -41,7 +41,7 @@ struct Status {
 }
 
 /// Lets errors of Kubernetes through, as a `Status` each, and makes [`Foreign`] of all others.
-pub async fn judge(response: Response<Box<DynBody>>) -> Result<Response<Body>, BoxError> {
+pub(crate) async fn judge(response: Response<Box<DynBody>>) -> Result<Response<Body>, BoxError> {
     let (mut head, body) = response.into_parts();
     let body = Body::new(body);
     if !head.status.is_client_error() && !head.status.is_server_error() {

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Reads every member, the Service and its slices, each from its own cluster, and takes them in. A
 /// cluster that is known to be out of reach, and is, agrees with what is known.
-pub async fn confirm(
+pub(crate) async fn confirm(
     shared: &SharedIndex,
     client: &Client,
     service: &ObjectKey,

@@ -14,13 +14,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Of every such Secret.
-pub const TYPE: &str = "mirror.linkerd.io/remote-kubeconfig";
+pub(crate) const TYPE: &str = "mirror.linkerd.io/remote-kubeconfig";
 const CLUSTER_NAME: &str = "multicluster.linkerd.io/cluster-name";
 const PREFIX: &str = "cluster-credentials-";
 
 /// A Secret of the type that Linkerd keeps kubeconfigs in.
 #[derive(Clone, Deserialize)]
-pub struct CredentialsSecret {
+pub(crate) struct CredentialsSecret {
     metadata: ObjectMeta,
     data: Option<Data>,
 }
@@ -62,7 +62,7 @@ impl Resource for CredentialsSecret {
 
 /// Which Secret, for Events about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SecretName {
+pub(crate) struct SecretName {
     pub namespace: String,
     pub name: String,
     pub uid: String,
@@ -77,7 +77,7 @@ impl fmt::Display for SecretName {
 
 /// What a Secret says of a cluster.
 #[derive(Clone)]
-pub struct Credentials {
+pub(crate) struct Credentials {
     pub cluster: String,
     pub secret: SecretName,
     bytes: Vec<u8>,
@@ -86,7 +86,7 @@ pub struct Credentials {
 
 impl Credentials {
     /// None where no cluster is named: by the label, as in Linkerd's namespace, or by the name.
-    pub fn read(secret: &CredentialsSecret) -> Option<Self> {
+    pub(crate) fn read(secret: &CredentialsSecret) -> Option<Self> {
         let metadata = &secret.metadata;
         let name = metadata.name.clone().unwrap_or_default();
         let label = metadata.labels.as_ref().and_then(|labels| labels.get(CLUSTER_NAME));
@@ -104,17 +104,17 @@ impl Credentials {
     }
 
     /// Whether both lead to the same API server as the same user.
-    pub fn leads_where(&self, other: &Self) -> bool {
+    pub(crate) fn leads_where(&self, other: &Self) -> bool {
         self.bytes == other.bytes
     }
 }
 
 /// All credentials that there are, by the namespace's place and the Secret's name.
-pub type All = BTreeMap<(usize, String), Credentials>;
+pub(crate) type All = BTreeMap<(usize, String), Credentials>;
 
 /// Of each cluster the credentials to use: the first that can be, in the order of the namespaces;
 /// without any the first, so that it is told why.
-pub fn chosen(all: &All) -> BTreeMap<&str, &Credentials> {
+pub(crate) fn chosen(all: &All) -> BTreeMap<&str, &Credentials> {
     let mut chosen: BTreeMap<&str, &Credentials> = BTreeMap::new();
     for credentials in all.values() {
         let there = chosen.entry(&credentials.cluster).or_insert(credentials);

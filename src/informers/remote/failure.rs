@@ -9,7 +9,7 @@ use std::iter::successors;
 /// Why a request to a linked cluster failed. In words of our own: an error's own may quote where
 /// the kubeconfig leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RequestFailure {
+pub(crate) enum RequestFailure {
     /// No sign of life.
     Unreachable(String),
     /// Somebody answers who cannot be verified to be that cluster.
@@ -23,7 +23,7 @@ pub enum RequestFailure {
 impl RequestFailure {
     /// Of a request by the client of a linked cluster: its `Api` errors are Kubernetes' own, by
     /// [`answer`](crate::informers::remote::answer).
-    pub fn of(error: &kube::Error) -> Self {
+    pub(crate) fn of(error: &kube::Error) -> Self {
         if let kube::Error::Api(status) = error {
             return Self::answered(status.code, &status.reason);
         }
@@ -37,7 +37,7 @@ impl RequestFailure {
     }
 
     /// Of a `Status` of the API server.
-    pub fn answered(code: u16, reason: &str) -> Self {
+    pub(crate) fn answered(code: u16, reason: &str) -> Self {
         // Another cluster's text: nothing but what Kubernetes has there goes into an Event.
         let is_reason = reason.len() <= 64 && reason.bytes().all(|b| b.is_ascii_alphanumeric());
         let reason = if is_reason { reason } else { "" };

@@ -10,7 +10,7 @@ use rustls::{AlertDescription, CertificateError, Error};
 const AGAIN: &str =
     "Link it again with linkerd multicluster link-gen, from a kubeconfig that reaches it";
 
-pub fn failure(error: &Error) -> RequestFailure {
+pub(crate) fn failure(error: &Error) -> RequestFailure {
     match error {
         Error::InvalidCertificate(problem) => RequestFailure::Unverified(certificate(problem)),
         Error::AlertReceived(alert) => ended(*alert),

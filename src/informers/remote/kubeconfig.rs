@@ -13,11 +13,11 @@ use std::fmt;
 
 /// A kubeconfig that needs nothing but itself. Without `Debug`: it holds a token.
 #[derive(Clone)]
-pub struct Checked(Kubeconfig);
+pub(crate) struct Checked(Kubeconfig);
 
 /// Why a kubeconfig is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     field: &'static str,
     found: &'static str,
     expected: &'static str,
@@ -39,7 +39,7 @@ fn refusal(field: &'static str, found: &'static str, expected: &'static str) -> 
 }
 
 /// Judges the current context of a kubeconfig, and takes from it what is needed and nothing else.
-pub fn check(bytes: &[u8]) -> Result<Checked, Refusal> {
+pub(crate) fn check(bytes: &[u8]) -> Result<Checked, Refusal> {
     // The parser's own words would quote the text.
     let text = std::str::from_utf8(bytes).ok();
     let read = text.and_then(|text| Kubeconfig::from_yaml(text).ok());
@@ -154,7 +154,7 @@ fn checked_user(user: AuthInfo) -> Result<AuthInfo, Refusal> {
 
 impl Checked {
     /// The client's configuration.
-    pub async fn config(self) -> Result<Config, Refusal> {
+    pub(crate) async fn config(self) -> Result<Config, Refusal> {
         let read = Config::from_custom_kubeconfig(self.0, &KubeConfigOptions::default()).await;
         let mut config = read.map_err(|error| match error {
             KubeconfigError::ParseClusterUrl(_) => refusal(SERVER, "no URL", "https://host:port"),
@@ -171,7 +171,7 @@ impl Checked {
 
     /// For one that no client can be made from: what is left is the CA, or the user's certificate
     /// and key.
-    pub fn unusable(error: &kube::Error) -> Refusal {
+    pub(crate) fn unusable(error: &kube::Error) -> Refusal {
         if let kube::Error::RustlsTls(RustlsTlsError::AddRootCertificate(_)) = error {
             return refusal(
                 CA,

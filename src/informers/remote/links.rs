@@ -34,10 +34,10 @@ const NEXT: &str = "Link it again from a kubeconfig that has everything inline: 
 
 /// The clients of the clusters that are linked.
 #[derive(Clone, Default)]
-pub struct LinkedClients(Arc<RwLock<HashMap<String, Client>>>);
+pub(crate) struct LinkedClients(Arc<RwLock<HashMap<String, Client>>>);
 
 impl LinkedClients {
-    pub fn get(&self, cluster: &str) -> Option<Client> {
+    pub(crate) fn get(&self, cluster: &str) -> Option<Client> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(cluster).cloned()
     }
 
@@ -51,7 +51,7 @@ impl LinkedClients {
 }
 
 /// Where clusters are linked, and what holds for all of them.
-pub struct LinkSettings {
+pub(crate) struct LinkSettings {
     /// The namespaces of the Secrets, in the order in which they are believed.
     pub namespaces: Vec<String>,
     pub families: AddressFamilies,
@@ -60,7 +60,7 @@ pub struct LinkSettings {
 }
 
 /// Follows every cluster that is linked, until dropped.
-pub async fn watch_links(
+pub(crate) async fn watch_links(
     client: Client,
     linked: LinkSettings,
     shared: SharedIndex,

@@ -25,7 +25,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 
 /// A mirror through a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MirrorThere {
+pub(crate) struct MirrorThere {
     /// Its own name, in that cluster.
     pub service: ObjectKey,
     /// What it mirrors, in the cluster that it names.
@@ -35,7 +35,7 @@ pub struct MirrorThere {
 
 impl MirrorThere {
     /// None where it is no mirror through a gateway: others lead to pods, and follow no object there.
-    pub fn read(service: &impl ResourceExt) -> Option<Self> {
+    pub(crate) fn read(service: &impl ResourceExt) -> Option<Self> {
         let (labels, annotations) = (service.labels(), service.annotations());
         let cluster = labels.get(CLUSTER_NAME)?;
         if labels.contains_key(REMOTE_DISCOVERY) || annotations.contains_key(REMOTE_DISCOVERY) {
@@ -60,7 +60,7 @@ impl MirrorThere {
 impl Link {
     /// Watches them while Services here mirror that cluster through its gateway. That it cannot be
     /// asked is told by the watch that health rests on.
-    pub async fn follow_mirrors(&self) {
+    pub(crate) async fn follow_mirrors(&self) {
         loop {
             if self.has_gateway_mirrors() {
                 self.watch_mirrors().await;

@@ -8,15 +8,15 @@
 //! [`kubeconfig`] says whether credentials may be used; [`failure`], [`handshake`] and [`answer`] are
 //! what an error shows of a cluster; [`wanted`] is how little is asked of it.
 
-pub mod answer;
-pub mod confirm;
-pub mod credentials;
-pub mod failure;
-pub mod handshake;
-pub mod kubeconfig;
-pub mod links;
-pub mod mirrors;
-pub mod services_watch;
-pub mod transitions;
-pub mod wanted;
-pub mod watch;
+pub(crate) mod answer;
+pub(crate) mod confirm;
+pub(crate) mod credentials;
+pub(crate) mod failure;
+pub(crate) mod handshake;
+pub(crate) mod kubeconfig;
+pub(crate) mod links;
+pub(crate) mod mirrors;
+pub(crate) mod services_watch;
+pub(crate) mod transitions;
+pub(crate) mod wanted;
+pub(crate) mod watch;

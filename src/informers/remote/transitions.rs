@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 /// A change of what is known of a linked cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkTransition {
+pub(crate) struct LinkTransition {
     pub cluster: String,
     /// The Secret by which it is linked.
     pub secret: SecretName,
@@ -15,7 +15,7 @@ pub struct LinkTransition {
 }
 
 impl LinkTransition {
-    pub fn new(
+    pub(crate) fn new(
         cluster: &str,
         secret: &SecretName,
         what: Transition,

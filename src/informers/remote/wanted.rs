@@ -10,7 +10,7 @@ const LONGEST: usize = 4 * 1024;
 
 /// Where one watch looks.
 #[derive(Debug, PartialEq, Eq)]
-pub struct WatchSelector {
+pub(crate) struct WatchSelector {
     /// None: everywhere, since several namespaces are asked for.
     pub namespace: Option<String>,
     /// Of EndpointSlices.
@@ -21,7 +21,7 @@ pub struct WatchSelector {
 
 impl WatchSelector {
     /// The narrowest scope that has all these Services in it.
-    pub fn of(wanted: &BTreeSet<ObjectKey>) -> Self {
+    pub(crate) fn of(wanted: &BTreeSet<ObjectKey>) -> Self {
         let names: BTreeSet<&str> = wanted.iter().map(|service| &*service.name).collect();
         let names: Vec<&str> = names.into_iter().collect();
         let selector = format!("{SERVICE_NAME} in ({})", names.join(","));

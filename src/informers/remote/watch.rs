@@ -47,7 +47,7 @@ const LIVED: Duration = Duration::from_secs(5);
 pub(crate) const SWARM: Duration = Duration::from_millis(50);
 
 /// One cluster, as it is linked by one kubeconfig.
-pub struct Link {
+pub(crate) struct Link {
     pub cluster: String,
     pub secret: SecretName,
     pub client: Client,
@@ -69,7 +69,7 @@ enum Ended {
 
 impl Link {
     /// Watches what is wanted, for as long as this is polled.
-    pub async fn follow(self) {
+    pub(crate) async fn follow(self) {
         // What is known is told by what happens, and by time.
         let noted = Notify::new();
         tokio::join!(
@@ -302,7 +302,7 @@ fn failure(error: &watcher::Error) -> RequestFailure {
 }
 
 /// A slice as an API server tells it.
-pub fn told(slice: &EndpointSlice, families: AddressFamilies) -> SliceUpdate {
+pub(crate) fn told(slice: &EndpointSlice, families: AddressFamilies) -> SliceUpdate {
     let key = ObjectKey::of(slice);
     let labels = slice.metadata.labels.as_ref();
     let service = labels.and_then(|labels| labels.get(SERVICE_NAME)).map(|s| key.beside(s));

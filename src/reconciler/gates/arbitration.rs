@@ -9,7 +9,7 @@ use crate::index::managed_object::Decider;
 use jiff::SignedDuration;
 
 /// How long a standby leaves a move to the leader.
-pub const PATIENCE: SignedDuration = SignedDuration::from_secs(1);
+pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_secs(1);
 
 /// A leader that is at work on other objects is left in peace, but not for longer than this.
 const BUSY: SignedDuration = SignedDuration::from_secs(10);
@@ -23,7 +23,7 @@ const YIELD: SignedDuration = SignedDuration::from_secs(5);
 
 /// A move that one replica wants to make.
 #[derive(Clone, Copy, Debug)]
-pub struct WriteRequest<'a> {
+pub(crate) struct WriteRequest<'a> {
     pub me: &'a Identity,
     pub leading: bool,
     /// Who moved the traffic to where it is.
@@ -46,7 +46,7 @@ pub struct WriteRequest<'a> {
 
 /// What to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Permission {
+pub(crate) enum Permission {
     /// Make it.
     Write,
     /// Ask the API server whether the caches are right, then judge again.
@@ -59,7 +59,7 @@ pub enum Permission {
     FallSilent,
 }
 
-pub fn judge(case: &WriteRequest<'_>) -> Permission {
+pub(crate) fn judge(case: &WriteRequest<'_>) -> Permission {
     let others = case.decider.filter(|decider| *decider.replica != *case.me.replica);
     let fresh = others.filter(|_| case.seen_for < FRESH);
     let yields = fresh.is_some_and(|by| is_newer(&by.engine, &case.me.engine));

@@ -17,7 +17,7 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// Services whose slices have been, or are being, read past the watch.
 #[derive(Default)]
-pub struct Confirmations {
+pub(crate) struct Confirmations {
     tasks: JoinSet<Answer>,
     /// The objects that wait, by Service.
     asked: HashMap<ObjectKey, BTreeSet<ObjectRef>>,
@@ -33,13 +33,13 @@ struct Answer {
 
 impl Confirmations {
     /// Whether each of these Services has been read since something was wished for, at `since`.
-    pub fn cover(&self, services: &[ObjectKey], since: Timestamp, now: Timestamp) -> bool {
+    pub(crate) fn cover(&self, services: &[ObjectKey], since: Timestamp, now: Timestamp) -> bool {
         let counts = |began: &Timestamp| *began >= since && began.duration_until(now) < VALID;
         services.iter().all(|service| self.done.get(service).is_some_and(counts))
     }
 
     /// Asks for what is not covered; one LIST serves all objects of a Service.
-    pub fn ask(
+    pub(crate) fn ask(
         &mut self,
         object: &ObjectRef,
         services: &[ObjectKey],
@@ -73,7 +73,7 @@ impl Confirmations {
 
     /// The objects that the next answer is for; with a time after which to try again where it
     /// failed. None while nothing is asked.
-    pub async fn next(&mut self) -> Option<Vec<(ObjectRef, Option<Duration>)>> {
+    pub(crate) async fn next(&mut self) -> Option<Vec<(ObjectRef, Option<Duration>)>> {
         let answer = match self.tasks.join_next().await? {
             Ok(answer) => answer,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -93,7 +93,7 @@ impl Confirmations {
     }
 
     /// Forgets what is not valid any more.
-    pub fn prune(&mut self, now: Timestamp) {
+    pub(crate) fn prune(&mut self, now: Timestamp) {
         self.done.retain(|_, began| began.duration_until(now) < VALID);
     }
 }

@@ -1,7 +1,7 @@
 //! The gates between a decision and its write: each lets the write through, or says why not.
 
-pub mod arbitration;
-pub mod brake;
-pub mod braking;
-pub mod confirmations;
-pub mod may_write;
+pub(crate) mod arbitration;
+pub(crate) mod brake;
+pub(crate) mod braking;
+pub(crate) mod confirmations;
+pub(crate) mod may_write;

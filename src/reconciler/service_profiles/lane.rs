@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 /// The writes of profiles, by the split that each is for.
-pub struct ProfileLane {
+pub(crate) struct ProfileLane {
     pub writes: JoinSet<FinishedProfileWrite>,
     pub lanes: Lanes,
     in_flight: HashMap<ObjectRef, InFlightProfileWrite>,
@@ -65,7 +65,7 @@ struct FailedProfileWrite {
 
 /// What tells one attempt from another: the version it was made on, and what it was to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProfileAttempt {
+pub(crate) struct ProfileAttempt {
     profile: ObjectKey,
     resource_version: Box<str>,
     /// None where it gives the profile back.
@@ -73,7 +73,7 @@ pub struct ProfileAttempt {
 }
 
 /// What a split's profile should have.
-pub struct ProfileRequest<'a> {
+pub(crate) struct ProfileRequest<'a> {
     /// The weights that the split gets now; none: those that it has.
     pub decided: Option<&'a [u32]>,
     /// Whether the split is for this replica to write.
@@ -83,7 +83,7 @@ pub struct ProfileRequest<'a> {
 }
 
 /// What a write task hands back.
-pub struct FinishedProfileWrite {
+pub(crate) struct FinishedProfileWrite {
     begun: Begun,
     outcome: ProfileWriteOutcome,
 }
@@ -99,7 +99,7 @@ struct Begun {
 
 impl ProfileLane {
     /// With so many fast places.
-    pub fn new(concurrency: usize) -> Self {
+    pub(crate) fn new(concurrency: usize) -> Self {
         Self {
             writes: JoinSet::new(),
             lanes: Lanes::new(concurrency),
@@ -110,22 +110,22 @@ impl ProfileLane {
     }
 
     /// Whether a split's profile is being written, or waits for its turn.
-    pub fn is_writing(&self, split: &ObjectRef) -> bool {
+    pub(crate) fn is_writing(&self, split: &ObjectRef) -> bool {
         self.in_flight.contains_key(split) || self.lanes.waits(split)
     }
 
     /// Whether it could not be written as it should be.
-    pub fn has_failed(&self, split: &ObjectRef) -> bool {
+    pub(crate) fn has_failed(&self, split: &ObjectRef) -> bool {
         self.memories.get(split).is_some_and(|memory| memory.failed.is_some())
     }
 
     /// The splits that anything is remembered of.
-    pub fn remembered(&self) -> impl Iterator<Item = &ObjectRef> {
+    pub(crate) fn remembered(&self) -> impl Iterator<Item = &ObjectRef> {
         self.memories.keys()
     }
 
     /// Forgets what is past.
-    pub fn prune(&mut self, now: Instant) {
+    pub(crate) fn prune(&mut self, now: Instant) {
         self.memories.retain(|_, memory| {
             memory.failed.is_some()
                 || memory.told.is_some()
@@ -134,7 +134,7 @@ impl ProfileLane {
     }
 
     /// Takes in that it is `now`. Returns the splits that have waited for a write which has become slow.
-    pub fn turn(&mut self, now: Instant) -> Vec<ObjectRef> {
+    pub(crate) fn turn(&mut self, now: Instant) -> Vec<ObjectRef> {
         let turn = self.lanes.turn(now);
         for split in &turn.given_up {
             self.give_up(split, GiveUp::Crowded);

@@ -1,5 +1,5 @@
 //! The ServiceProfiles of TrafficSplits, which Linkerd reads in the place of the splits.
 
-pub mod lane;
-pub mod plan;
-pub mod writer;
+pub(crate) mod lane;
+pub(crate) mod plan;
+pub(crate) mod writer;

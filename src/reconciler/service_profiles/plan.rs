@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 /// How ServiceProfiles are written, where they are.
 #[derive(Clone, Debug)]
-pub struct ProfileSettings {
+pub(crate) struct ProfileSettings {
     /// The domain in which Linkerd looks for them: a profile of another one is never read.
     pub cluster_domain: String,
     /// This installation, `namespace/name`.
@@ -29,7 +29,7 @@ pub struct ProfileSettings {
 
 /// A write to a ServiceProfile.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ProfileWrite {
+pub(crate) struct ProfileWrite {
     pub profile: ObjectKey,
     pub action: Action,
     /// The version that it is decided from; empty where the profile is not there.
@@ -40,7 +40,7 @@ pub struct ProfileWrite {
 
 /// What is asked of the API server.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub(crate) enum Action {
     Create(Value),
     Patch(json_patch::Patch),
     /// Of this version only.
@@ -49,7 +49,7 @@ pub enum Action {
 
 /// What a split needs of a profile.
 #[derive(Clone, Debug, PartialEq)]
-pub enum ProfilePlan {
+pub(crate) enum ProfilePlan {
     Nothing,
     Write(ProfileWrite),
     /// Something is needed that is not ours to do; why, in words.
@@ -58,7 +58,7 @@ pub enum ProfilePlan {
 
 /// What has become of a split that is not among the managed ones.
 #[derive(Clone, Debug, PartialEq)]
-pub enum UnmanagedSplit {
+pub(crate) enum UnmanagedSplit {
     Gone,
     /// There, and somebody else's: its apex, and its weights where all can be read.
     Unmanaged {
@@ -68,7 +68,7 @@ pub enum UnmanagedSplit {
 }
 
 /// A managed split, and what is known beside it.
-pub struct SplitWithProfile<'a> {
+pub(crate) struct SplitWithProfile<'a> {
     pub index: &'a Index,
     pub split: &'a ObjectRef,
     pub managed: &'a ManagedObject,
@@ -77,7 +77,7 @@ pub struct SplitWithProfile<'a> {
 
 impl SplitWithProfile<'_> {
     /// What it takes for the split's profile to have these weights, one for each of its backends.
-    pub fn carry(&self, weights: &[u32]) -> ProfilePlan {
+    pub(crate) fn carry(&self, weights: &[u32]) -> ProfilePlan {
         let Self { index, split, managed, settings } = self;
         let intent = managed.readable().first().map(|set| &set.intent);
         let Some((intent, apex)) = intent.and_then(|i| Some((i, i.apexes.first()?))) else {
@@ -249,7 +249,7 @@ fn heir<'a>(
 }
 
 /// The profile, if any, that is to be given back because this split is not among the managed ones.
-pub fn orphan<'a>(
+pub(crate) fn orphan<'a>(
     index: &'a Index,
     split: &ObjectRef,
     settings: &ProfileSettings,
@@ -263,7 +263,7 @@ pub fn orphan<'a>(
 }
 
 /// What it takes for a profile to be as if it had never been written here.
-pub fn give_back(
+pub(crate) fn give_back(
     profile: &ObjectKey,
     facts: &ProfileFacts,
     standing: &UnmanagedSplit,

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// How a write ended.
 #[derive(Debug)]
-pub enum ProfileWriteOutcome {
+pub(crate) enum ProfileWriteOutcome {
     /// Landed; the profile as it is now.
     Written(Box<DynamicObject>),
     Deleted,
@@ -35,7 +35,7 @@ pub enum ProfileWriteOutcome {
     Replaced,
 }
 
-pub async fn write(
+pub(crate) async fn write(
     client: &Client,
     write: &ProfileWrite,
     patience: Duration,
@@ -85,7 +85,7 @@ pub async fn write(
 
 /// Gives a profile back, by what has become of its split: one that has lost its label looks like one
 /// that is gone to who watches by that label. Without a version the cluster has no such kind.
-pub async fn give_back(
+pub(crate) async fn give_back(
     client: &Client,
     split: &ObjectRef,
     version: Option<&'static str>,

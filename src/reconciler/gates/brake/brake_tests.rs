@@ -1,7 +1,7 @@
 use super::*;
 use crate::kinds::{Kind, ObjectKey};
 
-pub fn at(seconds: i64) -> Now {
+pub(super) fn at(seconds: i64) -> Now {
     Now::at(Timestamp::from_second(seconds).unwrap())
 }
 
@@ -9,7 +9,7 @@ fn second(seconds: i64) -> Option<Timestamp> {
     Some(Timestamp::from_second(seconds).unwrap())
 }
 
-pub fn object(i: u64) -> ObjectRef {
+pub(super) fn object(i: u64) -> ObjectRef {
     ObjectRef::new(Kind::TrafficSplit, ObjectKey::new("ns", format!("split-{i}")))
 }
 
@@ -24,7 +24,7 @@ impl Brake {
     }
 
     /// Is seen, among a hundred.
-    pub fn sees(&mut self, i: u64, seen: TrafficPosition, now: Now) {
+    pub(crate) fn sees(&mut self, i: u64, seen: TrafficPosition, now: Now) {
         self.see(&object(i), seen, || vec![i], now);
     }
 

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 
 #[derive(Debug, Default)]
-pub struct Count {
+pub(super) struct Count {
     leaving: HashMap<ObjectRef, Departing>,
     /// How many of them wait.
     held: usize,
@@ -40,7 +40,7 @@ enum Wish {
 
 impl Count {
     /// An object wants to leave.
-    pub fn wants(&mut self, key: &ObjectRef, endpoints: &[u64], released: bool) {
+    pub(super) fn wants(&mut self, key: &ObjectRef, endpoints: &[u64], released: bool) {
         match self.leaving.get_mut(key) {
             Some(entry) if entry.wish != Wish::None => return,
             Some(entry) => {
@@ -58,7 +58,7 @@ impl Count {
     }
 
     /// An object does not want to leave, or not any more; it has left at `left`, where that is news.
-    pub fn rests(
+    pub(super) fn rests(
         &mut self,
         key: &ObjectRef,
         left: Option<Timestamp>,
@@ -86,7 +86,7 @@ impl Count {
     }
 
     /// An object that waits may go.
-    pub fn free(&mut self, key: &ObjectRef) {
+    pub(super) fn free(&mut self, key: &ObjectRef) {
         if let Some(entry) = self.leaving.get_mut(key)
             && std::mem::replace(&mut entry.wish, Wish::Free) == Wish::Held
         {
@@ -95,7 +95,7 @@ impl Count {
     }
 
     /// The same, and it is this replica that moves it.
-    pub fn goes(&mut self, key: &ObjectRef) {
+    pub(super) fn goes(&mut self, key: &ObjectRef) {
         self.free(key);
         if let Some(entry) = self.leaving.get_mut(key) {
             entry.ours = true;
@@ -103,7 +103,7 @@ impl Count {
     }
 
     /// A person has released everything: what waits may go, and nothing of it counts any more.
-    pub fn release(&mut self) {
+    pub(super) fn release(&mut self) {
         for leaving in self.leaving.values_mut() {
             leaving.released = true;
             leaving.wish = if leaving.wish == Wish::Held { Wish::Free } else { leaving.wish };
@@ -112,14 +112,14 @@ impl Count {
     }
 
     /// What has left counts as if it had just now.
-    pub fn linger(&mut self, now: Timestamp) {
+    pub(super) fn linger(&mut self, now: Timestamp) {
         for leaving in self.leaving.values_mut() {
             leaving.left = leaving.left.map(|_| now);
         }
     }
 
     /// Forgets what is past.
-    pub fn forget(&mut self, now: Timestamp) {
+    pub(super) fn forget(&mut self, now: Timestamp) {
         let second = SignedDuration::from_secs(1);
         if self.forgotten.is_some_and(|at| at.duration_until(now) < second) {
             return;
@@ -133,28 +133,28 @@ impl Count {
         }
     }
 
-    pub fn is_free(&self, key: &ObjectRef) -> bool {
+    pub(super) fn is_free(&self, key: &ObjectRef) -> bool {
         self.leaving.get(key).is_some_and(|leaving| leaving.wish == Wish::Free)
     }
 
     /// How many wait.
-    pub fn held(&self) -> usize {
+    pub(super) fn held(&self) -> usize {
         self.held
     }
 
     /// Whether this replica has moved any of it.
-    pub fn has_ours(&self) -> bool {
+    pub(super) fn has_ours(&self) -> bool {
         self.leaving.values().any(|leaving| leaving.ours)
     }
 
     /// How many count.
-    pub fn counted(&mut self) -> usize {
+    pub(super) fn counted(&mut self) -> usize {
         self.groups().objects()
     }
 
     /// More than this share of all objects, in percent, the largest group of those whose primaries
     /// share endpoints set aside: that is one loss, however many objects it concerns.
-    pub fn exceeds(&mut self, share: u32, managed: usize) -> bool {
+    pub(super) fn exceeds(&mut self, share: u32, managed: usize) -> bool {
         let groups = self.groups();
         let unexplained = (groups.objects() - groups.largest()) as u64;
         let others = managed.saturating_sub(groups.largest()).max(1) as u64;

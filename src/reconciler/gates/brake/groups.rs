@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 #[derive(Debug, Default)]
-pub struct Groups {
+pub(super) struct Groups {
     of_endpoint: HashMap<u64, usize>,
     /// Of each group the one that it was joined to, itself where to none.
     parents: Vec<usize>,
@@ -15,7 +15,7 @@ pub struct Groups {
 
 impl Groups {
     /// Adds an object. One without endpoints stands alone.
-    pub fn add(&mut self, endpoints: &[u64]) {
+    pub(super) fn add(&mut self, endpoints: &[u64]) {
         let mut root = self.parents.len();
         self.parents.push(root);
         self.objects.push(1);
@@ -38,12 +38,12 @@ impl Groups {
     }
 
     /// How many objects there are.
-    pub fn objects(&self) -> usize {
+    pub(super) fn objects(&self) -> usize {
         self.parents.len()
     }
 
     /// How many objects the largest group has.
-    pub fn largest(&self) -> usize {
+    pub(super) fn largest(&self) -> usize {
         self.largest
     }
 

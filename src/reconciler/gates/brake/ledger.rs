@@ -20,7 +20,7 @@ const RETRY: Duration = Duration::from_millis(500);
 const TRIES: usize = 10;
 
 /// Where the record is.
-pub struct Ledger {
+pub(crate) struct Ledger {
     api: Api<Lease>,
     name: String,
     /// Who writes: told in the record.
@@ -50,14 +50,14 @@ struct Answer {
 
 /// What to do now that a request was answered.
 #[derive(Debug, Default)]
-pub struct LedgerAnswer {
+pub(crate) struct LedgerAnswer {
     pub record: Option<BrakeRecord>,
     /// The objects that waited, and when to look at them again where nothing could be read.
     pub objects: Vec<(ObjectRef, Option<Duration>)>,
 }
 
 impl Ledger {
-    pub fn new(api: Api<Lease>, name: String, replica: String, alone: bool) -> Self {
+    pub(crate) fn new(api: Api<Lease>, name: String, replica: String, alone: bool) -> Self {
         Self {
             api,
             name,
@@ -74,12 +74,12 @@ impl Ledger {
     }
 
     /// Whether it has been read since an object's move is wanted, and just now.
-    pub fn covers(&self, since: Timestamp, now: Timestamp) -> bool {
+    pub(crate) fn covers(&self, since: Timestamp, now: Timestamp) -> bool {
         self.read.is_some_and(|began| began >= since && began.duration_until(now) < VALID)
     }
 
     /// Reads it, for an object that wants to know; one read serves all that ask meanwhile.
-    pub fn ask(&mut self, object: &ObjectRef, now: Timestamp) {
+    pub(crate) fn ask(&mut self, object: &ObjectRef, now: Timestamp) {
         let first = self.asked.is_empty();
         self.asked.insert(object.clone());
         if first {
@@ -88,7 +88,7 @@ impl Ledger {
     }
 
     /// Reads it for nobody: a replica that begins.
-    pub fn read(&mut self, now: Timestamp) {
+    pub(crate) fn read(&mut self, now: Timestamp) {
         let (api, name, alone) = (self.api.clone(), self.name.clone(), self.alone);
         self.tasks.spawn(async move {
             let outcome = in_time(load(&api, &name, alone)).await;
@@ -97,7 +97,7 @@ impl Ledger {
     }
 
     /// Writes it, unless a write is under way or has just failed.
-    pub fn write(&mut self, record: &BrakeRecord) {
+    pub(crate) fn write(&mut self, record: &BrakeRecord) {
         if self.writing || self.not_before.is_some_and(|at| at > Instant::now()) {
             return;
         }
@@ -111,7 +111,7 @@ impl Ledger {
     }
 
     /// The next answer; none while nothing is asked.
-    pub async fn next(&mut self) -> Option<LedgerAnswer> {
+    pub(crate) async fn next(&mut self) -> Option<LedgerAnswer> {
         let answer = match self.tasks.join_next().await? {
             Ok(answer) => answer,
             Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -8,8 +8,8 @@ mod count;
 mod groups;
 mod ledger;
 
-pub use crate::leader_election::brake_record::BrakeRecord;
-pub use ledger::{Ledger, LedgerAnswer};
+pub(crate) use crate::leader_election::brake_record::BrakeRecord;
+pub(crate) use ledger::{Ledger, LedgerAnswer};
 
 use crate::engine::Now;
 use crate::kinds::ObjectRef;
@@ -34,7 +34,7 @@ const SWEEP: SignedDuration = SignedDuration::from_secs(1);
 
 /// Off unless a share is set.
 #[derive(Debug)]
-pub struct Brake {
+pub(crate) struct Brake {
     /// In percent of all managed objects.
     share: u32,
     /// Every object that has been looked at, and where its traffic was.
@@ -66,7 +66,7 @@ enum LastPosition {
 
 /// What is seen of an object that does not ask to leave its primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrafficPosition {
+pub(crate) enum TrafficPosition {
     /// Its live weights are off its primary, whoever moved them: since then by its record.
     Left(Option<Timestamp>),
     /// It is on its primary, which is known to be ready.
@@ -82,14 +82,14 @@ pub enum TrafficPosition {
 
 /// Whether an object may leave its primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BrakeDecision {
+pub(crate) enum BrakeDecision {
     Go,
     /// A person is asked. Look again after this.
     Hold(SignedDuration),
 }
 
 impl Brake {
-    pub fn new(share: u32) -> Self {
+    pub(crate) fn new(share: u32) -> Self {
         Self {
             share,
             places: HashMap::new(),
@@ -109,7 +109,7 @@ impl Brake {
     /// many objects there are, `released` when a person says to have released the brake.
     ///
     /// A replica that leaves the move to another asks too, so that it knows how much moves.
-    pub fn wants(
+    pub(crate) fn wants(
         &mut self,
         key: &ObjectRef,
         endpoints: &[u64],
@@ -133,12 +133,12 @@ impl Brake {
     }
 
     /// Its write is under way: it may be tried again, whatever comes.
-    pub fn goes(&mut self, key: &ObjectRef) {
+    pub(crate) fn goes(&mut self, key: &ObjectRef) {
         self.count.goes(key);
     }
 
     /// What is seen of an object that does not ask to leave; `endpoints` are those of its primary.
-    pub fn see(
+    pub(crate) fn see(
         &mut self,
         key: &ObjectRef,
         seen: TrafficPosition,
@@ -171,7 +171,7 @@ impl Brake {
     }
 
     /// Takes in what stands in the Lease. Whether every object is to be looked at again.
-    pub fn take_in(&mut self, stands: BrakeRecord, leads: bool, now: Now) -> bool {
+    pub(crate) fn take_in(&mut self, stands: BrakeRecord, leads: bool, now: Now) -> bool {
         let first = !std::mem::replace(&mut self.read, true);
         if first {
             // Since when moves count is known only now.
@@ -219,12 +219,12 @@ impl Brake {
 
     /// What has yet to stand in the Lease, where it is for this replica to write: it leads, or has
     /// itself moved some of what counts.
-    pub fn to_write(&self, leads: bool) -> Option<&BrakeRecord> {
+    pub(crate) fn to_write(&self, leads: bool) -> Option<&BrakeRecord> {
         (self.unwritten && (leads || self.count.has_ours())).then_some(&self.record)
     }
 
     /// A person's release: about now, and not what stood there when the brake began to hold.
-    pub fn hear(&mut self, released: Option<Timestamp>, now: Now) {
+    pub(crate) fn hear(&mut self, released: Option<Timestamp>, now: Now) {
         let (Some(since), Some(released)) = (self.engaged(), released) else { return };
         let early = since.duration_until(released) < -CLOCKS;
         let late = now.wall.duration_until(released).is_positive();
@@ -236,7 +236,12 @@ impl Brake {
     }
 
     /// So many objects there are: those that went unnoticed are gone too.
-    pub fn forget_gone(&mut self, objects: usize, is_there: impl Fn(&ObjectRef) -> bool, now: Now) {
+    pub(crate) fn forget_gone(
+        &mut self,
+        objects: usize,
+        is_there: impl Fn(&ObjectRef) -> bool,
+        now: Now,
+    ) {
         let swept = self.swept.is_some_and(|at| at.duration_until(now.steady) < SWEEP);
         if self.places.len() <= objects || swept {
             return;
@@ -251,7 +256,7 @@ impl Brake {
     /// Nothing waits to be looked at, and so many objects there are: where none of them wants to
     /// leave its primary, the hold is over. One that others began is ended only by a replica that
     /// has seen what waited, or whose caches have been renewed since.
-    pub fn looked_at_all(&mut self, objects: usize, leads: bool, now: Now) {
+    pub(crate) fn looked_at_all(&mut self, objects: usize, leads: bool, now: Now) {
         if !self.holds() || self.count.held() > 0 || self.places.len() < objects {
             return;
         }
@@ -263,17 +268,17 @@ impl Brake {
     }
 
     /// Whether it knows what stands in the Lease.
-    pub fn has_read(&self) -> bool {
+    pub(crate) fn has_read(&self) -> bool {
         self.read
     }
 
     /// When it began to hold, by the wall clock.
-    pub fn engaged(&self) -> Option<Timestamp> {
+    pub(crate) fn engaged(&self) -> Option<Timestamp> {
         self.record.holds_since()
     }
 
     /// How many objects it holds.
-    pub fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         if self.holds() { self.count.held() } else { 0 }
     }
 
