@@ -3,33 +3,42 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test lint unit integration tools manifests bench bench-admission bench-heavy bench-guard bench-profiles clean
+# Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
+THREADS ?= 5
+
+.PHONY: demo test build-tests lint unit integration tools manifests bench bench-admission bench-heavy bench-guard bench-profiles clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
-	$(CARGO) build --locked --bin linkerd-failover
+	$(CARGO) build --locked --bin linkerd-failover --example demo
 	KEEP=$(KEEP) ROUTE=$(ROUTE) $(CARGO) run --locked --quiet --example demo
 
-## test: everything
-test: lint unit integration
+## test: everything, and how long each part took
+test:
+	CARGO="$(CARGO)" THREADS=$(THREADS) tests/run.sh
+
+# Every command below is about the whole workspace with its dev-dependencies: with those of one
+# package alone cargo gives tokio other features, and compiles all that is above it once more.
+build-tests:
+	$(CARGO) test --locked --workspace --no-run
 
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet --lib --examples
 
+## unit: the tests that need no cluster
 unit:
-	$(CARGO) test --locked --workspace --lib --bins
-	$(CARGO) test --locked --workspace --doc
+	$(CARGO) test --locked --workspace --no-fail-fast --lib --bins
+	$(CARGO) test --locked --workspace --no-fail-fast --doc
 
+## integration: the tests against real API servers
 integration: tools
-	$(CARGO) build --locked --bin linkerd-failover
-	$(CARGO) test --locked -p test-cluster --tests
-	$(CARGO) test --locked -p linkerd-failover --test '*' -- --test-threads=2
+	$(CARGO) test --locked --workspace --no-fail-fast --test '*' -- --test-threads=$(THREADS)
 
 ## tools: etcd, kube-apiserver, kube-controller-manager, kubectl, helm and kwok, built once
 tools:
-	$(CARGO) run --locked --quiet -p test-cluster --bin test-cluster-tools
+	$(CARGO) run --locked --quiet -p test-tools
 
 ## manifests: manifests/install.yaml, made from the chart
 manifests: tools

@@ -11,7 +11,6 @@ use crate::plain_http;
 use crate::process::Process;
 use crate::site::Site;
 use crate::slot::Slot;
-use crate::tools::Tools;
 use crate::wait::eventually;
 use anyhow::Context;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -22,6 +21,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use test_tools::Tools;
 use tokio::sync::Mutex;
 
 const START: Duration = Duration::from_secs(60);

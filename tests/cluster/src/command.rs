@@ -54,7 +54,7 @@ impl Invocation {
             args: Vec::new(),
             env,
             stdin: None,
-            current_dir: crate::paths::workspace_root(),
+            current_dir: test_tools::workspace_root(),
         }
     }
 

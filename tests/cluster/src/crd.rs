@@ -2,10 +2,10 @@
 //! ServiceProfile.
 
 use crate::cluster::Cluster;
-use crate::go_module::GoModule;
 use anyhow::Context;
 use std::path::PathBuf;
 use std::time::Duration;
+use test_tools::GoModule;
 
 /// From the chart that may install it too.
 const TRAFFIC_SPLIT: &str =

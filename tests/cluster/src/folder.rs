@@ -1,10 +1,10 @@
 //! The folder of one run: data, logs, configuration.
 
-use crate::paths::scratch;
 use anyhow::Context;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use test_tools::scratch;
 
 const OWNER: &str = "owner.lock";
 const KEPT: &str = "kept";

@@ -2,7 +2,6 @@
 
 use crate::api_proxy::ApiProxy;
 use crate::cluster::Cluster;
-use crate::paths::{target_dir, workspace_root};
 use crate::pod::Pod;
 use crate::replica::{self, Replica};
 use crate::service_proxy::{Backend, ServiceProxy};
@@ -18,6 +17,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use test_tools::{target_dir, workspace_root};
 
 const CHART: &str = "charts/linkerd-failover";
 const HTTPS: u16 = 443;

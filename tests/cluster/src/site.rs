@@ -5,9 +5,9 @@ use crate::folder::RunFolder;
 use crate::kept;
 use crate::process::{Launch, Process};
 use crate::slot::Slot;
-use crate::tools::Tools;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use test_tools::Tools;
 
 /// Lives as long as anything of the cluster does; its end removes the folder.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// The folder of the workspace's own `Cargo.toml`.
 pub fn workspace_root() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.ancestors().nth(2).unwrap_or(package).to_path_buf()
+    package.ancestors().nth(3).unwrap_or(package).to_path_buf()
 }
 
 /// Cargo's target folder, the one the running program was built into.
@@ -22,7 +22,7 @@ pub fn target_dir() -> PathBuf {
         .unwrap_or_else(|| workspace_root().join("target"))
 }
 
-/// Where everything of this crate goes that is not tracked.
-pub(crate) fn scratch() -> PathBuf {
+/// Where everything of test clusters goes that is not tracked.
+pub fn scratch() -> PathBuf {
     target_dir().join("test-cluster")
 }

@@ -1,7 +1,7 @@
 //! Builds the programs of the test cluster ahead of time, and prints their folder.
 
 fn main() -> anyhow::Result<()> {
-    let tools = test_cluster::Tools::ensure()?;
+    let tools = test_tools::Tools::ensure()?;
     println!("{}", tools.folder().display());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The Go modules in `tools/`, which pin the programs a cluster is made of.
+//! The Go modules beside this crate, which pin the programs a cluster is made of.
 
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 const PROGRESS: Duration = Duration::from_secs(15);
 
 /// One of the modules.
-pub(crate) struct GoModule {
+pub struct GoModule {
     dir: PathBuf,
 }
 
 impl GoModule {
-    pub(crate) fn new(name: &str) -> Self {
-        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools");
-        Self { dir: tools.join(name) }
+    /// The module in the folder of that name.
+    pub fn new(name: &str) -> Self {
+        Self { dir: Path::new(env!("CARGO_MANIFEST_DIR")).join(name) }
     }
 
     /// What decides the outcome of a build: the pinned versions and their hashes.
@@ -31,16 +31,18 @@ impl GoModule {
     }
 
     /// Where the source of a required module is, downloaded if need be.
-    pub(crate) fn source_of(&self, module: &str) -> anyhow::Result<PathBuf> {
-        let output =
-            self.go().args(["mod", "download", "-json", module]).output().context(NO_GO)?;
-        let described: serde_json::Value = serde_json::from_slice(&output.stdout)
-            .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
-        let dir = described["Dir"].as_str().with_context(|| {
-            let why = described["Error"].as_str().unwrap_or("no folder named");
-            format!("go cannot download {module}: {why}")
-        })?;
+    pub fn source_of(&self, module: &str) -> anyhow::Result<PathBuf> {
+        self.answer(&["mod", "download", module])?;
+        let dir = self.answer(&["list", "-m", "-f", "{{.Dir}}", module])?;
+        anyhow::ensure!(!dir.is_empty(), "go names no folder of {module}");
         Ok(PathBuf::from(dir))
+    }
+
+    fn answer(&self, args: &[&str]) -> anyhow::Result<String> {
+        let output = self.go().args(args).output().context(NO_GO)?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "go {} failed: {error}", args.join(" "));
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
     }
 
     /// Builds a package into the file `to`. `title` is for the progress lines.
