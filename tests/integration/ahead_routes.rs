@@ -5,11 +5,11 @@ use crate::routes::{route, wait_route_webhook};
 use crate::stage::*;
 use anyhow::{Result, ensure};
 use linkerd_failover::kinds::Kind;
-use test_cluster::{Cluster, Installation};
+use test_cluster::Installation;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_moves_before_the_loss_too_and_waits_for_no_adaptor() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = bare_cluster().await?;
     cluster.install_gateway_api_crds().await?;
     let installation = Installation::install(&cluster, guard_options(2, &[])).await?;
     installation.wait_ready(PATIENCE).await?;

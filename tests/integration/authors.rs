@@ -5,7 +5,7 @@ use crate::stage::*;
 use anyhow::{Result, ensure};
 use linkerd_failover::kinds::Kind;
 use serde_json::{Value, json};
-use test_cluster::{Cluster, Workload, eventually};
+use test_cluster::{Workload, eventually};
 
 /// Gives a rule of a route a path of its own.
 fn at(mut rule: Value, path: &str) -> Value {
@@ -29,7 +29,7 @@ async fn patch(workload: &Workload<'_>, split: &str, weights: [u32; 2]) -> Resul
 #[tokio::test(flavor = "multi_thread")]
 async fn each_rule_fails_over_from_its_own_first_backend_and_one_inserted_in_an_outage_moves_nothing()
 -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = bare_cluster().await?;
     cluster.install_gateway_api_crds().await?;
     let _installation = install_for_routes(&cluster, 2).await?;
     let (workload, _west) = emojivoto(&cluster).await?;
@@ -71,7 +71,7 @@ async fn each_rule_fails_over_from_its_own_first_backend_and_one_inserted_in_an_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stored_rule_that_was_not_managed_and_shares_traffic_is_left_until_its_primaries_are_named()
 -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = bare_cluster().await?;
     cluster.install_gateway_api_crds().await?;
     let (workload, _west) = emojivoto(&cluster).await?;
     workload.deploy("web", 1).await?;

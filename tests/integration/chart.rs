@@ -262,7 +262,7 @@ async fn the_chart_is_well_formed_and_every_variant_is_taken_by_the_api_server()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_keeps_the_ca_and_a_lost_bundle_is_put_back() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = bare_cluster().await?;
     // The chart brings the CRD where it is asked to.
     let values = ["installTrafficSplitCRD=true"];
     let installation = install(&cluster, 1, &values).await?;

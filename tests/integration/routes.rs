@@ -89,7 +89,7 @@ async fn wait_note(workload: &Workload<'_>, about: &str, reason: &str) -> Result
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_rule_with_the_primary_fails_over_and_comes_back() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = bare_cluster().await?;
     cluster.install_gateway_api_crds().await?;
     let _installation = install_for_routes(&cluster, 2).await?;
     let (workload, _west) = emojivoto(&cluster).await?;
@@ -146,7 +146,7 @@ async fn every_rule_with_the_primary_fails_over_and_comes_back() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn kinds_that_are_absent_are_picked_up_when_they_come_and_forgotten_when_they_go()
 -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = bare_cluster().await?;
     // Neither kind is there: ready all the same, and nothing is said that sounds like a fault.
     let installation = Installation::install(&cluster, options(1, &[])).await?;
     installation.wait_ready(PATIENCE).await?;
@@ -389,7 +389,7 @@ async fn but_for_ours(cluster: &Cluster) -> Result<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_with_every_field_survives_a_hundred_flips_but_for_its_weights() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = bare_cluster().await?;
     cluster.install_gateway_api_crds().await?;
     let _installation = install_for_routes(&cluster, 1).await?;
     let workload = Workload::new(&cluster, "emojivoto").await?;

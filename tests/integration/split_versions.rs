@@ -75,7 +75,7 @@ fn api(cluster: &Cluster, version: &str) -> Api<DynamicObject> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_split_fails_over_in_whichever_version_the_cluster_serves_now() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = bare_cluster().await?;
     serve(&cluster, &["v1alpha4"]).await?;
     let values = ["webhook.admissionPolicy.enabled=true"];
     let installation = test_cluster::Installation::install(&cluster, options(1, &values)).await?;
@@ -121,7 +121,7 @@ async fn a_split_fails_over_in_whichever_version_the_cluster_serves_now() -> Res
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_better_version_that_comes_beside_the_one_in_use_is_taken() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = bare_cluster().await?;
     serve(&cluster, &["v1alpha1", "v1alpha2"]).await?;
     let _installation = install(&cluster, 1, &[]).await?;
     let (workload, _west) = emojivoto(&cluster).await?;

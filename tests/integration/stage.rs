@@ -8,7 +8,7 @@ use linkerd_failover::kinds::traffic_split;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
-use test_cluster::{Cluster, InstallOptions, Installation, Mirror, Workload, eventually};
+use test_cluster::{Cluster, Contents, InstallOptions, Installation, Mirror, Workload, eventually};
 
 /// Generous: a machine that builds beside the tests must not fail them.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,9 +22,12 @@ pub(crate) fn options(replicas: usize, values: &[&str]) -> InstallOptions {
 
 /// A cluster with the CRD of `TrafficSplit`, and nothing else.
 pub(crate) async fn cluster() -> Result<Cluster> {
-    let cluster = Cluster::start().await?;
-    cluster.install_traffic_split_crd().await?;
-    Ok(cluster)
+    Cluster::shared(Contents::TrafficSplits).await
+}
+
+/// A cluster without any custom resource.
+pub(crate) async fn bare_cluster() -> Result<Cluster> {
+    Cluster::shared(Contents::Nothing).await
 }
 
 /// The chart with so many replicas, ready.

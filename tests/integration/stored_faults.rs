@@ -6,7 +6,7 @@ use crate::stage::*;
 use anyhow::{Result, ensure};
 use linkerd_failover::kinds::Kind;
 use serde_json::{Value, json};
-use test_cluster::{Cluster, eventually};
+use test_cluster::eventually;
 
 /// A split of `emoji-svc` with these backends and weights, as YAML has them.
 fn split(version: &str, name: &str, backends: &[(&str, &str)]) -> String {
@@ -91,7 +91,7 @@ async fn a_stored_split_with_a_faulty_backend_fails_over_among_the_others() -> R
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stored_rule_with_a_backend_that_linkerd_refuses_fails_over_and_one_with_a_single_backend_is_left()
 -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = bare_cluster().await?;
     cluster.install_gateway_api_crds().await?;
     let (workload, _west) = emojivoto(&cluster).await?;
     let service =

@@ -11,7 +11,7 @@ use test_cluster::{Cluster, Installation, LINKS, Link, Replica, Workload, eventu
 pub(crate) const CREDENTIALS: &str = "remoteClusters.credentialsNamespaces={linkerd-multicluster}";
 
 pub(crate) async fn east_and_west() -> Result<(Cluster, Cluster)> {
-    let (east, west) = tokio::try_join!(cluster(), Cluster::start())?;
+    let (east, west) = tokio::try_join!(cluster(), bare_cluster())?;
     east.create_multicluster_namespace().await?;
     Ok((east, west))
 }

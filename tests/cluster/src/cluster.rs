@@ -1,13 +1,15 @@
 //! Starting, stopping and using a control plane.
 
+use crate::baseline::Baseline;
 use crate::command::Invocation;
 use crate::components::{self, Ports};
+use crate::etcd::Etcd;
 use crate::folder::RunFolder;
 use crate::kept::Kept;
 use crate::kubeconfig::{certificate_user, kubeconfig, write_secret};
 use crate::node::{self, NODE};
 use crate::pki::Pki;
-use crate::plain_http;
+use crate::pool::{self, Contents, Place};
 use crate::process::Process;
 use crate::site::Site;
 use crate::slot::Slot;
@@ -20,12 +22,15 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use test_tools::Tools;
 use tokio::sync::Mutex;
 
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(20);
+/// How etcd and the API server say that they cannot listen.
+const PORT_TAKEN: &str = "address already in use";
 
 /// What a cluster is started with.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +48,23 @@ impl ClusterBuilder {
     /// Starts the cluster and waits until it can be used.
     pub async fn start(self) -> anyhow::Result<Cluster> {
         let tools = tokio::task::spawn_blocking(Tools::ensure).await??;
+        let mut tries = 0..3;
+        loop {
+            match self.clone().start_with(tools.clone()).await {
+                // Between the choice of a port and its use somebody else may take it.
+                Err(error)
+                    if format!("{error:#}").contains(PORT_TAKEN) && tries.next().is_some() =>
+                {
+                    eprintln!(
+                        "a port was taken meanwhile, the cluster is started again: {error:#}"
+                    );
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn start_with(self, tools: Tools) -> anyhow::Result<Cluster> {
         let folder = RunFolder::create()?;
         let slot = Slot::claim()?;
         let port = || Ok::<_, anyhow::Error>(SocketAddr::from((slot.address(), slot.free_port()?)));
@@ -58,6 +80,7 @@ impl ClusterBuilder {
             ports,
             api_server_args: self.api_server_args,
             processes: Mutex::default(),
+            shared: None,
             site: Arc::new(site),
         };
         cluster.bring_up().await?;
@@ -72,8 +95,58 @@ pub struct Cluster {
     ports: Ports,
     api_server_args: Vec<String>,
     processes: Mutex<Processes>,
+    /// Of the pool, which takes it back.
+    shared: Option<Shared>,
     // Last: the folder goes after the processes that write in it.
     site: Arc<Site>,
+}
+
+/// What the pool knows of one of its clusters.
+struct Shared {
+    contents: Contents,
+    baseline: Baseline,
+    /// Whether the way back does not lead there any more.
+    lost: AtomicBool,
+    _place: Place,
+}
+
+/// A cluster that no test uses.
+pub(crate) struct Idle {
+    kubeconfig: PathBuf,
+    ports: Ports,
+    processes: Processes,
+    shared: Shared,
+    site: Arc<Site>,
+}
+
+impl Idle {
+    pub(crate) fn contents(&self) -> Contents {
+        self.shared.contents
+    }
+
+    /// Back to what it was before the test that used it last.
+    pub(crate) async fn reset(&mut self) -> anyhow::Result<()> {
+        self.shared.baseline.restore(Etcd::new(self.ports.etcd)).await?;
+        // kubectl keeps for minutes which kinds there are.
+        let home = self.site.path("home");
+        std::fs::remove_dir_all(&home)?;
+        std::fs::create_dir(&home)?;
+        Ok(())
+    }
+
+    /// For the test that asks: a client belongs to the runtime that it is made in.
+    pub(crate) async fn into_cluster(self) -> anyhow::Result<Cluster> {
+        let Self { kubeconfig, ports, processes, shared, site } = self;
+        Ok(Cluster {
+            client: client(&kubeconfig).await?,
+            kubeconfig,
+            ports,
+            api_server_args: Vec::new(),
+            processes: Mutex::new(processes),
+            shared: Some(shared),
+            site,
+        })
+    }
 }
 
 #[derive(Default)]
@@ -89,12 +162,46 @@ impl Processes {
     fn all(&self) -> impl Iterator<Item = &Process> {
         [&self.kwok, &self.controller_manager, &self.api_server, &self.etcd].into_iter().flatten()
     }
+
+    fn all_run(&self) -> bool {
+        self.all().filter(|process| process.is_running()).count() == 4
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        for process in self.all() {
+            // All at once; each one's own drop then waits for its end.
+            process.kill_unless_kept();
+        }
+    }
 }
 
 impl Cluster {
     /// Starts a cluster as most tests want it.
     pub async fn start() -> anyhow::Result<Self> {
         Self::builder().start().await
+    }
+
+    /// A cluster of this process's pool that holds nothing but these definitions. Dropping it gives
+    /// it back, to be emptied and used again; what its API server counts goes on from there.
+    pub async fn shared(contents: Contents) -> anyhow::Result<Self> {
+        pool::take(contents).await
+    }
+
+    /// Makes a new cluster one of the pool's.
+    pub(crate) async fn prepare(
+        mut self,
+        contents: Contents,
+        place: Place,
+    ) -> anyhow::Result<Self> {
+        if contents == Contents::TrafficSplits {
+            self.install_traffic_split_crd().await?;
+        }
+        let baseline = Baseline::take(Etcd::new(self.ports.etcd)).await?;
+        self.shared =
+            Some(Shared { contents, baseline, lost: AtomicBool::new(false), _place: place });
+        Ok(self)
     }
 
     /// Starts a cluster with options.
@@ -201,6 +308,10 @@ impl Cluster {
     /// Goes back to what etcd held then, resourceVersions and all, as a restored snapshot does. All of
     /// the control plane is started anew for it, as Kubernetes asks.
     pub async fn restore_etcd(&self, saved: &Path) -> anyhow::Result<()> {
+        // The revisions of the baseline are others now.
+        if let Some(shared) = &self.shared {
+            shared.lost.store(true, Ordering::Relaxed);
+        }
         {
             let mut processes = self.processes.lock().await;
             let Processes { kwok, controller_manager, .. } = &mut *processes;
@@ -233,12 +344,8 @@ impl Cluster {
         let mut processes = self.processes.lock().await;
         let launch = components::etcd(&self.site, &self.ports);
         let etcd = processes.etcd.insert(self.site.launch(launch)?);
-        ready(etcd, "etcd", || async {
-            let (status, body) = plain_http::get(self.ports.etcd, "/health").await?;
-            anyhow::ensure!(status == 200, "{status}: {body}");
-            Ok(())
-        })
-        .await
+        let client = Etcd::new(self.ports.etcd);
+        ready(etcd, "etcd", || client.check()).await
     }
 
     /// Ends everything in good order.
@@ -306,11 +413,18 @@ impl Drop for Cluster {
             }
             return;
         }
-        if !self.site.folder.is_kept() {
-            for process in self.processes.get_mut().all() {
-                // All at once; each one's own drop then waits for its end.
-                let _ = process.kill();
-            }
+        let processes = std::mem::take(self.processes.get_mut());
+        let usable =
+            processes.all_run() && !std::thread::panicking() && !self.site.folder.is_kept();
+        let shared = self.shared.take().filter(|shared| !shared.lost.load(Ordering::Relaxed));
+        if let Some(shared) = shared.filter(|_| usable) {
+            pool::give_back(Idle {
+                kubeconfig: std::mem::take(&mut self.kubeconfig),
+                ports: self.ports,
+                processes,
+                shared,
+                site: Arc::clone(&self.site),
+            });
         }
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! [`Cluster::start`] builds the programs the first time ([`Tools`]) and has a
 //! cluster ready in seconds afterwards. Clusters run side by side, in one
-//! process or in several: each claims a [`Slot`] of loopback addresses.
+//! process or in several: each claims a [`Slot`] of loopback addresses. Tests of
+//! one process share clusters: [`Cluster::shared`] takes one that was emptied.
 //!
 //! [`Installation::install`] installs the chart with helm and then stands in
 //! for what a node would do: it runs the Deployment's container as local
@@ -20,12 +21,14 @@
 
 mod api_gate;
 mod api_proxy;
+mod baseline;
 mod cluster;
 mod command;
 mod components;
 mod crd;
 mod deployment;
 mod discovery;
+mod etcd;
 mod folder;
 mod history;
 mod installed;
@@ -37,6 +40,7 @@ mod node;
 mod pki;
 mod plain_http;
 mod pod;
+mod pool;
 mod process;
 mod recorder;
 mod replica;
@@ -59,6 +63,7 @@ pub use kept::{Kept, stop_kept};
 pub use link::{Link, NAMESPACE as LINKS};
 pub use mirror::{Followed, Mirror};
 pub use plain_http::get;
+pub use pool::Contents;
 pub use process::{Exit, Process};
 pub use recorder::Recorder;
 pub use replica::Replica;

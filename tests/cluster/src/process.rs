@@ -141,6 +141,14 @@ impl Process {
         self.signal(Signal::SIGKILL)
     }
 
+    /// Ends it at once, unless it is to outlive this process.
+    pub(crate) fn kill_unless_kept(&self) {
+        let kept = self.lifeline.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        if !kept {
+            let _ = self.kill();
+        }
+    }
+
     /// Stops it where it is (SIGSTOP), as if it hung.
     pub fn pause(&self) -> anyhow::Result<()> {
         self.signal(Signal::SIGSTOP)
