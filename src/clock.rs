@@ -1,6 +1,6 @@
 //! The process's clock.
 
-use crate::engine::Now;
+use crate::engine::{Now, SteadyTime};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Instant;
 
@@ -8,18 +8,18 @@ use std::time::Instant;
 /// goes on by itself, whatever is done to the wall's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
-    began: Timestamp,
+    began: SteadyTime,
     since: Instant,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { began: Timestamp::now(), since: Instant::now() }
+        Self { began: SteadyTime::starting_at(Timestamp::now()), since: Instant::now() }
     }
 
     pub(crate) fn now(&self) -> Now {
         let passed = SignedDuration::try_from(self.since.elapsed()).unwrap_or(SignedDuration::MAX);
-        let steady = self.began.checked_add(passed).unwrap_or(Timestamp::MAX);
+        let steady = self.began.saturating_add(passed);
         Now { wall: Timestamp::now(), steady }
     }
 }

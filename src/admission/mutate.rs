@@ -7,7 +7,7 @@ use crate::admission::release::release;
 use crate::admission::view::View;
 use crate::engine::{
     AuthoredText, AuthoredWeights, Backend, BySet, Declaration, DeclaredBackend, DeclaredSet,
-    Intent, Pending, Previous, SetState, State, Weights, annotations, authored, decide,
+    Intent, Previous, RecordedDelays, SetState, State, Weights, annotations, authored, decide,
     defaulted_primary, weights_for,
 };
 use crate::kinds::{Edit, Kind};
@@ -448,7 +448,7 @@ fn stay(intent: &Intent, known: &PreviousSet, view: &View<'_>) -> (Vec<u32>, Set
     let written = intent.backends.iter().zip(&weights).map(|(b, w)| (b.name.clone(), *w));
     let active: Vec<String> = remaining.iter().copied().map(names).collect();
     // A delay is noted for the backends that were active then.
-    let pending = if active == set.active { set.pending.clone() } else { Pending::new() };
+    let pending = if active == set.active { set.pending.clone() } else { RecordedDelays::new() };
     let set = SetState { active, weights: written.collect(), pending, ..set };
     (weights, set.remembering(intent))
 }

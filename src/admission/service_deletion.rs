@@ -17,7 +17,7 @@ pub(crate) fn warnings(service: &ObjectKey, index: &Index) -> Vec<String> {
             let apexes = &sets.first()?.intent.apexes;
             let mut role = apexes.iter().any(is_it).then_some("apex");
             let mut active = false;
-            for ManagedSet { intent, state } in sets {
+            for ManagedSet { intent, state, .. } in sets {
                 let Some(i) = intent.backends.iter().position(|b| is_it(&b.name)) else { continue };
                 role = match (intent.is_primary(i), role) {
                     (true, _) | (_, Some("primary")) => Some("primary"),

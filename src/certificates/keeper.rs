@@ -142,7 +142,8 @@ impl Keeper {
             };
             let now = self.clock.now();
             let bundles = configurations.each_ref().map(WebhookConfiguration::bundles);
-            let trusted_for = self.settling.observe(&read.data, &bundles, now.steady);
+            let trusted_for =
+                self.settling.observe(&read.data, &bundles, now.steady.as_timestamp());
             let seen = Seen { data: &read.data, trusted_for };
             match next(seen, std::slice::from_ref(&self.names.service), &self.lives, now.wall)? {
                 Step::Write { data, change } => {

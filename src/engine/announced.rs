@@ -1,8 +1,7 @@
 //! The decision, ahead of losses that are announced: flip first, then let the pods go.
 
 use crate::engine::decision::{decide_by, has};
-use crate::engine::{Decision, Health, Intent, Now, Peaks, Previous, remembered};
-use jiff::Timestamp;
+use crate::engine::{Decision, Health, Intent, Now, Peaks, Previous, SteadyTime, remembered};
 
 /// Decides which backends get traffic.
 ///
@@ -18,7 +17,7 @@ use jiff::Timestamp;
 /// goes back at once.
 pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: Now) -> Decision {
     let recorded = match previous {
-        Previous::Decided(set) => Some(set),
+        Previous::Decided(set, _) => Some(set),
         Previous::Birth | Previous::Live => None,
     };
     let health = &*remembered(intent, health, recorded);
@@ -30,7 +29,7 @@ pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: N
         return seen;
     }
     let left = match previous {
-        Previous::Decided(set) => intent.indices(&set.ahead),
+        Previous::Decided(set, _) => intent.indices(&set.ahead),
         Previous::Birth | Previous::Live => vec![],
     };
     // Where that leaves nothing, what has the traffic keeps it: others that are about to go are no
@@ -90,7 +89,7 @@ fn concluded(
     left: &[usize],
     intent: &Intent,
     health: &[Health],
-    until: Timestamp,
+    until: SteadyTime,
     now: Now,
 ) -> Decision {
     let best = |of: &[usize]| of.iter().map(|i| intent.tier_of(*i)).min();

@@ -1,11 +1,10 @@
 use super::*;
 use crate::engine::decision::tests::{DOWN, Life, READY, at, split_with, was};
 use crate::engine::{Announced, DecisionReason, SetState, Unknown};
-use jiff::Timestamp;
 
 /// So many ready endpoints, of which some are about to be deleted until that second.
 fn going(ready: u32, count: u32, until: i64) -> Health {
-    let until = Timestamp::from_second(until).unwrap();
+    let until = SteadyTime::at(until);
     let announced = (count > 0).then_some(Announced { count, until });
     Health::Seen { ready, total: ready, peak: ready, announced, ports: None }
 }
@@ -49,7 +48,7 @@ fn it_is_looked_at_again_when_the_word_is_no_longer_believed() {
     let intent = split_with([1, 0, 0], &[]);
     let state = was(&["a"]);
     let health = [going(1, 1, 32), READY, DOWN];
-    let decision = decide(&intent, &health, Previous::Decided(&state), at(2));
+    let decision = decide(&intent, &health, Previous::undelayed(&state), at(2));
     assert_eq!(decision.next.unwrap().as_secs(), 30);
     assert!(!decision.rescue, "it is for who leads: not every replica hears of it");
 }
@@ -92,7 +91,7 @@ fn nothing_moves_early_where_the_author_or_the_fallbacks_do_not_want_it() {
     ] {
         let intent = split_with([1, 0, 0], annotations);
         let health = [going(1, 1, 32), fallback, DOWN];
-        let decision = decide(&intent, &health, Previous::Decided(&was(&["a"])), at(2));
+        let decision = decide(&intent, &health, Previous::undelayed(&was(&["a"])), at(2));
         assert_eq!(decision.active, [0], "{why}");
         assert!(decision.ahead.is_empty() && decision.pending.is_empty(), "{why}");
     }
@@ -155,7 +154,7 @@ fn what_is_dead_already_is_left_by_any_replica_whatever_is_announced_of_others()
     let intent = split_with([1, 0, 0], &[("fallback-order", "b,c")]);
     let state = SetState { ahead: vec!["a".into()], ..was(&["b"]) };
     let health = [going(1, 1, 32), DOWN, READY];
-    let decision = decide(&intent, &health, Previous::Decided(&state), at(2));
+    let decision = decide(&intent, &health, Previous::undelayed(&state), at(2));
     assert_eq!((decision.active, decision.rescue), (vec![2], true));
 }
 
@@ -174,7 +173,7 @@ fn nothing_left_anywhere_holds_what_is_there_as_if_nothing_had_been_announced() 
     let decision = decide(
         &split_with([1, 0, 0], &[]),
         &[going(1, 1, 32), going(1, 1, 32), going(1, 1, 32)],
-        Previous::Decided(&SetState { active: vec!["a".into()], ..SetState::default() }),
+        Previous::undelayed(&SetState { active: vec!["a".into()], ..SetState::default() }),
         at(2),
     );
     assert_eq!((decision.active, decision.because), (vec![0], DecisionReason::PrimaryServes));

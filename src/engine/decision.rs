@@ -1,10 +1,10 @@
 //! The decision: which backends get traffic, and with what weights.
 
 use crate::engine::reason::DecisionReason;
-use crate::engine::state::{to_the_millisecond, to_the_second};
+use crate::engine::state::to_the_second;
 use crate::engine::weighting::weights_for;
 use crate::engine::{
-    Health, Intent, Peaks, Pending, SetState, ShortPorts, Threshold, Unknown, work,
+    Health, Intent, Now, Peaks, PendingDelays, SetState, ShortPorts, Threshold, Unknown, work,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{HashMap, HashSet};
@@ -17,38 +17,17 @@ pub enum Previous<'a> {
     /// Nothing was recorded: the backends that carry traffic are the active ones.
     Live,
     /// What was decided last.
-    Decided(&'a SetState),
+    /// With the delays that have begun since, or before.
+    Decided(&'a SetState, &'a PendingDelays),
 }
 
-/// The time, twice: what people wrote down is compared with the clock on the wall; how long
-/// something has lasted is told by a clock that never jumps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Now {
-    pub wall: Timestamp,
-    pub steady: Timestamp,
-}
-
-impl Now {
-    /// Both clocks agree.
-    pub fn at(time: Timestamp) -> Self {
-        Self { wall: time, steady: time }
+#[cfg(test)]
+impl<'a> Previous<'a> {
+    /// What was decided last, with no delay that has begun.
+    pub(crate) fn undelayed(state: &'a SetState) -> Self {
+        static NONE: PendingDelays = PendingDelays::new();
+        Self::Decided(state, &NONE)
     }
-
-    /// Pending delays as they are written down: by the wall clock, since every process has a steady
-    /// clock of its own.
-    pub fn told(&self, pending: &Pending) -> Pending {
-        shifted(pending, self.steady.duration_until(self.wall))
-    }
-
-    /// Pending delays as they were written down, by the steady clock of this process.
-    pub fn heard(&self, pending: &Pending) -> Pending {
-        shifted(pending, self.wall.duration_until(self.steady))
-    }
-}
-
-fn shifted(pending: &Pending, by: SignedDuration) -> Pending {
-    let shift = |since: &Timestamp| to_the_millisecond(since.saturating_add(by).unwrap_or(*since));
-    pending.iter().map(|(name, since)| (name.clone(), shift(since))).collect()
 }
 
 /// Which backends get traffic, why, and the weights that say so.
@@ -66,7 +45,8 @@ pub struct Decision {
     /// Since when traffic has been off the primary because of a loss.
     pub left: Option<Timestamp>,
     pub awaiting_primary: bool,
-    pub pending: Pending,
+    /// Since when an active backend has been lost, or a better one back.
+    pub pending: PendingDelays,
     pub peaks: Peaks,
     /// What each backend is short of, where it would be forgotten otherwise.
     pub short: ShortPorts,
@@ -94,7 +74,7 @@ pub(crate) fn decide_by(
         Some(pin) => Chosen {
             active: pin.backends.clone(),
             because: DecisionReason::Pinned,
-            pending: Pending::new(),
+            pending: PendingDelays::new(),
         },
         None => scene.choose(),
     };
@@ -107,6 +87,7 @@ pub(crate) struct DecisionInput<'a> {
     health: &'a [Health],
     birth: bool,
     set: Option<&'a SetState>,
+    delays: Option<&'a PendingDelays>,
     /// Backends that have the traffic.
     pub(crate) before: Vec<usize>,
     /// Since when traffic has been off the primary because of a loss.
@@ -117,19 +98,19 @@ pub(crate) struct DecisionInput<'a> {
 pub(crate) struct Chosen {
     pub(crate) active: Vec<usize>,
     because: DecisionReason,
-    pending: Pending,
+    pending: PendingDelays,
 }
 
 impl<'a> DecisionInput<'a> {
     fn new(intent: &'a Intent, health: &'a [Health], previous: Previous<'a>, now: Now) -> Self {
-        let set = match previous {
-            Previous::Decided(set) => Some(set),
-            Previous::Birth | Previous::Live => None,
+        let (set, delays) = match previous {
+            Previous::Decided(set, delays) => (Some(set), Some(delays)),
+            Previous::Birth | Previous::Live => (None, None),
         };
         let mut before = match previous {
             Previous::Birth => vec![],
             Previous::Live => intent.carrying(),
-            Previous::Decided(set) => intent.indices(&set.active),
+            Previous::Decided(set, _) => intent.indices(&set.active),
         };
         // All zero (as the predecessor left them), or every active backend renamed away.
         if before.is_empty() {
@@ -141,7 +122,7 @@ impl<'a> DecisionInput<'a> {
             matches!(previous, Previous::Live) && !before.iter().any(|i| intent.is_primary(*i));
         let left = set.and_then(|set| set.left).or(taken_over.then_some(now.wall));
         let birth = matches!(previous, Previous::Birth);
-        Self { intent, health, birth, set, before, left, now }
+        Self { intent, health, birth, set, delays, before, left, now }
     }
 
     pub(crate) fn health(&self, i: usize) -> &Health {
@@ -163,15 +144,15 @@ impl<'a> DecisionInput<'a> {
     }
 
     /// Whether what is so of a backend has lasted for `delay`; notes since when it has.
-    fn has_lasted(&self, i: usize, delay: SignedDuration, pending: &mut Pending) -> bool {
+    fn has_lasted(&self, i: usize, delay: SignedDuration, pending: &mut PendingDelays) -> bool {
         if delay.is_zero() {
             return true;
         }
         let name = &self.intent.backends[i].name;
-        let noted = self.set.and_then(|set| set.pending.get(name)).copied();
+        let noted = self.delays.and_then(|delays| delays.get(name)).copied();
         // One in the future was noted by a clock that has jumped since: begin anew.
         let since = noted.filter(|since| *since <= self.now.steady);
-        let since = since.unwrap_or_else(|| to_the_millisecond(self.now.steady));
+        let since = since.unwrap_or_else(|| self.now.steady.to_the_millisecond());
         pending.insert(name.clone(), since);
         since.duration_until(self.now.steady) >= delay
     }
@@ -190,7 +171,7 @@ impl<'a> DecisionInput<'a> {
             return self.best();
         }
 
-        let mut pending = Pending::new();
+        let mut pending = PendingDelays::new();
         let mut kept = vec![];
         let mut held = vec![];
         // No weight is given to what can have no traffic, whatever the delay.
@@ -275,7 +256,7 @@ impl<'a> DecisionInput<'a> {
         } else {
             (self.held(), DecisionReason::NothingReady)
         };
-        Chosen { active, because, pending: Pending::new() }
+        Chosen { active, because, pending: PendingDelays::new() }
     }
 
     fn tier_serves(&self, tier: usize) -> DecisionReason {
@@ -451,7 +432,7 @@ impl Decision {
             why: self.explain(intent, health),
             weights: weights.map(|(b, weight)| (b.name.clone(), *weight)).collect(),
             left: self.left,
-            pending: now.told(&self.pending),
+            pending: now.to_wall(&self.pending),
             pinned: self.because == DecisionReason::Pinned,
             awaiting_primary: self.awaiting_primary,
             peaks: self.peaks.clone(),

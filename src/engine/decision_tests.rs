@@ -1,5 +1,5 @@
 use super::super::intent::tests::{declaration, parsed};
-use super::super::{Need, Unknown, annotations, decide, need};
+use super::super::{Need, SteadyTime, Unknown, annotations, decide, need};
 use super::*;
 use serde_json::json;
 
@@ -39,11 +39,16 @@ pub(crate) fn at(seconds: i64) -> Now {
 pub(crate) struct Life {
     pub intent: Intent,
     pub state: SetState,
+    pub pending: PendingDelays,
 }
 
 impl Life {
     pub(crate) fn of(annotations: &[(&str, &str)]) -> Self {
-        let mut life = Self { intent: split_with([1, 0, 0], annotations), state: was(&["a"]) };
+        let mut life = Self {
+            intent: split_with([1, 0, 0], annotations),
+            state: was(&["a"]),
+            pending: PendingDelays::new(),
+        };
         life.step(0, [READY, READY, READY]);
         life
     }
@@ -54,9 +59,10 @@ impl Life {
     }
 
     fn at(&mut self, now: Now, health: [Health; 3]) -> String {
-        let decision = decide(&self.intent, &health, Previous::Decided(&self.state), now);
+        let decision =
+            decide(&self.intent, &health, Previous::Decided(&self.state, &self.pending), now);
         self.state = decision.state(&self.intent, &health, now);
-        self.state.pending = now.heard(&self.state.pending);
+        self.pending = now.to_steady(&self.state.pending);
         self.state.active.join(",")
     }
 
@@ -93,7 +99,7 @@ fn the_first_tier_that_can_serve_is_active() {
         ([READY, UNSEEN, DOWN], vec!["b"], vec![0]),
     ] {
         let state = was(&before);
-        let decision = decide(&split([1, 0, 0]), &health, Previous::Decided(&state), at(1_000));
+        let decision = decide(&split([1, 0, 0]), &health, Previous::undelayed(&state), at(1_000));
         assert_eq!(decision.active, active, "{health:?} after {before:?}");
     }
 }
@@ -159,7 +165,7 @@ fn a_loss_must_last_for_the_failover_delay_and_is_counted_anew_when_interrupted(
     assert_eq!(life.step(12, [DOWN, READY, DOWN]), "a");
     assert_eq!(life.step(21, [DOWN, READY, DOWN]), "a");
     assert_eq!(life.step(22, [DOWN, READY, DOWN]), "b");
-    assert!(life.state.pending.is_empty());
+    assert!(life.pending.is_empty());
 }
 
 #[test]
@@ -243,7 +249,7 @@ fn until_the_primary_has_been_ready_once_failback_and_its_delay_do_not_apply() {
     let intent = split_with([1, 0, 0], &annotations);
     let born = decide(&intent, &[DOWN, DOWN, DOWN], Previous::Birth, at(0));
     let state = born.state(&intent, &[DOWN, DOWN, DOWN], at(0));
-    let mut life = Life { intent, state };
+    let mut life = Life { intent, state, pending: PendingDelays::new() };
     assert!(life.state.awaiting_primary);
     assert_eq!(life.step(1, [DOWN, READY, DOWN]), "b");
     assert_eq!(life.step(2, [READY, READY, DOWN]), "a");
@@ -265,8 +271,12 @@ fn a_pin_wins_over_health_and_ends_by_itself_to_the_second() {
     let mut life = Life::of(&[("failback", "manual"), ("failback-delay", "60s")]);
     life.edit(&[("failback", "manual"), ("pin", "c"), ("pin-until", &until)]);
     assert_eq!(life.step(10, [READY, READY, DOWN]), "c");
-    let pinned =
-        decide(&life.intent, &[READY, READY, DOWN], Previous::Decided(&life.state), at(40));
+    let pinned = decide(
+        &life.intent,
+        &[READY, READY, DOWN],
+        Previous::Decided(&life.state, &life.pending),
+        at(40),
+    );
     assert_eq!(pinned.next, Some(SignedDuration::from_secs(60)));
     assert_eq!(life.step(99, [READY, READY, DOWN]), "c");
     assert_eq!(life.step(100, [READY, READY, DOWN]), "a");
@@ -297,15 +307,21 @@ fn delays_go_by_the_steady_clock_and_pins_by_the_one_on_the_wall() {
     let mut life = Life::of(&[("failover-delay", "10s")]);
     assert_eq!(life.step(1, [DOWN, READY, DOWN]), "a");
     // The wall clock jumps a day ahead, and back again.
-    let jumped = Now { wall: time(86_400), steady: time(5) };
+    let jumped = Now { wall: time(86_400), steady: SteadyTime::at(5) };
     assert_eq!(life.at(jumped, [DOWN, READY, DOWN]), "a");
-    let back = Now { wall: time(-86_400), steady: time(11) };
+    let back = Now { wall: time(-86_400), steady: SteadyTime::at(11) };
     assert_eq!(life.at(back, [DOWN, READY, DOWN]), "b");
 
     let until = time(50_000).to_string();
     life.edit(&[("pin", "c"), ("pin-until", &until)]);
-    assert_eq!(life.at(Now { wall: time(49_999), steady: time(20) }, [READY, READY, READY]), "c");
-    assert_eq!(life.at(Now { wall: time(50_000), steady: time(21) }, [READY, READY, READY]), "a");
+    assert_eq!(
+        life.at(Now { wall: time(49_999), steady: SteadyTime::at(20) }, [READY, READY, READY]),
+        "c"
+    );
+    assert_eq!(
+        life.at(Now { wall: time(50_000), steady: SteadyTime::at(21) }, [READY, READY, READY]),
+        "a"
+    );
 }
 
 /// One replica has a steady clock that is an hour off, as after a virtual machine's sleep.
@@ -314,9 +330,9 @@ fn a_delay_goes_on_where_another_replica_with_another_steady_clock_takes_over() 
     let time = |s: i64| Timestamp::from_second(s).unwrap();
     for off in [-3_600, 3_600] {
         let mut life = Life::of(&[("failover-delay", "10s")]);
-        let sleepy = |wall: i64| Now { wall: time(wall), steady: time(wall + off) };
+        let sleepy = |wall: i64| Now { wall: time(wall), steady: SteadyTime::at(wall + off) };
         assert_eq!(life.at(sleepy(1), [DOWN, READY, DOWN]), "a");
-        life.state.pending = at(5).heard(&sleepy(5).told(&life.state.pending));
+        life.pending = at(5).to_steady(&sleepy(5).to_wall(&life.pending));
         assert_eq!(life.step(5, [DOWN, READY, DOWN]), "a", "not early");
         assert_eq!(life.step(11, [DOWN, READY, DOWN]), "b", "nor anew");
     }
@@ -334,14 +350,15 @@ fn a_delay_that_began_in_the_future_of_this_clock_begins_anew_and_ends() {
 fn ready_fallbacks_stay_warm_and_others_do_not() {
     let intent = split_with([1, 0, 0], &[("warm-standby", "true")]);
     let weights = |health: [Health; 3], before: &[&str]| {
-        decide(&intent, &health, Previous::Decided(&was(before)), at(1)).weights
+        decide(&intent, &health, Previous::undelayed(&was(before)), at(1)).weights
     };
     assert_eq!(weights([READY, READY, DOWN], &["a"]), [429_495, 1, 0]);
     assert_eq!(weights([READY, UNSEEN, READY], &["a"]), [429_495, 0, 1]);
     // The primary is no fallback: while it is down, or its recovery waits, it has nothing.
     assert_eq!(weights([DOWN, READY, READY], &["a"]), [0, 1, 1]);
     let pinned = split_with([1, 0, 0], &[("warm-standby", "true"), ("pin", "c")]);
-    let decision = decide(&pinned, &[READY, READY, READY], Previous::Decided(&was(&["a"])), at(1));
+    let decision =
+        decide(&pinned, &[READY, READY, READY], Previous::undelayed(&was(&["a"])), at(1));
     assert_eq!(decision.weights, [0, 0, 1]);
 }
 
@@ -361,7 +378,10 @@ fn all_zero_weights_left_by_the_predecessor_become_the_first_tiers() {
 fn a_failover_of_the_predecessor_is_taken_over_where_it_stands() {
     let intent = split([0, 1, 1]);
     let held = decide(&intent, &[DOWN, READY, READY], Previous::Live, at(0));
-    assert_eq!((&held.weights, need(&intent, None, &held)), (&vec![0, 1, 1], Need::Record));
+    assert_eq!(
+        (&held.weights, need(&intent, Previous::Live, &held)),
+        (&vec![0, 1, 1], Need::Record)
+    );
     let back = decide(&intent, &[READY, READY, READY], Previous::Live, at(0));
     assert_eq!(back.weights, [1, 0, 0]);
     let manual = split_with([0, 1, 1], &[("failback", "manual")]);
@@ -397,8 +417,8 @@ fn since_changes_only_with_the_active_backends() {
 fn what_an_object_needs() {
     let intent = split([1, 0, 0]);
     let on = |state: Option<&SetState>, health: [Health; 3]| {
-        let previous = state.map_or(Previous::Live, Previous::Decided);
-        need(&intent, state, &decide(&intent, &health, previous, at(5)))
+        let previous = state.map_or(Previous::Live, Previous::undelayed);
+        need(&intent, previous, &decide(&intent, &health, previous, at(5)))
     };
     // Traffic is where its author put it.
     assert_eq!(on(None, [READY, DOWN, DOWN]), Need::Nothing);
@@ -412,15 +432,15 @@ fn what_an_object_needs() {
     // Somebody else has written other weights.
     state.weights.insert("b".into(), 1);
     let elsewhere = split([1, 7, 0]);
-    let decision = decide(&elsewhere, &[READY, READY, READY], Previous::Decided(&state), at(5));
-    assert_eq!(need(&elsewhere, Some(&state), &decision), Need::Traffic);
+    let decision = decide(&elsewhere, &[READY, READY, READY], Previous::undelayed(&state), at(5));
+    assert_eq!(need(&elsewhere, Previous::undelayed(&state), &decision), Need::Traffic);
 }
 
 #[test]
 fn only_leaving_the_dead_without_delay_is_a_rescue() {
     let rescue = |annotations: &[(&str, &str)], before: &[&str], health: [Health; 3]| {
         let intent = split_with([1, 0, 0], annotations);
-        decide(&intent, &health, Previous::Decided(&was(before)), at(5)).rescue
+        decide(&intent, &health, Previous::undelayed(&was(before)), at(5)).rescue
     };
     assert!(rescue(&[], &["a"], [DOWN, READY, DOWN]));
     assert!(rescue(&[], &["b"], [READY, DOWN, DOWN]));
@@ -437,7 +457,7 @@ fn only_leaving_the_dead_without_delay_is_a_rescue() {
 fn the_explanation_names_each_backend_and_its_health() {
     let said = |annotations: &[(&str, &str)], health: [Health; 3]| {
         let intent = split_with([1, 0, 0], annotations);
-        decide(&intent, &health, Previous::Decided(&was(&["a"])), at(1)).explain(&intent, &health)
+        decide(&intent, &health, Previous::undelayed(&was(&["a"])), at(1)).explain(&intent, &health)
     };
     insta::assert_snapshot!(said(&[], [DOWN, READY, Health::Missing]),
         @"a: 0 of 1 endpoints ready, b: 1 of 1 endpoints ready");

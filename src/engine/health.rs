@@ -1,7 +1,7 @@
 //! The health of a backend, as far as it can be seen.
 
 use crate::engine::ports::{PortCount, Ports};
-use crate::engine::{Fault, to_the_second};
+use crate::engine::{Fault, SteadyTime, to_the_second};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -37,8 +37,8 @@ pub enum Health {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {
     pub count: u32,
-    /// When the first of them is no longer believed to go, by the steady clock.
-    pub until: Timestamp,
+    /// When the first of them is no longer believed to go.
+    pub until: SteadyTime,
 }
 
 impl Announced {
@@ -68,9 +68,8 @@ pub enum Unknown {
     NotListed { cluster: String },
     /// It exists, but the caches have not seen it yet.
     NotYet,
-    /// The Service has just changed, and its slices follow a moment later: until then, by the steady
-    /// clock, at most.
-    Changed { until: Timestamp },
+    /// The Service has just changed, and its slices follow a moment later: until then at most.
+    Changed { until: SteadyTime },
     /// The Service has none of the ports that callers ask for. Linkerd takes the number as its pods'
     /// own: whether those listen there is not to be seen.
     NoSuchPort { port: String },

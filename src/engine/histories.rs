@@ -103,8 +103,10 @@ struct Object {
     health: Vec<Health>,
     now: i64,
     state: Option<SetState>,
+    /// The delays of the state, by the steady clock.
+    recorded: PendingDelays,
     /// The delays as the process has observed them; lost with it.
-    observed: Option<(Vec<String>, Pending)>,
+    observed: Option<(Vec<String>, PendingDelays)>,
     refuse: bool,
     writes: usize,
     /// Changes of what should be so: of the decision, or of the weights by others.
@@ -120,6 +122,7 @@ impl Object {
             health: vec![Health::seen(4, 4); NAMES.len()],
             now: 1_000,
             state: None,
+            recorded: PendingDelays::new(),
             observed: None,
             refuse: false,
             writes: 0,
@@ -136,7 +139,7 @@ impl Object {
         match step {
             Step::Health { backend, health } => self.health[backend] = health,
             Step::Announce { backend, count, lasts } => {
-                let until = Timestamp::from_millisecond(self.now + lasts).unwrap();
+                let until = self.now().steady.saturating_add(SignedDuration::from_millis(lasts));
                 if let Health::Seen { ready, announced, .. } = &mut self.health[backend] {
                     let count = count.min(*ready);
                     *announced = (count > 0).then_some(Announced { count, until });
@@ -185,14 +188,21 @@ impl Object {
         parsed(&self.declared).unwrap()
     }
 
-    fn decide(&self) -> Decision {
-        let mut state = self.state.clone();
-        if let (Some(state), Some((active, observed))) = (&mut state, &self.observed)
-            && *active == state.active
-        {
-            state.pending = observed.clone();
+    /// What is recorded.
+    fn previous(&self) -> Previous<'_> {
+        match &self.state {
+            Some(state) => Previous::Decided(state, &self.recorded),
+            None => Previous::Live,
         }
-        let previous = state.as_ref().map_or(Previous::Live, Previous::Decided);
+    }
+
+    fn decide(&self) -> Decision {
+        let previous = match (&self.state, &self.observed) {
+            (Some(state), Some((active, observed))) if *active == state.active => {
+                Previous::Decided(state, observed)
+            }
+            _ => self.previous(),
+        };
         decide(&self.intent(), &self.health, previous, self.now())
     }
 
@@ -218,7 +228,7 @@ impl Object {
             self.changes += 1;
         }
         self.last = Some(decision.clone());
-        if need(&intent, self.state.as_ref(), &decision) == Need::Nothing {
+        if need(&intent, self.previous(), &decision) == Need::Nothing {
             return;
         }
         if std::mem::take(&mut self.refuse) {
@@ -233,8 +243,8 @@ impl Object {
         // Through JSON, as it is read back.
         self.state = State::parse(&recorded.to_annotation()).unwrap().sets.remove("");
         let now = self.now();
-        if let Some(state) = &mut self.state {
-            state.pending = now.heard(&state.pending);
+        if let Some(state) = &self.state {
+            self.recorded = now.to_steady(&state.pending);
         }
         self.set_weights(&decision.weights);
         self.writes += 1;

@@ -2,7 +2,7 @@
 
 use crate::engine::decision::has;
 use crate::engine::state::same_delays;
-use crate::engine::{Backend, Decision, DecisionReason, Intent, SetState};
+use crate::engine::{Backend, Decision, DecisionReason, Intent, Previous};
 
 /// How much an object needs the write that makes a decision true of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +18,7 @@ pub(crate) enum Need {
 /// What an object needs for this decision to be true of it.
 ///
 /// An object whose traffic is where its author put it needs no record until something moves.
-pub(crate) fn need(intent: &Intent, state: Option<&SetState>, decision: &Decision) -> Need {
+pub(crate) fn need(intent: &Intent, previous: Previous<'_>, decision: &Decision) -> Need {
     if intent.is_alone() {
         return Need::Nothing;
     }
@@ -26,11 +26,15 @@ pub(crate) fn need(intent: &Intent, state: Option<&SetState>, decision: &Decisio
     let differs = |(b, weight): (&Backend, &u32)| b.live != *weight;
     let live_differs = weights.any(differs);
     // What an author wrote otherwise than as whole numbers is left until traffic has to move.
-    let stays = state.is_none() && intent.is_mended && serves_where_it_is(intent, decision);
+    let recorded = match previous {
+        Previous::Decided(state, delays) => Some((state, delays)),
+        Previous::Birth | Previous::Live => None,
+    };
+    let stays = recorded.is_none() && intent.is_mended && serves_where_it_is(intent, decision);
     if stays {
         return Need::Nothing;
     }
-    let Some(state) = state else {
+    let Some((state, delays)) = recorded else {
         return if live_differs {
             Need::Traffic
         } else if !decision.on_primary(intent)
@@ -48,7 +52,7 @@ pub(crate) fn need(intent: &Intent, state: Option<&SetState>, decision: &Decisio
     {
         return Need::Traffic;
     }
-    let recorded = same_delays(&state.pending, &decision.pending)
+    let recorded = same_delays(delays, &decision.pending)
         && state.pinned == (decision.because == DecisionReason::Pinned)
         && state.left.is_some() == decision.left.is_some()
         && state.awaiting_primary == decision.awaiting_primary

@@ -1,7 +1,6 @@
 use super::*;
 use crate::engine::decision::tests::{Life, at, split_with, was};
 use crate::engine::{Announced, DecisionReason, Previous, decide};
-use jiff::Timestamp;
 
 /// A port with so many endpoints, all ready, all of which offer these others too.
 fn port(number: u16, ready: u32, with: &[u32]) -> Port {
@@ -179,10 +178,10 @@ fn a_lost_port_moves_traffic_only_to_what_serves_it_and_all_that_is_left() {
         ([whole(), without_adm(), dead()], "b", vec![0]),
     ] {
         let intent = split_with([1, 0, 0], &[("fallback-order", "b,c")]);
-        let decision = decide(&intent, &health, Previous::Decided(&was(&[before])), at(1_000));
+        let decision = decide(&intent, &health, Previous::undelayed(&was(&[before])), at(1_000));
         assert_eq!(decision.active, active, "{health:?} after {before}");
         let again = SetState { active: decision.names(&intent), ..was(&[before]) };
-        let again = decide(&intent, &health, Previous::Decided(&again), at(1_001));
+        let again = decide(&intent, &health, Previous::undelayed(&again), at(1_001));
         assert_eq!(again.active, active, "it stays there");
     }
 }
@@ -216,7 +215,7 @@ fn a_primary_that_is_short_and_stays_is_explained() {
     assert_eq!((&decision.active, decision.because), (&vec![0], DecisionReason::NothingCovers));
     insta::assert_snapshot!(decision.explain(&intent, &health),
         @"no other backend serves what is lost and all that is left, a: 2 endpoints, none offers port adm, b: 2 of 2 endpoints ready, none offers port adm, c: no endpoints");
-    let needs = crate::engine::need(&intent, None, &decision);
+    let needs = crate::engine::need(&intent, Previous::Live, &decision);
     assert_eq!(needs, crate::engine::Need::Record, "a restart must not forget it");
 }
 
@@ -243,7 +242,11 @@ fn a_percentage_and_its_record_are_of_each_port() {
 fn numbers_alone_are_no_reason_to_give_up_a_port() {
     let few = || seen(&[port(80, 1, &[]), port(81, 1, &[])]);
     let annotations = [("min-ready", "2"), ("fallback-order", "b,c")];
-    let begun = || Life { intent: split_with([1, 0, 0], &annotations), state: was(&["a"]) };
+    let begun = || Life {
+        intent: split_with([1, 0, 0], &annotations),
+        state: was(&["a"]),
+        pending: crate::engine::PendingDelays::new(),
+    };
     let mut life = begun();
     assert_eq!(life.step(1, [few(), web_only(), dead()]), "a");
     assert_eq!(life.step(2, [few(), web_only(), whole()]), "c");
@@ -255,7 +258,7 @@ fn numbers_alone_are_no_reason_to_give_up_a_port() {
 
 #[test]
 fn a_port_is_left_ahead_of_the_pods_that_alone_serve_it() {
-    let until = Timestamp::from_second(30).unwrap();
+    let until = crate::engine::SteadyTime::at(30);
     let going = |adm: Port| {
         let announced = Some(Announced { count: 1, until });
         let ports = Ports::new(vec![port(80, 2, &[]), adm], 3);

@@ -1,6 +1,6 @@
 //! The `state` annotation: what was decided, for whoever decides next.
 
-use crate::engine::{BySet, Intent, Peaks, ShortPorts, Weights};
+use crate::engine::{BySet, Intent, Peaks, ShortPorts, SteadyTime, Weights};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -74,7 +74,7 @@ pub struct SetState {
     /// Pending delays, to the millisecond: since when an active backend has been lost, or a better
     /// one back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub pending: Pending,
+    pub pending: RecordedDelays,
     /// Traffic is here because of a pin.
     #[serde(default, skip_serializing_if = "is_false")]
     pub pinned: bool,
@@ -120,18 +120,19 @@ impl SetState {
     }
 }
 
-/// Until when it is believed that a pod is about to be deleted, by uid: by the wall clock in an
-/// annotation, by the steady clock of a process elsewhere.
+/// Until when it is believed that a pod is about to be deleted, by uid.
 pub(crate) type AnnouncedPodUids = BTreeMap<String, Timestamp>;
 
-/// The starts of pending delays, by backend: by the wall clock in an annotation, by the steady clock
-/// of a process wherever it decides.
-pub type Pending = BTreeMap<String, Timestamp>;
+/// The starts of pending delays, by backend, as a process has observed them.
+pub type PendingDelays = BTreeMap<String, SteadyTime>;
+
+/// The same as they are recorded in an annotation.
+pub type RecordedDelays = BTreeMap<String, Timestamp>;
 
 /// Whether delays that were written down and read back are these very ones: a clock that is slewed
 /// in between tells them a little apart.
-pub(super) fn same_delays(one: &Pending, other: &Pending) -> bool {
-    let near = |(a, b): (&Timestamp, &Timestamp)| a.duration_until(*b).abs().as_secs() < 1;
+pub fn same_delays(one: &PendingDelays, other: &PendingDelays) -> bool {
+    let near = |(a, b): (&SteadyTime, &SteadyTime)| a.duration_until(*b).abs().as_secs() < 1;
     one.keys().eq(other.keys()) && one.values().zip(other.values()).all(near)
 }
 
@@ -232,7 +233,7 @@ mod tests {
             why: "emoji-svc: no endpoints".into(),
             weights: Weights::from([("emoji-svc".into(), 0), ("emoji-svc-west".into(), 1)]),
             left: Some(Timestamp::UNIX_EPOCH),
-            pending: Pending::from([("emoji-svc".into(), Timestamp::UNIX_EPOCH)]),
+            pending: RecordedDelays::from([("emoji-svc".into(), Timestamp::UNIX_EPOCH)]),
             pinned: true,
             awaiting_primary: true,
             peaks: BTreeMap::from([("emoji-svc".into(), 10)]),

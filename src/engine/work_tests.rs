@@ -39,8 +39,8 @@ fn work(mut declared: Declaration, ready: bool) -> usize {
             }
             let decision = decide(&intent, &health, Previous::Live, Now::default());
             let state = decision.state(&intent, &health, Now::default());
-            let again = decide(&intent, &health, Previous::Decided(&state), Now::default());
-            need(&intent, Some(&state), &again);
+            let again = decide(&intent, &health, Previous::undelayed(&state), Now::default());
+            need(&intent, Previous::undelayed(&state), &again);
         }
         declared.annotations.insert("x".into(), record.to_annotation());
         declared.mended();

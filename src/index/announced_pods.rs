@@ -1,9 +1,9 @@
 //! Pods that are about to be deleted, by word of the API server that asks before it deletes them.
 
-use crate::engine::{AnnouncedPodUids, Now};
+use crate::engine::SteadyTime;
 use crate::index::endpoints::PodUid;
-use jiff::{SignedDuration, Timestamp};
-use std::collections::HashMap;
+use jiff::SignedDuration;
+use std::collections::{BTreeMap, HashMap};
 
 /// How long a word is believed: longer than slices take to follow a pod that is deleted, also where
 /// kube-controller-manager has to find a new leader first. Until then the fallback serves.
@@ -22,7 +22,7 @@ pub(crate) enum Belief {
     /// It counts as gone from now on.
     Believed,
     /// It has done so since then.
-    Known(Timestamp),
+    Known(SteadyTime),
     /// It has been believed lately, and was still there afterwards.
     NotAgain,
     /// Too many are about to go.
@@ -32,28 +32,22 @@ pub(crate) enum Belief {
 #[derive(Debug)]
 struct AnnouncedPod {
     name: Box<str>,
-    since: Timestamp,
-    until: Timestamp,
+    since: SteadyTime,
+    until: SteadyTime,
     /// Traffic was moved for it.
     moved: bool,
 }
 
 /// Pods as an object records them, in their order: those that its traffic was moved for, and until
 /// when that was believed.
-pub(crate) type Recorded = Box<[(PodUid, Timestamp)]>;
+pub(crate) type Recorded = Box<[(PodUid, SteadyTime)]>;
 
-/// What an annotation says of pods.
-pub(crate) fn recorded_pods(leaving: &AnnouncedPodUids) -> Recorded {
+/// Recorded pods whose uid can be read.
+pub(crate) fn recorded_pods(leaving: &BTreeMap<String, SteadyTime>) -> Recorded {
     leaving.iter().filter_map(|(uid, until)| Some((PodUid::parse(uid)?, *until))).collect()
 }
 
-/// What an annotation says, whose times are of the wall clock, by the steady clock.
-pub(crate) fn heard(recorded: &Recorded, now: &Now) -> Recorded {
-    let written = recorded.iter().map(|(pod, until)| (pod.to_string(), *until)).collect();
-    recorded_pods(&now.heard(&written))
-}
-
-/// Pods that are, or lately were, about to be deleted. All times are of the steady clock.
+/// Pods that are, or lately were, about to be deleted.
 #[derive(Debug, Default)]
 pub(crate) struct AnnouncedPods {
     pods: HashMap<PodUid, AnnouncedPod>,
@@ -61,7 +55,7 @@ pub(crate) struct AnnouncedPods {
 
 impl AnnouncedPods {
     /// Takes in that a pod is about to be deleted.
-    pub(crate) fn announce(&mut self, pod: PodUid, name: &str, now: Timestamp) -> Belief {
+    pub(crate) fn announce(&mut self, pod: PodUid, name: &str, now: SteadyTime) -> Belief {
         match self.pods.get(&pod) {
             Some(there) if there.until > now => return Belief::Known(there.since),
             Some(there) if there.counts(now) => return Belief::NotAgain,
@@ -73,16 +67,16 @@ impl AnnouncedPods {
                 return Belief::TooMany;
             }
         }
-        let until = later(now, BELIEVED);
+        let until = now.saturating_add(BELIEVED);
         self.pods.insert(pod, AnnouncedPod { name: name.into(), since: now, until, moved: false });
         Belief::Believed
     }
 
     /// Takes in what an object says: traffic was moved for these.
-    pub(crate) fn record(&mut self, recorded: &Recorded, now: Timestamp) {
+    pub(crate) fn record(&mut self, recorded: &Recorded, now: SteadyTime) {
         for (pod, until) in recorded {
             // No clock is so far off, and no word is believed for longer.
-            let until = (*until).min(later(now, BELIEVED));
+            let until = (*until).min(now.saturating_add(BELIEVED));
             let there = AnnouncedPod { name: "".into(), since: now, until, moved: true };
             if there.counts(now) && self.pods.len() < MOST {
                 self.pods.entry(*pod).or_insert(there).moved = true;
@@ -91,7 +85,7 @@ impl AnnouncedPods {
     }
 
     /// Until when it is believed that a pod is about to be deleted; none where it is not.
-    pub(crate) fn until(&self, pod: PodUid, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn until(&self, pod: PodUid, now: SteadyTime) -> Option<SteadyTime> {
         self.pods.get(&pod).map(|there| there.until).filter(|until| *until > now)
     }
 
@@ -101,24 +95,20 @@ impl AnnouncedPods {
     }
 
     /// Forgets what is past.
-    pub(crate) fn prune(&mut self, now: Timestamp) {
+    pub(crate) fn prune(&mut self, now: SteadyTime) {
         self.pods.retain(|_, there| there.counts(now));
     }
 }
 
 impl AnnouncedPod {
-    fn counts(&self, now: Timestamp) -> bool {
-        now < if self.moved { later(self.until, ONCE_IN) } else { self.until }
+    fn counts(&self, now: SteadyTime) -> bool {
+        now < if self.moved { self.until.saturating_add(ONCE_IN) } else { self.until }
     }
 }
 
 /// Whether a record of a pod that traffic was moved for still says anything.
-pub(crate) fn is_kept(until: Timestamp, now: Timestamp) -> bool {
-    now < later(until, ONCE_IN)
-}
-
-fn later(than: Timestamp, by: SignedDuration) -> Timestamp {
-    than.checked_add(by).unwrap_or(Timestamp::MAX)
+pub(crate) fn is_kept(until: SteadyTime, now: SteadyTime) -> bool {
+    now < until.saturating_add(ONCE_IN)
 }
 
 #[cfg(test)]
@@ -127,8 +117,8 @@ mod tests {
 
     const UID: &str = "0123abcd-0000-0000-0000-000000000001";
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(seconds).unwrap()
+    fn at(seconds: i64) -> SteadyTime {
+        SteadyTime::at(seconds)
     }
 
     fn pod() -> PodUid {
@@ -151,8 +141,7 @@ mod tests {
         let (mut here, mut there) = (AnnouncedPods::default(), AnnouncedPods::default());
         here.announce(pod(), "emoji-1", at(0));
         for departures in [&mut here, &mut there] {
-            departures
-                .record(&recorded_pods(&AnnouncedPodUids::from([(UID.into(), at(30))])), at(1));
+            departures.record(&recorded_pods(&BTreeMap::from([(UID.into(), at(30))])), at(1));
             assert_eq!(departures.until(pod(), at(29)), Some(at(30)));
             assert_eq!(departures.announce(pod(), "emoji-1", at(35)), Belief::NotAgain);
             assert_eq!(departures.announce(pod(), "emoji-1", at(629)), Belief::NotAgain);
@@ -163,12 +152,12 @@ mod tests {
     #[test]
     fn what_is_past_or_cannot_be_read_is_forgotten_and_nothing_is_believed_for_ever() {
         let mut departures = AnnouncedPods::default();
-        let never = AnnouncedPodUids::from([("a-pod".into(), at(9)), (UID.into(), Timestamp::MAX)]);
+        let never = BTreeMap::from([("a-pod".into(), at(9)), (UID.into(), SteadyTime::MAX)]);
         departures.record(&recorded_pods(&never), at(0));
         assert_eq!(departures.until(pod(), at(1)), Some(at(30)));
         departures.prune(at(700));
         assert!(departures.pods.is_empty());
-        departures.record(&recorded_pods(&AnnouncedPodUids::from([(UID.into(), at(30))])), at(700));
+        departures.record(&recorded_pods(&BTreeMap::from([(UID.into(), at(30))])), at(700));
         assert!(departures.pods.is_empty());
     }
 

@@ -1,17 +1,17 @@
 //! The health of backends: what the slices of a Service, or of those that it rests on, say of it.
 
+use crate::engine::SteadyTime;
 use crate::engine::{self, Backend, Health, Intent, Ports, Unknown};
 use crate::index::endpoints::{self, EndpointCount, PortEndpointCount, SliceFacts};
 use crate::index::history::ServiceHistory;
 use crate::index::service_facts::{RequestedPorts, ServiceFacts, ServiceKind, ServicePort};
 use crate::index::store::Index;
 use crate::kinds::ObjectKey;
-use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 impl Index {
     /// The health of each of an intent's backends, in its order; `now` by the steady clock.
-    pub(crate) fn health(&self, namespace: &str, intent: &Intent, now: Timestamp) -> Vec<Health> {
+    pub(crate) fn health(&self, namespace: &str, intent: &Intent, now: SteadyTime) -> Vec<Health> {
         let own = ObjectKey::new(namespace, "");
         let apex = intent.apexes.first().and_then(|apex| self.services.get(&own.beside(apex)));
         let health = |backend: &Backend| {
@@ -32,7 +32,7 @@ impl Index {
         &self,
         backend: &ObjectKey,
         asked: RequestedPorts<'_>,
-        now: Timestamp,
+        now: SteadyTime,
     ) -> Health {
         if !self.watches(&backend.namespace) || self.forbidden.has(&backend.namespace) {
             return Health::Unknown(Unknown::NotWatched {
@@ -59,7 +59,7 @@ impl Index {
         backend: &ObjectKey,
         service: &ServiceFacts,
         asked: RequestedPorts<'_>,
-        now: Timestamp,
+        now: SteadyTime,
     ) -> Health {
         let ports = service.asked_ports(asked);
         let past = self.past.get(backend);
@@ -84,7 +84,7 @@ impl Index {
         &self,
         service: &ObjectKey,
         ports: &[Option<&str>],
-        now: Timestamp,
+        now: SteadyTime,
     ) -> EndpointCount {
         let leaves = |pod| self.departures.until(pod, now);
         endpoints::count(self.slices.of(service), ports, leaves)
@@ -145,7 +145,7 @@ fn seen(
     ports: &[&ServicePort],
     asked: RequestedPorts<'_>,
     past: Option<&ServiceHistory>,
-    now: Timestamp,
+    now: SteadyTime,
 ) -> Health {
     let EndpointCount { ready, total, announced, ports: by_port } = counted;
     let several = asked.numbers().len() > 1;

@@ -1,7 +1,8 @@
 //! Services that have just changed: their slices follow a moment later.
 
+use crate::engine::SteadyTime;
 use crate::kinds::ObjectKey;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use std::collections::HashMap;
 
 /// How long slices may take to follow.
@@ -16,7 +17,7 @@ pub(crate) struct ChangedServices(HashMap<ObjectKey, Change>);
 
 #[derive(Debug)]
 struct Change {
-    at: Timestamp,
+    at: SteadyTime,
     /// Of its slices as they were then.
     slices: u64,
     followed: bool,
@@ -24,7 +25,7 @@ struct Change {
 
 impl ChangedServices {
     /// A Service has changed, whose slices are these.
-    pub(crate) fn begin(&mut self, service: &ObjectKey, slices: u64, now: Timestamp) {
+    pub(crate) fn begin(&mut self, service: &ObjectKey, slices: u64, now: SteadyTime) {
         self.0.retain(|_, change| change.at.duration_until(now) < ONCE_IN);
         let change = Change { at: now, slices, followed: false };
         self.0.entry(service.clone()).or_insert(change);
@@ -43,9 +44,9 @@ impl ChangedServices {
     }
 
     /// Until when its slices may still follow.
-    pub(crate) fn until(&self, service: &ObjectKey, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn until(&self, service: &ObjectKey, now: SteadyTime) -> Option<SteadyTime> {
         let change = self.0.get(service).filter(|change| !change.followed)?;
-        let until = change.at.checked_add(FOLLOW).unwrap_or(now);
+        let until = change.at.saturating_add(FOLLOW);
         (now < until).then_some(until)
     }
 }
@@ -54,8 +55,8 @@ impl ChangedServices {
 mod tests {
     use super::*;
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(seconds).unwrap()
+    fn at(seconds: i64) -> SteadyTime {
+        SteadyTime::at(seconds)
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What a decision needs of an EndpointSlice.
 
+use crate::engine::SteadyTime;
 use crate::engine::{Announced, MOST_PORTS, PortSet};
 use crate::index::service_facts::ServicePort;
-use jiff::Timestamp;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -253,7 +253,7 @@ impl PortEndpointCount {
 pub(crate) fn count<'a>(
     slices: impl Iterator<Item = &'a SliceFacts>,
     ports: &[Option<&str>],
-    leaves: impl Fn(PodUid) -> Option<Timestamp>,
+    leaves: impl Fn(PodUid) -> Option<SteadyTime>,
 ) -> EndpointCount {
     #[derive(Default)]
     struct Seen {
@@ -262,7 +262,7 @@ pub(crate) fn count<'a>(
         /// The asked ports that it offers, and those that it is ready on.
         offers: PortSet,
         ready_on: PortSet,
-        leaves: Option<Timestamp>,
+        leaves: Option<SteadyTime>,
     }
     let ports = &ports[..ports.len().min(MOST_PORTS)];
     let mut seen: HashMap<u64, Seen> = HashMap::new();
@@ -452,7 +452,7 @@ mod tests {
         };
         let one = facts(json!({"endpoints": [pod(1, true), pod(2, true), pod(3, false)]})).unwrap();
         let two = facts(json!({"endpoints": [pod(1, true), pod(4, true)]})).unwrap();
-        let until = |seconds| Some(Timestamp::from_second(seconds).unwrap());
+        let until = |seconds| Some(SteadyTime::at(seconds));
         let leaves = |pod: PodUid| match pod.to_string() {
             pod if pod == uid(1) => until(30),
             pod if pod == uid(2) || pod == uid(3) => until(20),

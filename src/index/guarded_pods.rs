@@ -1,13 +1,12 @@
 //! Pods that traffic rests on, and what becomes of it when they go.
 
-use crate::engine::{AnnouncedPodUids, Now, acts_ahead};
+use crate::engine::{AnnouncedPodUids, Now, SteadyTime, acts_ahead};
 use crate::index::announced_pods::{Belief, Recorded, is_kept};
 use crate::index::endpoints::{PodName, PodUid};
 use crate::index::managed_object::{ManagedObject, ManagedSet};
 use crate::index::remote::members::Member;
 use crate::index::store::Index;
 use crate::kinds::{ObjectKey, ObjectRef};
-use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// More pods are not recorded in one object: each takes 65 bytes of an annotation.
@@ -90,7 +89,7 @@ impl Index {
     }
 
     /// Those of them that are about to be deleted.
-    fn leaving_from(&self, backend: &ObjectKey, now: Now) -> Vec<(PodUid, Timestamp)> {
+    fn leaving_from(&self, backend: &ObjectKey, now: Now) -> Vec<(PodUid, SteadyTime)> {
         let ready = self.ready_pods(backend).into_iter();
         let until = |pod: PodUid| self.departures.until(pod, now.steady);
         ready.filter_map(|pod| Some((pod, until(pod)?))).collect()
@@ -121,7 +120,7 @@ impl Index {
             .leaving
             .iter()
             .filter(|(pod, until)| there.contains(pod) && is_kept(*until, now.steady));
-        let mut leaving: BTreeMap<PodUid, Timestamp> = kept.copied().collect();
+        let mut leaving: BTreeMap<PodUid, SteadyTime> = kept.copied().collect();
         if ahead {
             leaving.extend(backends.iter().flat_map(|b| self.leaving_from(b, now)));
         }
@@ -129,7 +128,7 @@ impl Index {
             leaving.pop_last();
         }
         let written = leaving.iter().map(|(pod, until)| (pod.to_string(), *until)).collect();
-        now.told(&written)
+        now.to_wall(&written)
     }
 
     /// The pods that traffic leaves before they go, of these backends, for people.

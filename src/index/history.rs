@@ -1,7 +1,8 @@
 //! What was so of a Service lately: above all, how many of its endpoints were ready.
 
+use crate::engine::SteadyTime;
 use crate::index::served_ports::ServedPorts;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use std::collections::VecDeque;
 
 /// How long the past counts.
@@ -23,12 +24,12 @@ pub(crate) struct Peak {
     current: u32,
     /// Counts of the past with the moment they ended; both grow towards the front's past: only a
     /// count that is larger than all after it matters.
-    past: VecDeque<(Timestamp, u32)>,
+    past: VecDeque<(SteadyTime, u32)>,
 }
 
 impl Peak {
     /// So many are ready from `now` on.
-    pub(crate) fn observe(&mut self, ready: u32, now: Timestamp) {
+    pub(crate) fn observe(&mut self, ready: u32, now: SteadyTime) {
         while self.past.front().is_some_and(|(ended, _)| !counts(*ended, now)) {
             self.past.pop_front();
         }
@@ -42,13 +43,13 @@ impl Peak {
     }
 
     /// The most that were ready in the ten minutes before `now`.
-    pub(crate) fn most(&self, now: Timestamp) -> u32 {
+    pub(crate) fn most(&self, now: SteadyTime) -> u32 {
         let past = self.past.iter().filter(|(ended, _)| counts(*ended, now));
         past.map(|(_, count)| *count).chain([self.current]).max().unwrap_or_default()
     }
 }
 
-fn counts(ended: Timestamp, now: Timestamp) -> bool {
+fn counts(ended: SteadyTime, now: SteadyTime) -> bool {
     ended.duration_until(now) < WINDOW
 }
 
@@ -57,8 +58,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(seconds).unwrap()
+    fn at(seconds: i64) -> SteadyTime {
+        SteadyTime::at(seconds)
     }
 
     #[test]

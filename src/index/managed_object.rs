@@ -1,10 +1,11 @@
 //! A managed object, as small as a decision allows.
 
 use crate::engine::{
-    AuthoredText, AuthoredWeights, BySet, Declaration, Defaults, FAR_BEYOND, Intent, Problem,
-    SetState, annotations, authored, edited, no_primary, service_of, too_many,
+    AnnouncedPodUids, AuthoredText, AuthoredWeights, BySet, Declaration, Defaults, FAR_BEYOND,
+    Intent, PendingDelays, Previous, Problem, SetState, SteadyTime, annotations, authored, edited,
+    no_primary, service_of, too_many,
 };
-use crate::index::announced_pods::{Recorded, recorded_pods};
+use crate::index::announced_pods::Recorded;
 use crate::kinds::Kind;
 use crate::kinds::managed_fields::Owners;
 use crate::kinds::route::InUse;
@@ -28,8 +29,8 @@ pub(crate) struct ManagedObject {
     pub faults: Box<[Problem]>,
     /// Who made the decision that it carries.
     pub decider: Option<Decider>,
-    /// Since when that decision has been seen here, by the steady clock.
-    pub seen: Timestamp,
+    /// Since when that decision has been seen here.
+    pub seen: SteadyTime,
     /// The version that a decision from these facts must be written to.
     pub resource_version: String,
     pub uid: String,
@@ -49,7 +50,10 @@ pub(crate) struct ManagedObject {
     pub defaulted_primary: Option<Box<str>>,
     /// Its rules whose primary nobody can tell: they are left alone.
     pub without_primary: Box<[Problem]>,
-    /// Pods that its traffic was moved for before they went.
+    /// Pods that its traffic was moved for before they went, as it records them; the index takes them
+    /// into `leaving`.
+    pub(crate) recorded_pods: AnnouncedPodUids,
+    /// The same by the steady clock, in the index.
     pub leaving: Recorded,
     /// Services that the object names, read or not.
     pub(crate) services: Box<[Box<str>]>,
@@ -60,6 +64,18 @@ pub(crate) struct ManagedObject {
 pub(crate) struct ManagedSet {
     pub intent: Intent,
     pub state: Option<SetState>,
+    /// The delays that the state records, by the steady clock, in the index.
+    pub pending: PendingDelays,
+}
+
+impl ManagedSet {
+    /// What was so before a decision from these facts.
+    pub fn previous(&self) -> Previous<'_> {
+        match &self.state {
+            Some(state) => Previous::Decided(state, &self.pending),
+            None => Previous::Live,
+        }
+    }
 }
 
 /// Who decided what an object's state says.
@@ -124,13 +140,13 @@ impl ManagedObject {
             if let Some(state) = state.as_mut().filter(|_| intent.set.is_empty()) {
                 state.why = String::new();
             }
-            ManagedSet { intent, state }
+            ManagedSet { intent, state, pending: PendingDelays::new() }
         };
         Self {
             sets: intents.map(|intents| intents.into_iter().map(set).collect()),
             faults: faults.into(),
             decider,
-            seen: Timestamp::MIN,
+            seen: SteadyTime::MIN,
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
             uid: metadata.uid.clone().unwrap_or_default(),
             created: metadata.creation_timestamp.as_ref().map_or(0, |t| t.0.as_second()),
@@ -145,7 +161,8 @@ impl ManagedObject {
                 .without_primary()
                 .map(|set| no_primary(&declared, set))
                 .collect(),
-            leaving: recorded_pods(&leaving),
+            recorded_pods: leaving,
+            leaving: Recorded::default(),
             services: match declared.backends().nth(FAR_BEYOND) {
                 None => named(&declared).into_iter().map(Into::into).collect(),
                 Some(_) => Box::default(),

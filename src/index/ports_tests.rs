@@ -2,8 +2,8 @@
 //! that begin anew.
 
 use crate::engine::{
-    Decision, Defaults, Health, Identity, Intent, Need, Now, Previous, SetState, State, Unknown,
-    decide, need, remembered,
+    Decision, Defaults, Health, Identity, Intent, Need, Now, PendingDelays, Previous, SetState,
+    State, Unknown, decide, need, remembered,
 };
 use crate::index::endpoints::{AddressFamilies, SliceFacts};
 use crate::index::managed_object::ManagedObject;
@@ -172,16 +172,25 @@ impl World {
         remembered(&self.intent(), &health, self.state.as_ref()).into_owned()
     }
 
+    fn delays(&self) -> PendingDelays {
+        self.state.as_ref().map(|state| self.now().to_steady(&state.pending)).unwrap_or_default()
+    }
+
+    fn previous<'a>(&'a self, delays: &'a PendingDelays) -> Previous<'a> {
+        self.state.as_ref().map_or(Previous::Live, |state| Previous::Decided(state, delays))
+    }
+
     fn decide(&self) -> Decision {
         let health = self.index.health("ns", &self.intent(), self.now().steady);
-        let previous = self.state.as_ref().map_or(Previous::Live, Previous::Decided);
+        let delays = self.delays();
+        let previous = self.previous(&delays);
         decide(&self.intent(), &health, previous, self.now())
     }
 
     /// Decides, writes where there is need, and gives the active backends.
     fn control(&mut self) -> String {
         let (intent, decision) = (self.intent(), self.decide());
-        if need(&intent, self.state.as_ref(), &decision) != Need::Nothing {
+        if need(&intent, self.previous(&self.delays()), &decision) != Need::Nothing {
             let state = decision.state(&intent, &self.health(), self.now());
             let state = State::new(&Identity::new("r"), [(String::new(), state)].into());
             self.state = State::parse(&state.to_annotation()).unwrap().sets.remove("");

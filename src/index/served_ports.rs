@@ -1,10 +1,10 @@
 //! The ports that a Service has been seen to serve.
 
 use crate::engine::PortSet;
+use crate::engine::SteadyTime;
 use crate::index::endpoints::EndpointCount;
 use crate::index::history::Peak;
 use crate::index::service_facts::ServicePort;
-use jiff::Timestamp;
 use std::collections::HashMap;
 
 /// By name: the ports that a ready endpoint has been seen to offer.
@@ -25,7 +25,7 @@ impl ServedPorts {
         &mut self,
         declared: &[&ServicePort],
         counted: &EndpointCount,
-        now: Timestamp,
+        now: SteadyTime,
     ) {
         self.0.retain(|name, _| declared.iter().any(|port| port.name == **name));
         for (port, counted) in declared.iter().zip(&counted.ports) {
@@ -50,7 +50,7 @@ impl ServedPorts {
     }
 
     /// The most that were ready in the last ten minutes.
-    pub(crate) fn peak(&self, port: &ServicePort, now: Timestamp) -> u32 {
+    pub(crate) fn peak(&self, port: &ServicePort, now: SteadyTime) -> u32 {
         self.0.get(port.name.as_str()).map_or(0, |past| past.peak.most(now))
     }
 

@@ -1,7 +1,8 @@
 //! The index: facts by object, and from a Service to the objects that name it.
 
 use crate::engine::Now;
-use crate::index::announced_pods::{AnnouncedPods, heard};
+use crate::engine::SteadyTime;
+use crate::index::announced_pods::{AnnouncedPods, recorded_pods};
 use crate::index::changed_services::ChangedServices;
 use crate::index::cluster_settings::ClusterSettings;
 use crate::index::endpoints::SliceFacts;
@@ -15,7 +16,6 @@ use crate::index::service_facts::ServiceFacts;
 use crate::index::slice_table::{SliceTable, SliceUpdate};
 use crate::index::watch_scope::ForbiddenNamespaces;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
-use jiff::Timestamp;
 use kube::core::ObjectMeta;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -105,7 +105,7 @@ pub(crate) struct Index {
     /// Pods that are about to be deleted.
     pub(crate) departures: AnnouncedPods,
     /// When a replica was last seen to move the traffic of an object.
-    moved: HashMap<Box<str>, Timestamp>,
+    moved: HashMap<Box<str>, SteadyTime>,
     /// From a Service to the objects that name it.
     pub(crate) named_by: HashMap<ObjectKey, BTreeSet<ObjectRef>>,
 }
@@ -173,7 +173,7 @@ impl Index {
     }
 
     /// When a replica other than this was last seen to move the traffic of any object.
-    pub(crate) fn last_move_by_others(&self, than: &str) -> Option<Timestamp> {
+    pub(crate) fn last_move_by_others(&self, than: &str) -> Option<SteadyTime> {
         let others = self.moved.iter().filter(|(replica, _)| replica.as_ref() != than);
         others.map(|(_, at)| *at).max()
     }
@@ -235,11 +235,14 @@ impl Index {
             self.objects.get(&key).map(|there| (there.decision() == object.decision(), there.seen));
         object.seen = self.now.steady;
         let sets = object.sets.as_deref_mut().unwrap_or_default();
-        for state in sets.iter_mut().filter_map(|set| set.state.as_mut()) {
-            state.pending = self.now.heard(&state.pending);
+        for set in sets {
+            if let Some(state) = &set.state {
+                set.pending = self.now.to_steady(&state.pending);
+            }
         }
-        if !object.leaving.is_empty() {
-            object.leaving = heard(&object.leaving, &self.now);
+        if !object.recorded_pods.is_empty() {
+            let recorded = std::mem::take(&mut object.recorded_pods);
+            object.leaving = recorded_pods(&self.now.to_steady(&recorded));
         }
         self.departures.record(&object.leaving, self.now.steady);
         match (there, &object.decider) {

@@ -1,13 +1,12 @@
 //! What a replica remembers of an object beside the index: what it has observed, wanted, written
 //! and said. All of it may be lost; none of it is needed to decide rightly.
 
-use crate::engine::{BySet, Pending};
+use crate::engine::{BySet, PendingDelays, SteadyTime};
 use crate::kinds::ObjectRef;
 use crate::reconciler::attempts::{Attempt, FailedWrite};
 use crate::reconciler::nothing_ready::NothingReady;
 use crate::reconciler::overwrites::OverwriteTracker;
 use crate::reconciler::plan::Active;
-use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Instant;
 
@@ -15,7 +14,7 @@ use std::time::Instant;
 pub(crate) struct Memory {
     /// The delays that run, by set, for these active backends: a flap whose record has not been
     /// written yet, or cannot be, still counts.
-    pending: BySet<(Vec<String>, Pending)>,
+    pending: BySet<(Vec<String>, PendingDelays)>,
     /// The backends that traffic has left ahead of a loss, by set, whose loss then came: what is
     /// recorded follows.
     came: BySet<Vec<String>>,
@@ -23,7 +22,7 @@ pub(crate) struct Memory {
     watched: BySet<Vec<String>>,
     /// Where this replica wants the traffic, and since when by the steady clock, while it waits for
     /// another replica to bring it there.
-    wanted: Option<(Active, Timestamp)>,
+    wanted: Option<(Active, SteadyTime)>,
     /// Where this replica brought the traffic as a standby, until its own facts say otherwise.
     pub rescued: Option<Active>,
     /// Since when there is something to be recorded.
@@ -53,7 +52,7 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// The delays observed here of a set, where these are still its active backends.
-    pub(crate) fn pending_beside(&self, set: &str, active: &[String]) -> Option<&Pending> {
+    pub(crate) fn pending_beside(&self, set: &str, active: &[String]) -> Option<&PendingDelays> {
         let observed = self.pending.get(set).filter(|(beside, _)| beside == active);
         observed.map(|(_, pending)| pending)
     }
@@ -64,8 +63,8 @@ impl Memory {
         &mut self,
         set: &str,
         active: Option<&[String]>,
-        pending: &Pending,
-        recorded: &Pending,
+        pending: &PendingDelays,
+        recorded: &PendingDelays,
     ) {
         match active.filter(|_| !pending.is_empty() || !recorded.is_empty()) {
             Some(active) => {
@@ -121,12 +120,12 @@ impl Memory {
     }
 
     /// Since when the traffic has been wanted there.
-    pub(crate) fn wanted_since(&self, active: &Active) -> Option<Timestamp> {
+    pub(crate) fn wanted_since(&self, active: &Active) -> Option<SteadyTime> {
         self.wanted.as_ref().filter(|(wanted, _)| wanted == active).map(|(_, since)| *since)
     }
 
     /// Takes note that the traffic is wanted there, from now on or since earlier.
-    pub(crate) fn wants(&mut self, active: &Active, now: Timestamp) {
+    pub(crate) fn wants(&mut self, active: &Active, now: SteadyTime) {
         if self.wanted_since(active).is_none() {
             self.wanted = Some((active.clone(), now));
         }

@@ -1,6 +1,6 @@
 //! Objects that have nothing ready: told once, by who leads, and once more when that ends.
 
-use crate::engine::{BySet, Intent, Now, Readiness, to_the_second};
+use crate::engine::{BySet, Intent, Now, Readiness, SteadyTime, to_the_second};
 use crate::events::publisher::NewEvent;
 use crate::index::managed_object::ManagedObject;
 use crate::index::store::Index;
@@ -17,8 +17,7 @@ const LASTS: SignedDuration = SignedDuration::from_secs(1);
 /// What a replica knows of the sets of an object that have nothing ready.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct NothingReady {
-    /// Since when, by the steady clock.
-    seen: BySet<Timestamp>,
+    seen: BySet<SteadyTime>,
     /// What people have been told, and since when by the wall clock, until the object records it.
     told: Option<BySet<Timestamp>>,
 }

@@ -2,8 +2,9 @@
 //! has landed.
 
 use crate::engine::{
-    AuthoredWeights, BySet, Decision, DecisionReason, Health, Identity, Intent, Need, Now, Pending,
-    Previous, Readiness, State, annotations, decide, each_health, need, remembered,
+    AuthoredWeights, BySet, Decision, DecisionReason, Health, Identity, Intent, Need, Now,
+    PendingDelays, Previous, Readiness, SetState, State, SteadyTime, annotations, decide,
+    each_health, need, remembered,
 };
 use crate::index::managed_object::{Decider, ManagedObject, ManagedSet};
 use crate::index::store::Index;
@@ -31,7 +32,7 @@ pub(crate) struct Plan {
     /// The Services whose health this decision rests on.
     pub rests_on: Vec<ObjectKey>,
     /// The delays that run, as they are observed here, by set.
-    pub pending: BySet<Pending>,
+    pub pending: BySet<PendingDelays>,
     /// The backends that each set leaves ahead of an announced loss.
     pub ahead: Active,
     /// What is to be said of ports that backends do not serve.
@@ -45,7 +46,7 @@ pub(crate) struct Plan {
     pub stands: TrafficPosition,
     /// Who made the decision that the object carries, and since when that is seen.
     pub decider: Option<Decider>,
-    pub seen: Timestamp,
+    pub seen: SteadyTime,
     /// Whoever but us wrote the weights last.
     pub other_writer: Option<Box<str>>,
 }
@@ -243,17 +244,15 @@ fn decide_set<'a>(
     memory: Option<&Memory>,
     now: Now,
 ) -> Decided<'a> {
-    let ManagedSet { intent, state } = set;
+    let ManagedSet { intent, state, .. } = set;
     let health = index.health(object.namespace(), intent, now.steady);
     let health = remembered(intent, &health, state.as_ref()).into_owned();
     // A delay is counted from when it was observed, here if it was here.
     let mut remembered = state.clone();
-    if let Some(state) = &mut remembered
-        && let Some(pending) =
-            memory.and_then(|memory| memory.pending_beside(&intent.set, &state.active))
-    {
-        state.pending = pending.clone();
-    }
+    let observed = |state: &SetState| {
+        memory.and_then(|memory| memory.pending_beside(&intent.set, &state.active))
+    };
+    let delays = state.as_ref().and_then(observed).unwrap_or(&set.pending);
     if let Some(state) = &mut remembered {
         // What a replica has not watched all along may have come: it goes by the pods.
         let leaving = &managed.leaving;
@@ -263,9 +262,12 @@ fn decide_set<'a>(
             _ => index.still_has_one_of(leaving, &object.beside(backend)),
         });
     }
-    let previous = remembered.as_ref().map_or(Previous::Live, Previous::Decided);
+    let previous = match &remembered {
+        Some(state) => Previous::Decided(state, delays),
+        None => Previous::Live,
+    };
     let decision = decide(intent, &health, previous, now);
-    let need = need(intent, state.as_ref(), &decision);
+    let need = need(intent, set.previous(), &decision);
     // What an author wrote past the webhook is recorded.
     let need = if managed.edited_by.is_some() { need.max(Need::Record) } else { need };
     let ahead = remembered.as_ref().map_or(&[][..], |state| &state.ahead).iter();
@@ -330,7 +332,7 @@ fn write(
     let mut states: BySet<_> = kept
         .filter_map(|set| {
             let mut state = set.state.clone()?;
-            state.pending = now.told(&state.pending);
+            state.pending = now.to_wall(&set.pending);
             Some((set.intent.set.clone(), state))
         })
         .collect();

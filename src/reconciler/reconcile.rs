@@ -1,7 +1,7 @@
 //! The loop: what is noticed is decided, and what may be written is; the newest decision wins.
 
 use crate::deletion_guard::PendingAnnouncement;
-use crate::engine::{Defaults, Identity, Now, Pending};
+use crate::engine::{Defaults, Identity, Now, PendingDelays};
 use crate::events::publisher::NewEvent;
 use crate::index::endpoints::AddressFamilies;
 use crate::index::managed_object::ManagedObject;
@@ -366,7 +366,7 @@ impl Controller {
     fn observe(&self, queue: &mut Queue, object: &ObjectRef, managed: &ManagedObject, plan: &Plan) {
         let recorded = managed.readable().iter().any(|set| !set.ahead().is_empty());
         let ahead = recorded || plan.ahead.values().any(|ahead| !ahead.is_empty());
-        let delays = !plan.pending.values().all(Pending::is_empty);
+        let delays = !plan.pending.values().all(PendingDelays::is_empty);
         if !ahead && !delays && queue.memories.get(object).is_none() {
             return;
         }
@@ -376,10 +376,8 @@ impl Controller {
                 queue.memories.entry(object).observe_ahead(name, set.ahead(), still, to);
             }
             let Some(pending) = plan.pending.get(&set.intent.set) else { continue };
-            let state = set.state.as_ref();
-            let recorded = state.map(|state| state.pending.clone()).unwrap_or_default();
-            let active = state.map(|state| state.active.as_slice());
-            queue.memories.entry(object).observe(&set.intent.set, active, pending, &recorded);
+            let active = set.state.as_ref().map(|state| state.active.as_slice());
+            queue.memories.entry(object).observe(&set.intent.set, active, pending, &set.pending);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The health of Services that rest on others: the union of their members.
 
+use crate::engine::SteadyTime;
 use crate::engine::{Health, Now, Unknown};
 use crate::index::endpoints::EndpointCount;
 use crate::index::order::{Arrival, Superseded, Ticket};
@@ -10,7 +11,6 @@ use crate::index::service_facts::{ServiceKind, ServicePort};
 use crate::index::slice_table::SliceUpdate;
 use crate::index::store::Index;
 use crate::kinds::{ObjectKey, ObjectRef};
-use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 
 /// What is known of a Service's members together.
@@ -70,7 +70,7 @@ impl Index {
         service: &ObjectKey,
         members: &[Member],
         ports: &[&ServicePort],
-        now: Timestamp,
+        now: SteadyTime,
     ) -> Union {
         let mut union = Union::default();
         for member in members {

@@ -68,7 +68,7 @@ impl East {
     }
 
     fn here(&mut self, ready: usize) -> Vec<ObjectRef> {
-        let version = self.0.now.steady.as_millisecond() as u64;
+        let version = self.0.now.wall.as_millisecond() as u64;
         self.0.set_slice(SliceUpdate {
             slice: key("bb-1"),
             version,

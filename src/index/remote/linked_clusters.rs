@@ -1,5 +1,6 @@
 //! What is known of linked clusters, and which Services here rest on what there.
 
+use crate::engine::SteadyTime;
 use crate::engine::{Health, Unknown};
 use crate::index::endpoints::{self, EndpointCount, SliceFacts};
 use crate::index::order::{Superseded, Ticket};
@@ -11,7 +12,6 @@ use crate::index::service_facts::{ServiceKind, ServicePort};
 use crate::index::slice_table::{SliceTable, SliceUpdate};
 use crate::informers::remote::mirrors::MirrorThere;
 use crate::kinds::ObjectKey;
-use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -189,7 +189,7 @@ impl LinkedClusters {
     pub(crate) fn note_services<T>(
         &mut self,
         cluster: &str,
-        now: Timestamp,
+        now: SteadyTime,
         change: impl FnOnce(&mut RemoteServices, Beside<'_>) -> T,
     ) -> Option<T> {
         let LinkedCluster { slices, services, .. } = self.clusters.get_mut(cluster)?;
@@ -227,7 +227,7 @@ impl LinkedClusters {
         &self,
         cluster: &str,
         service: &ObjectKey,
-        now: Timestamp,
+        now: SteadyTime,
     ) -> Option<Unknown> {
         self.clusters.get(cluster)?.services.doubt(cluster, service, now)
     }

@@ -1,12 +1,12 @@
 //! The Services of a linked cluster that are rested on, as that cluster has them: a member is asked
 //! for a port by its number, and its own Service says how slices call that.
 
+use crate::engine::SteadyTime;
 use crate::engine::Unknown;
 use crate::index::changed_services::ChangedServices;
 use crate::index::order::{Arrival, Freshness, Order, Superseded, Ticket};
 use crate::index::service_facts::ServiceFacts;
 use crate::kinds::ObjectKey;
-use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 
 /// What is known of the Services of a cluster.
@@ -29,7 +29,7 @@ pub(crate) type Versioned = (u64, ServiceFacts);
 /// slices of a Service are.
 #[derive(Clone, Copy)]
 pub(crate) struct Beside<'a> {
-    pub now: Timestamp,
+    pub now: SteadyTime,
     pub slices: &'a dyn Fn(&ObjectKey) -> u64,
 }
 
@@ -142,7 +142,7 @@ impl RemoteServices {
         &self,
         cluster: &str,
         service: &ObjectKey,
-        now: Timestamp,
+        now: SteadyTime,
     ) -> Option<Unknown> {
         if let Some(until) = self.changes.until(service, now) {
             return Some(Unknown::Changed { until });
@@ -171,8 +171,8 @@ mod tests {
         ServiceFacts::read(&serde_json::from_value(service).unwrap())
     }
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(seconds).unwrap()
+    fn at(seconds: i64) -> SteadyTime {
+        SteadyTime::at(seconds)
     }
 
     fn bb() -> ObjectKey {
@@ -192,7 +192,7 @@ mod tests {
         services.enter(&bb(), (version, facts(port)), beside(seconds), Arrival::Watched)
     }
 
-    fn until(services: &RemoteServices, seconds: i64) -> Option<Timestamp> {
+    fn until(services: &RemoteServices, seconds: i64) -> Option<SteadyTime> {
         match services.doubt("west", &bb(), at(seconds)) {
             Some(Unknown::Changed { until }) => Some(until),
             _ => None,

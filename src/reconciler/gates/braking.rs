@@ -1,5 +1,6 @@
 //! The brake in the loop: what it is told, whom it holds, and what stands of it in the Lease.
 
+use crate::engine::SteadyTime;
 use crate::engine::{Now, annotations};
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
@@ -8,7 +9,6 @@ use crate::reconciler::gates::brake::{BrakeDecision, Ledger, LedgerAnswer, Traff
 use crate::reconciler::plan::{Flip, Plan, Write};
 use crate::reconciler::queue::Queue;
 use crate::reconciler::reconcile::Controller;
-use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
@@ -66,7 +66,7 @@ impl Controller {
         &self,
         queue: &mut Queue,
         object: &ObjectRef,
-        wanted: Option<Timestamp>,
+        wanted: Option<SteadyTime>,
         now: Now,
     ) -> bool {
         let (Some(brake), Some(ledger)) = (&queue.brake, &mut queue.ledger) else { return true };

@@ -1,9 +1,10 @@
 //! Asking the API server, past the watch, whether the caches are right.
 
+use crate::engine::SteadyTime;
 use crate::index::endpoints::AddressFamilies;
 use crate::index::shared_index::SharedIndex;
 use crate::kinds::{ObjectKey, ObjectRef};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use kube::Client;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -22,19 +23,19 @@ pub(crate) struct Confirmations {
     /// The objects that wait, by Service.
     asked: HashMap<ObjectKey, BTreeSet<ObjectRef>>,
     /// When the LIST began that the index has taken in, by the steady clock.
-    done: HashMap<ObjectKey, Timestamp>,
+    done: HashMap<ObjectKey, SteadyTime>,
 }
 
 struct Answer {
     service: ObjectKey,
-    began: Timestamp,
+    began: SteadyTime,
     error: Option<String>,
 }
 
 impl Confirmations {
     /// Whether each of these Services has been read since something was wished for, at `since`.
-    pub(crate) fn cover(&self, services: &[ObjectKey], since: Timestamp, now: Timestamp) -> bool {
-        let counts = |began: &Timestamp| *began >= since && began.duration_until(now) < VALID;
+    pub(crate) fn cover(&self, services: &[ObjectKey], since: SteadyTime, now: SteadyTime) -> bool {
+        let counts = |began: &SteadyTime| *began >= since && began.duration_until(now) < VALID;
         services.iter().all(|service| self.done.get(service).is_some_and(counts))
     }
 
@@ -43,7 +44,7 @@ impl Confirmations {
         &mut self,
         object: &ObjectRef,
         services: &[ObjectKey],
-        since: Timestamp,
+        since: SteadyTime,
         shared: &SharedIndex,
         client: &Client,
         families: AddressFamilies,
@@ -93,7 +94,7 @@ impl Confirmations {
     }
 
     /// Forgets what is not valid any more.
-    pub(crate) fn prune(&mut self, now: Timestamp) {
+    pub(crate) fn prune(&mut self, now: SteadyTime) {
         self.done.retain(|_, began| began.duration_until(now) < VALID);
     }
 }

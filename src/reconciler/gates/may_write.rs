@@ -1,6 +1,6 @@
 //! Leave to write: what the guard and the past say of a write that is wanted.
 
-use crate::engine::Now;
+use crate::engine::{Now, SteadyTime};
 use crate::events::publisher::NewEvent;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
@@ -25,7 +25,7 @@ impl Controller {
     ) -> bool {
         let memory = queue.memories.get(object);
         let wanted = memory.and_then(|memory| memory.wanted_since(&plan.active));
-        let since = |at: jiff::Timestamp| at.duration_until(now.steady);
+        let since = |at: SteadyTime| at.duration_until(now.steady);
         let others = index.last_move_by_others(&self.me.replica);
         let verdict = arbitration::judge(&WriteRequest {
             me: &self.me,

@@ -1,9 +1,10 @@
 //! Who wants to leave its primary, and who has left it lately: what the share is measured by.
 
+use crate::engine::SteadyTime;
 use crate::kinds::ObjectRef;
 use crate::reconciler::gates::brake::WINDOW;
 use crate::reconciler::gates::brake::groups::Groups;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use std::collections::HashMap;
 
 #[derive(Debug, Default)]
@@ -14,7 +15,7 @@ pub(super) struct Count {
     /// The same by what they share; none where one has gone from it and it must be made anew.
     groups: Option<Groups>,
     /// When those that are past were forgotten last.
-    forgotten: Option<Timestamp>,
+    forgotten: Option<SteadyTime>,
 }
 
 #[derive(Debug)]
@@ -22,7 +23,7 @@ struct Departing {
     endpoints: Vec<u64>,
     wish: Wish,
     /// When it was seen to leave.
-    left: Option<Timestamp>,
+    left: Option<SteadyTime>,
     /// A person has released it: it does not count.
     released: bool,
     /// This replica moves it.
@@ -61,10 +62,10 @@ impl Count {
     pub(super) fn rests(
         &mut self,
         key: &ObjectRef,
-        left: Option<Timestamp>,
+        left: Option<SteadyTime>,
         endpoints: impl FnOnce() -> Vec<u64>,
         released: bool,
-        now: Timestamp,
+        now: SteadyTime,
     ) {
         match self.leaving.get_mut(key) {
             Some(entry) => {
@@ -112,21 +113,21 @@ impl Count {
     }
 
     /// What has left counts as if it had just now.
-    pub(super) fn linger(&mut self, now: Timestamp) {
+    pub fn linger(&mut self, now: SteadyTime) {
         for leaving in self.leaving.values_mut() {
             leaving.left = leaving.left.map(|_| now);
         }
     }
 
     /// Forgets what is past.
-    pub(super) fn forget(&mut self, now: Timestamp) {
+    pub fn forget(&mut self, now: SteadyTime) {
         let second = SignedDuration::from_secs(1);
         if self.forgotten.is_some_and(|at| at.duration_until(now) < second) {
             return;
         }
         self.forgotten = Some(now);
         let before = self.leaving.len();
-        let recent = |left: Timestamp| left.duration_until(now) < WINDOW;
+        let recent = |left: SteadyTime| left.duration_until(now) < WINDOW;
         self.leaving.retain(|_, l| l.wish != Wish::None || l.left.is_some_and(recent));
         if self.leaving.len() < before {
             self.groups = None;

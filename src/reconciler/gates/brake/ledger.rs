@@ -1,9 +1,10 @@
 //! The brake's record in the Lease: read past every cache before a move as a standby, written off
 //! the hot path.
 
+use crate::engine::SteadyTime;
 use crate::kinds::{ObjectRef, brief};
 use crate::leader_election::brake_record::BrakeRecord;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::Api;
 use kube::api::PostParams;
@@ -31,7 +32,7 @@ pub(crate) struct Ledger {
     /// The objects that wait for what is being read.
     asked: BTreeSet<ObjectRef>,
     /// When the read began that was answered last, by the steady clock.
-    read: Option<Timestamp>,
+    read: Option<SteadyTime>,
     writing: bool,
     /// When a write may be tried again.
     not_before: Option<Instant>,
@@ -44,7 +45,7 @@ pub(crate) struct Ledger {
 /// What a request has brought.
 struct Answer {
     /// Of a read: when it began.
-    began: Option<Timestamp>,
+    began: Option<SteadyTime>,
     outcome: Result<BrakeRecord, String>,
 }
 
@@ -74,12 +75,12 @@ impl Ledger {
     }
 
     /// Whether it has been read since an object's move is wanted, and just now.
-    pub(crate) fn covers(&self, since: Timestamp, now: Timestamp) -> bool {
+    pub(crate) fn covers(&self, since: SteadyTime, now: SteadyTime) -> bool {
         self.read.is_some_and(|began| began >= since && began.duration_until(now) < VALID)
     }
 
     /// Reads it, for an object that wants to know; one read serves all that ask meanwhile.
-    pub(crate) fn ask(&mut self, object: &ObjectRef, now: Timestamp) {
+    pub(crate) fn ask(&mut self, object: &ObjectRef, now: SteadyTime) {
         let first = self.asked.is_empty();
         self.asked.insert(object.clone());
         if first {
@@ -88,7 +89,7 @@ impl Ledger {
     }
 
     /// Reads it for nobody: a replica that begins.
-    pub(crate) fn read(&mut self, now: Timestamp) {
+    pub(crate) fn read(&mut self, now: SteadyTime) {
         let (api, name, alone) = (self.api.clone(), self.name.clone(), self.alone);
         self.tasks.spawn(async move {
             let outcome = in_time(load(&api, &name, alone)).await;

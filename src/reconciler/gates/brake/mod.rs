@@ -11,7 +11,7 @@ mod ledger;
 pub(crate) use crate::leader_election::brake_record::BrakeRecord;
 pub(crate) use ledger::{Ledger, LedgerAnswer};
 
-use crate::engine::Now;
+use crate::engine::{Now, SteadyTime};
 use crate::kinds::ObjectRef;
 use count::Count;
 use jiff::{SignedDuration, Timestamp};
@@ -46,14 +46,14 @@ pub(crate) struct Brake {
     /// Whether the Lease has been read.
     read: bool,
     /// When those that are gone were looked for last.
-    swept: Option<Timestamp>,
+    swept: Option<SteadyTime>,
     /// Since when it holds here, by the steady clock, and whether anything has waited since.
-    began: Timestamp,
+    began: SteadyTime,
     has_held: bool,
     /// The hold that ended here last: an older record may still tell of it.
     over: Option<Timestamp>,
     /// When a person's release was taken, by the steady clock: what they saw coming may go too.
-    released: Option<Timestamp>,
+    released: Option<SteadyTime>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Brake {
             unwritten: false,
             read: false,
             swept: None,
-            began: Timestamp::MIN,
+            began: SteadyTime::MIN,
             has_held: false,
             over: None,
             released: None,
@@ -286,7 +286,7 @@ impl Brake {
         self.engaged().is_some()
     }
 
-    fn just_released(&self, now: Timestamp) -> bool {
+    fn just_released(&self, now: SteadyTime) -> bool {
         self.released.is_some_and(|at| at.duration_until(now) < WINDOW)
     }
 
@@ -320,14 +320,14 @@ impl Brake {
     }
 
     /// When a release was taken that others took a moment ago.
-    fn released_lately(&self, now: Now) -> Option<Timestamp> {
+    fn released_lately(&self, now: Now) -> Option<SteadyTime> {
         let ended = self.record.ended.filter(|_| self.record.released.is_some())?;
         let ago = ended.duration_until(now.wall).max(SignedDuration::ZERO);
-        now.steady.checked_sub(ago).ok().filter(|_| ago < WINDOW)
+        now.steady.checked_sub(ago).filter(|_| ago < WINDOW)
     }
 
     /// When an object that is seen for the first time has left its primary, where that counts.
-    fn lately(&self, recorded: Option<Timestamp>, now: Now) -> Option<Timestamp> {
+    fn lately(&self, recorded: Option<Timestamp>, now: Now) -> Option<SteadyTime> {
         let recorded = recorded?;
         let ended = self.record.ended.filter(|_| self.record.released.is_none());
         let lingers = ended.is_some_and(|ended| ended.duration_until(now.wall) < WINDOW);
@@ -336,12 +336,12 @@ impl Brake {
         let earliest = WINDOW + SignedDuration::from_secs(1);
         let ago = recorded.duration_until(now.wall).max(SignedDuration::ZERO);
         let ago = if lingers { SignedDuration::ZERO } else { ago };
-        let left = now.steady.checked_sub(ago).ok()?;
+        let left = now.steady.checked_sub(ago)?;
         (recorded.duration_until(since) <= earliest).then_some(left)
     }
 
     /// While it holds nothing is forgotten: all of it counts.
-    fn forget(&mut self, now: Timestamp) {
+    fn forget(&mut self, now: SteadyTime) {
         if !self.holds() {
             self.count.forget(now);
         }
