@@ -2,6 +2,8 @@
 # all they need; the rest they get themselves, from the package registries.
 
 CARGO ?= cargo
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY ?= $(or $(CARGO_TARGET_DIR),target)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
@@ -22,10 +24,16 @@ test:
 build-tests:
 	$(CARGO) test --locked --workspace --no-run
 
-lint:
+lint: $(CARGO_DENY)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet --lib --examples
+	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources
+
+# Built once, unoptimised: that takes 100 s of CPU, and a check takes 2 s all the same.
+$(CARGO_DENY):
+	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
+	  --root $(@:/bin/cargo-deny=) --version $(CARGO_DENY_VERSION) cargo-deny
 
 ## unit: the tests that need no cluster
 unit:
