@@ -6,8 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Arrows that point up and are yet to be turned round: `room -> room`.
-const TO_BE_TURNED: &[&str] =
-    &["events -> housekeeping", "events -> reconciler", "index -> informers"];
+const TO_BE_TURNED: &[&str] = &["index -> informers"];
 
 /// Circles of files that are yet to be opened, by their first file.
 const TO_BE_OPENED: &[&str] = &[
@@ -16,11 +15,11 @@ const TO_BE_OPENED: &[&str] = &[
     "deletion_guard::announcer",
     "engine::authored",
     "engine::decision",
-    "events::publisher",
     "index::history",
     "index::profile_table",
     "informers::remote::failure",
     "kinds::kind",
+    "reconciler::attempts",
     "webhook::handler",
 ];
 

@@ -11,7 +11,7 @@ use crate::certificates;
 use crate::deletion_guard;
 
 use crate::engine::{self, Defaults, Identity};
-use crate::events::publisher::{NewEvent, publisher};
+use crate::events::Recorder;
 use crate::housekeeping::linked::tell_of_links;
 use crate::housekeeping::own_namespace::{NamespaceLabeller, label_own_namespace};
 use crate::housekeeping::survey::{Survey, survey_unmanaged};
@@ -335,21 +335,17 @@ impl Parts {
             self.tasks.last.tasks.spawn(hold_lease(striving, self.tasks.last.stop.clone()));
             leading
         };
-        let (say, said) = mpsc::channel(4096);
+        let (recorder, publisher) = Recorder::new(self.metrics.clone());
         let (busy, quiet) = watch::channel(0);
-        self.tasks.working.tasks.spawn(publisher(
-            self.client.clone(),
-            self.args.me.replica.clone(),
-            said,
-            quiet,
-        ));
-        self.follow_links(leading.clone(), say.clone());
+        let replica = self.args.me.replica.clone();
+        self.tasks.working.tasks.spawn(publisher.run(self.client.clone(), replica, quiet));
+        self.follow_links(leading.clone(), recorder.clone());
         let labelling = NamespaceLabeller {
             client: self.client.clone(),
             namespace: self.args.namespace.clone(),
             name: self.args.name.clone(),
             leading: leading.clone(),
-            say: say.clone(),
+            recorder: recorder.clone(),
             metrics: self.metrics.clone(),
         };
         let stop = self.tasks.working.stop.clone();
@@ -363,7 +359,7 @@ impl Parts {
             namespace: self.args.namespace.clone(),
             leases: (!no_lease).then(|| Api::namespaced(self.client.clone(), &self.args.namespace)),
             leading: leading.clone(),
-            say: say.clone(),
+            recorder: recorder.clone(),
             metrics: self.metrics.clone(),
         };
         let stop = self.tasks.working.stop.clone();
@@ -388,7 +384,7 @@ impl Parts {
             ledger: Some(ledger),
             brake_record,
             metrics: self.metrics.clone(),
-            say,
+            say: recorder,
             busy,
         };
         let stop = self.tasks.working.stop.clone();
@@ -398,7 +394,7 @@ impl Parts {
     }
 
     /// Every replica sees linked clusters for itself: a standby and each webhook go by them too.
-    fn follow_links(&mut self, leading: watch::Receiver<bool>, say: mpsc::Sender<NewEvent>) {
+    fn follow_links(&mut self, leading: watch::Receiver<bool>, recorder: Recorder) {
         let remote = &mut self.args.remote;
         let namespaces = in_order(std::mem::take(&mut remote.credentials_namespaces));
         if namespaces.is_empty() {
@@ -414,7 +410,7 @@ impl Parts {
         self.tasks.background.spawn(following);
         let stop = self.tasks.working.stop.clone();
         let metrics = self.metrics.clone();
-        self.tasks.working.tasks.spawn(tell_of_links(told, leading, say, metrics, stop));
+        self.tasks.working.tasks.spawn(tell_of_links(told, leading, recorder, metrics, stop));
     }
 
     async fn admit(

@@ -1,3 +1,12 @@
-//! Events: what people are told, off the hot path.
+//! Events: what people read about an object, published off the hot path.
+//!
+//! This room knows how an Event looks and how it is published. What is reported, and when, is up to the
+//! rooms that find it out: `reconciler::reports` and `housekeeping`.
 
-pub(crate) mod publisher;
+mod new_event;
+mod reason;
+mod recorder;
+
+pub use new_event::{NewEvent, Regarding};
+pub use reason::{EventAction, EventReason};
+pub use recorder::Recorder;

@@ -1,9 +1,12 @@
 //! Tells people what becomes of linked clusters: metrics by every replica, Events by the leader.
 
-use crate::events::publisher::NewEvent;
+use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
 use crate::index::remote::reach::Transition;
 use crate::informers::remote::transitions::LinkTransition;
+use crate::kinds::ObjectKey;
 use crate::telemetry::Metrics;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::ApiResource;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -13,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) async fn tell_of_links(
     mut told: mpsc::UnboundedReceiver<LinkTransition>,
     mut leading: watch::Receiver<bool>,
-    say: mpsc::Sender<NewEvent>,
+    recorder: Recorder,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
@@ -29,9 +32,7 @@ pub(crate) async fn tell_of_links(
         }
         if *leading.borrow() {
             for told in unsaid.take() {
-                if say.try_send(NewEvent::of_link(&told)).is_err() {
-                    metrics.events_dropped.inc();
-                }
+                recorder.publish(event(&told));
             }
         }
     }
@@ -62,6 +63,26 @@ impl PendingTransitions {
     fn take(&mut self) -> impl Iterator<Item = LinkTransition> + use<> {
         std::mem::take(&mut self.0).into_values()
     }
+}
+
+/// About the Secret by which the cluster is linked.
+fn event(transition: &LinkTransition) -> NewEvent {
+    let secret = &transition.secret;
+    let key = ObjectKey::new(&secret.namespace, &secret.name);
+    let kind = ApiResource::erase::<Secret>(&());
+    let regarding = Regarding::named(key, kind).at(&secret.uid, &secret.resource_version);
+    let (action, note) = (EventAction::Watch, transition.note.clone());
+    let reason = match transition.what {
+        Transition::Unreachable => EventReason::RemoteUnreachable,
+        Transition::Down => EventReason::RemoteDown,
+        Transition::Unverified => EventReason::RemoteUnverified,
+        Transition::Failing => EventReason::RemoteFailing,
+        Transition::Refused => EventReason::RemoteRefused,
+        Transition::Seen | Transition::Reachable | Transition::Idle | Transition::Unlinked => {
+            return NewEvent::normal(regarding, EventReason::RemoteReachable, action, note);
+        }
+    };
+    NewEvent::warning(regarding, reason, action, note)
 }
 
 fn note(told: &LinkTransition, metrics: &Metrics) {

@@ -3,20 +3,22 @@
 //! No Job of the chart does it: that needed a foreign image, a place to run and Linkerd's own
 //! namespace, and an installation that lacked one of them failed.
 
-use crate::events::publisher::NewEvent;
+use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
 use crate::informers::list_watch::follow;
-use crate::kinds::{FIELD_MANAGER, brief};
+use crate::kinds::{FIELD_MANAGER, ObjectKey, brief};
 use crate::telemetry::Metrics;
 use futures::{Stream, StreamExt};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Patch, PatchParams};
+use kube::core::ApiResource;
 use kube::runtime::watcher::Event;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Linkerd's label for the namespaces of extensions, and our value of it.
@@ -41,7 +43,7 @@ pub(crate) struct NamespaceLabeller {
     /// Of the installation, for Events.
     pub name: String,
     pub leading: watch::Receiver<bool>,
-    pub say: mpsc::Sender<NewEvent>,
+    pub recorder: Recorder,
     pub metrics: Arc<Metrics>,
 }
 
@@ -69,7 +71,7 @@ fn step<'a>(found: Option<&'a str>, written: &[Instant], now: Instant) -> Step<'
 
 /// Keeps the label on the namespace while this replica leads, until `stop`.
 pub(crate) async fn label_own_namespace(labelling: NamespaceLabeller, stop: CancellationToken) {
-    let NamespaceLabeller { client, namespace, name, mut leading, say, metrics } = labelling;
+    let NamespaceLabeller { client, namespace, name, mut leading, recorder, metrics } = labelling;
     let api: Api<Namespace> = Api::all(client);
     let mut changes = pin!(changes(&api, &namespace));
     let mut label = Label { api, namespace, written: vec![] };
@@ -101,9 +103,7 @@ pub(crate) async fn label_own_namespace(labelling: NamespaceLabeller, stop: Canc
             if problem.is_some() && problem != said && !(fails(&problem) && fails(&said)) {
                 let note = label.note(problem.as_deref().unwrap_or_default());
                 tracing::warn!("{note}");
-                if say.try_send(NewEvent::not_labelled(&name, &label.namespace, note)).is_err() {
-                    metrics.events_dropped.inc();
-                }
+                recorder.publish(not_labelled(&name, &label.namespace, note));
             }
             said = problem;
         } else {
@@ -162,6 +162,13 @@ impl Label {
             "Label {EXTENSION} of namespace {namespace}: expected {FAILOVER:?}, by which linkerd check finds this extension; {problem}. To set it: kubectl label --overwrite namespace {namespace} {EXTENSION}={FAILOVER}"
         )
     }
+}
+
+/// About the Deployment: an Event about a namespace would be in the namespace `default`.
+fn not_labelled(deployment: &str, namespace: &str, note: String) -> NewEvent {
+    let kind = ApiResource::erase::<Deployment>(&());
+    let regarding = Regarding::named(ObjectKey::new(namespace, deployment), kind);
+    NewEvent::warning(regarding, EventReason::NamespaceNotLabelled, EventAction::Label, note)
 }
 
 /// The moments at which the namespace may have changed.

@@ -2,7 +2,7 @@
 //! weights are still ours while the selector matches them no more. No watch shows them, and nothing is
 //! written to them: their authors are told what to do.
 
-use crate::events::publisher::NewEvent;
+use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
 use crate::housekeeping::left_behind::{self, LeftBehind};
 use crate::housekeeping::managed_namespaces;
 use crate::index::shared_index::SharedIndex;
@@ -11,6 +11,7 @@ use crate::informers::discovery::served;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey, ObjectRef, brief, policy_route};
 use crate::telemetry::Metrics;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{ApiResource, ListParams};
 use kube::core::{DynamicObject, GroupVersionKind};
@@ -18,7 +19,7 @@ use kube::{Api, Client, ResourceExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// How often to look for routes, and every how many of these looks for what was left behind: that reads
@@ -45,22 +46,19 @@ pub(crate) struct Survey {
     /// Where the namespaces that are managed are written down; none without a Lease.
     pub leases: Option<Api<Lease>>,
     pub leading: watch::Receiver<bool>,
-    pub say: mpsc::Sender<NewEvent>,
+    pub recorder: Recorder,
     pub metrics: Arc<Metrics>,
 }
 
 /// Something that is not managed and looks as if it were.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Unmanaged {
-    pub about: ObjectKey,
-    pub kind: ApiResource,
-    pub uid: String,
-    pub resource_version: String,
-    pub reason: &'static str,
+    regarding: Regarding,
+    reason: EventReason,
     /// For Events.
-    pub note: String,
+    note: String,
     /// For the log, where there is more room.
-    pub full: String,
+    full: String,
 }
 
 /// What has been told, by kind and name.
@@ -129,7 +127,7 @@ impl Survey {
             Ok(Some(lost)) => {
                 let note = managed_namespaces::note(&lost, &self.selector);
                 tracing::warn!("{note}");
-                self.say(NewEvent::narrowed(&self.name, &self.namespace, note));
+                self.recorder.publish(narrowed(&self.name, &self.namespace, note));
             }
             Err(error) => {
                 tracing::debug!(error = brief(&error), "what was managed before is not known");
@@ -137,23 +135,19 @@ impl Survey {
         }
     }
 
-    fn say(&self, said: NewEvent) {
-        if self.say.try_send(said).is_err() {
-            self.metrics.events_dropped.inc();
-        }
-    }
-
     /// Tells what is new, and what is over.
     fn tell(&self, told: &mut Reported, found: Vec<Unmanaged>) {
-        let name = |one: &Unmanaged| (one.kind.kind.clone(), one.about.clone());
+        let name = |one: &Unmanaged| (one.regarding.kind().to_owned(), one.regarding.key().clone());
         let found: Reported = found.into_iter().map(|one| (name(&one), one)).collect();
         for (name, one) in &found {
-            let known = told.get(name).is_some_and(|t| t.uid == one.uid && t.note == one.note);
+            let known = told.get(name).is_some_and(|reported| {
+                reported.regarding.uid() == one.regarding.uid() && reported.note == one.note
+            });
             if known {
                 continue;
             }
             tracing::warn!("{}", one.full);
-            self.say(NewEvent::unmanaged(one));
+            self.recorder.publish(one.event());
         }
         for (kind, object) in told.keys().filter(|name| !found.contains_key(*name)) {
             tracing::info!(kind, %object, "bears our marks no more, or is managed");
@@ -180,7 +174,13 @@ impl Survey {
                     &about.name,
                     self.selector.as_str(),
                 );
-                found.push(Unmanaged::new(&route, &kind, "NotManaged", why.clone(), why));
+                found.push(Unmanaged::new(
+                    &route,
+                    &kind,
+                    EventReason::NotManaged,
+                    why.clone(),
+                    why,
+                ));
             }
         }
         Ok(found)
@@ -231,7 +231,7 @@ impl Survey {
     ) -> Option<Unmanaged> {
         let object_ref = ObjectRef::new(kind, key);
         let left = LeftBehind::read(&object_ref, object, &self.selector)?;
-        Some(Unmanaged::new(object, resource, "LeftBehind", left.note(), left.full()))
+        Some(Unmanaged::new(object, resource, EventReason::LeftBehind, left.note(), left.full()))
     }
 }
 
@@ -239,18 +239,22 @@ impl Unmanaged {
     fn new(
         object: &DynamicObject,
         kind: &ApiResource,
-        reason: &'static str,
+        reason: EventReason,
         note: String,
         full: String,
     ) -> Self {
-        Self {
-            about: ObjectKey::of(object),
-            kind: kind.clone(),
-            uid: object.uid().unwrap_or_default(),
-            resource_version: object.resource_version().unwrap_or_default(),
-            reason,
-            note,
-            full,
-        }
+        Self { regarding: Regarding::object(object, kind), reason, note, full }
     }
+
+    fn event(&self) -> NewEvent {
+        let regarding = self.regarding.clone();
+        NewEvent::warning(regarding, self.reason, EventAction::Read, self.note.clone())
+    }
+}
+
+/// Fewer namespaces are managed than before.
+fn narrowed(deployment: &str, namespace: &str, note: String) -> NewEvent {
+    let kind = ApiResource::erase::<Deployment>(&());
+    let regarding = Regarding::named(ObjectKey::new(namespace, deployment), kind);
+    NewEvent::warning(regarding, EventReason::NamespacesLeft, EventAction::Read, note)
 }

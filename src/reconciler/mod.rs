@@ -16,6 +16,7 @@ pub(crate) mod pending_deletions;
 pub(crate) mod plan;
 pub(crate) mod queue;
 pub(crate) mod reconcile;
+pub(crate) mod reports;
 pub(crate) mod service_profiles;
 pub(crate) mod short_ports;
 pub(crate) mod writer;

@@ -1,7 +1,6 @@
 //! Objects that have nothing ready: told once, by who leads, and once more when that ends.
 
 use crate::engine::{BySet, Intent, Now, Readiness, SteadyTime, to_the_second};
-use crate::events::publisher::NewEvent;
 use crate::index::managed_object::ManagedObject;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
@@ -9,6 +8,7 @@ use crate::reconciler::notices::version;
 use crate::reconciler::plan::Plan;
 use crate::reconciler::queue::Queue;
 use crate::reconciler::reconcile::Controller;
+use crate::reconciler::reports;
 use jiff::{SignedDuration, Timestamp};
 
 /// A pod that restarts, and a Service that is made before its pods, are no news yet.
@@ -118,13 +118,13 @@ impl Controller {
             let why = each_set(&intents, &plan.readiness, &news.begins);
             tracing::warn!(%object, why, "nothing is ready");
             let note = format!("No backend is ready, so traffic stays where it is: {why}");
-            self.say(NewEvent::nothing_ready(object, version(index, object), managed, true, note));
+            self.say(reports::nothing_ready(object, version(index, object), managed, true, note));
         }
         if !news.ends.is_empty() {
             let why = each_set(&intents, &plan.readiness, &news.ends);
             tracing::info!(%object, why, "something is ready again");
             let note = format!("A backend is ready again: {why}");
-            self.say(NewEvent::nothing_ready(object, version(index, object), managed, false, note));
+            self.say(reports::nothing_ready(object, version(index, object), managed, false, note));
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What is said about an object beside its moves: once, and by who leads.
 
 use crate::engine::Now;
-use crate::events::publisher::NewEvent;
 use crate::index::managed_object::ManagedObject;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
@@ -9,6 +8,7 @@ use crate::kinds::route::InUse;
 use crate::reconciler::plan::{Plan, Write, WriteKind};
 use crate::reconciler::queue::Queue;
 use crate::reconciler::reconcile::Controller;
+use crate::reconciler::reports;
 use jiff::{SignedDuration, Timestamp};
 
 /// Linkerd takes a moment to say that it has accepted a new route.
@@ -44,7 +44,7 @@ impl Controller {
                         true => tracing::warn!(%object, %causes, "cannot be read, left as it is"),
                         false => tracing::warn!(%object, %causes, "cannot be read in part"),
                     }
-                    self.say(NewEvent::unreadable(object, version(index, object), managed, causes));
+                    self.say(reports::unreadable(object, version(index, object), managed, causes));
                 }
                 Some(_) => {}
                 None => memory.has_said_nothing(),
@@ -83,7 +83,7 @@ impl Controller {
         match &why {
             Some(why) => {
                 tracing::warn!(%object, why, "Linkerd does not route by it");
-                self.say(NewEvent::not_in_use(object, version(index, object), managed, why));
+                self.say(reports::not_in_use(object, version(index, object), managed, why));
             }
             None => tracing::info!(%object, "Linkerd routes by it"),
         }
@@ -108,7 +108,7 @@ impl Controller {
         match &rules {
             Some(rules) => {
                 tracing::warn!(%object, %rules, "rules without a primary do not fail over");
-                self.say(NewEvent::without_primary(object, version(index, object), managed, rules));
+                self.say(reports::without_primary(object, version(index, object), managed, rules));
             }
             None => tracing::info!(%object, "every rule has a primary"),
         }
@@ -125,7 +125,7 @@ impl Controller {
         let text = format!("{why}: {:?}", plan.active);
         if queue.memories.entry(&write.object).is_news(&text) {
             tracing::warn!(object = %write.object, "{}; nothing is written: {why}", flip.should());
-            self.say(NewEvent::held(write, flip, why));
+            self.say(reports::held(write, flip, why));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How writes begin and end, and what is remembered and told of it.
 
-use crate::events::publisher::NewEvent;
+use crate::events::NewEvent;
 use crate::index::managed_object::ManagedObject;
 use crate::index::order::{Arrival, Ticket};
 use crate::kinds::ObjectRef;
@@ -10,6 +10,7 @@ use crate::reconciler::overwrites::OverwriteTracker;
 use crate::reconciler::plan::{Plan, Write, WriteKind};
 use crate::reconciler::queue::{FinishedWrite, InFlightWrite, Queue};
 use crate::reconciler::reconcile::Controller;
+use crate::reconciler::reports;
 use crate::reconciler::writer::{self, GiveUp, WriteOutcome};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -188,7 +189,7 @@ impl Controller {
         if let Some(note) = &write.edited {
             self.metrics.recorded("edit");
             tracing::info!(object = %write.object, "{note}");
-            self.say(NewEvent::edited(write, note));
+            self.say(reports::edited(write, note));
         }
         match &write.kind {
             WriteKind::Flip(flip) => {
@@ -201,7 +202,7 @@ impl Controller {
                     self.metrics.guard.taken_back.inc();
                 }
                 tracing::info!(object = %write.object, "{}", flip.note);
-                self.say(NewEvent::flipped(write, flip));
+                self.say(reports::flipped(write, flip));
             }
             WriteKind::Correction => {
                 self.metrics.wrote(took);
@@ -231,7 +232,7 @@ impl Controller {
         if streak.is_told(now) {
             tracing::warn!(%object, error = why, retry_in = ?wait, "a write failed");
             if !std::mem::replace(&mut memory.refusal_told, true) {
-                self.say(NewEvent::refused(write, why));
+                self.say(reports::refused(write, why));
             }
         } else {
             tracing::debug!(%object, ?failure, retry_in = ?wait, "a write failed");
@@ -251,10 +252,7 @@ impl Controller {
     }
 
     pub(crate) fn say(&self, said: NewEvent) {
-        // Events never hold up a flip: where too many wait, one is lost and counted.
-        if self.say.try_send(said).is_err() {
-            self.metrics.events_dropped.inc();
-        }
+        self.say.publish(said);
     }
 
     pub(crate) fn count_in_flight(&self, queue: &Queue) {

@@ -2,7 +2,7 @@
 
 use crate::deletion_guard::PendingAnnouncement;
 use crate::engine::{Defaults, Identity, Now, PendingDelays};
-use crate::events::publisher::NewEvent;
+use crate::events::Recorder;
 use crate::index::endpoints::AddressFamilies;
 use crate::index::managed_object::ManagedObject;
 use crate::index::shared_index::{ChangedObjects, SharedIndex};
@@ -74,7 +74,7 @@ pub(crate) struct Controller {
     pub brake_record: watch::Receiver<Option<BrakeRecord>>,
     pub metrics: Arc<Metrics>,
     /// Events, to be published off the hot path.
-    pub say: mpsc::Sender<NewEvent>,
+    pub say: Recorder,
     /// How many writes are under way, for those that keep out of their way.
     pub busy: watch::Sender<usize>,
 }

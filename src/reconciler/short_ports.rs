@@ -1,12 +1,12 @@
 //! Ports that backends are short of, or were released from: told once, by who leads.
 
 use crate::engine::{Decision, DecisionReason, Health, Intent, Unknown};
-use crate::events::publisher::NewEvent;
 use crate::index::managed_object::ManagedObject;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::reconciler::queue::Queue;
 use crate::reconciler::reconcile::Controller;
+use crate::reconciler::reports;
 use std::collections::BTreeSet;
 
 /// What is to be said of the ports of a set's backends. Without numbers that come and go: it is said
@@ -68,7 +68,7 @@ impl Controller {
         } else {
             let why = news.join("; ");
             tracing::warn!(%object, why, "a port is not served");
-            self.say(NewEvent::short(object, index, managed, &why));
+            self.say(reports::short(object, index, managed, &why));
         }
         queue.memories.entry(object).short = Some(said.clone()).filter(|said| !said.is_empty());
         self.metrics.short.set(queue.memories.short() as i64);

@@ -1,7 +1,6 @@
 //! Leave to write: what the guard and the past say of a write that is wanted.
 
 use crate::engine::{Now, SteadyTime};
-use crate::events::publisher::NewEvent;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::reconciler::gates::arbitration;
@@ -9,6 +8,7 @@ use crate::reconciler::gates::arbitration::{Permission, WriteRequest};
 use crate::reconciler::plan::{Plan, Write};
 use crate::reconciler::queue::Queue;
 use crate::reconciler::reconcile::Controller;
+use crate::reconciler::reports;
 use jiff::SignedDuration;
 use std::time::Instant;
 
@@ -91,7 +91,7 @@ impl Controller {
             if memory.is_news(&format!("undone {times} times by {who}")) {
                 self.metrics.undone.inc();
                 tracing::warn!(object = %write.object, times, by = who, next = ?wait, "weights are being undone");
-                self.say(NewEvent::undone(write, who, times));
+                self.say(reports::undone(write, who, times));
             }
         }
         if wait.is_zero() {

@@ -3,7 +3,6 @@
 //! that a webhook of Linkerd holds up delays no next flip, and callers follow the profile alone.
 //! Which of them may be under way at once goes by [`Lanes`] of their own.
 
-use crate::events::publisher::NewEvent;
 use crate::index::managed_object::ManagedObject;
 use crate::index::order::{Arrival, Ticket};
 use crate::index::profile_facts::ProfileFacts;
@@ -15,6 +14,7 @@ use crate::reconciler::outcomes::backoff;
 use crate::reconciler::overwrites::OverwriteTracker;
 use crate::reconciler::queue::Queue;
 use crate::reconciler::reconcile::Controller;
+use crate::reconciler::reports;
 use crate::reconciler::service_profiles::plan;
 use crate::reconciler::service_profiles::plan::{
     ProfilePlan, ProfileSettings, ProfileWrite, SplitWithProfile,
@@ -231,7 +231,7 @@ impl Controller {
                 memory.failed = None;
                 if self.leads() && memory.told.as_ref() != Some(&why) {
                     tracing::warn!(%split, "{why}");
-                    self.say(NewEvent::profile_left(split, index, managed, &why));
+                    self.say(reports::profile_left(split, index, managed, &why));
                     memory.told = Some(why);
                 }
             }
@@ -346,7 +346,7 @@ impl Controller {
                 tracing::warn!(%split, profile = %attempt.profile, times, next = ?wait, "a ServiceProfile is being undone");
                 if let Some((index, managed)) = about {
                     let name = &attempt.profile.name;
-                    self.say(NewEvent::profile_undone(split, index, managed, name, times));
+                    self.say(reports::profile_undone(split, index, managed, name, times));
                 }
                 memory.told = Some(told);
             }
@@ -489,7 +489,7 @@ impl Controller {
         if memory.told.as_ref() != Some(&told) {
             let index = self.shared.read();
             if let Some(managed) = index.object(&split) {
-                let said = NewEvent::profile_refused(&split, &index, managed, &profile.name, error);
+                let said = reports::profile_refused(&split, &index, managed, &profile.name, error);
                 self.say(said);
             }
             memory.told = Some(told);

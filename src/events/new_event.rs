@@ -1,0 +1,154 @@
+//! An Event that is to be published.
+
+use crate::events::{EventAction, EventReason};
+use crate::kinds::{FIELD_MANAGER, ObjectKey};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::core::{ApiResource, DynamicObject};
+
+/// The object that an Event is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Regarding {
+    key: ObjectKey,
+    kind: ApiResource,
+    uid: String,
+    resource_version: String,
+}
+
+impl Regarding {
+    /// An object of which no more is known than its name.
+    pub fn named(key: ObjectKey, kind: ApiResource) -> Self {
+        Self { key, kind, uid: String::new(), resource_version: String::new() }
+    }
+
+    /// This object, in this version of it.
+    pub fn object(object: &DynamicObject, kind: &ApiResource) -> Self {
+        Self::named(ObjectKey::of(object), kind.clone()).at(
+            object.metadata.uid.as_deref().unwrap_or_default(),
+            object.metadata.resource_version.as_deref().unwrap_or_default(),
+        )
+    }
+
+    /// Which one of that name, and which version of it.
+    pub fn at(mut self, uid: &str, resource_version: &str) -> Self {
+        self.uid = uid.to_owned();
+        self.resource_version = resource_version.to_owned();
+        self
+    }
+
+    /// Its name.
+    pub fn key(&self) -> &ObjectKey {
+        &self.key
+    }
+
+    /// Its kind, as in a manifest.
+    pub fn kind(&self) -> &str {
+        &self.kind.kind
+    }
+
+    /// Its uid, or nothing where it is not known.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+}
+
+/// An Event to publish.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    regarding: Regarding,
+    warning: bool,
+    reason: EventReason,
+    action: EventAction,
+    note: String,
+    at: Timestamp,
+}
+
+impl NewEvent {
+    /// An Event of type Warning.
+    pub fn warning(
+        regarding: Regarding,
+        reason: EventReason,
+        action: EventAction,
+        note: impl Into<String>,
+    ) -> Self {
+        let (note, at) = (shortened(note.into()), Timestamp::now());
+        Self { regarding, warning: true, reason, action, note, at }
+    }
+
+    /// An Event of type Normal.
+    pub fn normal(
+        regarding: Regarding,
+        reason: EventReason,
+        action: EventAction,
+        note: impl Into<String>,
+    ) -> Self {
+        Self { warning: false, ..Self::warning(regarding, reason, action, note) }
+    }
+
+    /// The object that it is about.
+    pub fn regarding(&self) -> &Regarding {
+        &self.regarding
+    }
+
+    /// When it happened, as opposed to when it is published.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// As the API takes it.
+    pub fn to_event(&self, replica: &str) -> Event {
+        let known = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        let Regarding { key, kind, uid, resource_version } = &self.regarding;
+        let mut event = Event {
+            event_time: Some(MicroTime(self.at)),
+            type_: Some(if self.warning { "Warning" } else { "Normal" }.into()),
+            reason: Some(self.reason.as_str().into()),
+            action: Some(self.action.as_str().into()),
+            note: Some(self.note.clone()),
+            regarding: Some(ObjectReference {
+                api_version: Some(kind.api_version.clone()),
+                kind: Some(kind.kind.clone()),
+                namespace: Some(key.namespace.to_string()),
+                name: Some(key.name.to_string()),
+                uid: known(uid),
+                resource_version: known(resource_version),
+                field_path: None,
+            }),
+            reporting_controller: Some(FIELD_MANAGER.into()),
+            reporting_instance: Some(replica.into()),
+            ..Event::default()
+        };
+        event.metadata.namespace = Some(key.namespace.to_string());
+        // client-go's way: a generateName that ends in a dot is refused for Events, and the name
+        // of the object leaves no room for more where it is as long as it may be.
+        let about: String = key.name.chars().take(200).collect();
+        event.metadata.name =
+            Some(format!("{about}.{:x}{:04x}", self.at.as_nanosecond(), fastrand::u16(..)));
+        event
+    }
+}
+
+/// The API refuses a note of more than 1024 bytes.
+fn shortened(mut note: String) -> String {
+    const MOST: usize = 1024 - '…'.len_utf8();
+    if note.len() > MOST {
+        let end = (0..=MOST).rev().find(|i| note.is_char_boundary(*i)).unwrap_or(0);
+        note.truncate(end);
+        note.push('…');
+    }
+    note
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_note_is_cut_between_characters_to_what_the_api_takes() {
+        let note = shortened("é".repeat(2_000));
+        assert!(note.len() <= 1024 && note.ends_with('…'));
+        assert_eq!(shortened("short".into()), "short");
+    }
+}
