@@ -259,7 +259,10 @@ impl Bare {
         let patches = objects.into_iter().map(|object| {
             let mut edit = Edit::guarded_by(&object.resource_version().unwrap_or_default());
             for (i, weight) in weights.iter().enumerate() {
-                edit.weight(&format!("spec.backends[{i}]"), *weight);
+                edit.weight(
+                    &linkerd_failover::engine::FieldPath::from("spec.backends").index(i),
+                    *weight,
+                );
             }
             // As long as the state that the controller writes along.
             let state = "x".repeat(260);

@@ -57,7 +57,7 @@ impl Form {
                 cluster.install_traffic_split_crd().await?;
                 cluster.install_service_profile_crd().await
             }
-            Kind::HttpRoute | Kind::GrpcRoute => cluster.install_gateway_api_crds().await,
+            _ => cluster.install_gateway_api_crds().await,
         }
     }
 

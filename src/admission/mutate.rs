@@ -10,7 +10,7 @@ use crate::engine::{
     Intent, Previous, RecordedDelays, SetState, State, Weights, annotations, authored, decide,
     defaulted_primary, weights_for,
 };
-use crate::kinds::{Edit, Kind};
+use crate::kinds::Edit;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use std::collections::BTreeSet;
@@ -52,7 +52,7 @@ struct Target<'a> {
 
 impl Target<'_> {
     /// `declared` is what the object says, [mended](Declaration::mended).
-    fn into_mutation(self, new: &DynamicObject, declared: &Declaration, kind: Kind) -> Mutation {
+    fn into_mutation(self, new: &DynamicObject, declared: &Declaration) -> Mutation {
         let there = new.annotations();
         let mut edit = Edit::default();
         for set in &declared.sets {
@@ -63,7 +63,7 @@ impl Target<'_> {
                     edit.weight(&backend.path, *weight);
                 }
                 for entry in &set.repeated {
-                    edit.weight(&kind.backend_path(set.position, *entry), 0);
+                    edit.weight(&set.path.index(*entry), 0);
                 }
             }
         }
@@ -126,7 +126,7 @@ fn begin(new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
     }
     let authored = AuthoredWeights::new(authored(&intents));
     let annotations = ours(&intents, &state, authored, &declared);
-    Some(Target { weights, annotations, said }.into_mutation(new, &declared, view.kind))
+    Some(Target { weights, annotations, said }.into_mutation(new, &declared))
 }
 
 /// What an object is read by that becomes managed: what its state says of defaults, or that of every
@@ -300,7 +300,7 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
         }
     }
     let annotations = ours(&intents, &state, authored, &declared);
-    Some(Target { weights, annotations, said }.into_mutation(new, &declared, view.kind))
+    Some(Target { weights, annotations, said }.into_mutation(new, &declared))
 }
 
 /// The weights that are known to be the author's; in a request that has been here before those that

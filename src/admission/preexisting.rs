@@ -1,7 +1,7 @@
 //! What was wrong with an object before an edit: a fix must never be blocked by it.
 
 use crate::admission::view::View;
-use crate::engine::{Declaration, Problem};
+use crate::engine::{Declaration, FieldPath, Problem};
 use std::collections::HashMap;
 
 /// The faults that an object had before; of what it had too much, how much.
@@ -12,17 +12,14 @@ pub(crate) struct PreexistingProblems(HashMap<Fault, u32>);
 /// about or else its words.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Fault {
-    field: String,
+    field: FieldPath,
     about: Result<Box<str>, (String, String)>,
 }
 
 impl Fault {
     fn of(problem: &Problem) -> Self {
         let words = || (problem.found.clone(), problem.expected.clone());
-        Self {
-            field: problem.field.replace(|c: char| c.is_ascii_digit(), ""),
-            about: problem.about.clone().ok_or_else(words),
-        }
+        Self { field: problem.field.at_any_index(), about: problem.about.clone().ok_or_else(words) }
     }
 }
 

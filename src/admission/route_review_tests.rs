@@ -374,7 +374,12 @@ fn an_upgrade_moves_no_traffic_of_rules_that_were_not_managed() {
     named.annotations_mut().insert(annotations::PRIMARY_SERVICE.into(), names.into());
     let named = mutated(&world, Some(&there), &named);
     assert_eq!(weights(&named)[2], [50, 50]);
-    assert!(!judged(&world, Some(&there), &named).warnings.iter().any(|w| w.field.contains("[2]")));
+    assert!(
+        !judged(&world, Some(&there), &named)
+            .warnings
+            .iter()
+            .any(|w| w.field.to_string().contains("[2]"))
+    );
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What admission sees of the cluster while it judges one request.
 
 use crate::engine::{
-    Declaration, Defaults, Health, Identity, Intent, Now, Problem, Reading, Unknown, service_of,
+    Declaration, Defaults, FieldPath, Health, Identity, Intent, Now, Problem, Reading, Unknown,
+    service_of,
 };
 use crate::index::service_facts::ServiceFacts;
 use crate::index::shared_index::SharedIndex;
@@ -170,17 +171,10 @@ impl View<'_> {
         self.kind.shape().apex
     }
 
-    /// Field path of a set's backends.
-    pub(crate) fn backends_field(&self, intent: &Intent) -> String {
-        let first = self.kind.backend_path(intent.position, 0);
-        first.trim_end_matches("[0]").to_owned()
-    }
-
     /// Field path of a backend's name.
-    pub(crate) fn name_field(&self, intent: &Intent, backend: usize) -> String {
+    pub(crate) fn name_field(&self, intent: &Intent, backend: usize) -> FieldPath {
         let entry = intent.backends.get(backend).map_or(backend, |backend| backend.entry);
-        let path = self.kind.backend_path(intent.position, entry);
-        format!("{path}.{}", self.kind.shape().name)
+        intent.path.index(entry).field(self.kind.shape().name)
     }
 
     /// A Service that the object names.

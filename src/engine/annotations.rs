@@ -1,8 +1,8 @@
 //! The annotations and labels of the contract. A new annotation starts with its name here; what it
 //! asks for is read in [`Policy`](crate::engine::Policy).
 
-use crate::engine::Problem;
 use crate::engine::problem::closest;
+use crate::engine::{FieldPath, Problem};
 use std::collections::BTreeMap;
 
 /// Every label and annotation of ours begins with this.
@@ -90,9 +90,9 @@ pub(crate) fn without_effect(annotations: &BTreeMap<String, String>) -> Vec<Prob
         .collect()
 }
 
-/// The field path of an annotation, as the API server writes one.
-pub(crate) fn field(name: &str) -> String {
-    format!("metadata.annotations[{name}]")
+/// The field path of an annotation.
+pub(crate) fn field(name: &str) -> FieldPath {
+    FieldPath::from("metadata.annotations").key(name)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use crate::engine::tiers::Preference;
 use crate::engine::{
-    AuthoredWeights, MAX_WEIGHT, ParsedWeight, Problem, State, Weights, annotations, work,
+    AuthoredWeights, FieldPath, MAX_WEIGHT, ParsedWeight, Problem, State, Weights, annotations,
+    work,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -55,17 +56,21 @@ pub struct WeightLimits {
     pub sum: u32,
 }
 
+impl Shape {
+    /// One set of backends for one apex: a split's.
+    pub const ONE_SET: Self = Self {
+        apex: "spec.service",
+        backends: "spec.backends",
+        name: "service",
+        limits: WeightLimits { weight: MAX_WEIGHT, sum: MAX_WEIGHT },
+        crosses_namespaces: false,
+        bounds: Bounds { of_set: 128, of_object: 128 },
+    };
+}
+
 impl Default for Shape {
-    /// A split's.
     fn default() -> Self {
-        Self {
-            apex: "spec.service",
-            backends: "spec.backends",
-            name: "service",
-            limits: WeightLimits { weight: MAX_WEIGHT, sum: MAX_WEIGHT },
-            crosses_namespaces: false,
-            bounds: Bounds { of_set: 128, of_object: 128 },
-        }
+        Self::ONE_SET
     }
 }
 
@@ -75,8 +80,8 @@ pub struct DeclaredSet {
     /// What `state` and `authored-weights` call it: `""` in an object with one set, otherwise the
     /// rule's name, or its place where it has none: `#0`.
     pub name: String,
-    /// Its place among the rules of its object.
-    pub position: usize,
+    /// Its list of backends: `spec.rules[2].backendRefs`.
+    pub path: FieldPath,
     /// What requests a rule is for, as it stands: two rules without a name are told apart by it.
     pub matches: String,
     /// In the author's order.
@@ -102,8 +107,8 @@ pub struct DeclaredBackend {
     pub weight: ParsedWeight,
     /// The Service's port that traffic goes to; none: the apex's ports.
     pub port: Option<u16>,
-    /// Field path of the backend: `spec.backends[0]`.
-    pub path: String,
+    /// The backend: `spec.backends[0]`.
+    pub path: FieldPath,
     /// Its place in the list of its set.
     pub entry: usize,
     pub fault: Option<Fault>,

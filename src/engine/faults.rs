@@ -2,8 +2,8 @@
 
 use crate::engine::declaration::service_of;
 use crate::engine::{
-    AuthoredWeights, BySet, Declaration, DeclaredBackend, DeclaredSet, Fault, ParsedWeight,
-    Problem, Weights, annotations,
+    AuthoredWeights, BySet, Declaration, DeclaredBackend, DeclaredSet, Fault, FieldPath,
+    ParsedWeight, Problem, Weights, annotations,
 };
 use std::collections::BTreeMap;
 
@@ -20,7 +20,10 @@ pub(crate) fn is_service_name(name: &str) -> bool {
 /// What is wrong beside the sets.
 pub(crate) fn of_object(declared: &Declaration, problems: &mut Vec<Problem>) {
     let shape = &declared.shape;
-    let said = |field: &str| declared.unreadable.iter().any(|p| p.field == field);
+    let said = |field: &'static str| {
+        let field = FieldPath::from(field);
+        declared.unreadable.iter().any(|problem| problem.field == field)
+    };
     if declared.apexes.is_empty() && !said(shape.apex) {
         problems.push(
             Problem::error(shape.apex).found("nothing").expected("the Service that clients call"),
@@ -36,13 +39,13 @@ pub(crate) fn of_object(declared: &Declaration, problems: &mut Vec<Problem>) {
         );
     }
     for apex in declared.apexes.iter().filter(|apex| !declared.can_name(apex)) {
-        problems.push(no_such_name(declared, shape.apex.to_owned(), apex));
+        problems.push(no_such_name(declared, shape.apex.into(), apex));
     }
 }
 
 /// What is wrong with one set.
 pub(crate) fn of_set(declared: &Declaration, set: &DeclaredSet, problems: &mut Vec<Problem>) {
-    let field = |backend: &DeclaredBackend| format!("{}.{}", backend.path, declared.shape.name);
+    let field = |backend: &DeclaredBackend| backend.path.field(declared.shape.name);
     // What the adapter found wrong with it is said already.
     let wrong = |b: &&DeclaredBackend| {
         b.fault.is_none() && !b.name.is_empty() && !declared.can_name(&b.name)
@@ -67,7 +70,7 @@ pub(crate) fn of_set(declared: &Declaration, set: &DeclaredSet, problems: &mut V
         if let ParsedWeight::Unreadable(found) = &backend.weight {
             let most = declared.shape.limits.weight;
             problems.push(
-                Problem::error(format!("{}.weight", backend.path))
+                Problem::error(backend.path.field("weight"))
                     .found(found)
                     .expected(format!("a whole number from 0 to {most}"))
                     .about(backend.name.as_str()),
@@ -77,12 +80,12 @@ pub(crate) fn of_set(declared: &Declaration, set: &DeclaredSet, problems: &mut V
 }
 
 /// A set whose primary nobody can tell.
-pub(crate) fn no_primary(declared: &Declaration, set: &DeclaredSet) -> Problem {
+pub(crate) fn no_primary(set: &DeclaredSet) -> Problem {
     let weighted = set.live().into_iter().filter(|(_, weight)| *weight > 0);
     let weighted = weighted.map(|(name, weight)| format!("{name} with weight {weight}"));
     let unreadable = set.unreadable.iter().map(Problem::to_string);
     let found: Vec<String> = weighted.chain(unreadable).collect();
-    Problem::error(format!("{}[{}].backendRefs", declared.shape.backends, set.position))
+    Problem::error(&set.path)
         .found(found.join(", "))
         .expected(format!(
             "one backend with weight, or the primaries of this rule in {}",
@@ -113,7 +116,7 @@ impl Declaration {
     }
 }
 
-fn no_such_name(declared: &Declaration, field: String, name: &str) -> Problem {
+fn no_such_name(declared: &Declaration, field: FieldPath, name: &str) -> Problem {
     let problem = Problem::error(field).found(format!("{name:?}"));
     if declared.shape.crosses_namespaces {
         return problem
@@ -154,19 +157,15 @@ pub(crate) fn sum(
     recorded: Option<&Weights>,
     problems: &mut Vec<Problem>,
 ) {
-    let (shape, most) = (&declared.shape, declared.shape.limits.sum);
+    let most = declared.shape.limits.sum;
     let of = |backend: &DeclaredBackend| {
         let recorded = recorded.and_then(|weights| weights.get(&backend.name)).copied();
         u64::from(recorded.or(backend.weight.whole()).unwrap_or_default())
     };
     let sum: u64 = set.backends.iter().map(of).sum();
     if sum > u64::from(most) {
-        let field = match set.name.as_str() {
-            "" => shape.backends.to_owned(),
-            _ => format!("{}[{}].backendRefs", shape.backends, set.position),
-        };
         problems.push(
-            Problem::error(field)
+            Problem::error(&set.path)
                 .found(format!("weights that sum to {sum}"))
                 .expected(format!("a sum of at most {most}, which is what Linkerd can carry"))
                 .about("sum")

@@ -5,8 +5,8 @@ use crate::engine::policy::NamedPin;
 use crate::engine::ports::{Peaks, PortCount};
 use crate::engine::tiers::Preference;
 use crate::engine::{
-    BySet, Declaration, DeclaredSet, Defaults, Fault, Health, Policy, Problem, Threshold,
-    WeightLimits, Weights, bounds, faults,
+    BySet, Declaration, DeclaredSet, Defaults, Fault, FieldPath, Health, Policy, Problem,
+    Threshold, WeightLimits, Weights, bounds, faults,
 };
 use std::collections::HashSet;
 
@@ -16,8 +16,8 @@ use std::collections::HashSet;
 pub struct Intent {
     /// The set, as [`DeclaredSet::name`] has it.
     pub set: String,
-    /// Its place among the rules of its object.
-    pub position: usize,
+    /// Its list of backends: `spec.rules[2].backendRefs`.
+    pub path: FieldPath,
     /// The Services that clients call.
     pub apexes: Vec<String>,
     /// In the author's order; names are unique, and there is at least one.
@@ -128,8 +128,7 @@ impl Intent {
         }
         if !concerned.contains(&true) {
             problems.extend(declared.sets.iter().flat_map(|set| set.unreadable.clone()));
-            problems
-                .extend(declared.without_primary().map(|set| faults::no_primary(declared, set)));
+            problems.extend(declared.without_primary().map(|set| faults::no_primary(set)));
         }
         problems.append(&mut said);
         let mended = declared.mended();
@@ -187,7 +186,7 @@ impl Intent {
         }
         Self {
             set: set.name.clone(),
-            position: set.position,
+            path: set.path.clone(),
             apexes: declared.apexes.clone(),
             backends,
             tiers,
@@ -305,24 +304,29 @@ pub(crate) mod tests {
         backends: &[(&str, serde_json::Value)],
         annotations: &[(&str, &str)],
     ) -> Declaration {
+        let path = FieldPath::from("spec.backends");
         let backends = backends.iter().enumerate().map(|(i, (name, weight))| DeclaredBackend {
             name: (*name).into(),
             weight: ParsedWeight::parse(Some(weight), 0, MAX_WEIGHT),
             port: None,
-            path: format!("spec.backends[{i}]"),
+            path: path.index(i),
             entry: i,
             fault: None,
         });
         Declaration {
             apexes: vec!["emoji-svc".into()],
-            sets: vec![DeclaredSet { backends: backends.collect(), ..DeclaredSet::default() }],
+            sets: vec![DeclaredSet {
+                backends: backends.collect(),
+                path: path.clone(),
+                ..DeclaredSet::default()
+            }],
             annotations: annotations.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
             ..Declaration::default()
         }
     }
 
     fn fields(declared: &Declaration) -> Vec<String> {
-        parsed(declared).unwrap_err().into_iter().map(|p| p.field).collect()
+        parsed(declared).unwrap_err().into_iter().map(|p| p.field.to_string()).collect()
     }
 
     #[test]
@@ -532,7 +536,7 @@ pub(crate) mod tests {
             let problems = parsed(&three(&[(name, value)])).unwrap_err();
             let field = format!("metadata.annotations[failover.linkerd.io/{name}]");
             assert_eq!(problems.len(), 1, "{name}={value}: {problems:?}");
-            assert_eq!(problems[0].field, field);
+            assert_eq!(problems[0].field, field.as_str());
             let said = problems[0].to_string();
             assert!(said.contains(expected), "{name}={value}: {said}");
             let excerpt: String = value.chars().take(100).collect();

@@ -133,7 +133,7 @@ fn what_is_wrong_is_told_all_the_same() {
     let backends = [("a", json!("900m")), ("a", json!(1)), ("b.c", json!(-1))];
     let declared = declaration(&backends, &[]);
     let read = Intent::read(&declared, &Defaults::default());
-    let fields: Vec<_> = read.problems.iter().map(|p| p.field.as_str()).collect();
+    let fields: Vec<_> = read.problems.iter().map(|p| p.field.to_string()).collect();
     assert_eq!(
         fields,
         [

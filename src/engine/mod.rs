@@ -12,6 +12,7 @@ mod bounds;
 mod decision;
 mod declaration;
 mod faults;
+mod field_path;
 mod health;
 #[cfg(test)]
 mod histories;
@@ -46,6 +47,7 @@ pub use decision::{Decision, Previous};
 pub(crate) use declaration::{AuthoredText, WeightLimits, service_of};
 pub use declaration::{Bounds, BySet, Declaration, DeclaredBackend, DeclaredSet, Fault, Shape};
 pub(crate) use faults::{is_service_name, no_primary};
+pub use field_path::FieldPath;
 pub use health::{Announced, Health, Unknown};
 pub use intent::{Backend, Intent, Reading};
 pub(crate) use intent::{authored, defaulted_primary};

@@ -13,7 +13,6 @@ fn backend(name: &str, weight: u32) -> DeclaredBackend {
         name: name.into(),
         weight: ParsedWeight::parse(Some(&json!(weight)), 0, MAX_WEIGHT),
         port: None,
-        path: String::new(),
         ..DeclaredBackend::default()
     }
 }
@@ -22,7 +21,6 @@ fn backend(name: &str, weight: u32) -> DeclaredBackend {
 fn route(rules: &[&[(&str, u32)]]) -> Declaration {
     let set = |(i, backends): (usize, &&[(&str, u32)])| DeclaredSet {
         name: format!("#{i}"),
-        position: i,
         backends: backends.iter().map(|(name, weight)| backend(name, *weight)).collect(),
         ..DeclaredSet::default()
     };

@@ -1,6 +1,6 @@
 //! What is wrong with an object, said so that its author can mend it.
 
-use crate::engine::work;
+use crate::engine::{FieldPath, work};
 use std::fmt;
 
 /// Whether a problem makes an object unusable or only deserves a word.
@@ -16,8 +16,7 @@ pub enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub severity: Severity,
-    /// Field path as the API server writes it: `spec.backends[1].service`.
-    pub field: String,
+    pub field: FieldPath,
     pub found: String,
     pub expected: String,
     /// The next step, if there is more to say than `expected` does.
@@ -30,15 +29,15 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub fn error(field: impl Into<String>) -> Self {
+    pub fn error(field: impl Into<FieldPath>) -> Self {
         Self::new(Severity::Error, field)
     }
 
-    pub fn warning(field: impl Into<String>) -> Self {
+    pub fn warning(field: impl Into<FieldPath>) -> Self {
         Self::new(Severity::Warning, field)
     }
 
-    fn new(severity: Severity, field: impl Into<String>) -> Self {
+    fn new(severity: Severity, field: impl Into<FieldPath>) -> Self {
         Self {
             severity,
             field: field.into(),

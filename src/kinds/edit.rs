@@ -1,8 +1,10 @@
 //! JSON patches of failover objects.
 
-use json_patch::jsonptr::PointerBuf;
+use crate::engine::FieldPath;
+use json_patch::jsonptr::{PointerBuf, Token};
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// Builds a JSON patch. Paths by index hold because every patch of the controller carries the
 /// resourceVersion it was decided from, and a webhook's applies to its own request.
@@ -22,17 +24,16 @@ impl Edit {
         edit
     }
 
-    /// Sets the weight of the backend at this field path, such as `spec.backends[0]`. All weights of
+    /// Sets the weight of the backend at this path, such as `spec.backends[0]`. All weights of
     /// a split must be set: a patch of one alone is refused by the schema where another is stored
     /// as a string.
-    pub fn weight(&mut self, backend: &str, weight: u32) {
+    pub fn weight(&mut self, backend: &FieldPath, weight: u32) {
         self.weight_as(backend, json!(weight));
     }
 
     /// The same, as an author may write it.
-    pub fn weight_as(&mut self, backend: &str, weight: Value) {
-        let tokens = backend.split(['.', '[', ']']).filter(|token| !token.is_empty());
-        self.add(tokens.chain(["weight"]), weight);
+    pub fn weight_as(&mut self, backend: &FieldPath, weight: Value) {
+        self.add(backend.field("weight").tokens(), weight);
     }
 
     /// Sets annotations; `any_there` says whether the object has an annotations field already.
@@ -81,8 +82,8 @@ impl Edit {
     }
 
     /// `add` also replaces, and a weight or an annotation may be absent.
-    fn add<'a>(&mut self, path: impl IntoIterator<Item = &'a str>, value: Value) {
-        let path = PointerBuf::from_tokens(path);
+    fn add<'a>(&mut self, path: impl IntoIterator<Item = impl Into<Cow<'a, str>>>, value: Value) {
+        let path = PointerBuf::from_tokens(path.into_iter().map(|token| Token::new(token.into())));
         self.operations.push(PatchOperation::Add(AddOperation { path, value }));
     }
 }
@@ -94,8 +95,9 @@ mod tests {
     #[test]
     fn a_guarded_edit_begins_with_the_version_it_was_decided_from() {
         let mut edit = Edit::guarded_by("42");
-        edit.weight("spec.backends[0]", 0);
-        edit.weight("spec.rules[1].backendRefs[10]", 1);
+        edit.weight(&FieldPath::from("spec.backends").index(0), 0);
+        let rule = FieldPath::from("spec.rules").index(1);
+        edit.weight(&rule.field("backendRefs").index(10), 1);
         edit.annotations(false, &[("failover.linkerd.io/state", "{}".into())]);
         insta::assert_json_snapshot!(edit.into_patch(), @r#"
         [

@@ -1,5 +1,5 @@
-//! The kinds of failover objects. A new kind is a variant here, and an adapter that reads a
-//! [`Declaration`] from it.
+//! The kinds of failover objects. A new kind is an [adapter](Adapter) of its own, and three lines
+//! here: a variant, its place in [`Kind::ALL`], and its adapter in [`Kind::adapter`].
 
 use crate::engine::{Declaration, Shape};
 use crate::kinds::route::{self, InUse};
@@ -10,35 +10,66 @@ use std::fmt;
 /// A kind of object that says who is primary and who is backup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
+    /// `split.smi-spec.io`
     #[default]
     TrafficSplit,
+    /// `gateway.networking.k8s.io`
     HttpRoute,
+    /// `gateway.networking.k8s.io`
     GrpcRoute,
 }
 
+/// All that the program knows of a kind.
+#[derive(Debug)]
+pub(crate) struct Adapter {
+    pub group: &'static str,
+    pub kind: &'static str,
+    /// As the API and kubectl call them.
+    pub plural: &'static str,
+    /// The versions that the adapter reads, the best first: what a cluster serves of them is found
+    /// out there.
+    pub versions: &'static [&'static str],
+    /// How the kind calls its parts, and what it can hold.
+    pub shape: Shape,
+    /// The field path of all weights, for people.
+    pub weights_path: &'static str,
+    /// The managed fields that hold weights.
+    pub weights_pointer: &'static str,
+    /// Several of the kind may steer one Service: their rules add up.
+    pub adds_up: bool,
+    /// Linkerd does not read the kind: an adaptor carries its weights into ServiceProfiles.
+    pub needs_service_profile: bool,
+    /// Reads the declaration; what cannot be read is in its `unreadable`.
+    pub read: fn(&DynamicObject) -> Declaration,
+    /// Whether Linkerd routes by an object.
+    pub in_use: fn(&DynamicObject) -> InUse,
+}
+
 impl Kind {
+    /// Every kind.
     pub const ALL: [Self; 3] = [Self::TrafficSplit, Self::HttpRoute, Self::GrpcRoute];
+
+    fn adapter(self) -> &'static Adapter {
+        match self {
+            Self::TrafficSplit => &traffic_split::ADAPTER,
+            Self::HttpRoute => &route::HTTP,
+            Self::GrpcRoute => &route::GRPC,
+        }
+    }
 
     /// The kind of this name in this group, if it is one of ours.
     pub fn of(group: &str, kind: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|ours| ours.group() == group && ours.as_str() == kind)
     }
 
+    /// As manifests call it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::TrafficSplit => "TrafficSplit",
-            Self::HttpRoute => "HTTPRoute",
-            Self::GrpcRoute => "GRPCRoute",
-        }
+        self.adapter().kind
     }
 
     /// As the API and kubectl call them.
     pub fn plural(self) -> &'static str {
-        match self {
-            Self::TrafficSplit => "trafficsplits",
-            Self::HttpRoute => "httproutes",
-            Self::GrpcRoute => "grpcroutes",
-        }
+        self.adapter().plural
     }
 
     /// The full name, which kubectl takes for no other group's kind.
@@ -46,23 +77,14 @@ impl Kind {
         format!("{}.{}", self.plural(), self.group())
     }
 
+    /// Its API group.
     pub fn group(self) -> &'static str {
-        match self {
-            Self::TrafficSplit => "split.smi-spec.io",
-            Self::HttpRoute | Self::GrpcRoute => route::GROUP,
-        }
+        self.adapter().group
     }
 
-    /// The versions that the adapter reads, the best first: what a cluster serves of them is found
-    /// out there.
+    /// The versions that are read, the best first.
     pub fn versions(self) -> &'static [&'static str] {
-        match self {
-            // All have the backends alike. Read through an older one, a split loses the `matches` that
-            // a newer one has, and a patch would store it without them.
-            Self::TrafficSplit => &["v1alpha4", "v1alpha3", "v1alpha2", "v1alpha1"],
-            Self::HttpRoute => &["v1", "v1beta1"],
-            Self::GrpcRoute => &["v1", "v1alpha2"],
-        }
+        self.adapter().versions
     }
 
     /// Where the API serves it in this version.
@@ -73,61 +95,37 @@ impl Kind {
 
     /// Reads the declaration; what cannot be read is in its `unreadable`.
     pub fn read(self, object: &DynamicObject) -> Declaration {
-        match self {
-            Self::TrafficSplit => traffic_split::read(object),
-            Self::HttpRoute | Self::GrpcRoute => route::read(object),
-        }
+        (self.adapter().read)(object)
     }
 
-    /// Whether several of the kind may steer one Service: their rules add up.
-    pub fn adds_up(self) -> bool {
-        match self {
-            Self::TrafficSplit => false,
-            Self::HttpRoute | Self::GrpcRoute => true,
-        }
+    /// Whether several of the kind may steer one Service.
+    pub(crate) fn adds_up(self) -> bool {
+        self.adapter().adds_up
+    }
+
+    /// Whether Linkerd follows the kind only through ServiceProfiles.
+    pub(crate) fn needs_service_profile(self) -> bool {
+        self.adapter().needs_service_profile
     }
 
     /// How the kind calls its parts, and what it can hold.
-    pub fn shape(self) -> Shape {
-        match self {
-            Self::TrafficSplit => Shape::default(),
-            Self::HttpRoute | Self::GrpcRoute => route::SHAPE,
-        }
+    pub(crate) fn shape(self) -> &'static Shape {
+        &self.adapter().shape
     }
 
     /// Whether Linkerd routes by an object.
-    pub fn in_use(self, object: &DynamicObject) -> InUse {
-        match self {
-            // Nobody says so of a split.
-            Self::TrafficSplit => InUse::Yes,
-            Self::HttpRoute | Self::GrpcRoute => route::in_use(object),
-        }
-    }
-
-    /// Field path of a backend: the one at this place of the set at that position.
-    pub fn backend_path(self, position: usize, backend: usize) -> String {
-        match self {
-            Self::TrafficSplit => format!("spec.backends[{backend}]"),
-            Self::HttpRoute | Self::GrpcRoute => {
-                format!("spec.rules[{position}].backendRefs[{backend}]")
-            }
-        }
+    pub(crate) fn in_use(self, object: &DynamicObject) -> InUse {
+        (self.adapter().in_use)(object)
     }
 
     /// The field path of all weights, for people.
-    pub fn weights_path(self) -> &'static str {
-        match self {
-            Self::TrafficSplit => "spec.backends[*].weight",
-            Self::HttpRoute | Self::GrpcRoute => "spec.rules[*].backendRefs[*].weight",
-        }
+    pub(crate) fn weights_path(self) -> &'static str {
+        self.adapter().weights_path
     }
 
-    /// The field paths of the managed fields that hold weights.
-    pub fn weights_pointer(self) -> &'static str {
-        match self {
-            Self::TrafficSplit => "/f:spec/f:backends",
-            Self::HttpRoute | Self::GrpcRoute => "/f:spec/f:rules",
-        }
+    /// The managed fields that hold weights.
+    pub(crate) fn weights_pointer(self) -> &'static str {
+        self.adapter().weights_pointer
     }
 }
 

@@ -2,10 +2,10 @@
 //! backends is a set; which of them fail over, the parser says.
 
 use crate::engine::{
-    Bounds, Declaration, DeclaredBackend, DeclaredSet, Fault, ParsedWeight, Problem, Shape,
-    WeightLimits,
+    Bounds, Declaration, DeclaredBackend, DeclaredSet, Fault, FieldPath, ParsedWeight, Problem,
+    Shape, WeightLimits,
 };
-use crate::kinds::Kind;
+use crate::kinds::kind::Adapter;
 use crate::kinds::value::{kind_of, text};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -24,6 +24,25 @@ pub(crate) const SHAPE: Shape = Shape {
     // What the Gateway API allows.
     bounds: Bounds { of_set: 16, of_object: 256 },
 };
+
+/// The adapter of `HTTPRoute`.
+pub(crate) static HTTP: Adapter = Adapter {
+    group: GROUP,
+    kind: "HTTPRoute",
+    plural: "httproutes",
+    versions: &["v1", "v1beta1"],
+    shape: SHAPE,
+    weights_path: "spec.rules[*].backendRefs[*].weight",
+    weights_pointer: "/f:spec/f:rules",
+    adds_up: true,
+    needs_service_profile: false,
+    read,
+    in_use,
+};
+
+/// The adapter of `GRPCRoute`, which has rules and backends as an `HTTPRoute` has.
+pub(crate) static GRPC: Adapter =
+    Adapter { kind: "GRPCRoute", plural: "grpcroutes", versions: &["v1", "v1alpha2"], ..HTTP };
 
 /// Whether Linkerd routes by an object, as far as its status says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -83,7 +102,7 @@ pub(crate) fn read(route: &DynamicObject) -> Declaration {
     let apexes = parents(spec, &namespace, &mut unreadable);
     // A backendRef without namespace means the parent's for traffic and the route's for status.
     let ambiguous = apexes.iter().any(|apex| apex.contains('/'));
-    let rules = list(spec.get("rules"), "spec.rules", "rules", &mut unreadable);
+    let rules = list(spec.get("rules"), &SHAPE.backends.into(), "rules", &mut unreadable);
     let mut names = HashSet::new();
     let sets = rules.iter().enumerate().filter_map(|(i, rule)| {
         // The API does not ask that a name is given once: only the first has it.
@@ -91,14 +110,13 @@ pub(crate) fn read(route: &DynamicObject) -> Declaration {
         let own = own.filter(|name| !name.is_empty() && names.insert(*name));
         let mut set = DeclaredSet {
             name: own.map_or_else(|| format!("#{i}"), str::to_owned),
-            position: i,
+            path: FieldPath::from(SHAPE.backends).index(i).field("backendRefs"),
             matches: rule.get("matches").map(Value::to_string).unwrap_or_default(),
             ..DeclaredSet::default()
         };
-        let field = format!("spec.rules[{i}].backendRefs");
-        let refs = list(rule.get("backendRefs"), &field, "backendRefs", &mut set.unreadable);
+        let refs = list(rule.get("backendRefs"), &set.path, "backendRefs", &mut set.unreadable);
         for (j, backend) in refs.iter().enumerate() {
-            let path = Kind::HttpRoute.backend_path(i, j);
+            let path = set.path.index(j);
             let read = backend_ref(backend, path, &namespace, ambiguous, &mut set.unreadable);
             set.backends.push(DeclaredBackend { entry: j, ..read });
         }
@@ -116,8 +134,8 @@ pub(crate) fn read(route: &DynamicObject) -> Declaration {
 
 /// The Services that the route steers; other parents are not Linkerd's mesh.
 fn parents(spec: &Value, namespace: &str, unreadable: &mut Vec<Problem>) -> Vec<String> {
-    let field = SHAPE.apex;
-    let refs = list(spec.get("parentRefs"), field, "parentRefs", unreadable);
+    let field = FieldPath::from(SHAPE.apex);
+    let refs = list(spec.get("parentRefs"), &field, "parentRefs", unreadable);
     let (mut apexes, mut seen) = (vec![], HashSet::new());
     for (i, parent) in refs.iter().enumerate() {
         let is = |name: &str, values: &[&str]| {
@@ -126,7 +144,7 @@ fn parents(spec: &Value, namespace: &str, unreadable: &mut Vec<Problem>) -> Vec<
         if !is("kind", &["Service"]) || !is("group", &["", "core"]) {
             continue;
         }
-        let name = service_name(parent, &format!("{field}[{i}]"), unreadable);
+        let name = service_name(parent, &field.index(i), unreadable);
         let name = qualified(parent, &name, namespace);
         // One Service may be named once for each of its ports.
         if !name.is_empty() && seen.insert(name.clone()) {
@@ -146,7 +164,7 @@ fn parents(spec: &Value, namespace: &str, unreadable: &mut Vec<Problem>) -> Vec<
 
 fn backend_ref(
     backend: &Value,
-    path: String,
+    path: FieldPath,
     namespace: &str,
     ambiguous: bool,
     unreadable: &mut Vec<Problem>,
@@ -157,7 +175,7 @@ fn backend_ref(
     if name.is_empty() {
         fault = Some(Fault::NoService("it names no Service".into()));
         if unreadable.len() == before {
-            let field = format!("{path}.name");
+            let field = path.field("name");
             let nothing = Problem::error(field).found("nothing").expected("the name of a Service");
             unreadable.push(nothing);
         }
@@ -173,7 +191,7 @@ fn backend_ref(
     }
     if ambiguous && backend.get("namespace").is_none() {
         unreadable.push(
-            Problem::error(format!("{path}.namespace"))
+            Problem::error(path.field("namespace"))
                 .found("nothing, beside a parent in another namespace")
                 .expected(format!("the namespace of {name}"))
                 .about(name.as_str())
@@ -185,7 +203,7 @@ fn backend_ref(
     let port = backend.get("port").and_then(Value::as_u64).and_then(|p| u16::try_from(p).ok());
     if port.is_none() {
         unreadable.push(
-            Problem::error(format!("{path}.port"))
+            Problem::error(path.field("port"))
                 .found(backend.get("port").map_or_else(|| "nothing".into(), kind_of))
                 .expected(format!("the port of {name}"))
                 .about(name.as_str()),
@@ -198,10 +216,10 @@ fn backend_ref(
 }
 
 /// What is wrong with a backend of another kind than Service, and why it is never ready.
-fn no_service(backend: &Value, path: &str, name: &str) -> (Problem, String) {
+fn no_service(backend: &Value, path: &FieldPath, name: &str) -> (Problem, String) {
     let text = |field: &str| backend.get(field).and_then(Value::as_str);
     let kind = text("kind").unwrap_or("Service");
-    let problem = Problem::error(format!("{path}.kind"))
+    let problem = Problem::error(path.field("kind"))
         .found(format!("{kind:?}"))
         .expected("Service, of group \"\" or core")
         .about(name);
@@ -234,8 +252,8 @@ fn tell_ports_apart(backends: &mut [DeclaredBackend]) {
 }
 
 /// The name in a reference to a Service; `""` where it cannot be one.
-fn service_name(reference: &Value, path: &str, unreadable: &mut Vec<Problem>) -> String {
-    let field = format!("{path}.name");
+fn service_name(reference: &Value, path: &FieldPath, unreadable: &mut Vec<Problem>) -> String {
+    let field = path.field("name");
     let name = text(reference.get("name"), &field, unreadable);
     let next = match name {
         _ if name.contains('/') => {
@@ -265,7 +283,7 @@ fn qualified(reference: &Value, name: &str, namespace: &str) -> String {
 
 fn list<'a>(
     value: Option<&'a Value>,
-    field: &str,
+    field: &FieldPath,
     of: &str,
     unreadable: &mut Vec<Problem>,
 ) -> &'a [Value] {

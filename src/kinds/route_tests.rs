@@ -39,8 +39,15 @@ fn every_rule_with_the_primary_is_a_set_and_the_others_are_left_alone() {
         {"filters": [{"type": "RequestRedirect"}]},
     ]});
     let intents = intents(&annotated(spec, named)).unwrap();
-    let told: Vec<_> = intents.iter().map(|i| (i.set.as_str(), i.position, &*i.tiers)).collect();
-    assert_eq!(told, [("api", 0, &[vec![0], vec![1]][..]), ("#2", 2, &[vec![1], vec![0]][..]),]);
+    let told: Vec<_> =
+        intents.iter().map(|i| (i.set.as_str(), i.path.to_string(), &*i.tiers)).collect();
+    assert_eq!(
+        told,
+        [
+            ("api", "spec.rules[0].backendRefs".to_owned(), &[vec![0], vec![1]][..]),
+            ("#2", "spec.rules[2].backendRefs".to_owned(), &[vec![1], vec![0]][..]),
+        ]
+    );
     assert_eq!(intents[0].apexes, ["emoji-svc"]);
     assert_eq!(intents[1].backends[1].authored, 1_000_000);
     assert_eq!(intents[1].backends[1].port, Some(8080));

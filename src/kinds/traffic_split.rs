@@ -4,13 +4,33 @@
 //! one such object in a LIST must not hide the others.
 
 use crate::engine::{
-    Declaration, DeclaredBackend, DeclaredSet, Fault, ParsedWeight, Problem, Shape,
+    Declaration, DeclaredBackend, DeclaredSet, Fault, FieldPath, ParsedWeight, Problem, Shape,
 };
 use crate::kinds::Kind;
+use crate::kinds::kind::Adapter;
+use crate::kinds::route::InUse;
 use crate::kinds::value::{kind_of, text};
 use kube::ResourceExt;
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::Value;
+
+/// The adapter.
+pub(crate) static ADAPTER: Adapter = Adapter {
+    group: "split.smi-spec.io",
+    kind: "TrafficSplit",
+    plural: "trafficsplits",
+    // All have the backends alike. Read through an older one, a split loses the `matches` that a newer
+    // one has, and a patch would store it without them.
+    versions: &["v1alpha4", "v1alpha3", "v1alpha2", "v1alpha1"],
+    shape: Shape::ONE_SET,
+    weights_path: "spec.backends[*].weight",
+    weights_pointer: "/f:spec/f:backends",
+    adds_up: false,
+    needs_service_profile: true,
+    read,
+    // Nobody says so of a split.
+    in_use: |_| InUse::Yes,
+};
 
 /// Where the API serves the version that linkerd-smi and the chart install.
 pub fn api_resource() -> ApiResource {
@@ -21,7 +41,7 @@ pub fn api_resource() -> ApiResource {
 pub fn read(split: &DynamicObject) -> Declaration {
     let spec = split.data.get("spec").unwrap_or(&Value::Null);
     let mut unreadable = vec![];
-    let apex = text(spec.get("service"), "spec.service", &mut unreadable);
+    let apex = text(spec.get("service"), &"spec.service".into(), &mut unreadable);
     let backends = match spec.get("backends") {
         None | Some(Value::Null) => vec![],
         Some(Value::Array(backends)) => {
@@ -39,23 +59,27 @@ pub fn read(split: &DynamicObject) -> Declaration {
     };
     Declaration {
         apexes: Some(apex).filter(|apex| !apex.is_empty()).into_iter().collect(),
-        sets: vec![DeclaredSet { backends, ..DeclaredSet::default() }],
+        sets: vec![DeclaredSet {
+            backends,
+            path: Shape::ONE_SET.backends.into(),
+            ..DeclaredSet::default()
+        }],
         annotations: split.annotations().clone(),
         unreadable,
-        shape: Shape::default(),
+        shape: Shape::ONE_SET,
     }
 }
 
 fn read_backend(i: usize, backend: &Value, unreadable: &mut Vec<Problem>) -> DeclaredBackend {
-    let path = Kind::TrafficSplit.backend_path(0, i);
-    let field = format!("{path}.service");
+    let path = FieldPath::from(Shape::ONE_SET.backends).index(i);
+    let field = path.field("service");
     let before = unreadable.len();
     let name = text(backend.get("service"), &field, unreadable);
     if name.is_empty() && unreadable.len() == before {
         unreadable.push(Problem::error(field).found("nothing").expected("the name of a Service"));
     }
     let fault = name.is_empty().then(|| Fault::NoService("it names no Service".into()));
-    let most = Shape::default().limits.weight;
+    let most = Shape::ONE_SET.limits.weight;
     let weight = ParsedWeight::parse(backend.get("weight"), 0, most);
     DeclaredBackend { name, weight, port: None, path, entry: i, fault }
 }
@@ -97,7 +121,11 @@ mod tests {
             (json!({"backends": [{"service": []}]}), Some("spec.backends[0].service")),
         ] {
             let read = read(&split(spec.clone()));
-            assert_eq!(read.unreadable.first().map(|p| p.field.as_str()), field, "{spec}");
+            assert_eq!(
+                read.unreadable.first().map(|p| p.field.to_string()).as_deref(),
+                field,
+                "{spec}"
+            );
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Reading JSON whose shape nobody vouches for.
 
-use crate::engine::Problem;
+use crate::engine::{FieldPath, Problem};
 use serde_json::Value;
 
 /// The name of a Service; `""` where there is none, with a problem where there is something else.
-pub(super) fn text(value: Option<&Value>, field: &str, unreadable: &mut Vec<Problem>) -> String {
+pub(super) fn text(
+    value: Option<&Value>,
+    field: &FieldPath,
+    unreadable: &mut Vec<Problem>,
+) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),

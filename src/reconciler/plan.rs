@@ -344,7 +344,7 @@ fn write(
             continue;
         }
         for (entry, weight) in intent.by_entry(&decision.weights).into_iter().enumerate() {
-            edit.weight(&object.kind.backend_path(intent.position, entry), weight);
+            edit.weight(&intent.path.index(entry), weight);
         }
         weights.extend(&decision.weights);
         let mut state = decision.state(intent, health, now);

@@ -98,9 +98,9 @@ impl World {
         backends.map(|backend| backend["weight"].clone()).collect()
     }
 
-    fn faults(&self) -> Vec<&str> {
+    fn faults(&self) -> Vec<String> {
         let managed = self.index.object(&self.key()).unwrap();
-        managed.faults.iter().map(|problem| problem.field.as_str()).collect()
+        managed.faults.iter().map(|problem| problem.field.to_string()).collect()
     }
 }
 

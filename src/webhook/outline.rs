@@ -248,7 +248,7 @@ pub(crate) fn refusal(
     }
     let outline = Outline::of(body)?;
     let kind = Kind::of(&outline.kind.group, &outline.kind.kind)?;
-    let problem = too_many(&kind.shape(), now.all, now.largest)?;
+    let problem = too_many(kind.shape(), now.all, now.largest)?;
     let object = outline.object.as_ref()?;
     let before = match &outline.old_object {
         Some(old) if old.is_managed(selector) => before,

@@ -122,7 +122,7 @@ pub(crate) fn denial(
     let causes = told.map(|problem| StatusCause {
         reason: "FieldValueInvalid".into(),
         message: problem.message(),
-        field: problem.field.clone(),
+        field: problem.field.to_string(),
     });
     Status {
         status: Some(StatusSummary::Failure),

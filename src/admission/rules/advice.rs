@@ -31,7 +31,7 @@ pub(crate) fn advice(
         let health = view.health(intent);
         let mut of_set = vec![];
         of_set.extend(followed_no_further(&object, intent, view));
-        of_set.extend(readiness(intent, &health, view));
+        of_set.extend(readiness(intent, &health));
         of_set.extend(short(intent, &health, view));
         of_set.extend(unseen(intent, &health, view));
         of_set.extend(mirrors(intent, &health, view));
@@ -45,15 +45,12 @@ pub(crate) fn advice(
         advice.extend(of_set);
     }
     advice.extend(failback_requested(first, view));
-    match view.kind {
-        Kind::TrafficSplit => {
-            advice.extend(profile::carries(first, before, view));
-            advice.extend(matches_of(new));
-        }
-        Kind::HttpRoute | Kind::GrpcRoute => {
-            advice.extend(profile::hides(first, view));
-            advice.extend(not_in_use(new, view.kind));
-        }
+    if view.kind.needs_service_profile() {
+        advice.extend(profile::carries(first, before, view));
+        advice.extend(matches_of(new));
+    } else {
+        advice.extend(profile::hides(first, view));
+        advice.extend(not_in_use(new, view.kind));
     }
     advice
 }
@@ -146,8 +143,8 @@ fn followed_no_further(object: &ObjectRef, intent: &Intent, view: &View<'_>) -> 
         .collect()
 }
 
-fn readiness(intent: &Intent, health: &[Health], view: &View<'_>) -> Option<Problem> {
-    let warning = Problem::warning(view.backends_field(intent));
+fn readiness(intent: &Intent, health: &[Health]) -> Option<Problem> {
+    let warning = Problem::warning(&intent.path);
     if let [only] = intent.backends.as_slice() {
         return Some(
             warning

@@ -17,7 +17,7 @@ pub(crate) fn missing(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
             return None;
         }
         Some(
-            Problem::warning(format!("{}.namespace", view.kind.backend_path(intent.position, backend.entry)))
+            Problem::warning(intent.path.index(backend.entry).field("namespace"))
                 .found(format!("{namespace:?}, where no ReferenceGrant allows it"))
                 .expected(format!(
                     "a ReferenceGrant in {namespace} from {} of {} to Service {name}",

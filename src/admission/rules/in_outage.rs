@@ -51,7 +51,7 @@ fn undoing_in(
     let problem = |backend: &&DeclaredBackend| {
         let refused = is_refused(backend);
         let found = format!("{} for {}", weight(backend, set), backend.name);
-        let field = format!("{}.weight", backend.path);
+        let field = backend.path.field("weight");
         let problem = if refused { Problem::error(field) } else { Problem::warning(field) };
         let active = known.active().join(", ");
         let expected = match why {
@@ -160,13 +160,9 @@ pub(crate) fn all_zero(
             was.is_some_and(|was| !was.live.is_empty() && was.live.values().all(|w| *w == 0));
         // At birth the weights are a wish, and the first flip puts them right.
         let is_ours = failing_over.contains(&set.name.as_str()) && (paused || known.is_some());
-        let field = match set.name.as_str() {
-            "" => declared.shape.backends.to_owned(),
-            _ => format!("{}[{}].backendRefs", declared.shape.backends, set.position),
-        };
         let problem = match is_ours && !inherited {
-            true => Problem::error(field),
-            false => Problem::warning(field),
+            true => Problem::error(&set.path),
+            false => Problem::warning(&set.path),
         };
         problem
             .found("weight 0 for every backend")

@@ -1,6 +1,6 @@
 //! Objects that a tool for progressive delivery steers: it writes the very weights that we would.
 
-use crate::engine::Problem;
+use crate::engine::{FieldPath, Problem};
 use crate::kinds::Kind;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
@@ -52,7 +52,7 @@ pub(crate) fn problem(kind: Kind, object: &DynamicObject) -> Option<Problem> {
 
 impl Tool {
     /// Where it left a trace, and which.
-    fn trace(&self, kind: Kind, object: &DynamicObject) -> Option<(String, String)> {
+    fn trace(&self, kind: Kind, object: &DynamicObject) -> Option<(FieldPath, String)> {
         let owner = object.owner_references().iter().find(|owner| {
             let group = owner.api_version.split_once('/').map(|(group, _)| group);
             (group, owner.kind.as_str()) == (Some(self.owner.0), self.owner.1)
@@ -64,7 +64,7 @@ impl Tool {
         if let Some((name, value)) = self.label
             && object.labels().get(name).is_some_and(|there| there == value)
         {
-            return Some((format!("metadata.labels[{name}]"), format!("{value:?}")));
+            return Some((FieldPath::from("metadata.labels").key(name), format!("{value:?}")));
         }
         let writes = |entry: &&ManagedFieldsEntry| {
             let manager = entry.manager.as_deref().unwrap_or_default();

@@ -6,22 +6,21 @@ use crate::engine::{Declaration, DeclaredSet, Problem, Severity, annotations, no
 /// is wrong with all of it is said elsewhere.
 pub(crate) fn warnings(declared: &Declaration, is_read: bool) -> Vec<Problem> {
     let untold = declared.without_primary().filter(|_| is_read);
-    let mut warnings: Vec<Problem> = untold
-        .map(|set| Problem { severity: Severity::Warning, ..no_primary(declared, set) })
-        .collect();
+    let mut warnings: Vec<Problem> =
+        untold.map(|set| Problem { severity: Severity::Warning, ..no_primary(set) }).collect();
     let Some(named) = declared.authored_primary().filter(|_| is_read) else { return warnings };
     let failing_over: Vec<&str> = declared.failing_over().map(|set| set.name.as_str()).collect();
     let others = declared.sets.iter().filter(|set| {
         // With one backend there is nowhere to go.
         set.backends.len() > 1 && !failing_over.contains(&set.name.as_str())
     });
-    warnings.extend(others.map(|set| without_named(declared, set, named)));
+    warnings.extend(others.map(|set| without_named(set, named)));
     warnings
 }
 
-fn without_named(declared: &Declaration, set: &DeclaredSet, named: &str) -> Problem {
+fn without_named(set: &DeclaredSet, named: &str) -> Problem {
     let names: Vec<&str> = set.names().collect();
-    Problem::warning(format!("{}[{}].backendRefs", declared.shape.backends, set.position))
+    Problem::warning(&set.path)
         .found(names.join(", "))
         .expected(format!(
             "a backend that {} names ({named}): without one this rule is left as it is and does not fail over",

@@ -1,7 +1,7 @@
 //! The rules about the Services that an object names: what failover could not work with.
 
 use crate::admission::view::{MissingBackends, Presence, View};
-use crate::engine::{Declaration, DeclaredBackend, Problem, closest, service_of};
+use crate::engine::{Declaration, DeclaredBackend, FieldPath, Problem, closest, service_of};
 use crate::index::service_facts::{ServiceFacts, ServiceKind, ServicePort};
 use crate::kinds::ObjectKey;
 use std::cell::{Cell, OnceCell};
@@ -22,7 +22,7 @@ pub(crate) fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> 
         .filter(|backend| backend.fault.is_none() && declared.can_name(&backend.name))
         .filter(|backend| seen.insert((service_of(&backend.name), backend.port)))
         .collect();
-    let field = |backend: &DeclaredBackend| format!("{}.{}", backend.path, shape.name);
+    let field = |backend: &DeclaredBackend| backend.path.field(shape.name);
     let mut seen = HashSet::new();
     let services = backends.iter().filter(|backend| seen.insert(service_of(&backend.name)));
     problems.extend(services.filter_map(|b| missing(service_of(&b.name), field(b), &guess)));
@@ -40,7 +40,7 @@ pub(crate) fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> 
     problems
 }
 
-fn missing(name: &str, field: String, guess: &Guess<'_>) -> Option<Problem> {
+fn missing(name: &str, field: FieldPath, guess: &Guess<'_>) -> Option<Problem> {
     let view = guess.view;
     let service = view.key_of(name);
     // What cannot be seen there is said with its health.
@@ -83,7 +83,7 @@ fn own_port(backend: &DeclaredBackend, port: u16, service: &ServiceFacts) -> Opt
     }
     let name = service_of(&backend.name);
     Some(
-        Problem::error(format!("{}.port", backend.path))
+        Problem::error(backend.path.field("port"))
             .found(format!("{port}, and {name:?} with {}", told(&service.ports)))
             .about(name)
             .expected(format!("a port of {name}"))
@@ -130,7 +130,7 @@ impl<'a> Guess<'a> {
     }
 }
 
-fn external(name: &str, field: String) -> Problem {
+fn external(name: &str, field: FieldPath) -> Problem {
     Problem::error(field)
         .found(format!("{name:?}, an ExternalName Service"))
         .expected("a Service with endpoints")
@@ -144,7 +144,7 @@ fn ports(
     service: &ServiceFacts,
     apex_name: &str,
     apex: &ServiceFacts,
-    field: String,
+    field: FieldPath,
 ) -> Option<Problem> {
     let has = |port: &&ServicePort| service.ports.iter().any(|p| p.number == port.number);
     let lacking: Vec<&ServicePort> = apex.ports.iter().filter(|port| !has(port)).collect();

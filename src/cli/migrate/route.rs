@@ -1,7 +1,8 @@
 //! The route that does what a split does.
 
 use crate::engine::{
-    AuthoredWeights, Declaration, Problem, Weights, annotations, is_service_name, proportions,
+    AuthoredWeights, Declaration, FieldPath, Problem, Weights, annotations, is_service_name,
+    proportions,
 };
 use crate::kinds::{ObjectKey, route, traffic_split};
 use kube::ResourceExt;
@@ -239,8 +240,8 @@ fn own_names(name: &str, namespace: Option<&str>, problems: &mut Vec<Problem>) {
 }
 
 fn service_names(declared: &Declaration, problems: &mut Vec<Problem>) {
-    let said = |problems: &[Problem], field: &str| problems.iter().any(|p| p.field == field);
-    if declared.backends().next().is_none() && !said(problems, "spec.backends") {
+    let said = |problems: &[Problem], field: &FieldPath| problems.iter().any(|p| p.field == *field);
+    if declared.backends().next().is_none() && !said(problems, &"spec.backends".into()) {
         problems
             .push(Problem::error("spec.backends").found("no backends").expected("at least one"));
     }
@@ -253,7 +254,7 @@ fn service_names(declared: &Declaration, problems: &mut Vec<Problem>) {
                 )),
         );
     }
-    let backends = declared.backends().map(|b| (format!("{}.service", b.path), &b.name));
+    let backends = declared.backends().map(|b| (b.path.field("service"), &b.name));
     let nothing = String::new();
     let apex = declared.apexes.first().unwrap_or(&nothing);
     for (field, name) in [("spec.service".into(), apex)].into_iter().chain(backends) {
@@ -271,7 +272,7 @@ fn service_names(declared: &Declaration, problems: &mut Vec<Problem>) {
     for backend in declared.backends().filter(|b| !b.name.is_empty()) {
         if !seen.insert(&backend.name) {
             problems.push(
-                Problem::error(format!("{}.service", backend.path))
+                Problem::error(backend.path.field("service"))
                     .found(format!("{:?} once more", backend.name))
                     .expected("each backend once")
                     .next("leave one of the two, with the sum of their weights"),
@@ -300,7 +301,7 @@ fn author_weights(
         match weight {
             Some(weight) => read.push(weight),
             None => problems.push(
-                Problem::error(format!("{}.weight", backend.path))
+                Problem::error(backend.path.field("weight"))
                     .found(written.unwrap_or(&Value::Null))
                     .expected("a number that is not negative"),
             ),
