@@ -57,35 +57,23 @@ manifests: tools
 
 ## bench: one flip, and 1,000 and 10,000 splits on one primary, beside a bare client; takeovers
 bench: tools
-	$(CARGO) build --locked --release --bin linkerd-failover
-	LINKERD_FAILOVER_BIN=$(or $(CARGO_TARGET_DIR),target)/release/linkerd-failover \
-	  $(CARGO) run --locked --release --example bench
-	LINKERD_FAILOVER_BIN=$(or $(CARGO_TARGET_DIR),target)/release/linkerd-failover \
-	  $(CARGO) run --locked --release --example takeover
+	$(CARGO) bench --locked --bench flips --bench takeovers
 
 ## bench-admission: the webhook at 200 requests a second, beside a handler that answers without looking
 bench-admission: tools
-	$(CARGO) build --locked --release --bin linkerd-failover
-	LINKERD_FAILOVER_BIN=$(or $(CARGO_TARGET_DIR),target)/release/linkerd-failover \
-	  $(CARGO) run --locked --release --example bench_admission
+	$(CARGO) bench --locked --bench admission
 
 ## bench-heavy: one flip while reviews of huge splits arrive at 50 a second
 bench-heavy: tools
-	$(CARGO) build --locked --release --bin linkerd-failover
-	LINKERD_FAILOVER_BIN=$(or $(CARGO_TARGET_DIR),target)/release/linkerd-failover \
-	  $(CARGO) run --locked --release --example bench_heavy
+	$(CARGO) bench --locked --bench flips_beside_reviews
 
 ## bench-guard: how long deletions of pods are held up, beside a handler that answers without looking
 bench-guard: tools
-	$(CARGO) build --locked --release --bin linkerd-failover
-	LINKERD_FAILOVER_BIN=$(or $(CARGO_TARGET_DIR),target)/release/linkerd-failover \
-	  $(CARGO) run --locked --release --example bench_guard
+	$(CARGO) bench --locked --bench deletion_guard
 
 ## bench-profiles: 1,000 splits on one primary to the last ServiceProfile
 bench-profiles: tools
-	$(CARGO) build --locked --release --bin linkerd-failover
-	LINKERD_FAILOVER_BIN=$(or $(CARGO_TARGET_DIR),target)/release/linkerd-failover \
-	  $(CARGO) run --locked --release --example bench_profiles
+	$(CARGO) bench --locked --bench service_profiles
 
 clean:
 	$(CARGO) clean

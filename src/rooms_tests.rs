@@ -76,7 +76,7 @@ fn no_files_use_each_other_in_a_circle() {
         })
         .collect();
     let mut circles = BTreeSet::new();
-    for (&file, _) in &arrows {
+    for &file in arrows.keys() {
         let reached = reachable(&arrows, file);
         if reached.contains(file) {
             let circle = reached.iter().filter(|other| reachable(&arrows, other).contains(file));

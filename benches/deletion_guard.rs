@@ -1,7 +1,7 @@
 //! `make bench-guard`: how long the deletion of a pod is held up, at a steady 200 deletions a second,
 //! beside a handler that answers without looking; and, where it flips, beside the bare patch.
 
-mod steady;
+mod support;
 
 use anyhow::{Context, Result};
 use axum::body::Bytes;
@@ -10,14 +10,14 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use linkerd_failover::kinds::traffic_split;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use steady::{
-    Asked, OTHER, PER_SECOND, REQUESTS, answer_without_looking, in_turn, report, start_other,
-    webhook_ca,
-};
+use support::load::{PER_SECOND, REQUESTS, WebhookClient, in_turn, webhook_ca};
+use support::process::metric;
+use support::report::print_beside_first;
+use support::reviews::{POD, review};
+use support::{baseline, splits};
 use test_cluster::{Cluster, InstallOptions, Installation, Replica, Workload, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -31,15 +31,15 @@ const LAST: usize = 150;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    if std::env::args().nth(1).as_deref() == Some(OTHER) {
-        return answer_without_looking().await;
+    if baseline::is_wanted() {
+        return baseline::run().await;
     }
     let cluster = Cluster::start().await?;
     cluster.install_traffic_split_crd().await?;
     // Nothing carries the weights on here.
     let values = ["guard.enabled=true", "guard.adaptorGrace=0s"];
     let values = values.map(str::to_owned).to_vec();
-    let options = InstallOptions { values, replicas: 2, ..InstallOptions::default() };
+    let options = InstallOptions { values, replicas: 2, ..support::options() };
     let installation = Installation::install(&cluster, options).await?;
     installation.wait_ready(PATIENCE).await?;
     let workload = Workload::new(&cluster, "emojivoto").await?;
@@ -57,18 +57,20 @@ async fn main() -> Result<()> {
     for replica in [leader, standby] {
         eventually("every split is seen, and the leader reached", PATIENCE, || async {
             let metrics = replica.get("/metrics").await?;
-            let seen = value(&metrics, "managed_objects");
+            let seen = metric(&metrics, "managed_objects");
             anyhow::ensure!(seen == managed, "{seen} of {managed}");
-            anyhow::ensure!(value(&metrics, "guard_cut_off") == 0.0, "not reached");
+            anyhow::ensure!(metric(&metrics, "guard_cut_off") == 0.0, "not reached");
             Ok(())
         })
         .await?;
     }
 
     let ca = webhook_ca(&cluster).await?;
-    let (at_leader, at_standby) =
-        (Asked::new(leader.webhook_addr(), &ca)?, Asked::new(standby.webhook_addr(), &ca)?);
-    let (_child, other) = start_other().await?;
+    let (at_leader, at_standby) = (
+        WebhookClient::new(leader.webhook_addr(), &ca)?,
+        WebhookClient::new(standby.webhook_addr(), &ca)?,
+    );
+    let (_child, baseline) = baseline::start().await?;
 
     let reviews = |service: &'static str| {
         let (template, mut last) = (template.clone(), 0);
@@ -86,24 +88,23 @@ async fn main() -> Result<()> {
         "{PER_SECOND} deletions a second, {ROUNDS} rounds of {REQUESTS} each; bodies of {} bytes",
         concerned()[0].len()
     );
-    let legs = [
-        ("without looking", &other, "/"),
+    let targets = [
+        ("without looking", &baseline, "/"),
         ("unconcerned", &at_leader, "/pod-deletion"),
         ("no flip", &at_leader, "/pod-deletion"),
         ("no flip, forwarded", &at_standby, "/pod-deletion"),
     ];
-    in_turn(&legs, ROUNDS, |leg| if leg < 2 { others() } else { concerned() }).await?;
+    in_turn(&targets, ROUNDS, |target| if target < 2 { others() } else { concerned() }).await?;
 
-    let splits: Api<DynamicObject> =
-        Api::namespaced_with(cluster.client(), "emojivoto", &traffic_split::api_resource());
+    let splits = splits::api(&cluster, "emojivoto");
     let (mut flips, mut forwarded, mut bare) = (vec![], vec![], vec![]);
     for i in 0..LAST / 3 {
-        for (asked, took, nth) in
+        for (client, took, nth) in
             [(&at_leader, &mut flips, 3 * i), (&at_standby, &mut forwarded, 3 * i + 1)]
         {
             let review = deletion(&template, &format!("last-{nth}"), 0);
             let began = Instant::now();
-            asked.once("/pod-deletion", review).await?;
+            client.call("/pod-deletion", review).await?;
             took.push(began.elapsed());
             let split = splits.get(&format!("last-{nth}")).await?;
             anyhow::ensure!(split.data["spec"]["backends"][0]["weight"] == 0, "it has not flipped");
@@ -116,7 +117,7 @@ async fn main() -> Result<()> {
         bare.push(began.elapsed());
     }
     println!("deletions that flip, {} of each, one at a time", LAST / 3);
-    report(&["bare patch", "flip", "flip, forwarded"], vec![bare, flips, forwarded]);
+    print_beside_first(&["bare patch", "flip", "flip, forwarded"], vec![bare, flips, forwarded]);
     for replica in [leader, standby] {
         let metrics = replica.get("/metrics").await?;
         for line in metrics.lines().filter(|l| l.starts_with("linkerd_failover_guard_deletions")) {
@@ -125,11 +126,6 @@ async fn main() -> Result<()> {
     }
     drop(installation);
     cluster.stop().await
-}
-
-fn value(metrics: &str, name: &str) -> f64 {
-    let line = metrics.lines().find(|line| line.starts_with(&format!("linkerd_failover_{name} ")));
-    line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).unwrap_or(f64::NAN)
 }
 
 /// The replica that leads, and the other.
@@ -173,23 +169,11 @@ async fn primary(workload: &Workload<'_>, name: String, pods: usize) -> Result<(
         "addressType": "IPv4", "ports": [{"name": "grpc", "port": 8080, "protocol": "TCP"}],
         "endpoints": (0..pods).map(endpoint).collect::<Vec<_>>(),
     }))?;
-    let split: DynamicObject = serde_json::from_value(json!({
-        "apiVersion": "split.smi-spec.io/v1alpha2", "kind": "TrafficSplit",
-        "metadata": {"name": name,
-            "labels": {"failover.linkerd.io/controlled-by": "linkerd-failover"}},
-        "spec": {"service": name, "backends": [
-            {"service": name, "weight": 1}, {"service": "emoji-svc-west", "weight": 0}]},
-    }))?;
     let params = PostParams::default();
     workload.api().create(&params, &service).await?;
     workload.api().create(&params, &slice).await?;
-    let splits: Api<DynamicObject> = Api::namespaced_with(
-        workload.cluster().client(),
-        workload.namespace(),
-        &traffic_split::api_resource(),
-    );
-    splits.create(&params, &split).await?;
-    Ok(())
+    let splits = splits::api(workload.cluster(), workload.namespace());
+    splits::create(&splits, splits::split(&name, &name, [&name, "emoji-svc-west"])).await
 }
 
 /// The review of a pod's deletion, as the API server makes it.
@@ -197,16 +181,9 @@ fn deletion(template: &Value, service: &str, pod: usize) -> Bytes {
     let mut old = template.clone();
     old["metadata"]["name"] = json!(format!("{service}-{pod}"));
     old["metadata"]["uid"] = json!(uid(service, pod));
-    let kind = json!({"group": "", "version": "v1", "kind": "Pod"});
-    let resource = json!({"group": "", "version": "v1", "resource": "pods"});
-    let review = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
-        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
-        "kind": kind, "resource": resource, "requestKind": kind, "requestResource": resource,
-        "name": format!("{service}-{pod}"), "namespace": "emojivoto", "operation": "DELETE",
-        "userInfo": {"username": "system:serviceaccount:kube-system:replicaset-controller",
-            "groups": ["system:serviceaccounts", "system:authenticated"]},
-        "object": null, "oldObject": old, "dryRun": false,
-        "options": {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", "gracePeriodSeconds": 30},
-    }});
-    Bytes::from(review.to_string())
+    let user = json!({"username": "system:serviceaccount:kube-system:replicaset-controller",
+        "groups": ["system:serviceaccounts", "system:authenticated"]});
+    let options = json!({"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1",
+        "gracePeriodSeconds": 30});
+    Bytes::from(review(&POD, "DELETE", &Value::Null, &old, &user, &options).to_string())
 }

@@ -5,23 +5,25 @@
 //!
 //! `BENCH_SPLITS=100` takes so many. `BENCH_ROUNDS=4` loses and regains the primary so often.
 
+mod support;
+
 use anyhow::{Context, Result, ensure};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{ListParams, PostParams, WatchEvent, WatchParams};
+use kube::Api;
+use kube::api::{ListParams, PostParams};
 use kube::core::DynamicObject;
-use kube::{Api, ResourceExt};
-use linkerd_failover::kinds::{service_profile, traffic_split};
+use linkerd_failover::kinds::service_profile;
 use serde_json::{Value, json};
-use std::collections::HashSet;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use support::process::cpu;
+use support::report::print_rounds;
+use support::splits::{self, AT_ONCE};
+use support::{events_written, seen};
 use test_cluster::{Cluster, InstallOptions, Installation, Replica, Workload};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 const NAMESPACE: &str = "profiles";
-/// Objects that are made at once, while nothing is measured.
-const AT_ONCE: usize = 32;
 
 /// The adaptor's client: client-go's defaults. It reads and writes the profile of each split.
 const ADAPTOR_BURST: usize = 10;
@@ -51,12 +53,7 @@ async fn main() -> Result<()> {
     cluster.install_traffic_split_crd().await?;
     cluster.install_service_profile_crd().await?;
     cluster.apply(RIGHTS).await?;
-    let options = InstallOptions {
-        replicas: 0,
-        binary: std::env::var_os("LINKERD_FAILOVER_BIN")
-            .map_or_else(Installation::built_binary, PathBuf::from),
-        ..InstallOptions::default()
-    };
+    let options = InstallOptions { replicas: 0, ..support::options() };
     let mut installation = Installation::install(&cluster, options).await?;
     let replica = installation.start_replica().await?;
     replica.wait_ready(PATIENCE).await?;
@@ -73,14 +70,13 @@ async fn main() -> Result<()> {
         "{count} profiles made by a replica that starts: {:.2} s",
         began.elapsed().as_secs_f64()
     );
-    // Another replica's moves are reversed only after a LIST, while they are fresh.
-    tokio::time::sleep(Duration::from_secs(62)).await;
+    support::forget_other_replicas().await;
     let written = bench.rounds(&replica, rounds, true).await?;
 
     println!("{count} splits on one primary, endpoint write until another client has seen");
-    told("the last split, profiles not written", plain.iter().map(|seen| seen.split));
-    told("the last split, profiles written", written.iter().map(|seen| seen.split));
-    told("the last ServiceProfile", written.iter().filter_map(|seen| seen.profile));
+    print_rounds("the last split, profiles not written", plain.iter().map(|seen| seen.split));
+    print_rounds("the last split, profiles written", written.iter().map(|seen| seen.split));
+    print_rounds("the last ServiceProfile", written.iter().filter_map(|seen| seen.profile));
     let calls = (ADAPTOR_CALLS * count).saturating_sub(ADAPTOR_BURST);
     let adaptor = calls as f64 / ADAPTOR_CALLS_A_SECOND;
     println!("  the last ServiceProfile by the linkerd-smi adaptor, computed: {adaptor:.0} s");
@@ -116,13 +112,13 @@ impl<'a> Bench<'a> {
         for service in ["primary", "fallback"] {
             workload.service_with_slice(service, 1).await?;
         }
-        let api = |resource| Api::namespaced_with(cluster.client(), NAMESPACE, &resource);
-        let splits = api(traffic_split::api_resource());
-        let profiles = api(service_profile::api_resource());
+        let splits = splits::api(cluster, NAMESPACE);
+        let profiles = service_profile::api_resource();
+        let profiles = Api::namespaced_with(cluster.client(), NAMESPACE, &profiles);
         let bench = Self { workload, splits, profiles, count };
         let made = (0..count).map(|i| bench.make(i));
         stream::iter(made).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        support::settle().await;
         Ok(bench)
     }
 
@@ -132,15 +128,9 @@ impl<'a> Bench<'a> {
         let apex = json!({"metadata": {"name": format!("apex-{i}")},
             "spec": {"clusterIP": "None", "ports": [{"name": "grpc", "port": 8080}]}});
         services.create(&PostParams::default(), &serde_json::from_value(apex)?).await?;
-        let split = json!({
-            "apiVersion": "split.smi-spec.io/v1alpha2", "kind": "TrafficSplit",
-            "metadata": {"name": format!("split-{i}"),
-                "labels": {"failover.linkerd.io/controlled-by": "linkerd-failover"}},
-            "spec": {"service": format!("apex-{i}"), "backends": [
-                {"service": "primary", "weight": 1}, {"service": "fallback", "weight": 0},
-            ]},
-        });
-        self.splits.create(&PostParams::default(), &serde_json::from_value(split)?).await?;
+        let backends = ["primary", "fallback"];
+        let split = splits::split(&format!("split-{i}"), &format!("apex-{i}"), backends);
+        splits::create(&self.splits, split).await?;
         Ok(())
     }
 
@@ -158,8 +148,7 @@ impl<'a> Bench<'a> {
         let before = cpu(replica)?;
         for round in 0..rounds {
             seen.push(self.round(round % 2, profiles).await?);
-            // Events are told after the writes; they are not part of the figure.
-            tokio::time::sleep(Duration::from_millis(5 + 8 * self.count as u64)).await;
+            events_written(self.count).await;
         }
         let cpu = (cpu(replica)? - before) * 1e3 / (rounds * self.count) as f64;
         let what = if profiles { "with" } else { "without" };
@@ -169,32 +158,28 @@ impl<'a> Bench<'a> {
 
     /// One loss or recovery.
     async fn round(&self, ready: usize, profiles: bool) -> Result<Seen> {
-        let wanted = [u32::from(ready == 1), u32::from(ready == 0)];
-        let split = |split: &DynamicObject| {
-            let weight = |i: usize| split.data["spec"]["backends"][i]["weight"] == json!(wanted[i]);
-            weight(0) && weight(1)
-        };
+        let wanted = splits::wanted(ready);
+        let split = |split: &DynamicObject| splits::has_weights(split, wanted);
         let profile = |profile: &DynamicObject| {
             let weight = |i: usize| &profile.data["spec"]["dstOverrides"][i]["weight"];
             *weight(0) == Value::String(wanted[0].to_string())
                 && *weight(1) == Value::String(wanted[1].to_string())
         };
-        let splits = watched(&self.splits).await?;
-        let overrides = watched(&self.profiles).await?;
-        // Neither watches that the API server is still setting up nor a TLS handshake are measured.
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let one = ListParams::default().limit(1);
-        tokio::try_join!(self.splits.list(&one), self.splits.list(&one))?;
+        let splits = seen::watch(&self.splits).await?;
+        let overrides = seen::watch(&self.profiles).await?;
+        seen::warm_up(&self.splits).await?;
         let began = Instant::now();
         let all = async {
             tokio::try_join!(
                 self.workload.set_ready("primary", ready),
-                until(&self.splits, splits, self.count, split, began),
+                seen::until(&self.splits, splits, self.count, split, began),
                 async {
                     if !profiles {
                         return Ok(None);
                     }
-                    until(&self.profiles, overrides, self.count, profile, began).await.map(Some)
+                    seen::until(&self.profiles, overrides, self.count, profile, began)
+                        .await
+                        .map(Some)
                 },
             )
         };
@@ -202,58 +187,4 @@ impl<'a> Bench<'a> {
             tokio::time::timeout(PATIENCE, all).await.context("not all were seen")??;
         Ok(Seen { split, profile })
     }
-}
-
-type Events = std::pin::Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<DynamicObject>>> + Send>>;
-
-/// A watch of what comes from now on.
-async fn watched(api: &Api<DynamicObject>) -> Result<Events> {
-    let list = api.list(&ListParams::default().limit(1)).await?;
-    let version = list.metadata.resource_version.unwrap_or_default();
-    Ok(api.watch(&WatchParams::default(), &version).await?.boxed())
-}
-
-/// How long it takes until so many objects have been seen as they should be.
-async fn until(
-    api: &Api<DynamicObject>,
-    mut events: Events,
-    count: usize,
-    is_right: impl Fn(&DynamicObject) -> bool,
-    began: Instant,
-) -> Result<Duration> {
-    let mut done = HashSet::new();
-    while done.len() < count {
-        let changed = match events.try_next().await? {
-            Some(WatchEvent::Modified(object) | WatchEvent::Added(object)) => vec![object],
-            Some(_) => vec![],
-            // The API server cuts off a watcher that falls behind: look, and go on from there.
-            None => {
-                let list = api.list(&ListParams::default()).await?;
-                let version = list.metadata.resource_version.clone().unwrap_or_default();
-                events = api.watch(&WatchParams::default(), &version).await?.boxed();
-                list.items
-            }
-        };
-        done.extend(changed.iter().filter(|object| is_right(object)).map(ResourceExt::name_any));
-    }
-    Ok(began.elapsed())
-}
-
-/// Seconds of CPU that the process has used.
-fn cpu(replica: &Replica) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", replica.process().pid()))?;
-    let (_, fields) = stat.rsplit_once(") ").context("no such field")?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-    // USER_HZ is 100 on every Linux that Rust runs on.
-    Ok(ticks / 100.0)
-}
-
-fn told(what: &str, took: impl Iterator<Item = Duration>) {
-    let mut times: Vec<f64> = took.map(|took| took.as_secs_f64()).collect();
-    let listed: Vec<_> = times.iter().map(|t| format!("{t:.2}")).collect();
-    times.sort_by(f64::total_cmp);
-    let median = times.get(times.len() / 2).copied().unwrap_or(f64::NAN);
-    let lower = times.get(times.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN);
-    println!("  {what}: median {:.2} s of {}", (median + lower) / 2.0, listed.join(" "));
 }

@@ -1,16 +1,16 @@
 //! `make bench`: how long callers wait for a flip when the leader goes at the very moment at which
 //! the primary dies: killed, so that a standby has to step in, and stopped, so that it hands over.
 
+mod support;
+
 use anyhow::{Context, Result};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
-use kube::api::PostParams;
 use kube::core::DynamicObject;
-use linkerd_failover::kinds::traffic_split;
-use serde_json::json;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use support::report::ms;
+use support::splits;
 use test_cluster::{Cluster, InstallOptions, Installation, Replica, Workload, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,32 +20,30 @@ const ROUNDS: usize = 10;
 async fn main() -> Result<()> {
     let cluster = Cluster::start().await?;
     cluster.install_traffic_split_crd().await?;
-    let options = InstallOptions {
-        replicas: 2,
-        binary: std::env::var_os("LINKERD_FAILOVER_BIN")
-            .map_or_else(Installation::built_binary, PathBuf::from),
-        ..InstallOptions::default()
-    };
+    let options = InstallOptions { replicas: 2, ..support::options() };
     let installation = Installation::install(&cluster, options).await?;
     installation.wait_ready(PATIENCE).await?;
     let workload = Workload::new(&cluster, "takeover").await?;
     workload.service_with_slice("primary", 1).await?;
     workload.service_with_slice("fallback", 1).await?;
-    let splits: Api<DynamicObject> =
-        Api::namespaced_with(cluster.client(), "takeover", &traffic_split::api_resource());
-    create(&splits).await?;
+    let splits = splits::api(&cluster, "takeover");
+    eventually("the split is admitted", PATIENCE, || async {
+        let split = splits::split("split", "primary", ["primary", "fallback"]);
+        splits::create(&splits, split).await
+    })
+    .await?;
 
     for (story, killed) in [("killed", true), ("stopped", false)] {
         let mut took = vec![];
         for _ in 0..ROUNDS {
-            wait_primary_weight(&splits, 1).await?;
+            wait_weights(&splits, splits::wanted(1)).await?;
             let leader = leader(&cluster, &installation).await?;
             // Long enough that nothing of the round before is fresh.
             tokio::time::sleep(Duration::from_secs(3)).await;
             let began = Instant::now();
             let flip = async {
                 workload.set_ready("primary", 0).await?;
-                wait_primary_weight(&splits, 0).await?;
+                wait_weights(&splits, splits::wanted(0)).await?;
                 Ok::<_, anyhow::Error>(began.elapsed())
             };
             let process = leader.process();
@@ -63,7 +61,6 @@ async fn main() -> Result<()> {
             workload.set_ready("primary", 1).await?;
         }
         took.sort_unstable();
-        let ms = |took: Duration| took.as_secs_f64() * 1e3;
         println!(
             "leader {story} as the primary dies, {ROUNDS} times: median {:.0} ms, longest {:.0} ms",
             ms(took[ROUNDS / 2]),
@@ -85,31 +82,11 @@ async fn leader(cluster: &Cluster, installation: &Installation) -> Result<Arc<Re
     .await
 }
 
-async fn wait_primary_weight(splits: &Api<DynamicObject>, wanted: u32) -> Result<()> {
+async fn wait_weights(splits: &Api<DynamicObject>, wanted: [u32; 2]) -> Result<()> {
     let end = Instant::now() + PATIENCE;
-    loop {
-        let split = splits.get("split").await?;
-        if split.data["spec"]["backends"][0]["weight"] == json!(wanted) {
-            return Ok(());
-        }
+    while !splits::has_weights(&splits.get("split").await?, wanted) {
         anyhow::ensure!(Instant::now() < end, "the weights do not move");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-}
-
-async fn create(splits: &Api<DynamicObject>) -> Result<()> {
-    let split = serde_json::from_value(json!({
-        "apiVersion": "split.smi-spec.io/v1alpha2", "kind": "TrafficSplit",
-        "metadata": {
-            "name": "split", "labels": {"failover.linkerd.io/controlled-by": "linkerd-failover"},
-        },
-        "spec": {"service": "primary", "backends": [
-            {"service": "primary", "weight": 1}, {"service": "fallback", "weight": 0},
-        ]},
-    }))?;
-    eventually("the split is taken", PATIENCE, || async {
-        splits.create(&PostParams::default(), &split).await?;
-        Ok::<_, anyhow::Error>(())
-    })
-    .await
+    Ok(())
 }

@@ -1,0 +1,65 @@
+//! A handler that answers without looking, to compare the webhook with. It is served by the same stack
+//! (TLS, HTTP/2, limits) in a process of its own, as the webhook is.
+
+use crate::support::load::{SERVER_NAME, WebhookClient};
+use anyhow::{Context, Result};
+use axum::body::Bytes;
+use axum::http::header;
+use axum::routing::post;
+use jiff::Timestamp;
+use linkerd_failover::telemetry::Metrics;
+use linkerd_failover::webhook::server::{ServerLimits, serve};
+use serde_json::{Value, json};
+use std::process::Stdio;
+use std::sync::Arc;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use webhook_certs::{Authority, Clients, Lives, ReloadingResolver, TlsVersions};
+
+/// The argument with which a benchmark's program is this handler.
+const ARGUMENT: &str = "serve-baseline";
+
+/// Whether this process was started to be the handler.
+pub(crate) fn is_wanted() -> bool {
+    std::env::args().nth(1).as_deref() == Some(ARGUMENT)
+}
+
+/// Starts the handler in a process that ends with what is returned.
+pub(crate) async fn start() -> Result<(Child, WebhookClient)> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg(ARGUMENT)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line).await?;
+    let server: Value = serde_json::from_str(&line)?;
+    let address = server["address"].as_str().context("no address")?.parse()?;
+    let ca = server["ca"].as_str().context("no CA")?;
+    Ok((child, WebhookClient::new(address, ca.as_bytes())?))
+}
+
+/// Serves until the process is ended.
+pub(crate) async fn run() -> Result<()> {
+    let (names, lives, now) = ([SERVER_NAME.to_owned()], Lives::default(), Timestamp::now());
+    let authority = Authority::generate(&names, &lives, now)?;
+    let resolver = Arc::new(ReloadingResolver::default());
+    resolver.set(authority.issue(&names, &lives, now)?);
+    let tls = webhook_certs::server_config(resolver, TlsVersions::Tls12And13, Clients::Anybody)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", json!({"address": listener.local_addr()?, "ca": authority.cert_pem()}));
+    let answer = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"705ab4f5-6393-11e8-b7cc-42010a800002","allowed":true}}"#;
+    let router = axum::Router::new().route(
+        "/",
+        post(move |_: Bytes| {
+            std::future::ready(([(header::CONTENT_TYPE, "application/json")], answer))
+        }),
+    );
+    let (limits, metrics) = (ServerLimits::default(), Arc::new(Metrics::default()));
+    let (_keep, tls) = watch::channel(Arc::new(tls));
+    serve(listener, tls, router, limits, metrics, CancellationToken::new()).await;
+    Ok(())
+}
