@@ -1,53 +1,69 @@
 //! The program as it is installed, against a real API server: the chart by Helm, objects by
 //! kubectl, its RBAC by the token of its ServiceAccount.
 
-mod admission;
-mod admission_policy;
-mod ahead;
-mod ahead_crowd;
-mod ahead_faults;
-mod ahead_losses;
-mod ahead_never;
-mod ahead_refused;
-mod ahead_routes;
-mod api_server_away;
-mod authors;
-mod bad_clients;
-mod brake;
-mod certificate_files;
-mod certificates;
-mod chart;
-mod chart_readme;
-mod etcd_restored;
-mod failover;
-mod gitops;
-mod guard_webhooks;
-mod guarded;
-mod helm_test;
-mod left_behind;
-mod list_answers;
-mod load;
-mod migrate;
-mod namespaced;
-mod nothing_ready;
-mod other_writers;
-mod overload;
-mod own_namespace;
-mod policies;
-mod ports;
-mod predecessor;
-mod remote;
-mod remote_life;
-mod remote_links;
-mod remote_reach;
-mod replicas;
-mod restarts;
-mod routes;
-mod service_profiles;
-mod serving;
-mod side_by_side;
-mod slow_writes;
-mod split_versions;
-mod stage;
-mod stored_faults;
-mod two_clusters;
+mod support;
+
+mod admission {
+    mod authored_weights;
+    mod bad_clients;
+    mod gitops;
+    mod overload;
+    mod policy;
+    mod stored_objects;
+    mod warnings;
+    mod webhook;
+}
+mod api_server {
+    mod etcd_restore;
+    mod list_responses;
+    mod other_writers;
+    mod outages;
+    mod slow_writes;
+}
+mod certificates {
+    mod files;
+    mod rotation;
+}
+mod chart {
+    mod helm_test;
+    mod namespaced;
+    mod own_namespace;
+    mod predecessor;
+    mod readme;
+    mod side_by_side;
+    mod templates;
+}
+mod cli {
+    mod migrate;
+}
+mod deletion_guard {
+    mod exceptions;
+    mod losses;
+    mod many_pods;
+    mod refused_deletions;
+    mod routes;
+    mod scale_down;
+    mod webhook_conditions;
+    mod webhook_faults;
+}
+mod failover {
+    mod annotations;
+    mod brake;
+    mod left_behind;
+    mod nothing_ready;
+    mod ports;
+    mod routes;
+    mod service_profiles;
+    mod split_versions;
+    mod traffic_splits;
+}
+mod linked_clusters {
+    mod failover;
+    mod links;
+    mod liveness;
+    mod reachability;
+}
+mod replicas {
+    mod restarts;
+    mod standby;
+}

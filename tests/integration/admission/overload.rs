@@ -1,0 +1,131 @@
+//! More clients and requests than there is room for: what is too much is shed, and the API server
+//! is served.
+
+use crate::support::*;
+use anyhow::{Context, Result, ensure};
+use rustls::pki_types::ServerName;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use test_cluster::{Replica, eventually};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// What the webhook's `Limits` say.
+const CONNECTIONS: f64 = 512.0;
+const CROWD: f64 = CONNECTIONS * 1.25;
+const REQUESTS: usize = 256;
+
+async fn count(replica: &Replica, name: &str) -> Result<f64> {
+    let text = replica.get("/metrics").await?;
+    Ok(metric(&text, &format!("linkerd_failover_{name}")).unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_only_connect_push_each_other_out_and_not_the_api_server() -> Result<()> {
+    let cluster = cluster().await?;
+    let installation = install(&cluster, 1, &[]).await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    let replica = installation.replicas()[0].clone();
+    let address = replica.webhook_addr();
+    workload.apply(&emoji()).await?;
+
+    // For as long as it takes to apply ten times.
+    let flooding = tokio::spawn(async move {
+        let mut open = std::collections::VecDeque::new();
+        loop {
+            if let Ok(stream) = TcpStream::connect(address).await {
+                open.push_back(stream);
+            }
+            if open.len() > 700 {
+                open.pop_front();
+            }
+            tokio::time::sleep(Duration::from_micros(500)).await;
+        }
+    });
+    let shed = "webhook_connections_shed_total{which=\"quiet\"}";
+    eventually("connections are shed", PATIENCE, || async {
+        ensure!(count(&replica, shed).await? > 100.0, "none yet");
+        Ok::<_, anyhow::Error>(())
+    })
+    .await?;
+    for i in 0..10 {
+        let value = format!("example.com/n={i}");
+        workload.kubectl(["annotate", "--overwrite", "trafficsplit/emoji", &value]).ok().await?;
+        let open = count(&replica, "webhook_connections").await?;
+        ensure!(open <= CROWD, "{open} connections");
+    }
+    println!("{} connections shed meanwhile", count(&replica, shed).await?);
+    flooding.abort();
+    Ok(())
+}
+
+async fn connect(tls: TlsConnector, address: SocketAddr) -> Result<TlsStream<TcpStream>> {
+    let name = ServerName::try_from("linkerd-failover-webhook.linkerd-failover.svc")?;
+    Ok(tls.connect(name, TcpStream::connect(address).await?).await?)
+}
+
+/// Begins a request whose body does not come to its end; the head of what comes back, and when.
+async fn dawdle(mut stream: TlsStream<TcpStream>) -> Result<(String, Duration)> {
+    let began = Instant::now();
+    let head =
+        "POST /validate?timeout=2s HTTP/1.1\r\nhost: webhook\r\ncontent-length: 1000\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await?;
+    let mut answer = [0; 1024];
+    let read = tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await??;
+    Ok((String::from_utf8_lossy(&answer[..read]).into_owned(), began.elapsed()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_beyond_the_limit_are_turned_away_at_once_and_the_api_server_tries_again()
+-> Result<()> {
+    let cluster = cluster().await?;
+    let installation = install(&cluster, 1, &[]).await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    let replica = installation.replicas()[0].clone();
+    let tls = connector(&cluster).await?;
+    workload.apply(&emoji()).await?;
+
+    let mut clients = JoinSet::new();
+    for _ in 0..REQUESTS + 100 {
+        clients.spawn(connect(tls.clone(), replica.webhook_addr()));
+    }
+    let mut dawdling = JoinSet::new();
+    for client in clients.join_all().await {
+        dawdling.spawn(dawdle(client?));
+    }
+    // Their places are taken, so the API server is told to come again, and does.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let applied = workload.kubectl(["annotate", "trafficsplit/emoji", "example.com/a=b"]).ok();
+    let (applied, answers) = tokio::join!(applied, dawdling.join_all());
+    applied?;
+    let (mut shed, mut late) = (0, 0);
+    for answer in answers {
+        let (answer, took) = answer?;
+        if answer.starts_with("HTTP/1.1 503") {
+            ensure!(answer.contains("retry-after: 1"), "{answer}");
+            shed += 1;
+        } else {
+            ensure!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+            ensure!(took > Duration::from_millis(1_500), "{took:?}");
+            late += 1;
+        }
+    }
+    println!("{shed} turned away, {late} cut off at their deadline");
+    let counted = count(&replica, "admissions_shed_total{why=\"requests\"}").await?;
+    ensure!(shed > 0 && counted >= f64::from(shed), "{shed} answers, {counted} counted");
+    ensure!(late as usize >= REQUESTS, "{late}");
+
+    // Afterwards all is as before.
+    ensure!(count(&replica, "admissions_in_flight").await? == 0.0);
+    ensure!(count(&replica, "admission_panics_total").await? == 0.0);
+    let began = Instant::now();
+    workload.kubectl(["annotate", "trafficsplit/emoji", "example.com/c=d"]).ok().await?;
+    ensure!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let rss = std::fs::read_to_string(format!("/proc/{}/status", replica.process().pid()))?;
+    let peak = rss.lines().find(|l| l.starts_with("VmHWM")).context("no VmHWM")?;
+    println!("{peak}");
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Writes that hang, are refused again and again, or land without an answer.
+
+use crate::support::*;
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::ListParams;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+use test_cluster::{ApiProxy, Installation, Workload, eventually};
+
+/// A webhook that is connected to, never answers, and is ignored after 10 s: for splits that have the
+/// label `hangs`.
+struct Hanging(#[expect(dead_code, reason = "it listens")] TcpListener);
+
+impl Hanging {
+    async fn install(workload: &Workload<'_>, probe: &str) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let webhook = OtherWebhook {
+            url: &format!("https://{}/", listener.local_addr()?),
+            failure_policy: "Ignore",
+            timeout_seconds: 10,
+            object_selector: "{matchLabels: {hangs: 'true'}}",
+        }
+        .configuration("split.smi-spec.io", "trafficsplits");
+        workload.apply(&webhook).await?;
+        eventually("the third webhook hangs", PATIENCE, || async {
+            let began = Instant::now();
+            let label = ["label", "--overwrite", "--dry-run=server", "trafficsplit", probe, "x=y"];
+            workload.kubectl(label).ok().await?;
+            ensure!(began.elapsed() > Duration::from_secs(9), "{:?}", began.elapsed());
+            Ok(())
+        })
+        .await?;
+        Ok(Self(listener))
+    }
+}
+
+fn hanging(split: &str) -> String {
+    split.replace("  labels:", "  labels:\n    hangs: 'true'")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flip_lands_while_another_webhook_hangs_for_ten_seconds_each_time() -> Result<()> {
+    let cluster = cluster().await?;
+    let _installation = install(&cluster, 1, &[]).await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    workload.apply(&hanging(&emoji())).await?;
+    let splits = splits(&cluster, "emojivoto");
+    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+    let _third = Hanging::install(&workload, "emoji").await?;
+
+    let began = Instant::now();
+    workload.scale("emoji", 0).await?;
+    wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
+    println!("landed after {:?}", began.elapsed());
+    wait_event(&workload, "emoji", "Failover", "Warning").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ninety_objects_that_hang_cost_a_healthy_one_nothing_and_hold_back_no_event() -> Result<()>
+{
+    let cluster = cluster().await?;
+    let installation = install(&cluster, 1, &[]).await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    let names: Vec<String> = (0..90).map(|n| format!("hung-{n:02}")).collect();
+    let hung = names.iter().map(|name| hanging(&manifest(name, "emoji-svc", &["emoji-svc-west"])));
+    workload.apply(&hung.collect::<Vec<_>>().join("---\n")).await?;
+    workload.apply(&emoji()).await?;
+    let splits = splits(&cluster, "emojivoto");
+    let _third = Hanging::install(&workload, "hung-00").await?;
+
+    // What hangs has begun to, and the healthy one is lost together with it.
+    workload.scale("emoji", 0).await?;
+    let lost = Instant::now();
+    workload.wait_endpoints("emoji-svc", 0).await?;
+    wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
+    let took = lost.elapsed();
+    wait_event(&workload, "emoji", "Failover", "Warning").await?;
+    let told = lost.elapsed();
+    println!("the healthy one moved {took:?} after the scale, told after {told:?}");
+    ensure!(told < Duration::from_secs(8), "{told:?}");
+    let moved = |split: &kube::core::DynamicObject| weights(split) == [0.0, 1.0];
+    let all = splits.list(&ListParams::default()).await?.items;
+    ensure!(all.iter().filter(|split| moved(split)).count() < 45, "the others do hang");
+    eventually("all of them land", PATIENCE, || async {
+        let all = splits.list(&ListParams::default()).await?.items;
+        let moved = all.iter().filter(|split| moved(split)).count();
+        ensure!(moved == 91, "{moved}");
+        Ok(())
+    })
+    .await?;
+    println!("all landed after {:?}", lost.elapsed());
+    let dropped = installation.replicas()[0].get("/metrics").await?;
+    let dropped = metric(&dropped, "linkerd_failover_events_dropped_total").unwrap_or_default();
+    assert_eq!(dropped, 0.0);
+    eventually("each has its Event", PATIENCE, || async {
+        let events = workload.api::<Event>().list(&ListParams::default()).await?;
+        let failovers = events.items.iter().filter(|e| e.reason.as_deref() == Some("Failover"));
+        let count = failovers.count();
+        ensure!(count == 91, "{count}");
+        Ok(())
+    })
+    .await
+}
+
+/// A replica behind a proxy, with a split that is ready.
+async fn behind_a_proxy(cluster: &test_cluster::Cluster) -> Result<(Installation, ApiProxy)> {
+    let mut installation = Installation::install(cluster, options(0, &[])).await?;
+    let proxy = ApiProxy::start(cluster)?;
+    installation.start_replica_through(&proxy).await?;
+    installation.wait_ready(PATIENCE).await?;
+    wait_webhook(cluster).await?;
+    Ok((installation, proxy))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_lands_without_an_answer_has_its_event_and_its_metric() -> Result<()> {
+    let cluster = cluster().await?;
+    let (installation, proxy) = behind_a_proxy(&cluster).await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    workload.apply(&emoji()).await?;
+    let splits = splits(&cluster, "emojivoto");
+    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+
+    proxy.freeze_answers("/trafficsplits/emoji");
+    workload.scale("emoji", 0).await?;
+    wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
+    wait_event(&workload, "emoji", "Failover", "Warning").await?;
+    let metrics = installation.replicas()[0].get("/metrics").await?;
+    assert_eq!(metric(&metrics, "linkerd_failover_flips_total{to=\"fallback\"}"), Some(1.0));
+    proxy.thaw();
+    workload.scale("emoji", 1).await?;
+    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conflicts_and_not_found_are_tried_again_and_told_once_they_last() -> Result<()> {
+    let cluster = cluster().await?;
+    let (_installation, proxy) = behind_a_proxy(&cluster).await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    for name in ["one", "two"] {
+        workload.apply(&manifest(name, "emoji-svc", &["emoji-svc-west"])).await?;
+    }
+    let splits = splits(&cluster, "emojivoto");
+    let status = |code: u16, reason: &str| {
+        let text = format!(
+            r#"{{"kind":"Status","apiVersion":"v1","metadata":{{}},"status":"Failure","message":"by the proxy","reason":"{reason}","code":{code}}}"#
+        );
+        text
+    };
+    let json = "application/json";
+    proxy.answer("/trafficsplits/one", 409, json, &status(409, "Conflict"));
+    proxy.answer("/trafficsplits/two", 404, json, &status(404, "NotFound"));
+    workload.scale("emoji", 0).await?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let events = workload.api::<Event>().list(&ListParams::default()).await?;
+    let refused = |event: &&Event| event.reason.as_deref() == Some("FailoverRefused");
+    assert_eq!(events.items.iter().filter(refused).count(), 0, "not yet");
+    for (name, why) in [("one", "409 Conflict"), ("two", "404 Not Found")] {
+        let note = wait_event(&workload, name, "FailoverRefused", "Warning").await?;
+        note.find(why).with_context(|| note.clone())?;
+    }
+    proxy.thaw();
+    for name in ["one", "two"] {
+        wait_weights(&splits, name, &[0.0, 1.0]).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! What tests share: a file for each concept.
+
+pub(crate) mod admission_load;
+mod chart;
+mod definitions;
+pub(crate) mod deletion_guard;
+mod events;
+mod install;
+mod leadership;
+pub(crate) mod linked_clusters;
+mod metrics;
+mod own_namespace;
+mod routes;
+mod tls;
+mod traffic_splits;
+mod webhooks;
+
+pub(crate) use chart::*;
+pub(crate) use definitions::*;
+pub(crate) use events::*;
+pub(crate) use install::*;
+pub(crate) use leadership::*;
+pub(crate) use metrics::*;
+pub(crate) use own_namespace::*;
+pub(crate) use routes::*;
+pub(crate) use tls::*;
+pub(crate) use traffic_splits::*;
+pub(crate) use webhooks::*;
+
+use std::time::Duration;
+
+/// Generous: a machine that builds beside the tests must not fail them.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
