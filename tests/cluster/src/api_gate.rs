@@ -2,7 +2,7 @@
 
 use futures::stream::{self, Stream, StreamExt};
 use http::Uri;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
@@ -17,6 +17,8 @@ pub(crate) struct Gate {
 struct State {
     frozen: Vec<Rule>,
     answered: Vec<(Rule, Answer)>,
+    /// How often each path was asked for.
+    requests: BTreeMap<String, usize>,
     /// In the order in which they came.
     waiting: Vec<Waker>,
 }
@@ -70,6 +72,17 @@ impl Gate {
         self.lock()
             .answered
             .push((Rule { pattern, watches_only: false, answers_only: false }, answer));
+    }
+
+    pub(crate) fn count(&self, asked: &Asked) {
+        *self.lock().requests.entry(asked.path.clone()).or_default() += 1;
+    }
+
+    /// How many requests there were whose path contains `pattern`.
+    pub(crate) fn requests(&self, pattern: &str) -> usize {
+        let state = self.lock();
+        let matching = state.requests.iter().filter(|(path, _)| path.contains(pattern));
+        matching.map(|(_, count)| count).sum()
     }
 
     /// The newest answer to what was asked for.

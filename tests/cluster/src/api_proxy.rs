@@ -131,6 +131,11 @@ impl ApiProxy {
         self.gate.answer(pattern.into(), Answer { status, content_type, body });
     }
 
+    /// How many requests have come whose path contains `pattern`.
+    pub fn requests(&self, pattern: &str) -> usize {
+        self.gate.requests(pattern)
+    }
+
     /// Ends everything that is being answered whose path contains `pattern`, such as watches, in good
     /// order: what an API server that is shut down looks like.
     pub fn end(&self, pattern: &str) {
@@ -165,6 +170,7 @@ struct Upstream {
 impl Upstream {
     async fn forward(self, request: Request) -> anyhow::Result<Response> {
         let asked = Asked::of(request.uri());
+        self.gate.count(&asked);
         self.gate.pass(&asked).await;
         if let Some(Answer { status, content_type, body }) = self.gate.answer_to(&asked) {
             let status = StatusCode::from_u16(status)?;

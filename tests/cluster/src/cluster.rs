@@ -27,8 +27,8 @@ use std::time::Duration;
 use test_tools::Tools;
 use tokio::sync::Mutex;
 
-const START: Duration = Duration::from_secs(60);
-const STOP: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(120);
+const STOP: Duration = Duration::from_secs(60);
 /// How etcd and the API server say that they cannot listen.
 const PORT_TAKEN: &str = "address already in use";
 

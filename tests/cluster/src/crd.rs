@@ -20,7 +20,7 @@ const GATEWAY_API: &str = "sigs.k8s.io/gateway-api";
 const GATEWAY_API_KINDS: [&str; 3] = ["httproutes", "grpcroutes", "referencegrants"];
 
 /// One that a controller of the API server has not seen yet takes a moment.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Cluster {
     /// Installs `trafficsplits.split.smi-spec.io` and waits until it is served.

@@ -9,7 +9,7 @@ use kube::api::{Api, DeleteParams};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the Secrets of linked clusters are, and in them the accounts that others come with.
 pub const NAMESPACE: &str = "linkerd-multicluster";

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Kubernetes can see.
 pub(crate) const NODE: &str = "kwok";
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Cluster {
     /// Adds a node, such as one to drain, and waits until it is ready.

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_millis(100);
 
 /// Keeps every version of a namespace's EndpointSlices, pods and managed objects, from its start

@@ -121,7 +121,7 @@ impl Replica {
     pub async fn restart(&self) -> anyhow::Result<()> {
         let old = self.process();
         old.kill()?;
-        old.wait_exit(Duration::from_secs(10)).await?;
+        old.wait_exit(Duration::from_secs(60)).await?;
         let new = self.site.launch(launch(&self.name, &self.binary, &self.command))?;
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
         Ok(())

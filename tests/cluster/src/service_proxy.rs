@@ -6,11 +6,13 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+/// What its thread may take to stop listening, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A kubelet takes a pod for not ready after as many failures.
@@ -73,9 +75,13 @@ impl ServiceProxy {
         *self.shared.lock() = backends;
     }
 
-    /// Refuses connections and cuts those that are open.
+    /// Refuses connections and cuts those that are open, from the moment of its return.
     pub(crate) fn down(&self) {
         self.mode.send_replace(Mode::Down);
+        let end = Instant::now() + PATIENCE;
+        while std::net::TcpStream::connect(self.address).is_ok() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Accepts connections and lets nothing through, not even to those that are open.
@@ -219,6 +225,7 @@ async fn poll_readiness(shared: &Shared, publish: &watch::Sender<Vec<SocketAddr>
 mod tests {
     use super::*;
     use crate::plain_http;
+    use crate::slot::Slot;
     use crate::wait::eventually;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -232,7 +239,9 @@ mod tests {
                 let _ = client.write_all(b"HTTP/1.0 200 OK\r\n\r\nhere").await;
             }
         });
-        let front = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+        // No port that an outgoing connection could take before the proxy listens.
+        let slot = Slot::claim()?;
+        let front = SocketAddr::from((slot.address(), slot.free_port()?));
         let proxy = ServiceProxy::start(front)?;
         let timeout = Duration::from_secs(5);
         let refused = plain_http::get(front, "/").await.expect_err("no backend");

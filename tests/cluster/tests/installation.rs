@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 use test_cluster::{Cluster, InstallOptions, Installation, Process, eventually};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn options() -> InstallOptions {
     InstallOptions {

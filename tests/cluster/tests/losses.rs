@@ -7,7 +7,7 @@ use kube::api::{Api, ListParams};
 use std::time::Duration;
 use test_cluster::{Cluster, Deployment, Recorder, Workload, eventually};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn emoji() -> Deployment {
     Deployment::new("emoji").grace_seconds(30)

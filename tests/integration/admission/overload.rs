@@ -97,7 +97,12 @@ async fn requests_beyond_the_limit_are_turned_away_at_once_and_the_api_server_tr
         dawdling.spawn(dawdle(client?));
     }
     // Their places are taken, so the API server is told to come again, and does.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    eventually("all places are taken", PATIENCE, || async {
+        let taken = count(&replica, "admissions_in_flight").await?;
+        ensure!(taken >= REQUESTS as f64, "{taken}");
+        Ok::<_, anyhow::Error>(())
+    })
+    .await?;
     let applied = workload.kubectl(["annotate", "trafficsplit/emoji", "example.com/a=b"]).ok();
     let (applied, answers) = tokio::join!(applied, dawdling.join_all());
     applied?;
@@ -119,7 +124,7 @@ async fn requests_beyond_the_limit_are_turned_away_at_once_and_the_api_server_tr
     ensure!(late as usize >= REQUESTS, "{late}");
 
     // Afterwards all is as before.
-    ensure!(count(&replica, "admissions_in_flight").await? == 0.0);
+    wait_metric(&replica, "linkerd_failover_admissions_in_flight", 0.0).await?;
     ensure!(count(&replica, "admission_panics_total").await? == 0.0);
     let began = Instant::now();
     workload.kubectl(["annotate", "trafficsplit/emoji", "example.com/c=d"]).ok().await?;

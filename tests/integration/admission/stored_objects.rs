@@ -52,8 +52,8 @@ async fn a_stored_split_with_a_faulty_backend_fails_over_among_the_others() -> R
     assert!(note.contains("backends[1].service"), "{note}");
     let note = wait_event(&workload, "twice", "Unreadable", "Warning").await?;
     assert!(note.contains("backends[2].service"), "{note}");
-    let metrics = installation.replicas()[0].get("/metrics").await?;
-    assert_eq!(metric(&metrics, "linkerd_failover_partly_unreadable_objects"), Some(6.0));
+    let partly = "linkerd_failover_partly_unreadable_objects";
+    wait_metric(&installation.replicas()[0], partly, 6.0).await?;
     assert_eq!(authored("quantity").await?, quantity, "nothing is written before the first flip");
 
     workload.scale("emoji", 0).await?;

@@ -29,24 +29,24 @@ async fn a_page_of_html_for_a_list_is_cannot_see_and_never_there_are_none() -> R
         ("/trafficsplits", 403),
         ("/endpointslices", 503),
     ] {
+        let before = proxy.requests(path);
         proxy.answer(path, status, "text/html", HTML);
         proxy.end(path);
-        // Watches are listed anew at once, and again and again.
-        tokio::time::sleep(Duration::from_secs(4)).await;
-        let metrics = replica.get("/metrics").await?;
-        ensure!(metric(&metrics, "linkerd_failover_managed") == Some(1.0), "{path} {status}");
-        ensure!(weights(&splits.get("emoji").await?) == [1.0, 0.0], "{path} {status}");
-        if !path.contains("trafficsplits") {
-            let synced = metric(&metrics, "linkerd_failover_caches_synced");
-            ensure!(synced == Some(0.0), "{path} {status}: {synced:?}");
-        }
-        proxy.thaw();
-        eventually("everything is seen again", PATIENCE, || async {
-            let synced = metric(&replica.get("/metrics").await?, "linkerd_failover_caches_synced");
-            ensure!(synced == Some(1.0));
+        // Watches are listed anew at once, and again and again: who asks once more has read an answer.
+        eventually(&format!("{path} is asked for again"), PATIENCE, || async {
+            let more = proxy.requests(path) - before;
+            ensure!(more >= 3, "{more} requests");
             Ok(())
         })
         .await?;
+        if !path.contains("trafficsplits") {
+            wait_metric(&replica, "linkerd_failover_caches_synced", 0.0).await?;
+        }
+        let metrics = replica.get("/metrics").await?;
+        ensure!(metric(&metrics, "linkerd_failover_managed") == Some(1.0), "{path} {status}");
+        ensure!(weights(&splits.get("emoji").await?) == [1.0, 0.0], "{path} {status}");
+        proxy.thaw();
+        wait_metric(&replica, "linkerd_failover_caches_synced", 1.0).await?;
     }
     workload.scale("emoji", 0).await?;
     wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
@@ -72,6 +72,15 @@ async fn a_standby_whose_watch_of_services_is_frozen_moves_no_ready_primary() ->
     proxy.freeze_watches("/services");
     let rename = r#"[{"op": "replace", "path": "/spec/ports/0/name", "value": "renamed"}]"#;
     workload.kubectl(["patch", "service", "emoji-svc", "--type=json", "-p", rename]).ok().await?;
+    eventually("its slices have the new name", PATIENCE, || async {
+        let slices = ["get", "endpointslices", "-l", "kubernetes.io/service-name=emoji-svc"];
+        let names =
+            workload.kubectl(slices).args(["-o", "jsonpath={..ports[*].name}"]).ok().await?;
+        ensure!(names == "renamed", "{names}");
+        Ok(())
+    })
+    .await?;
+    // Longer than a changed Service is waited for, and a standby for its leader.
     tokio::time::sleep(Duration::from_secs(12)).await;
     let metrics = standby.get("/metrics").await?;
     ensure!(metric(&metrics, "linkerd_failover_rescues_total") == Some(0.0), "{metrics}");

@@ -127,8 +127,8 @@ async fn a_write_that_lands_without_an_answer_has_its_event_and_its_metric() -> 
     workload.scale("emoji", 0).await?;
     wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
     wait_event(&workload, "emoji", "Failover", "Warning").await?;
-    let metrics = installation.replicas()[0].get("/metrics").await?;
-    assert_eq!(metric(&metrics, "linkerd_failover_flips_total{to=\"fallback\"}"), Some(1.0));
+    let flips = "linkerd_failover_flips_total{to=\"fallback\"}";
+    wait_metric(&installation.replicas()[0], flips, 1.0).await?;
     proxy.thaw();
     workload.scale("emoji", 1).await?;
     wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;

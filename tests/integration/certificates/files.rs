@@ -104,11 +104,10 @@ impl Theirs {
     async fn served(&self, replica: &Replica, client: Option<&Pair>) -> Result<String> {
         let mut stream = self.connect(replica, client).await?;
         let theirs = stream.get_ref().1.peer_certificates().context("no certificate")?[0].to_vec();
-        // With TLS 1.3 the server's refusal comes after the client's part of the handshake.
-        let wait = std::time::Duration::from_millis(500);
-        if let Ok(read) = tokio::time::timeout(wait, stream.read_u8()).await {
-            read.context("turned away")?;
-        }
+        // With TLS 1.3 the server's refusal comes after the client's part of the handshake: who is let
+        // in is answered.
+        stream.write_all(b"GET /nowhere HTTP/1.1\r\nhost: webhook\r\n\r\n").await?;
+        tokio::time::timeout(PATIENCE, stream.read_u8()).await?.context("turned away")?;
         Ok(serde_json::to_string(&theirs)?)
     }
 }
@@ -315,13 +314,19 @@ async fn the_ca_of_clients_is_read_again_and_handshakes_that_fail_are_counted_an
     let old_tls = servers.connect_by(&replica, Some(&new), &[&rustls::version::TLS12]).await;
     ensure!(old_tls.is_err(), "TLS 1.2 was spoken");
 
-    let metrics = replica.get("/metrics").await?;
-    let failed = |why: &str| {
-        let name = format!("linkerd_failover_webhook_handshakes_failed_total{{why=\"{why}\"}}");
-        metric(&metrics, &name).with_context(|| format!("no {why}:\n{metrics}"))
-    };
-    ensure!(failed("client_certificate")? >= 4.0, "too few");
-    ensure!(failed("no_client_certificate")? >= 1.0 && failed("tls_version")? == 1.0, "too few");
+    // The server counts a handshake after its client has seen it fail.
+    let metrics = eventually("every failure is counted", PATIENCE, || async {
+        let metrics = replica.get("/metrics").await?;
+        let failed = |why: &str| {
+            let name = format!("linkerd_failover_webhook_handshakes_failed_total{{why=\"{why}\"}}");
+            metric(&metrics, &name).with_context(|| format!("no {why}:\n{metrics}"))
+        };
+        ensure!(failed("client_certificate")? >= 4.0, "too few");
+        ensure!(failed("no_client_certificate")? >= 1.0, "too few");
+        ensure!(failed("tls_version")? == 1.0, "too few");
+        Ok::<_, anyhow::Error>(metrics)
+    })
+    .await?;
     let loads = r#"linkerd_failover_webhook_client_ca_loads_total{kind="file"}"#;
     assert_eq!(metric(&metrics, loads), Some(1.0));
     let log = std::fs::read_to_string(replica.process().log())?;

@@ -74,7 +74,7 @@ async fn another_label_is_left_alone_and_what_is_forbidden_is_said_and_tried_aga
         let text = replica.get("/metrics").await?;
         metric(&text, "linkerd_failover_namespace_labelled").context("no such metric")
     };
-    assert_eq!(gauge().await?, 0.0);
+    wait_metric(replica, "linkerd_failover_namespace_labelled", 0.0).await?;
 
     // A right that is missing, and comes.
     let rules = ["get", "clusterrole", NAME, "-o", "json"];

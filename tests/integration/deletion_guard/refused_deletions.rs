@@ -29,6 +29,16 @@ async fn still_there(emoji: &Guarded<'_>, mark: u64) -> Result<()> {
     Ok(())
 }
 
+/// A write is counted once it is answered, which is after others have seen it.
+async fn wait_taken_back(installation: &Installation, wanted: f64) -> Result<()> {
+    eventually(&format!("{wanted} announcements are taken back"), PATIENCE, || async {
+        let taken_back = total(installation, TAKEN_BACK).await?;
+        ensure!(taken_back == wanted, "{taken_back}");
+        Ok(())
+    })
+    .await
+}
+
 async fn wait_verdict(installation: &Installation, verdict: &str, above: f64) -> Result<()> {
     eventually(&format!("more than {above} deletions are {verdict}"), PATIENCE, || async {
         let counted = verdicts(installation, verdict).await?;
@@ -58,7 +68,7 @@ async fn a_drain_that_a_budget_refuses_is_believed_once_and_traffic_goes_back_wh
     wait_back(&emoji, mark).await?;
     let note = wait_event(&emoji.workload, "emoji", "Failover", "Normal").await?;
     ensure!(note.contains("not lost after all"), "{note}");
-    ensure!(total(&installation, TAKEN_BACK).await? == 1.0);
+    wait_taken_back(&installation, 1.0).await?;
 
     // kubectl tries again every five seconds, and moves nothing.
     let before = verdicts(&installation, "not_believed").await?;
@@ -114,7 +124,7 @@ async fn a_deletion_that_another_webhook_denies_is_taken_back_and_a_policys_deni
     ensure!(denied.stderr.contains(OTHER_WEBHOOK), "{}", denied.stderr);
     wait_back(&emoji, mark).await?;
     still_there(&emoji, mark).await?;
-    ensure!(total(&installation, TAKEN_BACK).await? == 1.0);
+    wait_taken_back(&installation, 1.0).await?;
     Ok(())
 }
 

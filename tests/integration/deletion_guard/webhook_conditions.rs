@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use test_cluster::{Cluster, Workload, eventually};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -33,8 +33,8 @@ type Question = (String, Value);
 #[derive(Clone, Default)]
 struct Recorder {
     questions: Arc<Mutex<Vec<Question>>>,
-    /// How long the guard's webhooks think.
-    pause: Arc<Mutex<Duration>>,
+    /// Whether the guard's webhooks keep who asks waiting.
+    hold: Arc<watch::Sender<bool>>,
 }
 
 struct Tls(TcpListener, TlsAcceptor);
@@ -65,9 +65,11 @@ async fn answer(
 ) -> Json<Value> {
     let request = review["request"].clone();
     let response = json!({"uid": request["uid"], "allowed": true});
-    let pause = if webhook == ALL { Duration::ZERO } else { *recorder.pause.lock().unwrap() };
+    let holds = webhook != ALL;
     recorder.questions.lock().unwrap().push((webhook, request));
-    tokio::time::sleep(pause).await;
+    if holds {
+        let _ = recorder.hold.subscribe().wait_for(|hold| !hold).await;
+    }
     Json(json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response,
     }))
@@ -98,6 +100,8 @@ impl Recorder {
         let webhooks = configuration["webhooks"].as_array_mut().context("no webhooks")?;
         for webhook in webhooks.iter_mut() {
             webhook["clientConfig"] = at(webhook["name"].as_str().context("no name")?);
+            // A busy machine must not make the API server go on without an answer.
+            webhook["timeoutSeconds"] = json!(30);
         }
         let rule = |resource, operation| {
             json!({
@@ -395,7 +399,7 @@ async fn a_deletion_is_asked_about_again_where_the_pod_changes_or_a_budget_refus
     }
     workload.kubectl(["wait", "--for=condition=Ready", "pod", "--all"]).ok().await?;
 
-    *recorder.pause.lock().unwrap() = Duration::from_millis(800);
+    recorder.hold.send_replace(true);
     let delete = workload.kubectl(["delete", "pod", "changing"]).ok();
     let change = async {
         eventually("it is asked", PATIENCE, || async {
@@ -403,14 +407,13 @@ async fn a_deletion_is_asked_about_again_where_the_pod_changes_or_a_budget_refus
             Ok(())
         })
         .await?;
-        // Without kubectl, which takes a busy machine longer to start than the deletion waits.
         let change = json!({"metadata": {"annotations": {"example.com/a": "b"}}});
         let pods: Api<Pod> = workload.api();
         pods.patch_metadata("changing", &PatchParams::default(), &Patch::Merge(&change)).await?;
+        recorder.hold.send_replace(false);
         Ok(String::new())
     };
     tokio::try_join!(delete, change)?;
-    *recorder.pause.lock().unwrap() = Duration::ZERO;
     let asked: Vec<_> =
         recorder.about("changing").into_iter().filter(|(n, _)| n == BY_NAMESPACE).collect();
     assert!(asked.len() > 1, "{asked:?}");

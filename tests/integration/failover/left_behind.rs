@@ -32,20 +32,14 @@ async fn what_a_changed_selector_leaves_in_failover_is_named_with_the_command_th
     let note = wait_event(&workload, "emoji", "LeftBehind", "Warning").await?;
     ensure!(note.contains("labels that team=x does not match"), "{note}");
     let replica = &after.replicas()[0];
-    let count =
-        || async { metric(&replica.get("/metrics").await?, METRIC).context("no such metric") };
-    assert_eq!(count().await?, 1.0);
+    wait_metric(replica, METRIC, 1.0).await?;
 
     let (_, command) = note.split_once("weights back: ").context("no command")?;
     cluster.sh(command).ok().await?;
     let split = wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
     assert_eq!(annotation(&split, "state"), None);
-    eventually("it is no longer counted", PATIENCE, || async {
-        let left = count().await?;
-        ensure!(left == 0.0, "{left}");
-        Ok(())
-    })
-    .await
+    // It is no longer counted.
+    wait_metric(replica, METRIC, 0.0).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

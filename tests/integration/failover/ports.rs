@@ -2,7 +2,10 @@
 
 use crate::support::*;
 use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
+use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -159,8 +162,8 @@ async fn two_apps_with_a_port_each_behind_one_service_are_ready_and_the_loss_of_
     let note = wait_event(&workload, "shop", "PortNotServed", "Warning").await?;
     assert!(note.contains("port adm of shop-b is offered no more since a release"), "{note}");
     stays(&splits, "shop", &[1.0, 0.0], "a fallback without the lost port").await?;
-    let metrics = installation.replicas()[0].get("/metrics").await?;
-    assert_eq!(metric(&metrics, "linkerd_failover_objects_short_of_a_port"), Some(1.0));
+    let short = "linkerd_failover_objects_short_of_a_port";
+    wait_metric(&installation.replicas()[0], short, 1.0).await?;
     workload.scale("shop-web", 0).await?;
     wait_weights(&splits, "shop", &[0.0, 1.0]).await?;
     Ok(())
@@ -183,9 +186,15 @@ async fn a_service_whose_port_is_renamed_is_not_down_before_its_slices_could_fol
     let splits = splits(&cluster, "emojivoto");
     stays(&splits, "follows", &[1.0, 0.0], "before anything").await?;
 
-    apply(&workload, &[by_hand("follows", &[renamed])]).await?;
+    // Without kubectl, which takes a busy machine longer to start than slices are waited for.
+    let rename = |at: &str| {
+        let patch = json!([{"op": "replace", "path": format!("{at}/0/name"), "value": renamed.0}]);
+        serde_json::from_value(patch).map(Patch::Json::<()>)
+    };
+    let params = PatchParams::default();
+    workload.api::<Service>().patch("follows", &params, &rename("/spec/ports")?).await?;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    apply(&workload, &[slice("follows", "follows", &[renamed], &[true])]).await?;
+    workload.api::<EndpointSlice>().patch("follows", &params, &rename("/ports")?).await?;
     stays(&splits, "follows", &[1.0, 0.0], "the slices have followed").await?;
 
     let began = std::time::Instant::now();

@@ -7,8 +7,7 @@ use kube::Api;
 use kube::api::ApiResource;
 use kube::core::{DynamicObject, GroupVersionKind};
 use serde_json::{Value, json};
-use std::time::Duration;
-use test_cluster::{Cluster, eventually};
+use test_cluster::{ApiProxy, Cluster, Installation, eventually};
 
 const GROUP: &str = "split.smi-spec.io";
 const VERSIONS: [&str; 4] = ["v1alpha1", "v1alpha2", "v1alpha3", "v1alpha4"];
@@ -122,12 +121,20 @@ async fn a_split_fails_over_in_whichever_version_the_cluster_serves_now() -> Res
 async fn a_better_version_that_comes_beside_the_one_in_use_is_taken() -> Result<()> {
     let cluster = bare_cluster().await?;
     serve(&cluster, &["v1alpha1", "v1alpha2"]).await?;
-    let _installation = install(&cluster, 1, &[]).await?;
+    let mut installation = Installation::install(&cluster, options(0, &[])).await?;
+    let proxy = ApiProxy::start(&cluster)?;
+    installation.start_replica_through(&proxy).await?;
+    installation.wait_ready(PATIENCE).await?;
+    wait_webhook(&cluster).await?;
     let (workload, _west) = emojivoto(&cluster).await?;
     workload.apply(&emoji()).await?;
     serve(&cluster, &VERSIONS).await?;
-    // Longer than a better version may go unnoticed.
-    tokio::time::sleep(Duration::from_secs(25)).await;
+    eventually("the better version is watched", PATIENCE, || async {
+        let requests = proxy.requests("v1alpha4/trafficsplits");
+        ensure!(requests >= 2, "{requests} requests");
+        Ok::<_, anyhow::Error>(())
+    })
+    .await?;
     let split = emoji().replace("v1alpha2", "v1alpha4");
     let split =
         split.replace("spec:\n", "spec:\n  matches:\n  - {kind: HTTPRouteGroup, name: some}\n");

@@ -100,9 +100,7 @@ async fn one_object_that_cannot_be_read_stops_no_other_and_is_told_about() -> Re
     let left = splits.get("misnamed").await?;
     assert_eq!(weights(&left), [1.0, 0.0]);
     assert!(left.metadata.annotations.is_some_and(|a| a.len() == 2), "only its author's");
-    let metrics = installation.replicas()[0].get("/metrics").await?;
-    assert_eq!(metric(&metrics, "linkerd_failover_unreadable_objects"), Some(1.0));
-    Ok(())
+    wait_metric(&installation.replicas()[0], "linkerd_failover_unreadable_objects", 1.0).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,12 +7,17 @@ use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{WatchEvent, WatchParams};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use test_cluster::{Cluster, Installation, Replica, eventually};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 /// Forty times what the stand-in for kube-proxy needs to hear of a replica that is no longer ready.
 const DRAIN: &str = "4s";
+/// Long enough for a flip on a busy machine: `20s`.
+const LONG_DRAIN: Duration = Duration::from_secs(20);
 const ROUNDS: usize = 2;
 const STOP: Duration = Duration::from_secs(40);
 
@@ -52,8 +57,9 @@ async fn restarting_every_replica_in_turn_fails_no_admission() -> Result<()> {
         }
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let (admitted, failed) = load.end().await?;
+    // What is due until now is counted, however long a busy machine takes to answer it.
     let seconds = began.elapsed().as_secs_f64();
+    let (admitted, failed) = load.end().await?;
     println!(
         "{} creates in {seconds:.0} s over {ROUNDS} rounds, {interrupted} of {} restarts of a replica that had answered: {} failed",
         admitted,
@@ -71,14 +77,14 @@ async fn a_replica_that_stops_serves_on_goes_on_leading_and_gives_the_lease_back
 {
     let cluster = cluster().await?;
     let mut installation = Installation::install(&cluster, options(0, &[])).await?;
-    let replica = installation.start_replica_with(&[("LINKERD_FAILOVER_DRAIN", "6s")]).await?;
+    let replica = installation.start_replica_with(&[("LINKERD_FAILOVER_DRAIN", "20s")]).await?;
     installation.wait_ready(PATIENCE).await?;
     let (workload, _west) = emojivoto(&cluster).await?;
     let splits = splits(&cluster, "emojivoto");
     workload.apply(&emoji()).await?;
     wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
     let leases: Api<Lease> = Api::namespaced(cluster.client(), "linkerd-failover");
-    let released = watch_release(&leases).await?;
+    let released = watch_release(&leases, replica.webhook_addr()).await?;
 
     let process = replica.process();
     let began = Instant::now();
@@ -95,15 +101,16 @@ async fn a_replica_that_stops_serves_on_goes_on_leading_and_gives_the_lease_back
     workload.scale("emoji", 0).await?;
     let split = wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
     assert_eq!(state(&split).context("no state")?.by, replica.name());
-    ensure!(began.elapsed() < Duration::from_secs(6), "the machine is too slow for this test");
+    ensure!(began.elapsed() < LONG_DRAIN, "the machine is too slow for this test");
 
     // The webhook is closed after the drain, and before the Lease is given back.
     let address = replica.webhook_addr();
-    while tokio::net::TcpStream::connect(address).await.is_ok() {
+    while TcpStream::connect(address).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let closed = began.elapsed();
-    let released = tokio::time::timeout(PATIENCE, released).await??? - began;
+    let (released, was_closed) = tokio::time::timeout(PATIENCE, released).await???;
+    let released = released - began;
     let exit = ending.await??;
     assert_eq!(exit.status, Some(0));
     let seen = format!(
@@ -111,15 +118,17 @@ async fn a_replica_that_stops_serves_on_goes_on_leading_and_gives_the_lease_back
         began.elapsed()
     );
     println!("{seen}");
-    ensure!(unready < Duration::from_secs(2), "{seen}");
-    ensure!(closed >= Duration::from_secs(6) && released > Duration::from_secs(6), "{seen}");
-    // The connection is tried every other millisecond, and the Lease takes a round trip or two.
-    ensure!(closed < released + Duration::from_millis(5), "{seen}");
+    ensure!(unready < LONG_DRAIN / 4, "{seen}");
+    ensure!(closed >= LONG_DRAIN && released > LONG_DRAIN, "{seen}");
+    ensure!(was_closed, "the webhook was open still when the Lease was given back: {seen}");
     Ok(())
 }
 
-/// The moment at which the Lease is given back.
-async fn watch_release(leases: &Api<Lease>) -> Result<tokio::task::JoinHandle<Result<Instant>>> {
+/// The moment at which the Lease is given back, and whether nobody listened at `webhook` then.
+async fn watch_release(
+    leases: &Api<Lease>,
+    webhook: SocketAddr,
+) -> Result<JoinHandle<Result<(Instant, bool)>>> {
     let lease = leases.get("linkerd-failover").await?;
     let version = lease.metadata.resource_version.unwrap_or_default();
     let mut events = leases.watch(&WatchParams::default(), &version).await?.boxed();
@@ -128,7 +137,8 @@ async fn watch_release(leases: &Api<Lease>) -> Result<tokio::task::JoinHandle<Re
             let WatchEvent::Modified(lease) = event? else { continue };
             let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
             if holder.is_empty() {
-                return Ok(Instant::now());
+                let released = Instant::now();
+                return Ok((released, TcpStream::connect(webhook).await.is_err()));
             }
         }
         anyhow::bail!("the watch ended")

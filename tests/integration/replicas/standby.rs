@@ -42,7 +42,7 @@ async fn a_standby_flips_while_the_lease_still_names_a_leader_that_was_killed() 
     assert!(metric(&metrics, "linkerd_failover_webhook_certificate_expiry").is_some(), "{metrics}");
 
     let dead = leader(&cluster, &installation).await?;
-    let standby = installation.replicas().iter().find(|r| r.name() != dead.name()).unwrap().clone();
+    let standby = other(&installation, &dead)?;
     dead.process().kill()?;
     workload.scale("emoji", 0).await?;
     let split = wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
@@ -70,7 +70,7 @@ async fn a_graceful_stop_hands_over_so_that_nobody_has_to_step_in() -> Result<()
     wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
 
     let first = leader(&cluster, &installation).await?;
-    let second = installation.replicas().iter().find(|r| r.name() != first.name()).unwrap().clone();
+    let second = other(&installation, &first)?;
     let exit = first.process().terminate(Duration::from_secs(30)).await?;
     assert_eq!(exit.status, Some(0));
     workload.scale("emoji", 0).await?;
