@@ -19,7 +19,6 @@ const TO_BE_OPENED: &[&str] = &[
     "index::profile_table",
     "informers::remote::failure",
     "kinds::kind",
-    "reconciler::attempts",
     "webhook::handler",
 ];
 

@@ -22,8 +22,10 @@ use crate::informers::sources::{WatchSettings, watch_all};
 use crate::informers::watch::SILENCE;
 use crate::kinds::selector::LabelSelector;
 use crate::leader_election::lease::{LeaseCandidacy, always_leading, hold_lease};
+use crate::reconciler::context::{Context as ControllerContext, ControllerSettings};
+use crate::reconciler::controller::{Controller, ControllerParts};
 use crate::reconciler::gates::brake::Ledger;
-use crate::reconciler::reconcile::{Controller, ControllerSettings, WriteClients};
+use crate::reconciler::in_flight::WriteClients;
 use crate::reconciler::service_profiles::plan::ProfileSettings;
 use crate::runtime::listen::listen;
 use crate::runtime::tasks::Tasks;
@@ -370,26 +372,30 @@ impl Parts {
             self.args.me.replica.to_string(),
             no_lease,
         );
-        let controller = Controller {
+        let (announce, announcements) = mpsc::channel(ANNOUNCED);
+        let controller = Controller::new(ControllerParts {
+            context: ControllerContext {
+                me: self.args.me.clone(),
+                settings: self.args.settings,
+                selector: self.args.selector.clone(),
+                shared: self.shared.clone(),
+                leading: leading.clone(),
+                namespace: self.args.namespace.clone(),
+                metrics: self.metrics.clone(),
+                recorder,
+                busy,
+            },
             client: writes.asks,
             writes: writes.splits,
             profile_writes: writes.profiles,
-            selector: self.args.selector.clone(),
-            shared: self.shared.clone(),
-            leading: leading.clone(),
-            me: self.args.me.clone(),
-            settings: self.args.settings,
             profiles: self.args.profiles.clone(),
-            namespace: self.args.namespace.clone(),
-            ledger: Some(ledger),
+            ledger,
             brake_record,
-            metrics: self.metrics.clone(),
-            say: recorder,
-            busy,
-        };
+            changes,
+            announcements,
+        });
         let stop = self.tasks.working.stop.clone();
-        let (announce, announced) = mpsc::channel(ANNOUNCED);
-        self.tasks.working.tasks.spawn(controller.run(changes, announced, stop));
+        self.tasks.working.tasks.spawn(controller.run(stop));
         GuardChannels { leading, judge, controller: announce, has_peers: !no_lease }
     }
 

@@ -11,7 +11,8 @@ use crate::index::store::Index;
 use crate::kinds;
 use crate::kinds::{ObjectKey, ObjectRef};
 use crate::reconciler::memory::Memory;
-use crate::reconciler::plan::{Moves, Plan, WriteKind, plan};
+use crate::reconciler::plan::{Moves, Plan, plan};
+use crate::reconciler::write::WriteKind;
 use jiff::Timestamp;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
@@ -105,7 +106,7 @@ impl Replica {
         let plan = plan(&self.index, &split(), Some(&self.memory), &me, Moves::All, at(seconds));
         let plan = plan.unwrap();
         let recorded = self.index.object(&split()).unwrap().readable()[0].ahead();
-        self.memory.observe_ahead("", recorded, &plan.ahead[""], &plan.wants[""]);
+        self.memory.observe_ahead("", recorded, &plan.ahead[""], &plan.wanted[""]);
         plan
     }
 
@@ -119,7 +120,7 @@ impl Replica {
         self.object.metadata.resource_version = Some((version + 1).to_string());
         self.read(seconds);
         match write.kind {
-            WriteKind::Flip(flip) => Some(flip.note),
+            WriteKind::Flip(flip) => Some(flip.made()),
             _ => Some(String::new()),
         }
     }
@@ -194,7 +195,7 @@ fn who_comes_to_lead_after_the_loss_knows_by_the_pods_that_it_has_come() {
         let mut next = Replica::with(pods, json!({}));
         next.object = leader.object.clone();
         next.read(40);
-        assert_eq!(next.plan(40).wants[""], [active], "{pods:?}");
+        assert_eq!(next.plan(40).wanted[""], [active], "{pods:?}");
     }
 }
 

@@ -1,21 +1,25 @@
-//! Writes that were tried: how they failed, and whether one without an answer has landed.
+//! Attempts at writes: how they fail, when the next one is made, and whether one without an answer
+//! has landed.
 
 use crate::engine::Identity;
 use crate::index::managed_object::ManagedObject;
 use crate::reconciler::lanes::Lane;
-use crate::reconciler::plan::{Active, Write};
+use crate::reconciler::overwrites::OverwriteTracker;
+use crate::reconciler::write::{ActiveBackends, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A conflict, or an object that is not found, is told once it has lasted for so long.
-const LASTS: Duration = Duration::from_secs(10);
+/// A conflict, or an object that is not found, is reported once it has lasted for so long.
+const REPORTED_AFTER: Duration = Duration::from_secs(10);
 
 /// How a write failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriteFailure {
     /// Somebody else wrote first.
     Conflict,
-    /// There is no such object, it is said.
+    /// The API server says that there is no such object.
     Gone,
+    /// The API server or a webhook denied it, or it could not be sent.
     Refused,
     /// No answer in time.
     Unanswered,
@@ -23,6 +27,16 @@ pub(crate) enum WriteFailure {
 
 /// So many conflicts in a row are no more than others who write too.
 const USUAL_CONFLICTS: u32 = 3;
+
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// How long to wait after so many failures. Doubles from the first retry to the last, with jitter so
+/// that a thousand objects that fail together do not come back together.
+fn backoff(times: u32) -> Duration {
+    let wait = FIRST_RETRY.saturating_mul(1 << times.saturating_sub(1).min(10)).min(LAST_RETRY);
+    wait.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
 
 /// How often writes have failed in a row, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,60 +75,116 @@ impl FailureStreak {
         }
     }
 
-    /// Whether the next try reads the object anew where it meets a conflict.
-    pub(crate) fn looks(&self) -> bool {
+    /// Whether the next try reads the object again where it meets a conflict.
+    pub(crate) fn reads_again(&self) -> bool {
         self.last == WriteFailure::Conflict
     }
 
-    /// Whether people are told: of a conflict, or an object that is not found, only once that lasts.
-    pub(crate) fn is_told(&self, now: Instant) -> bool {
+    /// Whether the failure is reported: a conflict, or an object that is not found, only once it lasts.
+    pub(crate) fn is_reported(&self, now: Instant) -> bool {
         match self.last {
             WriteFailure::Refused | WriteFailure::Unanswered => true,
             WriteFailure::Conflict | WriteFailure::Gone => {
-                now.saturating_duration_since(self.since) >= LASTS
+                now.saturating_duration_since(self.since) >= REPORTED_AFTER
             }
         }
     }
 }
 
-/// A write that failed, and when the very same may be tried again.
-#[derive(Debug)]
-pub(crate) struct FailedWrite {
-    pub streak: FailureStreak,
-    pub not_before: Instant,
+/// What tells one attempt from another.
+pub(crate) trait AttemptKey: PartialEq {
+    /// Whether the other attempt writes the same, from whatever version of the object.
+    fn writes_the_same(&self, other: &Self) -> bool;
+}
+
+/// The version that a write is decided from, and the weights that it writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WriteKey {
     resource_version: String,
     weights: Vec<u32>,
 }
 
-impl FailedWrite {
-    pub(crate) fn new(streak: FailureStreak, write: &Write, not_before: Instant) -> Self {
-        Self {
-            streak,
-            not_before,
-            resource_version: write.resource_version.clone(),
-            weights: write.weights.clone(),
-        }
-    }
-
-    /// Whether this write would be the same again: not a newer decision, nor one from newer facts.
-    pub(crate) fn is_same(&self, write: &Write) -> bool {
-        self.resource_version == write.resource_version && self.is_alike(write)
-    }
-
-    /// Whether this write would be the same again but for the version that it is decided from.
-    pub(crate) fn is_alike(&self, write: &Write) -> bool {
-        self.weights == write.weights
+impl From<&Write> for WriteKey {
+    fn from(write: &Write) -> Self {
+        Self { resource_version: write.resource_version.clone(), weights: write.weights.clone() }
     }
 }
 
-/// A write that was made, until it is known how it ended.
+impl AttemptKey for WriteKey {
+    fn writes_the_same(&self, other: &Self) -> bool {
+        self.weights == other.weights
+    }
+}
+
+/// An attempt that failed, and when the very same may be made again.
+#[derive(Clone, Debug)]
+pub(crate) struct FailedAttempt<K> {
+    streak: FailureStreak,
+    not_before: Instant,
+    key: K,
+}
+
+impl<K: AttemptKey> FailedAttempt<K> {
+    /// One more failure. Returns how long to wait before the next attempt too.
+    pub(crate) fn after(
+        before: Option<&Self>,
+        key: K,
+        failure: WriteFailure,
+        now: Instant,
+    ) -> (Self, Duration) {
+        let alike = before.is_some_and(|before| before.key.writes_the_same(&key));
+        let streak = FailureStreak::after(before.map(|b| &b.streak), alike, failure, now);
+        let wait = backoff(streak.times);
+        (Self { streak, not_before: now + wait, key }, wait)
+    }
+
+    pub(crate) fn streak(&self) -> FailureStreak {
+        self.streak
+    }
+
+    pub(crate) fn key(&self) -> &K {
+        &self.key
+    }
+}
+
+/// When an attempt may be made, by the attempts before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Retry {
+    /// How long to wait.
+    pub wait: Duration,
+    /// How often another writer has overwritten these weights, where that makes it wait.
+    pub overwritten: Option<u32>,
+}
+
+impl Retry {
+    /// A newer decision, or one from newer facts, does not wait for an attempt that failed.
+    pub(crate) fn of<K: AttemptKey>(
+        key: &K,
+        weights: &[u32],
+        failed: Option<&FailedAttempt<K>>,
+        overwrites: Option<&OverwriteTracker>,
+        now: Instant,
+    ) -> Self {
+        let failed = failed.filter(|failed| failed.key == *key);
+        let wait = failed.map(|f| f.not_before.saturating_duration_since(now)).unwrap_or_default();
+        if !wait.is_zero() {
+            return Self { wait, overwritten: None };
+        }
+        match overwrites.and_then(|overwrites| overwrites.again(weights, now)) {
+            Some((times, wait)) => Self { wait, overwritten: Some(times) },
+            None => Self::default(),
+        }
+    }
+}
+
+/// A write that is made, until it is known how it ended.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    pub write: Write,
+    pub write: Arc<Write>,
     /// Where the sets that it moves go.
-    pub active: Active,
+    pub active: ActiveBackends,
     pub as_standby: bool,
-    /// When its object was first noticed.
+    /// When its object was first enqueued.
     pub noticed: Instant,
 }
 
@@ -154,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_and_unanswered_writes_are_told_at_once_and_others_once_they_last() {
+    fn refused_and_unanswered_writes_are_reported_at_once_and_others_once_they_last() {
         use WriteFailure::{Conflict, Gone, Refused, Unanswered};
         let start = Instant::now();
         for (failures, at, told) in [
@@ -166,7 +236,11 @@ mod tests {
             (&[Gone, Gone, Gone, Gone], 12, true),
         ] {
             let streak = streak(failures, start);
-            assert_eq!(streak.is_told(start + Duration::from_secs(at)), told, "{failures:?} {at}");
+            assert_eq!(
+                streak.is_reported(start + Duration::from_secs(at)),
+                told,
+                "{failures:?} {at}"
+            );
         }
     }
 
@@ -184,6 +258,26 @@ mod tests {
         ] {
             assert_eq!(streak(failures, start).lane(), lane, "{failures:?}");
         }
+    }
+
+    #[test]
+    fn only_the_very_same_attempt_waits() {
+        let now = Instant::now();
+        let key = |version: &str, weight| WriteKey {
+            resource_version: version.into(),
+            weights: vec![weight],
+        };
+        let (failed, wait) = FailedAttempt::after(None, key("1", 0), WriteFailure::Refused, now);
+        let retry = |key: &WriteKey| Retry::of(key, &key.weights, Some(&failed), None, now);
+        assert_eq!(retry(&key("1", 0)), Retry { wait, overwritten: None });
+        assert_eq!(retry(&key("2", 0)), Retry::default(), "newer facts");
+        assert_eq!(retry(&key("1", 1)), Retry::default(), "a newer decision");
+        let (again, _) =
+            FailedAttempt::after(Some(&failed), key("2", 0), WriteFailure::Refused, now);
+        assert_eq!(again.streak().times, 2);
+        let (other, _) =
+            FailedAttempt::after(Some(&failed), key("2", 1), WriteFailure::Refused, now);
+        assert_eq!(other.streak().times, 1);
     }
 
     #[test]

@@ -103,12 +103,12 @@ impl Lanes {
     }
 
     /// Whether it waits for a place.
-    pub(crate) fn waits(&self, key: &ObjectRef) -> bool {
+    pub(crate) fn is_waiting(&self, key: &ObjectRef) -> bool {
         self.waits.contains(key)
     }
 
     /// How many writes are under way.
-    pub(crate) fn out(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.out.len()
     }
 
@@ -274,7 +274,7 @@ mod tests {
                 false => lanes.wait(&key(n), Lane::Hung, now),
             }
         }
-        assert_eq!((lanes.out(), lanes.fast()), (HUNG, 0));
+        assert_eq!((lanes.len(), lanes.fast()), (HUNG, 0));
         assert!(lanes.has_room(Lane::Fast) && lanes.has_room(Lane::Refused));
     }
 
@@ -299,7 +299,7 @@ mod tests {
             }
             now += Duration::from_millis(100);
             assert_eq!(lanes.turn(now).given_up, []);
-            assert!(lanes.out() <= 32 + LEFT_OUT);
+            assert!(lanes.len() <= 32 + LEFT_OUT);
             lanes.end(&key(ended), Some(now));
             ended += 1;
         }
@@ -315,7 +315,7 @@ mod tests {
         let turn = lanes.turn(start + SLOW_AFTER);
         assert_eq!((turn.slow.len(), turn.given_up.len()), (2, 0));
         assert!(lanes.has_room(Lane::Fast) && lanes.is_slow(&key(0)));
-        assert_eq!((lanes.out(), lanes.slow(), lanes.fast()), (2, 2, 0));
+        assert_eq!((lanes.len(), lanes.slow(), lanes.fast()), (2, 2, 0));
         assert_eq!(lanes.due(), None);
         assert_eq!(lanes.turn(start + SLOW_AFTER * 2), Turn::default(), "told once");
     }
@@ -329,10 +329,10 @@ mod tests {
         lanes.wait(&key(901), Lane::Refused, now);
         assert_eq!(lanes.take_next().unwrap().0, key(901));
         assert_eq!(lanes.take_next(), None, "the lane of those that hang is full");
-        assert!(lanes.waits(&key(900)));
+        assert!(lanes.is_waiting(&key(900)));
         lanes.end(&key(0), None);
         assert_eq!(lanes.take_next().unwrap().0, key(900));
-        assert!(!lanes.waits(&key(900)));
+        assert!(!lanes.is_waiting(&key(900)));
         lanes.wait(&key(902), Lane::Hung, now);
         lanes.forget_waiting();
         assert_eq!(lanes.take_next(), None);

@@ -1,53 +1,76 @@
 //! What a replica remembers of an object beside the index: what it has observed, wanted, written
-//! and said. All of it may be lost; none of it is needed to decide rightly.
+//! and reported. All of it may be lost; none of it is needed to decide rightly.
 
 use crate::engine::{BySet, PendingDelays, SteadyTime};
 use crate::kinds::ObjectRef;
-use crate::reconciler::attempts::{Attempt, FailedWrite};
+use crate::reconciler::attempts::{Attempt, FailedAttempt, WriteKey};
+use crate::reconciler::hold::Hold;
 use crate::reconciler::nothing_ready::NothingReady;
 use crate::reconciler::overwrites::OverwriteTracker;
-use crate::reconciler::plan::Active;
+use crate::reconciler::write::ActiveBackends;
+use crate::telemetry::report_once::ReportOnce;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Instant;
 
+/// What a replica remembers of one object.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     /// The delays that run, by set, for these active backends: a flap whose record has not been
     /// written yet, or cannot be, still counts.
     pending: BySet<(Vec<String>, PendingDelays)>,
-    /// The backends that traffic has left ahead of a loss, by set, whose loss then came: what is
+    /// The backends that traffic has left ahead of a loss, by set, whose loss was then seen: what is
     /// recorded follows.
-    came: BySet<Vec<String>>,
+    lost: BySet<Vec<String>>,
     /// Those whose loss would have been seen here, had it come.
     watched: BySet<Vec<String>>,
     /// Where this replica wants the traffic, and since when by the steady clock, while it waits for
     /// another replica to bring it there.
-    wanted: Option<(Active, SteadyTime)>,
+    wanted: Option<(ActiveBackends, SteadyTime)>,
     /// Where this replica brought the traffic as a standby, until its own facts say otherwise.
-    pub rescued: Option<Active>,
+    rescued: Option<ActiveBackends>,
     /// Since when there is something to be recorded.
-    pub unrecorded: Option<Instant>,
-    /// A write that failed: how often, what it was to write, when to try again.
-    pub failed: Option<FailedWrite>,
-    /// A write that had no answer, or was given up: it may have landed.
+    unrecorded: Option<Instant>,
+    /// The last attempt at a write, where it failed.
+    pub failed: Option<FailedAttempt<WriteKey>>,
+    /// An attempt that had no answer, or was given up: it may have landed.
     pub may_have_landed: Option<Box<Attempt>>,
-    /// Whether it has been said that this write is refused.
-    pub refusal_told: bool,
-    pub undone: Option<OverwriteTracker>,
-    /// What was said last, so that it is said once.
-    told: Option<String>,
-    /// Whether it cannot be read, and is left as it is.
-    pub unreadable: bool,
-    /// Whether a part of it cannot be read, and the rest fails over.
-    pub faulty: bool,
-    /// Why Linkerd does not use it, as it was said last.
-    pub not_in_use: Option<Box<str>>,
-    /// What was said last of ports that its backends do not serve.
-    pub short: Option<BTreeSet<String>>,
-    /// What people have been told of its sets that have nothing ready.
+    /// That writes of it are refused.
+    pub refusal: ReportOnce<()>,
+    pub overwrites: Option<OverwriteTracker>,
+    /// What was reported last of why its traffic is not where it should be.
+    pub problem: ReportOnce<Problem>,
+    /// How much of its declaration can be read.
+    pub readability: Readability,
+    /// What cannot be read of it.
+    pub unreadable: ReportOnce<String>,
+    /// Why Linkerd does not use it.
+    pub not_in_use: ReportOnce<Box<str>>,
+    /// The ports that its backends do not serve.
+    pub short_ports: ReportOnce<BTreeSet<String>>,
+    /// Its sets that have nothing ready.
     pub nothing_ready: NothingReady,
-    /// Which of its rules have no primary, as it was said last.
-    pub without_primary: Option<Box<str>>,
+    /// Which of its rules have no primary.
+    pub without_primary: ReportOnce<Box<str>>,
+}
+
+/// How much of a declaration can be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Readability {
+    #[default]
+    Readable,
+    /// A part of it cannot be read, and the rest fails over.
+    Partly,
+    /// It cannot be read, and is left as it is.
+    Unreadable,
+}
+
+/// Why the traffic of an object is not where it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// A move is not made; why, and where the traffic should go.
+    Held(Hold, ActiveBackends),
+    /// Another writer has overwritten the weights so often.
+    Overwritten { times: u32, by: String },
 }
 
 impl Memory {
@@ -78,12 +101,12 @@ impl Memory {
 
     /// Whether its write fails again and again: callers need not wait for the next try.
     pub(crate) fn keeps_failing(&self) -> bool {
-        self.failed.as_ref().is_some_and(|failed| failed.streak.times > 2)
+        self.failed.as_ref().is_some_and(|failed| failed.streak().times > 2)
     }
 
-    /// Whether the loss that traffic left a backend ahead of was seen to come.
-    pub(crate) fn has_come(&self, set: &str, backend: &String) -> bool {
-        self.came.get(set).is_some_and(|came| came.contains(backend))
+    /// Whether the loss that traffic left a backend ahead of has been seen.
+    pub(crate) fn has_seen_loss(&self, set: &str, backend: &String) -> bool {
+        self.lost.get(set).is_some_and(|lost| lost.contains(backend))
     }
 
     /// Whether that loss would have been seen here, had it come.
@@ -104,57 +127,59 @@ impl Memory {
             self.watched.insert(set.to_owned(), still.to_vec());
         }
         if recorded.is_empty() {
-            self.came.remove(set);
+            self.lost.remove(set);
             if still.is_empty() {
                 self.watched.remove(set);
             }
             return;
         }
-        let came = self.came.entry(set.to_owned()).or_default();
-        came.retain(|b| recorded.contains(b) && !still.contains(b));
+        let lost = self.lost.entry(set.to_owned()).or_default();
+        lost.retain(|b| recorded.contains(b) && !still.contains(b));
         for backend in recorded.iter().filter(|b| !still.contains(b) && !to.contains(b)) {
-            if !came.contains(backend) {
-                came.push(backend.clone());
+            if !lost.contains(backend) {
+                lost.push(backend.clone());
             }
         }
     }
 
     /// Since when the traffic has been wanted there.
-    pub(crate) fn wanted_since(&self, active: &Active) -> Option<SteadyTime> {
+    pub(crate) fn wanted_since(&self, active: &ActiveBackends) -> Option<SteadyTime> {
         self.wanted.as_ref().filter(|(wanted, _)| wanted == active).map(|(_, since)| *since)
     }
 
     /// Takes note that the traffic is wanted there, from now on or since earlier.
-    pub(crate) fn wants(&mut self, active: &Active, now: SteadyTime) {
+    pub(crate) fn observe_wanted(&mut self, active: &ActiveBackends, now: SteadyTime) {
         if self.wanted_since(active).is_none() {
             self.wanted = Some((active.clone(), now));
         }
     }
 
-    /// Whether this has not been said just before; from now on it has.
-    pub(crate) fn is_news(&mut self, word: &str) -> bool {
-        let news = self.told.as_deref() != Some(word);
-        if news {
-            self.told = Some(word.to_owned());
-        }
-        news
+    /// Since when there is something to be recorded; from now on where there was nothing.
+    pub(crate) fn unrecorded_since(&mut self, now: Instant) -> Instant {
+        *self.unrecorded.get_or_insert(now)
     }
 
-    /// What was said last holds no more.
-    pub(crate) fn has_said_nothing(&mut self) {
-        self.told = None;
-    }
-
-    /// The traffic is where it is wanted.
-    pub(crate) fn is_content(&mut self) {
+    /// The traffic is where it is wanted, and everything is recorded.
+    pub(crate) fn settle(&mut self) {
         self.wanted = None;
-        (self.unrecorded, self.failed, self.told) = (None, None, None);
-        self.refusal_told = false;
+        (self.unrecorded, self.failed) = (None, None);
+        self.problem.ends();
+        self.refusal.ends();
+    }
+
+    /// Takes note of a move that this replica made as a standby.
+    pub(crate) fn observe_rescue(&mut self, to: ActiveBackends) {
+        self.rescued = Some(to);
+    }
+
+    /// Whether this replica made a move as a standby which its own facts still want.
+    pub(crate) fn is_rescued(&self) -> bool {
+        self.rescued.is_some()
     }
 
     /// Takes note of where this replica's own facts want the traffic: a move made as a standby is
     /// past once they want another.
-    pub(crate) fn decided(&mut self, active: &Active) {
+    pub(crate) fn observe_decision(&mut self, active: &ActiveBackends) {
         let differs = |(set, there): (&String, &Vec<String>)| active.get(set) != Some(there);
         if self.rescued.iter().flatten().any(differs) {
             self.rescued = None;
@@ -162,7 +187,7 @@ impl Memory {
     }
 
     /// Whether this replica made this very move as a standby.
-    pub(crate) fn has_rescued(&self, active: &Active) -> bool {
+    pub(crate) fn has_rescued(&self, active: &ActiveBackends) -> bool {
         let same = |(set, to): (&String, &Vec<String>)| {
             self.rescued.as_ref().and_then(|rescued| rescued.get(set)) == Some(to)
         };
@@ -171,22 +196,22 @@ impl Memory {
 
     fn is_empty(&self, now: Instant) -> bool {
         self.pending.is_empty()
-            && self.came.is_empty()
+            && self.lost.is_empty()
             && self.watched.is_empty()
             && self.wanted.is_none()
             && self.rescued.is_none()
             && self.unrecorded.is_none()
             && self.failed.is_none()
             && self.may_have_landed.is_none()
-            && !self.refusal_told
-            && self.undone.as_ref().is_none_or(|undone| undone.is_past(now))
-            && self.told.is_none()
-            && !self.unreadable
-            && !self.faulty
-            && self.not_in_use.is_none()
-            && self.short.is_none()
+            && self.refusal.is_empty()
+            && self.overwrites.as_ref().is_none_or(|overwrites| overwrites.is_past(now))
+            && self.problem.is_empty()
+            && self.readability == Readability::Readable
+            && self.unreadable.is_empty()
+            && self.not_in_use.is_empty()
+            && self.short_ports.is_empty()
             && self.nothing_ready.is_empty()
-            && self.without_primary.is_none()
+            && self.without_primary.is_empty()
     }
 }
 
@@ -235,24 +260,28 @@ impl Memories {
     }
 
     pub(crate) fn unreadable(&self) -> usize {
-        self.of.values().filter(|memory| memory.unreadable).count()
+        self.count(|memory| memory.readability == Readability::Unreadable)
     }
 
-    pub(crate) fn faulty(&self) -> usize {
-        self.of.values().filter(|memory| memory.faulty).count()
+    pub(crate) fn partly_unreadable(&self) -> usize {
+        self.count(|memory| memory.readability == Readability::Partly)
     }
 
     pub(crate) fn not_in_use(&self) -> usize {
-        self.of.values().filter(|memory| memory.not_in_use.is_some()).count()
+        self.count(|memory| !memory.not_in_use.is_empty())
     }
 
     /// Those with a backend that does not serve a port.
-    pub(crate) fn short(&self) -> usize {
-        self.of.values().filter(|memory| memory.short.is_some()).count()
+    pub(crate) fn short_of_ports(&self) -> usize {
+        self.count(|memory| !memory.short_ports.is_empty())
     }
 
     pub(crate) fn without_primary(&self) -> usize {
-        self.of.values().filter(|memory| memory.without_primary.is_some()).count()
+        self.count(|memory| !memory.without_primary.is_empty())
+    }
+
+    fn count(&self, counts: impl Fn(&Memory) -> bool) -> usize {
+        self.of.values().filter(|memory| counts(memory)).count()
     }
 
     /// Forgets what is past.
@@ -267,13 +296,14 @@ mod tests {
 
     #[test]
     fn a_standbys_move_is_remembered_until_its_own_facts_want_another() {
-        let active = |name: &str| Active::from([(String::new(), vec![name.to_owned()])]);
+        let active = |name: &str| ActiveBackends::from([(String::new(), vec![name.to_owned()])]);
         let west = active("west");
-        let mut memory = Memory { rescued: Some(west.clone()), ..Memory::default() };
-        memory.is_content();
-        memory.decided(&west);
-        assert!(memory.rescued.is_some(), "it has landed, and may be taken back");
-        memory.decided(&active("primary"));
-        assert_eq!(memory.rescued, None);
+        let mut memory = Memory::default();
+        memory.observe_rescue(west.clone());
+        memory.settle();
+        memory.observe_decision(&west);
+        assert!(memory.is_rescued(), "it has landed, and may be taken back");
+        memory.observe_decision(&active("primary"));
+        assert!(!memory.is_rescued());
     }
 }

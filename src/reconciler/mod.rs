@@ -1,22 +1,37 @@
-//! The reconciler: hears which objects are concerned, asks for the decision, passes the gates, writes.
+//! The reconciler: takes objects from a queue, asks for the decision, passes the gates, writes.
+//!
+//! ```text
+//!  controller ──► state ──► reconcile ──► plan ──► gates ──► writes ──► outcomes
+//!   (the loop)   (queue, in flight, memory)        (may it be written, now, by us?)
+//! ```
 
 #[cfg(test)]
 mod ahead_tests;
-pub(crate) mod alarms;
 pub(crate) mod announcements;
 pub(crate) mod attempts;
+pub(crate) mod conditions;
+pub(crate) mod context;
+pub(crate) mod controller;
+pub(crate) mod delayed_queue;
+pub(crate) mod flip;
 pub(crate) mod gates;
+pub(crate) mod hold;
+pub(crate) mod in_flight;
 pub(crate) mod lanes;
 pub(crate) mod memory;
 pub(crate) mod nothing_ready;
-pub(crate) mod notices;
 pub(crate) mod outcomes;
 pub(crate) mod overwrites;
+pub(crate) mod patch;
 pub(crate) mod pending_deletions;
 pub(crate) mod plan;
-pub(crate) mod queue;
 pub(crate) mod reconcile;
 pub(crate) mod reports;
 pub(crate) mod service_profiles;
+pub(crate) mod set_decision;
 pub(crate) mod short_ports;
+pub(crate) mod state;
+pub(crate) mod work_queue;
+pub(crate) mod write;
 pub(crate) mod writer;
+pub(crate) mod writes;

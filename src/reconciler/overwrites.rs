@@ -1,4 +1,4 @@
-//! Another writer that keeps undoing our weights, and how to live with it.
+//! Another writer that keeps overwriting our weights, and the backoff against it.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,9 @@
 //! Plans for objects with faults that were stored before they could be refused.
 
 use super::*;
-use crate::engine::Defaults;
+use crate::engine::{Defaults, annotations};
 use crate::index::endpoints::{AddressFamilies, SliceFacts};
+use crate::index::managed_object::ManagedObject;
 use crate::index::service_facts::ServiceFacts;
 use crate::index::slice_table::SliceUpdate;
 use crate::kinds::Kind as Of;

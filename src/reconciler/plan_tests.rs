@@ -1,10 +1,12 @@
 use super::*;
-use crate::engine::Defaults;
+use crate::engine::{Defaults, State, annotations};
 use crate::index::endpoints::{AddressFamilies, SliceFacts};
+use crate::index::managed_object::ManagedObject;
 use crate::index::service_facts::ServiceFacts;
 use crate::index::slice_table::SliceUpdate;
 use crate::kinds::Kind as Of;
 use crate::reconciler::attempts::Attempt;
+use crate::reconciler::write::WriteKind;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -112,9 +114,9 @@ fn at(seconds: i64) -> Now {
     Now::at(Timestamp::from_second(seconds).unwrap())
 }
 
-fn note(write: &Write) -> &str {
+fn note(write: &Write) -> String {
     let WriteKind::Flip(flip) = &write.kind else { panic!("{:?}", write.kind) };
-    &flip.note
+    flip.made()
 }
 
 #[test]
@@ -124,7 +126,7 @@ fn a_write_without_an_answer_is_known_to_have_landed_by_the_object_itself() {
     world.set_ready("emoji-svc", 0);
     let plan = world.plan();
     let attempt = Attempt {
-        write: plan.write.unwrap(),
+        write: plan.write.unwrap().into(),
         active: plan.active,
         as_standby: false,
         noticed: Instant::now(),
@@ -198,7 +200,7 @@ fn a_standby_rescues_one_rule_and_leaves_the_failback_of_another_to_the_leader()
     let plan = world.plan();
     assert!(plan.rescue);
     assert_eq!(plan.active.keys().collect::<Vec<_>>(), ["api"]);
-    assert_eq!(plan.wants.keys().collect::<Vec<_>>(), ["#0", "api"]);
+    assert_eq!(plan.wanted.keys().collect::<Vec<_>>(), ["#0", "api"]);
     let write = world.write().unwrap();
     assert!(note(&write).starts_with("Rule api: "), "{}", note(&write));
     assert_eq!(world.weights(), [vec![0, 1], vec![1], vec![1, 0]]);
@@ -216,7 +218,7 @@ fn what_the_brake_holds_of_a_route_holds_nothing_else_of_it() {
     let mut world = World::new(json!({}));
     world.set_ready("emoji-svc", 0);
     let WriteKind::Flip(flip) = world.plan().write.unwrap().kind else { panic!("no flip") };
-    assert_eq!(flip.leaves, ["emoji-svc", "emoji-svc"]);
+    assert_eq!(flip.lost().collect::<Vec<_>>(), ["emoji-svc", "emoji-svc"]);
     assert_eq!(world.planned(Moves::NotLeaving).write, None);
     world.write().unwrap();
     world.set_ready("emoji-svc", 1);
@@ -234,17 +236,17 @@ fn a_warm_fallback_of_a_route_has_1_beside_a_million() {
 #[test]
 fn what_the_brake_counts_goes_by_live_weights_whoever_wrote_them() {
     let mut world = World::new(json!({}));
-    assert_eq!(world.plan().stands, TrafficPosition::Recovered);
+    assert_eq!(world.plan().position, TrafficPosition::Recovered);
     world.set_ready("emoji-svc", 0);
-    assert_eq!(world.plan().stands, TrafficPosition::Undecided, "it wants to leave, and has not");
+    assert_eq!(world.plan().position, TrafficPosition::Undecided, "it wants to leave, and has not");
     world.set_ready("west", 0);
     world.set_ready("north", 0);
-    assert_eq!(world.plan().stands, TrafficPosition::Undecided, "nowhere to go");
+    assert_eq!(world.plan().position, TrafficPosition::Undecided, "nowhere to go");
     // By another's weights, without a state: since when is not known.
     let backends = &mut world.object.data["spec"]["rules"][2]["backendRefs"];
     (backends[0]["weight"], backends[1]["weight"]) = (json!(0), json!(1));
     world.read();
-    assert_eq!(world.plan().stands, TrafficPosition::Left(None));
+    assert_eq!(world.plan().position, TrafficPosition::Left(None));
 }
 
 #[test]
@@ -252,7 +254,7 @@ fn a_pin_is_a_persons_and_no_loss_to_the_brake() {
     let mut world = World::new(json!({"failover.linkerd.io/pin": "west"}));
     world.write().unwrap();
     assert_eq!(world.weights()[0], [0, 1]);
-    assert_eq!(world.plan().stands, TrafficPosition::Withdrawn);
+    assert_eq!(world.plan().position, TrafficPosition::Withdrawn);
 }
 
 #[test]
@@ -363,7 +365,7 @@ fn weights_set_by_hand_while_paused_are_no_loss_to_the_brake() {
     let backends = &mut world.object.data["spec"]["rules"][2]["backendRefs"];
     (backends[0]["weight"], backends[1]["weight"]) = (json!(0), json!(1));
     world.read();
-    assert_eq!(world.plan().stands, TrafficPosition::Withdrawn);
+    assert_eq!(world.plan().position, TrafficPosition::Withdrawn);
 }
 
 #[test]

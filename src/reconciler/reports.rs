@@ -5,12 +5,13 @@ use crate::events::{EventReason, NewEvent, Regarding};
 use crate::index::managed_object::ManagedObject;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
-use crate::reconciler::plan::{Flip, Write, WriteKind};
+use crate::reconciler::flip::Flip;
+use crate::reconciler::write::{Write, WriteKind};
 
 /// Traffic moved: Warning where it left the primary, Normal where it returned.
 pub fn flipped(write: &Write, flip: &Flip) -> NewEvent {
-    let (regarding, note) = (written(write), flip.note.clone());
-    match flip.on_primary {
+    let (regarding, note) = (written(write), flip.made());
+    match flip.on_primary() {
         true => NewEvent::normal(regarding, EventReason::Failover, Failback, note),
         false => NewEvent::warning(regarding, EventReason::Failover, Failover, note),
     }
@@ -19,7 +20,7 @@ pub fn flipped(write: &Write, flip: &Flip) -> NewEvent {
 /// A write that the API server or a webhook refused.
 pub fn refused(write: &Write, error: &str) -> NewEvent {
     let wanted = match &write.kind {
-        WriteKind::Flip(flip) => flip.should(),
+        WriteKind::Flip(flip) => flip.due(),
         WriteKind::Correction => "The weights should be put right".into(),
         WriteKind::Record | WriteKind::Disclaim => "The state should be recorded".into(),
     };
@@ -29,7 +30,7 @@ pub fn refused(write: &Write, error: &str) -> NewEvent {
 
 /// A move that is not made because a person decided so.
 pub fn held(write: &Write, flip: &Flip, why: &str) -> NewEvent {
-    let note = format!("{}. Nothing is written: {why}", flip.should());
+    let note = format!("{}. Nothing is written: {why}", flip.due());
     NewEvent::warning(written(write), EventReason::FailoverHeld, Failover, note)
 }
 

@@ -1,33 +1,26 @@
-//! Ports that backends are short of, or were released from: told once, by who leads.
+//! Ports that backends are short of, or were released from.
 
 use crate::engine::{Decision, DecisionReason, Health, Intent, Unknown};
-use crate::index::managed_object::ManagedObject;
-use crate::index::store::Index;
-use crate::kinds::ObjectRef;
-use crate::reconciler::queue::Queue;
-use crate::reconciler::reconcile::Controller;
-use crate::reconciler::reports;
-use std::collections::BTreeSet;
 
-/// What is to be said of the ports of a set's backends. Without numbers that come and go: it is said
-/// anew when it changes.
+/// What is to be reported of the ports of a set's backends. Without numbers that come and go: a report
+/// is repeated when it changes.
 pub(crate) fn of_set(intent: &Intent, health: &[Health], decision: &Decision) -> Vec<String> {
-    let mut said = vec![];
+    let mut reports = vec![];
     for (i, (backend, health)) in intent.backends.iter().zip(health).enumerate() {
         let name = &backend.name;
         if let Health::Unknown(Unknown::NoSuchPort { port }) = health {
-            said.push(format!(
+            reports.push(format!(
                 "{name} has no port {port}, which callers of {} ask for: Linkerd takes the number as its pods' own port, and whether they listen there is not to be seen. It gets traffic only while no other backend is known to be ready: add the port to Service {name}",
                 intent.apex()
             ));
         }
         let Some(ports) = health.ports() else { continue };
         for (port, other) in ports.released() {
-            said.push(format!(
+            reports.push(format!(
                 "port {port} of {name} is offered no more since a release: all that served it served port {other} too, which is ready, so no traffic moves for it. If that is meant, take it out of Service {name}"
             ));
         }
-        // A loss that has moved the traffic has been told with the move.
+        // A loss that has moved the traffic is reported with the move.
         let stays =
             decision.active.contains(&i) || decision.because != DecisionReason::FallbackServes;
         if stays && health.is_partly_ready() && !health.is_ready() {
@@ -38,41 +31,13 @@ pub(crate) fn of_set(intent: &Intent, health: &[Health], decision: &Decision) ->
                 }
                 false => "until then it gets traffic only where nothing better is left",
             };
-            said.push(format!(
+            reports.push(format!(
                 "{name} has served port {} and has no ready endpoint of it any more: {consequence}",
                 lost.join(" and ")
             ));
         }
     }
-    said
-}
-
-impl Controller {
-    /// Tells people of ports that backends do not serve, when that changes.
-    pub(crate) fn mention_short(
-        &self,
-        queue: &mut Queue,
-        index: &Index,
-        object: &ObjectRef,
-        managed: &ManagedObject,
-        said: &BTreeSet<String>,
-    ) {
-        let was = queue.memories.get(object).and_then(|memory| memory.short.as_ref());
-        let none = BTreeSet::new();
-        if !self.leads() || was.unwrap_or(&none) == said {
-            return;
-        }
-        let news: Vec<&str> = said.difference(was.unwrap_or(&none)).map(String::as_str).collect();
-        if news.is_empty() {
-            tracing::info!(%object, "fewer ports are lacking");
-        } else {
-            let why = news.join("; ");
-            tracing::warn!(%object, why, "a port is not served");
-            self.say(reports::short(object, index, managed, &why));
-        }
-        queue.memories.entry(object).short = Some(said.clone()).filter(|said| !said.is_empty());
-        self.metrics.short.set(queue.memories.short() as i64);
-    }
+    reports
 }
 
 #[cfg(test)]

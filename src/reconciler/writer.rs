@@ -1,24 +1,24 @@
 //! The one place that writes weights.
 
 use crate::kinds::{FIELD_MANAGER, brief, is_absent};
-use crate::reconciler::plan::Write;
+use crate::reconciler::in_flight::{CROWDED, GiveUp};
+use crate::reconciler::write::Write;
 use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
 use std::time::Duration;
-use tokio::sync::oneshot;
 
-/// How long to wait for a look at an object.
-const LOOK: Duration = Duration::from_secs(5);
+/// How long to wait for the answer when an object is read again.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a write ended.
 #[derive(Debug)]
 pub(crate) enum WriteOutcome {
     /// Landed; the object as it is now.
     Written(Box<DynamicObject>),
-    /// Somebody else wrote first: decide again; the object as it is now, where it was looked at.
+    /// Somebody else wrote first: decide again; the object as it is now, where it was read.
     Conflict(Option<Box<DynamicObject>>),
-    /// The API server has no such object; or it has, at a second look.
+    /// The API server has no such object; or it has, when it is read again.
     Gone(Option<Box<DynamicObject>>),
     /// Refused or failed: try again later.
     Refused(String),
@@ -28,23 +28,29 @@ pub(crate) enum WriteOutcome {
     Replaced,
 }
 
-/// Why a write that is under way is given up. The API server then gives it up too, unless it is just
-/// about to land.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GiveUp {
-    /// A newer decision does not want it.
-    Replaced,
-    /// Too many have no answer.
-    Crowded,
+impl From<GiveUp> for WriteOutcome {
+    fn from(why: GiveUp) -> Self {
+        match why {
+            GiveUp::Replaced => Self::Replaced,
+            GiveUp::Crowded => Self::Unanswered(CROWDED.into()),
+        }
+    }
+}
+
+impl WriteOutcome {
+    /// Whether the API server has answered it.
+    pub(crate) fn is_answered(&self) -> bool {
+        !matches!(self, Self::Unanswered(_) | Self::Replaced)
+    }
 }
 
 /// Writes, and waits so long for the answer. The resourceVersion keeps a late success from being done
-/// twice. `look`: the object is read anew after a conflict too, because the watch may be behind.
+/// twice. `read_again`: the object is read after a conflict too, because the watch may be behind.
 pub(crate) async fn write(
     client: &Client,
     write: &Write,
     patience: Duration,
-    look: bool,
+    read_again: bool,
 ) -> WriteOutcome {
     let resource = write.object.kind.api_resource(write.version);
     let api: Api<DynamicObject> =
@@ -56,7 +62,7 @@ pub(crate) async fn write(
     match tokio::time::timeout(patience, api.patch(name, &params, &patch)).await {
         Ok(Ok(object)) => WriteOutcome::Written(Box::new(object)),
         Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
-            WriteOutcome::Conflict(if look { read(&api, name).await } else { None })
+            WriteOutcome::Conflict(if read_again { read(&api, name).await } else { None })
         }
         Ok(Err(error)) if is_absent(&error) => WriteOutcome::Gone(read(&api, name).await),
         Ok(Err(error)) => WriteOutcome::Refused(brief(&error)),
@@ -65,25 +71,11 @@ pub(crate) async fn write(
 }
 
 async fn read(api: &Api<DynamicObject>, name: &str) -> Option<Box<DynamicObject>> {
-    let read = tokio::time::timeout(LOOK, api.get(name)).await;
+    let read = tokio::time::timeout(READ_TIMEOUT, api.get(name)).await;
     read.ok()?.ok().map(Box::new)
 }
 
-/// The outcome of a write, or why it was given up before it had one.
-pub(crate) async fn unless_given_up<T>(
-    write: impl Future<Output = T>,
-    given_up: oneshot::Receiver<GiveUp>,
-) -> Result<T, GiveUp> {
-    tokio::select! {
-        biased;
-        outcome = write => Ok(outcome),
-        Ok(why) = given_up => Err(why),
-    }
-}
-
+/// The error of a request without an answer in time.
 pub(crate) fn no_answer(patience: Duration) -> String {
     format!("no answer within {} s", patience.as_secs())
 }
-
-/// What is said of a write that was given up to make room.
-pub(crate) const CROWDED: &str = "no answer yet, and too many other writes have none either";

@@ -8,6 +8,7 @@ mod logging;
 mod metrics;
 mod profile_metrics;
 mod remote_metrics;
+pub mod report_once;
 
 pub(crate) use admission_metrics::AdmissionMetrics;
 pub(crate) use certificate_metrics::CertificateMetrics;

@@ -95,5 +95,5 @@ fn is_newer(version: &str, than: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "guard_tests.rs"]
+#[path = "arbitration_tests.rs"]
 mod tests;

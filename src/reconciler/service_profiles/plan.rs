@@ -1,8 +1,8 @@
 //! What a split needs of its ServiceProfile: Linkerd reads that, and not the split.
 //!
-//! Two questions, both answered from facts alone: how a managed split's weights get into its
-//! profile ([`SplitWithProfile::carry`]), and what becomes of a profile once its split is gone or is no longer ours
-//! ([`give_back`]).
+//! Two questions, both answered from facts alone: how a managed split's weights get into its profile
+//! ([`SplitWithProfile::plan`]), and how a profile is restored once its split is gone or is no longer
+//! ours ([`restore`]).
 
 use crate::engine::Intent;
 use crate::index::managed_object::ManagedObject;
@@ -34,7 +34,7 @@ pub(crate) struct ProfileWrite {
     pub action: Action,
     /// The version that it is decided from; empty where the profile is not there.
     pub resource_version: Box<str>,
-    /// The weights that it writes; none where the profile is given back.
+    /// The weights that it writes; none where the profile is restored.
     pub weights: Vec<u32>,
 }
 
@@ -52,8 +52,8 @@ pub(crate) enum Action {
 pub(crate) enum ProfilePlan {
     Nothing,
     Write(ProfileWrite),
-    /// Something is needed that is not ours to do; why, in words.
-    Leave(String),
+    /// The profile is not ours to write; why, in words.
+    NotOurs(String),
 }
 
 /// What has become of a split that is not among the managed ones.
@@ -77,7 +77,7 @@ pub(crate) struct SplitWithProfile<'a> {
 
 impl SplitWithProfile<'_> {
     /// What it takes for the split's profile to have these weights, one for each of its backends.
-    pub(crate) fn carry(&self, weights: &[u32]) -> ProfilePlan {
+    pub(crate) fn plan(&self, weights: &[u32]) -> ProfilePlan {
         let Self { index, split, managed, settings } = self;
         let intent = managed.readable().first().map(|set| &set.intent);
         let Some((intent, apex)) = intent.and_then(|i| Some((i, i.apexes.first()?))) else {
@@ -113,13 +113,13 @@ impl SplitWithProfile<'_> {
         weights: &[u32],
     ) -> ProfilePlan {
         if weights.iter().all(|weight| *weight == 0) {
-            return ProfilePlan::Leave(format!(
+            return ProfilePlan::NotOurs(format!(
                 "all weights are 0, which Linkerd takes for no split at all: ServiceProfile {} is left as it is",
                 key.name
             ));
         }
         if facts.is_some_and(|facts| !self.is_ours(facts)) {
-            return ProfilePlan::Leave(format!(
+            return ProfilePlan::NotOurs(format!(
                 "ServiceProfile {} has the annotation {SKIP} of somebody else and is left as it is: what stands in it decides; take the annotation away, and it is written for this split",
                 key.name
             ));
@@ -248,7 +248,7 @@ fn heir<'a>(
     (name == *profile.name).then(|| index.first_split_on(&profile.beside(service)))?
 }
 
-/// The profile, if any, that is to be given back because this split is not among the managed ones.
+/// The profile, if any, that is to be restored because this split is not among the managed ones.
 pub(crate) fn orphan<'a>(
     index: &'a Index,
     split: &ObjectRef,
@@ -263,7 +263,7 @@ pub(crate) fn orphan<'a>(
 }
 
 /// What it takes for a profile to be as if it had never been written here.
-pub(crate) fn give_back(
+pub(crate) fn restore(
     profile: &ObjectKey,
     facts: &ProfileFacts,
     standing: &UnmanagedSplit,
@@ -346,5 +346,5 @@ fn remove_owner(edit: &mut Edit, facts: &ProfileFacts) {
 }
 
 #[cfg(test)]
-#[path = "profile_tests.rs"]
+#[path = "plan_tests.rs"]
 mod tests;

@@ -5,6 +5,7 @@ use crate::kinds::{
     FIELD_MANAGER, ObjectKey, ObjectRef, brief, get_known, is_absent, service_profile,
     traffic_split,
 };
+use crate::reconciler::in_flight::{CROWDED, GiveUp};
 use crate::reconciler::service_profiles::plan;
 use crate::reconciler::service_profiles::plan::{
     Action, ProfileSettings, ProfileWrite, UnmanagedSplit,
@@ -25,7 +26,7 @@ pub(crate) enum ProfileWriteOutcome {
     Conflict,
     /// The profile, or the kind, is gone.
     Gone,
-    /// The split is managed after all: nothing is given back.
+    /// The split is managed after all: nothing is restored.
     StillManaged,
     /// Refused or failed: try again later.
     Refused(String),
@@ -35,6 +36,23 @@ pub(crate) enum ProfileWriteOutcome {
     Replaced,
 }
 
+impl From<GiveUp> for ProfileWriteOutcome {
+    fn from(why: GiveUp) -> Self {
+        match why {
+            GiveUp::Replaced => Self::Replaced,
+            GiveUp::Crowded => Self::Unanswered(CROWDED.into()),
+        }
+    }
+}
+
+impl ProfileWriteOutcome {
+    /// Whether the API server has answered it.
+    pub(crate) fn is_answered(&self) -> bool {
+        !matches!(self, Self::Unanswered(_) | Self::Replaced)
+    }
+}
+
+/// Writes a profile, and waits so long for the answer.
 pub(crate) async fn write(
     client: &Client,
     write: &ProfileWrite,
@@ -83,9 +101,9 @@ pub(crate) async fn write(
     ended(written, patience).await
 }
 
-/// Gives a profile back, by what has become of its split: one that has lost its label looks like one
+/// Restores a profile, by what has become of its split: one that has lost its label looks like one
 /// that is gone to who watches by that label. Without a version the cluster has no such kind.
-pub(crate) async fn give_back(
+pub(crate) async fn restore(
     client: &Client,
     split: &ObjectRef,
     version: Option<&'static str>,
@@ -114,7 +132,7 @@ pub(crate) async fn give_back(
         Ok(Some(split)) => standing(&split),
         Ok(None) => UnmanagedSplit::Gone,
     };
-    write(client, &plan::give_back(profile, facts, &standing, settings), patience).await
+    write(client, &plan::restore(profile, facts, &standing, settings), patience).await
 }
 
 /// What a split that is not managed says.

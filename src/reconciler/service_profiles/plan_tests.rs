@@ -76,10 +76,10 @@ impl World {
         }
     }
 
-    fn carry(&self, weights: &[u32]) -> ProfilePlan {
+    fn plan(&self, weights: &[u32]) -> ProfilePlan {
         let managed = self.index.object(&self.split).unwrap();
         let (index, split, settings) = (&self.index, &self.split, &self.settings);
-        SplitWithProfile { index, split, managed, settings }.carry(weights)
+        SplitWithProfile { index, split, managed, settings }.plan(weights)
     }
 
     /// Does what the API server would.
@@ -97,16 +97,16 @@ impl World {
     }
 
     fn carried(&mut self, weights: &[u32]) -> &Value {
-        let ProfilePlan::Write(write) = self.carry(weights) else { panic!("nothing to write") };
+        let ProfilePlan::Write(write) = self.plan(weights) else { panic!("nothing to write") };
         self.write(write);
-        assert_eq!(self.carry(weights), ProfilePlan::Nothing, "{:?}", self.profile);
+        assert_eq!(self.plan(weights), ProfilePlan::Nothing, "{:?}", self.profile);
         self.profile.as_ref().unwrap()
     }
 
     fn given_back(&mut self, standing: &UnmanagedSplit) -> Option<&Value> {
         self.index.remove_object(&self.split);
         let (key, facts) = orphan(&self.index, &self.split, &self.settings).expect("an orphan");
-        let write = give_back(key, facts, standing, &self.settings);
+        let write = restore(key, facts, standing, &self.settings);
         self.write(write)
     }
 }
@@ -223,7 +223,7 @@ fn a_profile_that_says_skip_by_somebody_else_is_left_alone() {
         json!({SKIP: "true", WRITTEN_FOR: by_another}),
     ] {
         let world = World::new(Some(json!({"metadata": {"annotations": annotations}})));
-        let ProfilePlan::Leave(why) = world.carry(&[0, 1]) else { panic!("{annotations}") };
+        let ProfilePlan::NotOurs(why) = world.plan(&[0, 1]) else { panic!("{annotations}") };
         assert!(why.contains(PROFILE) && why.contains(SKIP), "{why}");
     }
 }
@@ -232,7 +232,7 @@ fn a_profile_that_says_skip_by_somebody_else_is_left_alone() {
 fn all_zero_is_never_written() {
     for profile in [None, Some(users())] {
         let world = World::new(profile);
-        assert!(matches!(world.carry(&[0, 0]), ProfilePlan::Leave(_)));
+        assert!(matches!(world.plan(&[0, 0]), ProfilePlan::NotOurs(_)));
     }
     let mut world = World::new(None);
     world.carried(&[0, 1]);
@@ -245,7 +245,7 @@ fn of_two_splits_on_an_apex_the_older_has_the_profile_and_the_other_inherits_it(
     let mut world = World::new(None);
     world.carried(&[0, 1]);
     world.manage("older", "emoji-svc", 1);
-    assert_eq!(world.carry(&[1, 0]), ProfilePlan::Nothing);
+    assert_eq!(world.plan(&[1, 0]), ProfilePlan::Nothing);
     let older = ObjectRef::new(Kind::TrafficSplit, ObjectKey::new(NAMESPACE, "older"));
     let younger = std::mem::replace(&mut world.split, older.clone());
     let taken = world.carried(&[1, 0]).clone();
@@ -263,12 +263,12 @@ fn an_older_route_is_not_hidden_by_a_profile() {
     let mut world = World::new(None);
     world.carried(&[0, 1]);
     world.route(200);
-    assert_eq!(world.carry(&[0, 1]), ProfilePlan::Nothing, "the route is the younger");
+    assert_eq!(world.plan(&[0, 1]), ProfilePlan::Nothing, "the route is the younger");
     world.route(1);
-    let ProfilePlan::Write(write) = world.carry(&[0, 1]) else { panic!("it stays") };
+    let ProfilePlan::Write(write) = world.plan(&[0, 1]) else { panic!("it stays") };
     assert_eq!(write.action, Action::Delete);
     world.write(write);
-    assert_eq!(world.carry(&[0, 1]), ProfilePlan::Nothing);
+    assert_eq!(world.plan(&[0, 1]), ProfilePlan::Nothing);
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn a_split_that_goes_to_another_apex_takes_its_profile_along() {
     let mut world = World::new(None);
     world.carried(&[0, 1]);
     world.manage("emoji", "web-svc", 100);
-    let ProfilePlan::Write(write) = world.carry(&[0, 1]) else { panic!("nothing for web-svc") };
+    let ProfilePlan::Write(write) = world.plan(&[0, 1]) else { panic!("nothing for web-svc") };
     assert!(
         matches!(&write.action, Action::Create(_)) && write.profile.name.starts_with("web-svc.")
     );
@@ -285,7 +285,7 @@ fn a_split_that_goes_to_another_apex_takes_its_profile_along() {
     body["metadata"]["resourceVersion"] = json!("5");
     let facts = ProfileFacts::read(&serde_json::from_value(body).unwrap());
     world.index.set_profile(write.profile, facts);
-    let ProfilePlan::Write(write) = world.carry(&[0, 1]) else { panic!("the old one stays") };
+    let ProfilePlan::Write(write) = world.plan(&[0, 1]) else { panic!("the old one stays") };
     assert_eq!((&*write.profile.name, write.action), (PROFILE, Action::Delete));
 }
 
@@ -294,12 +294,12 @@ fn a_profile_of_the_domain_that_was_set_before_goes() {
     let mut world = World::new(None);
     world.carried(&[0, 1]);
     world.settings.cluster_domain = "k8s.example.com".into();
-    let ProfilePlan::Write(write) = world.carry(&[0, 1]) else { panic!("none in the new domain") };
+    let ProfilePlan::Write(write) = world.plan(&[0, 1]) else { panic!("none in the new domain") };
     let Action::Create(mut body) = write.action else { panic!("it is there") };
     body["metadata"]["resourceVersion"] = json!("5");
     let facts = ProfileFacts::read(&serde_json::from_value(body).unwrap());
     world.index.set_profile(write.profile, facts);
-    let ProfilePlan::Write(write) = world.carry(&[0, 1]) else { panic!("the old one stays") };
+    let ProfilePlan::Write(write) = world.plan(&[0, 1]) else { panic!("the old one stays") };
     assert_eq!((&*write.profile.name, write.action), (PROFILE, Action::Delete));
 }
 
@@ -333,7 +333,7 @@ fn a_profile_that_was_made_here_goes_with_its_split_unless_others_have_written_i
 }
 
 #[test]
-fn what_another_installation_writes_is_not_ours_to_give_back() {
+fn what_another_installation_writes_is_not_ours_to_restore() {
     let mark = Mark::new("gone", "u", true, "elsewhere/linkerd-failover").to_annotation();
     let mut world = World::new(Some(json!({"metadata": {"annotations": {WRITTEN_FOR: mark}}})));
     world.index.remove_object(&world.split.clone());

@@ -1,0 +1,255 @@
+//! What is reported of an object beside its moves: each condition once while it lasts, by the leader.
+//! A replica that does not lead reports nothing, and reports it on the day it leads.
+
+use crate::engine::{BySet, Intent, Readiness};
+use crate::kinds::route::InUse;
+use crate::reconciler::context::{Context, Subject};
+use crate::reconciler::gates::stop::Wanted;
+use crate::reconciler::hold::Hold;
+use crate::reconciler::memory::{Memories, Problem, Readability};
+use crate::reconciler::plan::Plan;
+use crate::reconciler::reports;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Linkerd takes a moment to say that it has accepted a new route.
+const ACCEPTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// Reports what the declaration of an object shows. Returns when to look again.
+pub(crate) fn report_declaration(
+    context: &Context,
+    memories: &mut Memories,
+    subject: &Subject<'_>,
+) -> Option<Duration> {
+    report_unreadable(context, memories, subject);
+    let look_again = report_not_in_use(context, memories, subject);
+    report_without_primary(context, memories, subject);
+    look_again
+}
+
+fn report_unreadable(context: &Context, memories: &mut Memories, subject: &Subject<'_>) {
+    let (object, managed) = (subject.object, subject.managed);
+    let (readability, problems) = match &managed.sets {
+        Err(problems) => (Readability::Unreadable, problems.as_slice()),
+        Ok(_) if managed.faults.is_empty() => (Readability::Readable, &*managed.faults),
+        Ok(_) => (Readability::Partly, &*managed.faults),
+    };
+    let before = memories.get(object).map_or(Readability::Readable, |memory| memory.readability);
+    if readability == Readability::Readable && before == Readability::Readable {
+        return;
+    }
+    let causes: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let causes = causes.join("; ");
+    let memory = memories.entry(object);
+    memory.readability = readability;
+    if !subject.leads {
+    } else if readability == Readability::Readable {
+        memory.unreadable.ends();
+    } else if memory.unreadable.begins(causes.clone()) {
+        match readability {
+            Readability::Unreadable => {
+                tracing::warn!(%object, %causes, "cannot be read, left as it is");
+            }
+            _ => tracing::warn!(%object, %causes, "cannot be read in part"),
+        }
+        context.recorder.publish(reports::unreadable(object, subject.version(), managed, &causes));
+    }
+    context.metrics.unreadable.set(memories.unreadable() as i64);
+    context.metrics.faulty.set(memories.partly_unreadable() as i64);
+}
+
+/// A route that Linkerd has not accepted steers nothing, whatever its weights are.
+fn report_not_in_use(
+    context: &Context,
+    memories: &mut Memories,
+    subject: &Subject<'_>,
+) -> Option<Duration> {
+    let (object, managed) = (subject.object, subject.managed);
+    let why: Option<Box<str>> = match &managed.in_use {
+        InUse::Yes => None,
+        InUse::No(why) => Some(why.clone()),
+        InUse::NotSaid => {
+            let began = Timestamp::from_second(managed.created).unwrap_or_default();
+            let wait = ACCEPTED_WITHIN - began.duration_until(subject.now.wall);
+            if wait.is_positive() {
+                return Some(wait.try_into().unwrap_or_default());
+            }
+            Some("no policy controller of Linkerd has accepted it; is its parent a Service with a ClusterIP, and does Linkerd run?".into())
+        }
+    };
+    let reported = memories.get(object).and_then(|memory| memory.not_in_use.last());
+    if !subject.leads || reported == why.as_ref() {
+        return None;
+    }
+    match &why {
+        Some(why) => {
+            tracing::warn!(%object, why, "Linkerd does not route by it");
+            context.recorder.publish(reports::not_in_use(object, subject.version(), managed, why));
+        }
+        None => tracing::info!(%object, "Linkerd routes by it"),
+    }
+    memories.entry(object).not_in_use.changes(why);
+    context.metrics.not_in_use.set(memories.not_in_use() as i64);
+    None
+}
+
+/// Rules whose primary nobody can tell do not fail over, beside others that do.
+fn report_without_primary(context: &Context, memories: &mut Memories, subject: &Subject<'_>) {
+    let (object, managed) = (subject.object, subject.managed);
+    let rules: Vec<String> = managed.without_primary.iter().map(ToString::to_string).collect();
+    let rules = (!rules.is_empty()).then(|| rules.join("; ").into_boxed_str());
+    let reported = memories.get(object).and_then(|memory| memory.without_primary.last());
+    if !subject.leads || reported == rules.as_ref() {
+        return;
+    }
+    match &rules {
+        Some(rules) => {
+            tracing::warn!(%object, %rules, "rules without a primary do not fail over");
+            let version = subject.version();
+            context.recorder.publish(reports::without_primary(object, version, managed, rules));
+        }
+        None => tracing::info!(%object, "every rule has a primary"),
+    }
+    memories.entry(object).without_primary.changes(rules);
+    context.metrics.without_primary.set(memories.without_primary() as i64);
+}
+
+/// Reports what the plan for an object shows. Returns when to look again.
+pub(crate) fn report_plan(
+    context: &Context,
+    memories: &mut Memories,
+    subject: &Subject<'_>,
+    plan: &Plan,
+) -> Option<Duration> {
+    report_short_ports(context, memories, subject, &plan.short_ports);
+    report_nothing_ready(context, memories, subject, plan)
+}
+
+/// Ports that backends do not serve.
+fn report_short_ports(
+    context: &Context,
+    memories: &mut Memories,
+    subject: &Subject<'_>,
+    short: &BTreeSet<String>,
+) {
+    let (object, none) = (subject.object, BTreeSet::new());
+    let reported = memories.get(object).and_then(|memory| memory.short_ports.last());
+    let reported = reported.unwrap_or(&none);
+    if !subject.leads || reported == short {
+        return;
+    }
+    let new: Vec<&str> = short.difference(reported).map(String::as_str).collect();
+    if new.is_empty() {
+        tracing::info!(%object, "fewer ports are lacking");
+    } else {
+        let why = new.join("; ");
+        tracing::warn!(%object, why, "a port is not served");
+        context.recorder.publish(reports::short(object, subject.index, subject.managed, &why));
+    }
+    let short = Some(short.clone()).filter(|short| !short.is_empty());
+    memories.entry(object).short_ports.changes(short);
+    context.metrics.short.set(memories.short_of_ports() as i64);
+}
+
+/// Sets that have nothing ready, and when that ends.
+fn report_nothing_ready(
+    context: &Context,
+    memories: &mut Memories,
+    subject: &Subject<'_>,
+    plan: &Plan,
+) -> Option<Duration> {
+    let (object, managed) = (subject.object, subject.managed);
+    let known = memories.get(object).is_some_and(|memory| !memory.nothing_ready.is_empty());
+    if plan.readiness.is_empty() && !known {
+        return None;
+    }
+    let memory = &mut memories.entry(object).nothing_ready;
+    let recorded = managed.nothing_ready();
+    let before = memory.reported().cloned();
+    let change = memory.observe(&plan.readiness, &recorded, subject.leads, subject.now);
+    // What is reported is recorded with the next look.
+    let to_record = memory.reported().is_some() && memory.reported() != before.as_ref();
+    let lacks = memory.lacks();
+    memories.count_nothing_ready(object, lacks);
+    let intents: Vec<&Intent> = managed.readable().iter().map(|set| &set.intent).collect();
+    let publish = |begins, note| {
+        let version = subject.version();
+        context.recorder.publish(reports::nothing_ready(object, version, managed, begins, note));
+    };
+    if !change.begins.is_empty() {
+        let why = each_set(&intents, &plan.readiness, &change.begins);
+        tracing::warn!(%object, why, "nothing is ready");
+        publish(true, format!("No backend is ready, so traffic stays where it is: {why}"));
+    }
+    if !change.ends.is_empty() {
+        let why = each_set(&intents, &plan.readiness, &change.ends);
+        tracing::info!(%object, why, "something is ready again");
+        publish(false, format!("A backend is ready again: {why}"));
+    }
+    let next = change.next.or(to_record.then_some(SignedDuration::ZERO));
+    next.map(|next| next.try_into().unwrap_or_default())
+}
+
+/// The health of the backends of these sets, for a person.
+fn each_set(
+    intents: &[&Intent],
+    readiness: &BySet<(Readiness, String)>,
+    sets: &[String],
+) -> String {
+    let why = |set: &String| readiness.get(set).map_or("", |(_, why)| why.as_str());
+    // The rules of a route mostly have the same backends.
+    if let [first, others @ ..] = sets
+        && sets.len() == intents.len()
+        && others.iter().all(|set| why(set) == why(first))
+    {
+        return why(first).to_owned();
+    }
+    let each: Vec<String> = sets
+        .iter()
+        .map(|set| match set.as_str() {
+            "" => why(set).to_owned(),
+            rule => format!("rule {rule}: {}", why(set)),
+        })
+        .collect();
+    each.join("; ")
+}
+
+/// Traffic should move and does not, because of a person or until a person agrees.
+pub(crate) fn report_held(
+    context: &Context,
+    memories: &mut Memories,
+    subject: &Subject<'_>,
+    wanted: &Wanted,
+    hold: Hold,
+) {
+    let (write, active) = (&wanted.write, &wanted.plan.active);
+    let Some(flip) = write.flip().filter(|_| subject.leads) else { return };
+    let problem = Problem::Held(hold.clone(), active.clone());
+    if memories.entry(subject.object).problem.begins(problem) {
+        tracing::warn!(object = %write.object, "{}; nothing is written: {hold}", flip.due());
+        context.recorder.publish(reports::held(write, flip, &hold.to_string()));
+    }
+}
+
+/// Another writer keeps overwriting our weights. Once in a while somebody edits by hand: that is no
+/// news.
+pub(crate) fn report_overwritten(
+    context: &Context,
+    memories: &mut Memories,
+    wanted: &Wanted,
+    times: u32,
+    next: Duration,
+) {
+    if times <= 1 {
+        return;
+    }
+    let (write, plan) = (&wanted.write, &wanted.plan);
+    let by = plan.other_writer.as_deref().unwrap_or("another writer");
+    let problem = Problem::Overwritten { times, by: by.to_owned() };
+    if memories.entry(&write.object).problem.begins(problem) {
+        context.metrics.undone.inc();
+        tracing::warn!(object = %write.object, times, by, ?next, "weights are being undone");
+        context.recorder.publish(reports::undone(write, by, times));
+    }
+}

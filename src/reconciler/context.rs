@@ -1,0 +1,90 @@
+//! What every step of the reconciler goes by and none of them changes.
+
+use crate::engine::{Defaults, Identity, Now};
+use crate::events::Recorder;
+use crate::index::endpoints::AddressFamilies;
+use crate::index::managed_object::ManagedObject;
+use crate::index::shared_index::SharedIndex;
+use crate::index::store::Index;
+use crate::kinds::ObjectRef;
+use crate::kinds::selector::LabelSelector;
+use crate::telemetry::Metrics;
+use jiff::SignedDuration;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// What the operator of the program sets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ControllerSettings {
+    pub defaults: Defaults,
+    pub families: AddressFamilies,
+    /// Writes at once. The API server's CPU is the limit of a fan-out; more only queue there.
+    pub concurrency: usize,
+    /// Share of all objects, in percent, beyond which the brake holds; none: no brake.
+    pub brake: Option<u32>,
+    /// The longest that the deletion of a pod is held up.
+    pub hold_up: SignedDuration,
+}
+
+/// The surroundings of the reconciler.
+pub(crate) struct Context {
+    pub me: Identity,
+    pub settings: ControllerSettings,
+    /// Of the managed objects.
+    pub selector: LabelSelector,
+    pub shared: SharedIndex,
+    pub leading: watch::Receiver<bool>,
+    /// Our own, where people release the brake.
+    pub namespace: String,
+    pub metrics: Arc<Metrics>,
+    /// Events, to be published off the hot path.
+    pub recorder: Recorder,
+    /// How many writes are under way, for those that keep out of their way.
+    pub busy: watch::Sender<usize>,
+}
+
+impl Context {
+    pub(crate) fn leads(&self) -> bool {
+        *self.leading.borrow()
+    }
+}
+
+/// An object to reconcile, and the facts to do it by.
+#[derive(Clone, Copy)]
+pub(crate) struct ReconcileRequest<'a> {
+    pub index: &'a Index,
+    pub object: &'a ObjectRef,
+    /// When it was first enqueued.
+    pub noticed: Instant,
+    pub now: Now,
+    pub leads: bool,
+}
+
+impl<'a> ReconcileRequest<'a> {
+    /// The object with its facts, where it is a managed one.
+    pub(crate) fn subject(&self) -> Option<Subject<'a>> {
+        let Self { index, object, noticed, now, leads } = *self;
+        let managed = index.object(object)?;
+        Some(Subject { index, object, managed, noticed, now, leads })
+    }
+}
+
+/// A managed object that is reconciled, and the facts beside it.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub index: &'a Index,
+    pub object: &'a ObjectRef,
+    pub managed: &'a ManagedObject,
+    /// When it was first enqueued.
+    pub noticed: Instant,
+    pub now: Now,
+    pub leads: bool,
+}
+
+impl Subject<'_> {
+    /// The version in which its kind is served.
+    pub(crate) fn version(&self) -> &'static str {
+        self.index.served(self.object.kind).unwrap_or(self.object.kind.versions()[0])
+    }
+}

@@ -1,0 +1,133 @@
+//! The gate of arbitration: whether a move is for this replica to make, now.
+
+use crate::engine::SteadyTime;
+use crate::index::endpoints::AddressFamilies;
+use crate::index::shared_index::SharedIndex;
+use crate::kinds::ObjectRef;
+use crate::reconciler::context::{Context, ReconcileRequest};
+use crate::reconciler::gates::arbitration::{self, Permission, WriteRequest};
+use crate::reconciler::gates::brake_gate::BrakeGate;
+use crate::reconciler::gates::confirmations::Confirmations;
+use crate::reconciler::gates::stop::Wanted;
+use crate::reconciler::memory::Memories;
+use jiff::SignedDuration;
+use kube::Client;
+use std::time::Duration;
+
+/// What arbitration goes by beside the facts.
+pub(crate) struct Arbiter {
+    /// For the LISTs that are made past the watch.
+    client: Client,
+    confirmations: Confirmations,
+    /// A move that this replica made as a standby was reversed: it makes no other until it leads.
+    silent: bool,
+}
+
+impl Arbiter {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client, confirmations: Confirmations::default(), silent: false }
+    }
+
+    /// Passes a move that this replica may make now. If not, it takes note since when it is wanted, and
+    /// asks for what is missing; and returns when to look again even if nothing changes.
+    pub(crate) fn check(
+        &mut self,
+        context: &Context,
+        request: &ReconcileRequest<'_>,
+        wanted: &Wanted,
+        memories: &mut Memories,
+        brake: &mut BrakeGate,
+    ) -> Result<(), Option<Duration>> {
+        let (object, active) = (request.object, &wanted.plan.active);
+        let since = memories.get(object).and_then(|memory| memory.wanted_since(active));
+        let leaves_primary = wanted.write.leaves_primary();
+        let permission = self.permission(context, request, wanted, memories, since);
+        if permission == Permission::Write
+            && (!leaves_primary || brake.knows_record(request, since))
+        {
+            return Ok(());
+        }
+        memories.entry(object).observe_wanted(active, request.now.steady);
+        match permission {
+            Permission::Write | Permission::Leave => Err(None),
+            Permission::Wait(wait) => Err(Some(wait.try_into().unwrap_or_default())),
+            Permission::Confirm => {
+                // Both are asked at the same time.
+                if leaves_primary {
+                    brake.knows_record(request, since);
+                }
+                let since = since.unwrap_or(request.now.steady);
+                let (shared, families) = (&context.shared, context.settings.families);
+                self.confirm(object, wanted, since, shared, families);
+                Err(None)
+            }
+            Permission::FallSilent => {
+                tracing::error!(
+                    %object,
+                    "another replica has taken back what this standby did: it does nothing more until it leads; if this persists, restart this replica"
+                );
+                self.silent = true;
+                Err(None)
+            }
+        }
+    }
+
+    fn permission(
+        &self,
+        context: &Context,
+        request: &ReconcileRequest<'_>,
+        wanted: &Wanted,
+        memories: &Memories,
+        wanted_since: Option<SteadyTime>,
+    ) -> Permission {
+        let (plan, now) = (&wanted.plan, request.now.steady);
+        let ago = |at: SteadyTime| at.duration_until(now);
+        let others = request.index.last_move_by_others(&context.me.replica);
+        let memory = memories.get(request.object);
+        arbitration::judge(&WriteRequest {
+            me: &context.me,
+            leading: request.leads,
+            decider: plan.decider.as_ref(),
+            seen_for: ago(plan.seen),
+            rescue: plan.rescue,
+            wanted_for: wanted_since.map_or(SignedDuration::ZERO, ago),
+            others_quiet_for: others.map_or(SignedDuration::MAX, ago),
+            confirmed: wanted_since
+                .is_some_and(|since| self.confirmations.cover(&plan.rests_on, since, now)),
+            reversed: memory.is_some_and(|memory| memory.has_rescued(&plan.active)),
+            silent: self.silent,
+        })
+    }
+
+    fn confirm(
+        &mut self,
+        object: &ObjectRef,
+        wanted: &Wanted,
+        since: SteadyTime,
+        shared: &SharedIndex,
+        families: AddressFamilies,
+    ) {
+        let services = &wanted.plan.rests_on;
+        self.confirmations.ask(object, services, since, shared, &self.client, families);
+    }
+
+    /// The objects that the next answer is for; with a time after which to try again where it failed.
+    /// None while nothing is asked.
+    pub(crate) async fn next_answer(&mut self) -> Option<Vec<(ObjectRef, Option<Duration>)>> {
+        self.confirmations.next().await
+    }
+
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// Who leads is another replica now, or this one.
+    pub(crate) fn leadership_changed(&mut self) {
+        self.silent = false;
+    }
+
+    /// Forgets what is not valid any more.
+    pub(crate) fn prune(&mut self, now: SteadyTime) {
+        self.confirmations.prune(now);
+    }
+}

@@ -1,0 +1,219 @@
+//! The writes that are under way, at most one an object, and the tasks that make them.
+
+use crate::kinds::ObjectRef;
+use crate::reconciler::lanes::{Lane, Lanes};
+use kube::Client;
+use std::collections::{HashMap, HashSet};
+use std::time::Instant;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+/// Connections to the API server for writes. One carries a hundred at once: those that hang do not go
+/// by the one that others need.
+#[derive(Clone)]
+pub(crate) struct WriteClients {
+    pub fast: Client,
+    pub slow: Client,
+}
+
+impl WriteClients {
+    pub(crate) fn of(&self, lane: Lane) -> &Client {
+        match lane {
+            Lane::Fast => &self.fast,
+            Lane::Refused | Lane::Hung => &self.slow,
+        }
+    }
+}
+
+/// Why a write that is under way is given up. The API server then gives it up too, unless it is just
+/// about to land.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GiveUp {
+    /// The newest decision does not want it.
+    Replaced,
+    /// Too many have no answer.
+    Crowded,
+}
+
+/// The error of a write that is given up to make room.
+pub(crate) const CROWDED: &str = "no answer yet, and too many other writes have none either";
+
+/// The writes that are under way; `A` tells one attempt from another, `F` is what a task hands back.
+pub(crate) struct InFlight<A, F> {
+    tasks: JoinSet<F>,
+    lanes: Lanes,
+    writes: HashMap<ObjectRef, UnderWay<A>>,
+    /// Objects that were enqueued while their write was under way.
+    dirty: HashSet<ObjectRef>,
+}
+
+struct UnderWay<A> {
+    attempt: A,
+    /// By the newest decision.
+    wanted: bool,
+    give_up: Option<oneshot::Sender<GiveUp>>,
+}
+
+impl<A: PartialEq, F: Send + 'static> InFlight<A, F> {
+    /// With so many fast places.
+    pub(crate) fn new(concurrency: usize) -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            lanes: Lanes::new(concurrency),
+            writes: HashMap::new(),
+            dirty: HashSet::new(),
+        }
+    }
+
+    pub(crate) fn contains(&self, object: &ObjectRef) -> bool {
+        self.writes.contains_key(object)
+    }
+
+    /// Whether this very write is under way.
+    pub(crate) fn is_writing(&self, object: &ObjectRef, attempt: &A) -> bool {
+        self.writes.get(object).is_some_and(|write| write.attempt == *attempt)
+    }
+
+    /// Whether its write is under way and about to be answered. A newer decision does not wait for a
+    /// write that is slow.
+    pub(crate) fn blocks(&self, object: &ObjectRef) -> bool {
+        self.contains(object) && !self.lanes.is_slow(object)
+    }
+
+    pub(crate) fn is_slow(&self, object: &ObjectRef) -> bool {
+        self.lanes.is_slow(object)
+    }
+
+    /// Whether its write waits for a place in a lane.
+    pub(crate) fn is_waiting(&self, object: &ObjectRef) -> bool {
+        self.lanes.is_waiting(object)
+    }
+
+    /// The object is reconciled once more when its write has ended, or is slow.
+    pub(crate) fn mark_dirty(&mut self, object: ObjectRef) {
+        self.dirty.insert(object);
+    }
+
+    /// A new decision begins: its write goes on only if that wants it.
+    pub(crate) fn mark_unwanted(&mut self, object: &ObjectRef) {
+        if let Some(write) = self.writes.get_mut(object) {
+            write.wanted = false;
+        }
+    }
+
+    /// The newest decision wants what is under way.
+    pub(crate) fn keep(&mut self, object: &ObjectRef) {
+        if let Some(write) = self.writes.get_mut(object) {
+            write.wanted = true;
+        }
+    }
+
+    /// Gives up what the newest decision does not want.
+    pub(crate) fn give_up_unwanted(&mut self, object: &ObjectRef) {
+        if self.writes.get(object).is_some_and(|write| !write.wanted) {
+            self.give_up(object, GiveUp::Replaced);
+        }
+    }
+
+    pub(crate) fn give_up(&mut self, object: &ObjectRef, why: GiveUp) {
+        let write = self.writes.get_mut(object);
+        if let Some(give_up) = write.and_then(|write| write.give_up.take()) {
+            // It may have ended just now.
+            let _ = give_up.send(why);
+        }
+    }
+
+    /// Whether a write may begin in a lane now; if not, its object waits for a place.
+    pub(crate) fn has_place(&mut self, object: &ObjectRef, lane: Lane, noticed: Instant) -> bool {
+        let has_room = self.lanes.has_room(lane);
+        if !has_room {
+            self.lanes.wait(object, lane, noticed);
+        }
+        has_room
+    }
+
+    /// Whether the fast lane has room for another write.
+    pub(crate) fn has_room(&self) -> bool {
+        self.lanes.has_room(Lane::Fast)
+    }
+
+    /// Begins a write; `finished` makes what is handed back from its outcome.
+    pub(crate) fn begin<O: From<GiveUp> + Send + 'static>(
+        &mut self,
+        object: &ObjectRef,
+        lane: Lane,
+        attempt: A,
+        write: impl Future<Output = O> + Send + 'static,
+        finished: impl FnOnce(O) -> F + Send + 'static,
+    ) {
+        self.lanes.begin(object, lane, Instant::now());
+        let (give_up, given_up) = oneshot::channel();
+        let under_way = UnderWay { attempt, wanted: true, give_up: Some(give_up) };
+        self.writes.insert(object.clone(), under_way);
+        self.tasks.spawn(async move {
+            let outcome = tokio::select! {
+                biased;
+                outcome = write => outcome,
+                Ok(why) = given_up => O::from(why),
+            };
+            finished(outcome)
+        });
+    }
+
+    /// The next write that has ended; none while no write is under way.
+    pub(crate) async fn next(&mut self) -> Option<F> {
+        match self.tasks.join_next().await? {
+            Ok(finished) => Some(finished),
+            // A task of ours that panicked is a defect; a process that goes on without knowing what it
+            // has in flight would be worse than one that is restarted.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// A write has ended. Returns whether its object was enqueued meanwhile.
+    pub(crate) fn end(&mut self, object: &ObjectRef, answered: bool) -> bool {
+        self.lanes.end(object, answered.then(Instant::now));
+        self.writes.remove(object);
+        self.dirty.remove(object)
+    }
+
+    /// The next object that has waited for a place in a lane.
+    pub(crate) fn take_next(&mut self) -> Option<(ObjectRef, Instant)> {
+        self.lanes.take_next()
+    }
+
+    /// Drops the objects that wait for a place.
+    pub(crate) fn forget_waiting(&mut self) {
+        self.lanes.forget_waiting();
+    }
+
+    /// When [`Self::turn`] has something to do.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.lanes.due()
+    }
+
+    /// Takes in that it is `now`. Returns the objects that were enqueued while their write became slow:
+    /// they need not wait for it any longer.
+    pub(crate) fn turn(&mut self, now: Instant) -> Vec<ObjectRef> {
+        let turn = self.lanes.turn(now);
+        for object in &turn.given_up {
+            self.give_up(object, GiveUp::Crowded);
+        }
+        turn.slow.into_iter().filter(|object| self.dirty.remove(object)).collect()
+    }
+
+    /// How many writes are under way.
+    pub(crate) fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// How many of them are slow.
+    pub(crate) fn slow(&self) -> usize {
+        self.lanes.slow()
+    }
+
+    /// How many are in a fast place: others keep out of their way.
+    pub(crate) fn fast(&self) -> usize {
+        self.lanes.fast()
+    }
+}

@@ -1,0 +1,308 @@
+//! The writes of ServiceProfiles that are under way, beside those of weights: a profile is written in
+//! the same pass as its split, at the same time, and retried on its own. Neither waits for the other:
+//! a profile that a webhook of Linkerd holds up delays no next flip, and callers follow the profile
+//! alone.
+
+use crate::index::order::Ticket;
+use crate::index::profile_facts::ProfileFacts;
+use crate::index::store::Index;
+use crate::kinds::{Kind, ObjectKey, ObjectRef};
+use crate::reconciler::attempts::{FailureStreak, Retry};
+use crate::reconciler::context::{Context, ReconcileRequest, Subject};
+use crate::reconciler::in_flight::{GiveUp, InFlight, WriteClients};
+use crate::reconciler::lanes::{Lane, patience};
+use crate::reconciler::reports;
+use crate::reconciler::service_profiles::memory::{
+    ProfileKey, ProfileMemories, ProfileMemory, ProfileProblem,
+};
+use crate::reconciler::service_profiles::plan::{
+    self, ProfilePlan, ProfileSettings, SplitWithProfile,
+};
+use crate::reconciler::service_profiles::writer::{self, ProfileWriteOutcome};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The writes of profiles, by the split that each is for.
+pub(crate) struct ProfileWrites {
+    /// How profiles are written; none: they are left alone.
+    settings: Option<Arc<ProfileSettings>>,
+    clients: WriteClients,
+    pub in_flight: InFlight<ProfileKey, FinishedProfileWrite>,
+    pub memories: ProfileMemories,
+}
+
+/// What a write task hands back.
+pub(crate) struct FinishedProfileWrite {
+    pub split: ObjectRef,
+    pub key: ProfileKey,
+    pub ticket: Ticket,
+    /// When the split was first enqueued.
+    pub noticed: Instant,
+    pub outcome: ProfileWriteOutcome,
+}
+
+/// What a split's profile should have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProfileRequest<'a> {
+    /// The weights that the split gets now; none: those that it has.
+    pub decided: Option<&'a [u32]>,
+    /// Whether the split is for this replica to write.
+    pub ours: bool,
+}
+
+/// What follows for the work queue.
+#[derive(Debug, Default)]
+pub(crate) struct FollowUp {
+    /// When to look at the split again even if nothing changes.
+    pub look_again: Option<Duration>,
+    /// Other splits that are to be reconciled.
+    pub enqueue: Vec<ObjectRef>,
+}
+
+impl ProfileWrites {
+    pub(crate) fn new(
+        settings: Option<Arc<ProfileSettings>>,
+        clients: WriteClients,
+        concurrency: usize,
+    ) -> Self {
+        Self {
+            settings,
+            clients,
+            in_flight: InFlight::new(concurrency),
+            memories: ProfileMemories::default(),
+        }
+    }
+
+    /// Whether the profiles of splits are written at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.settings.is_some()
+    }
+
+    /// Whether a split's profile is being written, or waits for its turn.
+    pub(crate) fn is_writing(&self, split: &ObjectRef) -> bool {
+        self.in_flight.contains(split) || self.in_flight.is_waiting(split)
+    }
+
+    /// Whether it could not be written as it should be.
+    pub(crate) fn has_failed(&self, split: &ObjectRef) -> bool {
+        self.memories.get(split).is_some_and(|memory| memory.failed().is_some())
+    }
+
+    /// Sees to it that a managed split's profile has the weights that it should. Of a route: that no
+    /// profile hides it.
+    pub(crate) fn reconcile(
+        &mut self,
+        context: &Context,
+        subject: &Subject<'_>,
+        wanted: ProfileRequest<'_>,
+    ) -> FollowUp {
+        let settings = self.settings(subject.index).cloned();
+        if subject.object.kind != Kind::TrafficSplit {
+            let enqueue = match settings.is_some() && context.leads() {
+                true => hiding(subject),
+                false => vec![],
+            };
+            return FollowUp { enqueue, look_again: None };
+        }
+        let split = subject.object;
+        let Some(settings) = settings.filter(|_| wanted.ours) else {
+            self.replace(split);
+            return FollowUp::default();
+        };
+        let weights = wanted.decided.map_or_else(|| live_weights(subject), <[u32]>::to_vec);
+        let Subject { index, managed, noticed, .. } = *subject;
+        let case = SplitWithProfile { index, split, managed, settings: &settings };
+        match case.plan(&weights) {
+            ProfilePlan::Nothing => {
+                self.replace(split);
+                self.settle(context, split, &weights);
+                FollowUp::default()
+            }
+            ProfilePlan::NotOurs(why) => {
+                self.replace(split);
+                self.report_not_ours(context, subject, why);
+                FollowUp::default()
+            }
+            ProfilePlan::Write(write) => {
+                let key = ProfileKey::from(&write);
+                let retry = self.retry(split, &key);
+                self.report_overwritten(context, Some(subject), split, &key, retry);
+                self.begin(split, key, index, noticed, retry, |client, patience| async move {
+                    writer::write(&client, &write, patience).await
+                })
+            }
+        }
+    }
+
+    /// Restores the profile of a split that is not among the managed ones.
+    pub(crate) fn restore(
+        &mut self,
+        context: &Context,
+        request: &ReconcileRequest<'_>,
+    ) -> FollowUp {
+        let ReconcileRequest { index, object: split, noticed, .. } = *request;
+        let orphan = self
+            .settings(index)
+            // What may not be read there is not gone.
+            .filter(|_| context.leads() && !index.forbidden.has(split.namespace()))
+            .and_then(|settings| Some((settings.clone(), plan::orphan(index, split, settings)?)));
+        let Some((settings, (profile, facts))) = orphan else {
+            self.memories.remove(split);
+            return FollowUp::default();
+        };
+        let key = ProfileKey {
+            profile: profile.clone(),
+            resource_version: facts.resource_version.clone(),
+            weights: None,
+        };
+        let retry = self.retry(split, &key);
+        // That the cluster has no such kind any more is known from discovery.
+        let version = index.served(split.kind);
+        let (split_ref, profile): (_, ObjectKey) = (split.clone(), profile.clone());
+        let facts: ProfileFacts = facts.clone();
+        self.begin(split, key, index, noticed, retry, |client, patience| async move {
+            let (split, profile, facts) = (&split_ref, &profile, &facts);
+            writer::restore(&client, split, version, profile, facts, &settings, patience).await
+        })
+    }
+
+    /// How profiles are written, where they may be written now: their facts are whole, and no person
+    /// has frozen the cluster.
+    fn settings(&self, index: &Index) -> Option<&Arc<ProfileSettings>> {
+        let may = index.synced.profiles && !index.no_profiles && !index.cluster_wide.frozen;
+        self.settings.as_ref().filter(|_| may)
+    }
+
+    /// What is under way for a split, and slow, is not wanted any more.
+    fn replace(&mut self, split: &ObjectRef) {
+        if self.in_flight.is_slow(split) {
+            self.in_flight.give_up(split, GiveUp::Replaced);
+        }
+    }
+
+    /// The profile is as it should be.
+    fn settle(&mut self, context: &Context, split: &ObjectRef, weights: &[u32]) {
+        if self.in_flight.contains(split) {
+            return;
+        }
+        let memory = self.memories.get_mut(split);
+        if let Some(noticed) = memory.and_then(|memory| memory.settle(weights)) {
+            context.metrics.profiles.wrote(noticed.elapsed());
+        }
+    }
+
+    fn report_not_ours(&mut self, context: &Context, subject: &Subject<'_>, why: String) {
+        let (split, memory) = (subject.object, self.memories.entry(subject.object));
+        memory.clear_failure();
+        if context.leads() && memory.problem.begins(ProfileProblem::NotOurs(why.clone())) {
+            tracing::warn!(%split, "{why}");
+            let event = reports::profile_left(split, subject.index, subject.managed, &why);
+            context.recorder.publish(event);
+        }
+    }
+
+    /// When an attempt may be made: not while a failed one waits, nor at once where another writer
+    /// overwrites ours.
+    fn retry(&self, split: &ObjectRef, key: &ProfileKey) -> Retry {
+        let memory = self.memories.get(split);
+        let overwrites = memory.and_then(ProfileMemory::overwrites);
+        let overwrites = overwrites.filter(|_| key.weights.is_some());
+        let weights = key.weights.as_deref().unwrap_or_default();
+        let failed = memory.and_then(ProfileMemory::failed);
+        Retry::of(key, weights, failed, overwrites, Instant::now())
+    }
+
+    fn report_overwritten(
+        &mut self,
+        context: &Context,
+        subject: Option<&Subject<'_>>,
+        split: &ObjectRef,
+        key: &ProfileKey,
+        retry: Retry,
+    ) {
+        let Some(times) = retry.overwritten.filter(|times| *times > 1) else { return };
+        if !self.memories.entry(split).problem.begins(ProfileProblem::Overwritten(times)) {
+            return;
+        }
+        context.metrics.profiles.undone.inc();
+        let profile = &key.profile;
+        tracing::warn!(%split, %profile, times, next = ?retry.wait, "a ServiceProfile is being undone");
+        if let Some(Subject { index, managed, .. }) = subject {
+            let event = reports::profile_undone(split, index, managed, &profile.name, times);
+            context.recorder.publish(event);
+        }
+    }
+
+    /// Begins a write unless it has to wait: for a retry, for the end of another, or for a place.
+    fn begin<F: Future<Output = ProfileWriteOutcome> + Send + 'static>(
+        &mut self,
+        split: &ObjectRef,
+        key: ProfileKey,
+        index: &Index,
+        noticed: Instant,
+        retry: Retry,
+        write: impl FnOnce(kube::Client, Duration) -> F,
+    ) -> FollowUp {
+        if !retry.wait.is_zero() {
+            return FollowUp { look_again: Some(retry.wait), enqueue: vec![] };
+        }
+        let streak = self.streak(split);
+        let Some(lane) = self.place(split, &key, streak, noticed) else {
+            return FollowUp::default();
+        };
+        let ticket = index.profile_ticket(&key.profile);
+        let patience = patience(streak.map_or(0, |streak| streak.unanswered));
+        let write = write(self.clients.of(lane).clone(), patience);
+        let (of_split, attempted) = (split.clone(), key.clone());
+        self.in_flight.begin(split, lane, attempted, write, move |outcome| FinishedProfileWrite {
+            split: of_split,
+            key,
+            ticket,
+            noticed,
+            outcome,
+        });
+        FollowUp::default()
+    }
+
+    /// The lane in which a write may begin now. None where another write of the split has to end first,
+    /// or where its lane is full and it waits for a place.
+    fn place(
+        &mut self,
+        split: &ObjectRef,
+        key: &ProfileKey,
+        streak: Option<FailureStreak>,
+        noticed: Instant,
+    ) -> Option<Lane> {
+        if self.in_flight.contains(split) {
+            self.in_flight.mark_dirty(split.clone());
+            if !self.in_flight.is_writing(split, key) {
+                self.replace(split);
+            }
+            return None;
+        }
+        let lane = streak.map_or(Lane::Fast, |streak| streak.lane());
+        self.in_flight.has_place(split, lane, noticed).then_some(lane)
+    }
+
+    fn streak(&self, split: &ObjectRef) -> Option<FailureStreak> {
+        Some(self.memories.get(split)?.failed()?.streak())
+    }
+}
+
+fn live_weights(subject: &Subject<'_>) -> Vec<u32> {
+    let set = subject.managed.readable().first();
+    set.map(|set| set.intent.backends.iter().map(|b| b.live).collect()).unwrap_or_default()
+}
+
+/// The younger splits on a route's apexes whose profiles hide the route: they are to be reconciled.
+fn hiding(route: &Subject<'_>) -> Vec<ObjectRef> {
+    let Subject { index, object, managed, .. } = *route;
+    let hides = |apex: &String| {
+        let split = index.first_split_on(&object.beside(apex))?;
+        let managed_split = index.object(split)?;
+        let is_written = index.profiles_written_for(split).next().is_some();
+        let is_younger = (managed.created, object) < (managed_split.created, split);
+        (is_written && is_younger).then(|| split.clone())
+    };
+    managed.apexes().iter().filter_map(|apex| hides(apex)).collect()
+}

@@ -1,0 +1,214 @@
+//! The reconciler's state: what is queued, what is under way, and what it remembers.
+
+use crate::index::store::Index;
+use crate::kinds::ObjectRef;
+use crate::leader_election::brake_record::BrakeRecord;
+use crate::reconciler::context::Context;
+use crate::reconciler::gates::arbiter::Arbiter;
+use crate::reconciler::gates::brake_gate::BrakeGate;
+use crate::reconciler::memory::Memories;
+use crate::reconciler::pending_deletions::PendingDeletions;
+use crate::reconciler::service_profiles::outcomes::ProfileFollowUp;
+use crate::reconciler::service_profiles::writes::{FinishedProfileWrite, ProfileWrites};
+use crate::reconciler::work_queue::WorkQueue;
+use crate::reconciler::writes::Writes;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+/// Makes the weights of managed objects what the engine decides, one object at a time.
+pub(crate) struct Reconciler {
+    pub context: Context,
+    /// What is queued.
+    pub queue: WorkQueue,
+    /// What is under way.
+    pub writes: Writes,
+    pub profiles: ProfileWrites,
+    /// What is remembered of objects.
+    pub memories: Memories,
+    /// Deletions that wait for a flip.
+    pub deletions: PendingDeletions,
+    /// The gates that remember something themselves.
+    pub brake: BrakeGate,
+    pub arbiter: Arbiter,
+    /// The caches have not been synced: what was queued meanwhile has been dropped.
+    pub was_unsynced: bool,
+}
+
+impl Reconciler {
+    /// Enqueues an object. Where its write is about to be answered, it is enqueued again after that.
+    pub(crate) fn enqueue(&mut self, object: ObjectRef, at: Instant) {
+        if self.deletions.concern(&object) {
+            self.enqueue_first(object);
+        } else if self.writes.in_flight.blocks(&object) {
+            self.writes.in_flight.mark_dirty(object);
+        } else {
+            self.queue.enqueue(object, at);
+        }
+    }
+
+    pub(crate) fn enqueue_all(&mut self, objects: impl IntoIterator<Item = ObjectRef>) {
+        let now = Instant::now();
+        for object in objects {
+            self.enqueue(object, now);
+        }
+    }
+
+    /// Enqueues an object before all others.
+    pub(crate) fn enqueue_first(&mut self, object: ObjectRef) {
+        if self.writes.in_flight.blocks(&object) {
+            self.writes.in_flight.mark_dirty(object);
+        } else {
+            self.queue.enqueue_first(object, Instant::now());
+        }
+    }
+
+    /// Enqueues the objects that have waited for an answer; after a while where there was none.
+    pub(crate) fn enqueue_answered(&mut self, objects: Vec<(ObjectRef, Option<Duration>)>) {
+        for (object, retry_after) in objects {
+            match retry_after {
+                None => self.enqueue(object, Instant::now()),
+                Some(after) => self.queue.enqueue_after(&object, after),
+            }
+        }
+    }
+
+    /// Enqueues every managed object.
+    pub(crate) fn enqueue_everything(&mut self) {
+        let objects = self.context.shared.read().object_refs();
+        self.enqueue_all(objects);
+    }
+
+    /// Once the caches are synced again, enqueues the objects that are gone and of which something is
+    /// remembered here. The LIST that synced them brings back every object that is there.
+    pub(crate) fn enqueue_vanished(&mut self, index: &Index) {
+        let remembered = self.memories.keys().chain(self.profiles.memories.keys());
+        let vanished = vanished(remembered.chain(self.deletions.objects()), index);
+        self.enqueue_all(vanished);
+    }
+
+    /// The next object to reconcile, while its write has room: of those that are queued, then of those
+    /// that have waited for a place.
+    pub(crate) fn next_with_room(&mut self) -> Option<(ObjectRef, Instant)> {
+        let queued = match self.writes.in_flight.has_room() {
+            true => self.queue.dequeue(),
+            false => None,
+        };
+        queued
+            .or_else(|| self.writes.in_flight.take_next())
+            .or_else(|| self.profiles.in_flight.take_next())
+    }
+
+    /// Takes in how the write of a profile ended.
+    pub(crate) fn finish_profile(&mut self, done: FinishedProfileWrite) {
+        let ProfileFollowUp { split, enqueue, retry_after } =
+            self.profiles.finish(&self.context, done);
+        if let Some(after) = retry_after {
+            self.queue.enqueue_after(&split, after);
+        }
+        if self.deletions.concern(&split) {
+            self.enqueue_first(split);
+        } else if enqueue {
+            self.enqueue(split, Instant::now());
+        }
+    }
+
+    /// Takes in the brake's record in the Lease.
+    pub(crate) fn observe_brake_record(&mut self, record: BrakeRecord) {
+        let (leads, now) = (self.context.leads(), self.context.shared.now());
+        if self.brake.take_in(record, leads, now) {
+            self.enqueue_everything();
+        }
+    }
+
+    /// Takes in that it is `now`: nothing waits for writes that have become slow.
+    pub(crate) fn turn(&mut self, now: Instant) {
+        let slow = self.writes.in_flight.turn(now);
+        for object in self.profiles.in_flight.turn(now).into_iter().chain(slow) {
+            self.enqueue(object, now);
+        }
+    }
+
+    /// When [`Self::turn`] has something to do.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let writes = self.writes.in_flight.due();
+        writes.into_iter().chain(self.profiles.in_flight.due()).min()
+    }
+
+    /// The caches are not synced: nothing is decided, and what is queued is dropped.
+    pub(crate) fn suspend(&mut self) {
+        self.queue.clear();
+        self.writes.in_flight.forget_waiting();
+        self.profiles.in_flight.forget_waiting();
+        self.deletions.give_up();
+        self.was_unsynced = true;
+    }
+
+    /// Forgets what is past.
+    pub(crate) fn prune(&mut self) {
+        let now = Instant::now();
+        let metrics = &self.context.metrics;
+        metrics.not_in_use.set(self.memories.not_in_use() as i64);
+        metrics.short.set(self.memories.short_of_ports() as i64);
+        metrics.without_primary.set(self.memories.without_primary() as i64);
+        self.memories.prune(now);
+        self.profiles.memories.prune(now);
+        self.arbiter.prune(self.context.shared.now().steady);
+        self.deletions.prune();
+        self.context.shared.update(|index| {
+            index.prune_departures();
+            vec![]
+        });
+    }
+
+    /// Shows in the metrics what is so of the facts.
+    pub(crate) fn show_facts(&self, index: &Index) {
+        let metrics = &self.context.metrics;
+        metrics.synced.set(i64::from(index.synced.all()));
+        metrics.forbidden.set(index.forbidden.len() as i64);
+        metrics.managed.set(index.objects().len() as i64);
+        metrics.frozen.set(i64::from(index.cluster_wide.frozen));
+    }
+
+    /// Shows in the metrics what is so once everything that was due is decided.
+    pub(crate) fn show_state(&self) {
+        let metrics = &self.context.metrics;
+        metrics.silent.set(i64::from(self.arbiter.is_silent()));
+        metrics.nothing_ready.set(self.memories.nothing_ready() as i64);
+    }
+
+    /// Shows how many writes are under way, in the metrics and to those that keep out of their way.
+    pub(crate) fn count_in_flight(&self) {
+        let (writes, profiles) = (&self.writes.in_flight, &self.profiles.in_flight);
+        let metrics = &self.context.metrics;
+        metrics.in_flight.set((writes.len() + profiles.len()) as i64);
+        metrics.slow.set((writes.slow() + profiles.slow()) as i64);
+        let fast = writes.fast() + profiles.fast();
+        self.context.busy.send_if_modified(|busy| std::mem::replace(busy, fast) != fast);
+    }
+}
+
+/// Those of the objects that are not in the index.
+fn vanished<'a>(objects: impl Iterator<Item = &'a ObjectRef>, index: &Index) -> HashSet<ObjectRef> {
+    objects.filter(|object| index.object(object).is_none()).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::{Kind, ObjectKey};
+    use crate::reconciler::memory::Readability;
+
+    #[test]
+    fn what_went_while_nothing_was_decided_is_enqueued_once_the_facts_are_whole() {
+        let object = |name: &str| ObjectRef::new(Kind::TrafficSplit, ObjectKey::new("ns", name));
+        let mut memories = Memories::default();
+        memories.entry(&object("remembered")).readability = Readability::Unreadable;
+        let mut deletions = PendingDeletions::default();
+        let (reply, _answer) = tokio::sync::oneshot::channel();
+        deletions.add(HashSet::from([object("waited-for")]), reply);
+        // Neither is in the index any more.
+        let remembered = memories.keys().chain(deletions.objects());
+        let vanished = vanished(remembered, &Index::default());
+        assert_eq!(vanished, [object("remembered"), object("waited-for")].into());
+    }
+}
