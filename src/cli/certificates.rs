@@ -1,15 +1,11 @@
-//! Flags about the webhook's certificates and its TLS.
+//! Flags of the webhook's certificates and its TLS.
 
-use crate::certificates::{CertificateSource, CertificateStatus, ClientCa, TlsSettings};
+use crate::certificates::CertificateSource;
+use crate::cli::values::Expected;
 use anyhow::Context;
 use jiff::SignedDuration;
 use std::path::PathBuf;
-use std::sync::Arc;
-use tokio::sync::watch;
 use webhook_certs::{Lives, TlsVersions};
-
-/// The configuration for the next connection, and what reads the CAs of clients again.
-type Tls = (watch::Receiver<Arc<rustls::ServerConfig>>, Option<ClientCa>);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CertificateArgs {
@@ -49,9 +45,9 @@ enum MinVersion {
     Tls13,
 }
 
-fn parse_life(text: &str) -> Result<SignedDuration, String> {
+fn parse_life(text: &str) -> Result<SignedDuration, Expected> {
     let life = text.parse::<SignedDuration>().ok().filter(|life| !life.is_negative());
-    life.ok_or_else(|| "expected a duration such as 30s, 10m or 8760h".to_owned())
+    life.ok_or_else(|| Expected("a duration such as 30s, 10m or 8760h".to_owned()))
 }
 
 impl CertificateArgs {
@@ -69,24 +65,16 @@ impl CertificateArgs {
         Ok(CertificateSource::Own(lives.checked().context(flags)?))
     }
 
-    /// Whether those who call the webhook have to show a certificate.
-    pub(super) fn asks_clients(&self) -> bool {
-        self.client_ca.is_some()
-    }
-
-    /// How TLS is spoken, and what keeps it up to date where clients need certificates. With `peers`,
-    /// a connection without one is let in for what only needs a token.
-    pub(super) fn tls(&self, status: &CertificateStatus, peers: bool) -> anyhow::Result<Tls> {
-        let versions = match self.tls_min_version {
+    /// The versions of TLS that are spoken.
+    pub(super) fn tls_versions(&self) -> TlsVersions {
+        match self.tls_min_version {
             MinVersion::Tls12 => TlsVersions::Tls12And13,
             MinVersion::Tls13 => TlsVersions::Tls13Only,
-        };
-        let speaking = TlsSettings { resolver: status.resolver.clone(), versions, peers };
-        let Some(path) = &self.client_ca else {
-            return Ok((watch::channel(speaking.config(None)?).1, None));
-        };
-        let opened = ClientCa::open(path, speaking);
-        let (client_ca, tls) = opened.with_context(|| format!("--client-ca {}", path.display()))?;
-        Ok((tls, Some(client_ca)))
+        }
+    }
+
+    /// The file with the CAs of clients; none: no client needs a certificate.
+    pub(super) fn client_ca(&self) -> Option<PathBuf> {
+        self.client_ca.clone()
     }
 }

@@ -1,4 +1,4 @@
-//! The commands.
+//! The command line: arguments and commands, nothing else.
 
 mod certificates;
 mod controller;
@@ -6,6 +6,7 @@ mod guard;
 mod kubernetes;
 mod migrate;
 mod profiles;
+mod values;
 
 use clap::{Parser, Subcommand};
 

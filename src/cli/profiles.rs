@@ -1,7 +1,6 @@
-//! Whether and how ServiceProfiles are written.
+//! Flags of ServiceProfiles.
 
-use crate::kinds::selector::LabelSelector;
-use crate::reconciler::service_profiles::plan::ProfileSettings;
+use crate::cli::values::Expected;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ProfileArgs {
@@ -14,22 +13,13 @@ pub(super) struct ProfileArgs {
 }
 
 impl ProfileArgs {
-    /// None: they are left alone.
-    pub(super) fn settings(
-        &self,
-        namespace: &str,
-        name: &str,
-        selector: &LabelSelector,
-    ) -> Option<ProfileSettings> {
-        self.manage_service_profiles.then(|| ProfileSettings {
-            cluster_domain: self.cluster_domain.clone(),
-            by: format!("{namespace}/{name}"),
-            selector: selector.clone(),
-        })
+    /// The domain in which ServiceProfiles are written; none: they are left alone.
+    pub(super) fn cluster_domain(self) -> Option<String> {
+        self.manage_service_profiles.then_some(self.cluster_domain)
     }
 }
 
-fn parse_domain(text: &str) -> Result<String, String> {
+fn parse_domain(text: &str) -> Result<String, Expected> {
     let text = text.trim_end_matches('.');
     let is_label = |label: &str| {
         let fits = (1..=63).contains(&label.len());
@@ -39,7 +29,7 @@ fn parse_domain(text: &str) -> Result<String, String> {
     };
     match text.split('.').all(is_label) {
         true => Ok(text.to_owned()),
-        false => Err("expected a DNS name in lower case, such as cluster.local".into()),
+        false => Err(Expected("a DNS name in lower case, such as cluster.local".into())),
     }
 }
 

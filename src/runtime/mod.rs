@@ -1,4 +1,13 @@
-//! The process: its tasks, and the order in which they start and end.
+//! Puts the parts of the process together, starts and stops them in order.
 
-pub(crate) mod listen;
-pub(crate) mod tasks;
+mod admin;
+mod clients;
+pub(crate) mod controller;
+mod housekeeping;
+mod leadership;
+mod listen;
+pub(crate) mod options;
+mod process;
+mod reconciler;
+mod tasks;
+mod webhook;

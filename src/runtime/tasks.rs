@@ -7,20 +7,20 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Tasks that are told to stop together.
+/// Tasks that stop together.
 #[derive(Default)]
 pub(crate) struct Stage {
     pub tasks: JoinSet<()>,
     pub stop: CancellationToken,
 }
 
-/// The tasks of the process: every one is joined, and one that ends before it was told to ends
+/// The tasks of the process: every one is joined, and one that ends before it should ends
 /// the process, since a replica that only looks alive is worse than one that is restarted.
 #[derive(Default)]
 pub(crate) struct Tasks {
     /// End with the process: watches, certificates.
     pub background: JoinSet<()>,
-    /// Cancelled first: we are no longer ready, and all goes on until callers have heard of it.
+    /// Cancelled first: we are no longer ready, and all goes on until callers have noticed.
     pub draining: CancellationToken,
     /// The webhook. It stops before the controller does: a review may wait for a flip.
     pub serving: Stage,
@@ -39,7 +39,7 @@ const WORKING: Duration = Duration::from_secs(12);
 const LAST: Duration = Duration::from_secs(12);
 
 /// A thread for the webhook: what reviews take must not hold up a flip. The controller has its own,
-/// and no more than one, see [`Cli::run`](crate::cli::Cli::run).
+/// and no more than one, see `cli::Cli::run`.
 #[derive(Default)]
 pub(crate) struct WebhookThread(Option<Runtime>);
 
@@ -63,17 +63,17 @@ impl Drop for WebhookThread {
 
 impl Tasks {
     /// Runs until SIGTERM or SIGINT; a second one cuts the drain short.
-    pub(crate) async fn until_told_to_stop(mut self, drain: Duration) -> anyhow::Result<()> {
+    pub(crate) async fn run_until_signalled(mut self, drain: Duration) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut told = async move || {
+        let mut signalled = async move || {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
         };
         let mut ended = tokio::select! {
-            () = told() => None,
+            () = signalled() => None,
             ended = self.any_ended() => Some(ended),
         };
         tracing::info!(?drain, "stopping");
@@ -81,7 +81,7 @@ impl Tasks {
         if ended.is_none() {
             tokio::select! {
                 () = tokio::time::sleep(drain) => {}
-                () = told() => tracing::info!("told again: draining no longer"),
+                () = signalled() => tracing::info!("signalled again: draining no longer"),
                 defect = self.any_ended() => ended = Some(defect),
             }
         }
@@ -165,7 +165,7 @@ mod tests {
         let mut tasks = Tasks::default();
         tasks.working.tasks.spawn(async {});
         let drain = Duration::from_secs(3600);
-        let ended = timeout(Duration::from_secs(60), tasks.until_told_to_stop(drain)).await;
+        let ended = timeout(Duration::from_secs(60), tasks.run_until_signalled(drain)).await;
         let error = ended.unwrap().unwrap_err().to_string();
         assert!(error.contains("a task ended"), "{error}");
     }

@@ -8,8 +8,21 @@ use std::future::Future;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-/// Says whether the process can do its work, or what it still lacks.
-pub(crate) type ReadinessProbe = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// Why the process cannot do its work yet, or no more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotReady {
+    #[error("stopping")]
+    Stopping,
+    /// These kinds have not been listed yet.
+    #[error("the caches are not whole: {0}")]
+    NotSynced(String),
+    /// What the webhook's certificates lack.
+    #[error("{0}")]
+    Certificates(String),
+}
+
+/// Whether the process can do its work.
+pub(crate) type ReadinessProbe = Arc<dyn Fn() -> Result<(), NotReady> + Send + Sync>;
 
 /// Serves until `stop` resolves.
 pub(crate) async fn serve(
@@ -21,7 +34,7 @@ pub(crate) async fn serve(
     let ready = move || {
         let answer = match readiness() {
             Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-            Err(lacking) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {lacking}\n")),
+            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
         };
         std::future::ready(answer)
     };

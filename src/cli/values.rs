@@ -1,0 +1,28 @@
+//! The values of arguments.
+
+use crate::engine;
+use jiff::SignedDuration;
+use std::collections::BTreeSet;
+
+/// What an argument has to be, for whoever wrote another.
+#[derive(Debug, thiserror::Error)]
+#[error("expected {0}")]
+pub(super) struct Expected(pub String);
+
+/// A duration, as the annotations of objects take it.
+pub(super) fn parse_delay(text: &str) -> Result<SignedDuration, Expected> {
+    engine::delay(text).ok_or_else(|| Expected(engine::expected_delay().to_string()))
+}
+
+/// An empty variable names no namespace, and one that is named twice is watched once.
+pub(super) fn distinct(names: Vec<String>) -> Vec<String> {
+    let names: BTreeSet<_> = names.iter().map(|name| name.trim()).collect();
+    names.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// The same, where the order has a meaning.
+pub(super) fn in_order(names: Vec<String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let names = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+    names.filter(|name| seen.insert(*name)).map(str::to_owned).collect()
+}

@@ -1,0 +1,60 @@
+//! `linkerd-failover controller`: the parts of the server, in the order in which facts flow through
+//! them.
+
+use crate::informers::sources::{WatchSettings, watch_all};
+use crate::runtime::clients::Clients;
+use crate::runtime::options::Options;
+use crate::runtime::process::Process;
+use crate::runtime::tasks::Tasks;
+use crate::runtime::{admin, housekeeping, leadership, reconciler, webhook};
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
+    log_start(&options);
+    let clients = Clients::new(options.cluster.clone())?;
+    let drain = options.drain;
+    let (process, changes) = Process::new(options, clients.ordinary.clone());
+    let mut tasks = Tasks::default();
+
+    start_informers(&process, &mut tasks);
+    let leadership = leadership::start(&process, &mut tasks);
+    let events = reconciler::start_events(&process, &mut tasks);
+    housekeeping::start(&process, &leadership, &events.recorder, &mut tasks);
+    let announcements =
+        reconciler::start(&process, clients, changes, &leadership, events, &mut tasks);
+    let certificates = webhook::start(&process, &leadership, announcements, &mut tasks).await?;
+    admin::start(&process, certificates, &mut tasks).await?;
+    tasks.run_until_signalled(drain).await
+}
+
+fn log_start(options: &Options) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        selector = options.selector.as_str(),
+        namespace = options.installation.namespace,
+        namespaces = ?options.namespaces,
+        replica = &*options.identity.replica,
+        "starting"
+    );
+}
+
+/// Watches of this cluster, into the index.
+fn start_informers(process: &Process, tasks: &mut Tasks) {
+    let options = &process.options;
+    let settings = WatchSettings {
+        selector: options.selector.clone(),
+        families: options.families,
+        defaults: options.defaults,
+        namespace: options.installation.namespace.clone(),
+        namespaces: options.namespaces.clone(),
+        warns: options.webhook.is_some(),
+        writes_profiles: options.profiles_of.is_some(),
+    };
+    if options.guard().is_some() {
+        process.index.update(|index| {
+            index.follow_pods();
+            vec![]
+        });
+    }
+    tasks.background.spawn(watch_all(process.client.clone(), settings, process.index.clone()));
+}

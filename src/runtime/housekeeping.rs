@@ -1,0 +1,81 @@
+//! What the leader looks after beside failover.
+
+use crate::events::Recorder;
+use crate::housekeeping::linked::tell_of_links;
+use crate::housekeeping::own_namespace::{NamespaceLabeller, label_own_namespace};
+use crate::housekeeping::survey::{Survey, survey_unmanaged};
+use crate::informers::remote::links::{LinkSettings, watch_links};
+use crate::runtime::leadership::Leadership;
+use crate::runtime::process::Process;
+use crate::runtime::tasks::Tasks;
+use kube::Api;
+use tokio::sync::mpsc;
+
+/// Starts all of it.
+pub(crate) fn start(
+    process: &Process,
+    leadership: &Leadership,
+    recorder: &Recorder,
+    tasks: &mut Tasks,
+) {
+    start_links(process, leadership, recorder, tasks);
+    start_labeller(process, leadership, recorder, tasks);
+    start_survey(process, leadership, recorder, tasks);
+}
+
+/// Every replica watches linked clusters itself: a standby and each webhook go by them too.
+fn start_links(process: &Process, leadership: &Leadership, recorder: &Recorder, tasks: &mut Tasks) {
+    let Some(options) = &process.options.links else { return };
+    let settings = LinkSettings {
+        namespaces: options.namespaces.clone(),
+        families: process.options.families,
+        limit: options.unreachable_after,
+    };
+    let (publish, transitions) = mpsc::unbounded_channel();
+    let watch = watch_links(process.client.clone(), settings, process.index.clone(), publish);
+    tasks.background.spawn(watch);
+    let (leading, recorder) = (leadership.leading.clone(), recorder.clone());
+    let (metrics, stop) = (process.metrics.clone(), tasks.working.stop.clone());
+    tasks.working.tasks.spawn(tell_of_links(transitions, leading, recorder, metrics, stop));
+}
+
+fn start_labeller(
+    process: &Process,
+    leadership: &Leadership,
+    recorder: &Recorder,
+    tasks: &mut Tasks,
+) {
+    let installation = &process.options.installation;
+    let labeller = NamespaceLabeller {
+        client: process.client.clone(),
+        namespace: installation.namespace.clone(),
+        name: installation.name.clone(),
+        leading: leadership.leading.clone(),
+        recorder: recorder.clone(),
+        metrics: process.metrics.clone(),
+    };
+    tasks.working.tasks.spawn(label_own_namespace(labeller, tasks.working.stop.clone()));
+}
+
+fn start_survey(
+    process: &Process,
+    leadership: &Leadership,
+    recorder: &Recorder,
+    tasks: &mut Tasks,
+) {
+    let options = &process.options;
+    let namespace = &options.installation.namespace;
+    let survey = Survey {
+        client: process.client.clone(),
+        shared: process.index.clone(),
+        selector: options.selector.clone(),
+        namespaces: options.namespaces.clone(),
+        name: options.installation.name.clone(),
+        namespace: namespace.clone(),
+        leases: options.uses_lease.then(|| Api::namespaced(process.client.clone(), namespace)),
+        leading: leadership.leading.clone(),
+        recorder: recorder.clone(),
+        metrics: process.metrics.clone(),
+    };
+    tasks.working.tasks.spawn(survey_unmanaged(survey, tasks.working.stop.clone()));
+}

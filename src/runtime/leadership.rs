@@ -1,0 +1,45 @@
+//! Which replica leads, as the other parts follow it.
+
+use crate::deletion_guard::LeaderAddress;
+use crate::leader_election::brake_record::BrakeRecord;
+use crate::leader_election::lease::{LeaseCandidacy, always_leading, hold_lease};
+use crate::runtime::process::Process;
+use crate::runtime::tasks::Tasks;
+use kube::Api;
+use tokio::sync::watch;
+
+/// What the Lease shows.
+pub(crate) struct Leadership {
+    /// Whether this replica leads.
+    pub leading: watch::Receiver<bool>,
+    /// Where the leader takes announcements of pod deletions.
+    pub leader_address: watch::Receiver<LeaderAddress>,
+    pub brake_record: watch::Receiver<Option<BrakeRecord>>,
+}
+
+/// Takes part in the election, or leads alone where there is none.
+pub(crate) fn start(process: &Process, tasks: &mut Tasks) -> Leadership {
+    let options = &process.options;
+    let (publish_address, leader_address) = watch::channel(None);
+    let (publish_brake, brake_record) = watch::channel(None);
+    if !options.uses_lease {
+        process.metrics.leader.set(1);
+        return Leadership { leading: always_leading(), leader_address, brake_record };
+    }
+    let (publish_leading, leading) = watch::channel(false);
+    let webhook = options.webhook.as_ref();
+    let address = webhook.and_then(|webhook| webhook.guard.as_ref()?.address(webhook.address));
+    let candidate = LeaseCandidacy {
+        api: Api::namespaced(process.client.clone(), &options.installation.namespace),
+        name: options.installation.name.clone(),
+        identity: options.identity.replica.to_string(),
+        address,
+        shared: process.index.clone(),
+        metrics: process.metrics.clone(),
+        leading: publish_leading,
+        judge: publish_address,
+        brake: publish_brake,
+    };
+    tasks.last.tasks.spawn(hold_lease(candidate, tasks.last.stop.clone()));
+    Leadership { leading, leader_address, brake_record }
+}

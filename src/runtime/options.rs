@@ -1,0 +1,114 @@
+//! What the operator of the program sets, whatever it was read from.
+
+use crate::admission::view::Rules;
+use crate::certificates::CertificateSource;
+use crate::deletion_guard::Patience;
+use crate::engine::{Defaults, Identity};
+use crate::index::endpoints::AddressFamilies;
+use crate::kinds::selector::LabelSelector;
+use jiff::SignedDuration;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use webhook_certs::TlsVersions;
+
+/// Everything that `linkerd-failover controller` goes by.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// How to reach the cluster.
+    pub cluster: kube::Config,
+    pub installation: Installation,
+    /// This replica.
+    pub identity: Identity,
+    /// Of managed objects.
+    pub selector: LabelSelector,
+    /// Where objects are managed; empty: everywhere.
+    pub namespaces: Vec<String>,
+    pub families: AddressFamilies,
+    /// What holds where an object does not set it.
+    pub defaults: Defaults,
+    /// Share of all objects, in percent, beyond which the brake stops failovers; none: no brake.
+    pub brake: Option<u32>,
+    /// Writes of weights at once.
+    pub write_concurrency: usize,
+    /// False: this is the only replica.
+    pub uses_lease: bool,
+    /// How linked clusters are watched; none: they are not.
+    pub links: Option<LinkOptions>,
+    /// Set: ServiceProfiles are written, in this cluster domain.
+    pub profiles_of: Option<String>,
+    pub admin_address: SocketAddr,
+    /// None: the controller runs alone.
+    pub webhook: Option<WebhookOptions>,
+    /// The longest that the deletion of a pod is delayed.
+    pub deletion_delay: Patience,
+    /// How long to go on serving, no longer ready, after a signal.
+    pub drain: Duration,
+}
+
+impl Options {
+    /// None: no deletion of a pod is delayed.
+    pub(crate) fn guard(&self) -> Option<&GuardOptions> {
+        self.webhook.as_ref()?.guard.as_ref()
+    }
+}
+
+/// What all replicas of an installation have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Installation {
+    /// Base name of the Lease, the Secret, the Service, the webhook configurations, the ServiceAccount.
+    pub name: String,
+    /// Where the program runs, with its Lease and its Secret.
+    pub namespace: String,
+}
+
+/// How linked clusters are watched.
+#[derive(Clone, Debug)]
+pub(crate) struct LinkOptions {
+    /// The namespaces of the credentials Secrets; the first wins where two have one for a cluster.
+    pub namespaces: Vec<String>,
+    /// How long a cluster may be out of reach before its Services count as down.
+    pub unreachable_after: SignedDuration,
+}
+
+/// How admission reviews are served.
+#[derive(Debug)]
+pub(crate) struct WebhookOptions {
+    pub address: SocketAddr,
+    pub rules: Arc<Rules>,
+    pub certificates: CertificateSource,
+    pub tls_versions: TlsVersions,
+    /// CAs of the clients that may call; none: no client needs a certificate.
+    pub client_ca: Option<PathBuf>,
+    pub guard: Option<GuardOptions>,
+}
+
+/// How replicas reach each other for the deletion guard.
+#[derive(Clone, Debug)]
+pub(crate) struct GuardOptions {
+    /// Token of our ServiceAccount, by which the leader authenticates this replica.
+    pub token_file: PathBuf,
+    /// The address by which other replicas call this one.
+    pub pod_ip: Option<IpAddr>,
+}
+
+impl GuardOptions {
+    /// Where other replicas call this one: on its webhook's port.
+    pub(crate) fn address(&self, webhook: SocketAddr) -> Option<SocketAddr> {
+        self.pod_ip.map(|ip| SocketAddr::new(ip, webhook.port()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_find_a_replica_by_its_pods_address_and_the_webhooks_port() {
+        let pod_ip = Some("10.1.2.3".parse().unwrap());
+        let options = GuardOptions { token_file: PathBuf::new(), pod_ip };
+        let webhook = "0.0.0.0:8443".parse().unwrap();
+        assert_eq!(options.address(webhook), Some("10.1.2.3:8443".parse().unwrap()));
+    }
+}

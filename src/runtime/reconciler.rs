@@ -1,0 +1,109 @@
+//! The reconciler, with its writes and its Events.
+
+use crate::client::quick_client;
+use crate::deletion_guard::PendingAnnouncement;
+use crate::events::Recorder;
+use crate::index::shared_index::ChangedObjects;
+use crate::reconciler::context::{Context, ControllerSettings};
+use crate::reconciler::controller::{Controller, ControllerParts};
+use crate::reconciler::gates::brake::Ledger;
+use crate::reconciler::service_profiles::plan::ProfileSettings;
+use crate::runtime::clients::Clients;
+use crate::runtime::leadership::Leadership;
+use crate::runtime::options::Options;
+use crate::runtime::process::Process;
+use crate::runtime::tasks::Tasks;
+use kube::Api;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// Announcements that wait for the reconciler: more would be answered too late.
+const ANNOUNCEMENTS: usize = 4096;
+
+/// Where Events are handed in.
+pub(crate) struct Events {
+    pub recorder: Recorder,
+    /// How many writes are under way: Events keep out of their way.
+    busy: watch::Sender<usize>,
+}
+
+/// Starts the publisher of Events.
+pub(crate) fn start_events(process: &Process, tasks: &mut Tasks) -> Events {
+    let (recorder, publisher) = Recorder::new(process.metrics.clone());
+    let (busy, quiet) = watch::channel(0);
+    let replica = process.options.identity.replica.clone();
+    tasks.working.tasks.spawn(publisher.run(process.client.clone(), replica, quiet));
+    Events { recorder, busy }
+}
+
+/// Starts the reconciler. Returns where it takes announcements of pod deletions.
+pub(crate) fn start(
+    process: &Process,
+    clients: Clients,
+    changes: ChangedObjects,
+    leadership: &Leadership,
+    events: Events,
+    tasks: &mut Tasks,
+) -> mpsc::Sender<PendingAnnouncement> {
+    let options = &process.options;
+    keep_connections(options, &clients, tasks);
+    let namespace = &options.installation.namespace;
+    let ledger = Ledger::new(
+        Api::namespaced(process.client.clone(), namespace),
+        options.installation.name.clone(),
+        options.identity.replica.to_string(),
+        !options.uses_lease,
+    );
+    let (announce, announcements) = mpsc::channel(ANNOUNCEMENTS);
+    let reconciler = Controller::new(ControllerParts {
+        context: Context {
+            me: options.identity.clone(),
+            settings: settings(options),
+            selector: options.selector.clone(),
+            shared: process.index.clone(),
+            leading: leadership.leading.clone(),
+            namespace: namespace.clone(),
+            metrics: process.metrics.clone(),
+            recorder: events.recorder,
+            busy: events.busy,
+        },
+        client: clients.reads,
+        writes: clients.writes,
+        profile_writes: clients.profile_writes,
+        profiles: profile_settings(options).map(Arc::new),
+        ledger,
+        brake_record: leadership.brake_record.clone(),
+        changes,
+        announcements,
+    });
+    tasks.working.tasks.spawn(reconciler.run(tasks.working.stop.clone()));
+    announce
+}
+
+/// A flip meets an open connection.
+fn keep_connections(options: &Options, clients: &Clients, tasks: &mut Tasks) {
+    let profiles = options.profiles_of.as_ref().map(|_| &clients.profile_writes.fast);
+    let warm = [Some(&clients.writes.fast), Some(&clients.reads), profiles];
+    for client in warm.into_iter().flatten() {
+        tasks.background.spawn(quick_client::keep_warm(client.clone()));
+    }
+}
+
+fn settings(options: &Options) -> ControllerSettings {
+    ControllerSettings {
+        defaults: options.defaults,
+        families: options.families,
+        concurrency: options.write_concurrency,
+        brake: options.brake,
+        hold_up: options.deletion_delay.bound.try_into().unwrap_or_default(),
+    }
+}
+
+fn profile_settings(options: &Options) -> Option<ProfileSettings> {
+    let installation = &options.installation;
+    options.profiles_of.as_ref().map(|cluster_domain| ProfileSettings {
+        cluster_domain: cluster_domain.clone(),
+        by: format!("{}/{}", installation.namespace, installation.name),
+        selector: options.selector.clone(),
+    })
+}

@@ -1,0 +1,146 @@
+//! The admission webhook: its certificates, its routes and its thread.
+
+use crate::certificates::{self, CertificateStatus, ClientCa, ResourceNames, TlsSettings};
+use crate::deletion_guard::{self, Announcer, Authenticator, Peers, PendingAnnouncement};
+use crate::runtime::leadership::Leadership;
+use crate::runtime::listen::listen;
+use crate::runtime::options::{GuardOptions, WebhookOptions};
+use crate::runtime::process::Process;
+use crate::runtime::tasks::Tasks;
+use crate::webhook::handler::Handler;
+use crate::webhook::server::{self, ServerLimits};
+use crate::webhook::{pod_deletions, routes};
+use anyhow::Context;
+use axum::Router;
+use axum::middleware::from_fn;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// Starts the webhook, where there is to be one. Returns the status of its certificates.
+pub(crate) async fn start(
+    process: &Process,
+    leadership: &Leadership,
+    announcements: mpsc::Sender<PendingAnnouncement>,
+    tasks: &mut Tasks,
+) -> anyhow::Result<Option<Arc<CertificateStatus>>> {
+    let Some(options) = &process.options.webhook else { return Ok(None) };
+    let status = Arc::new(CertificateStatus::default());
+    let tls = tls(process, options, &status, tasks)?;
+    let listener = listen(options.address, "--webhook-addr").await?;
+    let limits = ServerLimits::default();
+    let mut router = reviews(process, options, limits, tasks);
+    if let Some(guard) = &options.guard {
+        let announcer = announcer(process, guard, leadership, announcements, status.trust(), tasks);
+        router = router.merge(deletions(process, options, announcer, limits));
+    }
+    let (metrics, stop) = (process.metrics.clone(), tasks.serving.stop.clone());
+    let serving = server::serve(listener, tls, router, limits, metrics, stop);
+    let thread = tasks.webhook.start().context("cannot start the webhook's thread")?;
+    tasks.serving.tasks.spawn_on(serving, &thread);
+    tasks.background.spawn(certificates::keep(
+        process.client.clone(),
+        resource_names(process),
+        options.certificates.clone(),
+        status.clone(),
+        process.metrics.clone(),
+    ));
+    Ok(Some(status))
+}
+
+fn resource_names(process: &Process) -> ResourceNames {
+    let installation = &process.options.installation;
+    ResourceNames::new(&installation.name, &installation.namespace)
+}
+
+/// The TLS configuration for the next connection. With the deletion guard, a connection without a
+/// client certificate is accepted for what only needs a token.
+fn tls(
+    process: &Process,
+    options: &WebhookOptions,
+    status: &CertificateStatus,
+    tasks: &mut Tasks,
+) -> anyhow::Result<watch::Receiver<Arc<rustls::ServerConfig>>> {
+    let settings = TlsSettings {
+        resolver: status.resolver.clone(),
+        versions: options.tls_versions,
+        peers: options.guard.is_some(),
+    };
+    let Some(path) = &options.client_ca else {
+        return Ok(watch::channel(settings.config(None)?).1);
+    };
+    let opened = ClientCa::open(path, settings);
+    let (client_ca, tls) = opened.with_context(|| format!("--client-ca {}", path.display()))?;
+    tasks.background.spawn(client_ca.keep(process.metrics.clone()));
+    Ok(tls)
+}
+
+/// The routes for reviews of failover objects and of Services.
+fn reviews(
+    process: &Process,
+    options: &WebhookOptions,
+    limits: ServerLimits,
+    tasks: &Tasks,
+) -> Router {
+    let handler = Handler {
+        client: process.client.clone(),
+        shared: process.index.clone(),
+        selector: Arc::new(process.options.selector.clone()),
+        rules: options.rules.clone(),
+        defaults: process.options.defaults,
+        me: process.options.identity.clone(),
+    };
+    let draining = tasks.draining.clone();
+    let router = routes::router(handler, limits, process.metrics.clone(), draining);
+    for_known_clients(router, options)
+}
+
+/// The routes for reviews of pod deletions, and for the announcements of other replicas.
+fn deletions(
+    process: &Process,
+    options: &WebhookOptions,
+    announcer: Announcer,
+    limits: ServerLimits,
+) -> Router {
+    let (installation, delay) = (&process.options.installation, process.options.deletion_delay);
+    let authenticator =
+        Authenticator::new(process.client.clone(), &installation.namespace, &installation.name);
+    let metrics = process.metrics.clone();
+    let reviews = pod_deletions::router(announcer.clone(), delay, limits, metrics);
+    // Replicas show tokens, and no certificate.
+    let peers = deletion_guard::router(announcer, authenticator, delay);
+    for_known_clients(reviews, options).merge(peers)
+}
+
+fn for_known_clients(router: Router, options: &WebhookOptions) -> Router {
+    match options.client_ca {
+        Some(_) => router.layer(from_fn(server::only_known)),
+        None => router,
+    }
+}
+
+/// Where the webhook hands in announcements: to this replica's reconciler or to the leader's.
+fn announcer(
+    process: &Process,
+    options: &GuardOptions,
+    leadership: &Leadership,
+    controller: mpsc::Sender<PendingAnnouncement>,
+    trust: watch::Receiver<Arc<[u8]>>,
+    tasks: &mut Tasks,
+) -> Announcer {
+    let has_peers = process.options.uses_lease;
+    if has_peers && options.pod_ip.is_none() {
+        tracing::warn!(
+            "POD_IP is not set: other replicas cannot ask this one while it leads, and the deletions that they hear of go on without a flip"
+        );
+    }
+    let peers = has_peers.then(|| {
+        let (judge, token_file) = (leadership.leader_address.clone(), options.token_file.clone());
+        let server_name = resource_names(process).service().to_owned();
+        Arc::new(Peers::new(judge, trust, server_name, token_file))
+    });
+    let (leading, metrics) = (leadership.leading.clone(), process.metrics.clone());
+    if let Some(peers) = peers.clone() {
+        tasks.background.spawn(peers.keep_warm(leading.clone(), metrics.clone()));
+    }
+    Announcer { shared: process.index.clone(), leading, controller, peers, metrics }
+}
