@@ -3,7 +3,7 @@
 //! kube's own support of proxies reads NO_PROXY in its own way, and fails where that is not to its
 //! liking; which proxy it is has been decided when a client is made.
 
-use crate::client::quick_client;
+use crate::client::transport;
 use anyhow::{Context, bail};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::uri::Authority;
@@ -17,33 +17,25 @@ use kube::{Client, Config};
 /// Where kubectl finds a SOCKS proxy whose port is not named.
 const SOCKS: u16 = 1080;
 
-/// kube's own client, or one through the proxy.
-pub(crate) fn client(config: Config) -> anyhow::Result<Client> {
-    match config.proxy_url {
-        None => Ok(Client::try_from(config)?),
-        Some(_) => quick_client::connect(config),
-    }
-}
-
 /// A client through a proxy, which `tcp` reaches.
 pub(crate) fn connect(proxy: &Uri, tcp: HttpConnector, config: Config) -> anyhow::Result<Client> {
     let login = login(proxy);
     match proxy.scheme_str() {
-        Some("http") => quick_client::over(tunnel(proxy, tcp, login)?, config),
+        Some("http") => transport::over(tunnel(proxy, tcp, login)?, config),
         Some("https") => {
             // By the same CAs as the API server, as kubectl does it.
             let tls = HttpsConnectorBuilder::new()
                 .with_tls_config(config.rustls_client_config()?)
                 .https_only()
                 .enable_http1();
-            quick_client::over(tunnel(proxy, tls.wrap_connector(tcp), login)?, config)
+            transport::over(tunnel(proxy, tls.wrap_connector(tcp), login)?, config)
         }
         Some("socks5" | "socks5h") => {
             let mut socks = SocksV5::new(with_port(proxy, SOCKS)?, tcp);
             if let Some((user, password)) = login {
                 socks = socks.with_auth(text(user)?, text(password)?);
             }
-            quick_client::over(socks, config)
+            transport::over(socks, config)
         }
         _ => bail!("a proxy that is neither http, https nor socks5"),
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::client::plain_client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -66,7 +67,7 @@ async fn socks_proxy(mut stream: TcpStream) -> (TcpStream, String) {
 async fn ask(proxy: String) -> kube::Result<String> {
     let mut config = Config::new("http://api.west.invalid:6443".parse().unwrap());
     config.proxy_url = Some(proxy.parse().unwrap());
-    let version = client(config).unwrap().apiserver_version().await?;
+    let version = plain_client::connect(config).unwrap().apiserver_version().await?;
     Ok(version.git_version)
 }
 

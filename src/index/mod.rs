@@ -11,10 +11,12 @@ pub(crate) mod guarded_pods;
 pub(crate) mod history;
 pub(crate) mod managed_object;
 pub(crate) mod order;
+pub(crate) mod peak;
 #[cfg(test)]
 mod ports_tests;
 pub(crate) mod profile_facts;
 pub(crate) mod profile_table;
+pub(crate) mod profiles;
 pub(crate) mod remote;
 pub(crate) mod served_ports;
 pub(crate) mod service_facts;

@@ -8,8 +8,8 @@
 
 use crate::kinds::ObjectKey;
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
+use thiserror::Error;
 
 /// More deletions are not kept for requests that are under way: their answers do not enter then, and
 /// the watch delivers what they would have.
@@ -46,21 +46,13 @@ pub(crate) struct Ticket {
 }
 
 /// Why the answer to a request does not enter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum Superseded {
-    /// The watch was listed anew meanwhile, or is just being.
+    #[error("the watch has been listed anew since it was asked for")]
     ListedSince,
     /// The answer is older than what was known when it was asked for.
+    #[error("the resourceVersions have gone back: the watch is listed anew first")]
     WentBack,
-}
-
-impl fmt::Display for Superseded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ListedSince => "the watch has been listed anew since it was asked for",
-            Self::WentBack => "the resourceVersions have gone back: the watch is listed anew first",
-        })
-    }
 }
 
 /// The order of one kind: that of its one watch, or of each namespace's.

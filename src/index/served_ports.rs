@@ -3,7 +3,7 @@
 use crate::engine::PortSet;
 use crate::engine::SteadyTime;
 use crate::index::endpoints::EndpointCount;
-use crate::index::history::Peak;
+use crate::index::peak::Peak;
 use crate::index::service_facts::ServicePort;
 use std::collections::HashMap;
 

@@ -16,9 +16,21 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
+/// A watch that says nothing for so long ends by itself, at the API server's side; one that does
+/// not even do that is a connection that died, and is found by `SILENCE`.
+const RENEWED: u32 = 25;
+
+/// How long an API server may be silent before a watch is begun anew: a cache is never older than
+/// this. For the client's read timeout.
+pub(crate) const SILENCE: Duration = Duration::from_secs(RENEWED as u64 + 4);
+
+pub(crate) fn config() -> Config {
+    Config::default().timeout(RENEWED)
+}
+
 /// How much earlier than asked for a watch may end.
 const EARLY: Duration = Duration::from_millis(500);
-/// How much later; less than `watch::SILENCE` leaves, after which it is a connection that died.
+/// How much later; less than [`SILENCE`] leaves, after which it is a connection that died.
 const LATE: Duration = Duration::from_secs(3);
 
 enum State<K> {
@@ -67,7 +79,7 @@ pub(crate) fn follow<K>(api: Api<K>, fields: &str) -> impl Stream<Item = Event<K
 where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let config = crate::informers::watch::config().fields(fields);
+    let config = config().fields(fields);
     let begins = stream::unfold(false, async |again| {
         if again {
             tokio::time::sleep(AGAIN.mul_f64(0.5 + fastrand::f64() / 2.0)).await;

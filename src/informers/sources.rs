@@ -2,19 +2,20 @@
 
 use crate::engine::Defaults;
 use crate::index::cluster_settings::ClusterSettings;
-use crate::index::endpoints::{AddressFamilies, SERVICE_NAME, SliceFacts};
+use crate::index::endpoints::{AddressFamilies, SERVICE_NAME};
 use crate::index::grants::GrantFacts;
 use crate::index::managed_object::ManagedObject;
 use crate::index::order::{Arrival, Order};
 use crate::index::profile_facts::ProfileFacts;
 use crate::index::service_facts::ServiceFacts;
 use crate::index::shared_index::SharedIndex;
-use crate::index::slice_table::SliceUpdate;
 use crate::index::store::{Index, Synced};
 use crate::index::watch_scope::WatchScope;
-use crate::informers::discovery;
+use crate::informers::list_watch::config;
 use crate::informers::list_watch::list_watch;
-use crate::informers::watch::{Source, config, version, watch, watch_each};
+use crate::informers::resource_version;
+use crate::informers::watch::{Source, watch, watch_each};
+use crate::informers::{discovery, endpoint_slices};
 use crate::kinds::route::GROUP;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::service_profile;
@@ -217,7 +218,7 @@ impl Source for Services {
     }
     fn apply(&self, index: &mut Index, object: &Service, arrival: Arrival<'_>) -> Vec<ObjectRef> {
         let (key, facts) = (ObjectKey::of(object), ServiceFacts::read(object));
-        index.enter_service(key, version(object), facts, arrival)
+        index.enter_service(key, resource_version::of_object(object), facts, arrival)
     }
     fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
         Some(&mut index.service_order)
@@ -248,12 +249,8 @@ impl Source for Slices {
         slice: &EndpointSlice,
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef> {
-        let key = ObjectKey::of(slice);
-        let labels = slice.metadata.labels.as_ref();
-        let service = labels.and_then(|labels| labels.get(SERVICE_NAME)).map(|s| key.beside(s));
-        let facts = SliceFacts::read(slice, self.families);
-        let told = SliceUpdate { slice: key, version: version(slice), service, facts };
-        index.enter_slice(told, arrival)
+        let update = endpoint_slices::read(slice, self.families);
+        index.enter_slice(update, arrival)
     }
     fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
         Some(&mut index.slices.order)

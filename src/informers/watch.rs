@@ -5,12 +5,13 @@ use crate::index::order::{Arrival, Order};
 use crate::index::shared_index::SharedIndex;
 use crate::index::store::{Index, Synced};
 use crate::index::watch_scope::WatchScope;
+use crate::informers::resource_version;
 use crate::kinds::{ObjectKey, ObjectRef};
 use futures::future::join_all;
 use futures::{Stream, StreamExt};
+use kube::ResourceExt;
 use kube::core::response::reason;
 use kube::runtime::watcher::{self, Event};
-use kube::{Resource, ResourceExt};
 use std::collections::HashSet;
 use std::fmt;
 use std::pin::pin;
@@ -52,18 +53,6 @@ pub(crate) trait Source: Send + 'static {
     fn tried(&self, _: &mut Synced) {}
     /// A LIST of this part is complete, or there is no such kind.
     fn listed(&self, _: &mut Index, _: &WatchScope, _kind_exists: bool) {}
-}
-
-/// A watch that says nothing for so long ends by itself, at the API server's side; one that does
-/// not even do that is a connection that died, and is found by `SILENCE`.
-const RENEWED: u32 = 25;
-
-/// How long an API server may be silent before a watch is begun anew: a cache is never older than
-/// this. For the client's read timeout.
-pub(crate) const SILENCE: Duration = Duration::from_secs(RENEWED as u64 + 4);
-
-pub(crate) fn config() -> watcher::Config {
-    watcher::Config::default().timeout(RENEWED)
 }
 
 /// Watches a kind in each of the namespaces on its own; without any, in the whole cluster.
@@ -249,7 +238,8 @@ fn handle<S: Source>(
         Event::Delete(object) => shared.update(|index| {
             let key = ObjectKey::of(&object);
             let order = source.order(index);
-            let goes = order.is_none_or(|order| order.delete(&key, version(&object)));
+            let goes =
+                order.is_none_or(|order| order.delete(&key, resource_version::of_object(&object)));
             if goes { source.remove(index, &key) } else { vec![] }
         }),
     }
@@ -304,11 +294,6 @@ fn replace_all<S: Source>(
         }
         affected
     });
-}
-
-/// The number that grows with every change of an object; 0 where there is none.
-pub(crate) fn version(object: &impl Resource) -> u64 {
-    object.meta().resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

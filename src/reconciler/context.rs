@@ -2,7 +2,6 @@
 
 use crate::engine::{Defaults, Identity, Now};
 use crate::events::Recorder;
-use crate::index::endpoints::AddressFamilies;
 use crate::index::managed_object::ManagedObject;
 use crate::index::shared_index::SharedIndex;
 use crate::index::store::Index;
@@ -18,7 +17,6 @@ use tokio::sync::watch;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ControllerSettings {
     pub defaults: Defaults,
-    pub families: AddressFamilies,
     /// Writes at once. The API server's CPU is the limit of a fan-out; more only queue there.
     pub concurrency: usize,
     /// Share of all objects, in percent, beyond which the brake holds; none: no brake.

@@ -2,6 +2,7 @@
 
 use crate::deletion_guard::PendingAnnouncement;
 use crate::index::shared_index::ChangedObjects;
+use crate::informers::confirm::ConsistentReader;
 use crate::kinds::ObjectRef;
 use crate::leader_election::brake_record::BrakeRecord;
 use crate::reconciler::context::{Context, ReconcileRequest};
@@ -16,7 +17,6 @@ use crate::reconciler::service_profiles::writes::{FinishedProfileWrite, ProfileW
 use crate::reconciler::state::Reconciler;
 use crate::reconciler::work_queue::WorkQueue;
 use crate::reconciler::writes::{FinishedWrite, Writes};
-use kube::Client;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -34,7 +34,7 @@ const BRAKE_TICK: Duration = Duration::from_secs(5);
 pub(crate) struct ControllerParts {
     pub context: Context,
     /// For what is asked before a move.
-    pub client: Client,
+    pub reader: ConsistentReader,
     pub writes: WriteClients,
     pub profile_writes: WriteClients,
     /// How ServiceProfiles are written; none: they are left alone.
@@ -92,7 +92,7 @@ impl Controller {
                 memories: Memories::default(),
                 deletions: PendingDeletions::default(),
                 brake: BrakeGate::new(settings.brake, Some(parts.ledger)),
-                arbiter: Arbiter::new(parts.client),
+                arbiter: Arbiter::new(parts.reader),
                 was_unsynced: false,
                 context: parts.context,
             },

@@ -1,7 +1,7 @@
 //! The connections of the process: what hangs on one holds up no other.
 
-use crate::client::{proxied, quick_client};
-use crate::informers::watch::SILENCE;
+use crate::client::{plain_client, quick_client};
+use crate::informers::list_watch::SILENCE;
 use crate::reconciler::in_flight::WriteClients;
 use kube::{Client, Config};
 
@@ -25,7 +25,7 @@ impl Clients {
             Ok(WriteClients { fast: connect()?, slow: connect()? })
         };
         Ok(Self {
-            ordinary: proxied::client(config.clone())?,
+            ordinary: plain_client::connect(config.clone())?,
             reads: quick_client::connect(config.clone())?,
             writes: writes()?,
             profile_writes: writes()?,

@@ -32,7 +32,8 @@ fn start_links(process: &Process, leadership: &Leadership, recorder: &Recorder, 
         limit: options.unreachable_after,
     };
     let (publish, transitions) = mpsc::unbounded_channel();
-    let watch = watch_links(process.client.clone(), settings, process.index.clone(), publish);
+    let (client, index) = (process.client.clone(), process.index.clone());
+    let watch = watch_links(client, settings, index, process.linked.clone(), publish);
     tasks.background.spawn(watch);
     let (leading, recorder) = (leadership.leading.clone(), recorder.clone());
     let (metrics, stop) = (process.metrics.clone(), tasks.working.stop.clone());

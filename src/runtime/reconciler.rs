@@ -4,6 +4,7 @@ use crate::client::quick_client;
 use crate::deletion_guard::PendingAnnouncement;
 use crate::events::Recorder;
 use crate::index::shared_index::ChangedObjects;
+use crate::informers::confirm::ConsistentReader;
 use crate::reconciler::context::{Context, ControllerSettings};
 use crate::reconciler::controller::{Controller, ControllerParts};
 use crate::reconciler::gates::brake::Ledger;
@@ -67,7 +68,12 @@ pub(crate) fn start(
             recorder: events.recorder,
             busy: events.busy,
         },
-        client: clients.reads,
+        reader: ConsistentReader {
+            index: process.index.clone(),
+            client: clients.reads,
+            linked: process.linked.clone(),
+            families: options.families,
+        },
         writes: clients.writes,
         profile_writes: clients.profile_writes,
         profiles: profile_settings(options).map(Arc::new),
@@ -92,7 +98,6 @@ fn keep_connections(options: &Options, clients: &Clients, tasks: &mut Tasks) {
 fn settings(options: &Options) -> ControllerSettings {
     ControllerSettings {
         defaults: options.defaults,
-        families: options.families,
         concurrency: options.write_concurrency,
         brake: options.brake,
         hold_up: options.deletion_delay.bound.try_into().unwrap_or_default(),

@@ -85,7 +85,7 @@ pub(crate) fn loops(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
 mod tests {
     use crate::admission::test_support::{NAMESPACE, World, split};
     use crate::admission::validate::validate;
-    use crate::informers::remote::mirrors::MirrorThere;
+    use crate::index::remote::mirrors::MirrorThere;
     use crate::kinds::ObjectKey;
     use serde_json::{Value, json};
     use std::collections::HashMap;

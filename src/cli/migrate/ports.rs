@@ -1,7 +1,7 @@
 //! The ports of the Services that clients call: a split names none, a route must.
 
 use crate::cli::kubernetes::ClusterArgs;
-use crate::client::proxied;
+use crate::client::plain_client;
 use crate::engine::Problem;
 use crate::kinds::{ObjectKey, brief};
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
@@ -87,7 +87,7 @@ impl Cluster {
 async fn connect(args: ClusterArgs) -> Result<(Client, String), String> {
     let config = args.resolve().await.map_err(|error| format!("{error:#}"))?;
     let namespace = config.default_namespace.clone();
-    let client = proxied::client(config).map_err(|error| format!("{error:#}"))?;
+    let client = plain_client::connect(config).map_err(|error| format!("{error:#}"))?;
     Ok((client, namespace))
 }
 

@@ -1,66 +1,18 @@
 //! The health of Services that rest on others: the union of their members.
 
 use crate::engine::SteadyTime;
-use crate::engine::{Health, Now, Unknown};
+use crate::engine::{Now, Unknown};
 use crate::index::endpoints::EndpointCount;
 use crate::index::order::{Arrival, Superseded, Ticket};
 use crate::index::remote::members::Member;
 use crate::index::remote::reach::{Reach, Transition};
 use crate::index::remote::services::Versioned;
+use crate::index::remote::union::{Union, of_member};
 use crate::index::service_facts::{ServiceKind, ServicePort};
 use crate::index::slice_table::SliceUpdate;
 use crate::index::store::Index;
 use crate::kinds::{ObjectKey, ObjectRef};
 use std::collections::{BTreeSet, HashMap};
-
-/// What is known of a Service's members together.
-#[derive(Debug, Default)]
-pub(crate) struct Union {
-    pub counted: EndpointCount,
-    /// The first member that cannot be seen, not known to be down.
-    unknown: Option<Health>,
-    /// The first member that may be more than it seems.
-    doubt: Option<Health>,
-    /// The first whose cluster has been out of reach for too long.
-    down: Option<Health>,
-}
-
-impl Union {
-    /// `doubt` is why a member's ready endpoints may offer ports that they do not seem to.
-    fn add(&mut self, counted: Result<EndpointCount, Health>, doubt: Option<Unknown>) {
-        match counted {
-            Ok(counted) => {
-                if let Some(doubt) = doubt.filter(|_| counted.ready > 0) {
-                    self.doubt.get_or_insert(Health::Unknown(doubt));
-                }
-                self.counted = std::mem::take(&mut self.counted).and(counted);
-            }
-            Err(unknown) if unknown.is_unknown() => {
-                self.unknown.get_or_insert(unknown);
-            }
-            Err(down) => {
-                self.down.get_or_insert(down);
-            }
-        }
-    }
-
-    /// Whether every member is seen.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.unknown.is_none() && self.down.is_none()
-    }
-
-    /// What is known to be ready is, `seen` by its members that are; without any, not known is not
-    /// down.
-    pub(crate) fn health(self, seen: impl FnOnce(EndpointCount) -> Health) -> Health {
-        let Self { counted, unknown, doubt, down } = self;
-        let mut seen = seen(counted);
-        // Without what is about to go it would be unknown, and not down.
-        if unknown.is_some() && !seen.without_announced().is_ready() {
-            seen = seen.as_seen();
-        }
-        if seen.is_ready() { seen } else { unknown.or(doubt).or(down).unwrap_or(seen) }
-    }
-}
 
 impl Index {
     /// The members of a Service together. `ports` are the asked ones as the Service has them: mirrors
@@ -273,23 +225,6 @@ impl Index {
         let affected: BTreeSet<ObjectRef> =
             local.iter().flat_map(|service| self.noticed(service)).collect();
         affected.into_iter().collect()
-    }
-}
-
-/// The endpoints of a member, which is asked for ports by their numbers and has names of its own for
-/// them.
-pub(crate) fn of_member(
-    names: &[Option<&str>],
-    ports: &[&ServicePort],
-    count: impl Fn(&[Option<&str>]) -> EndpointCount,
-) -> Result<EndpointCount, Health> {
-    let counted = count(names);
-    match counted.ready > 0 && !ports.is_empty() && names.iter().all(Option::is_none) {
-        true => {
-            let numbers = ports.iter().map(|port| port.number).collect();
-            Err(Health::Unknown(Unknown::no_such_port(&numbers)))
-        }
-        false => Ok(counted),
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::Health;
 use crate::engine::{Defaults, Intent, Unknown};
 use crate::index::endpoints::{AddressFamilies, SliceFacts};
 use crate::index::managed_object::ManagedObject;

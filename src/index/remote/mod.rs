@@ -7,5 +7,7 @@
 pub(crate) mod health;
 pub(crate) mod linked_clusters;
 pub(crate) mod members;
+pub(crate) mod mirrors;
 pub(crate) mod reach;
 pub(crate) mod services;
+pub(crate) mod union;

@@ -5,14 +5,15 @@ use crate::index::endpoints::AddressFamilies;
 use crate::index::remote::reach::Transition;
 use crate::index::shared_index::SharedIndex;
 use crate::informers::list_watch::list_watch;
+use crate::informers::list_watch::{SILENCE, config};
 use crate::informers::remote::answer;
+use crate::informers::remote::clients::LinkedClients;
 use crate::informers::remote::credentials::{
     All, Credentials, CredentialsSecret, SecretName, TYPE, chosen,
 };
 use crate::informers::remote::kubeconfig::{Checked, Refusal};
 use crate::informers::remote::transitions::LinkTransition;
 use crate::informers::remote::watch::Link;
-use crate::informers::watch::{SILENCE, config};
 use futures::StreamExt;
 use jiff::SignedDuration;
 use kube::client::ClientBuilder;
@@ -20,7 +21,6 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
@@ -31,24 +31,6 @@ const CONNECT: Duration = Duration::from_secs(3);
 const RETRY: Duration = Duration::from_secs(2);
 
 const NEXT: &str = "Link it again from a kubeconfig that has everything inline: `kubectl config view --raw --minify --flatten` writes one, and `linkerd multicluster link-gen` takes it with --kubeconfig";
-
-/// The clients of the clusters that are linked.
-#[derive(Clone, Default)]
-pub(crate) struct LinkedClients(Arc<RwLock<HashMap<String, Client>>>);
-
-impl LinkedClients {
-    pub(crate) fn get(&self, cluster: &str) -> Option<Client> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(cluster).cloned()
-    }
-
-    fn set(&self, cluster: &str, client: Option<Client>) {
-        let mut clients = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        match client {
-            Some(client) => clients.insert(cluster.to_owned(), client),
-            None => clients.remove(cluster),
-        };
-    }
-}
 
 /// Where clusters are linked, and what holds for all of them.
 pub(crate) struct LinkSettings {
@@ -64,6 +46,7 @@ pub(crate) async fn watch_links(
     client: Client,
     linked: LinkSettings,
     shared: SharedIndex,
+    clients: LinkedClients,
     say: mpsc::UnboundedSender<LinkTransition>,
 ) {
     let (heard, mut hears) = mpsc::unbounded_channel();
@@ -73,7 +56,8 @@ pub(crate) async fn watch_links(
         secrets.spawn(watch_secrets(api, namespace.clone(), place, heard.clone()));
     }
     let mut all = All::new();
-    let mut links = Links { linked, shared, say, running: HashMap::new(), tasks: JoinSet::new() };
+    let mut links =
+        Links { linked, shared, clients, say, running: HashMap::new(), tasks: JoinSet::new() };
     loop {
         tokio::select! {
             Some(heard) = hears.recv() => {
@@ -89,6 +73,7 @@ pub(crate) async fn watch_links(
 struct Links {
     linked: LinkSettings,
     shared: SharedIndex,
+    clients: LinkedClients,
     say: mpsc::UnboundedSender<LinkTransition>,
     running: HashMap<String, Running>,
     tasks: JoinSet<()>,
@@ -129,7 +114,7 @@ impl Links {
         for cluster in gone {
             if let Some(running) = self.running.remove(&cluster) {
                 self.end(running.watch).await;
-                self.shared.clients.set(&cluster, None);
+                self.clients.set(&cluster, None);
                 self.shared.update(|index| index.unlink(&cluster));
                 self.tell(&cluster, &running.credentials.secret, Transition::Unlinked, "");
             }
@@ -158,12 +143,12 @@ impl Links {
         let client = match client {
             Ok(client) => client,
             Err(refusal) => {
-                self.shared.clients.set(cluster, None);
+                self.clients.set(cluster, None);
                 self.refuse(cluster, secret, &refusal);
                 return None;
             }
         };
-        self.shared.clients.set(cluster, Some(client.clone()));
+        self.clients.set(cluster, Some(client.clone()));
         tracing::info!(cluster, %secret, "linked");
         let link = Link {
             cluster: cluster.clone(),

@@ -1,61 +1,24 @@
-//! The mirrors that a linked cluster has of others, perhaps of this one. Only for advice: no
-//! decision rests on them.
+//! The watch of the mirrors that a linked cluster has of others. Only for advice: no decision rests on
+//! them.
 
-use crate::index::service_facts::{CLUSTER_NAME, ServiceKind};
+use crate::index::remote::mirrors::MirrorThere;
+use crate::index::service_facts::ServiceKind;
+use crate::informers::list_watch::config;
 use crate::informers::remote::watch::Link;
-use crate::informers::watch::config;
 use crate::kinds::ObjectKey;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Service;
+use kube::Api;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
-use kube::{Api, ResourceExt};
 use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
 
 const MIRRORED: &str = "mirror.linkerd.io/mirrored-service";
-/// `name.namespace.svc.domain` of what is mirrored.
-const OF: &str = "mirror.linkerd.io/remote-svc-fq-name";
-const REMOTE_DISCOVERY: &str = "multicluster.linkerd.io/remote-discovery";
-
 /// How often to look whether Services here mirror the cluster through its gateway.
 const AGAIN: Duration = Duration::from_secs(2);
-
-/// A mirror through a gateway.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MirrorThere {
-    /// Its own name, in that cluster.
-    pub service: ObjectKey,
-    /// What it mirrors, in the cluster that it names.
-    pub of: ObjectKey,
-    pub cluster: Box<str>,
-}
-
-impl MirrorThere {
-    /// None where it is no mirror through a gateway: others lead to pods, and follow no object there.
-    pub(crate) fn read(service: &impl ResourceExt) -> Option<Self> {
-        let (labels, annotations) = (service.labels(), service.annotations());
-        let cluster = labels.get(CLUSTER_NAME)?;
-        if labels.contains_key(REMOTE_DISCOVERY) || annotations.contains_key(REMOTE_DISCOVERY) {
-            return None;
-        }
-        let key = ObjectKey::new(service.namespace().unwrap_or_default(), service.name_any());
-        let told = annotations.get(OF).and_then(|name| {
-            let mut parts = name.split('.');
-            let (name, namespace) = (parts.next()?, parts.next()?);
-            Some(ObjectKey::new(namespace, name))
-        });
-        // By the name that Linkerd gives it.
-        let by_name = || {
-            let name = key.name.strip_suffix(&**cluster)?.strip_suffix('-')?;
-            Some(ObjectKey::new(&*key.namespace, name))
-        };
-        let of = told.or_else(by_name)?;
-        Some(Self { service: key, of, cluster: cluster.as_str().into() })
-    }
-}
 
 impl Link {
     /// Watches them while Services here mirror that cluster through its gateway. That it cannot be
@@ -121,31 +84,5 @@ impl Link {
                 vec![]
             });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn mirror(metadata: Value) -> Option<(String, String)> {
-        let service: Service = serde_json::from_value(json!({"metadata": metadata})).unwrap();
-        MirrorThere::read(&service).map(|mirror| (mirror.of.to_string(), mirror.cluster.into()))
-    }
-
-    #[test]
-    fn a_mirror_through_a_gateway_is_of_what_it_names_else_of_what_it_is_named_after() {
-        let of = |of: &str| Some((of.to_owned(), "east".to_owned()));
-        let labels = json!({CLUSTER_NAME: "east", MIRRORED: "true"});
-        let named = json!({"name": "x", "namespace": "ns", "labels": labels,
-            "annotations": {OF: "emoji-svc.emojivoto.svc.cluster.local"}});
-        assert_eq!(mirror(named), of("emojivoto/emoji-svc"));
-        let plain = |name: &str| json!({"name": name, "namespace": "emojivoto", "labels": labels});
-        assert_eq!(mirror(plain("emoji-svc-east")), of("emojivoto/emoji-svc"));
-        assert_eq!(mirror(plain("emoji-svc-west")), None);
-        assert_eq!(mirror(json!({"name": "emoji-svc-east"})), None);
-        let to_pods = json!({CLUSTER_NAME: "east", REMOTE_DISCOVERY: "east"});
-        assert_eq!(mirror(json!({"name": "emoji-svc-east", "labels": to_pods})), None);
     }
 }

@@ -5,12 +5,13 @@
 //!       (I/O)            (begin, end)       (I/O)
 //! ```
 //!
-//! [`kubeconfig`] says whether credentials may be used; [`failure`], [`handshake`] and [`answer`] are
-//! what an error shows of a cluster; [`wanted`] is how little is asked of it.
+//! [`kubeconfig`] says whether credentials may be used; [`diagnosis`], [`handshake`] and [`answer`]
+//! are what an error shows of a cluster; [`wanted`] is how little is asked of it.
 
 pub(crate) mod answer;
-pub(crate) mod confirm;
+pub(crate) mod clients;
 pub(crate) mod credentials;
+pub(crate) mod diagnosis;
 pub(crate) mod failure;
 pub(crate) mod handshake;
 pub(crate) mod kubeconfig;

@@ -5,11 +5,12 @@
 
 use crate::index::remote::services::Versioned;
 use crate::index::service_facts::ServiceFacts;
+use crate::informers::list_watch::config;
 use crate::informers::list_watch::list_watch;
 use crate::informers::remote::failure::RequestFailure;
 use crate::informers::remote::wanted::WatchSelector;
 use crate::informers::remote::watch::{Link, SWARM, next, pause};
-use crate::informers::watch::{config, version};
+use crate::informers::resource_version;
 use crate::kinds::ObjectKey;
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
@@ -84,7 +85,7 @@ impl Link {
         let cluster = &self.cluster;
         let read = |service: &Service| {
             let key = Some(ObjectKey::of(service)).filter(|key| wanted.contains(key))?;
-            Some((key, (version(service), ServiceFacts::read(service))))
+            Some((key, (resource_version::of_object(service), ServiceFacts::read(service))))
         };
         match event {
             Event::Init => listed.clear(),
@@ -99,7 +100,8 @@ impl Link {
                 self.shared.update(|index| index.set_remote_service(cluster, &key, versioned));
             }
             Event::Delete(service) => {
-                let (key, version) = (ObjectKey::of(&service), version(&service));
+                let (key, version) =
+                    (ObjectKey::of(&service), resource_version::of_object(&service));
                 self.shared.update(|index| index.delete_remote_service(cluster, &key, version));
             }
         }

@@ -2,16 +2,18 @@
 //! watch becomes what is known of the cluster's reach.
 
 use crate::engine::Now;
-use crate::index::endpoints::{AddressFamilies, SERVICE_NAME, SliceFacts};
+use crate::index::endpoints::AddressFamilies;
 use crate::index::remote::reach::{Reach, Transition};
 use crate::index::shared_index::SharedIndex;
 use crate::index::slice_table::SliceUpdate;
+use crate::informers::list_watch::config;
 use crate::informers::list_watch::list_watch;
 use crate::informers::remote::credentials::SecretName;
+use crate::informers::remote::diagnosis;
 use crate::informers::remote::failure::RequestFailure;
 use crate::informers::remote::transitions::LinkTransition;
 use crate::informers::remote::wanted::WatchSelector;
-use crate::informers::watch::{config, version};
+use crate::informers::{endpoint_slices, resource_version};
 use crate::kinds::ObjectKey;
 use futures::{Stream, StreamExt};
 use jiff::SignedDuration;
@@ -201,7 +203,7 @@ impl Link {
         match event {
             Event::Init => listed.clear(),
             Event::InitApply(slice) => {
-                listed.extend(Some(told(&slice, self.families)).filter(is_wanted));
+                listed.extend(Some(endpoint_slices::read(&slice, self.families)).filter(is_wanted));
             }
             Event::InitDone => {
                 let listed = std::mem::take(listed);
@@ -216,15 +218,15 @@ impl Link {
                 noted.notify_one();
             }
             Event::Apply(slice) => {
-                let mut told = told(&slice, self.families);
+                let mut update = endpoint_slices::read(&slice, self.families);
                 // One that is nobody's any more, of ours.
-                if !is_wanted(&told) {
-                    told.service = None;
+                if !is_wanted(&update) {
+                    update.service = None;
                 }
-                self.shared.update(|index| index.set_remote_slice(cluster, told));
+                self.shared.update(|index| index.set_remote_slice(cluster, update));
             }
             Event::Delete(slice) => {
-                let (slice, version) = (ObjectKey::of(&slice), version(&slice));
+                let (slice, version) = (ObjectKey::of(&slice), resource_version::of_object(&slice));
                 self.shared.update(|index| index.delete_remote_slice(cluster, &slice, version));
             }
         }
@@ -293,24 +295,11 @@ fn failure(error: &watcher::Error) -> RequestFailure {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => RequestFailure::of(error),
+        | watcher::Error::WatchFailed(error) => diagnosis::of(error),
         watcher::Error::WatchError(status) => RequestFailure::answered(status.code, &status.reason),
         watcher::Error::NoResourceVersion => {
             RequestFailure::Unreachable("a list without resourceVersion".into())
         }
-    }
-}
-
-/// A slice as an API server tells it.
-pub(crate) fn told(slice: &EndpointSlice, families: AddressFamilies) -> SliceUpdate {
-    let key = ObjectKey::of(slice);
-    let labels = slice.metadata.labels.as_ref();
-    let service = labels.and_then(|labels| labels.get(SERVICE_NAME)).map(|s| key.beside(s));
-    SliceUpdate {
-        version: version(slice),
-        service,
-        facts: SliceFacts::read(slice, families),
-        slice: key,
     }
 }
 

@@ -1,8 +1,7 @@
 //! The gate of arbitration: whether a move is for this replica to make, now.
 
 use crate::engine::SteadyTime;
-use crate::index::endpoints::AddressFamilies;
-use crate::index::shared_index::SharedIndex;
+use crate::informers::confirm::ConsistentReader;
 use crate::kinds::ObjectRef;
 use crate::reconciler::context::{Context, ReconcileRequest};
 use crate::reconciler::gates::arbitration::{self, Permission, WriteRequest};
@@ -11,21 +10,20 @@ use crate::reconciler::gates::confirmations::Confirmations;
 use crate::reconciler::gates::stop::Wanted;
 use crate::reconciler::memory::Memories;
 use jiff::SignedDuration;
-use kube::Client;
 use std::time::Duration;
 
 /// What arbitration goes by beside the facts.
 pub(crate) struct Arbiter {
     /// For the LISTs that are made past the watch.
-    client: Client,
+    reader: ConsistentReader,
     confirmations: Confirmations,
     /// A move that this replica made as a standby was reversed: it makes no other until it leads.
     silent: bool,
 }
 
 impl Arbiter {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client, confirmations: Confirmations::default(), silent: false }
+    pub(crate) fn new(reader: ConsistentReader) -> Self {
+        Self { reader, confirmations: Confirmations::default(), silent: false }
     }
 
     /// Passes a move that this replica may make now. If not, it takes note since when it is wanted, and
@@ -57,8 +55,7 @@ impl Arbiter {
                     brake.knows_record(request, since);
                 }
                 let since = since.unwrap_or(request.now.steady);
-                let (shared, families) = (&context.shared, context.settings.families);
-                self.confirm(object, wanted, since, shared, families);
+                self.confirmations.ask(object, &wanted.plan.rests_on, since, &self.reader);
                 Err(None)
             }
             Permission::FallSilent => {
@@ -97,18 +94,6 @@ impl Arbiter {
             reversed: memory.is_some_and(|memory| memory.has_rescued(&plan.active)),
             silent: self.silent,
         })
-    }
-
-    fn confirm(
-        &mut self,
-        object: &ObjectRef,
-        wanted: &Wanted,
-        since: SteadyTime,
-        shared: &SharedIndex,
-        families: AddressFamilies,
-    ) {
-        let services = &wanted.plan.rests_on;
-        self.confirmations.ask(object, services, since, shared, &self.client, families);
     }
 
     /// The objects that the next answer is for; with a time after which to try again where it failed.

@@ -1,11 +1,9 @@
 //! Asking the API server, past the watch, whether the caches are right.
 
 use crate::engine::SteadyTime;
-use crate::index::endpoints::AddressFamilies;
-use crate::index::shared_index::SharedIndex;
+use crate::informers::confirm::ConsistentReader;
 use crate::kinds::{ObjectKey, ObjectRef};
 use jiff::SignedDuration;
-use kube::Client;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -45,25 +43,23 @@ impl Confirmations {
         object: &ObjectRef,
         services: &[ObjectKey],
         since: SteadyTime,
-        shared: &SharedIndex,
-        client: &Client,
-        families: AddressFamilies,
+        reader: &ConsistentReader,
     ) {
         for service in services {
-            if self.cover(std::slice::from_ref(service), since, shared.now().steady) {
+            if self.cover(std::slice::from_ref(service), since, reader.index.now().steady) {
                 continue;
             }
             let waiting = self.asked.entry(service.clone()).or_default();
             let first = waiting.is_empty();
             waiting.insert(object.clone());
             if first {
-                let (shared, client, service) = (shared.clone(), client.clone(), service.clone());
-                let began = shared.now().steady;
+                let (reader, service) = (reader.clone(), service.clone());
+                let began = reader.index.now().steady;
                 self.tasks.spawn(async move {
-                    let asked = shared.confirm(&client, &service, families);
+                    let asked = reader.confirm(&service);
                     let error = match tokio::time::timeout(PATIENCE, asked).await {
                         Ok(Ok(())) => None,
-                        Ok(Err(error)) => Some(error),
+                        Ok(Err(error)) => Some(error.to_string()),
                         Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
                     };
                     Answer { service, began, error }

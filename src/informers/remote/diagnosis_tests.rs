@@ -146,7 +146,7 @@ async fn ask(server: &str, ca: &Authority) -> Option<RequestFailure> {
     let checked = check(kubeconfig.to_string().as_bytes()).ok().unwrap();
     let client = connect(checked).await.ok().unwrap();
     let slices: Api<EndpointSlice> = Api::namespaced(client, "books");
-    slices.list(&ListParams::default()).await.err().map(|error| RequestFailure::of(&error))
+    slices.list(&ListParams::default()).await.err().map(|error| of(&error))
 }
 
 async fn ask_at(address: SocketAddr, ca: &Authority) -> Option<RequestFailure> {
@@ -329,12 +329,12 @@ fn every_problem_with_a_certificate_is_one_of_who_answers() {
             io::Error::other(io::Error::new(ErrorKind::InvalidData, error.clone())),
             io::Error::new(ErrorKind::TimedOut, io::Error::other(error)),
         ] {
-            let failure = RequestFailure::of(&kube::Error::Service(Box::new(wrapped)));
+            let failure = of(&kube::Error::Service(Box::new(wrapped)));
             assert!(matches!(failure, RequestFailure::Unverified(_)), "{failure:?}");
         }
     }
     let end = rustls::Error::AlertReceived(AlertDescription::CloseNotify);
-    let failure = RequestFailure::of(&kube::Error::ReadEvents(io::Error::other(end)));
+    let failure = of(&kube::Error::ReadEvents(io::Error::other(end)));
     assert_eq!(failure, RequestFailure::Unreachable("the connection broke".into()));
 }
 
@@ -352,7 +352,7 @@ fn an_error_that_comes_from_itself_ends_too() {
             Some(self)
         }
     }
-    let failure = RequestFailure::of(&kube::Error::Service(Box::new(Itself)));
+    let failure = of(&kube::Error::Service(Box::new(Itself)));
     assert_eq!(failure, RequestFailure::Unreachable("no answer that can be read".into()));
 }
 
@@ -379,12 +379,10 @@ fn only_who_does_not_answer_is_unreachable() {
 #[test]
 fn an_error_is_told_without_where_it_was_met() {
     let refused = io::Error::new(ErrorKind::ConnectionRefused, "192.0.2.1:6443 of ana");
-    let failure = RequestFailure::of(&kube::Error::ReadEvents(refused));
+    let failure = of(&kube::Error::ReadEvents(refused));
     assert_eq!(failure, RequestFailure::Unreachable("connection refused".into()));
     let certificate = CertificateError::UnknownIssuer;
     let tls = io::Error::other(rustls::Error::InvalidCertificate(certificate));
-    let RequestFailure::Unverified(why) = RequestFailure::of(&kube::Error::ReadEvents(tls)) else {
-        panic!()
-    };
+    let RequestFailure::Unverified(why) = of(&kube::Error::ReadEvents(tls)) else { panic!() };
     assert!(why.contains("certificate"), "{why}");
 }
