@@ -87,7 +87,7 @@ fn primary(object: &DynamicObject) -> Vec<String> {
 }
 
 fn authored(object: &DynamicObject) -> Weights {
-    Kind::TrafficSplit.read(object).recorded().unwrap()[""].clone()
+    Kind::TrafficSplit.read(object).recorded().cloned().unwrap()[""].clone()
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_weight_set_to_0_while_0_is_live_is_the_authors_where_that_can_be_told() {
         // As after the flip, and the claims on the weights that are given up then.
         world.set_ready("a", 0);
         let mut old = Way::Merge.bring(Some(&old), &of(&[("a", 0), ("b", 10)], &both));
-        let mut state = Kind::TrafficSplit.read(&old).state().unwrap();
+        let mut state = Kind::TrafficSplit.read(&old).state().cloned().unwrap();
         let set = state.sets.get_mut("").unwrap();
         (set.active, set.weights) = (vec!["b".into()], [("a".into(), 0), ("b".into(), 10)].into());
         old.annotations_mut().insert(annotations::STATE.into(), state.to_annotation());

@@ -86,10 +86,10 @@ fn begin(new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
     let created = new.metadata.uid.is_none() || new.metadata.resource_version.is_none();
     // What is new is judged strictly, by the validator: it has to see it as it was sent.
     let mut declared = view.kind.read(new);
-    let brought = declared.state();
+    let brought = declared.state().cloned();
     // Of a state that is brought along (a restored backup) only the defaults are believed.
     let state = defaults_at_birth(&declared, brought.as_ref(), created, view);
-    set_or_remove(&mut declared, annotations::STATE, state.map(|state| state.to_annotation()));
+    declared.annotations.set_state(state);
     if !is_record_of_these(&declared) {
         declared.annotations.remove(annotations::AUTHORED_WEIGHTS);
     }
@@ -222,12 +222,8 @@ fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<M
         Some(state) if known.is_again => state.clone(),
         _ => defaults_after(&declared, &known, author.primary, view),
     };
-    set_or_remove(&mut declared, annotations::STATE, Some(defaults.to_annotation()));
-    set_or_remove(
-        &mut declared,
-        annotations::AUTHORED_WEIGHTS,
-        Some(AuthoredWeights::new(recorded).to_annotation()),
-    );
+    declared.annotations.set_state(Some(defaults));
+    declared.annotations.set_record(AuthoredWeights::new(recorded));
     // What is wrong anew is for the validator to see, as it was sent.
     let as_sent = Declaration { annotations: declared.annotations.clone(), ..given_now };
     let inherited = PreexistingProblems::of(preexisting::of_object(&before, view));
@@ -509,13 +505,6 @@ fn ours<'a>(
         ours.push((annotations::PRIMARY_SERVICE, defaulted_primary(intents)));
     }
     ours
-}
-
-fn set_or_remove(declared: &mut Declaration, name: &str, value: Option<String>) {
-    match value {
-        Some(value) => declared.annotations.insert(name.to_owned(), value),
-        None => declared.annotations.remove(name),
-    };
 }
 
 fn same_but_for_time(brought: &State, state: &State) -> bool {

@@ -22,11 +22,15 @@ fn weights(object: &DynamicObject) -> Vec<u64> {
 }
 
 fn authored(object: &DynamicObject) -> Weights {
-    traffic_split::read(object).recorded().and_then(|mut sets| sets.remove("")).unwrap_or_default()
+    traffic_split::read(object)
+        .recorded()
+        .cloned()
+        .and_then(|mut sets| sets.remove(""))
+        .unwrap_or_default()
 }
 
 fn active(object: &DynamicObject) -> Vec<String> {
-    let state = traffic_split::read(object).state();
+    let state = traffic_split::read(object).state().cloned();
     state.and_then(|mut s| s.sets.remove("")).map(|set| set.active).unwrap_or_default()
 }
 
@@ -238,13 +242,13 @@ fn applying_the_manifest_moves_nothing_while_paused_either() {
 }
 
 fn left(object: &DynamicObject) -> bool {
-    traffic_split::read(object).state().unwrap().sets[""].left.is_some()
+    traffic_split::read(object).state().cloned().unwrap().sets[""].left.is_some()
 }
 
 /// The stored object of a primary that was lost, rather than born dead.
 fn lost() -> (DynamicObject, World) {
     let (old, world) = failed_over();
-    let mut state = traffic_split::read(&old).state().unwrap();
+    let mut state = traffic_split::read(&old).state().cloned().unwrap();
     let set = state.sets.get_mut("").unwrap();
     (set.left, set.awaiting_primary) = (Some(world.now.wall), false);
     (annotated(&old, &[(annotations::STATE, &state.to_annotation())]), world)
@@ -305,12 +309,12 @@ fn a_ready_fallback_keeps_its_smallest_share_when_the_manifest_is_applied_again(
 #[test]
 fn a_delay_that_runs_goes_on_through_an_edit_and_not_beside_other_active_backends() {
     let (old, world) = failed_over();
-    let mut state = traffic_split::read(&old).state().unwrap();
+    let mut state = traffic_split::read(&old).state().cloned().unwrap();
     let set = state.sets.get_mut("").unwrap();
     set.pending.insert("emoji-svc".into(), world.now.wall);
     let old = annotated(&old, &[(annotations::STATE, &state.to_annotation())]);
     let pending = |object: &DynamicObject| {
-        traffic_split::read(object).state().unwrap().sets[""].pending.len()
+        traffic_split::read(object).state().cloned().unwrap().sets[""].pending.len()
     };
     let again = with_weights(&old, [5, 0]);
     assert_eq!(pending(&mutated(Some(&old), &again, &world).0), 1);

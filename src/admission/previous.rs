@@ -47,7 +47,7 @@ impl PreviousObject {
         // Our own work in this very request, which the API server shows us again.
         let again = now.state().filter(|state| version.is_some() && state.edited == version);
         if let Some(state) = again {
-            let record = now.record().unwrap_or_default();
+            let record = now.record().cloned().unwrap_or_default();
             let (mut recorded, mut written) = (record.sets, record.written);
             let set = |(name, set): (&String, &SetState)| {
                 let known = PreviousSet {
@@ -61,16 +61,16 @@ impl PreviousObject {
                 (name.clone(), known)
             };
             let sets = state.sets.iter().map(set).collect();
-            return Self { state: Some(state), is_again: true, sets };
+            return Self { state: Some(state.clone()), is_again: true, sets };
         }
         Self::before(before, now)
     }
 
     /// What the old object says; both as [`Declaration::mended`] reads them.
     pub(crate) fn before(before: &Declaration, now: &Declaration) -> Self {
-        let mut state = before.state();
+        let mut state = before.state().cloned();
         let mut states = state.as_mut().map(|s| std::mem::take(&mut s.sets)).unwrap_or_default();
-        let mut record = before.record().unwrap_or_default();
+        let mut record = before.record().cloned().unwrap_or_default();
         let mut primaries = before.primaries();
         let by_default = before.authored_primary().is_none();
         let without: Vec<&str> = before.without_primary().map(|set| set.name.as_str()).collect();

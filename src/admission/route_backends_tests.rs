@@ -37,7 +37,7 @@ fn a_rule_with_one_backend_is_never_written() {
         released.labels_mut().clear();
         let released = mutated(second, Some(&old), &released);
         assert_eq!(weights(&released), [vec![9, 0], vec![0]], "when the label goes");
-        let state = Kind::HttpRoute.read(&old).state().unwrap();
+        let state = Kind::HttpRoute.read(&old).state().cloned().unwrap();
         assert_eq!(state.sets.keys().collect::<Vec<_>>(), ["#0"]);
     }
 }
@@ -74,7 +74,7 @@ fn the_same_service_with_two_ports_in_a_rule_is_two_backends() {
     assert_eq!(validate(None, &rules, &world.view()).errors, []);
     let born = mutated(&world, None, &rules);
     assert_eq!(born.annotations()[annotations::PRIMARY_SERVICE], "emoji-svc:8080");
-    let recorded = Kind::HttpRoute.read(&born).recorded().unwrap();
+    let recorded = Kind::HttpRoute.read(&born).recorded().cloned().unwrap();
     let names: Vec<_> = recorded["#0"].keys().map(String::as_str).collect();
     assert_eq!(names, ["emoji-svc-west", "emoji-svc:8080", "emoji-svc:9090"]);
 
@@ -117,12 +117,15 @@ fn a_second_port_that_is_added_in_a_failover_moves_no_traffic() {
     new.data["spec"]["rules"][0]["backendRefs"] = refs;
     let added = mutated(&world, Some(&old), &new);
     assert_eq!(weights(&added)[0], [0, 1, 0]);
-    let state = Kind::HttpRoute.read(&added).state().unwrap();
+    let state = Kind::HttpRoute.read(&added).state().cloned().unwrap();
     assert_eq!(state.sets["#0"].active, ["emoji-svc-west:8080"]);
-    assert_eq!(Kind::HttpRoute.read(&added).recorded().unwrap()["#0"]["emoji-svc"], 9);
+    assert_eq!(Kind::HttpRoute.read(&added).recorded().cloned().unwrap()["#0"]["emoji-svc"], 9);
     // And taken away again.
     let gone = mutated(&world, Some(&stored(added)), &old);
-    assert_eq!(Kind::HttpRoute.read(&gone).state().unwrap().sets["#0"].active, ["emoji-svc-west"]);
+    assert_eq!(
+        Kind::HttpRoute.read(&gone).state().cloned().unwrap().sets["#0"].active,
+        ["emoji-svc-west"]
+    );
 }
 
 #[test]

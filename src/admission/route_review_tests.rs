@@ -614,7 +614,7 @@ proptest! {
         let renamed = mutated(&after, Some(&old), &renamed);
         prop_assert_eq!(weights(&renamed), weights(&old));
         let recorded = |route: &DynamicObject| {
-            let sets = Kind::HttpRoute.read(route).recorded().unwrap_or_default();
+            let sets = Kind::HttpRoute.read(route).recorded().cloned().unwrap_or_default();
             let mut weights: Vec<_> = sets.into_values().collect();
             weights.sort();
             weights

@@ -74,7 +74,7 @@ fn an_edit_of_a_stored_object_passes_and_leaves_its_weights() {
     let after = mutated(&old, &new, &world(1));
     assert_eq!(weights(&after), [json!("900m"), json!("0")]);
     assert_eq!(errors(Some(&old), &after, &world(1)), [""; 0]);
-    let record = traffic_split::read(&after).record().unwrap();
+    let record = traffic_split::read(&after).record().cloned().unwrap();
     assert_eq!(record.written[""]["emoji-svc"], [json!("900m")]);
     let again = mutated(&old, &after, &world(1));
     assert_eq!(again, after, "mutating twice is mutating once");
@@ -87,7 +87,7 @@ fn its_manifest_applied_again_does_not_undo_a_failover() {
     let after = mutated(&old, &applied, &world(0));
     assert_eq!(weights(&after), [json!(0), json!(1)]);
     assert_eq!(errors(Some(&old), &after, &world(0)), [""; 0]);
-    let record = traffic_split::read(&after).record().unwrap();
+    let record = traffic_split::read(&after).record().cloned().unwrap();
     assert_eq!(record.written[""]["emoji-svc"], [json!("900m")]);
     // A new fault is none that it had before.
     let mut worse = old.clone();

@@ -59,7 +59,7 @@ pub(crate) fn validate(
     verdict.errors.extend(errors);
     verdict.warnings.extend(warnings);
     verdict.warnings.extend(rules_left_alone::warnings(&declared, is_read));
-    verdict.warnings.extend(annotations::without_effect(&declared.annotations));
+    verdict.warnings.extend(annotations::without_effect(declared.annotations.as_map()));
     verdict.warnings.extend(advice(new, &intents, old.as_ref(), view));
     verdict
 }

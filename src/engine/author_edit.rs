@@ -17,7 +17,7 @@ pub(crate) fn edited(declared: &Declaration, state: &State) -> Option<BySet<Weig
         };
         authored.insert(set.name.clone(), edited_set(set, &of_set.weights, before));
     }
-    (authored != recorded).then_some(authored)
+    (authored != *recorded).then_some(authored)
 }
 
 fn edited_set(set: &DeclaredSet, written: &Weights, recorded: &Weights) -> Weights {

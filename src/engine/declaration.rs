@@ -2,8 +2,8 @@
 
 use crate::engine::tiers::Preference;
 use crate::engine::{
-    AuthoredWeights, FieldPath, MAX_WEIGHT, ParsedWeight, Problem, State, Weights, annotations,
-    work,
+    Annotations, AuthoredWeights, FieldPath, MAX_WEIGHT, ParsedWeight, Problem, State, Weights,
+    annotations, work,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -18,8 +18,8 @@ pub struct Declaration {
     /// The sets of backends that share traffic, in the author's order: one in a split, one per rule
     /// in a route.
     pub sets: Vec<DeclaredSet>,
-    /// All annotations of the object.
-    pub annotations: BTreeMap<String, String>,
+    /// All annotations of the object, read once.
+    pub annotations: Annotations,
     /// What the adapter could not read beside the sets, each with its field path.
     pub unreadable: Vec<Problem>,
 }
@@ -201,20 +201,19 @@ impl ByName<'_> {
 }
 
 impl Declaration {
-    /// The `state` annotation, where it can be read.
-    pub fn state(&self) -> Option<State> {
-        self.annotations.get(annotations::STATE).and_then(|text| State::parse(text))
+    /// What was decided last, where it can be read.
+    pub fn state(&self) -> Option<&State> {
+        self.annotations.state()
     }
 
     /// The author's weights as recorded, where they can be read.
-    pub fn recorded(&self) -> Option<BySet<Weights>> {
-        self.record().map(|record| record.sets)
+    pub fn recorded(&self) -> Option<&BySet<Weights>> {
+        self.record().map(|record| &record.sets)
     }
 
     /// The same, with what it has as its author wrote it.
-    pub fn record(&self) -> Option<AuthoredWeights> {
-        let text = self.annotations.get(annotations::AUTHORED_WEIGHTS)?;
-        AuthoredWeights::parse(text, self.shape.limits.weight).ok()
+    pub(crate) fn record(&self) -> Option<&AuthoredWeights> {
+        self.annotations.record()?.ok()
     }
 
     /// The weights that stand in the object, where they can be read.
@@ -246,13 +245,8 @@ impl Declaration {
 
     /// The primary as the author set it: none where it is absent, or only our default.
     pub fn authored_primary(&self) -> Option<&str> {
-        self.authored_primary_beside(self.state().as_ref())
-    }
-
-    /// The same, where the state has been read already.
-    pub(crate) fn authored_primary_beside(&self, state: Option<&State>) -> Option<&str> {
         let there = self.annotations.get(annotations::PRIMARY_SERVICE)?;
-        let defaulted = state.and_then(|state| state.defaulted_primary.as_ref());
+        let defaulted = self.state().and_then(|state| state.defaulted_primary.as_ref());
         (defaulted != Some(there)).then_some(there.as_str())
     }
 }

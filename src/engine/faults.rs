@@ -2,8 +2,8 @@
 
 use crate::engine::declaration::service_of;
 use crate::engine::{
-    AuthoredWeights, BySet, Declaration, DeclaredBackend, DeclaredSet, Fault, FieldPath,
-    ParsedWeight, Problem, Weights, annotations,
+    BySet, Declaration, DeclaredBackend, DeclaredSet, Fault, FieldPath, ParsedWeight, Problem,
+    Weights, annotations,
 };
 use std::collections::BTreeMap;
 
@@ -138,13 +138,11 @@ pub(crate) fn recorded_weights(
     declared: &Declaration,
     problems: &mut Vec<Problem>,
 ) -> BySet<Weights> {
-    let Some(text) = declared.annotations.get(annotations::AUTHORED_WEIGHTS) else {
-        return BySet::new();
-    };
-    match AuthoredWeights::parse(text, declared.shape.limits.weight) {
-        Ok(read) => read.sets,
-        Err(problem) => {
-            problems.push(problem);
+    match declared.annotations.record() {
+        None => BySet::new(),
+        Some(Ok(record)) => record.sets.clone(),
+        Some(Err(problem)) => {
+            problems.push(problem.clone());
             BySet::new()
         }
     }

@@ -235,9 +235,8 @@ impl Object {
             self.changes += 1;
             return;
         }
-        let authored =
-            AuthoredWeights::new(authored(std::slice::from_ref(&intent))).to_annotation();
-        self.declared.annotations.insert(annotations::AUTHORED_WEIGHTS.into(), authored);
+        let authored = AuthoredWeights::new(authored(std::slice::from_ref(&intent)));
+        self.declared.annotations.set_record(authored);
         let recorded = decision.state(&intent, &self.health, self.now());
         let recorded = State::new(&Identity::new("r"), [(String::new(), recorded)].into());
         // Through JSON, as it is read back.
@@ -386,7 +385,7 @@ proptest! {
             object.refuse = false;
             // The final facts: the author's last word (no stay that a person would have to end),
             // and a health that is known, and long enough so that no past is left.
-            object.declared.annotations.clear();
+            object.declared.annotations = Annotations::default();
             object.declared.annotations.insert(
                 annotations::AUTHORED_WEIGHTS.into(),
                 AuthoredWeights::new([(String::new(), [("a", 5), ("b", 3), ("c", 0), ("d", 0)].map(|(n, w)| (n.to_owned(), w)).into())].into()).to_annotation(),
@@ -427,7 +426,7 @@ proptest! {
             object.take(step);
         }
         object.refuse = false;
-        object.declared.annotations.clear();
+        object.declared.annotations = Annotations::default();
         let until = object.now().wall + SignedDuration::from_secs(90);
         for (name, value) in [
             (annotations::PIN, "c".to_owned()),

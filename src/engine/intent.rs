@@ -284,7 +284,8 @@ pub(crate) fn defaulted_primary(intents: &[Intent]) -> Option<String> {
 pub(crate) mod tests {
     use super::*;
     use crate::engine::{
-        DeclaredBackend, Identity, MAX_WEIGHT, ParsedWeight, Pin, SetState, State, annotations,
+        Annotations, DeclaredBackend, Identity, MAX_WEIGHT, ParsedWeight, Pin, SetState, State,
+        annotations,
     };
     use jiff::SignedDuration;
     use serde_json::json;
@@ -320,7 +321,10 @@ pub(crate) mod tests {
                 path: path.clone(),
                 ..DeclaredSet::default()
             }],
-            annotations: annotations.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+            annotations: Annotations::read(
+                annotations.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+                MAX_WEIGHT,
+            ),
             ..Declaration::default()
         }
     }

@@ -14,9 +14,9 @@ pub(super) enum OwnPrimary {
 }
 
 /// What an object says of the defaults of its sets.
-pub(super) struct DefaultedPrimaries {
-    state: Option<State>,
-    recorded: BySet<Weights>,
+pub(super) struct DefaultedPrimaries<'a> {
+    state: Option<&'a State>,
+    recorded: Option<&'a BySet<Weights>>,
     /// The first backend of all.
     first: Option<String>,
     /// Which sets fail over is recorded, set by set. An earlier version had one primary for all
@@ -24,9 +24,10 @@ pub(super) struct DefaultedPrimaries {
     by_set: bool,
 }
 
-impl DefaultedPrimaries {
-    pub(super) fn new(declared: &Declaration, state: Option<State>) -> Self {
-        let known = |set: &DeclaredSet| state.as_ref().and_then(|state| state.sets.get(&set.name));
+impl<'a> DefaultedPrimaries<'a> {
+    pub(super) fn new(declared: &'a Declaration) -> Self {
+        let state = declared.state();
+        let known = |set: &DeclaredSet| state.and_then(|state| state.sets.get(&set.name));
         let remembers = |set: &DeclaredSet| {
             set.backends.len() > 1 && known(set).is_some_and(|k| k.primary.is_some())
         };
@@ -35,7 +36,7 @@ impl DefaultedPrimaries {
         let recorded = declared.sets.iter().any(is_asked).then(|| declared.recorded()).flatten();
         Self {
             by_set: declared.sets.iter().any(remembers),
-            recorded: recorded.unwrap_or_default(),
+            recorded,
             first: declared.backends().next().map(|b| b.name.clone()),
             state,
         }
@@ -48,7 +49,7 @@ impl DefaultedPrimaries {
         let Some(first) = set.backends.first().map(|b| b.name.clone()) else {
             return OwnPrimary::Alone;
         };
-        let of_all = self.state.as_ref().and_then(|state| state.defaulted_primary.as_ref());
+        let of_all = self.state.and_then(|state| state.defaulted_primary.as_ref());
         if !is_split && set.backends.len() == 1 {
             // That the object is read at all, where every rule has one.
             let is_read = self.first.as_ref() == Some(&first);
@@ -57,7 +58,7 @@ impl DefaultedPrimaries {
         // The one that an earlier version had for all, where this set has it: it failed over.
         let mut of_earlier = of_all.into_iter().chain(&self.first).filter(|_| !self.by_set);
         let of_earlier = of_earlier.find(|primary| set.has(primary));
-        let known = self.state.as_ref().and_then(|state| state.sets.get(&set.name));
+        let known = self.state.and_then(|state| state.sets.get(&set.name));
         if let Some(primary) = remembered(set, of_all, known) {
             let was_first = match known.and_then(|known| known.first.as_ref()) {
                 Some(first) => Some(first),
@@ -74,7 +75,7 @@ impl DefaultedPrimaries {
             return OwnPrimary::Is(first);
         }
         let live = set.live();
-        let recorded = self.recorded.get(&set.name).unwrap_or(&live);
+        let recorded = self.recorded.and_then(|sets| sets.get(&set.name)).unwrap_or(&live);
         let weighted = |name: &&str| recorded.get(*name).is_some_and(|w| *w > 0);
         let mut weighted = set.names().filter(weighted);
         match (weighted.next(), weighted.next(), of_earlier) {
@@ -106,9 +107,8 @@ impl Declaration {
     /// The sets whose primary nobody can tell: they are left alone until their author names it.
     pub fn without_primary(&self) -> impl Iterator<Item = &DeclaredSet> {
         let is_route = self.sets.iter().any(|set| !set.name.is_empty());
-        let state = is_route.then(|| self.state()).flatten();
-        let named = self.authored_primary_beside(state.as_ref()).is_some();
-        let defaulted = (is_route && !named).then(|| DefaultedPrimaries::new(self, state));
+        let named = self.authored_primary().is_some();
+        let defaulted = (is_route && !named).then(|| DefaultedPrimaries::new(self));
         let cannot_be_told = move |set: &&DeclaredSet| {
             defaulted.as_ref().is_some_and(|d| d.primary(set) == OwnPrimary::CannotBeTold)
         };

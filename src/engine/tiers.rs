@@ -4,7 +4,7 @@ use crate::engine::declaration::{ByName, service_of};
 use crate::engine::own_primary::{DefaultedPrimaries, OwnPrimary};
 use crate::engine::values::{Annotation, MOST_PROBLEMS, Names};
 use crate::engine::{
-    BySet, Declaration, DeclaredBackend, DeclaredSet, Problem, State, Threshold, annotations,
+    BySet, Declaration, DeclaredBackend, DeclaredSet, Problem, Threshold, annotations,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,12 +35,11 @@ struct Needed {
 
 impl Preference {
     pub(super) fn parse(declared: &Declaration, problems: &mut Vec<Problem>) -> Self {
-        let state = declared.state();
-        let named = declared.authored_primary_beside(state.as_ref());
+        let named = declared.authored_primary();
         let named = Annotation::with(annotations::PRIMARY_SERVICE, named);
         let primaries = match named.as_backends(declared, problems) {
             Some(named) => Primaries::Named(named),
-            None => Primaries::Own(own_primaries(declared, state)),
+            None => Primaries::Own(own_primaries(declared)),
         };
 
         let order = Annotation::of(declared, annotations::FALLBACK_ORDER);
@@ -96,8 +95,8 @@ impl Preference {
 }
 
 /// The primary of each set that has one, without a word from the author.
-fn own_primaries(declared: &Declaration, state: Option<State>) -> BySet<String> {
-    let defaulted = DefaultedPrimaries::new(declared, state);
+fn own_primaries(declared: &Declaration) -> BySet<String> {
+    let defaulted = DefaultedPrimaries::new(declared);
     let own = |set: &DeclaredSet| match defaulted.primary(set) {
         OwnPrimary::Is(primary) => Some((set.name.clone(), primary)),
         OwnPrimary::CannotBeTold | OwnPrimary::Alone => None,

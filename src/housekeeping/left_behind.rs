@@ -38,7 +38,7 @@ impl LeftBehind {
         selector: &LabelSelector,
     ) -> Option<Self> {
         let declared = object.kind.read(found);
-        let recorded = declared.recorded().unwrap_or_default();
+        let recorded = declared.recorded().cloned().unwrap_or_default();
         let mut edit = Edit::default();
         for set in &declared.sets {
             let Some(authored) = recorded.get(&set.name) else { continue };

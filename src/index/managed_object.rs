@@ -90,17 +90,16 @@ impl ManagedObject {
     pub(crate) fn read(kind: Kind, object: &DynamicObject, defaults: &Defaults) -> Self {
         let (mut declared, metadata) = (kind.read(object), &object.metadata);
         let owners = Owners::read(kind, metadata.managed_fields.as_deref().unwrap_or_default());
-        let record = declared.record();
+        let record = declared.record().cloned();
         let as_recorded = record.as_ref().map(|record| record.written.clone()).unwrap_or_default();
-        let state = declared.state();
+        let state = declared.state().cloned();
         let author = owners.other.as_ref().filter(|other| other.as_ref() != PREDECESSOR);
         let edit = author.and_then(|author| {
             Some((author.clone(), edited(&declared.mended(), state.as_ref()?)?))
         });
         let edited_by = edit.map(|(author, weights)| {
             let weights = AuthoredWeights::new(weights).written(as_recorded.clone());
-            let weights = weights.to_annotation();
-            declared.annotations.insert(annotations::AUTHORED_WEIGHTS.into(), weights);
+            declared.annotations.set_record(weights);
             author
         });
         let read = match declared.backends().count() {

@@ -2,8 +2,8 @@
 //! backends is a set; which of them fail over, the parser says.
 
 use crate::engine::{
-    Bounds, Declaration, DeclaredBackend, DeclaredSet, Fault, FieldPath, ParsedWeight, Problem,
-    Shape, WeightLimits,
+    Annotations, Bounds, Declaration, DeclaredBackend, DeclaredSet, Fault, FieldPath, ParsedWeight,
+    Problem, Shape, WeightLimits,
 };
 use crate::kinds::kind::Adapter;
 use crate::kinds::value::{kind_of, text};
@@ -126,7 +126,7 @@ pub(crate) fn read(route: &DynamicObject) -> Declaration {
     Declaration {
         sets: sets.collect(),
         apexes,
-        annotations: route.annotations().clone(),
+        annotations: Annotations::read(route.annotations().clone(), SHAPE.limits.weight),
         unreadable,
         shape: SHAPE,
     }

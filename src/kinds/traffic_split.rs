@@ -4,7 +4,8 @@
 //! one such object in a LIST must not hide the others.
 
 use crate::engine::{
-    Declaration, DeclaredBackend, DeclaredSet, Fault, FieldPath, ParsedWeight, Problem, Shape,
+    Annotations, Declaration, DeclaredBackend, DeclaredSet, Fault, FieldPath, ParsedWeight,
+    Problem, Shape,
 };
 use crate::kinds::Kind;
 use crate::kinds::kind::Adapter;
@@ -64,7 +65,7 @@ pub fn read(split: &DynamicObject) -> Declaration {
             path: Shape::ONE_SET.backends.into(),
             ..DeclaredSet::default()
         }],
-        annotations: split.annotations().clone(),
+        annotations: Annotations::read(split.annotations().clone(), Shape::ONE_SET.limits.weight),
         unreadable,
         shape: Shape::ONE_SET,
     }

@@ -2,7 +2,9 @@
 
 use crate::admission::previous::{PreviousObject, PreviousSet};
 use crate::admission::view::View;
-use crate::engine::{Declaration, DeclaredBackend, DeclaredSet, Health, ParsedWeight, Problem};
+use crate::engine::{
+    Annotations, Declaration, DeclaredBackend, DeclaredSet, Health, ParsedWeight, Problem,
+};
 use std::collections::BTreeMap;
 
 /// Weight that an edit puts where a failover took it away. It is refused where that backend is known
@@ -129,7 +131,7 @@ fn health_of(
             backends,
             ..set.clone()
         }],
-        annotations: BTreeMap::new(),
+        annotations: Annotations::default(),
         unreadable: vec![],
         ..new.clone()
     };

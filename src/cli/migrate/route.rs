@@ -1,8 +1,7 @@
 //! The route that does what a split does.
 
 use crate::engine::{
-    AuthoredWeights, Declaration, FieldPath, Problem, Weights, annotations, is_service_name,
-    proportions,
+    Declaration, FieldPath, Problem, Weights, annotations, is_service_name, proportions,
 };
 use crate::kinds::{ObjectKey, route, traffic_split};
 use kube::ResourceExt;
@@ -332,20 +331,18 @@ fn author_weights(
 }
 
 fn recorded(declared: &Declaration, problems: &mut Vec<Problem>) -> Weights {
-    let Some(text) = declared.annotations.get(annotations::AUTHORED_WEIGHTS) else {
-        return Weights::new();
-    };
-    match AuthoredWeights::parse(text, declared.shape.limits.weight) {
-        Ok(mut recorded) => recorded.sets.remove("").unwrap_or_default(),
-        Err(problem) => {
-            problems.push(problem);
+    match declared.annotations.record() {
+        None => Weights::new(),
+        Some(Ok(recorded)) => recorded.sets.get("").cloned().unwrap_or_default(),
+        Some(Err(problem)) => {
+            problems.push(problem.clone());
             Weights::new()
         }
     }
 }
 
 fn kept_annotations(declared: &Declaration) -> BTreeMap<String, String> {
-    let mut kept = declared.annotations.clone();
+    let mut kept = declared.annotations.as_map().clone();
     kept.retain(|name, _| !LEFT_BEHIND.contains(&name.as_str()));
     // `state` knew that it was only our default, and stays behind: it becomes the author's word,
     // and holds whatever order the backends come in later.

@@ -61,7 +61,7 @@ pub(crate) fn weights(split: &DynamicObject) -> Vec<f64> {
 
 /// The state that a split carries.
 pub(crate) fn state(split: &DynamicObject) -> Option<State> {
-    traffic_split::read(split).state()
+    traffic_split::read(split).state().cloned()
 }
 
 /// The JSON of an annotation.
