@@ -1,93 +1,191 @@
-//! The annotations and labels of the contract. A new annotation starts with its name here; what it
-//! asks for is read in [`Policy`](crate::engine::Policy).
+//! The annotations and labels of the contract, in one table.
+//!
+//! A new annotation is a row of [`ALL`] and, where an author asks for something by it, a field of
+//! [`Policy`](crate::engine::Policy) with the line that reads it. Tests hold README's table and the
+//! CEL of the optional ValidatingAdmissionPolicy to these rows.
 
 use crate::engine::problem::closest;
 use crate::engine::{FieldPath, Problem};
 use std::collections::BTreeMap;
 
 /// Every label and annotation of ours begins with this.
-pub(crate) const PREFIX: &str = "failover.linkerd.io/";
+pub const PREFIX: &str = "failover.linkerd.io/";
 /// Label that marks a managed object.
-pub(crate) const CONTROLLED_BY: &str = "failover.linkerd.io/controlled-by";
-/// The preferred backends, comma-separated; defaulted to the first.
-pub(crate) const PRIMARY_SERVICE: &str = "failover.linkerd.io/primary-service";
-/// Fallbacks in order, one tier each.
-pub(crate) const FALLBACK_ORDER: &str = "failover.linkerd.io/fallback-order";
-/// What a backend needs to count as ready: `2`, `50%`, or `name=2,other=50%`.
-pub(crate) const MIN_READY: &str = "failover.linkerd.io/min-ready";
-/// How long a loss must last before traffic leaves.
-pub(crate) const FAILOVER_DELAY: &str = "failover.linkerd.io/failover-delay";
-/// How long a recovery must last before traffic comes back.
-pub(crate) const FAILBACK_DELAY: &str = "failover.linkerd.io/failback-delay";
-/// `automatic` or `manual`.
-pub(crate) const FAILBACK: &str = "failover.linkerd.io/failback";
-/// The time at which a person ended a manual stay.
-pub(crate) const FAILBACK_REQUESTED: &str = "failover.linkerd.io/failback-requested";
-/// `"true"`: ready fallbacks keep the smallest share.
-pub(crate) const WARM_STANDBY: &str = "failover.linkerd.io/warm-standby";
-/// Backends that get the traffic whatever their health.
-pub(crate) const PIN: &str = "failover.linkerd.io/pin";
-/// The time at which the pin ends by itself.
-pub(crate) const PIN_UNTIL: &str = "failover.linkerd.io/pin-until";
-/// `"true"`: nothing is written.
-pub(crate) const PAUSED: &str = "failover.linkerd.io/paused";
-/// The author's weights, recorded while ours are in the object.
-pub(crate) const AUTHORED_WEIGHTS: &str = "failover.linkerd.io/authored-weights";
-/// What was decided last, by whom and why.
-pub(crate) const STATE: &str = "failover.linkerd.io/state";
-
-/// On the controller's own namespace. `"true"`: nothing is written in the whole cluster.
-pub(crate) const FROZEN: &str = "failover.linkerd.io/frozen";
-/// On the controller's own namespace: the time at which a person released the brake.
-pub(crate) const BRAKE_RELEASED: &str = "failover.linkerd.io/brake-released";
-/// On the Lease: what all replicas know of the brake, as JSON:
-/// `{"v":1,"n":4,"since":"…","standing":"…","ended":"…","released":"…","by":"…"}`. `n` grows with
-/// each write; it holds since `since`, unless it has `ended`, by the release that is told or because
-/// the primaries were back; `standing` is the release that stood there when it began.
-pub(crate) const BRAKE: &str = "failover.linkerd.io/brake";
-
+pub const CONTROLLED_BY: &str = "failover.linkerd.io/controlled-by";
 /// What `kubectl apply` leaves behind: the manifest as its author wrote it.
-pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// The annotations of a failover object.
-const OF_OBJECTS: &[&str] = &[
-    PRIMARY_SERVICE,
-    FALLBACK_ORDER,
-    MIN_READY,
-    FAILOVER_DELAY,
-    FAILBACK_DELAY,
-    FAILBACK,
-    FAILBACK_REQUESTED,
-    WARM_STANDBY,
-    PIN,
-    PIN_UNTIL,
-    PAUSED,
-    AUTHORED_WEIGHTS,
-    STATE,
-];
+/// An annotation of the contract.
+#[cfg_attr(not(test), expect(dead_code, reason = "tests hold the documentation to the table"))]
+#[derive(Clone, Copy, Debug)]
+pub struct AnnotationInfo {
+    /// With the prefix.
+    pub name: &'static str,
+    /// Where it has an effect.
+    pub place: Place,
+    /// Who writes it.
+    pub writer: Writer,
+    /// How its value is written.
+    pub syntax: Syntax,
+    /// What holds without it, where it has a default of its own.
+    pub default: Option<&'static str>,
+    /// The optional ValidatingAdmissionPolicy checks it too, while no replica runs.
+    pub in_policy: bool,
+    /// What it is for.
+    pub meaning: &'static str,
+}
+
+/// Where an annotation has an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A failover object.
+    FailoverObject,
+    /// The namespace of the program.
+    OwnNamespace,
+    /// The Lease of the program.
+    Lease,
+    /// A ServiceProfile that is written for a split.
+    ServiceProfile,
+}
+
+/// Who writes an annotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// The author of an object, or whoever operates the cluster.
+    Author,
+    /// This program.
+    Program,
+}
+
+/// How the value of an annotation is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syntax {
+    /// Names of backends, with commas between.
+    Backends,
+    /// `2`, `50%`, or one per backend: `name=2,other=50%`.
+    Thresholds,
+    /// `90s`, `1h30m`.
+    Delay,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// An RFC 3339 time.
+    Time,
+    /// What the program records for itself.
+    Record,
+}
+
+impl Syntax {
+    const BOOLEAN: Self = Self::OneOf(&["true", "false"]);
+}
+
+/// Declares each row with a constant for its name.
+macro_rules! annotations {
+    ($($(#[doc = $meaning:literal])+ $constant:ident = $name:literal
+        { $place:ident, $writer:ident, $syntax:expr, default: $default:expr, in_policy: $in_policy:literal }
+    )+) => {
+        $($(#[doc = $meaning])+ pub const $constant: &str = concat!("failover.linkerd.io/", $name);)+
+
+        /// Every annotation of ours.
+        pub const ALL: &[AnnotationInfo] = &[$(AnnotationInfo {
+            name: $constant,
+            place: Place::$place,
+            writer: Writer::$writer,
+            syntax: $syntax,
+            default: $default,
+            in_policy: $in_policy,
+            meaning: concat!($($meaning),+),
+        }),+];
+    };
+}
+
+annotations! {
+    /// The preferred backends; defaulted to the first.
+    PRIMARY_SERVICE = "primary-service" { FailoverObject, Author, Syntax::Backends, default: None, in_policy: true }
+    /// Fallbacks in order, one tier each.
+    FALLBACK_ORDER = "fallback-order" { FailoverObject, Author, Syntax::Backends, default: None, in_policy: true }
+    /// What a backend needs to count as ready.
+    MIN_READY = "min-ready" { FailoverObject, Author, Syntax::Thresholds, default: Some("1"), in_policy: true }
+    /// How long a loss must last before traffic leaves.
+    FAILOVER_DELAY = "failover-delay" { FailoverObject, Author, Syntax::Delay, default: Some("0s"), in_policy: true }
+    /// How long a recovery must last before traffic comes back.
+    FAILBACK_DELAY = "failback-delay" { FailoverObject, Author, Syntax::Delay, default: Some("0s"), in_policy: true }
+    /// Whether traffic comes back by itself.
+    FAILBACK = "failback" { FailoverObject, Author, Syntax::OneOf(&["automatic", "manual"]), default: Some("automatic"), in_policy: true }
+    /// The time at which a person ended a manual stay.
+    FAILBACK_REQUESTED = "failback-requested" { FailoverObject, Author, Syntax::Time, default: None, in_policy: false }
+    /// Whether ready fallbacks keep the smallest share.
+    WARM_STANDBY = "warm-standby" { FailoverObject, Author, Syntax::BOOLEAN, default: Some("false"), in_policy: true }
+    /// Backends that get the traffic whatever their health.
+    PIN = "pin" { FailoverObject, Author, Syntax::Backends, default: None, in_policy: true }
+    /// The time at which the pin ends by itself.
+    PIN_UNTIL = "pin-until" { FailoverObject, Author, Syntax::Time, default: None, in_policy: true }
+    /// Whether nothing is written.
+    PAUSED = "paused" { FailoverObject, Author, Syntax::BOOLEAN, default: Some("false"), in_policy: true }
+    /// The author's weights, recorded while ours are in the object.
+    AUTHORED_WEIGHTS = "authored-weights" { FailoverObject, Program, Syntax::Record, default: None, in_policy: false }
+    /// What was decided last, by whom and why.
+    STATE = "state" { FailoverObject, Program, Syntax::Record, default: None, in_policy: false }
+    /// Whether nothing is written in the whole cluster.
+    FROZEN = "frozen" { OwnNamespace, Author, Syntax::BOOLEAN, default: None, in_policy: false }
+    /// The time at which a person released the brake.
+    BRAKE_RELEASED = "brake-released" { OwnNamespace, Author, Syntax::Time, default: None, in_policy: false }
+    /// What all replicas know of the brake, as JSON:
+    /// `{"v":1,"n":4,"since":"…","standing":"…","ended":"…","released":"…","by":"…"}`. `n` grows with
+    /// each write; the brake holds since `since`, unless it has `ended`, by the release in `released` or
+    /// because the primaries were back; `standing` is the release that stood there when it began.
+    BRAKE = "brake" { Lease, Program, Syntax::Record, default: None, in_policy: false }
+    /// The address at which the other replicas find the leader.
+    JUDGE = "judge" { Lease, Program, Syntax::Record, default: None, in_policy: false }
+    /// The namespaces that a release manages, with commas between, or every one.
+    MANAGES = "manages" { Lease, Program, Syntax::Record, default: None, in_policy: false }
+    /// For which split a ServiceProfile is written, and by whom.
+    WRITTEN_FOR = "written-for" { ServiceProfile, Program, Syntax::Record, default: None, in_policy: false }
+}
+
+/// The row of an annotation.
+pub(crate) fn info(name: &str) -> Option<&'static AnnotationInfo> {
+    ALL.iter().find(|info| info.name == name)
+}
+
+/// The annotations that an author writes as a list, which may be long.
+pub(crate) fn lists() -> impl Iterator<Item = &'static str> {
+    let is_list = |info: &&AnnotationInfo| {
+        info.writer == Writer::Author
+            && matches!(info.syntax, Syntax::Backends | Syntax::Thresholds)
+    };
+    ALL.iter().filter(is_list).map(|info| info.name)
+}
+
+fn of_objects() -> impl Iterator<Item = &'static str> {
+    ALL.iter().filter(|info| info.place == Place::FailoverObject).map(|info| info.name)
+}
 
 /// Warnings about annotations under our prefix that have no effect here, with the nearest name
 /// that has.
 pub(crate) fn without_effect(annotations: &BTreeMap<String, String>) -> Vec<Problem> {
     let ours = annotations.keys().filter(|name| name.starts_with(PREFIX));
-    ours.filter(|name| !OF_OBJECTS.contains(&name.as_str()))
-        .map(|name| {
-            let problem = Problem::warning(field(name))
-                .found(format!("{name:?}"))
-                .expected("an annotation of linkerd-failover; this one is ignored");
-            if [FROZEN, BRAKE_RELEASED].contains(&name.as_str()) {
-                return problem.next("it belongs on the namespace of linkerd-failover");
+    ours.filter_map(|name| {
+        let problem = Problem::warning(field(name))
+            .found(format!("{name:?}"))
+            .expected("an annotation of linkerd-failover; this one is ignored");
+        let place = info(name).map(|info| info.place);
+        Some(match place {
+            Some(Place::FailoverObject) => return None,
+            Some(Place::OwnNamespace) => {
+                problem.next("it belongs on the namespace of linkerd-failover")
             }
-            if name == BRAKE {
-                return problem.next("it is the program's own, on its Lease");
+            Some(Place::Lease) => problem.next("it is the program's own, on its Lease"),
+            Some(Place::ServiceProfile) => {
+                problem.next("it is the program's own, on a ServiceProfile")
             }
-            match closest(name, OF_OBJECTS.iter().copied().chain([CONTROLLED_BY])) {
+            None => match closest(name, of_objects().chain([CONTROLLED_BY])) {
                 Some(CONTROLLED_BY) => problem.next(format!("{CONTROLLED_BY} is a label")),
                 Some(near) => problem.next(format!("did you mean {near}?")),
                 None => problem,
-            }
+            },
         })
-        .collect()
+    })
+    .collect()
 }
 
 /// The field path of an annotation.
@@ -96,29 +194,5 @@ pub(crate) fn field(name: &str) -> FieldPath {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn warnings(name: &str) -> Vec<String> {
-        let annotations = BTreeMap::from([(name.to_owned(), String::new())]);
-        without_effect(&annotations).iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn a_misspelt_annotation_is_named_with_its_nearest_neighbour() {
-        let said = warnings("failover.linkerd.io/primary-servce").join("");
-        assert!(said.contains("did you mean failover.linkerd.io/primary-service?"), "{said}");
-    }
-
-    #[test]
-    fn the_freeze_of_the_cluster_has_no_effect_on_one_object_and_says_where_it_belongs() {
-        let said = warnings(FROZEN).join("");
-        assert!(said.contains("ignored; it belongs on the namespace"), "{said}");
-    }
-
-    #[test]
-    fn annotations_of_others_and_ours_in_use_are_not_mentioned() {
-        assert!(warnings("example.com/primary-service").is_empty());
-        assert!(OF_OBJECTS.iter().all(|name| warnings(name).is_empty()));
-    }
-}
+#[path = "annotations_tests.rs"]
+mod tests;

@@ -12,14 +12,6 @@ const LONGEST: usize = 64 * 1024;
 /// into annotations, of which the API server takes 256 KiB together.
 pub(crate) const FAR_BEYOND: usize = 1_024;
 
-/// The annotations that an author writes, and that may be long.
-const WRITTEN: [&str; 4] = [
-    annotations::PRIMARY_SERVICE,
-    annotations::FALLBACK_ORDER,
-    annotations::MIN_READY,
-    annotations::PIN,
-];
-
 /// What is wrong with so many backends, of which the largest set has this many.
 pub(crate) fn too_many(shape: &Shape, all: usize, largest: usize) -> Option<Problem> {
     let Bounds { of_set, of_object } = shape.bounds;
@@ -47,7 +39,7 @@ pub(crate) fn counts(declared: &Declaration) -> (usize, usize) {
 pub(crate) fn of_object(declared: &Declaration, problems: &mut Vec<Problem>) {
     let (all, largest) = counts(declared);
     problems.extend(too_many(&declared.shape, all, largest));
-    for name in WRITTEN {
+    for name in annotations::lists() {
         let length = declared.annotations.get(name).map_or(0, String::len);
         if length > LONGEST {
             let problem = Problem::error(annotations::field(name)).about("bound").sized(length);

@@ -179,5 +179,5 @@ impl Needed {
     }
 }
 
-const EXPECTED: &str =
+pub(super) const EXPECTED: &str =
     "a count such as 2, a percentage from 1% to 100%, or one per backend: name=2,other=50%";

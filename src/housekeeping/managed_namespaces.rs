@@ -1,6 +1,7 @@
 //! Which namespaces are managed, written down beside the Lease: a leader that manages fewer than the one
 //! before can say which were left. It may read nothing there any more.
 
+use crate::engine::annotations::MANAGES;
 use crate::kinds::Kind;
 use crate::kinds::selector::LabelSelector;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -8,8 +9,6 @@ use kube::Api;
 use kube::api::PostParams;
 use std::collections::BTreeSet;
 
-/// Annotation of the Lease: names with commas between, or every namespace.
-const MANAGES: &str = "failover.linkerd.io/manages";
 const EVERY: &str = "*";
 
 /// The Lease is renewed every second: whoever writes beside that may have to try again.

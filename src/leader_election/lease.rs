@@ -1,5 +1,6 @@
 //! The Lease: the election's I/O.
 
+use crate::engine::annotations::JUDGE;
 use crate::index::shared_index::SharedIndex;
 use crate::informers::list_watch::follow;
 use crate::kinds::brief;
@@ -28,9 +29,6 @@ const UNFIT_POLL: Duration = Duration::from_millis(50);
 pub(crate) fn always_leading() -> watch::Receiver<bool> {
     watch::channel(true).1
 }
-
-/// Whoever leads says in the Lease where the other replicas find it.
-const JUDGE: &str = "failover.linkerd.io/judge";
 
 /// A replica that strives for the Lease.
 pub(crate) struct LeaseCandidacy {
