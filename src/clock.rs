@@ -1,5 +1,7 @@
 //! The process's clock.
 
+pub(crate) mod backoff;
+
 use crate::engine::{Now, SteadyTime};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Instant;

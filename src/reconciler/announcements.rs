@@ -27,7 +27,7 @@ impl Reconciler {
         while let Ok(announcement) = others.try_recv() {
             batch.push(announcement);
         }
-        let asked = self.believed(self.concerned(batch));
+        let asked = self.accept(self.guarded(batch));
         let shared = self.context.shared.clone();
         let (index, now) = (shared.read(), shared.now());
         let mut moves: HashMap<ObjectRef, bool> = HashMap::new();
@@ -54,7 +54,7 @@ impl Reconciler {
     }
 
     /// Those that traffic rests on; the others are answered.
-    fn concerned(&self, batch: Vec<PendingAnnouncement>) -> Vec<Asked> {
+    fn guarded(&self, batch: Vec<PendingAnnouncement>) -> Vec<Asked> {
         let (index, now) = (self.context.shared.read(), self.context.shared.now());
         let decides = self.context.leads() && index.synced.all();
         let concerned =
@@ -75,7 +75,7 @@ impl Reconciler {
     }
 
     /// Those that count as gone from now on; the others are answered.
-    fn believed(&self, asked: Vec<Asked>) -> Vec<Asked> {
+    fn accept(&self, asked: Vec<Asked>) -> Vec<Asked> {
         let (mut believed, now) = (vec![], self.context.shared.now().steady);
         self.context.shared.update(|index| {
             for (pod, reply) in asked {

@@ -1,6 +1,7 @@
 //! Attempts at writes: how they fail, when the next one is made, and whether one without an answer
 //! has landed.
 
+use crate::clock::backoff::Backoff;
 use crate::engine::Identity;
 use crate::index::managed_object::ManagedObject;
 use crate::reconciler::lanes::Lane;
@@ -28,15 +29,7 @@ pub(crate) enum WriteFailure {
 /// So many conflicts in a row are no more than others who write too.
 const USUAL_CONFLICTS: u32 = 3;
 
-const FIRST_RETRY: Duration = Duration::from_millis(50);
-const LAST_RETRY: Duration = Duration::from_secs(5);
-
-/// How long to wait after so many failures. Doubles from the first retry to the last, with jitter so
-/// that a thousand objects that fail together do not come back together.
-fn backoff(times: u32) -> Duration {
-    let wait = FIRST_RETRY.saturating_mul(1 << times.saturating_sub(1).min(10)).min(LAST_RETRY);
-    wait.mul_f64(0.5 + fastrand::f64() / 2.0)
-}
+const RETRY: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
 
 /// How often writes have failed in a row, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +127,7 @@ impl<K: AttemptKey> FailedAttempt<K> {
     ) -> (Self, Duration) {
         let alike = before.is_some_and(|before| before.key.writes_the_same(&key));
         let streak = FailureStreak::after(before.map(|b| &b.streak), alike, failure, now);
-        let wait = backoff(streak.times);
+        let wait = RETRY.jittered(streak.times);
         (Self { streak, not_before: now + wait, key }, wait)
     }
 
@@ -201,7 +194,7 @@ impl Attempt {
             let state = sets.iter().find(|s| s.intent.set == *set).and_then(|s| s.state.as_ref());
             state.is_some_and(|state| state.active == *active)
         };
-        // A move of some sets only says nothing of the weights of the others.
+        // A move of some sets leaves the weights of the others open.
         let live: Vec<u32> =
             sets.iter().flat_map(|set| set.intent.backends.iter().map(|b| b.live)).collect();
         let weights = live.len() != self.write.weights.len() || live == self.write.weights;
@@ -227,7 +220,7 @@ mod tests {
     fn refused_and_unanswered_writes_are_reported_at_once_and_others_once_they_last() {
         use WriteFailure::{Conflict, Gone, Refused, Unanswered};
         let start = Instant::now();
-        for (failures, at, told) in [
+        for (failures, at, reported) in [
             (&[Refused][..], 0, true),
             (&[Unanswered], 0, true),
             (&[Conflict], 0, false),
@@ -238,7 +231,7 @@ mod tests {
             let streak = streak(failures, start);
             assert_eq!(
                 streak.is_reported(start + Duration::from_secs(at)),
-                told,
+                reported,
                 "{failures:?} {at}"
             );
         }

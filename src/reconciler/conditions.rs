@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Linkerd takes a moment to say that it has accepted a new route.
+/// Linkerd takes a moment to accept a new route.
 const ACCEPTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// Reports what the declaration of an object shows. Returns when to look again.
@@ -43,15 +43,15 @@ fn report_unreadable(context: &Context, memories: &mut Memories, subject: &Subje
     let causes = causes.join("; ");
     let memory = memories.entry(object);
     memory.readability = readability;
-    if !subject.leads {
-    } else if readability == Readability::Readable {
+    let readable = readability == Readability::Readable;
+    let begins = subject.leads && !readable && memory.unreadable.begins(causes.clone());
+    if subject.leads && readable {
         memory.unreadable.ends();
-    } else if memory.unreadable.begins(causes.clone()) {
-        match readability {
-            Readability::Unreadable => {
-                tracing::warn!(%object, %causes, "cannot be read, left as it is");
-            }
-            _ => tracing::warn!(%object, %causes, "cannot be read in part"),
+    }
+    if begins {
+        match managed.sets.is_err() {
+            true => tracing::warn!(%object, %causes, "cannot be read, left as it is"),
+            false => tracing::warn!(%object, %causes, "cannot be read in part"),
         }
         context.recorder.publish(reports::unreadable(object, subject.version(), managed, &causes));
     }
@@ -94,7 +94,7 @@ fn report_not_in_use(
     None
 }
 
-/// Rules whose primary nobody can tell do not fail over, beside others that do.
+/// Rules without a primary do not fail over, beside others that do.
 fn report_without_primary(context: &Context, memories: &mut Memories, subject: &Subject<'_>) {
     let (object, managed) = (subject.object, subject.managed);
     let rules: Vec<String> = managed.without_primary.iter().map(ToString::to_string).collect();

@@ -43,7 +43,7 @@ pub(crate) struct ControllerParts {
     pub ledger: Ledger,
     /// The same, as the candidate for the Lease reads it.
     pub brake_record: watch::Receiver<Option<BrakeRecord>>,
-    /// The objects to decide anew.
+    /// The objects that a change of the index concerns.
     pub changes: ChangedObjects,
     /// Deletions of pods that are announced.
     pub announcements: mpsc::Receiver<PendingAnnouncement>,
@@ -178,7 +178,7 @@ impl Controller {
         let state = &mut self.reconciler;
         state.arbiter.leadership_changed();
         if !state.context.leads() {
-            state.deletions.give_up();
+            state.deletions.release_all();
         }
         state.enqueue_everything();
     }

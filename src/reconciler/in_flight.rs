@@ -35,9 +35,6 @@ pub(crate) enum GiveUp {
     Crowded,
 }
 
-/// The error of a write that is given up to make room.
-pub(crate) const CROWDED: &str = "no answer yet, and too many other writes have none either";
-
 /// The writes that are under way; `A` tells one attempt from another, `F` is what a task hands back.
 pub(crate) struct InFlight<A, F> {
     tasks: JoinSet<F>,

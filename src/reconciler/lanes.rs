@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 /// After this a write is slow: most take some ten milliseconds, also among many.
 pub(crate) const SLOW_AFTER: Duration = Duration::from_millis(150);
 
-/// So many slow writes may have given their fast place back. With the fast ones they are fewer than
+/// So many slow writes may be under way beside the fast places. With the fast ones they are fewer than
 /// the API server answers at once on a connection: 100.
-const LEFT_OUT: usize = 64;
+const MAX_BESIDE: usize = 64;
 /// Where more are slow and nothing has been answered for so long, they do not wait for an API server
 /// that is busy: the oldest are given up, to make room.
-const STUCK: Duration = Duration::from_secs(1);
+const STUCK_AFTER: Duration = Duration::from_secs(1);
 /// Places of the other lanes. They have a connection of their own, and the same bound.
 const REFUSED: usize = 32;
 const HUNG: usize = 64;
@@ -25,12 +25,12 @@ const HUNG: usize = 64;
 /// How long a write may take, by how many before it had no answer. An API server may spend 10 s on
 /// each webhook that hangs, and gives up by itself after 34 s; before that a first try finds out
 /// whether it is only the connection that is dead.
-const PATIENCE: [Duration; 3] =
+const WRITE_TIMEOUTS: [Duration; 3] =
     [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(40)];
 
 /// How long to wait for the answer to a write, after so many that had none.
-pub(crate) fn patience(unanswered: u32) -> Duration {
-    PATIENCE[(unanswered as usize).min(PATIENCE.len() - 1)]
+pub(crate) fn write_timeout(unanswered: u32) -> Duration {
+    WRITE_TIMEOUTS[(unanswered as usize).min(WRITE_TIMEOUTS.len() - 1)]
 }
 
 /// Where a write has its place.
@@ -48,38 +48,38 @@ impl Lane {
     const ALL: [Self; 3] = [Self::Fast, Self::Refused, Self::Hung];
 }
 
-/// The writes that are under way, and those that wait for a place.
+/// The writes that are under way, and the objects that wait for a place.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     fast: usize,
-    out: HashMap<ObjectRef, Out>,
-    /// By [`Lane`], with the moment each was first noticed.
+    writes: HashMap<ObjectRef, UnderWay>,
+    /// By [`Lane`], with the time at which each was first enqueued.
     waiting: [VecDeque<(ObjectRef, Instant)>; Lane::ALL.len()],
-    waits: HashSet<ObjectRef>,
+    in_line: HashSet<ObjectRef>,
     /// When a write was answered last.
-    answered: Option<Instant>,
+    last_answer: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Out {
+struct UnderWay {
     lane: Lane,
     since: Instant,
     slow: bool,
-    /// It holds a fast place.
-    in_place: bool,
+    /// It has a fast place.
+    has_place: bool,
     given_up: bool,
 }
 
-impl Out {
-    fn is_left_out(&self) -> bool {
-        self.lane == Lane::Fast && !self.in_place && !self.given_up
+impl UnderWay {
+    fn is_beside(&self) -> bool {
+        self.lane == Lane::Fast && !self.has_place && !self.given_up
     }
 }
 
 /// What time has done to the writes under way.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Turn {
-    /// They have become slow: what was noticed of them meanwhile is to be decided.
+    /// They have become slow: what was enqueued of them meanwhile is to be decided.
     pub slow: Vec<ObjectRef>,
     /// They are to be given up, to make room.
     pub given_up: Vec<ObjectRef>,
@@ -90,40 +90,40 @@ impl Lanes {
     pub(crate) fn new(fast: usize) -> Self {
         Self {
             fast,
-            out: HashMap::new(),
+            writes: HashMap::new(),
             waiting: Default::default(),
-            waits: HashSet::new(),
-            answered: None,
+            in_line: HashSet::new(),
+            last_answer: None,
         }
     }
 
     /// Whether its write is under way and slow: a newer decision need not wait for it.
     pub(crate) fn is_slow(&self, key: &ObjectRef) -> bool {
-        self.out.get(key).is_some_and(|out| out.slow)
+        self.writes.get(key).is_some_and(|write| write.slow)
     }
 
     /// Whether it waits for a place.
     pub(crate) fn is_waiting(&self, key: &ObjectRef) -> bool {
-        self.waits.contains(key)
+        self.in_line.contains(key)
     }
 
     /// How many writes are under way.
     pub(crate) fn len(&self) -> usize {
-        self.out.len()
+        self.writes.len()
     }
 
     /// How many of them are slow.
     pub(crate) fn slow(&self) -> usize {
-        self.out.values().filter(|out| out.slow).count()
+        self.writes.values().filter(|write| write.slow).count()
     }
 
     /// How many are in a fast place: others keep out of their way.
     pub(crate) fn fast(&self) -> usize {
-        self.out.values().filter(|out| out.in_place).count()
+        self.writes.values().filter(|write| write.has_place).count()
     }
 
     pub(crate) fn has_room(&self, lane: Lane) -> bool {
-        let taken = || self.out.values().filter(|out| out.lane == lane).count();
+        let taken = || self.writes.values().filter(|write| write.lane == lane).count();
         match lane {
             Lane::Fast => self.fast() < self.fast,
             Lane::Refused => taken() < REFUSED,
@@ -133,20 +133,20 @@ impl Lanes {
 
     /// A write begins.
     pub(crate) fn begin(&mut self, key: &ObjectRef, lane: Lane, now: Instant) {
-        let in_place = lane == Lane::Fast;
-        let out = Out { lane, since: now, slow: false, in_place, given_up: false };
-        self.out.insert(key.clone(), out);
+        let has_place = lane == Lane::Fast;
+        let write = UnderWay { lane, since: now, slow: false, has_place, given_up: false };
+        self.writes.insert(key.clone(), write);
     }
 
     /// A write has ended, and was answered then.
     pub(crate) fn end(&mut self, key: &ObjectRef, answered: Option<Instant>) {
-        self.out.remove(key);
-        self.answered = self.answered.max(answered);
+        self.writes.remove(key);
+        self.last_answer = self.last_answer.max(answered);
     }
 
     /// An object waits for a place in a lane.
     pub(crate) fn wait(&mut self, key: &ObjectRef, lane: Lane, noticed: Instant) {
-        if self.waits.insert(key.clone()) {
+        if self.in_line.insert(key.clone()) {
             self.waiting[lane as usize].push_back((key.clone(), noticed));
         }
     }
@@ -157,62 +157,66 @@ impl Lanes {
             .into_iter()
             .find(|lane| !self.waiting[*lane as usize].is_empty() && self.has_room(*lane))?;
         let next = self.waiting[lane as usize].pop_front()?;
-        self.waits.remove(&next.0);
+        self.in_line.remove(&next.0);
         Some(next)
     }
 
-    /// What waits is noticed again by other ways.
+    /// Drops the objects that wait for a place; they are enqueued again by other ways.
     pub(crate) fn forget_waiting(&mut self) {
         self.waiting = Default::default();
-        self.waits.clear();
+        self.in_line.clear();
     }
 
     /// When [`Self::turn`] has something to do; none while no write is under way that waits for it.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let fresh = self.out.values().filter(|out| !out.slow);
-        let slows = fresh.map(|out| out.since).min().map(|began| began + SLOW_AFTER);
-        let waits = self.out.values().filter(|out| out.slow && out.in_place);
-        let leaves = waits.map(|out| out.since).min().map(|began| {
-            let left_out = self.out.values().filter(|out| out.is_left_out());
-            match left_out.clone().count() < LEFT_OUT {
+        let fresh = self.writes.values().filter(|write| !write.slow);
+        let slows = fresh.map(|write| write.since).min().map(|began| began + SLOW_AFTER);
+        let in_place = self.writes.values().filter(|write| write.slow && write.has_place);
+        let gives_up_place = in_place.map(|write| write.since).min().map(|began| {
+            let beside = self.writes.values().filter(|write| write.is_beside());
+            match beside.clone().count() < MAX_BESIDE {
                 true => began + SLOW_AFTER,
                 false => {
-                    left_out.map(|out| out.since).min().max(self.answered).unwrap_or(began) + STUCK
+                    beside.map(|write| write.since).min().max(self.last_answer).unwrap_or(began)
+                        + STUCK_AFTER
                 }
             }
         });
-        slows.into_iter().chain(leaves).min()
+        slows.into_iter().chain(gives_up_place).min()
     }
 
-    /// Takes in that it is `now`.
+    /// Advances the lanes to `now`.
     pub(crate) fn turn(&mut self, now: Instant) -> Turn {
         let lasts = |since: Instant, time| now.saturating_duration_since(since) >= time;
         let mut turn = Turn::default();
-        for (key, out) in &mut self.out {
-            if !out.slow && lasts(out.since, SLOW_AFTER) {
-                out.slow = true;
+        for (key, write) in &mut self.writes {
+            if !write.slow && lasts(write.since, SLOW_AFTER) {
+                write.slow = true;
                 turn.slow.push(key.clone());
             }
         }
-        let mut slow: Vec<_> =
-            self.out.iter_mut().filter(|(_, out)| out.slow && out.lane == Lane::Fast).collect();
-        slow.sort_unstable_by_key(|(_, out)| out.since);
-        let left_out = slow.iter().filter(|(_, out)| out.is_left_out()).count();
-        let wait = slow.iter().filter(|(_, out)| out.in_place).count();
-        let excess = (left_out + wait).saturating_sub(LEFT_OUT);
-        let mut room = LEFT_OUT - left_out.min(LEFT_OUT);
-        if self.answered.is_none_or(|answered| lasts(answered, STUCK)) {
-            let stuck = |out: &&mut (&ObjectRef, &mut Out)| {
-                out.1.is_left_out() && lasts(out.1.since, STUCK)
+        let mut slow: Vec<_> = self
+            .writes
+            .iter_mut()
+            .filter(|(_, write)| write.slow && write.lane == Lane::Fast)
+            .collect();
+        slow.sort_unstable_by_key(|(_, write)| write.since);
+        let beside = slow.iter().filter(|(_, write)| write.is_beside()).count();
+        let wait = slow.iter().filter(|(_, write)| write.has_place).count();
+        let excess = (beside + wait).saturating_sub(MAX_BESIDE);
+        let mut room = MAX_BESIDE - beside.min(MAX_BESIDE);
+        if self.last_answer.is_none_or(|answered| lasts(answered, STUCK_AFTER)) {
+            let stuck = |out: &&mut (&ObjectRef, &mut UnderWay)| {
+                out.1.is_beside() && lasts(out.1.since, STUCK_AFTER)
             };
-            for (key, out) in slow.iter_mut().filter(stuck).take(excess) {
-                out.given_up = true;
+            for (key, write) in slow.iter_mut().filter(stuck).take(excess) {
+                write.given_up = true;
                 turn.given_up.push((*key).clone());
                 room += 1;
             }
         }
-        for (_, out) in slow.into_iter().filter(|(_, out)| out.in_place).take(room) {
-            out.in_place = false;
+        for (_, write) in slow.into_iter().filter(|(_, write)| write.has_place).take(room) {
+            write.has_place = false;
         }
         turn
     }
@@ -235,8 +239,8 @@ mod tests {
     }
 
     #[test]
-    fn patience_grows_with_each_try_beyond_what_the_api_server_may_take() {
-        let grows: Vec<_> = (0..5).map(|n| patience(n).as_secs()).collect();
+    fn timeouts_grow_with_each_try_beyond_what_the_api_server_may_take() {
+        let grows: Vec<_> = (0..5).map(|n| write_timeout(n).as_secs()).collect();
         assert_eq!(grows, [5, 15, 40, 40, 40]);
     }
 
@@ -299,7 +303,7 @@ mod tests {
             }
             now += Duration::from_millis(100);
             assert_eq!(lanes.turn(now).given_up, []);
-            assert!(lanes.len() <= 32 + LEFT_OUT);
+            assert!(lanes.len() <= 32 + MAX_BESIDE);
             lanes.end(&key(ended), Some(now));
             ended += 1;
         }

@@ -27,6 +27,7 @@ pub(crate) mod pending_deletions;
 pub(crate) mod plan;
 pub(crate) mod reconcile;
 pub(crate) mod reports;
+pub(crate) mod request;
 pub(crate) mod service_profiles;
 pub(crate) mod set_decision;
 pub(crate) mod short_ports;

@@ -13,6 +13,7 @@ use crate::reconciler::state::Reconciler;
 use crate::reconciler::write::{Write, WriteKind};
 use crate::reconciler::writer::WriteOutcome;
 use crate::reconciler::writes::FinishedWrite;
+use crate::telemetry::WriteResult;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ impl Reconciler {
         let written = matches!(outcome, WriteOutcome::Written(_));
         let replaced = matches!(outcome, WriteOutcome::Replaced);
         self.observe_outcome(attempt, &ticket, outcome);
-        if written && self.deletions.concern(&object) {
+        if written && self.deletions.concerns(&object) {
             // What is left of it to be moved, in a write of its own, is waited for too.
             self.enqueue_first(object);
         } else if is_dirty || replaced {
@@ -48,35 +49,35 @@ impl Reconciler {
                 enter(&self.context, &object, &written, ticket);
             }
             WriteOutcome::Conflict(seen) => {
-                self.context.metrics.write_failed("conflict");
+                self.context.metrics.count_write(WriteResult::Conflict);
                 self.observe_failure(attempt, WriteFailure::Conflict, CONFLICT);
                 self.enter_if_managed(&object, seen, ticket);
             }
             WriteOutcome::Gone(seen) => {
-                self.context.metrics.write_failed("gone");
+                self.context.metrics.count_write(WriteResult::Gone);
                 if seen.is_none() {
-                    self.deletions.settle(&object);
+                    self.deletions.release(&object);
                 }
                 self.observe_failure(attempt, WriteFailure::Gone, GONE);
                 self.enter_if_managed(&object, seen, ticket);
             }
             WriteOutcome::Refused(error) => {
-                self.context.metrics.write_failed("failed");
-                self.observe_failure(attempt, WriteFailure::Refused, &error);
+                self.context.metrics.count_write(WriteResult::Failed);
+                self.observe_failure(attempt, WriteFailure::Refused, &error.to_string());
             }
             WriteOutcome::Unanswered(error) => {
-                self.context.metrics.write_failed("failed");
-                self.observe_failure(attempt, WriteFailure::Unanswered, &error);
+                self.context.metrics.count_write(WriteResult::Failed);
+                self.observe_failure(attempt, WriteFailure::Unanswered, &error.to_string());
             }
             WriteOutcome::Replaced => {
-                self.context.metrics.write_failed("replaced");
+                self.context.metrics.count_write(WriteResult::Replaced);
                 self.remember_unanswered(attempt);
             }
         }
     }
 
     /// A write without an answer may have landed: then the watch shows it. While another attempt is under
-    /// way, the answer to that one tells.
+    /// way, its answer decides.
     pub(crate) fn observe_late_landing(&mut self, subject: &Subject<'_>) {
         let object = subject.object;
         if self.writes.in_flight.contains(object) {
@@ -178,7 +179,7 @@ fn enter(context: &Context, object: &ObjectRef, answered: &DynamicObject, ticket
 fn report_landed(context: &Context, write: &Write, took: Duration) {
     let (metrics, object) = (&context.metrics, &write.object);
     if let Some(note) = &write.edited {
-        metrics.recorded("edit");
+        metrics.count_write(WriteResult::Edit);
         tracing::info!(%object, "{note}");
         context.recorder.publish(reports::edited(write, note));
     }
@@ -189,11 +190,11 @@ fn report_landed(context: &Context, write: &Write, took: Duration) {
             tracing::info!(%object, "weights put right");
         }
         WriteKind::Record => {
-            metrics.recorded("record");
+            metrics.count_write(WriteResult::Record);
             tracing::debug!(%object, "recorded");
         }
         WriteKind::Disclaim => {
-            metrics.recorded("disclaim");
+            metrics.count_write(WriteResult::Disclaim);
             tracing::debug!(%object, "claim on spec given up");
         }
     }

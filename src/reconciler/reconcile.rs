@@ -297,7 +297,7 @@ impl Reconciler {
     /// An object is as it should be, as far as it can be: deletions need not wait for it, unless what its
     /// traffic follows is still being written.
     fn release_deletions(&mut self, index: &Index, object: &ObjectRef) {
-        if !self.deletions.concern(object)
+        if !self.deletions.concerns(object)
             || self.writes.in_flight.contains(object)
             || self.profiles.is_writing(object)
         {
@@ -306,9 +306,9 @@ impl Reconciler {
         let is_carried = object.kind == Kind::TrafficSplit && self.profiles.is_on();
         let unseen = is_carried && !index.synced.profiles;
         if unseen || self.profiles.has_failed(object) {
-            self.deletions.settle_unmoved(object);
+            self.deletions.release_unmoved(object);
         } else {
-            self.deletions.settle(object);
+            self.deletions.release(object);
         }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) struct Reconciler {
 impl Reconciler {
     /// Enqueues an object. Where its write is about to be answered, it is enqueued again after that.
     pub(crate) fn enqueue(&mut self, object: ObjectRef, at: Instant) {
-        if self.deletions.concern(&object) {
+        if self.deletions.concerns(&object) {
             self.enqueue_first(object);
         } else if self.writes.in_flight.blocks(&object) {
             self.writes.in_flight.mark_dirty(object);
@@ -105,7 +105,7 @@ impl Reconciler {
         if let Some(after) = retry_after {
             self.queue.enqueue_after(&split, after);
         }
-        if self.deletions.concern(&split) {
+        if self.deletions.concerns(&split) {
             self.enqueue_first(split);
         } else if enqueue {
             self.enqueue(split, Instant::now());
@@ -139,7 +139,7 @@ impl Reconciler {
         self.queue.clear();
         self.writes.in_flight.forget_waiting();
         self.profiles.in_flight.forget_waiting();
-        self.deletions.give_up();
+        self.deletions.release_all();
         self.was_unsynced = true;
     }
 

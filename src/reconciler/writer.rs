@@ -1,7 +1,8 @@
 //! The one place that writes weights.
 
-use crate::kinds::{FIELD_MANAGER, brief, is_absent};
-use crate::reconciler::in_flight::{CROWDED, GiveUp};
+use crate::kinds::{FIELD_MANAGER, is_absent};
+use crate::reconciler::in_flight::GiveUp;
+use crate::reconciler::request::{NoAnswer, RequestError, within};
 use crate::reconciler::write::Write;
 use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
@@ -21,9 +22,9 @@ pub(crate) enum WriteOutcome {
     /// The API server has no such object; or it has, when it is read again.
     Gone(Option<Box<DynamicObject>>),
     /// Refused or failed: try again later.
-    Refused(String),
+    Refused(RequestError),
     /// No answer in time: try again later. It may still land.
-    Unanswered(String),
+    Unanswered(NoAnswer),
     /// Given up for a newer decision. It may still land.
     Replaced,
 }
@@ -32,7 +33,7 @@ impl From<GiveUp> for WriteOutcome {
     fn from(why: GiveUp) -> Self {
         match why {
             GiveUp::Replaced => Self::Replaced,
-            GiveUp::Crowded => Self::Unanswered(CROWDED.into()),
+            GiveUp::Crowded => Self::Unanswered(NoAnswer::Crowded),
         }
     }
 }
@@ -49,7 +50,7 @@ impl WriteOutcome {
 pub(crate) async fn write(
     client: &Client,
     write: &Write,
-    patience: Duration,
+    timeout: Duration,
     read_again: bool,
 ) -> WriteOutcome {
     let resource = write.object.kind.api_resource(write.version);
@@ -59,23 +60,19 @@ pub(crate) async fn write(
         PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
     let patch = Patch::<()>::Json(write.patch.clone());
     let name = write.object.name();
-    match tokio::time::timeout(patience, api.patch(name, &params, &patch)).await {
-        Ok(Ok(object)) => WriteOutcome::Written(Box::new(object)),
-        Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
+    match within(timeout, api.patch(name, &params, &patch)).await {
+        Ok(object) => WriteOutcome::Written(Box::new(object)),
+        Err(RequestError::Unanswered(why)) => WriteOutcome::Unanswered(why),
+        Err(RequestError::Failed(kube::Error::Api(status))) if status.code == 409 => {
             WriteOutcome::Conflict(if read_again { read(&api, name).await } else { None })
         }
-        Ok(Err(error)) if is_absent(&error) => WriteOutcome::Gone(read(&api, name).await),
-        Ok(Err(error)) => WriteOutcome::Refused(brief(&error)),
-        Err(_) => WriteOutcome::Unanswered(no_answer(patience)),
+        Err(RequestError::Failed(error)) if is_absent(&error) => {
+            WriteOutcome::Gone(read(&api, name).await)
+        }
+        Err(error) => WriteOutcome::Refused(error),
     }
 }
 
 async fn read(api: &Api<DynamicObject>, name: &str) -> Option<Box<DynamicObject>> {
-    let read = tokio::time::timeout(READ_TIMEOUT, api.get(name)).await;
-    read.ok()?.ok().map(Box::new)
-}
-
-/// The error of a request without an answer in time.
-pub(crate) fn no_answer(patience: Duration) -> String {
-    format!("no answer within {} s", patience.as_secs())
+    within(READ_TIMEOUT, api.get(name)).await.ok().map(Box::new)
 }

@@ -4,7 +4,7 @@ use crate::index::order::Ticket;
 use crate::kinds::ObjectRef;
 use crate::reconciler::attempts::{Attempt, FailureStreak, WriteKey};
 use crate::reconciler::in_flight::{InFlight, WriteClients};
-use crate::reconciler::lanes::{Lane, patience};
+use crate::reconciler::lanes::{Lane, write_timeout};
 use crate::reconciler::write::Write;
 use crate::reconciler::writer::{self, WriteOutcome};
 use std::time::Instant;
@@ -63,10 +63,10 @@ impl Writes {
         streak: Option<FailureStreak>,
     ) {
         let (object, key) = (attempt.write.object.clone(), WriteKey::from(&*attempt.write));
-        let patience = patience(streak.map_or(0, |streak| streak.unanswered));
+        let timeout = write_timeout(streak.map_or(0, |streak| streak.unanswered));
         let reads_again = streak.is_some_and(|streak| streak.reads_again());
         let (client, write) = (self.clients.of(lane).clone(), attempt.write.clone());
-        let write = async move { writer::write(&client, &write, patience, reads_again).await };
+        let write = async move { writer::write(&client, &write, timeout, reads_again).await };
         self.in_flight.begin(&object, lane, key, write, |outcome| FinishedWrite {
             attempt,
             ticket,

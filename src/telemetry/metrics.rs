@@ -1,5 +1,6 @@
 //! The metrics, all under `linkerd_failover_`.
 
+use crate::telemetry::write_result::{WriteLabels, WriteResult};
 use crate::telemetry::{
     AdmissionMetrics, CertificateMetrics, GuardMetrics, ProfileMetrics, RemoteMetrics,
 };
@@ -13,11 +14,6 @@ use prometheus_client::registry::{Registry, Unit};
 use std::time::Duration;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Written {
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Direction {
     to: &'static str,
 }
@@ -29,7 +25,7 @@ pub struct Metrics {
     pub(crate) admission: AdmissionMetrics,
     flips: Family<Direction, Counter>,
     flip_seconds: Histogram,
-    writes: Family<Written, Counter>,
+    writes: Family<WriteLabels, Counter>,
     pub(crate) managed: Gauge,
     pub(crate) unreadable: Gauge,
     pub(crate) faulty: Gauge,
@@ -220,17 +216,13 @@ impl Metrics {
     }
 
     pub fn wrote(&self, took: Duration) {
-        self.writes.get_or_create(&Written { result: "ok" }).inc();
+        self.writes.get_or_create(&WriteLabels { result: WriteResult::Ok }).inc();
         self.flip_seconds.observe(took.as_secs_f64());
     }
 
-    /// A write that nobody waited for.
-    pub fn recorded(&self, what: &'static str) {
-        self.writes.get_or_create(&Written { result: what }).inc();
-    }
-
-    pub fn write_failed(&self, result: &'static str) {
-        self.writes.get_or_create(&Written { result }).inc();
+    /// A write that ended otherwise than with weights that callers wait for.
+    pub(crate) fn count_write(&self, result: WriteResult) {
+        self.writes.get_or_create(&WriteLabels { result }).inc();
     }
 
     /// The text that Prometheus scrapes.

@@ -8,7 +8,8 @@ mod logging;
 mod metrics;
 mod profile_metrics;
 mod remote_metrics;
-pub mod report_once;
+pub(crate) mod report_once;
+mod write_result;
 
 pub(crate) use admission_metrics::AdmissionMetrics;
 pub(crate) use certificate_metrics::CertificateMetrics;
@@ -17,3 +18,4 @@ pub(crate) use logging::{LogFormat, init as init_logging};
 pub use metrics::Metrics;
 pub(crate) use profile_metrics::ProfileMetrics;
 pub(crate) use remote_metrics::RemoteMetrics;
+pub(crate) use write_result::WriteResult;

@@ -1,21 +1,16 @@
 //! The metrics of the ServiceProfiles that are written here.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use crate::telemetry::write_result::{WriteLabels, WriteResult};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::time::Duration;
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Written {
-    result: &'static str,
-}
-
 /// Everything about ServiceProfiles.
 #[derive(Debug)]
 pub(crate) struct ProfileMetrics {
-    writes: Family<Written, Counter>,
+    writes: Family<WriteLabels, Counter>,
     seconds: Histogram,
     pub undone: Counter,
 }
@@ -53,12 +48,12 @@ impl ProfileMetrics {
 
     /// Weights landed in a profile.
     pub(crate) fn wrote(&self, took: Duration) {
-        self.count("ok");
+        self.count(WriteResult::Ok);
         self.seconds.observe(took.as_secs_f64());
     }
 
     /// Any other end of a write.
-    pub(crate) fn count(&self, result: &'static str) {
-        self.writes.get_or_create(&Written { result }).inc();
+    pub(crate) fn count(&self, result: WriteResult) {
+        self.writes.get_or_create(&WriteLabels { result }).inc();
     }
 }

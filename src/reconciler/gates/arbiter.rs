@@ -47,7 +47,7 @@ impl Arbiter {
         }
         memories.entry(object).observe_wanted(active, request.now.steady);
         match permission {
-            Permission::Write | Permission::Leave => Err(None),
+            Permission::Write | Permission::LeaveToLeader => Err(None),
             Permission::Wait(wait) => Err(Some(wait.try_into().unwrap_or_default())),
             Permission::Confirm => {
                 // Both are asked at the same time.
@@ -81,7 +81,7 @@ impl Arbiter {
         let ago = |at: SteadyTime| at.duration_until(now);
         let others = request.index.last_move_by_others(&context.me.replica);
         let memory = memories.get(request.object);
-        arbitration::judge(&WriteRequest {
+        arbitration::permission(&WriteRequest {
             me: &context.me,
             leading: request.leads,
             decider: plan.decider.as_ref(),

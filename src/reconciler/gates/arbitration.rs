@@ -9,7 +9,7 @@ use crate::index::managed_object::Decider;
 use jiff::SignedDuration;
 
 /// How long a standby leaves a move to the leader.
-pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_secs(1);
+pub(crate) const STANDBY_DELAY: SignedDuration = SignedDuration::from_secs(1);
 
 /// A leader that is at work on other objects is left in peace, but not for longer than this.
 const BUSY: SignedDuration = SignedDuration::from_secs(10);
@@ -40,7 +40,7 @@ pub(crate) struct WriteRequest<'a> {
     pub confirmed: bool,
     /// This replica made the very same move as a standby, and another took it back.
     pub reversed: bool,
-    /// It has learnt not to act as a standby.
+    /// One of its moves as a standby was reversed: it makes no other.
     pub silent: bool,
 }
 
@@ -49,22 +49,22 @@ pub(crate) struct WriteRequest<'a> {
 pub(crate) enum Permission {
     /// Make it.
     Write,
-    /// Ask the API server whether the caches are right, then judge again.
+    /// Ask the API server whether the caches are right, then decide again.
     Confirm,
-    /// Judge again after this.
+    /// Decide again after this.
     Wait(SignedDuration),
-    /// It is the leader's.
-    Leave,
-    /// It is the leader's, and so is every other until this replica leads.
+    /// The leader decides it.
+    LeaveToLeader,
+    /// The leader decides this one and every other, until this replica leads.
     FallSilent,
 }
 
-pub(crate) fn judge(case: &WriteRequest<'_>) -> Permission {
+pub(crate) fn permission(case: &WriteRequest<'_>) -> Permission {
     let others = case.decider.filter(|decider| *decider.replica != *case.me.replica);
     let fresh = others.filter(|_| case.seen_for < FRESH);
     let yields = fresh.is_some_and(|by| is_newer(&by.engine, &case.me.engine));
     if !case.leading && (!case.rescue || case.silent) {
-        return Permission::Leave;
+        return Permission::LeaveToLeader;
     }
     let mut wait = SignedDuration::ZERO;
     if yields {
@@ -73,7 +73,7 @@ pub(crate) fn judge(case: &WriteRequest<'_>) -> Permission {
     }
     if !case.leading {
         let quiet = case.others_quiet_for.max(case.wanted_for - BUSY);
-        wait = wait.max(PATIENCE - case.wanted_for).max(PATIENCE - quiet);
+        wait = wait.max(STANDBY_DELAY - case.wanted_for).max(STANDBY_DELAY - quiet);
     }
     if wait.is_positive() {
         return Permission::Wait(wait);

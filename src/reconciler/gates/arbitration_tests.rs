@@ -82,12 +82,12 @@ fn who_may_move_and_when() {
         (
             "a standby does nothing but rescue",
             WriteRequest { rescue: false, ..waited },
-            Permission::Leave,
+            Permission::LeaveToLeader,
         ),
         (
             "a silent standby does nothing",
             WriteRequest { silent: true, ..waited },
-            Permission::Leave,
+            Permission::LeaveToLeader,
         ),
         (
             "a silent one that leads acts",
@@ -100,7 +100,7 @@ fn who_may_move_and_when() {
             Permission::FallSilent,
         ),
     ] {
-        assert_eq!(judge(&case), verdict, "{story}");
+        assert_eq!(permission(&case), verdict, "{story}");
     }
 }
 
@@ -270,7 +270,7 @@ impl World {
         };
         replica.wanted = Some((believes, since));
         let ms = SignedDuration::from_millis;
-        let verdict = judge(&WriteRequest {
+        let verdict = permission(&WriteRequest {
             me: &me,
             leading,
             decider: Some(&decider),
@@ -302,7 +302,7 @@ impl World {
                 }
             }
             Permission::FallSilent => replica.silent = true,
-            Permission::Wait(_) | Permission::Leave => {}
+            Permission::Wait(_) | Permission::LeaveToLeader => {}
         }
     }
 }

@@ -51,7 +51,7 @@ impl BrakeGate {
         let ReconcileRequest { index, object, now, .. } = *request;
         let endpoints = endpoints_of(index, object, flip.lost());
         let (managed, released) = (index.objects().len(), index.cluster_wide.brake_released);
-        match brake.wants(object, &endpoints, managed, released, now) {
+        match brake.request_move(object, &endpoints, managed, released, now) {
             BrakeDecision::Go => Ok(()),
             BrakeDecision::Hold(wait) => Err(Braked {
                 hold: Hold::Braked { since: brake.engaged(), namespace: namespace.to_owned() },
@@ -68,13 +68,13 @@ impl BrakeGate {
             let sets = index.object(object).map(|managed| managed.readable()).unwrap_or_default();
             endpoints_of(index, object, sets.iter().flat_map(|set| set.intent.primaries()))
         };
-        brake.see(object, position, primaries, now);
+        brake.observe(object, position, primaries, now);
     }
 
     /// A write begins that makes traffic leave its primary.
     pub(crate) fn begins(&mut self, object: &ObjectRef) {
         if let Some(brake) = &mut self.brake {
-            brake.goes(object);
+            brake.begin_move(object);
         }
     }
 
@@ -116,14 +116,14 @@ impl BrakeGate {
         metrics: &Metrics,
     ) {
         let Some(brake) = &mut self.brake else { return };
-        brake.hear(index.cluster_wide.brake_released, now);
+        brake.observe_release(index.cluster_wide.brake_released, now);
         let hidden = |key: &ObjectRef| index.forbidden.has(key.namespace());
         let is_there = |key: &ObjectRef| index.object(key).is_some() || hidden(key);
         brake.forget_gone(index.objects().len(), is_there, now);
         if all && index.synced.objects.iter().all(|synced| *synced) {
-            brake.looked_at_all(index.objects().len(), leads, now);
+            brake.finish_round(index.objects().len(), leads, now);
         }
-        if let (Some(ledger), Some(record)) = (&mut self.ledger, brake.to_write(leads)) {
+        if let (Some(ledger), Some(record)) = (&mut self.ledger, brake.unwritten_record(leads)) {
             ledger.write(record);
         }
         metrics.braked.set(i64::from(brake.engaged().is_some()));

@@ -1,4 +1,4 @@
-//! Asking the API server, past the watch, whether the caches are right.
+//! Consistent LISTs, past the watch cache, that confirm what the index has.
 
 use crate::engine::SteadyTime;
 use crate::informers::confirm::ConsistentReader;
@@ -8,10 +8,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// What a LIST said counts for so long; by then every write that waited for it has begun.
+/// The answer to a LIST counts for so long; by then every write that waited for it has begun.
 const VALID: SignedDuration = SignedDuration::from_secs(10);
 /// One that takes longer is given up.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Services whose slices have been, or are being, read past the watch.
@@ -57,10 +57,10 @@ impl Confirmations {
                 let began = reader.index.now().steady;
                 self.tasks.spawn(async move {
                     let asked = reader.confirm(&service);
-                    let error = match tokio::time::timeout(PATIENCE, asked).await {
+                    let error = match tokio::time::timeout(TIMEOUT, asked).await {
                         Ok(Ok(())) => None,
                         Ok(Err(error)) => Some(error.to_string()),
-                        Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
+                        Err(_) => Some(format!("no answer within {} s", TIMEOUT.as_secs())),
                     };
                     Answer { service, began, error }
                 });

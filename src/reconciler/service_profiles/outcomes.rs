@@ -9,6 +9,7 @@ use crate::reconciler::reports;
 use crate::reconciler::service_profiles::memory::{ProfileKey, ProfileProblem};
 use crate::reconciler::service_profiles::writer::ProfileWriteOutcome;
 use crate::reconciler::service_profiles::writes::{FinishedProfileWrite, ProfileWrites};
+use crate::telemetry::WriteResult;
 use std::time::{Duration, Instant};
 
 /// What follows for the split whose profile was written.
@@ -32,12 +33,23 @@ impl ProfileWrites {
     ) -> ProfileFollowUp {
         let is_dirty = self.in_flight.end(&done.split, done.outcome.is_answered());
         let enqueue = is_dirty || matches!(done.outcome, ProfileWriteOutcome::Replaced);
+        let split = done.split.clone();
+        let retry_after = self.observe_outcome(context, done);
+        ProfileFollowUp { split, enqueue, retry_after }
+    }
+
+    /// Takes note of an outcome. Returns when the next attempt is due.
+    fn observe_outcome(
+        &mut self,
+        context: &Context,
+        done: FinishedProfileWrite,
+    ) -> Option<Duration> {
         let FinishedProfileWrite { split, key, ticket, noticed, outcome } = done;
         let metrics = &context.metrics.profiles;
         let mut fails = |key, failure, error: &str| {
             Some(self.observe_failure(context, &split, key, failure, noticed, error))
         };
-        let retry_after = match outcome {
+        match outcome {
             ProfileWriteOutcome::Written(written) => {
                 self.observe_landed(context, &split, &key, noticed);
                 let facts = ProfileFacts::read(&written);
@@ -51,7 +63,7 @@ impl ProfileWrites {
                     (None, ProfileWriteOutcome::Deleted) => {
                         report_restored(context, &split, &key.profile);
                     }
-                    _ => metrics.count("gone"),
+                    _ => metrics.count(WriteResult::Gone),
                 }
                 self.memories.entry(&split).clear_failure();
                 // Removed by somebody else in the middle of our write: an overwrite like others.
@@ -60,7 +72,7 @@ impl ProfileWrites {
                 None
             }
             ProfileWriteOutcome::Replaced => {
-                metrics.count("replaced");
+                metrics.count(WriteResult::Replaced);
                 None
             }
             // The watch will deliver that too.
@@ -69,19 +81,18 @@ impl ProfileWrites {
                 Some(memory.observe_failure(key, WriteFailure::Conflict, noticed))
             }
             ProfileWriteOutcome::Conflict => {
-                metrics.count("conflict");
+                metrics.count(WriteResult::Conflict);
                 fails(key, WriteFailure::Conflict, CONFLICT)
             }
             ProfileWriteOutcome::Refused(error) => {
-                metrics.count("failed");
-                fails(key, WriteFailure::Refused, &error)
+                metrics.count(WriteResult::Failed);
+                fails(key, WriteFailure::Refused, &error.to_string())
             }
             ProfileWriteOutcome::Unanswered(error) => {
-                metrics.count("failed");
-                fails(key, WriteFailure::Unanswered, &error)
+                metrics.count(WriteResult::Failed);
+                fails(key, WriteFailure::Unanswered, &error.to_string())
             }
-        };
-        ProfileFollowUp { split, enqueue, retry_after }
+        }
     }
 
     fn observe_landed(
@@ -132,6 +143,6 @@ impl ProfileWrites {
 }
 
 fn report_restored(context: &Context, split: &ObjectRef, profile: &ObjectKey) {
-    context.metrics.profiles.count("given_back");
+    context.metrics.profiles.count(WriteResult::Restored);
     tracing::info!(%split, %profile, "ServiceProfile given back");
 }

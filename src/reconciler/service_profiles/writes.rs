@@ -10,7 +10,7 @@ use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use crate::reconciler::attempts::{FailureStreak, Retry};
 use crate::reconciler::context::{Context, ReconcileRequest, Subject};
 use crate::reconciler::in_flight::{GiveUp, InFlight, WriteClients};
-use crate::reconciler::lanes::{Lane, patience};
+use crate::reconciler::lanes::{Lane, write_timeout};
 use crate::reconciler::reports;
 use crate::reconciler::service_profiles::memory::{
     ProfileKey, ProfileMemories, ProfileMemory, ProfileProblem,
@@ -127,8 +127,8 @@ impl ProfileWrites {
                 let key = ProfileKey::from(&write);
                 let retry = self.retry(split, &key);
                 self.report_overwritten(context, Some(subject), split, &key, retry);
-                self.begin(split, key, index, noticed, retry, |client, patience| async move {
-                    writer::write(&client, &write, patience).await
+                self.begin(split, key, index, noticed, retry, |client, timeout| async move {
+                    writer::write(&client, &write, timeout).await
                 })
             }
         }
@@ -160,9 +160,9 @@ impl ProfileWrites {
         let version = index.served(split.kind);
         let (split_ref, profile): (_, ObjectKey) = (split.clone(), profile.clone());
         let facts: ProfileFacts = facts.clone();
-        self.begin(split, key, index, noticed, retry, |client, patience| async move {
+        self.begin(split, key, index, noticed, retry, |client, timeout| async move {
             let (split, profile, facts) = (&split_ref, &profile, &facts);
-            writer::restore(&client, split, version, profile, facts, &settings, patience).await
+            writer::restore(&client, split, version, profile, facts, &settings, timeout).await
         })
     }
 
@@ -251,8 +251,8 @@ impl ProfileWrites {
             return FollowUp::default();
         };
         let ticket = index.profile_ticket(&key.profile);
-        let patience = patience(streak.map_or(0, |streak| streak.unanswered));
-        let write = write(self.clients.of(lane).clone(), patience);
+        let timeout = write_timeout(streak.map_or(0, |streak| streak.unanswered));
+        let write = write(self.clients.of(lane).clone(), timeout);
         let (of_split, attempted) = (split.clone(), key.clone());
         self.in_flight.begin(split, lane, attempted, write, move |outcome| FinishedProfileWrite {
             split: of_split,

@@ -16,22 +16,22 @@ pub(super) fn object(i: u64) -> ObjectRef {
 impl Brake {
     /// Wants to go, and goes where it may.
     fn lets_go(&mut self, i: u64, released: Option<Timestamp>, now: Now) -> bool {
-        let goes = self.wants(&object(i), &[i], 100, released, now) == BrakeDecision::Go;
+        let goes = self.request_move(&object(i), &[i], 100, released, now) == BrakeDecision::Go;
         if goes {
-            self.goes(&object(i));
+            self.begin_move(&object(i));
         }
         goes
     }
 
     /// Is seen, among a hundred.
     pub(crate) fn sees(&mut self, i: u64, seen: TrafficPosition, now: Now) {
-        self.see(&object(i), seen, || vec![i], now);
+        self.observe(&object(i), seen, || vec![i], now);
     }
 
     /// All are seen alike, and nothing waits.
     fn sees_all(&mut self, seen: TrafficPosition, now: Now) {
         (0..100).for_each(|i| self.sees(i, seen, now));
-        self.looked_at_all(100, true, now);
+        self.finish_round(100, true, now);
     }
 }
 
@@ -48,14 +48,15 @@ fn holding() -> Brake {
 fn a_thousand_objects_of_one_primary_are_one_loss() {
     let mut brake = Brake::new(10);
     for i in 0..1_000 {
-        assert_eq!(brake.wants(&object(i), &[7], 1_000, None, at(1)), BrakeDecision::Go);
+        assert_eq!(brake.request_move(&object(i), &[7], 1_000, None, at(1)), BrakeDecision::Go);
     }
     // As are Services that share a pod.
     let mut brake = Brake::new(10);
     let shared = |i| [i, i + 1];
     assert!(
         (0..100)
-            .all(|i| brake.wants(&object(i), &shared(i), 100, None, at(1)) == BrakeDecision::Go)
+            .all(|i| brake.request_move(&object(i), &shared(i), 100, None, at(1))
+                == BrakeDecision::Go)
     );
 }
 
@@ -63,9 +64,9 @@ fn a_thousand_objects_of_one_primary_are_one_loss() {
 fn a_thousand_that_another_replica_has_moved_off_one_primary_are_one_loss_too() {
     let mut brake = Brake::new(10);
     for seen in [TrafficPosition::Recovered, TrafficPosition::Left(None)] {
-        (0..1_000).for_each(|i| brake.see(&object(i), seen, || vec![7], at(1)));
+        (0..1_000).for_each(|i| brake.observe(&object(i), seen, || vec![7], at(1)));
     }
-    assert_eq!(brake.wants(&object(5_000), &[8], 2_000, None, at(2)), BrakeDecision::Go);
+    assert_eq!(brake.request_move(&object(5_000), &[8], 2_000, None, at(2)), BrakeDecision::Go);
 }
 
 #[test]
@@ -149,8 +150,12 @@ fn what_another_replica_has_moved_counts() {
     brake.sees_all(TrafficPosition::Recovered, at(1_000));
     (0..10).for_each(|i| brake.sees(i, TrafficPosition::Left(second(1_001)), at(1_001)));
     assert!(!brake.lets_go(50, None, at(1_002)));
-    assert_eq!(brake.to_write(false), None, "the leader writes, or who has moved some of it");
-    assert!(brake.to_write(true).is_some());
+    assert_eq!(
+        brake.unwritten_record(false),
+        None,
+        "the leader writes, or who has moved some of it"
+    );
+    assert!(brake.unwritten_record(true).is_some());
 }
 
 #[test]
@@ -158,7 +163,7 @@ fn an_object_that_has_vanished_or_was_paused_does_not_keep_it_on() {
     for seen in [TrafficPosition::Gone, TrafficPosition::Withdrawn] {
         let mut brake = holding();
         (0..100).for_each(|i| brake.sees(i, seen, at(1_001)));
-        brake.looked_at_all(if seen == TrafficPosition::Gone { 0 } else { 100 }, true, at(1_001));
+        brake.finish_round(if seen == TrafficPosition::Gone { 0 } else { 100 }, true, at(1_001));
         assert_eq!(brake.engaged(), None, "{seen:?}");
     }
 }
@@ -168,7 +173,7 @@ fn primaries_that_flap_give_no_new_share() {
     let mut brake = holding();
     (0..10).for_each(|i| brake.sees(i, TrafficPosition::Left(second(1_000)), at(1_001)));
     (10..100).for_each(|i| brake.sees(i, TrafficPosition::Recovered, at(1_060)));
-    brake.looked_at_all(100, true, at(1_060));
+    brake.finish_round(100, true, at(1_060));
     assert_eq!(brake.engaged(), None);
     assert!(!(10..100).any(|i| brake.lets_go(i, None, at(1_065))));
     assert_eq!(brake.engaged(), second(1_065));
@@ -176,10 +181,10 @@ fn primaries_that_flap_give_no_new_share() {
 
 /// What stands in the Lease once this brake has written it.
 fn written(brake: &mut Brake, now: Now) -> BrakeRecord {
-    let record = brake.to_write(true).unwrap().clone();
+    let record = brake.unwritten_record(true).unwrap().clone();
     let record = BrakeRecord { n: record.n + 1, ..record };
     brake.take_in(record.clone(), true, now);
-    assert_eq!(brake.to_write(true), None);
+    assert_eq!(brake.unwritten_record(true), None);
     record
 }
 
@@ -211,7 +216,7 @@ fn a_release_that_the_leader_took_is_taken_by_all_and_once() {
     let mut standby = Brake::new(10);
     standby.take_in(written(&mut leader, at(1_001)), false, at(1_001));
     assert!(!(10..100).any(|i| standby.lets_go(i, second(900), at(1_002))));
-    leader.hear(second(1_010), at(1_010));
+    leader.observe_release(second(1_010), at(1_010));
     let record = written(&mut leader, at(1_010));
     assert!(standby.take_in(record.clone(), false, at(1_011)));
     assert!((10..100).all(|i| standby.lets_go(i, None, at(1_020))));
@@ -229,22 +234,25 @@ fn a_hold_here_that_has_yet_to_be_written_outlives_an_older_record_and_yields_to
     let older = |n| BrakeRecord { n, ..BrakeRecord::default().engaged(at(500).wall, None) };
     let mut brake = holding();
     brake.take_in(older(4).ended(at(600).wall, None), true, at(1_001));
-    assert_eq!((brake.engaged(), brake.to_write(true).map(|r| r.n)), (second(1_000), Some(4)));
+    assert_eq!(
+        (brake.engaged(), brake.unwritten_record(true).map(|r| r.n)),
+        (second(1_000), Some(4))
+    );
     let other = BrakeRecord { n: 5, ..BrakeRecord::default().engaged(at(999).wall, second(900)) };
     brake.take_in(other.clone(), true, at(1_001));
-    assert_eq!((brake.engaged(), brake.to_write(true)), (second(999), None));
+    assert_eq!((brake.engaged(), brake.unwritten_record(true)), (second(999), None));
     // What is over here is not begun again by an answer that is late.
-    brake.hear(second(1_010), at(1_010));
+    brake.observe_release(second(1_010), at(1_010));
     brake.take_in(other, true, at(1_011));
     assert_eq!(brake.engaged(), None);
     brake.take_in(BrakeRecord { n: 2, ..BrakeRecord::default() }, true, at(1_011));
-    assert!(brake.to_write(true).is_some(), "the Lease is older than what it said once");
+    assert!(brake.unwritten_record(true).is_some(), "the Lease is older than what it said once");
 }
 
 #[test]
 fn a_leader_that_sees_nothing_does_not_end_what_a_standby_began() {
     let standby = holding();
-    let record = standby.to_write(false).cloned();
+    let record = standby.unwritten_record(false).cloned();
     let record = BrakeRecord { n: 1, ..record.expect("it has moved ten") };
     let mut blind = Brake::new(10);
     blind.take_in(record, true, at(1_001));
@@ -269,6 +277,6 @@ fn what_vanishes_as_the_lease_is_read_does_not_keep_it_on() {
     written(&mut brake, at(1_001));
     (0..99).for_each(|i| brake.sees(i, TrafficPosition::Recovered, at(1_002)));
     brake.forget_gone(99, |key| *key != object(99), at(1_002));
-    brake.looked_at_all(99, true, at(1_002));
+    brake.finish_round(99, true, at(1_002));
     assert_eq!(brake.engaged(), None);
 }

@@ -1,4 +1,5 @@
-//! Who wants to leave its primary, and who has left it lately: what the share is measured by.
+//! The objects that want to leave their primaries, and those that left them lately: the share is measured
+//! by them.
 
 use crate::engine::SteadyTime;
 use crate::kinds::ObjectRef;
@@ -12,7 +13,7 @@ pub(super) struct Count {
     leaving: HashMap<ObjectRef, Departing>,
     /// How many of them wait.
     held: usize,
-    /// The same by what they share; none where one has gone from it and it must be made anew.
+    /// The same by what they share; none where an object has left it and it has to be rebuilt.
     groups: Option<Groups>,
     /// When those that are past were forgotten last.
     forgotten: Option<SteadyTime>,
@@ -21,7 +22,7 @@ pub(super) struct Count {
 #[derive(Debug)]
 struct Departing {
     endpoints: Vec<u64>,
-    wish: Wish,
+    request: MoveRequest,
     /// When it was seen to leave.
     left: Option<SteadyTime>,
     /// A person has released it: it does not count.
@@ -31,35 +32,35 @@ struct Departing {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
+enum MoveRequest {
     None,
     /// It waits.
     Held,
     /// Its write is under way, or may begin at any time.
-    Free,
+    Granted,
 }
 
 impl Count {
     /// An object wants to leave.
-    pub(super) fn wants(&mut self, key: &ObjectRef, endpoints: &[u64], released: bool) {
+    pub(super) fn request_move(&mut self, key: &ObjectRef, endpoints: &[u64], released: bool) {
         match self.leaving.get_mut(key) {
-            Some(entry) if entry.wish != Wish::None => return,
+            Some(entry) if entry.request != MoveRequest::None => return,
             Some(entry) => {
-                entry.wish = Wish::Held;
+                entry.request = MoveRequest::Held;
                 if std::mem::replace(&mut entry.released, released) != released {
                     self.groups = None;
                 }
             }
             None => {
                 let entry = Departing::new(endpoints.to_vec(), released);
-                self.add(key, Departing { wish: Wish::Held, ..entry });
+                self.add(key, Departing { request: MoveRequest::Held, ..entry });
             }
         }
         self.held += 1;
     }
 
     /// An object does not want to leave, or not any more; it has left at `left`, where that is news.
-    pub(super) fn rests(
+    pub(super) fn observe_position(
         &mut self,
         key: &ObjectRef,
         left: Option<SteadyTime>,
@@ -70,9 +71,9 @@ impl Count {
         match self.leaving.get_mut(key) {
             Some(entry) => {
                 // What was under way may have landed.
-                let moved = (entry.wish == Wish::Free).then_some(now);
-                self.held -= usize::from(entry.wish == Wish::Held);
-                entry.wish = Wish::None;
+                let moved = (entry.request == MoveRequest::Granted).then_some(now);
+                self.held -= usize::from(entry.request == MoveRequest::Held);
+                entry.request = MoveRequest::None;
                 entry.left = entry.left.max(moved).max(left);
                 if entry.left.is_none() {
                     self.leaving.remove(key);
@@ -87,17 +88,17 @@ impl Count {
     }
 
     /// An object that waits may go.
-    pub(super) fn free(&mut self, key: &ObjectRef) {
+    pub(super) fn grant(&mut self, key: &ObjectRef) {
         if let Some(entry) = self.leaving.get_mut(key)
-            && std::mem::replace(&mut entry.wish, Wish::Free) == Wish::Held
+            && std::mem::replace(&mut entry.request, MoveRequest::Granted) == MoveRequest::Held
         {
             self.held -= 1;
         }
     }
 
     /// The same, and it is this replica that moves it.
-    pub(super) fn goes(&mut self, key: &ObjectRef) {
-        self.free(key);
+    pub(super) fn begin_move(&mut self, key: &ObjectRef) {
+        self.grant(key);
         if let Some(entry) = self.leaving.get_mut(key) {
             entry.ours = true;
         }
@@ -107,13 +108,17 @@ impl Count {
     pub(super) fn release(&mut self) {
         for leaving in self.leaving.values_mut() {
             leaving.released = true;
-            leaving.wish = if leaving.wish == Wish::Held { Wish::Free } else { leaving.wish };
+            leaving.request = if leaving.request == MoveRequest::Held {
+                MoveRequest::Granted
+            } else {
+                leaving.request
+            };
         }
         (self.held, self.groups) = (0, None);
     }
 
     /// What has left counts as if it had just now.
-    pub fn linger(&mut self, now: SteadyTime) {
+    pub fn restart_window(&mut self, now: SteadyTime) {
         for leaving in self.leaving.values_mut() {
             leaving.left = leaving.left.map(|_| now);
         }
@@ -128,14 +133,14 @@ impl Count {
         self.forgotten = Some(now);
         let before = self.leaving.len();
         let recent = |left: SteadyTime| left.duration_until(now) < WINDOW;
-        self.leaving.retain(|_, l| l.wish != Wish::None || l.left.is_some_and(recent));
+        self.leaving.retain(|_, l| l.request != MoveRequest::None || l.left.is_some_and(recent));
         if self.leaving.len() < before {
             self.groups = None;
         }
     }
 
-    pub(super) fn is_free(&self, key: &ObjectRef) -> bool {
-        self.leaving.get(key).is_some_and(|leaving| leaving.wish == Wish::Free)
+    pub(super) fn is_granted(&self, key: &ObjectRef) -> bool {
+        self.leaving.get(key).is_some_and(|leaving| leaving.request == MoveRequest::Granted)
     }
 
     /// How many wait.
@@ -181,6 +186,6 @@ impl Count {
 
 impl Departing {
     fn new(endpoints: Vec<u64>, released: bool) -> Self {
-        Self { endpoints, wish: Wish::None, left: None, released, ours: false }
+        Self { endpoints, request: MoveRequest::None, left: None, released, ours: false }
     }
 }

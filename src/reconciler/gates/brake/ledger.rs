@@ -1,9 +1,12 @@
 //! The brake's record in the Lease: read past every cache before a move as a standby, written off
 //! the hot path.
 
+use crate::clock::backoff::Backoff;
 use crate::engine::SteadyTime;
-use crate::kinds::{ObjectRef, brief};
+use crate::kinds::ObjectRef;
 use crate::leader_election::brake_record::BrakeRecord;
+use crate::reconciler::request::{RequestError, within};
+use crate::telemetry::report_once::ReportOnce;
 use jiff::SignedDuration;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::Api;
@@ -15,8 +18,10 @@ use tokio::task::JoinSet;
 /// What was read counts for so long: then it is read again before the next move.
 const VALID: SignedDuration = SignedDuration::from_secs(1);
 /// A request that takes longer is given up.
-const PATIENCE: Duration = Duration::from_secs(3);
-const RETRY: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// A read that failed is made again after this.
+const READ_AGAIN: Duration = Duration::from_millis(500);
+const WRITE_RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(32));
 /// Of two writers one gets 409: the leader renews the Lease beside us.
 const TRIES: usize = 10;
 
@@ -24,7 +29,7 @@ const TRIES: usize = 10;
 pub(crate) struct Ledger {
     api: Api<Lease>,
     name: String,
-    /// Who writes: told in the record.
+    /// Who writes, as the record names it.
     replica: String,
     /// Nobody strives for this Lease: it holds the record alone, and is made for that.
     alone: bool,
@@ -38,15 +43,15 @@ pub(crate) struct Ledger {
     not_before: Option<Instant>,
     /// How many writes have failed, one after the other.
     failures: u32,
-    /// Whether it has been said that it cannot be read or written.
-    complained: bool,
+    /// That it cannot be read or written.
+    unavailable: ReportOnce<()>,
 }
 
 /// What a request has brought.
 struct Answer {
     /// Of a read: when it began.
     began: Option<SteadyTime>,
-    outcome: Result<BrakeRecord, String>,
+    outcome: Result<BrakeRecord, RequestError>,
 }
 
 /// What to do now that a request was answered.
@@ -70,7 +75,7 @@ impl Ledger {
             writing: false,
             not_before: None,
             failures: 0,
-            complained: false,
+            unavailable: ReportOnce::default(),
         }
     }
 
@@ -92,7 +97,7 @@ impl Ledger {
     pub(crate) fn read(&mut self, now: SteadyTime) {
         let (api, name, alone) = (self.api.clone(), self.name.clone(), self.alone);
         self.tasks.spawn(async move {
-            let outcome = in_time(load(&api, &name, alone)).await;
+            let outcome = within(TIMEOUT, load(&api, &name, alone)).await;
             Answer { began: Some(now), outcome }
         });
     }
@@ -106,7 +111,7 @@ impl Ledger {
         let (api, name, alone) = (self.api.clone(), self.name.clone(), self.alone);
         let record = BrakeRecord { by: self.replica.clone(), ..record.clone() };
         self.tasks.spawn(async move {
-            let outcome = in_time(store(&api, &name, record, alone)).await;
+            let outcome = within(TIMEOUT, store(&api, &name, record, alone)).await;
             Answer { began: None, outcome }
         });
     }
@@ -117,14 +122,14 @@ impl Ledger {
             Ok(answer) => answer,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        let retry = answer.outcome.is_err().then_some(RETRY);
+        let retry = answer.outcome.is_err().then_some(READ_AGAIN);
         match answer.began {
             Some(began) if answer.outcome.is_ok() => self.read = Some(began),
             Some(_) => {}
             None => {
                 self.writing = false;
                 self.failures = if retry.is_some() { self.failures.saturating_add(1) } else { 0 };
-                let wait = RETRY.saturating_mul(1 << self.failures.min(6));
+                let wait = WRITE_RETRY.after(self.failures);
                 self.not_before = retry.map(|_| Instant::now() + wait);
             }
         }
@@ -132,27 +137,22 @@ impl Ledger {
             Some(_) => std::mem::take(&mut self.asked),
             None => BTreeSet::new(),
         };
-        let record = answer.outcome.map_err(|error| self.complain(&error)).ok();
-        self.complained &= record.is_none();
+        let record = answer.outcome.map_err(|error| self.report_unavailable(error)).ok();
+        if record.is_some() {
+            self.unavailable.ends();
+        }
         let objects = waited.into_iter().map(|object| (object, retry)).collect();
         Some(LedgerAnswer { record, objects })
     }
 
-    fn complain(&mut self, error: &str) {
-        if !std::mem::replace(&mut self.complained, true) {
+    fn report_unavailable(&mut self, error: RequestError) {
+        if self.unavailable.begins(()) {
             tracing::warn!(
-                error,
+                %error,
                 lease = self.name,
                 "the brake's record in the Lease cannot be read or written: the brake holds here all the same, but another replica may not know, and no standby moves anything"
             );
         }
-    }
-}
-
-async fn in_time<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
-    match tokio::time::timeout(PATIENCE, request).await {
-        Ok(outcome) => outcome.map_err(|error| brief(&error)),
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
     }
 }
 

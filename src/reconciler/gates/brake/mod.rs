@@ -1,4 +1,5 @@
-//! The brake: when too much of the cluster would leave its primary at once, a person is asked.
+//! The brake: when too much of the cluster would leave its primary at once, it holds the moves until a
+//! person releases them.
 //!
 //! Every replica counts what all of them have moved, by the live weights as they are watched. What
 //! must outlive a replica, since when the brake holds and which release was taken, is a [`BrakeRecord`]
@@ -38,9 +39,9 @@ pub(crate) struct Brake {
     /// In percent of all managed objects.
     share: u32,
     /// Every object that has been looked at, and where its traffic was.
-    places: HashMap<ObjectRef, LastPosition>,
+    positions: HashMap<ObjectRef, LastPosition>,
     count: Count,
-    /// What is so here: as it stands in the Lease, unless that has yet to be written.
+    /// The record in the Lease, or what has yet to be written to it.
     record: BrakeRecord,
     unwritten: bool,
     /// Whether the Lease has been read.
@@ -50,8 +51,8 @@ pub(crate) struct Brake {
     /// Since when it holds here, by the steady clock, and whether anything has waited since.
     began: SteadyTime,
     has_held: bool,
-    /// The hold that ended here last: an older record may still tell of it.
-    over: Option<Timestamp>,
+    /// The hold that ended here last: an older record may still have it.
+    last_ended: Option<Timestamp>,
     /// When a person's release was taken, by the steady clock: what they saw coming may go too.
     released: Option<SteadyTime>,
 }
@@ -60,11 +61,11 @@ pub(crate) struct Brake {
 enum LastPosition {
     Unknown,
     /// On its primary.
-    Home,
-    Away,
+    OnPrimary,
+    OffPrimary,
 }
 
-/// What is seen of an object that does not ask to leave its primary.
+/// Where the traffic of an object is that does not ask to leave its primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TrafficPosition {
     /// Its live weights are off its primary, whoever moved them: since then by its record.
@@ -73,7 +74,7 @@ pub(crate) enum TrafficPosition {
     Recovered,
     /// It is not ours to move now: a person has paused or pinned it, or it cannot be read.
     Withdrawn,
-    /// Nothing can be said now: its kind is being listed anew, its primary cannot be seen, or there
+    /// Nothing is known now: its kind is being listed, its primary cannot be seen, or there
     /// is nowhere to go. What it wanted before still holds.
     Undecided,
     /// It is not there any more.
@@ -84,7 +85,7 @@ pub(crate) enum TrafficPosition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BrakeDecision {
     Go,
-    /// A person is asked. Look again after this.
+    /// The brake holds. Look again after this.
     Hold(SignedDuration),
 }
 
@@ -92,7 +93,7 @@ impl Brake {
     pub(crate) fn new(share: u32) -> Self {
         Self {
             share,
-            places: HashMap::new(),
+            positions: HashMap::new(),
             count: Count::default(),
             record: BrakeRecord::default(),
             unwritten: false,
@@ -100,16 +101,16 @@ impl Brake {
             swept: None,
             began: SteadyTime::MIN,
             has_held: false,
-            over: None,
+            last_ended: None,
             released: None,
         }
     }
 
     /// An object wants to leave its primary, of which these were the endpoints. `managed` is how
-    /// many objects there are, `released` when a person says to have released the brake.
+    /// many objects there are, `released` the time at which a person released the brake.
     ///
     /// A replica that leaves the move to another asks too, so that it knows how much moves.
-    pub(crate) fn wants(
+    pub(crate) fn request_move(
         &mut self,
         key: &ObjectRef,
         endpoints: &[u64],
@@ -118,27 +119,28 @@ impl Brake {
         now: Now,
     ) -> BrakeDecision {
         self.forget(now.steady);
-        self.hear(released, now);
-        self.places.insert(key.clone(), LastPosition::Home);
+        self.observe_release(released, now);
+        self.positions.insert(key.clone(), LastPosition::OnPrimary);
         let just_released = self.just_released(now.steady);
-        self.count.wants(key, endpoints, just_released);
+        self.count.request_move(key, endpoints, just_released);
         if just_released {
-            self.count.free(key);
+            self.count.grant(key);
         } else if !self.holds() && self.count.exceeds(self.share, managed) {
             self.engage(managed, released, now);
         }
-        let free = self.count.is_free(key);
+        let free = self.count.is_granted(key);
         self.has_held |= self.holds() && !free;
         if free || !self.holds() { BrakeDecision::Go } else { BrakeDecision::Hold(LOOK_AGAIN) }
     }
 
     /// Its write is under way: it may be tried again, whatever comes.
-    pub(crate) fn goes(&mut self, key: &ObjectRef) {
-        self.count.goes(key);
+    pub(crate) fn begin_move(&mut self, key: &ObjectRef) {
+        self.count.begin_move(key);
     }
 
-    /// What is seen of an object that does not ask to leave; `endpoints` are those of its primary.
-    pub(crate) fn see(
+    /// Takes in where an object's traffic is that does not ask to leave; `endpoints` are those of its
+    /// primary.
+    pub(crate) fn observe(
         &mut self,
         key: &ObjectRef,
         seen: TrafficPosition,
@@ -148,34 +150,40 @@ impl Brake {
         self.forget(now.steady);
         let place = match seen {
             TrafficPosition::Undecided => {
-                self.places.entry(key.clone()).or_insert(LastPosition::Unknown);
+                self.positions.entry(key.clone()).or_insert(LastPosition::Unknown);
                 return;
             }
-            TrafficPosition::Left(_) => LastPosition::Away,
-            TrafficPosition::Recovered | TrafficPosition::Gone => LastPosition::Home,
+            TrafficPosition::Left(_) => LastPosition::OffPrimary,
+            TrafficPosition::Recovered | TrafficPosition::Gone => LastPosition::OnPrimary,
             // Where it is afterwards goes by its record.
             TrafficPosition::Withdrawn => LastPosition::Unknown,
         };
         let before = match seen {
-            TrafficPosition::Gone => self.places.remove(key),
-            _ => self.places.insert(key.clone(), place),
+            TrafficPosition::Gone => self.positions.remove(key),
+            _ => self.positions.insert(key.clone(), place),
         };
         let left = match (seen, before) {
-            (TrafficPosition::Left(_), Some(LastPosition::Home)) => Some(now.steady),
+            (TrafficPosition::Left(_), Some(LastPosition::OnPrimary)) => Some(now.steady),
             (TrafficPosition::Left(recorded), None | Some(LastPosition::Unknown)) => {
                 self.lately(recorded, now)
             }
             _ => None,
         };
-        self.count.rests(key, left, endpoints, self.just_released(now.steady), now.steady);
+        self.count.observe_position(
+            key,
+            left,
+            endpoints,
+            self.just_released(now.steady),
+            now.steady,
+        );
     }
 
-    /// Takes in what stands in the Lease. Whether every object is to be looked at again.
+    /// Takes in the record in the Lease. Returns whether every object has to be reconciled again.
     pub(crate) fn take_in(&mut self, stands: BrakeRecord, leads: bool, now: Now) -> bool {
         let first = !std::mem::replace(&mut self.read, true);
         if first {
             // Since when moves count is known only now.
-            self.places.values_mut().for_each(|place| *place = LastPosition::Unknown);
+            self.positions.values_mut().for_each(|place| *place = LastPosition::Unknown);
         }
         if stands.n < self.record.n {
             // The store went back in time, or the answer is late: whoever writes finds out.
@@ -189,7 +197,7 @@ impl Brake {
         if stands.n == self.record.n {
             return first;
         }
-        let over = stands.holds_since().is_some() && stands.since == self.over;
+        let over = stands.holds_since().is_some() && stands.since == self.last_ended;
         let holds_on = self.unwritten && self.holds() && stands.holds_since().is_none();
         if over || holds_on {
             self.record.n = stands.n;
@@ -208,7 +216,7 @@ impl Brake {
             }
             (Some(_), None) => {
                 tracing::warn!(by = self.record.by, "the brake is off again, as the Lease says");
-                self.let_go(now);
+                self.end_hold(now);
                 return true;
             }
             (None, None) if first => self.released = self.released_lately(now),
@@ -217,14 +225,14 @@ impl Brake {
         first
     }
 
-    /// What has yet to stand in the Lease, where it is for this replica to write: it leads, or has
-    /// itself moved some of what counts.
-    pub(crate) fn to_write(&self, leads: bool) -> Option<&BrakeRecord> {
+    /// The record that has yet to be written to the Lease, where this replica may write it: it leads, or
+    /// has itself moved some of what counts.
+    pub(crate) fn unwritten_record(&self, leads: bool) -> Option<&BrakeRecord> {
         (self.unwritten && (leads || self.count.has_ours())).then_some(&self.record)
     }
 
     /// A person's release: about now, and not what stood there when the brake began to hold.
-    pub(crate) fn hear(&mut self, released: Option<Timestamp>, now: Now) {
+    pub(crate) fn observe_release(&mut self, released: Option<Timestamp>, now: Now) {
         let (Some(since), Some(released)) = (self.engaged(), released) else { return };
         let early = since.duration_until(released) < -CLOCKS;
         let late = now.wall.duration_until(released).is_positive();
@@ -235,7 +243,7 @@ impl Brake {
         self.end(Some(released), now);
     }
 
-    /// So many objects there are: those that went unnoticed are gone too.
+    /// Forgets objects whose deletion went unnoticed, by how many objects there are.
     pub(crate) fn forget_gone(
         &mut self,
         objects: usize,
@@ -243,21 +251,21 @@ impl Brake {
         now: Now,
     ) {
         let swept = self.swept.is_some_and(|at| at.duration_until(now.steady) < SWEEP);
-        if self.places.len() <= objects || swept {
+        if self.positions.len() <= objects || swept {
             return;
         }
         self.swept = Some(now.steady);
-        let gone: Vec<_> = self.places.keys().filter(|key| !is_there(key)).cloned().collect();
+        let gone: Vec<_> = self.positions.keys().filter(|key| !is_there(key)).cloned().collect();
         for key in gone {
-            self.see(&key, TrafficPosition::Gone, Vec::new, now);
+            self.observe(&key, TrafficPosition::Gone, Vec::new, now);
         }
     }
 
-    /// Nothing waits to be looked at, and so many objects there are: where none of them wants to
+    /// Everything that was queued is decided, and there are so many objects: where none of them wants to
     /// leave its primary, the hold is over. One that others began is ended only by a replica that
     /// has seen what waited, or whose caches have been renewed since.
-    pub(crate) fn looked_at_all(&mut self, objects: usize, leads: bool, now: Now) {
-        if !self.holds() || self.count.held() > 0 || self.places.len() < objects {
+    pub(crate) fn finish_round(&mut self, objects: usize, leads: bool, now: Now) {
+        if !self.holds() || self.count.held() > 0 || self.positions.len() < objects {
             return;
         }
         let sees = self.has_held || self.began.duration_until(now.steady) >= CACHES;
@@ -267,7 +275,7 @@ impl Brake {
         }
     }
 
-    /// Whether it knows what stands in the Lease.
+    /// Whether it knows the record in the Lease.
     pub(crate) fn has_read(&self) -> bool {
         self.read
     }
@@ -304,18 +312,18 @@ impl Brake {
     fn end(&mut self, released: Option<Timestamp>, now: Now) {
         self.record = self.record.ended(now.wall, released);
         self.unwritten = true;
-        self.let_go(now);
+        self.end_hold(now);
     }
 
     /// The hold is over: by a person, or else the primaries are back. Then what has left goes on to
     /// count, so that primaries that flap give no new share.
-    fn let_go(&mut self, now: Now) {
-        self.over = self.record.since;
+    fn end_hold(&mut self, now: Now) {
+        self.last_ended = self.record.since;
         if self.record.released.is_some() {
             self.count.release();
             self.released = Some(now.steady);
         } else {
-            self.count.linger(now.steady);
+            self.count.restart_window(now.steady);
         }
     }
 

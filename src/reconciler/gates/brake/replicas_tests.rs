@@ -149,7 +149,7 @@ impl World {
         if self.now % 1_000 == 0 {
             self.read_lease(r);
         }
-        if let Some(record) = self.replicas[r].brake.to_write(leads).cloned() {
+        if let Some(record) = self.replicas[r].brake.unwritten_record(leads).cloned() {
             if record.n >= self.lease.n {
                 self.lease = BrakeRecord { n: record.n + 1, ..record };
             }
@@ -163,11 +163,11 @@ impl World {
         let there = self.replicas[r].view.iter().filter(|object| object.there).count();
         let Replica { brake, view, watch, .. } = &mut self.replicas[r];
         if *watch != Watch::Broken {
-            brake.hear(self.released, now);
+            brake.observe_release(self.released, now);
             let is_there =
                 |key: &ObjectRef| (0..OBJECTS).any(|i| view[i as usize].there && object(i) == *key);
             brake.forget_gone(there, is_there, now);
-            brake.looked_at_all(there, leads, now);
+            brake.finish_round(there, leads, now);
         }
     }
 
@@ -211,7 +211,7 @@ impl World {
             }
         }
         let replica = &mut self.replicas[r];
-        replica.brake.goes(&crate::reconciler::gates::brake::tests::object(i));
+        replica.brake.begin_move(&crate::reconciler::gates::brake::tests::object(i));
         // On another version it is a conflict.
         if self.objects[index].there && self.objects[index].version == object.version {
             let left = Some(Timestamp::from_second(self.now / 1_000).unwrap());
@@ -226,7 +226,7 @@ impl World {
         let (now, released) = (self.time(), self.released);
         let there = self.replicas[r].view.iter().filter(|object| object.there).count();
         let brake = &mut self.replicas[r].brake;
-        brake.wants(&object(i), &[i], there, released, now) == BrakeDecision::Go
+        brake.request_move(&object(i), &[i], there, released, now) == BrakeDecision::Go
     }
 
     fn all_is_well(&mut self) {
