@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use webhook_certs::{Authority, Clients, Lives, ReloadingResolver, TlsVersions};
+use webhook_certs::{Authority, ClientAuth, Lifetimes, ReloadingResolver, TlsVersions};
 
 /// The argument with which a benchmark's program is this handler.
 const ARGUMENT: &str = "serve-baseline";
@@ -44,11 +44,12 @@ pub(crate) async fn start() -> Result<(Child, WebhookClient)> {
 
 /// Serves until the process is ended.
 pub(crate) async fn run() -> Result<()> {
-    let (names, lives, now) = ([SERVER_NAME.to_owned()], Lives::default(), Timestamp::now());
-    let authority = Authority::generate(&names, &lives, now)?;
+    let (names, lifetimes, now) =
+        ([SERVER_NAME.to_owned()], Lifetimes::default(), Timestamp::now());
+    let authority = Authority::generate(&names, &lifetimes, now)?;
     let resolver = Arc::new(ReloadingResolver::default());
-    resolver.set(authority.issue(&names, &lives, now)?);
-    let tls = webhook_certs::server_config(resolver, TlsVersions::Tls12And13, Clients::Anybody)?;
+    resolver.set(authority.issue(&names, &lifetimes, now)?);
+    let tls = webhook_certs::server_config(resolver, TlsVersions::Tls12And13, ClientAuth::None)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", json!({"address": listener.local_addr()?, "ca": authority.cert_pem()}));
     let answer = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"705ab4f5-6393-11e8-b7cc-42010a800002","allowed":true}}"#;

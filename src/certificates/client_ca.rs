@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use webhook_certs::{ClientCas, Clients, ReloadingResolver, TlsVersions, server_config};
+use webhook_certs::{ClientAuth, ClientCas, ReloadingResolver, TlsVersions, server_config};
 
 /// Looks at the file so often; why no watch of it, `files` says.
 const POLL: Duration = Duration::from_secs(2);
@@ -26,9 +26,9 @@ impl TlsSettings {
     /// None: clients need no certificate.
     pub(crate) fn config(&self, cas: Option<ClientCas>) -> anyhow::Result<Arc<ServerConfig>> {
         let clients = match cas {
-            None => Clients::Anybody,
-            Some(cas) if self.peers => Clients::OfOrNone(cas),
-            Some(cas) => Clients::Of(cas),
+            None => ClientAuth::None,
+            Some(cas) if self.peers => ClientAuth::Optional(cas),
+            Some(cas) => ClientAuth::Required(cas),
         };
         Ok(Arc::new(server_config(self.resolver.clone(), self.versions, clients)?))
     }
@@ -99,11 +99,11 @@ impl ClientCa {
 mod tests {
     use super::*;
     use jiff::Timestamp;
-    use webhook_certs::{Authority, Lives};
+    use webhook_certs::{Authority, Lifetimes};
 
     fn ca() -> String {
         let names = ["x".to_owned()];
-        Authority::generate(&names, &Lives::default(), Timestamp::now()).unwrap().cert_pem()
+        Authority::generate(&names, &Lifetimes::default(), Timestamp::now()).unwrap().cert_pem()
     }
 
     #[tokio::test(start_paused = true)]

@@ -68,10 +68,10 @@ impl WebhookConfiguration {
     /// For the decision about the CA.
     pub(super) fn bundles(&self) -> Bundles {
         match &self.found {
-            Found::Missing => Bundles::None,
+            Found::Missing => Bundles::Absent,
             Found::Forbidden | Found::Failed(_) => Bundles::Unknown,
             Found::There { bundles, .. } => {
-                Bundles::Of(bundles.iter().map(|(_, bundle)| bundle.clone()).collect())
+                Bundles::Present(bundles.iter().map(|(_, bundle)| bundle.clone()).collect())
             }
         }
     }
@@ -219,6 +219,6 @@ mod tests {
         );
         assert_eq!(super::patch(&bundles[..1], "A"), None);
         let all = [b"A".to_vec(), b"B".to_vec(), vec![]];
-        assert_eq!(configuration.bundles(), Bundles::Of(all.to_vec()));
+        assert_eq!(configuration.bundles(), Bundles::Present(all.to_vec()));
     }
 }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use kube::Client;
 use std::sync::Arc;
 use std::time::Duration;
-use webhook_certs::{Change, InUse, Lives, Phase, Seen, Settling, Step, next};
+use webhook_certs::{Change, InUse, Lifetimes, Observed, Phase, Propagation, Step, next_step};
 
 /// Tries again after a failure.
 const RETRY: Duration = Duration::from_secs(1);
@@ -27,11 +27,11 @@ const ATTEMPTS: usize = 10;
 pub(super) async fn keep(
     client: Client,
     names: ResourceNames,
-    lives: Lives,
+    lifetimes: Lifetimes,
     status: Arc<CertificateStatus>,
     metrics: Arc<Metrics>,
 ) {
-    let mut keeper = Keeper::new(client, names, lives, status, metrics);
+    let mut keeper = Keeper::new(client, names, lifetimes, status, metrics);
     let secret = ticks(keeper.store.api.clone(), &keeper.names.secret);
     // A round answers whatever has changed before it.
     let mut touched =
@@ -48,14 +48,14 @@ pub(super) async fn keep(
 
 struct Keeper {
     names: ResourceNames,
-    lives: Lives,
+    lifetimes: Lifetimes,
     store: CaSecret,
     configurations: WebhookConfigurations,
     judge: TrustCheck,
     metrics: Arc<Metrics>,
     said: LogOnce,
     clock: Clock,
-    settling: Settling,
+    propagation: Propagation,
     /// What the Secret held when it was last in order.
     in_use: Option<InUse>,
     /// The CA that our leaf came from, and when the leaf is to be renewed.
@@ -76,7 +76,7 @@ impl Keeper {
     fn new(
         client: Client,
         names: ResourceNames,
-        lives: Lives,
+        lifetimes: Lifetimes,
         status: Arc<CertificateStatus>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -85,12 +85,12 @@ impl Keeper {
             store: CaSecret::new(client.clone(), &names),
             configurations: WebhookConfigurations::new(client, &names.configurations),
             names,
-            lives,
+            lifetimes,
             judge: TrustCheck { status, service, said: LogOnce::default() },
             metrics,
             said: LogOnce::default(),
             clock: Clock::start(),
-            settling: Settling::default(),
+            propagation: Propagation::default(),
             in_use: None,
             serving: None,
         }
@@ -142,10 +142,18 @@ impl Keeper {
             };
             let now = self.clock.now();
             let bundles = configurations.each_ref().map(WebhookConfiguration::bundles);
-            let trusted_for =
-                self.settling.observe(&read.data, &bundles, now.steady.as_timestamp());
-            let seen = Seen { data: &read.data, trusted_for };
-            match next(seen, std::slice::from_ref(&self.names.service), &self.lives, now.wall)? {
+            let trusted_for = self.propagation.observe(
+                &read.data,
+                &bundles,
+                now.steady.as_timestamp().as_duration(),
+            );
+            let observed = Observed { data: &read.data, trusted_for };
+            match next_step(
+                observed,
+                std::slice::from_ref(&self.names.service),
+                &self.lifetimes,
+                now.wall,
+            )? {
                 Step::Write { data, change } => {
                     if self.store.write(read, data).await? {
                         self.tell(&change);
@@ -200,7 +208,7 @@ impl Keeper {
             Some(_) => return Ok(()),
         };
         let names = std::slice::from_ref(&self.names.service);
-        let leaf = in_use.authority.issue(names, &self.lives, now)?;
+        let leaf = in_use.authority.issue(names, &self.lifetimes, now)?;
         tracing::info!(not_after = %leaf.not_after, why = kind, "serving a new certificate");
         let metrics = &self.metrics.certificates;
         metrics.leaf_expires.set(leaf.not_after.as_second());
@@ -218,28 +226,28 @@ impl Keeper {
     fn tell(&self, change: &Change) {
         let secret = &self.names.secret;
         match change {
-            Change::Made => tracing::info!(%secret, "made the webhook's CA"),
+            Change::Created => tracing::info!(%secret, "made the webhook's CA"),
             Change::Repaired(reason) => {
                 self.metrics.certificates.repairs.inc();
                 tracing::warn!(%secret, %reason, "repaired the webhook's CA: there is another one");
             }
-            Change::NextMade => tracing::info!(%secret, "made the webhook's next CA"),
+            Change::NextCreated => tracing::info!(%secret, "made the webhook's next CA"),
             Change::NextReplaced(reason) => {
                 self.metrics.certificates.repairs.inc();
                 tracing::warn!(%secret, %reason, "made the webhook's next CA anew");
             }
             Change::Promoted => tracing::info!(%secret, "the webhook's next CA is in use now"),
-            Change::OldDated => {
+            Change::FormerDated => {
                 tracing::warn!(%secret, "set anew how long the webhook's former CA is trusted");
             }
-            Change::OldDropped => tracing::info!(%secret, "the webhook's former CA is gone"),
+            Change::FormerDropped => tracing::info!(%secret, "the webhook's former CA is gone"),
         }
     }
 
     fn until_due(&self) -> Duration {
         let now = self.clock.now().wall;
         let renew = self.serving.as_ref().map(|(_, _, renew)| *renew);
-        let look = self.in_use.as_ref().and_then(|in_use| in_use.look_again);
+        let look = self.in_use.as_ref().and_then(|in_use| in_use.recheck_at);
         let due = renew.into_iter().chain(look).min().unwrap_or(now);
         let wait = Duration::try_from(now.duration_until(due)).unwrap_or_default();
         wait.clamp(SOONEST, LOOK_AGAIN)
@@ -254,13 +262,14 @@ fn unread(configurations: &[WebhookConfiguration]) -> Outcome {
     failed.map_or(Outcome::InOrder, Outcome::Unread)
 }
 
-const PHASES: [Phase; 4] = [Phase::Steady, Phase::Spreading, Phase::Settling, Phase::Retiring];
+const PHASES: [Phase; 4] =
+    [Phase::Steady, Phase::Distributing, Phase::Propagating, Phase::Retiring];
 
 fn name(phase: Phase) -> &'static str {
     match phase {
         Phase::Steady => "steady",
-        Phase::Spreading => "spreading",
-        Phase::Settling => "settling",
+        Phase::Distributing => "spreading",
+        Phase::Propagating => "settling",
         Phase::Retiring => "retiring",
     }
 }

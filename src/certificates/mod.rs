@@ -20,7 +20,7 @@ use kube::Client;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use webhook_certs::Lives;
+use webhook_certs::Lifetimes;
 
 pub(crate) use client_ca::{ClientCa, TlsSettings};
 pub(crate) use status::CertificateStatus;
@@ -54,7 +54,7 @@ impl ResourceNames {
 #[derive(Clone, Debug)]
 pub(crate) enum CertificateSource {
     /// From the CA in the Secret.
-    Own(Lives),
+    Own(Lifetimes),
     /// From `tls.crt` and `tls.key` in a folder.
     Files(PathBuf),
 }
@@ -71,7 +71,9 @@ pub(crate) async fn keep(
     metrics: Arc<Metrics>,
 ) {
     match source {
-        CertificateSource::Own(lives) => keeper::keep(client, names, lives, status, metrics).await,
+        CertificateSource::Own(lifetimes) => {
+            keeper::keep(client, names, lifetimes, status, metrics).await
+        }
         CertificateSource::Files(folder) => {
             files::keep(client, names, folder, status, metrics).await
         }

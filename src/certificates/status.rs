@@ -161,19 +161,19 @@ fn explained(error: &webhook_certs::Error, leaf: &Leaf) -> String {
 mod tests {
     use super::*;
     use crate::certificates::configurations::WebhookKind;
-    use webhook_certs::{Authority, Lives};
+    use webhook_certs::{Authority, Lifetimes};
 
     const NAME: &str = "x-webhook.y.svc";
 
     fn judge() -> (TrustCheck, Authority) {
         let now = Timestamp::now();
         let names = [NAME.to_owned()];
-        let ca = Authority::generate(&names, &Lives::default(), now).unwrap();
+        let ca = Authority::generate(&names, &Lifetimes::default(), now).unwrap();
         let status = Arc::new(CertificateStatus::default());
         let judge =
             TrustCheck { status: status.clone(), service: NAME.into(), said: LogOnce::default() };
         assert_eq!(status.lacking().as_deref(), Some("no certificate for the webhook yet"));
-        status.resolver.set(ca.issue(&names, &Lives::default(), now).unwrap());
+        status.resolver.set(ca.issue(&names, &Lifetimes::default(), now).unwrap());
         (judge, ca)
     }
 

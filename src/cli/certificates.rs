@@ -5,7 +5,7 @@ use crate::cli::values::Expected;
 use anyhow::Context;
 use jiff::SignedDuration;
 use std::path::PathBuf;
-use webhook_certs::{Lives, TlsVersions};
+use webhook_certs::{Lifetimes, TlsVersions};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CertificateArgs {
@@ -56,13 +56,13 @@ impl CertificateArgs {
         if let Some(folder) = &self.webhook_tls_dir {
             return Ok(CertificateSource::Files(folder.clone()));
         }
-        let lives = Lives {
+        let lifetimes = Lifetimes {
             ca: self.webhook_ca_life,
             leaf: self.webhook_leaf_life,
-            settle: self.webhook_ca_settle,
+            propagation: self.webhook_ca_settle,
         };
         let flags = "--webhook-ca-life, --webhook-leaf-life, --webhook-ca-settle";
-        Ok(CertificateSource::Own(lives.checked().context(flags)?))
+        Ok(CertificateSource::Own(lifetimes.checked().context(flags)?))
     }
 
     /// The versions of TLS that are spoken.

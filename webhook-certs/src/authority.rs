@@ -1,7 +1,7 @@
 //! The certificate authority.
 
-use crate::lives::{backdated, shifted};
-use crate::{Error, Leaf, Lives, trust};
+use crate::lifetimes::{backdated, shifted};
+use crate::{Error, Leaf, Lifetimes, trust};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
@@ -30,12 +30,28 @@ impl fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// Makes a CA that can vouch for these DNS names and no others.
-    pub fn generate(names: &[String], lives: &Lives, now: Timestamp) -> Result<Self, Error> {
+    /// Creates a CA whose name constraints allow these DNS names and no others.
+    ///
+    /// ```
+    /// use jiff::Timestamp;
+    /// use webhook_certs::{Authority, Lifetimes};
+    ///
+    /// let names = ["webhook.example.svc".to_owned()];
+    /// let (lifetimes, now) = (Lifetimes::default(), Timestamp::now());
+    /// let ca = Authority::generate(&names, &lifetimes, now)?;
+    /// let leaf = ca.issue(&names, &lifetimes, now)?;
+    /// assert!(leaf.not_after < ca.not_after());
+    /// # Ok::<(), webhook_certs::Error>(())
+    /// ```
+    pub fn generate(
+        names: &[String],
+        lifetimes: &Lifetimes,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let (not_before, not_after) = validity(now, lives.ca);
+        let (not_before, not_after) = validity(now, lifetimes.ca);
         let mut params = params(not_before, not_after)?;
-        // Told apart by the moment they were made, where two stand in one bundle.
+        // The time of creation tells two of them apart in one bundle.
         let name = format!("linkerd-failover webhook CA {}", now.as_millisecond());
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -48,7 +64,7 @@ impl Authority {
         Ok(Self { certificate, key, not_before, not_after })
     }
 
-    /// Reads a CA back. The pair has to belong together, and the certificate has to be a CA's.
+    /// Reads a CA from PEM: a CA certificate and the key that belongs to it.
     pub fn from_pem(cert_pem: &str, key_pem: &str) -> Result<Self, Error> {
         let key = KeyPair::from_pem(key_pem)?;
         let Some(certificate) = trust::certificates(cert_pem.as_bytes()).into_iter().next() else {
@@ -72,26 +88,33 @@ impl Authority {
         trust::to_pem(&self.certificate)
     }
 
-    /// The key. A secret.
+    /// The private key in PEM.
     pub fn key_pem(&self) -> String {
         self.key.serialize_pem()
     }
 
+    /// The certificate in DER.
     pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
     }
 
+    /// When its validity ends.
     pub fn not_after(&self) -> Timestamp {
         self.not_after
     }
 
-    /// When its successor is to be made.
-    pub fn renew_at(&self, lives: &Lives) -> Timestamp {
-        lives.renew_ca_at(self.not_before, self.not_after)
+    /// When its successor is to be created.
+    pub fn renew_at(&self, lifetimes: &Lifetimes) -> Timestamp {
+        lifetimes.renew_ca_at(self.not_before, self.not_after)
     }
 
-    /// Whether a client that trusts it would now believe a leaf of these names.
-    pub fn check(&self, names: &[String], lives: &Lives, now: Timestamp) -> Result<(), String> {
+    /// Whether a client that trusts the CA would accept a leaf for these names now.
+    pub fn check(
+        &self,
+        names: &[String],
+        lifetimes: &Lifetimes,
+        now: Timestamp,
+    ) -> Result<(), String> {
         if now >= self.not_after {
             return Err(format!("the CA's validity ended at {}", self.not_after));
         }
@@ -99,7 +122,7 @@ impl Authority {
             let from = self.not_before;
             return Err(format!("the CA is valid from {from} on: is the clock right?"));
         }
-        let leaf = self.issue(names, lives, now).map_err(|error| error.to_string())?;
+        let leaf = self.issue(names, lifetimes, now).map_err(|error| error.to_string())?;
         let bundle = self.cert_pem();
         names.iter().try_for_each(|name| {
             trust::verifies(bundle.as_bytes(), &leaf, name, now)
@@ -107,10 +130,15 @@ impl Authority {
         })
     }
 
-    /// Issues a leaf for these DNS names, which never outlives the CA.
-    pub fn issue(&self, names: &[String], lives: &Lives, now: Timestamp) -> Result<Leaf, Error> {
+    /// Issues a leaf for these DNS names. It ends with the CA at the latest.
+    pub fn issue(
+        &self,
+        names: &[String],
+        lifetimes: &Lifetimes,
+        now: Timestamp,
+    ) -> Result<Leaf, Error> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let (not_before, not_after) = validity(now, lives.leaf);
+        let (not_before, not_after) = validity(now, lifetimes.leaf);
         let not_after = not_after.min(self.not_after);
         let mut params = params(not_before, not_after)?;
         params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;

@@ -1,6 +1,6 @@
 //! A leaf certificate.
 
-use crate::lives::shifted;
+use crate::lifetimes::shifted;
 use crate::{Error, trust};
 use jiff::Timestamp;
 use rustls::pki_types::PrivateKeyDer;
@@ -8,17 +8,19 @@ use rustls::pki_types::pem::PemObject;
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 
-/// A certificate that a replica serves, with its key, in memory only.
+/// A certificate that a replica serves, with its key. It is kept in memory only.
 #[derive(Clone, Debug)]
 pub struct Leaf {
+    /// The chain and the signing key, as rustls takes them.
     pub certified_key: Arc<CertifiedKey>,
+    /// When its validity begins.
     pub not_before: Timestamp,
+    /// When its validity ends.
     pub not_after: Timestamp,
 }
 
 impl Leaf {
-    /// Reads what somebody else issued: the leaf first, then any intermediates. Only a matching
-    /// pair is taken.
+    /// Reads a leaf of another issuer: the leaf first, then any intermediates. The key has to match.
     pub fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, Error> {
         let chain = trust::certificates(chain_pem);
         let Some(leaf) = chain.first() else {
@@ -38,8 +40,8 @@ impl Leaf {
         Ok(Self { certified_key: Arc::new(certified_key), not_before, not_after })
     }
 
-    /// When to replace it: after two thirds of its life, or up to a twentieth of it earlier, as
-    /// `jitter` (0 to 1) says, so that replicas do not renew together.
+    /// When to replace it: after two thirds of its lifetime, or up to a twentieth of it earlier by
+    /// `jitter` (0 to 1), so that replicas do not renew together.
     pub fn renew_at(&self, jitter: f64) -> Timestamp {
         let life = self.not_before.duration_until(self.not_after);
         let part = 2.0 / 3.0 - jitter.clamp(0.0, 1.0) / 20.0;

@@ -1,21 +1,21 @@
-//! The life of the CA, as steps of the Secret.
+//! The rotation of the CA, as steps of the Secret.
 //!
 //! ```text
-//!            due                    in every bundle             for the settle time
-//!  Steady ─────────► Spreading ───────────────────► Settling ───────────────────────┐
-//!    ▲  next made                                                 next is promoted  │
-//!    │                                                                              ▼
-//!    └───────────────────────────── Retiring ◄───────────────────────────────────────
-//!      the old CA's last leaf ended           its certificate stays in the bundle
+//!            due                      in every bundle
+//!  Steady ─────────► Distributing ───────────────────► Propagating
+//!    ▲       next is created                                │ for the propagation time:
+//!    │                                                      ▼ next is promoted
+//!    └────────────────────────────────────────────────── Retiring
+//!      the former CA's last leaf has ended      its certificate stays in the bundle
 //! ```
 //!
-//! The place is told by what the Secret holds, so a replica continues what another began, and of
-//! two that act at once the API server takes the first: the other reads again and finds the step
-//! made. Only the settling is each replica's own to measure, by a clock that nobody sets.
+//! The Secret's content gives the phase, so a replica continues what another began. Of two that write
+//! at once the API server takes the first; the other reads again and finds the step made. Only the
+//! propagation is measured by each replica itself, with a monotonic clock.
 
-use crate::held::{Held, Slot, bundle, with_next, with_old, with_present};
-use crate::lives::{backdated, shifted};
-use crate::{Authority, Data, Error, Lives};
+use crate::lifetimes::{backdated, shifted};
+use crate::stored::{Slot, StoredCas, bundle, with_next, with_old, with_present};
+use crate::{Authority, Data, Error, Lifetimes};
 use jiff::{SignedDuration, Timestamp};
 
 /// Where the rotation of the CA is.
@@ -23,145 +23,177 @@ use jiff::{SignedDuration, Timestamp};
 pub enum Phase {
     /// One CA.
     Steady,
-    /// The next CA is made, and not in every bundle yet.
-    Spreading,
-    /// The next CA is in every bundle; API servers may not have heard of it yet.
-    Settling,
+    /// The next CA exists, and is not in every bundle yet.
+    Distributing,
+    /// The next CA is in every bundle; API servers may not use it yet.
+    Propagating,
     /// The former CA is trusted until its last leaf has ended.
     Retiring,
 }
 
-/// What is seen, beside the time.
+/// What a step is decided from, beside the time.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
+pub struct Observed<'a> {
     /// The Secret as it was just read.
     pub data: &'a Data,
-    /// For how long the next CA has been in every bundle; see [`Settling`](crate::Settling).
+    /// For how long the next CA has been in every bundle; see [`Propagation`](crate::Propagation).
     pub trusted_for: Option<SignedDuration>,
 }
 
 /// What to do with the Secret.
 #[derive(Debug)]
 pub enum Step {
-    /// Nothing: issue from this, trust that.
+    /// Nothing is to be written: issue from this CA, trust this bundle.
     Use(InUse),
-    /// Write this to it, on the resourceVersion that was read. Whether that succeeds or somebody
-    /// else was faster: read and ask again.
-    Write { data: Data, change: Change },
+    /// Write this, on the resourceVersion that was read; then, or after a conflict, read and decide
+    /// again.
+    Write {
+        /// The Secret's new data.
+        data: Data,
+        /// What the write does.
+        change: Change,
+    },
 }
 
-/// A Secret in order.
+/// A Secret that needs no write.
 #[derive(Debug)]
 pub struct InUse {
+    /// The present CA.
     pub authority: Authority,
     /// For every `caBundle`.
     pub bundle: String,
+    /// Where the rotation is.
     pub phase: Phase,
-    /// When there may be a further step, if nothing else changes.
-    pub look_again: Option<Timestamp>,
+    /// When the next step may be due, if nothing else changes.
+    pub recheck_at: Option<Timestamp>,
 }
 
 /// What a write of the Secret does, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// There was no CA yet.
-    Made,
-    /// The present CA could not be used: there is another one at once.
+    /// The first CA was created.
+    Created,
+    /// The present CA was unusable, and is replaced at once.
     Repaired(String),
-    /// The next CA was made: the present one is to be replaced.
-    NextMade,
-    /// The next CA could not be used, which hurts nobody: there is another next one.
+    /// The next CA was created: the present one is due.
+    NextCreated,
+    /// The next CA was unusable, and is replaced; it had issued nothing.
     NextReplaced(String),
     /// The next CA is the present one now.
     Promoted,
-    /// How long former CAs are trusted was not said, or too long.
-    OldDated,
-    /// Nothing that a former CA issued is valid any more.
-    OldDropped,
+    /// The end of trust in former CAs was missing, or too far away, and is set.
+    FormerDated,
+    /// Former CAs are dropped: nothing that they issued is valid any more.
+    FormerDropped,
 }
 
-/// Decides from what is seen. `names` are the DNS names that the CA may vouch for.
-pub fn next(
-    seen: Seen<'_>,
+/// Decides the next step of the rotation. `names` are the DNS names that the CA may issue for.
+///
+/// ```
+/// use jiff::Timestamp;
+/// use webhook_certs::{Change, Data, Lifetimes, Observed, Phase, Step, next_step};
+///
+/// let (names, lifetimes) = (["webhook.example.svc".to_owned()], Lifetimes::default());
+/// let step = |data: &Data, trusted_for, now| {
+///     next_step(Observed { data, trusted_for }, &names, &lifetimes, now)
+/// };
+/// let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+/// let Step::Write { data, change } = step(&Data::new(), None, start)? else { panic!() };
+/// assert_eq!(change, Change::Created);
+///
+/// // After two thirds of its year the successor is created, and not used before it is trusted.
+/// let due = start + jiff::SignedDuration::from_hours(24 * 250);
+/// let Step::Write { data, change } = step(&data, None, due)? else { panic!() };
+/// assert_eq!(change, Change::NextCreated);
+/// let Step::Use(in_use) = step(&data, None, due)? else { panic!() };
+/// assert_eq!(in_use.phase, Phase::Distributing);
+///
+/// // In every bundle for the propagation time: it becomes the present one.
+/// let Step::Write { change, .. } = step(&data, Some(lifetimes.propagation), due)? else { panic!() };
+/// assert_eq!(change, Change::Promoted);
+/// # Ok::<(), webhook_certs::Error>(())
+/// ```
+pub fn next_step(
+    observed: Observed<'_>,
     names: &[String],
-    lives: &Lives,
+    lifetimes: &Lifetimes,
     now: Timestamp,
 ) -> Result<Step, Error> {
-    let data = || seen.data.clone();
+    let data = || observed.data.clone();
     let write = |data, change| Ok(Step::Write { data, change });
-    let held = Held::read(seen.data, names, lives, now);
+    let stored = StoredCas::read(observed.data, names, lifetimes, now);
 
-    let present = match (held.present, &held.next) {
+    let present = match (stored.present, &stored.next) {
         (Slot::Good(present), _) => present,
         (Slot::Bad(reason), Slot::Good(next)) => {
-            return write(promoted(data(), next, lives, now), Change::Repaired(reason));
+            return write(promoted(data(), next, lifetimes, now), Change::Repaired(reason));
         }
         (Slot::Empty, Slot::Good(next)) => {
             let reason = "the present CA was taken away".to_owned();
-            return write(promoted(data(), next, lives, now), Change::Repaired(reason));
+            return write(promoted(data(), next, lifetimes, now), Change::Repaired(reason));
         }
         (Slot::Bad(reason), _) => {
-            let made = Authority::generate(names, lives, now)?;
-            return write(with_present(data(), &made, lives, now), Change::Repaired(reason));
+            let made = Authority::generate(names, lifetimes, now)?;
+            return write(with_present(data(), &made, lifetimes, now), Change::Repaired(reason));
         }
         (Slot::Empty, _) => {
-            let made = Authority::generate(names, lives, now)?;
-            return write(with_present(data(), &made, lives, now), Change::Made);
+            let made = Authority::generate(names, lifetimes, now)?;
+            return write(with_present(data(), &made, lifetimes, now), Change::Created);
         }
     };
-    if held.foreign {
+    if stored.foreign {
         // The newer replica that wrote this goes on with it.
-        return Ok(Step::Use(in_use(present, seen, Phase::Steady, None)));
+        return Ok(Step::Use(in_use(present, observed, Phase::Steady, None)));
     }
-    let until = shifted(now, lives.retirement());
+    let until = shifted(now, lifetimes.retirement());
     // Nothing promoted by a clock near ours is trusted longer: that one was far ahead.
-    let latest = shifted(until, backdated(lives.leaf));
-    match held.old_until {
-        _ if held.old.is_empty() => {}
-        Some(end) if end <= now => return write(with_old(data(), &[], now), Change::OldDropped),
+    let latest = shifted(until, backdated(lifetimes.leaf));
+    match stored.old_until {
+        _ if stored.old.is_empty() => {}
+        Some(end) if end <= now => return write(with_old(data(), &[], now), Change::FormerDropped),
         Some(end) if end <= latest => {}
-        _ => return write(with_old(data(), &held.old, until), Change::OldDated),
+        _ => return write(with_old(data(), &stored.old, until), Change::FormerDated),
     }
-    let due = present.renew_at(lives);
-    let (phase, look_again) = match held.next {
+    let due = present.renew_at(lifetimes);
+    let (phase, recheck_at) = match stored.next {
         Slot::Bad(reason) => {
             // Made here, it is valid by a clock ahead of ours too; one made there may not be by ours.
-            let made = Authority::generate(names, lives, now)?;
+            let made = Authority::generate(names, lifetimes, now)?;
             return write(with_next(data(), Some(&made)), Change::NextReplaced(reason));
         }
-        Slot::Good(next) => match seen.trusted_for {
-            None => (Phase::Spreading, present.not_after()),
-            Some(so_long) => {
+        Slot::Good(next) => match observed.trusted_for {
+            None => (Phase::Distributing, present.not_after()),
+            Some(trusted_for) => {
                 // An end that is near is not waited for in full.
                 let left = now.duration_until(present.not_after());
-                let needed = lives.settle.min(left / 2);
-                if so_long >= needed {
-                    return write(promoted(data(), &next, lives, now), Change::Promoted);
+                let needed = lifetimes.propagation.min(left / 2);
+                if trusted_for >= needed {
+                    return write(promoted(data(), &next, lifetimes, now), Change::Promoted);
                 }
-                (Phase::Settling, shifted(now, needed - so_long))
+                (Phase::Propagating, shifted(now, needed - trusted_for))
             }
         },
-        Slot::Empty => match held.old_until {
-            Some(end) if !held.old.is_empty() => (Phase::Retiring, end),
+        Slot::Empty => match stored.old_until {
+            Some(end) if !stored.old.is_empty() => (Phase::Retiring, end),
             _ if due <= now => {
-                let made = Authority::generate(names, lives, now)?;
-                return write(with_next(data(), Some(&made)), Change::NextMade);
+                let made = Authority::generate(names, lifetimes, now)?;
+                return write(with_next(data(), Some(&made)), Change::NextCreated);
             }
             _ => (Phase::Steady, due),
         },
     };
-    Ok(Step::Use(in_use(present, seen, phase, Some(look_again))))
+    Ok(Step::Use(in_use(present, observed, phase, Some(recheck_at))))
 }
 
-fn promoted(data: Data, next: &Authority, lives: &Lives, now: Timestamp) -> Data {
-    with_next(with_present(data, next, lives, now), None)
+fn promoted(data: Data, next: &Authority, lifetimes: &Lifetimes, now: Timestamp) -> Data {
+    with_next(with_present(data, next, lifetimes, now), None)
 }
 
 fn in_use(
     authority: Authority,
-    seen: Seen<'_>,
+    observed: Observed<'_>,
     phase: Phase,
-    look_again: Option<Timestamp>,
+    recheck_at: Option<Timestamp>,
 ) -> InUse {
-    InUse { authority, bundle: bundle(seen.data), phase, look_again }
+    InUse { authority, bundle: bundle(observed.data), phase, recheck_at }
 }

@@ -1,4 +1,4 @@
-//! What a client that trusts a bundle believes.
+//! Verification as the API server does it.
 
 use crate::{Error, Leaf};
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// Whether a client that trusts `bundle_pem` would believe, at `now`, that the leaf is `name`'s.
+/// Whether a client that trusts `bundle_pem` accepts the leaf for `name` at `now`.
 pub fn verifies(bundle_pem: &[u8], leaf: &Leaf, name: &str, now: Timestamp) -> Result<(), Error> {
     let Some((end_entity, intermediates)) = leaf.certified_key.cert.split_first() else {
         return Err(Error::unusable("no certificate", "a leaf"));
@@ -51,7 +51,7 @@ pub fn contains(bundle_pem: &[u8], certificate: &CertificateDer<'_>) -> bool {
     certificates(bundle_pem).iter().any(|one| one == certificate)
 }
 
-/// The certificates of a text in PEM. What is none is passed over, as the API server does.
+/// The certificates in a PEM text. Anything else is skipped, as the API server does.
 pub fn certificates(text: &[u8]) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(text).flatten().collect()
 }
@@ -61,7 +61,7 @@ pub(crate) fn to_pem(certificate: &CertificateDer<'_>) -> String {
     pem::encode_config(&pem::Pem::new("CERTIFICATE", certificate.as_ref()), config)
 }
 
-/// From when until when a certificate is valid.
+/// The validity of a certificate.
 pub(crate) fn validity(certificate: &[u8]) -> Result<(Timestamp, Timestamp), Error> {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
         return Err(Error::unusable("bytes that are none", "an X.509 certificate"));

@@ -18,29 +18,29 @@ fn days(n: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * n)
 }
 
-fn lives() -> Lives {
-    Lives::default()
+fn lifetimes() -> Lifetimes {
+    Lifetimes::default()
 }
 
 fn authority(now: Timestamp) -> Authority {
-    Authority::generate(&names(), &lives(), now).unwrap()
+    Authority::generate(&names(), &lifetimes(), now).unwrap()
 }
 
 #[test]
 fn a_leaf_never_outlives_its_ca() {
     let now = Timestamp::now();
     let authority = authority(now);
-    let late = authority.issue(&names(), &lives(), now + days(363)).unwrap();
+    let late = authority.issue(&names(), &lifetimes(), now + days(363)).unwrap();
     assert_eq!(late.not_after, authority.not_after());
 }
 
 #[test]
 fn certificates_are_valid_from_an_hour_ago_and_short_ones_from_a_quarter_of_their_life_ago() {
     let now: Timestamp = "2026-11-01T12:00:00Z".parse().unwrap();
-    let leaf = authority(now).issue(&names(), &lives(), now).unwrap();
+    let leaf = authority(now).issue(&names(), &lifetimes(), now).unwrap();
     assert_eq!(leaf.not_before, "2026-11-01T11:00:00Z".parse().unwrap());
     assert_eq!(leaf.not_after, "2026-11-08T12:00:00Z".parse().unwrap());
-    let short = Lives { leaf: SignedDuration::from_secs(40), ..lives() };
+    let short = Lifetimes { leaf: SignedDuration::from_secs(40), ..lifetimes() };
     let leaf = authority(now).issue(&names(), &short, now).unwrap();
     assert_eq!(leaf.not_before, "2026-11-01T11:59:50Z".parse().unwrap());
 }
@@ -48,31 +48,31 @@ fn certificates_are_valid_from_an_hour_ago_and_short_ones_from_a_quarter_of_thei
 #[test]
 fn the_successor_of_a_ca_is_made_early_enough_for_a_leaf_and_the_waiting() {
     let now = Timestamp::now();
-    let renew = authority(now).renew_at(&lives());
+    let renew = authority(now).renew_at(&lifetimes());
     assert!(now + days(242) < renew && renew < now + days(244), "{renew}");
-    let tight = Lives { ca: days(15), ..lives() };
+    let tight = Lifetimes { ca: days(15), ..lifetimes() };
     let authority = Authority::generate(&names(), &tight, now).unwrap();
     assert!(authority.renew_at(&tight) <= authority.not_after() - days(7));
 }
 
 #[test]
 fn lives_in_which_no_rotation_fits_are_refused_with_what_would_fit() {
-    assert!(lives().checked().is_ok());
-    let said = Lives { ca: days(14), ..lives() }.checked().unwrap_err().to_string();
+    assert!(lifetimes().checked().is_ok());
+    let message = Lifetimes { ca: days(14), ..lifetimes() }.checked().unwrap_err().to_string();
     assert_eq!(
-        said,
+        message,
         "found a CA's life of 336h, expected at least 336h 40m: twice a leaf's life (168h) and \
          two settle times (10m)"
     );
-    assert!(Lives { leaf: SignedDuration::ZERO, ..lives() }.checked().is_err());
-    assert!(Lives { settle: days(-1), ..lives() }.checked().is_err());
+    assert!(Lifetimes { leaf: SignedDuration::ZERO, ..lifetimes() }.checked().is_err());
+    assert!(Lifetimes { propagation: days(-1), ..lifetimes() }.checked().is_err());
 }
 
 #[test]
 fn a_bundle_verifies_a_leaf_only_for_its_name_and_in_its_time() {
     let now = Timestamp::now();
     let authority = authority(now);
-    let leaf = authority.issue(&names(), &lives(), now).unwrap();
+    let leaf = authority.issue(&names(), &lifetimes(), now).unwrap();
     let bundle = authority.cert_pem();
     let check = |name, at| verifies(bundle.as_bytes(), &leaf, name, at).map_err(|e| e.to_string());
     assert_eq!(check(NAME, now), Ok(()));
@@ -96,8 +96,8 @@ fn nothing_prints_the_key() {
         (CA_CERT.to_owned(), authority.cert_pem().into_bytes()),
         (CA_KEY.to_owned(), authority.key_pem().into_bytes()),
     ]);
-    let seen = Seen { data: &data, trusted_for: None };
-    let step = next(seen, &names(), &lives(), now).unwrap();
+    let observed = Observed { data: &data, trusted_for: None };
+    let step = next_step(observed, &names(), &lifetimes(), now).unwrap();
     let printed = format!("{authority:?} {step:?}");
     let key = authority.key_pem();
     let secret = key.lines().nth(1).unwrap();
@@ -109,7 +109,7 @@ proptest! {
     #[test]
     fn a_leaf_is_renewed_within_its_life(age in 0_i64..300, jitter in -1.0..2.0_f64) {
         let now = Timestamp::now();
-        let leaf = authority(now).issue(&names(), &lives(), now + days(age)).unwrap();
+        let leaf = authority(now).issue(&names(), &lifetimes(), now + days(age)).unwrap();
         let renew = leaf.renew_at(jitter);
         prop_assert!(leaf.not_before < renew && renew < leaf.not_after);
     }

@@ -7,7 +7,7 @@ fn start() -> Timestamp {
 }
 
 fn step(data: &Data, trusted_for: Option<SignedDuration>, now: Timestamp) -> Step {
-    next(Seen { data, trusted_for }, &names(), &lives(), now).unwrap()
+    next_step(Observed { data, trusted_for }, &names(), &lifetimes(), now).unwrap()
 }
 
 fn written(data: &Data, trusted_for: Option<SignedDuration>, now: Timestamp) -> (Data, Change) {
@@ -36,7 +36,7 @@ fn made() -> Data {
 fn rotating() -> (Data, Timestamp) {
     let now = start() + days(250);
     let (data, change) = written(&made(), None, now);
-    assert_eq!(change, Change::NextMade);
+    assert_eq!(change, Change::NextCreated);
     (data, now)
 }
 
@@ -55,12 +55,12 @@ fn without(data: &Data, keys: &[&str]) -> Data {
 #[test]
 fn an_empty_secret_gets_a_ca_that_is_used_from_then_on() {
     let (data, change) = written(&Data::new(), None, start());
-    assert_eq!(change, Change::Made);
+    assert_eq!(change, Change::Created);
     let used = used(&data, None, start());
     assert_eq!((used.phase, used.bundle.as_bytes()), (Phase::Steady, data[CA_CERT].as_slice()));
-    let leaf = used.authority.issue(&names(), &lives(), start()).unwrap();
+    let leaf = used.authority.issue(&names(), &lifetimes(), start()).unwrap();
     verifies(&data[CA_CERT], &leaf, NAME, start()).unwrap();
-    assert_eq!(used.look_again, Some(used.authority.renew_at(&lives())));
+    assert_eq!(used.recheck_at, Some(used.authority.renew_at(&lifetimes())));
 }
 
 #[test]
@@ -68,15 +68,18 @@ fn a_rotation_goes_through_its_phases_and_leaves_one_ca_and_one_key() {
     let (data, mut now) = rotating();
     let before = data.clone();
     let next = data[NEXT_CERT].clone();
-    assert_eq!(phase(&data, None, now), Phase::Spreading);
+    assert_eq!(phase(&data, None, now), Phase::Distributing);
     let bundle = used(&data, None, now).bundle;
     assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 2);
 
     let minutes = SignedDuration::from_mins;
-    let settling = used(&data, Some(minutes(4)), now);
-    assert_eq!((settling.phase, settling.look_again), (Phase::Settling, Some(now + minutes(6))));
+    let propagation = used(&data, Some(minutes(4)), now);
+    assert_eq!(
+        (propagation.phase, propagation.recheck_at),
+        (Phase::Propagating, Some(now + minutes(6)))
+    );
     // The leaf is the present CA's all the while.
-    assert_eq!(settling.authority.cert_pem().as_bytes(), before[CA_CERT]);
+    assert_eq!(propagation.authority.cert_pem().as_bytes(), before[CA_CERT]);
 
     let (data, change) = written(&data, Some(minutes(10)), now);
     assert_eq!(change, Change::Promoted);
@@ -90,7 +93,7 @@ fn a_rotation_goes_through_its_phases_and_leaves_one_ca_and_one_key() {
     now = now + days(7) + minutes(9);
     assert_eq!(phase(&data, None, now), Phase::Retiring);
     let (data, change) = written(&data, None, now + minutes(1));
-    assert_eq!(change, Change::OldDropped);
+    assert_eq!(change, Change::FormerDropped);
     assert_eq!(phase(&data, None, now), Phase::Steady);
     assert_eq!(used(&data, None, now).bundle.as_bytes(), next);
     let keys: Vec<_> = data.keys().map(String::as_str).collect();
@@ -107,7 +110,7 @@ fn of_two_replicas_that_start_together_both_end_with_the_first_ones_ca() {
 #[test]
 fn a_damaged_or_ended_ca_is_replaced_at_once_and_the_reason_named() {
     let (good, other) = (made(), made());
-    let stranger = Authority::generate(&["x.y.svc".to_owned()], &lives(), start()).unwrap();
+    let stranger = Authority::generate(&["x.y.svc".to_owned()], &lifetimes(), start()).unwrap();
     let mut foreign = with(&good, CA_CERT, stranger.cert_pem().as_bytes());
     foreign.insert(CA_KEY.into(), stranger.key_pem().into_bytes());
     for (data, at, reason) in [
@@ -161,11 +164,11 @@ fn a_damaged_next_ca_is_made_anew_and_does_not_hurt_the_present_one() {
         assert!(matches!(change, Change::NextReplaced(_)), "{change:?}");
         assert_eq!(repaired[CA_CERT], good[CA_CERT]);
         assert_ne!(repaired[NEXT_CERT], good[NEXT_CERT]);
-        assert_eq!(phase(&repaired, None, now), Phase::Spreading);
+        assert_eq!(phase(&repaired, None, now), Phase::Distributing);
     }
     // Both gone: as if it had never been made.
     let (_, change) = written(&without(&good, &[NEXT_CERT, NEXT_KEY]), None, now);
-    assert_eq!(change, Change::NextMade);
+    assert_eq!(change, Change::NextCreated);
 }
 
 #[test]
@@ -187,8 +190,8 @@ fn a_next_ca_that_is_good_replaces_a_present_one_that_is_not() {
 fn an_end_that_is_near_is_not_waited_for_in_full() {
     let (data, _) = rotating();
     let now = start() + days(365) - SignedDuration::from_mins(6);
-    assert_eq!(phase(&data, None, now), Phase::Spreading);
-    assert_eq!(phase(&data, Some(SignedDuration::from_mins(2)), now), Phase::Settling);
+    assert_eq!(phase(&data, None, now), Phase::Distributing);
+    assert_eq!(phase(&data, Some(SignedDuration::from_mins(2)), now), Phase::Propagating);
     let (_, change) = written(&data, Some(SignedDuration::from_mins(3)), now);
     assert_eq!(change, Change::Promoted);
 }
@@ -196,7 +199,7 @@ fn an_end_that_is_near_is_not_waited_for_in_full() {
 #[test]
 fn how_long_a_former_ca_is_trusted_is_put_right_where_it_is_not_said_or_a_clock_was_ahead() {
     let (data, now) = rotating();
-    let (far_ahead, _) = written(&data, Some(lives().settle), now + days(80));
+    let (far_ahead, _) = written(&data, Some(lifetimes().propagation), now + days(80));
     for damaged in [
         with(&far_ahead, ROTATION, b"garbage"),
         with(&far_ahead, ROTATION, br#"{"v":1}"#),
@@ -205,14 +208,14 @@ fn how_long_a_former_ca_is_trusted_is_put_right_where_it_is_not_said_or_a_clock_
         // That CA is not valid yet by the right clock, so its successor's time is what is asked.
         let at = now + days(80);
         let (dated, change) = written(&damaged, None, at);
-        assert_eq!(change, Change::OldDated);
+        assert_eq!(change, Change::FormerDated);
         assert_eq!(phase(&dated, None, at), Phase::Retiring);
         let (_, change) = written(&dated, None, at + days(8));
-        assert_eq!(change, Change::OldDropped);
+        assert_eq!(change, Change::FormerDropped);
     }
     let (dated, change) = written(&far_ahead, None, now);
-    assert_eq!(change, Change::OldDated, "made before, promoted by a clock far ahead");
-    assert_eq!(written(&dated, None, now + days(8)).1, Change::OldDropped);
+    assert_eq!(change, Change::FormerDated, "made before, promoted by a clock far ahead");
+    assert_eq!(written(&dated, None, now + days(8)).1, Change::FormerDropped);
     // Garbage among the former ones is trusted by nobody and needs no step.
     let garbage = with(&made(), OLD_CERTS, b"garbage");
     assert_eq!(used(&garbage, None, start()).bundle.as_bytes(), garbage[CA_CERT]);
@@ -224,7 +227,7 @@ fn keys_of_the_secret_that_are_not_known_here_are_kept() {
     let (data, _) = written(&mine, None, start());
     let rotation = br#"{"v":1,"later":"kept"}"#;
     let (data, _) = written(&with(&data, ROTATION, rotation), None, start() + days(250));
-    let (data, _) = written(&data, Some(lives().settle), start() + days(250));
+    let (data, _) = written(&data, Some(lifetimes().propagation), start() + days(250));
     assert_eq!(data["later"], b"kept");
     let rotation = std::str::from_utf8(&data[ROTATION]).unwrap();
     assert!(rotation.contains(r#""later":"kept""#) && rotation.contains("oldUntil"), "{rotation}");
@@ -243,22 +246,22 @@ fn what_a_newer_program_wrote_is_used_and_not_led_on() {
 }
 
 #[test]
-fn settling_is_measured_while_every_configuration_that_exists_has_the_next_ca() {
+fn propagation_is_measured_while_every_configuration_that_exists_has_the_next_ca() {
     let (data, _) = rotating();
     let (has, lacks) = (data[NEXT_CERT].clone(), data[CA_CERT].clone());
-    let mut settling = Settling::default();
-    let mut at = start();
+    let mut propagation = Propagation::default();
+    let mut at = SignedDuration::ZERO;
     let mut observe = |configurations: &[Bundles]| {
         at += SignedDuration::from_secs(1);
-        settling.observe(&data, configurations, at).map(|so_long| so_long.as_secs())
+        propagation.observe(&data, configurations, at).map(|passed| passed.as_secs())
     };
-    let of = |bundles: &[&Vec<u8>]| Bundles::Of(bundles.iter().map(|b| b.to_vec()).collect());
-    assert_eq!(observe(&[of(&[&has]), Bundles::None]), Some(0));
+    let of = |bundles: &[&Vec<u8>]| Bundles::Present(bundles.iter().map(|b| b.to_vec()).collect());
+    assert_eq!(observe(&[of(&[&has]), Bundles::Absent]), Some(0));
     assert_eq!(observe(&[of(&[&has, &has]), of(&[&has])]), Some(1));
     assert_eq!(observe(&[of(&[&has, &lacks]), of(&[&has])]), None);
     assert_eq!(observe(&[of(&[&has]), of(&[&has])]), Some(0));
     assert_eq!(observe(&[of(&[&has]), Bundles::Unknown]), None);
     let (other, _) = rotating();
     assert_eq!(observe(&[of(&[&has])]), Some(0));
-    assert_eq!(settling.observe(&other, &[of(&[&has])], at), None, "another next CA");
+    assert_eq!(propagation.observe(&other, &[of(&[&has])], at), None, "another next CA");
 }

@@ -60,12 +60,12 @@ impl Client {
 }
 
 fn plain(resolver: &Arc<ReloadingResolver>) -> ServerConfig {
-    server_config(resolver.clone(), TlsVersions::default(), Clients::Anybody).unwrap()
+    server_config(resolver.clone(), TlsVersions::default(), ClientAuth::None).unwrap()
 }
 
 fn serving(authority: &Authority, names: &[String]) -> Arc<ReloadingResolver> {
     let resolver = Arc::new(ReloadingResolver::default());
-    resolver.set(authority.issue(names, &lives(), Timestamp::now()).unwrap());
+    resolver.set(authority.issue(names, &lifetimes(), Timestamp::now()).unwrap());
     resolver
 }
 
@@ -95,9 +95,9 @@ fn without_a_leaf_there_is_no_handshake_and_a_new_leaf_is_served_to_the_next_con
     let bundle = authority.cert_pem();
     let resolver = Arc::new(ReloadingResolver::default());
     assert!(Client::trusting(&bundle).connect(plain(&resolver)).is_err());
-    resolver.set(authority.issue(&names(), &lives(), Timestamp::now()).unwrap());
+    resolver.set(authority.issue(&names(), &lifetimes(), Timestamp::now()).unwrap());
     let first = Client::trusting(&bundle).connect(plain(&resolver)).unwrap();
-    resolver.set(authority.issue(&names(), &lives(), Timestamp::now()).unwrap());
+    resolver.set(authority.issue(&names(), &lifetimes(), Timestamp::now()).unwrap());
     assert_ne!(Client::trusting(&bundle).connect(plain(&resolver)).unwrap(), first);
 }
 
@@ -108,7 +108,7 @@ fn an_older_version_of_tls_is_spoken_only_where_it_was_asked_for() {
     static ONLY: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS12];
     let old = || Client { versions: ONLY, ..Client::trusting(&authority.cert_pem()) };
     assert!(old().connect(plain(&resolver)).is_err());
-    let both = server_config(resolver.clone(), TlsVersions::Tls12And13, Clients::Anybody).unwrap();
+    let both = server_config(resolver.clone(), TlsVersions::Tls12And13, ClientAuth::None).unwrap();
     old().connect(both).unwrap();
 }
 
@@ -133,18 +133,18 @@ fn where_client_certificates_are_required_only_their_cas_clients_are_let_in() {
     let ((known, issuer), (_, stranger)) = (ca("known"), ca("stranger"));
     let authority = authority(Timestamp::now());
     let resolver = serving(&authority, &names());
-    let connect_to = |clients: fn(ClientCas) -> Clients, identity| {
+    let connect_to = |clients: fn(ClientCas) -> ClientAuth, identity| {
         let clients = clients(ClientCas::from_pem(known.as_bytes()).unwrap());
         let server = server_config(resolver.clone(), TlsVersions::default(), clients);
         Client { identity, ..Client::trusting(&authority.cert_pem()) }.connect(server.unwrap())
     };
-    let connect = |identity| connect_to(Clients::Of, identity);
+    let connect = |identity| connect_to(ClientAuth::Required, identity);
     connect(client(&issuer)).unwrap();
     assert!(connect(client(&stranger)).is_err());
     // Where peers show tokens, none is let in too; a strange one still is not.
-    connect_to(Clients::OfOrNone, client(&issuer)).unwrap();
-    connect_to(Clients::OfOrNone, None).unwrap();
-    assert!(connect_to(Clients::OfOrNone, client(&stranger)).is_err());
+    connect_to(ClientAuth::Optional, client(&issuer)).unwrap();
+    connect_to(ClientAuth::Optional, None).unwrap();
+    assert!(connect_to(ClientAuth::Optional, client(&stranger)).is_err());
     assert!(connect(None).unwrap_err().contains("no certificates"));
     let none = ClientCas::from_pem(b"").unwrap_err().to_string();
     assert_eq!(none, "found no certificate, expected the certificates of CAs in PEM");

@@ -12,9 +12,9 @@ pub(super) const LONGEST: i64 = 30 * MINUTE;
 /// An API server hears of a bundle after so long at most.
 const LAG: i64 = 5 * MINUTE;
 
-fn short() -> Lives {
+fn short() -> Lifetimes {
     let (ca, leaf) = (SignedDuration::from_hours(30), SignedDuration::from_hours(6));
-    Lives { ca, leaf, settle: SignedDuration::from_mins(10) }.checked().unwrap()
+    Lifetimes { ca, leaf, propagation: SignedDuration::from_mins(10) }.checked().unwrap()
 }
 
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ struct Replica {
     alive: bool,
     stalled_until: i64,
     round: Round,
-    settling: Settling,
+    propagation: Propagation,
     leaf: Option<(Leaf, String, Timestamp)>,
     /// It has been believed since it started: it is called from now on.
     ready: bool,
@@ -113,7 +113,7 @@ impl World {
             alive: true,
             stalled_until: 0,
             round: Round::Idle,
-            settling: Settling::default(),
+            propagation: Propagation::default(),
             leaf: None,
             ready: false,
         };
@@ -137,8 +137,8 @@ impl World {
         start + SignedDuration::from_secs(self.passed + self.jumped + skew)
     }
 
-    fn steady(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(self.passed)
+    fn steady(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.passed)
     }
 
     /// One read or write of one replica.
@@ -150,15 +150,16 @@ impl World {
         let replica = &mut self.replicas[r];
         let round = match std::mem::replace(&mut replica.round, Round::Idle) {
             Round::Idle => {
-                let read = |b: &Stored<String>| Bundles::Of(vec![b.live().as_bytes().to_vec()]);
+                let read =
+                    |b: &Stored<String>| Bundles::Present(vec![b.live().as_bytes().to_vec()]);
                 let versions = [self.bundles[0].version(), self.bundles[1].version()];
                 Round::ReadBundles(versions, self.bundles.iter().map(read).collect())
             }
             Round::ReadBundles(versions, bundles) => {
                 let (data, version) = (self.secret.live(), self.secret.version());
-                let trusted_for = replica.settling.observe(&data, &bundles, steady);
-                let seen = Seen { data: &data, trusted_for };
-                match next(seen, &names(), &short(), now).unwrap() {
+                let trusted_for = replica.propagation.observe(&data, &bundles, steady);
+                let observed = Observed { data: &data, trusted_for };
+                match next_step(observed, &names(), &short(), now).unwrap() {
                     Step::Write { data, change } => Round::WriteSecret(version, data, change),
                     Step::Use(used) => {
                         replica.serve(&used, now);
@@ -197,7 +198,7 @@ impl World {
         }
         let expected = matches!(
             change,
-            Change::Made | Change::NextMade | Change::Promoted | Change::OldDropped
+            Change::Created | Change::NextCreated | Change::Promoted | Change::FormerDropped
         );
         assert!(expected || self.damaged, "{change:?} of a Secret that nobody damaged");
         self.changes.push(change);

@@ -1,6 +1,6 @@
-//! What the Secret holds.
+//! The Secret's content.
 
-use crate::lives::Lives;
+use crate::lifetimes::Lifetimes;
 use crate::{Authority, trust};
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
@@ -14,30 +14,30 @@ pub type Data = BTreeMap<String, Vec<u8>>;
 pub const CA_CERT: &str = "ca.crt";
 /// Key of the present CA's private key.
 pub const CA_KEY: &str = "ca.key";
-/// Key of the certificate of the CA that comes next.
+/// Key of the next CA's certificate.
 pub const NEXT_CERT: &str = "next.crt";
-/// Key of its private key.
+/// Key of the next CA's private key.
 pub const NEXT_KEY: &str = "next.key";
-/// Key of the former CAs' certificates, which are trusted for a while. Their keys are not kept.
+/// Key of the former CAs' certificates, which stay trusted for a while. Their keys are not stored.
 pub const OLD_CERTS: &str = "old.crt";
-/// Key of what is to be remembered about the rotation, in JSON.
+/// Key of the rotation's record, in JSON.
 pub const ROTATION: &str = "rotation.json";
 
-/// The version of [`ROTATION`] that is written here.
+/// The version of [`ROTATION`]'s format.
 const VERSION: u64 = 1;
 /// Until when [`OLD_CERTS`] are trusted.
 const OLD_UNTIL: &str = "oldUntil";
-/// So many former CAs at most: whoever damages the Secret again and again adds one each time.
+/// At most so many former CAs: each damage of the Secret adds one.
 const MOST_OLD: usize = 3;
 
-/// A Secret's data, read.
+/// The CAs in a Secret's data.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct StoredCas {
     pub present: Slot,
     pub next: Slot,
     pub old: Vec<CertificateDer<'static>>,
     pub old_until: Option<Timestamp>,
-    /// A newer program wrote what is not understood here.
+    /// A newer program wrote a format that is not known here.
     pub foreign: bool,
 }
 
@@ -49,11 +49,16 @@ pub(crate) enum Slot {
     Bad(String),
 }
 
-impl Held {
-    pub(crate) fn read(data: &Data, names: &[String], lives: &Lives, now: Timestamp) -> Self {
+impl StoredCas {
+    pub(crate) fn read(
+        data: &Data,
+        names: &[String],
+        lifetimes: &Lifetimes,
+        now: Timestamp,
+    ) -> Self {
         let slot = |cert, key| match authority(data, cert, key) {
             Ok(None) => Slot::Empty,
-            Ok(Some(authority)) => match authority.check(names, lives, now) {
+            Ok(Some(authority)) => match authority.check(names, lifetimes, now) {
                 Ok(()) => Slot::Good(authority),
                 Err(reason) => Slot::Bad(reason),
             },
@@ -71,12 +76,12 @@ impl Held {
     }
 }
 
-/// The certificate of the CA that comes next, if there is one.
+/// The certificate of the next CA, if there is one.
 pub fn next_certificate(data: &Data) -> Option<CertificateDer<'static>> {
     certificates(data, NEXT_CERT).into_iter().next()
 }
 
-/// What is to be trusted: the present CA, the next one, the former ones.
+/// The CA bundle: the present CA, the next one, the former ones.
 pub(crate) fn bundle(data: &Data) -> String {
     let mut all: Vec<CertificateDer<'static>> = vec![];
     for key in [CA_CERT, NEXT_CERT, OLD_CERTS] {
@@ -96,7 +101,7 @@ pub(crate) fn bundle(data: &Data) -> String {
 pub(crate) fn with_present(
     mut data: Data,
     present: &Authority,
-    lives: &Lives,
+    lifetimes: &Lifetimes,
     now: Timestamp,
 ) -> Data {
     let former = certificates(&data, CA_CERT).into_iter().take(1);
@@ -107,7 +112,7 @@ pub(crate) fn with_present(
     old.truncate(MOST_OLD);
     data.insert(CA_CERT.into(), present.cert_pem().into_bytes());
     data.insert(CA_KEY.into(), present.key_pem().into_bytes());
-    with_old(data, &old, crate::lives::shifted(now, lives.retirement()))
+    with_old(data, &old, crate::lifetimes::shifted(now, lifetimes.retirement()))
 }
 
 /// The data with this CA, or none, as the next one.
