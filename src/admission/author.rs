@@ -37,14 +37,14 @@ impl Author {
         manager: Option<&str>,
     ) -> Self {
         let (before, now) = (kind.read(old), kind.read(new));
-        let (before, now) = (before.mended(), now.mended());
+        let (before, now) = (before.normalized(), now.normalized());
         let applied = newly_applied(kind, old, new);
         let request = Request { kind, old, new, manager };
         Self {
             primary: request.primary(&before, applied.as_ref()),
             has_applied: applied.is_some(),
             weights: match applied {
-                Some(applied) => applied.mended().live(),
+                Some(applied) => applied.normalized().live(),
                 None if request.is_whole() || request.is_server_side_apply() => {
                     request.without_echoes(&before, &now)
                 }

@@ -51,7 +51,7 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// `declared` is what the object says, [mended](Declaration::mended).
+    /// `declared` is what the object says, [normalized](Declaration::normalized).
     fn into_mutation(self, new: &DynamicObject, declared: &Declaration) -> Mutation {
         let there = new.annotations();
         let mut edit = Edit::default();
@@ -183,7 +183,7 @@ fn told_of_defaults(intents: &[Intent], declared: &Declaration) -> Vec<String> {
             .into_iter()
             .collect();
     }
-    let own = intents.iter().filter_map(|intent| Some((intent, intent.own_primary()?)));
+    let own = intents.iter().filter_map(|intent| Some((intent, intent.default_primary()?)));
     own.map(|(i, primary)| format!("{}{not_set}: {}", of_rule(i), which(i, primary))).collect()
 }
 
@@ -203,9 +203,9 @@ fn is_record_of_these(declared: &Declaration) -> bool {
 /// the author changed is recorded.
 fn update(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Option<Mutation> {
     let (before, given_now) = (view.kind.read(old), view.kind.read(new));
-    let mut declared = given_now.mended().into_owned();
+    let mut declared = given_now.normalized().into_owned();
     let version = old.resource_version();
-    let known = PreviousObject::of(old, &before.mended(), &declared);
+    let known = PreviousObject::of(old, &before.normalized(), &declared);
     let author = Author::of(view.kind, old, new, view.manager);
     let exactly = exactly(&author, &known);
 
@@ -349,7 +349,7 @@ fn default_after(
 
 /// A word on the default primary of a set whose first backend is another than before.
 fn told_of_default(intent: &Intent, known: &PreviousSet) -> Option<String> {
-    let (is, was) = (intent.own_primary()?, known.primaries.first()?);
+    let (is, was) = (intent.default_primary()?, known.primaries.first()?);
     let first = intent.backends.first().map(|b| &b.name)?;
     let annotation = annotations::PRIMARY_SERVICE;
     if is != was {

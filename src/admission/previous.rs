@@ -66,7 +66,7 @@ impl PreviousObject {
         Self::before(before, now)
     }
 
-    /// What the old object says; both as [`Declaration::mended`] reads them.
+    /// What the old object says; both as [`Declaration::normalized`] reads them.
     pub(crate) fn before(before: &Declaration, now: &Declaration) -> Self {
         let mut state = before.state().cloned();
         let mut states = state.as_mut().map(|s| std::mem::take(&mut s.sets)).unwrap_or_default();

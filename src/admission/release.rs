@@ -14,8 +14,8 @@ use std::collections::HashMap;
 /// What to give back of an object that is managed no longer.
 pub(crate) fn release(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Mutation {
     let (before, given) = (view.kind.read(old), view.kind.read(new));
-    let mended = given.mended();
-    let known = PreviousObject::of(old, &before.mended(), &mended);
+    let mended = given.normalized();
+    let known = PreviousObject::of(old, &before.normalized(), &mended);
     let author = Author::of(view.kind, old, new, view.manager);
     let exactly = exactly(&author, &known);
     let mut edit = Edit::default();

@@ -49,8 +49,8 @@ pub(crate) fn validate(
     // While an object is paused, what its author writes takes effect.
     let paused = intents.iter().any(|intent| intent.policy.paused);
     let is_read = !intents.is_empty();
-    let mended = declared.mended();
-    let known = old.as_ref().map(|old| PreviousObject::before(&old.mended(), &mended));
+    let mended = declared.normalized();
+    let known = old.as_ref().map(|old| PreviousObject::before(&old.normalized(), &mended));
     let zeros = in_outage::all_zero(known.as_ref(), &mended, paused);
     let undoing =
         known.iter().flat_map(|known| in_outage::undoing(known, &mended, is_read, paused, view));

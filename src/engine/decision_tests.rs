@@ -1,5 +1,5 @@
 use super::super::intent::tests::{declaration, parsed};
-use super::super::{Need, SteadyTime, Unknown, annotations, decide, need};
+use super::super::{SteadyTime, Unknown, WriteNeed, annotations, decide, write_need};
 use super::*;
 use serde_json::json;
 
@@ -379,8 +379,8 @@ fn a_failover_of_the_predecessor_is_taken_over_where_it_stands() {
     let intent = split([0, 1, 1]);
     let held = decide(&intent, &[DOWN, READY, READY], Previous::Live, at(0));
     assert_eq!(
-        (&held.weights, need(&intent, Previous::Live, &held)),
-        (&vec![0, 1, 1], Need::Record)
+        (&held.weights, write_need(&intent, Previous::Live, &held)),
+        (&vec![0, 1, 1], WriteNeed::Record)
     );
     let back = decide(&intent, &[READY, READY, READY], Previous::Live, at(0));
     assert_eq!(back.weights, [1, 0, 0]);
@@ -418,22 +418,22 @@ fn what_an_object_needs() {
     let intent = split([1, 0, 0]);
     let on = |state: Option<&SetState>, health: [Health; 3]| {
         let previous = state.map_or(Previous::Live, Previous::undelayed);
-        need(&intent, previous, &decide(&intent, &health, previous, at(5)))
+        write_need(&intent, previous, &decide(&intent, &health, previous, at(5)))
     };
     // Traffic is where its author put it.
-    assert_eq!(on(None, [READY, DOWN, DOWN]), Need::Nothing);
-    assert_eq!(on(None, [DOWN, READY, DOWN]), Need::Traffic);
+    assert_eq!(on(None, [READY, DOWN, DOWN]), WriteNeed::Nothing);
+    assert_eq!(on(None, [DOWN, READY, DOWN]), WriteNeed::Traffic);
     let mut state = was(&["a"]);
     state.weights = [("a", 1), ("b", 0), ("c", 0)].map(|(n, w)| (n.to_owned(), w)).into();
-    assert_eq!(on(Some(&state), [READY, DOWN, DOWN]), Need::Nothing);
-    assert_eq!(on(Some(&state), [DOWN, READY, DOWN]), Need::Traffic);
+    assert_eq!(on(Some(&state), [READY, DOWN, DOWN]), WriteNeed::Nothing);
+    assert_eq!(on(Some(&state), [DOWN, READY, DOWN]), WriteNeed::Traffic);
     state.pinned = true;
-    assert_eq!(on(Some(&state), [READY, DOWN, DOWN]), Need::Record);
+    assert_eq!(on(Some(&state), [READY, DOWN, DOWN]), WriteNeed::Record);
     // Somebody else has written other weights.
     state.weights.insert("b".into(), 1);
     let elsewhere = split([1, 7, 0]);
     let decision = decide(&elsewhere, &[READY, READY, READY], Previous::undelayed(&state), at(5));
-    assert_eq!(need(&elsewhere, Previous::undelayed(&state), &decision), Need::Traffic);
+    assert_eq!(write_need(&elsewhere, Previous::undelayed(&state), &decision), WriteNeed::Traffic);
 }
 
 #[test]

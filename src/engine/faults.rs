@@ -20,18 +20,18 @@ pub(crate) fn is_service_name(name: &str) -> bool {
 /// What is wrong beside the sets.
 pub(crate) fn of_object(declared: &Declaration, problems: &mut Vec<Problem>) {
     let shape = &declared.shape;
-    let said = |field: &'static str| {
+    let is_reported = |field: &'static str| {
         let field = FieldPath::from(field);
         declared.unreadable.iter().any(|problem| problem.field == field)
     };
-    if declared.apexes.is_empty() && !said(shape.apex) {
+    if declared.apexes.is_empty() && !is_reported(shape.apex) {
         problems.push(
             Problem::error(shape.apex).found("nothing").expected("the Service that clients call"),
         );
     }
     let backends = declared.backends().next().is_some();
     let unreadable = declared.sets.iter().any(|set| !set.unreadable.is_empty());
-    if !backends && !unreadable && !said(shape.backends) {
+    if !backends && !unreadable && !is_reported(shape.backends) {
         problems.push(
             Problem::error(shape.backends)
                 .found("no backends")
@@ -46,7 +46,7 @@ pub(crate) fn of_object(declared: &Declaration, problems: &mut Vec<Problem>) {
 /// What is wrong with one set.
 pub(crate) fn of_set(declared: &Declaration, set: &DeclaredSet, problems: &mut Vec<Problem>) {
     let field = |backend: &DeclaredBackend| backend.path.field(declared.shape.name);
-    // What the adapter found wrong with it is said already.
+    // What the adapter found wrong with it is reported already.
     let wrong = |b: &&DeclaredBackend| {
         b.fault.is_none() && !b.name.is_empty() && !declared.can_name(&b.name)
     };
@@ -79,7 +79,7 @@ pub(crate) fn of_set(declared: &Declaration, set: &DeclaredSet, problems: &mut V
     }
 }
 
-/// A set whose primary nobody can tell.
+/// A set whose primary is ambiguous.
 pub(crate) fn no_primary(set: &DeclaredSet) -> Problem {
     let weighted = set.live().into_iter().filter(|(_, weight)| *weight > 0);
     let weighted = weighted.map(|(name, weight)| format!("{name} with weight {weight}"));

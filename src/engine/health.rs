@@ -33,7 +33,7 @@ pub enum Health {
     Unknown(Unknown),
 }
 
-/// Endpoints whose pods are about to be deleted, by word of who deletes them.
+/// Endpoints whose pods are about to be deleted, as their deletion was announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {
     pub count: u32,
@@ -64,7 +64,7 @@ pub enum Unknown {
     Failing { cluster: String, why: String },
     /// That cluster's API cannot be reached.
     Unreachable { cluster: String, since: Timestamp },
-    /// That cluster has not told its endpoints yet.
+    /// That cluster's endpoints have not been listed yet.
     NotListed { cluster: String },
     /// It exists, but the caches have not seen it yet.
     NotYet,
@@ -75,7 +75,7 @@ pub enum Unknown {
     NoSuchPort { port: String },
     /// Its namespace is not one of those that we are limited to.
     NotWatched { namespace: String },
-    /// The object does not tell which Service it means; why, in words.
+    /// The object leaves open which Service it means; why, in words.
     Unclear { why: Box<str> },
 }
 
@@ -143,7 +143,7 @@ impl Health {
         }
     }
 
-    /// What the slices say of it, whatever is announced.
+    /// The same without announcements.
     pub fn as_seen(&self) -> Self {
         match *self {
             Self::Seen { ports: Some(ref ports), .. } => Self::of_ports(ports.unannounced(), None),

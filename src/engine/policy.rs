@@ -7,7 +7,7 @@ use crate::engine::{Declaration, DeclaredSet, Problem, annotations};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
-/// What holds where an author says nothing: the chart's values.
+/// What holds where an author sets nothing: the chart's values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
     pub failover_delay: SignedDuration,
@@ -22,9 +22,9 @@ pub struct Policy {
     pub failover_delay: SignedDuration,
     /// How long a better backend must be ready before traffic moves to it. Never negative.
     pub failback_delay: SignedDuration,
-    /// Whether traffic stays on a fallback until a person says otherwise.
+    /// Whether traffic stays on a fallback until a person requests the failback.
     pub manual_failback: bool,
-    /// When a person last said so.
+    /// When a person last requested it.
     pub failback_requested: Option<Timestamp>,
     /// Whether ready fallbacks keep the smallest share.
     pub warm_standby: bool,

@@ -1,12 +1,12 @@
 //! Where to go from what falls short: a port that is lost moves traffic only to a backend that serves
 //! it, and all that is left.
 
-use crate::engine::decision::DecisionInput;
+use crate::engine::evaluation::Evaluation;
 use crate::engine::ports::Ports;
 use crate::engine::reason::DecisionReason;
 use std::collections::BTreeSet;
 
-impl DecisionInput<'_> {
+impl Evaluation<'_> {
     /// The first tier that serves, or that serves more than all before it; otherwise the first with
     /// anything ready.
     pub(crate) fn best_ready(&self) -> Option<(usize, Vec<usize>)> {
@@ -14,9 +14,9 @@ impl DecisionInput<'_> {
         for (tier, members) in self.intent.tiers.iter().enumerate() {
             let serves = |i: &usize| self.serves(*i);
             let partly = |i: &usize| self.health(*i).is_partly_ready();
-            for (kind, whole) in [(&serves as &dyn Fn(&usize) -> bool, true), (&partly, false)] {
+            for (kind, suffices) in [(&serves as &dyn Fn(&usize) -> bool, true), (&partly, false)] {
                 let better = |i: &usize| match &best {
-                    Some((_, best)) => self.covers(*i, best, whole),
+                    Some((_, best)) => self.covers(*i, best, suffices),
                     None => true,
                 };
                 let new: Vec<usize> =
@@ -25,7 +25,7 @@ impl DecisionInput<'_> {
                     continue;
                 }
                 best = Some((tier, new));
-                if whole {
+                if suffices {
                     return best;
                 }
                 break;
@@ -35,8 +35,8 @@ impl DecisionInput<'_> {
     }
 
     /// Whether a backend is better than those before it that fall short: it serves what they lack,
-    /// and all that they still serve. `whole`: it has itself what it needs.
-    fn covers(&self, i: usize, short: &[usize], whole: bool) -> bool {
+    /// and all that they still serve. `suffices`: it has itself what it needs.
+    fn covers(&self, i: usize, short: &[usize], suffices: bool) -> bool {
         let of = |i: &usize| self.health(*i).ports();
         let lost: BTreeSet<u16> = short.iter().filter_map(of).flat_map(Ports::lost).collect();
         let theirs: BTreeSet<u16> = of(&i).into_iter().flat_map(Ports::serves).collect();
@@ -44,7 +44,7 @@ impl DecisionInput<'_> {
             // It lacks numbers alone: any that has them will do, but not at the price of a port.
             let counted = short.iter().filter_map(of).flat_map(Ports::classes);
             let mut counted = counted.filter(|_| of(&i).is_some());
-            return whole && counted.all(|class| class.iter().any(|port| theirs.contains(port)));
+            return suffices && counted.all(|class| class.iter().any(|port| theirs.contains(port)));
         }
         let mut left = short.iter().filter_map(of).flat_map(Ports::serves);
         left.all(|port| theirs.contains(&port)) && !lost.is_disjoint(&theirs)

@@ -1,9 +1,9 @@
-//! What is wrong with an object, said so that its author can mend it.
+//! What is wrong with an object, in terms that its author can act on.
 
 use crate::engine::{FieldPath, work};
 use std::fmt;
 
-/// Whether a problem makes an object unusable or only deserves a word.
+/// Whether a problem makes an object unusable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Legal, but likely to hurt.

@@ -1,4 +1,4 @@
-//! The rule behind a decision, and how it is told.
+//! The rule behind a decision, and its explanation for people.
 
 use crate::engine::{Decision, Health, Intent};
 use std::fmt;
@@ -42,36 +42,36 @@ impl fmt::Display for DecisionReason {
 impl Decision {
     /// Why, for a person: the rule, and the health that it was applied to.
     pub fn explain(&self, intent: &Intent, health: &[Health]) -> String {
-        let told = |backends: &mut dyn Iterator<Item = usize>| {
-            let told: Vec<String> = backends
+        let healths = |backends: &mut dyn Iterator<Item = usize>| {
+            let healths: Vec<String> = backends
                 .map(|i| {
                     let health = health.get(i).unwrap_or(&Health::Missing);
                     format!("{}: {health}", intent.backends[i].name)
                 })
                 .collect();
-            told.join(", ")
+            healths.join(", ")
         };
         let primaries = intent.tiers.first().into_iter().flatten().copied();
         let active = || self.active.iter().copied();
-        match self.because {
-            DecisionReason::PrimaryServes => told(&mut active()),
-            DecisionReason::FallbackServes => told(&mut primaries.chain(active())),
+        match self.reason {
+            DecisionReason::PrimaryServes => healths(&mut active()),
+            DecisionReason::FallbackServes => healths(&mut primaries.chain(active())),
             DecisionReason::Pinned => {
                 let until = intent.policy.pin.as_ref().and_then(|pin| pin.until);
                 let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
-                format!("{}{until}, {}", self.because, told(&mut active()))
+                format!("{}{until}, {}", self.reason, healths(&mut active()))
             }
             DecisionReason::WaitsForLoss => format!(
                 "{} of {:#}, {}",
-                self.because,
+                self.reason,
                 intent.policy.failover_delay,
-                told(&mut active())
+                healths(&mut active())
             ),
             DecisionReason::BelowMinimum
             | DecisionReason::NothingCovers
             | DecisionReason::OnlyUnknownLeft
             | DecisionReason::NothingReady => {
-                format!("{}, {}", self.because, told(&mut (0..intent.backends.len())))
+                format!("{}, {}", self.reason, healths(&mut (0..intent.backends.len())))
             }
         }
     }

@@ -88,8 +88,8 @@ pub struct SetState {
     /// Ports that backends have served and serve no more: without it a restart would forget the loss.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub short: ShortPorts,
-    /// Since when no backend has been ready, where people have been told so: a new leader does not
-    /// tell it again.
+    /// Since when no backend has been ready, where that has been reported: a new leader does not
+    /// report it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nothing_ready: Option<Timestamp>,
     /// The backends that the traffic has left ahead of an announced loss which has not come yet.
@@ -107,7 +107,7 @@ pub struct SetState {
 impl SetState {
     /// Remembers the default, where these backends go by it.
     pub fn remembering(mut self, intent: &Intent) -> Self {
-        self.primary = intent.own_primary().map(str::to_owned);
+        self.primary = intent.default_primary().map(str::to_owned);
         let first = intent.backends.first().map(|b| b.name.clone());
         self.first = first.filter(|first| self.primary.as_ref().is_some_and(|p| p != first));
         self
@@ -182,7 +182,7 @@ impl State {
     }
 
     /// Reads the annotation. What cannot be read is as if absent: the state is ours, so it is
-    /// decided anew rather than held against the author.
+    /// decided again rather than reported to the author.
     pub fn parse(annotation: &str) -> Option<Self> {
         serde_json::from_str(annotation).ok().filter(|state: &Self| state.v == VERSION)
     }

@@ -1,7 +1,7 @@
 //! Which backends are preferred to which, and what each needs to count as ready.
 
 use crate::engine::declaration::{ByName, service_of};
-use crate::engine::own_primary::{DefaultedPrimaries, OwnPrimary};
+use crate::engine::default_primary::{DefaultPrimaries, DefaultPrimary};
 use crate::engine::values::{Annotation, MOST_PROBLEMS, Names};
 use crate::engine::{
     BySet, Declaration, DeclaredBackend, DeclaredSet, Problem, Threshold, annotations,
@@ -23,7 +23,7 @@ enum Primaries {
     /// As the author named them, for all sets.
     Named(Vec<String>),
     /// Each set's own, where it has one, because the author named none.
-    Own(BySet<String>),
+    Default(BySet<String>),
 }
 
 /// What backends need to count as ready.
@@ -39,7 +39,7 @@ impl Preference {
         let named = Annotation::with(annotations::PRIMARY_SERVICE, named);
         let primaries = match named.as_backends(declared, problems) {
             Some(named) => Primaries::Named(named),
-            None => Primaries::Own(own_primaries(declared)),
+            None => Primaries::Default(default_primaries(declared)),
         };
 
         let order = Annotation::of(declared, annotations::FALLBACK_ORDER);
@@ -55,7 +55,7 @@ impl Preference {
 
     /// Whether the primaries are the default because the author named none.
     pub(super) fn primary_is_default(&self) -> bool {
-        matches!(self.primaries, Primaries::Own(_))
+        matches!(self.primaries, Primaries::Default(_))
     }
 
     /// Whether a set fails over: the one that a split has, and every rule that has a primary.
@@ -94,12 +94,12 @@ impl Preference {
     }
 }
 
-/// The primary of each set that has one, without a word from the author.
-fn own_primaries(declared: &Declaration) -> BySet<String> {
-    let defaulted = DefaultedPrimaries::new(declared);
+/// The default primary of each set that has one.
+fn default_primaries(declared: &Declaration) -> BySet<String> {
+    let defaulted = DefaultPrimaries::new(declared);
     let own = |set: &DeclaredSet| match defaulted.primary(set) {
-        OwnPrimary::Is(primary) => Some((set.name.clone(), primary)),
-        OwnPrimary::CannotBeTold | OwnPrimary::Alone => None,
+        DefaultPrimary::Is(primary) => Some((set.name.clone(), primary)),
+        DefaultPrimary::Ambiguous | DefaultPrimary::Alone => None,
     };
     declared.sets.iter().filter_map(own).collect()
 }
@@ -110,7 +110,7 @@ impl Primaries {
         let by_name = set.by_name();
         let named: Vec<usize> = match self {
             Self::Named(named) => named.iter().flat_map(|name| by_name.get(name)).collect(),
-            Self::Own(own) => own.get(&set.name).map_or(vec![], |primary| by_name.get(primary)),
+            Self::Default(own) => own.get(&set.name).map_or(vec![], |primary| by_name.get(primary)),
         };
         named.into_iter().collect::<BTreeSet<_>>().into_iter().collect()
     }
@@ -127,8 +127,8 @@ impl Primaries {
                 let places = by_name.get(name);
                 (!places.is_empty()).then(|| places.iter().all(|i| primaries.contains(i)))
             };
-            let mut told = sets.iter().filter_map(places).peekable();
-            told.peek().is_some() && told.all(|is_primary| is_primary)
+            let mut known = sets.iter().filter_map(places).peekable();
+            known.peek().is_some() && known.all(|is_primary| is_primary)
         }
     }
 }

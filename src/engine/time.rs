@@ -1,6 +1,6 @@
 //! Two clocks, and two types of time that do not mix.
 //!
-//! What people and annotations say is a [`Timestamp`]: wall-clock time, which may jump. How long
+//! Times in annotations are a [`Timestamp`]: wall-clock time, which may jump. How long
 //! something has lasted is measured in [`SteadyTime`], which never does.
 
 use crate::engine::state::to_the_millisecond;
@@ -65,7 +65,7 @@ impl SteadyTime {
 /// The current time by both clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// Compared with what people and annotations say.
+    /// Compared with the times in annotations.
     pub wall: Timestamp,
     /// Tells how long something has lasted.
     pub steady: SteadyTime,

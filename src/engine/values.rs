@@ -12,7 +12,7 @@ pub(super) const BOOLEAN: &[(&str, bool)] = &[("true", true), ("false", false)];
 /// Longer than this is taken for a slip: traffic would stay on a dead backend for a week.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_hours(168);
 
-/// So much of what is wrong with one annotation is told; the rest follows the next time.
+/// At most so many problems of one annotation are reported.
 pub(super) const MOST_PROBLEMS: usize = 16;
 
 /// Reads a delay as kubectl writes one: `90s`, `1h30m`; at most a week.
@@ -155,7 +155,7 @@ impl<'a> Names<'a> {
                 return true;
             }
         }
-        // Without backends there is nothing to expect, and that is said already.
+        // Without backends there is nothing to expect, and that is reported already.
         if !is_there && self.declared.backends().next().is_some() {
             problems.push(self.stranger(name, text, of));
         }

@@ -3,7 +3,8 @@
 use crate::engine::intent::tests::declaration;
 use crate::engine::work::steps;
 use crate::engine::{
-    AuthoredWeights, Declaration, Defaults, Health, Intent, Now, Previous, authored, decide, need,
+    AuthoredWeights, Declaration, Defaults, Health, Intent, Now, Previous, authored, decide,
+    write_need,
 };
 use serde_json::json;
 
@@ -40,10 +41,10 @@ fn work(mut declared: Declaration, ready: bool) -> usize {
             let decision = decide(&intent, &health, Previous::Live, Now::default());
             let state = decision.state(&intent, &health, Now::default());
             let again = decide(&intent, &health, Previous::undelayed(&state), Now::default());
-            need(&intent, Previous::undelayed(&state), &again);
+            write_need(&intent, Previous::undelayed(&state), &again);
         }
         declared.annotations.insert("x".into(), record.to_annotation());
-        declared.mended();
+        declared.normalized();
     });
     steps
 }

@@ -1,6 +1,6 @@
 //! Pods that traffic rests on, and what becomes of it when they go.
 
-use crate::engine::{AnnouncedPodUids, Now, SteadyTime, acts_ahead};
+use crate::engine::{AnnouncedPodUids, Now, SteadyTime, flips_early};
 use crate::index::announced_pods::{Belief, Recorded, is_kept};
 use crate::index::endpoints::{PodName, PodUid};
 use crate::index::managed_object::{ManagedObject, ManagedSet};
@@ -50,7 +50,7 @@ impl Index {
         let found = found?;
         let acts = |object: &ObjectRef| {
             let sets = self.object(object).map(ManagedObject::readable).unwrap_or_default();
-            sets.iter().any(|set| acts_ahead(&set.intent, now))
+            sets.iter().any(|set| flips_early(&set.intent, now))
         };
         let rests = self.resting_on(&found).any(acts);
         rests.then_some(found)

@@ -2,8 +2,8 @@
 
 use crate::engine::{
     AnnouncedPodUids, AuthoredText, AuthoredWeights, BySet, Declaration, Defaults, FAR_BEYOND,
-    Intent, PendingDelays, Previous, Problem, SetState, SteadyTime, annotations, authored, edited,
-    no_primary, service_of, too_many,
+    Intent, PendingDelays, Previous, Problem, SetState, SteadyTime, annotations, authored,
+    external_edit, no_primary, service_of, too_many,
 };
 use crate::index::announced_pods::Recorded;
 use crate::kinds::Kind;
@@ -95,7 +95,7 @@ impl ManagedObject {
         let state = declared.state().cloned();
         let author = owners.other.as_ref().filter(|other| other.as_ref() != PREDECESSOR);
         let edit = author.and_then(|author| {
-            Some((author.clone(), edited(&declared.mended(), state.as_ref()?)?))
+            Some((author.clone(), external_edit(&declared.normalized(), state.as_ref()?)?))
         });
         let edited_by = edit.map(|(author, weights)| {
             let weights = AuthoredWeights::new(weights).written(as_recorded.clone());
@@ -117,7 +117,7 @@ impl ManagedObject {
             }
         };
         faults.truncate(FAULTS);
-        let written = declared.mended().as_written(&as_recorded);
+        let written = declared.normalized().as_written(&as_recorded);
         let authored_recorded = intents.as_ref().is_ok_and(|intents| {
             let authored = AuthoredWeights::new(authored(intents)).written(written.clone());
             record == Some(authored)

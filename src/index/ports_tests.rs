@@ -2,8 +2,8 @@
 //! that begin anew.
 
 use crate::engine::{
-    Decision, Defaults, Health, Identity, Intent, Need, Now, PendingDelays, Previous, SetState,
-    State, Unknown, decide, need, remembered,
+    Decision, Defaults, Health, Identity, Intent, Now, PendingDelays, Previous, SetState, State,
+    Unknown, WriteNeed, decide, remembered, write_need,
 };
 use crate::index::endpoints::{AddressFamilies, SliceFacts};
 use crate::index::managed_object::ManagedObject;
@@ -190,7 +190,7 @@ impl World {
     /// Decides, writes where there is need, and gives the active backends.
     fn control(&mut self) -> String {
         let (intent, decision) = (self.intent(), self.decide());
-        if need(&intent, self.previous(&self.delays()), &decision) != Need::Nothing {
+        if write_need(&intent, self.previous(&self.delays()), &decision) != WriteNeed::Nothing {
             let state = decision.state(&intent, &self.health(), self.now());
             let state = State::new(&Identity::new("r"), [(String::new(), state)].into());
             self.state = State::parse(&state.to_annotation()).unwrap().sets.remove("");

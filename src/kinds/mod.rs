@@ -24,7 +24,7 @@ use std::fmt::Debug;
 /// The field manager of every write of this program.
 pub const FIELD_MANAGER: &str = "linkerd-failover";
 
-/// What the API server said, without the structure around it.
+/// The message of an API error, without the structure around it.
 pub fn brief(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
@@ -32,7 +32,7 @@ pub fn brief(error: &kube::Error) -> String {
     }
 }
 
-/// Whether it is Kubernetes' own word that an object is not there. A page of whatever stands before
+/// Whether Kubernetes itself answered that an object is not there. A page of whatever stands before
 /// an API server is none, nor is the plain 404 for a kind that is not served.
 pub fn is_absent(error: &kube::Error) -> bool {
     match error {

@@ -1,5 +1,5 @@
 //! `HTTPRoute` and `GRPCRoute` (`gateway.networking.k8s.io/v1`): the adapter. Every rule with
-//! backends is a set; which of them fail over, the parser says.
+//! backends is a set; the parser decides which of them fail over.
 
 use crate::engine::{
     Annotations, Bounds, Declaration, DeclaredBackend, DeclaredSet, Fault, FieldPath, ParsedWeight,
@@ -51,7 +51,7 @@ pub enum InUse {
     Yes,
     /// Not, or not for every backend; why, in words.
     No(Box<str>),
-    /// Linkerd has not said.
+    /// Linkerd has written no status.
     NotSaid,
 }
 
@@ -72,15 +72,15 @@ pub(crate) fn in_use(route: &DynamicObject) -> InUse {
         let name = parent.pointer("/parentRef/name").and_then(Value::as_str).unwrap_or("a parent");
         let conditions = parent.get("conditions").and_then(Value::as_array);
         for condition in conditions.into_iter().flatten() {
-            let said = |field: &str| condition.get(field).and_then(Value::as_str).unwrap_or("");
-            let matters = ["Accepted", "ResolvedRefs"].contains(&said("type"));
-            if matters && said("status") == "False" {
-                let message = Some(said("message")).filter(|message| !message.is_empty());
+            let text = |field: &str| condition.get(field).and_then(Value::as_str).unwrap_or("");
+            let matters = ["Accepted", "ResolvedRefs"].contains(&text("type"));
+            if matters && text("status") == "False" {
+                let message = Some(text("message")).filter(|message| !message.is_empty());
                 let message = message.map(|message| format!(" ({message})")).unwrap_or_default();
                 why.push(format!(
                     "for {name}, {} is False: {}{message}",
-                    said("type"),
-                    said("reason")
+                    text("type"),
+                    text("reason")
                 ));
             }
         }

@@ -65,34 +65,34 @@ fn requirements(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn expression(text: &str) -> Option<Expression> {
-    let word = |s: &str| {
+    let name = |s: &str| {
         let s = s.trim();
         let legal = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
         (!s.is_empty() && s.chars().all(legal)).then(|| s.to_owned())
     };
     // A value may be empty: `key=`.
-    let value = |s: &str| if s.trim().is_empty() { Some(String::new()) } else { word(s) };
+    let value = |s: &str| if s.trim().is_empty() { Some(String::new()) } else { name(s) };
     if let Some(key) = text.strip_prefix('!') {
-        return Some(Expression::DoesNotExist(word(key)?));
+        return Some(Expression::DoesNotExist(name(key)?));
     }
     if let Some((key, rest)) = text.split_once("!=") {
-        return Some(Expression::NotEqual(word(key)?, value(rest)?));
+        return Some(Expression::NotEqual(name(key)?, value(rest)?));
     }
     if let Some((key, rest)) = text.split_once('=') {
         let rest = rest.strip_prefix('=').unwrap_or(rest);
-        return Some(Expression::Equal(word(key)?, value(rest)?));
+        return Some(Expression::Equal(name(key)?, value(rest)?));
     }
     if let Some(inner) = text.strip_suffix(')') {
         let (head, values) = inner.split_once('(')?;
         let values: Option<_> = values.split(',').map(value).collect();
         let (key, operator) = head.trim().rsplit_once(char::is_whitespace)?;
         return match operator {
-            "in" => Some(Expression::In(word(key)?, values?)),
-            "notin" => Some(Expression::NotIn(word(key)?, values?)),
+            "in" => Some(Expression::In(name(key)?, values?)),
+            "notin" => Some(Expression::NotIn(name(key)?, values?)),
             _ => None,
         };
     }
-    Some(Expression::Exists(word(text)?))
+    Some(Expression::Exists(name(text)?))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(crate) static ADAPTER: Adapter = Adapter {
     adds_up: false,
     needs_service_profile: true,
     read,
-    // Nobody says so of a split.
+    // Nothing reports it for a split.
     in_use: |_| InUse::Yes,
 };
 

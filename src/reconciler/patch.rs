@@ -1,6 +1,6 @@
 //! The patch that makes decisions true of an object, in one write.
 
-use crate::engine::{AuthoredWeights, BySet, Identity, Need, Now, State, annotations};
+use crate::engine::{AuthoredWeights, BySet, Identity, Now, State, WriteNeed, annotations};
 use crate::index::managed_object::{ManagedObject, ManagedSet};
 use crate::index::store::Index;
 use crate::kinds::{Edit, ObjectRef};
@@ -27,7 +27,7 @@ impl PatchSource<'_> {
     pub(crate) fn write(
         &self,
         decided: &[SetDecision<'_>],
-        need: Need,
+        need: WriteNeed,
         nothing_ready: &BySet<Timestamp>,
     ) -> Write {
         let managed = self.managed;
@@ -47,7 +47,7 @@ impl PatchSource<'_> {
         let flips = decided.iter().filter_map(|d| d.flip.clone()).collect();
         let kind = match Flip::of(flips, managed.readable().len()) {
             Some(flip) => WriteKind::Flip(flip),
-            None if need == Need::Traffic => WriteKind::Correction,
+            None if need == WriteNeed::Traffic => WriteKind::Correction,
             None => WriteKind::Record,
         };
         Write {

@@ -1,7 +1,7 @@
 //! From facts to a plan: what an object needs by the newest facts.
 
 use crate::engine::{
-    BySet, DecisionReason, Health, Identity, Need, Now, PendingDelays, Readiness, SteadyTime,
+    BySet, DecisionReason, Health, Identity, Now, PendingDelays, Readiness, SteadyTime, WriteNeed,
     each_health,
 };
 use crate::index::managed_object::Decider;
@@ -90,10 +90,10 @@ pub(crate) fn plan(
         rests_on.extend(d.rests_on().map(|service| object.beside(service)));
     }
     let write = match decided.iter().map(|d| d.need).max() {
-        Some(Need::Nothing) if moves == Moves::All && *reported != recorded => {
-            Some(source.write(&decided, Need::Record, reported))
+        Some(WriteNeed::Nothing) if moves == Moves::All && *reported != recorded => {
+            Some(source.write(&decided, WriteNeed::Record, reported))
         }
-        None | Some(Need::Nothing) => source.disclaim(),
+        None | Some(WriteNeed::Nothing) => source.disclaim(),
         Some(need) => Some(source.write(&decided, need, reported)),
     };
     Some(Plan {
@@ -149,7 +149,7 @@ fn position(decided: &[SetDecision<'_>]) -> TrafficPosition {
         let by_a_pin = d.set.state.as_ref().is_some_and(|state| state.pinned);
         !carrying.is_empty() && !by_a_pin && !carrying.iter().any(|i| intent.is_primary(*i))
     };
-    let is_back = |d: &SetDecision<'_>| match d.decision.because {
+    let is_back = |d: &SetDecision<'_>| match d.decision.reason {
         // It has nowhere to go, and nowhere to come back from.
         _ if d.set.intent.is_alone() => true,
         DecisionReason::Pinned => true,
@@ -164,7 +164,7 @@ fn position(decided: &[SetDecision<'_>]) -> TrafficPosition {
         TrafficPosition::Left(away.iter().filter_map(left).max())
     } else if !decided.iter().all(is_back) {
         TrafficPosition::Undecided
-    } else if decided.iter().any(|d| d.decision.because == DecisionReason::Pinned) {
+    } else if decided.iter().any(|d| d.decision.reason == DecisionReason::Pinned) {
         TrafficPosition::Withdrawn
     } else {
         TrafficPosition::Recovered

@@ -1,8 +1,8 @@
 //! One set of an object: what the engine decides for it, and the move that this takes.
 
 use crate::engine::{
-    Decision, DecisionReason, Health, Need, Now, PendingDelays, Previous, SetState, decide, need,
-    remembered,
+    Decision, DecisionReason, Health, Now, PendingDelays, Previous, SetState, WriteNeed, decide,
+    remembered, write_need,
 };
 use crate::index::managed_object::{ManagedObject, ManagedSet};
 use crate::index::store::Index;
@@ -16,7 +16,7 @@ pub(crate) struct SetDecision<'a> {
     pub set: &'a ManagedSet,
     pub health: Vec<Health>,
     pub decision: Decision,
-    pub need: Need,
+    pub need: WriteNeed,
     /// None where its traffic stays where it is.
     pub flip: Option<SetMove>,
 }
@@ -43,11 +43,11 @@ impl<'a> SetDecision<'a> {
             None => Previous::Live,
         };
         let decision = decide(intent, &health, previous, now);
-        let need = need(intent, set.previous(), &decision);
+        let need = write_need(intent, set.previous(), &decision);
         // What an author wrote past the webhook is recorded.
-        let need = if managed.edited_by.is_some() { need.max(Need::Record) } else { need };
+        let need = if managed.edited_by.is_some() { need.max(WriteNeed::Record) } else { need };
         let mut decided = Self { set, health, decision, need, flip: None };
-        if need != Need::Nothing {
+        if need != WriteNeed::Nothing {
             let ahead = observed.map(|state| state.ahead).unwrap_or_default();
             decided.flip = decided.set_move(index, object, managed, &ahead, now);
         }
@@ -108,7 +108,7 @@ impl<'a> SetDecision<'a> {
             return None;
         }
         let on_primary = decision.on_primary(intent);
-        let is_loss = !on_primary && decision.because != DecisionReason::Pinned;
+        let is_loss = !on_primary && decision.reason != DecisionReason::Pinned;
         let leaves_primary = is_loss && intent.primaries().any(|p| from.iter().any(|b| b == p));
         let is_there = |b: &String| index.still_has_one_of(&managed.leaving, &object.beside(b));
         let taken_back = ahead.iter().filter(|b| to.contains(b)).any(is_there);

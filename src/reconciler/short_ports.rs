@@ -22,7 +22,7 @@ pub(crate) fn of_set(intent: &Intent, health: &[Health], decision: &Decision) ->
         }
         // A loss that has moved the traffic is reported with the move.
         let stays =
-            decision.active.contains(&i) || decision.because != DecisionReason::FallbackServes;
+            decision.active.contains(&i) || decision.reason != DecisionReason::FallbackServes;
         if stays && health.is_partly_ready() && !health.is_ready() {
             let lost: Vec<&str> = ports.lost_names();
             let consequence = match decision.active.contains(&i) {

@@ -1,6 +1,7 @@
-//! The decision, ahead of losses that are announced: flip first, then let the pods go.
+//! The decision, ahead of losses that are announced: traffic moves first, then the pods are deleted.
 
-use crate::engine::decision::{decide_by, has};
+use crate::engine::decision::contains;
+use crate::engine::evaluation::decide_by;
 use crate::engine::{Decision, Health, Intent, Now, Peaks, Previous, SteadyTime, remembered};
 
 /// Decides which backends get traffic.
@@ -15,6 +16,26 @@ use crate::engine::{Decision, Health, Intent, Now, Peaks, Previous, SteadyTime, 
 /// Endpoints that are about to be deleted count as gone already, where traffic has a ready backend
 /// to go to and its author wants no delay. A loss that was announced and has not come is none: traffic
 /// goes back at once.
+///
+/// ```
+/// use linkerd_failover::engine::{Defaults, Health, Intent, Now, Previous, decide};
+/// use linkerd_failover::kinds::Kind;
+///
+/// let split = serde_json::from_value(serde_json::json!({
+///     "apiVersion": "split.smi-spec.io/v1alpha2", "kind": "TrafficSplit",
+///     "metadata": {"name": "emoji", "namespace": "emojivoto"},
+///     "spec": {"service": "emoji", "backends": [
+///         {"service": "emoji", "weight": 1}, {"service": "emoji-west", "weight": 0},
+///     ]},
+/// })).unwrap();
+/// let declared = Kind::TrafficSplit.read(&split);
+/// let intent = &Intent::parse(&declared, &Defaults::default()).unwrap()[0];
+/// let down = Health::Seen { ready: 0, total: 2, peak: 2, announced: None, ports: None };
+/// let up = Health::Seen { ready: 2, total: 2, peak: 2, announced: None, ports: None };
+/// let decision = decide(intent, &[down, up], Previous::Live, Now::default());
+/// assert_eq!(decision.weights, [0, 1]);
+/// assert_eq!(decision.names(intent), ["emoji-west"]);
+/// ```
 pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: Now) -> Decision {
     let recorded = match previous {
         Previous::Decided(set, _) => Some(set),
@@ -25,17 +46,17 @@ pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: N
     let Some(until) = health.iter().filter_map(|h| Some(h.announced()?.until)).min() else {
         return seen;
     };
-    if !acts_ahead(intent, now) {
+    if !flips_early(intent, now) {
         return seen;
     }
     let left = match previous {
         Previous::Decided(set, _) => intent.indices(&set.ahead),
         Previous::Birth | Previous::Live => vec![],
     };
-    // Where that leaves nothing, what has the traffic keeps it: others that are about to go are no
-    // better.
+    // Where that would have no ready backend, traffic stays where it is: others that are about to go
+    // are no better.
     for keeps in [&[][..], &seen.before] {
-        let expect = |(i, health): (usize, &Health)| match has(keeps, i) {
+        let expect = |(i, health): (usize, &Health)| match contains(keeps, i) {
             true => health.clone(),
             false => health.without_announced(),
         };
@@ -44,11 +65,11 @@ pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: N
         if ahead.active == seen.active {
             break;
         }
-        let stays = || ahead.active.iter().all(|i| has(&seen.before, *i));
+        let stays = || ahead.active.iter().all(|i| contains(&seen.before, *i));
         if is_worth_it(&ahead, &seen, intent, &expected)
-            || !keeps.is_empty() && stays() && goes_to_what_leaves(&seen, intent, health)
+            || !keeps.is_empty() && stays() && moves_to_a_backend_that_ends(&seen, intent, health)
         {
-            return concluded(ahead, &seen, &left, intent, health, until, now);
+            return early(ahead, &seen, &left, intent, health, until, now);
         }
     }
     seen
@@ -58,7 +79,7 @@ pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: N
 fn is_worth_it(ahead: &Decision, seen: &Decision, intent: &Intent, expected: &[Health]) -> bool {
     let is_ready = |i: &usize| expected.get(*i).is_some_and(Health::is_ready);
     let stays = |i: &usize| expected.get(*i).is_some_and(|h| h.without_announced().is_ready());
-    let mut new = ahead.active.iter().filter(|i| !has(&ahead.before, **i));
+    let mut new = ahead.active.iter().filter(|i| !contains(&ahead.before, **i));
     let best = |of: &[usize]| of.iter().map(|i| intent.tier_of(*i)).min();
     // To a better tier its author lets traffic go only later, or by a person: it could not be taken
     // back from there.
@@ -68,8 +89,8 @@ fn is_worth_it(ahead: &Decision, seen: &Decision, intent: &Intent, expected: &[H
 
 /// Whether traffic would go to a backend that is about to have nothing ready, though one that has the
 /// traffic serves.
-fn goes_to_what_leaves(seen: &Decision, intent: &Intent, health: &[Health]) -> bool {
-    let leaves = |i: &usize| {
+fn moves_to_a_backend_that_ends(seen: &Decision, intent: &Intent, health: &[Health]) -> bool {
+    let ends = |i: &usize| {
         let health = health.get(*i).filter(|health| health.announced().is_some());
         health.is_some_and(|health| !health.without_announced().is_ready())
     };
@@ -79,11 +100,11 @@ fn goes_to_what_leaves(seen: &Decision, intent: &Intent, health: &[Health]) -> b
             health.is_unknown() || intent.backends[*i].is_met_by(health, &Peaks::new())
         })
     };
-    let mut new = seen.active.iter().filter(|i| !has(&seen.before, **i));
-    new.any(leaves) && seen.before.iter().any(serves)
+    let mut new = seen.active.iter().filter(|i| !contains(&seen.before, **i));
+    new.any(ends) && seen.before.iter().any(serves)
 }
 
-fn concluded(
+fn early(
     mut ahead: Decision,
     seen: &Decision,
     left: &[usize],
@@ -93,13 +114,13 @@ fn concluded(
     now: Now,
 ) -> Decision {
     let best = |of: &[usize]| of.iter().map(|i| intent.tier_of(*i)).min();
-    // Those in between have been passed over for a word too.
+    // The tiers in between have been passed over for an announcement too.
     let passed = |i: usize| {
         let tier = Some(intent.tier_of(i));
         best(&seen.active) < tier && tier < best(&ahead.active)
     };
     let concerned = |i: usize| {
-        let had = [&seen.active, &ahead.before, left].iter().any(|of| has(of, i));
+        let had = [&seen.active, &ahead.before, left].iter().any(|of| contains(of, i));
         had || passed(i)
     };
     // What falls short as it is has been lost.
@@ -107,11 +128,11 @@ fn concluded(
         let announced = health.get(i).filter(|health| health.announced().is_some());
         announced.is_some_and(|health| intent.backends[i].is_met_by(health, &Peaks::new()))
     };
-    let is_left = |i: &usize| !has(&ahead.active, *i) && concerned(*i) && serves(*i);
+    let is_left = |i: &usize| !contains(&ahead.active, *i) && concerned(*i) && serves(*i);
     ahead.ahead = (0..intent.backends.len()).filter(is_left).collect();
-    // Not every replica hears of every announcement: a standby leaves only what is dead already.
+    // Not every replica gets every announcement: a rescue moves traffic off dead backends only.
     let is_ready = |i: &usize| health.get(*i).is_some_and(Health::is_ready);
-    let mut behind = ahead.before.iter().filter(|i| !has(&ahead.active, **i));
+    let mut behind = ahead.before.iter().filter(|i| !contains(&ahead.active, **i));
     ahead.rescue = seen.rescue && !behind.any(is_ready);
     // Then it is decided by what has become of them.
     let ends = now.steady.duration_until(until);
@@ -120,11 +141,11 @@ fn concluded(
 }
 
 /// Whether traffic may move before a loss is seen.
-pub(crate) fn acts_ahead(intent: &Intent, now: Now) -> bool {
+pub(crate) fn flips_early(intent: &Intent, now: Now) -> bool {
     let policy = &intent.policy;
     policy.failover_delay.is_zero() && policy.pin_at(now.wall).is_none() && !policy.paused
 }
 
 #[cfg(test)]
-#[path = "announced_tests.rs"]
+#[path = "early_flip_tests.rs"]
 mod tests;

@@ -2,19 +2,19 @@
 
 use crate::engine::{BySet, Declaration, DeclaredSet, SetState, State, Weights};
 
-/// What is the primary of a set without a word from its author.
+/// The primary of a set whose author named none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum OwnPrimary {
+pub(super) enum DefaultPrimary {
     Is(String),
     /// Several of its backends have weight, or it cannot be read, and it did not fail over until now:
-    /// nobody can tell which its author prefers, and an upgrade moves nothing.
-    CannotBeTold,
+    /// it is not known which its author prefers, and an upgrade moves nothing.
+    Ambiguous,
     /// A rule with one backend: there is nowhere to go.
     Alone,
 }
 
-/// What an object says of the defaults of its sets.
-pub(super) struct DefaultedPrimaries<'a> {
+/// What an object records of the defaults of its sets.
+pub(super) struct DefaultPrimaries<'a> {
     state: Option<&'a State>,
     recorded: Option<&'a BySet<Weights>>,
     /// The first backend of all.
@@ -24,7 +24,7 @@ pub(super) struct DefaultedPrimaries<'a> {
     by_set: bool,
 }
 
-impl<'a> DefaultedPrimaries<'a> {
+impl<'a> DefaultPrimaries<'a> {
     pub(super) fn new(declared: &'a Declaration) -> Self {
         let state = declared.state();
         let known = |set: &DeclaredSet| state.and_then(|state| state.sets.get(&set.name));
@@ -44,16 +44,16 @@ impl<'a> DefaultedPrimaries<'a> {
 
     /// The primary of a set whose author named none: its first backend, as long as it is the one
     /// that was first when that was decided, and never another one while traffic is off it.
-    pub(super) fn primary(&self, set: &DeclaredSet) -> OwnPrimary {
+    pub(super) fn primary(&self, set: &DeclaredSet) -> DefaultPrimary {
         let is_split = set.name.is_empty();
         let Some(first) = set.backends.first().map(|b| b.name.clone()) else {
-            return OwnPrimary::Alone;
+            return DefaultPrimary::Alone;
         };
         let of_all = self.state.and_then(|state| state.defaulted_primary.as_ref());
         if !is_split && set.backends.len() == 1 {
             // That the object is read at all, where every rule has one.
             let is_read = self.first.as_ref() == Some(&first);
-            return if is_read { OwnPrimary::Is(first) } else { OwnPrimary::Alone };
+            return if is_read { DefaultPrimary::Is(first) } else { DefaultPrimary::Alone };
         }
         // The one that an earlier version had for all, where this set has it: it failed over.
         let mut of_earlier = of_all.into_iter().chain(&self.first).filter(|_| !self.by_set);
@@ -67,24 +67,26 @@ impl<'a> DefaultedPrimaries<'a> {
             };
             let is_away = known.is_some_and(|known| known.is_away_from([primary.as_str()]));
             if is_away || was_first.is_none_or(|was| *was == first) {
-                return OwnPrimary::Is(primary);
+                return DefaultPrimary::Is(primary);
             }
         }
         // What failed over until now goes on; so does a split, whose label asks for it.
         if is_split || known.is_some() {
-            return OwnPrimary::Is(first);
+            return DefaultPrimary::Is(first);
         }
         let live = set.live();
         let recorded = self.recorded.and_then(|sets| sets.get(&set.name)).unwrap_or(&live);
         let weighted = |name: &&str| recorded.get(*name).is_some_and(|w| *w > 0);
         let mut weighted = set.names().filter(weighted);
         match (weighted.next(), weighted.next(), of_earlier) {
-            _ if of_earlier.is_none() && !is_readable(set) => OwnPrimary::CannotBeTold,
-            (Some(_), Some(_), None) => OwnPrimary::CannotBeTold,
-            (Some(only), None, None) => OwnPrimary::Is(only.to_owned()),
+            _ if of_earlier.is_none() && !is_readable(set) => DefaultPrimary::Ambiguous,
+            (Some(_), Some(_), None) => DefaultPrimary::Ambiguous,
+            (Some(only), None, None) => DefaultPrimary::Is(only.to_owned()),
             // Any other may have the traffic because that one is lost.
-            (Some(only), None, Some(earlier)) if only != first => OwnPrimary::Is(earlier.clone()),
-            _ => OwnPrimary::Is(first),
+            (Some(only), None, Some(earlier)) if only != first => {
+                DefaultPrimary::Is(earlier.clone())
+            }
+            _ => DefaultPrimary::Is(first),
         }
     }
 }
@@ -104,18 +106,18 @@ fn remembered(
 }
 
 impl Declaration {
-    /// The sets whose primary nobody can tell: they are left alone until their author names it.
+    /// The sets whose default primary is ambiguous: they do not fail over until their author names it.
     pub fn without_primary(&self) -> impl Iterator<Item = &DeclaredSet> {
         let is_route = self.sets.iter().any(|set| !set.name.is_empty());
         let named = self.authored_primary().is_some();
-        let defaulted = (is_route && !named).then(|| DefaultedPrimaries::new(self));
+        let defaulted = (is_route && !named).then(|| DefaultPrimaries::new(self));
         let cannot_be_told = move |set: &&DeclaredSet| {
-            defaulted.as_ref().is_some_and(|d| d.primary(set) == OwnPrimary::CannotBeTold)
+            defaulted.as_ref().is_some_and(|d| d.primary(set) == DefaultPrimary::Ambiguous)
         };
         self.sets.iter().filter(cannot_be_told)
     }
 }
 
 #[cfg(test)]
-#[path = "own_primary_tests.rs"]
+#[path = "default_primary_tests.rs"]
 mod tests;

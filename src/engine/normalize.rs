@@ -14,7 +14,7 @@ impl Declaration {
     /// A backend that stands twice has the weight of both. Fractions, and what is too large, become
     /// whole numbers in the same proportions. What is no number counts as 1 on a primary, and as 0
     /// on a fallback.
-    pub fn mended(&self) -> Cow<'_, Self> {
+    pub fn normalized(&self) -> Cow<'_, Self> {
         if self.sets.iter().all(|set| is_whole(set, self.shape.limits)) {
             return Cow::Borrowed(self);
         }
@@ -22,7 +22,7 @@ impl Declaration {
         let mut mended = self.clone();
         for set in mended.sets.iter_mut().filter(|set| preference.concerns(set)) {
             if !is_whole(set, self.shape.limits) {
-                mend(set, &preference, self.shape.limits);
+                normalize(set, &preference, self.shape.limits);
             }
         }
         Cow::Owned(mended)
@@ -83,7 +83,7 @@ fn is_whole(set: &DeclaredSet, limits: WeightLimits) -> bool {
     sum <= u64::from(limits.sum)
 }
 
-fn mend(set: &mut DeclaredSet, preference: &Preference, limits: WeightLimits) {
+fn normalize(set: &mut DeclaredSet, preference: &Preference, limits: WeightLimits) {
     let mut weights: Vec<Option<Nanos>> = vec![];
     let mut written: Vec<Vec<&ParsedWeight>> = vec![];
     let mut places: HashMap<&str, usize> = HashMap::new();
@@ -140,5 +140,5 @@ fn mend(set: &mut DeclaredSet, preference: &Preference, limits: WeightLimits) {
 }
 
 #[cfg(test)]
-#[path = "lenient_tests.rs"]
+#[path = "normalize_tests.rs"]
 mod tests;

@@ -41,7 +41,7 @@ fn weights_that_are_no_whole_numbers_are_read_in_the_same_proportions() {
 #[test]
 fn whole_weights_are_left_as_they_are() {
     let declared = declaration(&[("a", json!(4)), ("b", json!(2))], &[]);
-    assert!(matches!(declared.mended(), Cow::Borrowed(_)));
+    assert!(matches!(declared.normalized(), Cow::Borrowed(_)));
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_name_that_stands_twice_is_one_backend_with_the_weight_on_its_first_entry() 
     assert_eq!(intent.tiers, [vec![0], vec![1, 2]]);
     assert_eq!(intent.by_entry(&[0, 1, 1]), [0, 1, 0, 1]);
     let declared = declaration(&backends, &[]);
-    let written = &declared.mended().sets[0].written;
+    let written = &declared.normalized().sets[0].written;
     assert_eq!(written["a"], [json!(1), json!(2)], "for the day the label goes");
     assert_eq!(written.len(), 1);
 }

@@ -176,5 +176,5 @@ fn nothing_left_anywhere_holds_what_is_there_as_if_nothing_had_been_announced() 
         Previous::undelayed(&SetState { active: vec!["a".into()], ..SetState::default() }),
         at(2),
     );
-    assert_eq!((decision.active, decision.because), (vec![0], DecisionReason::PrimaryServes));
+    assert_eq!((decision.active, decision.reason), (vec![0], DecisionReason::PrimaryServes));
 }

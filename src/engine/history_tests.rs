@@ -217,7 +217,7 @@ impl Object {
                 d.active.clone(),
                 d.weights.clone(),
                 d.pending.clone(),
-                d.because == DecisionReason::Pinned,
+                d.reason == DecisionReason::Pinned,
                 d.left.is_some(),
                 d.awaiting_primary,
                 d.ahead.clone(),
@@ -228,7 +228,7 @@ impl Object {
             self.changes += 1;
         }
         self.last = Some(decision.clone());
-        if need(&intent, self.previous(), &decision) == Need::Nothing {
+        if write_need(&intent, self.previous(), &decision) == WriteNeed::Nothing {
             return;
         }
         if std::mem::take(&mut self.refuse) {
@@ -281,7 +281,7 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
     let goes = |i: &usize| {
         object.health[*i].announced().is_some() && !object.health[*i].without_announced().is_ready()
     };
-    if acts_ahead(&intent, object.now())
+    if flips_early(&intent, object.now())
         && decision.active.iter().any(|i| !decision.before.contains(i) && goes(i))
     {
         let serves = |i: &usize| match object.health[*i] {
@@ -300,7 +300,7 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
     };
     let ready = |i: &usize| health[*i].is_ready();
     let all = || 0..intent.backends.len();
-    if decision.because == DecisionReason::Pinned {
+    if decision.reason == DecisionReason::Pinned {
         prop_assert!(intent.policy.pin_at(object.now().wall).is_some(), "a pin that has ended");
         return Ok(());
     }

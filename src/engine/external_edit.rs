@@ -7,7 +7,7 @@ use crate::engine::{BySet, Declaration, DeclaredSet, State, Weights};
 ///
 /// A manifest that is applied again only repeats what is recorded; that is put right like any weight
 /// which would undo a failover.
-pub(crate) fn edited(declared: &Declaration, state: &State) -> Option<BySet<Weights>> {
+pub(crate) fn external_edit(declared: &Declaration, state: &State) -> Option<BySet<Weights>> {
     let recorded = declared.recorded()?;
     let mut authored = recorded.clone();
     for set in &declared.sets {
@@ -22,7 +22,7 @@ pub(crate) fn edited(declared: &Declaration, state: &State) -> Option<BySet<Weig
 
 fn edited_set(set: &DeclaredSet, written: &Weights, recorded: &Weights) -> Weights {
     let live = set.live();
-    // What we wrote stands: there is nothing to tell from it.
+    // What we wrote is there: nobody has edited it.
     if written.iter().all(|(name, weight)| live.get(name).is_none_or(|live| live == weight)) {
         return recorded.clone();
     }
@@ -57,7 +57,7 @@ mod tests {
         );
         let set = SetState { weights: of(written), ..SetState::default() };
         let state = State::new(&Identity::new("r"), [(String::new(), set)].into());
-        edited(&declared, &state).map(|mut sets| sets.remove("").unwrap())
+        external_edit(&declared, &state).map(|mut sets| sets.remove("").unwrap())
     }
 
     #[test]
@@ -77,15 +77,15 @@ mod tests {
     }
 
     proptest! {
-        /// What is recorded of an edit tells nothing new a second time, and ours never do.
+        /// An edit that is recorded is no edit a second time, and what we write never is one.
         #[test]
-        fn an_edit_is_told_once(
+        fn an_edit_is_reported_once(
             live in any::<[u8; 2]>(), written in any::<[u8; 2]>(), recorded in any::<[u8; 2]>(),
         ) {
             let [live, written, recorded] = [live, written, recorded].map(|w| w.map(u32::from));
             prop_assert_eq!(after(written, written, recorded), None);
-            if let Some(told) = after(live, written, recorded) {
-                prop_assert_eq!(after(live, written, [told["a"], told["b"]]), None);
+            if let Some(edit) = after(live, written, recorded) {
+                prop_assert_eq!(after(live, written, [edit["a"], edit["b"]]), None);
             }
         }
     }

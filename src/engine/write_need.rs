@@ -1,12 +1,12 @@
 //! Whether a decision has to be written, and how urgently.
 
-use crate::engine::decision::has;
+use crate::engine::decision::contains;
 use crate::engine::state::same_delays;
 use crate::engine::{Backend, Decision, DecisionReason, Intent, Previous};
 
 /// How much an object needs the write that makes a decision true of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Need {
+pub(crate) enum WriteNeed {
     /// It is true already.
     Nothing,
     /// Traffic is where it should be; the record, or a fallback's smallest share, is not.
@@ -18,9 +18,13 @@ pub(crate) enum Need {
 /// What an object needs for this decision to be true of it.
 ///
 /// An object whose traffic is where its author put it needs no record until something moves.
-pub(crate) fn need(intent: &Intent, previous: Previous<'_>, decision: &Decision) -> Need {
+pub(crate) fn write_need(
+    intent: &Intent,
+    previous: Previous<'_>,
+    decision: &Decision,
+) -> WriteNeed {
     if intent.is_alone() {
-        return Need::Nothing;
+        return WriteNeed::Nothing;
     }
     let mut weights = intent.backends.iter().zip(&decision.weights);
     let differs = |(b, weight): (&Backend, &u32)| b.live != *weight;
@@ -30,42 +34,42 @@ pub(crate) fn need(intent: &Intent, previous: Previous<'_>, decision: &Decision)
         Previous::Decided(state, delays) => Some((state, delays)),
         Previous::Birth | Previous::Live => None,
     };
-    let stays = recorded.is_none() && intent.is_mended && serves_where_it_is(intent, decision);
+    let stays = recorded.is_none() && intent.is_normalized && serves_where_it_is(intent, decision);
     if stays {
-        return Need::Nothing;
+        return WriteNeed::Nothing;
     }
     let Some((state, delays)) = recorded else {
         return if live_differs {
-            Need::Traffic
+            WriteNeed::Traffic
         } else if !decision.on_primary(intent)
             || !decision.pending.is_empty()
             || decision.is_short(intent)
         {
-            Need::Record
+            WriteNeed::Record
         } else {
-            Need::Nothing
+            WriteNeed::Nothing
         };
     };
     let by_others = |b: &Backend| state.weights.get(&b.name) != Some(&b.live);
     if intent.indices(&state.active) != decision.active
         || live_differs && intent.backends.iter().any(by_others)
     {
-        return Need::Traffic;
+        return WriteNeed::Traffic;
     }
     let recorded = same_delays(delays, &decision.pending)
-        && state.pinned == (decision.because == DecisionReason::Pinned)
+        && state.pinned == (decision.reason == DecisionReason::Pinned)
         && state.left.is_some() == decision.left.is_some()
         && state.awaiting_primary == decision.awaiting_primary
         && state.short == decision.short
         && intent.indices(&state.ahead) == decision.ahead;
-    if live_differs || !recorded { Need::Record } else { Need::Nothing }
+    if live_differs || !recorded { WriteNeed::Record } else { WriteNeed::Nothing }
 }
 
 /// Whether traffic leaves no primary and nothing that is lost: at most fallbacks have a share that is
 /// their author's.
 fn serves_where_it_is(intent: &Intent, decision: &Decision) -> bool {
     let leaves_primary =
-        decision.before.iter().any(|i| intent.is_primary(*i) && !has(&decision.active, *i));
+        decision.before.iter().any(|i| intent.is_primary(*i) && !contains(&decision.active, *i));
     !leaves_primary
         && !decision.rescue
         && decision.on_primary(intent)

@@ -1,7 +1,7 @@
 //! Shares: from the backends that are active to a weight for each.
 
 use crate::engine::Intent;
-use crate::engine::decision::has;
+use crate::engine::decision::contains;
 
 /// The weights that give the active backends their authored share, or 1 where that is 0, and all
 /// others 0; one for each backend, in the author's order.
@@ -9,7 +9,7 @@ use crate::engine::decision::has;
 /// Both lists are in ascending order. `warm` are backends that get the smallest share beside them: 1, while the others' weights are
 /// scaled up as far as the kind of object allows.
 pub(crate) fn weights_for(intent: &Intent, active: &[usize], warm: &[usize]) -> Vec<u32> {
-    let warm: Vec<usize> = warm.iter().copied().filter(|i| !has(active, *i)).collect();
+    let warm: Vec<usize> = warm.iter().copied().filter(|i| !contains(active, *i)).collect();
     let warm_sum = u32::try_from(warm.len()).unwrap_or(u32::MAX);
     let limits = intent.limits;
     let budget = u64::from(limits.sum.saturating_sub(warm_sum)).max(1);
@@ -28,10 +28,10 @@ pub(crate) fn weights_for(intent: &Intent, active: &[usize], warm: &[usize]) -> 
         }
     };
     let weight = |i: usize| {
-        if has(active, i) {
+        if contains(active, i) {
             u32::try_from(scaled(share(i))).unwrap_or(limits.weight)
         } else {
-            u32::from(has(&warm, i))
+            u32::from(contains(&warm, i))
         }
     };
     (0..intent.backends.len()).map(weight).collect()
