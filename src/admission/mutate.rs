@@ -6,9 +6,9 @@ use crate::admission::previous::{PreviousObject, PreviousSet};
 use crate::admission::release::release;
 use crate::admission::view::View;
 use crate::engine::{
-    AuthoredText, AuthoredWeights, Backend, BySet, Declaration, DeclaredBackend, DeclaredSet,
-    Intent, Previous, RecordedDelays, SetState, State, Weights, annotations, authored, decide,
-    defaulted_primary, weights_for,
+    AuthoredText, AuthoredWeights, Backend, BackendIndex, BySet, Declaration, DeclaredBackend,
+    DeclaredSet, Intent, Previous, RecordedDelays, SetState, State, Weights, annotations, authored,
+    decide, defaulted_primary, weights_for,
 };
 use crate::kinds::Edit;
 use kube::ResourceExt;
@@ -435,12 +435,13 @@ fn stay(intent: &Intent, known: &PreviousSet, view: &View<'_>) -> (Vec<u32>, Set
         return (decision.weights, state);
     }
     // Fallbacks that have the smallest share keep it.
-    let warm: Vec<usize> = (0..intent.backends.len())
+    let warm: Vec<BackendIndex> = intent
+        .indices_of_all()
         .filter(|i| intent.policy.warm_standby && remaining.binary_search(i).is_err())
         .filter(|i| set.weights.get(&intent.backends[*i].name).is_some_and(|w| *w > 0))
         .collect();
     let weights = weights_for(intent, &remaining, &warm);
-    let names = |i: usize| intent.backends[i].name.clone();
+    let names = |i: BackendIndex| intent.backends[i].name.clone();
     let written = intent.backends.iter().zip(&weights).map(|(b, w)| (b.name.clone(), *w));
     let active: Vec<String> = remaining.iter().copied().map(names).collect();
     // A delay is noted for the backends that were active then.

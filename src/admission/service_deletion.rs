@@ -18,7 +18,8 @@ pub(crate) fn warnings(service: &ObjectKey, index: &Index) -> Vec<String> {
             let mut role = apexes.iter().any(is_it).then_some("apex");
             let mut active = false;
             for ManagedSet { intent, state, .. } in sets {
-                let Some(i) = intent.backends.iter().position(|b| is_it(&b.name)) else { continue };
+                let found = intent.indexed().find(|(_, backend)| is_it(&backend.name));
+                let Some((i, _)) = found else { continue };
                 role = match (intent.is_primary(i), role) {
                     (true, _) | (_, Some("primary")) => Some("primary"),
                     _ => Some("fallback"),

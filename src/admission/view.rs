@@ -1,8 +1,8 @@
 //! What admission sees of the cluster while it judges one request.
 
 use crate::engine::{
-    Declaration, Defaults, FieldPath, Health, Identity, Intent, Now, Problem, Reading, Unknown,
-    service_of,
+    BackendIndex, Declaration, Defaults, FieldPath, Health, Identity, Intent, Now, Problem,
+    Reading, Unknown, service_of,
 };
 use crate::index::service_facts::ServiceFacts;
 use crate::index::shared_index::SharedIndex;
@@ -172,9 +172,8 @@ impl View<'_> {
     }
 
     /// Field path of a backend's name.
-    pub(crate) fn name_field(&self, intent: &Intent, backend: usize) -> FieldPath {
-        let entry = intent.backends.get(backend).map_or(backend, |backend| backend.entry);
-        intent.path.index(entry).field(self.kind.shape().name)
+    pub(crate) fn name_field(&self, intent: &Intent, backend: BackendIndex) -> FieldPath {
+        intent.path.index(intent.backends[backend].entry).field(self.kind.shape().name)
     }
 
     /// A Service that the object names.

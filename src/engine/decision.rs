@@ -1,7 +1,9 @@
 //! The decision: which backends get traffic, and with what weights.
 
 use crate::engine::reason::DecisionReason;
-use crate::engine::{Health, Intent, Now, Peaks, PendingDelays, SetState, ShortPorts, work};
+use crate::engine::{
+    BackendIndex, Health, Intent, Now, Peaks, PendingDelays, SetState, ShortPorts, work,
+};
 use jiff::{SignedDuration, Timestamp};
 
 /// What was so before this decision.
@@ -29,9 +31,9 @@ impl<'a> Previous<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     /// Indices into [`Intent::backends`], ascending; empty never.
-    pub active: Vec<usize>,
+    pub active: Vec<BackendIndex>,
     /// The backends that had the traffic before this decision.
-    pub before: Vec<usize>,
+    pub before: Vec<BackendIndex>,
     pub reason: DecisionReason,
     /// A weight for each backend, in the author's order; never all zero.
     pub weights: Vec<u32>,
@@ -46,7 +48,7 @@ pub struct Decision {
     /// What each backend is short of, where it would be forgotten otherwise.
     pub short: ShortPorts,
     /// The backends that would have the traffic, were their pods not about to be deleted.
-    pub ahead: Vec<usize>,
+    pub ahead: Vec<BackendIndex>,
     /// It only leaves backends that are known to have nothing ready, and the author wants no delay:
     /// any replica may make it.
     pub rescue: bool,
@@ -55,11 +57,11 @@ pub struct Decision {
 }
 
 /// Whether a backend is among these, which are in ascending order.
-pub(crate) fn contains(ascending: &[usize], backend: usize) -> bool {
+pub(crate) fn contains(ascending: &[BackendIndex], backend: BackendIndex) -> bool {
     ascending.binary_search(&work::counted(backend)).is_ok()
 }
 
-pub(super) fn named(intent: &Intent, backends: &[usize]) -> Vec<String> {
+pub(super) fn named(intent: &Intent, backends: &[BackendIndex]) -> Vec<String> {
     backends.iter().map(|i| intent.backends[*i].name.clone()).collect()
 }
 
@@ -97,7 +99,7 @@ impl Decision {
 
     /// Whether a backend that has the traffic, or would be preferred, has lost a port.
     pub fn is_short(&self, intent: &Intent) -> bool {
-        let concerned = |i: &usize| contains(&self.active, *i) || intent.is_primary(*i);
+        let concerned = |i: &BackendIndex| contains(&self.active, *i) || intent.is_primary(*i);
         let short = intent.indices(self.short.keys());
         short.iter().any(concerned)
     }

@@ -2,8 +2,8 @@
 
 use crate::engine::tiers::Preference;
 use crate::engine::{
-    Annotations, AuthoredWeights, FieldPath, MAX_WEIGHT, ParsedWeight, Problem, State, Weights,
-    annotations, work,
+    Annotations, AuthoredWeights, BackendIndex, FieldPath, MAX_WEIGHT, ParsedWeight, Problem,
+    State, Weights, annotations, work,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -168,8 +168,8 @@ impl DeclaredSet {
     /// The places of its backends by what an annotation may call them: by their names; a Service's
     /// also `name:8080`, and by the name of the Service all its ports together.
     pub(crate) fn by_name(&self) -> ByName<'_> {
-        let mut of: HashMap<&str, Vec<usize>> = HashMap::with_capacity(self.backends.len());
-        for (i, backend) in self.backends.iter().enumerate() {
+        let mut of: HashMap<&str, Vec<BackendIndex>> = HashMap::with_capacity(self.backends.len());
+        for (i, backend) in BackendIndex::all(self.backends.len()).zip(&self.backends) {
             of.entry(work::counted(&backend.name)).or_default().push(i);
             let service = service_of(&backend.name);
             if backend.port.is_some() && service != backend.name {
@@ -182,13 +182,13 @@ impl DeclaredSet {
 
 /// The places of a set's backends, by name.
 pub(crate) struct ByName<'a> {
-    of: HashMap<&'a str, Vec<usize>>,
-    backends: &'a [DeclaredBackend],
+    of: HashMap<&'a str, Vec<BackendIndex>>,
+    backends: &'a Vec<DeclaredBackend>,
 }
 
 impl ByName<'_> {
     /// Those that are called so, in the author's order.
-    pub(crate) fn get(&self, name: &str) -> Vec<usize> {
+    pub(crate) fn get(&self, name: &str) -> Vec<BackendIndex> {
         let with_port = || {
             let (service, port) = name.split_once(':')?;
             let port: u16 = port.parse().ok()?;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::backend_index::at;
 use crate::engine::{BySet, Defaults, Intent};
 use crate::engine::{
     DeclaredBackend, Identity, MAX_WEIGHT, ParsedWeight, Problem, annotations, authored,
@@ -112,7 +113,7 @@ fn a_default_in_fallback_order_is_refused_only_where_it_is_never_a_fallback() {
     let intents = parsed(&declared).unwrap();
     assert_eq!(
         (&intents[0].tiers, &intents[1].tiers),
-        (&vec![vec![0], vec![1]], &vec![vec![0], vec![1]])
+        (&vec![at(&[0]), at(&[1])], &vec![at(&[0]), at(&[1])])
     );
     let mut always = route(&[&[("a", 1), ("b", 0)], &[("a", 1), ("c", 0)]]);
     always.annotations.insert(annotations::FALLBACK_ORDER.into(), "a".into());

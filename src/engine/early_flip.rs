@@ -2,7 +2,9 @@
 
 use crate::engine::decision::contains;
 use crate::engine::evaluation::decide_by;
-use crate::engine::{Decision, Health, Intent, Now, Peaks, Previous, SteadyTime, remembered};
+use crate::engine::{
+    BackendIndex, Decision, Health, Intent, Now, Peaks, Previous, SteadyTime, remembered,
+};
 
 /// Decides which backends get traffic.
 ///
@@ -56,11 +58,12 @@ pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: N
     // Where that would have no ready backend, traffic stays where it is: others that are about to go
     // are no better.
     for keeps in [&[][..], &seen.before] {
-        let expect = |(i, health): (usize, &Health)| match contains(keeps, i) {
+        let expect = |(i, health): (BackendIndex, &Health)| match contains(keeps, i) {
             true => health.clone(),
             false => health.without_announced(),
         };
-        let expected: Vec<Health> = health.iter().enumerate().map(expect).collect();
+        let expected: Vec<Health> =
+            BackendIndex::all(health.len()).zip(health).map(expect).collect();
         let ahead = decide_by(intent, &expected, previous, now);
         if ahead.active == seen.active {
             break;
@@ -77,10 +80,10 @@ pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: N
 
 /// Whether a move ahead of a loss has somewhere to go, from where it could be taken back.
 fn is_worth_it(ahead: &Decision, seen: &Decision, intent: &Intent, expected: &[Health]) -> bool {
-    let is_ready = |i: &usize| expected.get(*i).is_some_and(Health::is_ready);
-    let stays = |i: &usize| expected.get(*i).is_some_and(|h| h.without_announced().is_ready());
+    let is_ready = |i: &BackendIndex| i.of(expected).is_some_and(Health::is_ready);
+    let stays = |i: &BackendIndex| i.of(expected).is_some_and(|h| h.without_announced().is_ready());
     let mut new = ahead.active.iter().filter(|i| !contains(&ahead.before, **i));
-    let best = |of: &[usize]| of.iter().map(|i| intent.tier_of(*i)).min();
+    let best = |of: &[BackendIndex]| of.iter().map(|i| intent.tier_of(*i)).min();
     // To a better tier its author lets traffic go only later, or by a person: it could not be taken
     // back from there.
     let climbs = best(&ahead.active) < best(&ahead.before).min(best(&seen.active));
@@ -90,13 +93,13 @@ fn is_worth_it(ahead: &Decision, seen: &Decision, intent: &Intent, expected: &[H
 /// Whether traffic would go to a backend that is about to have nothing ready, though one that has the
 /// traffic serves.
 fn moves_to_a_backend_that_ends(seen: &Decision, intent: &Intent, health: &[Health]) -> bool {
-    let ends = |i: &usize| {
-        let health = health.get(*i).filter(|health| health.announced().is_some());
+    let ends = |i: &BackendIndex| {
+        let health = i.of(health).filter(|health| health.announced().is_some());
         health.is_some_and(|health| !health.without_announced().is_ready())
     };
     // Not known is not down.
-    let serves = |i: &usize| {
-        health.get(*i).is_some_and(|health| {
+    let serves = |i: &BackendIndex| {
+        i.of(health).is_some_and(|health| {
             health.is_unknown() || intent.backends[*i].is_met_by(health, &Peaks::new())
         })
     };
@@ -107,31 +110,31 @@ fn moves_to_a_backend_that_ends(seen: &Decision, intent: &Intent, health: &[Heal
 fn early(
     mut ahead: Decision,
     seen: &Decision,
-    left: &[usize],
+    left: &[BackendIndex],
     intent: &Intent,
     health: &[Health],
     until: SteadyTime,
     now: Now,
 ) -> Decision {
-    let best = |of: &[usize]| of.iter().map(|i| intent.tier_of(*i)).min();
+    let best = |of: &[BackendIndex]| of.iter().map(|i| intent.tier_of(*i)).min();
     // The tiers in between have been passed over for an announcement too.
-    let passed = |i: usize| {
+    let passed = |i: BackendIndex| {
         let tier = Some(intent.tier_of(i));
         best(&seen.active) < tier && tier < best(&ahead.active)
     };
-    let concerned = |i: usize| {
+    let concerned = |i: BackendIndex| {
         let had = [&seen.active, &ahead.before, left].iter().any(|of| contains(of, i));
         had || passed(i)
     };
     // What falls short as it is has been lost.
-    let serves = |i: usize| {
-        let announced = health.get(i).filter(|health| health.announced().is_some());
+    let serves = |i: BackendIndex| {
+        let announced = i.of(health).filter(|health| health.announced().is_some());
         announced.is_some_and(|health| intent.backends[i].is_met_by(health, &Peaks::new()))
     };
-    let is_left = |i: &usize| !contains(&ahead.active, *i) && concerned(*i) && serves(*i);
-    ahead.ahead = (0..intent.backends.len()).filter(is_left).collect();
+    let is_left = |i: &BackendIndex| !contains(&ahead.active, *i) && concerned(*i) && serves(*i);
+    ahead.ahead = intent.indices_of_all().filter(is_left).collect();
     // Not every replica gets every announcement: a rescue moves traffic off dead backends only.
-    let is_ready = |i: &usize| health.get(*i).is_some_and(Health::is_ready);
+    let is_ready = |i: &BackendIndex| i.of(health).is_some_and(Health::is_ready);
     let mut behind = ahead.before.iter().filter(|i| !contains(&ahead.active, **i));
     ahead.rescue = seen.rescue && !behind.any(is_ready);
     // Then it is decided by what has become of them.

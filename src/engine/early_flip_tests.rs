@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::backend_index::at as at_places;
 use crate::engine::decision::tests::{DOWN, Life, READY, at, split_with, was};
 use crate::engine::{Announced, DecisionReason, SetState, Unknown};
 
@@ -155,7 +156,7 @@ fn what_is_dead_already_is_left_by_any_replica_whatever_is_announced_of_others()
     let state = SetState { ahead: vec!["a".into()], ..was(&["b"]) };
     let health = [going(1, 1, 32), DOWN, READY];
     let decision = decide(&intent, &health, Previous::undelayed(&state), at(2));
-    assert_eq!((decision.active, decision.rescue), (vec![2], true));
+    assert_eq!((decision.active, decision.rescue), (at_places(&[2]), true));
 }
 
 #[test]
@@ -176,5 +177,8 @@ fn nothing_left_anywhere_holds_what_is_there_as_if_nothing_had_been_announced() 
         Previous::undelayed(&SetState { active: vec!["a".into()], ..SetState::default() }),
         at(2),
     );
-    assert_eq!((decision.active, decision.reason), (vec![0], DecisionReason::PrimaryServes));
+    assert_eq!(
+        (decision.active, decision.reason),
+        (at_places(&[0]), DecisionReason::PrimaryServes)
+    );
 }

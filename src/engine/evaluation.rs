@@ -5,8 +5,8 @@ use crate::engine::reason::DecisionReason;
 use crate::engine::shares::weights_for;
 use crate::engine::state::to_the_second;
 use crate::engine::{
-    Decision, Health, Intent, Now, Peaks, PendingDelays, Previous, SetState, ShortPorts, Threshold,
-    Unknown,
+    BackendIndex, Decision, Health, Intent, Now, Peaks, PendingDelays, Previous, SetState,
+    ShortPorts, Threshold, Unknown,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{HashMap, HashSet};
@@ -41,23 +41,23 @@ pub(crate) struct Evaluation<'a> {
     set: Option<&'a SetState>,
     delays: Option<&'a PendingDelays>,
     /// Backends that have the traffic.
-    pub(crate) before: Vec<usize>,
+    pub(crate) before: Vec<BackendIndex>,
     /// Since when traffic has been off the primary because of a loss.
     left: Option<Timestamp>,
     now: Now,
 }
 
 pub(crate) struct Chosen {
-    pub(crate) active: Vec<usize>,
+    pub(crate) active: Vec<BackendIndex>,
     reason: DecisionReason,
     pending: PendingDelays,
 }
 
 /// The backends that traffic does not leave now.
 struct Kept {
-    backends: Vec<usize>,
+    backends: Vec<BackendIndex>,
     /// Those of them that are lost, and that nothing else replaces.
-    without_refuge: Vec<usize>,
+    without_refuge: Vec<BackendIndex>,
 }
 
 impl<'a> Evaluation<'a> {
@@ -84,12 +84,12 @@ impl<'a> Evaluation<'a> {
         Self { intent, health, birth, set, delays, before, left, now }
     }
 
-    pub(crate) fn health(&self, i: usize) -> &Health {
-        self.health.get(i).unwrap_or(&Health::Missing)
+    pub(crate) fn health(&self, i: BackendIndex) -> &Health {
+        i.of(self.health).unwrap_or(&Health::Missing)
     }
 
     /// Known to have what it needs.
-    fn meets_minimum(&self, i: usize) -> bool {
+    fn meets_minimum(&self, i: BackendIndex) -> bool {
         let backend = &self.intent.backends[i];
         match self.set {
             Some(set) => backend.is_met_by(self.health(i), &set.peaks),
@@ -98,12 +98,17 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Not known is not down: what has the traffic and cannot be seen still serves.
-    pub(crate) fn serves(&self, i: usize) -> bool {
+    pub(crate) fn serves(&self, i: BackendIndex) -> bool {
         self.meets_minimum(i) || self.health(i).is_unknown() && contains(&self.before, i)
     }
 
     /// Whether what is so of a backend has lasted for `delay`; notes since when it has.
-    fn has_lasted(&self, i: usize, delay: SignedDuration, pending: &mut PendingDelays) -> bool {
+    fn has_lasted(
+        &self,
+        i: BackendIndex,
+        delay: SignedDuration,
+        pending: &mut PendingDelays,
+    ) -> bool {
         if delay.is_zero() {
             return true;
         }
@@ -117,7 +122,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Traffic left it ahead of a loss that has not come: it returns as if it had never gone.
-    fn was_only_announced(&self, i: usize) -> bool {
+    fn was_only_announced(&self, i: BackendIndex) -> bool {
         let name = &self.intent.backends[i].name;
         self.set.is_some_and(|set| set.ahead.contains(name))
     }
@@ -169,20 +174,24 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The best tier of the kept backends, of those that serve where any does.
-    fn tier_to_stay_on(&self, kept: &[usize]) -> Option<usize> {
-        let tier = |i: &usize| self.intent.tier_of(*i);
+    fn tier_to_stay_on(&self, kept: &[BackendIndex]) -> Option<usize> {
+        let tier = |i: &BackendIndex| self.intent.tier_of(*i);
         let serving = kept.iter().filter(|i| self.serves(**i)).map(tier).min();
         serving.or_else(|| kept.iter().map(tier).min())
     }
 
     /// The best of the tiers before this one that traffic may return to.
-    fn recovered(&self, tier: usize, pending: &mut PendingDelays) -> Option<(usize, Vec<usize>)> {
+    fn recovered(
+        &self,
+        tier: usize,
+        pending: &mut PendingDelays,
+    ) -> Option<(usize, Vec<BackendIndex>)> {
         let policy = &self.intent.policy;
         let requested = self.failback_is_requested();
         let mut best = None;
         for (better, members) in self.intent.tiers.iter().enumerate().take(tier) {
             let mut back = vec![];
-            let may_serve = |i: &usize| self.meets_minimum(*i) && self.may_be_preferred(*i);
+            let may_serve = |i: &BackendIndex| self.meets_minimum(*i) && self.may_be_preferred(*i);
             for i in members.iter().copied().filter(may_serve) {
                 let at_once = self.left.is_none() || self.was_only_announced(i);
                 let lasted = at_once || self.has_lasted(i, policy.failback_delay, pending);
@@ -206,7 +215,12 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The kept backends of a tier, and those that join them.
-    fn joined(&self, tier: usize, kept: Vec<usize>, pending: &mut PendingDelays) -> Vec<usize> {
+    fn joined(
+        &self,
+        tier: usize,
+        kept: Vec<BackendIndex>,
+        pending: &mut PendingDelays,
+    ) -> Vec<BackendIndex> {
         let delay = self.intent.policy.failback_delay;
         let mut active = kept;
         active.retain(|i| self.intent.tier_of(*i) == tier);
@@ -222,12 +236,12 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Drops the delays of backends that have joined, or that traffic has left.
-    fn drop_completed(&self, active: &[usize], pending: &mut PendingDelays) {
+    fn drop_completed(&self, active: &[BackendIndex], pending: &mut PendingDelays) {
         if pending.is_empty() {
             return;
         }
         let places = self.places();
-        let is_pending = |i: usize| contains(active, i) != self.meets_minimum(i);
+        let is_pending = |i: BackendIndex| contains(active, i) != self.meets_minimum(i);
         pending.retain(|name, _| places.get(name.as_str()).copied().is_some_and(is_pending));
     }
 
@@ -254,17 +268,20 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The first tier that has a backend of this kind, with all of that kind in it.
-    fn tier_with(&self, of_kind: impl Fn(&usize) -> bool) -> Option<(usize, Vec<usize>)> {
-        let members = |tier: &Vec<usize>| -> Vec<usize> {
+    fn tier_with(
+        &self,
+        of_kind: impl Fn(&BackendIndex) -> bool,
+    ) -> Option<(usize, Vec<BackendIndex>)> {
+        let members = |tier: &Vec<BackendIndex>| -> Vec<BackendIndex> {
             tier.iter().copied().filter(|i| of_kind(i)).collect()
         };
         self.intent.tiers.iter().map(members).enumerate().find(|(_, members)| !members.is_empty())
     }
 
     /// What stays active when nothing is ready: what was, unless its Service is gone.
-    fn last_resort(&self) -> Vec<usize> {
-        let exists = |i: &usize| self.health(*i).exists();
-        let there: Vec<usize> = self.before.iter().copied().filter(exists).collect();
+    fn last_resort(&self) -> Vec<BackendIndex> {
+        let exists = |i: &BackendIndex| self.health(*i).exists();
+        let there: Vec<BackendIndex> = self.before.iter().copied().filter(exists).collect();
         if !there.is_empty() {
             return there;
         }
@@ -272,8 +289,8 @@ impl<'a> Evaluation<'a> {
         if let Some(first) = in_order().find(exists) {
             return vec![first];
         }
-        let can_serve = |i: &usize| self.intent.backends[*i].can_serve();
-        let there: Vec<usize> = self.before.iter().copied().filter(can_serve).collect();
+        let can_serve = |i: &BackendIndex| self.intent.backends[*i].can_serve();
+        let there: Vec<BackendIndex> = self.before.iter().copied().filter(can_serve).collect();
         if there.is_empty() { in_order().find(can_serve).into_iter().collect() } else { there }
     }
 
@@ -291,7 +308,9 @@ impl<'a> Evaluation<'a> {
         } else {
             self.left.or(Some(to_the_second(self.now.wall)))
         };
-        let warm: Vec<usize> = (0..self.intent.backends.len())
+        let warm: Vec<BackendIndex> = self
+            .intent
+            .indices_of_all()
             .filter(|i| self.intent.policy.warm_standby && !pinned && !self.intent.is_primary(*i))
             .filter(|i| self.health(*i).is_ready())
             .collect();
@@ -319,10 +338,10 @@ impl<'a> Evaluation<'a> {
         decision
     }
 
-    fn is_rescue(&self, active: &[usize], reason: DecisionReason) -> bool {
+    fn is_rescue(&self, active: &[BackendIndex], reason: DecisionReason) -> bool {
         let mut left_behind = self.before.iter().filter(|i| !contains(active, **i)).peekable();
         // That a cluster is out of reach, from here, may be so for this replica alone.
-        let dead = |i: &usize| match self.health(*i) {
+        let dead = |i: &BackendIndex| match self.health(*i) {
             Health::Unreachable { .. } | Health::Unknown(_) => false,
             health => !health.is_ready(),
         };
@@ -337,7 +356,7 @@ impl<'a> Evaluation<'a> {
         let none = Peaks::new();
         let recorded = self.set.map_or(&none, |set| &set.peaks);
         let mut peaks = Peaks::new();
-        for (i, backend) in self.intent.backends.iter().enumerate() {
+        for (i, backend) in self.intent.indexed() {
             if !matches!(backend.min_ready, Threshold::Percent(_)) {
                 continue;
             }
@@ -355,7 +374,7 @@ impl<'a> Evaluation<'a> {
     /// Of each backend that has lost a port, which; of one that cannot be seen, what is recorded.
     fn short(&self) -> ShortPorts {
         let recorded = |name: &String| self.set.and_then(|set| set.short.get(name)).cloned();
-        let short = |(i, backend): (usize, &crate::engine::Backend)| {
+        let short = |(i, backend): (BackendIndex, &crate::engine::Backend)| {
             let short = match self.health(i) {
                 Health::Seen { ports, .. } => ports.as_ref().map(|ports| ports.short()),
                 Health::Unknown(_) | Health::Unreachable { .. } => recorded(&backend.name),
@@ -363,7 +382,7 @@ impl<'a> Evaluation<'a> {
             };
             Some((backend.name.clone(), short.filter(|short| !short.is_empty())?))
         };
-        self.intent.backends.iter().enumerate().filter_map(short).collect()
+        self.intent.indexed().filter_map(short).collect()
     }
 
     fn next(&self, decision: &Decision) -> Option<SignedDuration> {
@@ -394,11 +413,11 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The places of the backends, by name.
-    fn places(&self) -> HashMap<&str, usize> {
-        self.intent.backends.iter().enumerate().map(|(i, b)| (b.name.as_str(), i)).collect()
+    fn places(&self) -> HashMap<&str, BackendIndex> {
+        self.intent.indexed().map(|(i, b)| (b.name.as_str(), i)).collect()
     }
 
-    fn names(&self, backends: &[usize]) -> Vec<String> {
+    fn names(&self, backends: &[BackendIndex]) -> Vec<String> {
         named(self.intent, backends)
     }
 }

@@ -257,34 +257,37 @@ fn known_down(health: &Health) -> bool {
 /// What holds of every decision, whatever came before it.
 fn check(object: &Object) -> Result<(), TestCaseError> {
     let (intent, decision) = (object.intent(), object.decide());
+    let seen = |i: BackendIndex| i.of(&object.health).unwrap();
     let sum: u64 = decision.weights.iter().map(|w| u64::from(*w)).sum();
     prop_assert!(sum > 0, "all zero");
     prop_assert!(sum <= u64::from(MAX_WEIGHT), "more than Linkerd carries");
 
     // Ahead of a loss it is decided as if that had come, but for what has to serve until then.
     let ahead = !decision.ahead.is_empty();
-    let gone = |i: usize| ahead && !decision.active.contains(&i);
-    let expect = |(i, health): (usize, &Health)| match gone(i) {
+    let gone = |i: BackendIndex| ahead && !decision.active.contains(&i);
+    let expect = |(i, health): (BackendIndex, &Health)| match gone(i) {
         true => health.without_announced(),
         false => health.clone(),
     };
-    let health: Vec<Health> = object.health.iter().enumerate().map(expect).collect();
+    let health: Vec<Health> =
+        BackendIndex::all(object.health.len()).zip(&object.health).map(expect).collect();
+    let expected = |i: BackendIndex| i.of(&health).unwrap();
     if ahead {
         let policy = &intent.policy;
         prop_assert!(policy.failover_delay.is_zero() && !policy.paused);
         let new = decision.active.iter().filter(|i| !decision.before.contains(i));
-        let stays = |i: &usize| object.health[*i].without_announced().is_ready();
+        let stays = |i: &BackendIndex| seen(*i).without_announced().is_ready();
         prop_assert!(new.clone().all(stays), "ahead to nothing: {decision:?}");
-        prop_assert!(decision.ahead.iter().all(|i| object.health[*i].is_ready()));
+        prop_assert!(decision.ahead.iter().all(|i| seen(*i).is_ready()));
     }
     // What is about to go gets no traffic while anything that has it serves.
-    let goes = |i: &usize| {
-        object.health[*i].announced().is_some() && !object.health[*i].without_announced().is_ready()
+    let goes = |i: &BackendIndex| {
+        seen(*i).announced().is_some() && !seen(*i).without_announced().is_ready()
     };
     if flips_early(&intent, object.now())
         && decision.active.iter().any(|i| !decision.before.contains(i) && goes(i))
     {
-        let serves = |i: &usize| match object.health[*i] {
+        let serves = |i: &BackendIndex| match *seen(*i) {
             Health::Seen { ready, total, peak, .. } => {
                 intent.backends[*i].min_ready.is_met(ready, total, peak)
             }
@@ -292,27 +295,27 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
         };
         prop_assert!(!decision.before.iter().any(serves), "to what goes: {decision:?}");
     }
-    let meets = |i: &usize| match health[*i] {
+    let meets = |i: &BackendIndex| match *expected(*i) {
         Health::Seen { ready, total, peak, .. } => {
             intent.backends[*i].min_ready.is_met(ready, total, peak)
         }
         _ => false,
     };
-    let ready = |i: &usize| health[*i].is_ready();
-    let all = || 0..intent.backends.len();
+    let ready = |i: &BackendIndex| expected(*i).is_ready();
+    let all = || intent.indices_of_all();
     if decision.reason == DecisionReason::Pinned {
         prop_assert!(intent.policy.pin_at(object.now().wall).is_some(), "a pin that has ended");
         return Ok(());
     }
     // A dead backend keeps traffic only while its loss waits, or where nothing else is ready.
-    let waits = |i: &usize| decision.pending.contains_key(&intent.backends[*i].name);
-    for i in decision.active.iter().filter(|i| known_down(&health[**i]) && !waits(i)) {
-        prop_assert!(!all().any(|j| ready(&j)), "on the dead {i}: {decision:?}");
+    let waits = |i: &BackendIndex| decision.pending.contains_key(&intent.backends[*i].name);
+    for i in decision.active.iter().filter(|i| known_down(expected(**i)) && !waits(i)) {
+        prop_assert!(!all().any(|j| ready(&j)), "on the dead {i:?}: {decision:?}");
     }
     // What cannot be seen keeps traffic that it has, and gets none while anything else is ready.
-    for i in decision.active.iter().filter(|i| object.health[**i].is_unknown()) {
+    for i in decision.active.iter().filter(|i| seen(**i).is_unknown()) {
         let had = decision.before.contains(i);
-        prop_assert!(had || !all().any(|j| ready(&j)), "moved to the unknown {i}: {decision:?}");
+        prop_assert!(had || !all().any(|j| ready(&j)), "moved to the unknown {i:?}: {decision:?}");
     }
     // With no delay and nobody to wait for, the best tier has the traffic.
     let policy = &intent.policy;
@@ -320,7 +323,7 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
         && policy.failback_delay.is_zero()
         && !policy.manual_failback;
     let best = all().filter(meets).map(|i| intent.tier_of(i)).min();
-    let unknown = |i: usize| object.health[i].is_unknown();
+    let unknown = |i: BackendIndex| seen(i).is_unknown();
     if let Some(best) =
         best.filter(|_| at_once && object.state.as_ref().is_none_or(|s| s.peaks.is_empty()))
     {
@@ -332,16 +335,16 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
         );
     }
     // Being out of reach from one replica is for the leader to judge.
-    let unreached = |i: &usize| matches!(object.health[*i], Health::Unreachable { .. });
+    let unreached = |i: &BackendIndex| matches!(seen(*i), Health::Unreachable { .. });
     let left = decision.before.iter().filter(|i| !decision.active.contains(i));
     prop_assert!(!decision.rescue || !left.clone().any(unreached), "{decision:?}");
     // Every backend has its share, and nothing but its share.
     for i in all() {
-        let weight = decision.weights[i];
+        let weight = *i.of(&decision.weights).unwrap();
         let active = decision.active.contains(&i);
         let warm = policy.warm_standby && !intent.is_primary(i) && ready(&i);
-        let either = gone(i) && object.health[i].announced().is_some();
-        prop_assert!(either || (weight > 0) == (active || warm), "share of {i}: {decision:?}");
+        let either = gone(i) && seen(i).announced().is_some();
+        prop_assert!(either || (weight > 0) == (active || warm), "share of {i:?}: {decision:?}");
         prop_assert!(active || weight <= 1);
     }
     Ok(())
@@ -411,7 +414,7 @@ proptest! {
         let percent = |o: &Object| o.intent().backends.iter().any(|b| matches!(b.min_ready, Threshold::Percent(_)));
         prop_assume!(!percent(&one));
         let state = |o: &Object| o.state.clone().map(|s| s.active).unwrap_or_else(|| {
-            o.intent().carrying().iter().map(|i| NAMES[*i].to_owned()).collect()
+            o.intent().carrying().iter().map(|i| (*i.of(&NAMES).unwrap()).to_owned()).collect()
         });
         prop_assert_eq!(state(&one), state(&two));
         prop_assert_eq!(one.intent().backends, two.intent().backends);

@@ -5,8 +5,8 @@ use crate::engine::policy::NamedPin;
 use crate::engine::ports::{Peaks, PortCount};
 use crate::engine::tiers::Preference;
 use crate::engine::{
-    BySet, Declaration, DeclaredSet, Defaults, Fault, FieldPath, Health, Policy, Problem,
-    Threshold, WeightLimits, Weights, bounds, faults,
+    BackendIndex, BySet, Declaration, DeclaredSet, Defaults, Fault, FieldPath, Health, Policy,
+    Problem, Threshold, WeightLimits, Weights, bounds, faults,
 };
 use std::collections::HashSet;
 
@@ -24,7 +24,7 @@ pub struct Intent {
     pub backends: Vec<Backend>,
     /// Indices of backends, the preferred tier first; each backend is in exactly one tier, no
     /// tier is empty. The first tier holds the primaries.
-    pub tiers: Vec<Vec<usize>>,
+    pub tiers: Vec<Vec<BackendIndex>>,
     /// Whether the primary is the default because the author named none.
     pub primary_is_default: bool,
     pub policy: Policy,
@@ -147,8 +147,8 @@ impl Intent {
             problems.extend(declared.without_primary().map(|set| faults::no_primary(set)));
         }
         problems.append(&mut of_annotations);
-        let mended = declared.normalized();
-        let sets = declared.sets.iter().zip(&mended.sets).zip(&concerned);
+        let normalized = declared.normalized();
+        let sets = declared.sets.iter().zip(&normalized.sets).zip(&concerned);
         let intents = sets.filter(|(_, is)| **is).filter_map(|((found, set), _)| {
             let intent = Self::of_set(declared, set, &preference, &policy, &pin, &recorded);
             faults::sum(declared, found, recorded.get(&set.name), &mut problems);
@@ -175,7 +175,9 @@ impl Intent {
         let mut tier_of = vec![0; set.backends.len()];
         for (tier, members) in tiers.iter().enumerate() {
             for i in members {
-                tier_of[*i] = tier;
+                if let Some(of) = i.of_mut(&mut tier_of) {
+                    *of = tier;
+                }
             }
         }
         let backends = set.backends.iter().zip(tier_of).map(|(backend, tier)| {
@@ -235,12 +237,12 @@ impl Intent {
     }
 
     /// The tier of a backend, 0 for a primary.
-    pub fn tier_of(&self, backend: usize) -> usize {
-        self.backends.get(backend).map_or(self.tiers.len(), |backend| backend.tier)
+    pub fn tier_of(&self, backend: BackendIndex) -> usize {
+        backend.of(&self.backends).map_or(self.tiers.len(), |backend| backend.tier)
     }
 
     /// Whether a backend belongs to the preferred tier.
-    pub fn is_primary(&self, backend: usize) -> bool {
+    pub fn is_primary(&self, backend: BackendIndex) -> bool {
         self.tier_of(backend) == 0
     }
 
@@ -249,20 +251,30 @@ impl Intent {
         self.backends.iter().map(|b| (b.name.clone(), b.authored)).collect()
     }
 
+    /// The indices of all backends.
+    pub(crate) fn indices_of_all(&self) -> impl DoubleEndedIterator<Item = BackendIndex> + use<> {
+        BackendIndex::all(self.backends.len())
+    }
+
+    /// The backends by their indices.
+    pub(crate) fn indexed(&self) -> impl Iterator<Item = (BackendIndex, &Backend)> {
+        self.indices_of_all().zip(&self.backends)
+    }
+
     /// Indices of the backends that carry traffic now.
-    pub fn carrying(&self) -> Vec<usize> {
-        (0..self.backends.len()).filter(|i| self.backends[*i].live > 0).collect()
+    pub fn carrying(&self) -> Vec<BackendIndex> {
+        self.indices_of_all().filter(|i| self.backends[*i].live > 0).collect()
     }
 
     /// Indices of the named backends that this intent has, ascending.
-    pub fn indices<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<usize> {
+    pub fn indices<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<BackendIndex> {
         let names: HashSet<&str> = names.into_iter().map(String::as_str).collect();
-        let is_named = |i: &usize| {
+        let is_named = |i: &BackendIndex| {
             let Backend { name, port, .. } = &self.backends[*i];
             let other = || other_name(name, *port).is_some_and(|name| names.contains(&*name));
             names.contains(name.as_str()) || other()
         };
-        (0..self.backends.len()).filter(is_named).collect()
+        self.indices_of_all().filter(is_named).collect()
     }
 
     /// Weights by the entries of its list, of which there are so many: what names a backend once

@@ -191,13 +191,16 @@ fn the_policy_is_what_the_annotations_say_and_the_defaults_where_they_are_silent
     assert_eq!(
         only(Intent::parse(&said, &defaults)).unwrap().policy,
         Policy {
-            failover_delay: SignedDuration::ZERO,
             failback_delay: SignedDuration::from_mins(90),
             manual_failback: true,
             failback_requested: Some(time),
-            warm_standby: false,
-            pin: Some(Pin { backends: vec![1, 2], until: Some(time) }),
+            pin: Some(Pin {
+                backends: crate::engine::backend_index::at(&[1, 2]),
+                until: Some(time)
+            }),
             paused: true,
+            // What was asked for is the default of the type.
+            ..Policy::default()
         }
     );
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod annotations;
 mod authored;
+mod backend_index;
 mod bounds;
 mod decision;
 mod declaration;
@@ -41,6 +42,7 @@ mod work_tests;
 mod write_need;
 
 pub use authored::AuthoredWeights;
+pub use backend_index::BackendIndex;
 pub(crate) use bounds::{FAR_BEYOND, too_many};
 pub use decision::{Decision, Previous};
 pub(crate) use declaration::{AuthoredText, WeightLimits, service_of};

@@ -19,18 +19,18 @@ impl Declaration {
             return Cow::Borrowed(self);
         }
         let preference = Preference::parse(self, &mut vec![]);
-        let mut mended = self.clone();
-        for set in mended.sets.iter_mut().filter(|set| preference.concerns(set)) {
+        let mut normalized = self.clone();
+        for set in normalized.sets.iter_mut().filter(|set| preference.concerns(set)) {
             if !is_whole(set, self.shape.limits) {
                 normalize(set, &preference, self.shape.limits);
             }
         }
-        Cow::Owned(mended)
+        Cow::Owned(normalized)
     }
 }
 
 impl Declaration {
-    /// Of a mended one: the weights that are written otherwise than as they are read, or were when
+    /// Of a normalized one: the weights that are written otherwise than as they are read, or were when
     /// they were recorded, for the day they are given back.
     pub fn as_written(&self, recorded: &BySet<AuthoredText>) -> BySet<AuthoredText> {
         let mut all = BySet::new();

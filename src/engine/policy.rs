@@ -3,7 +3,7 @@
 //! A new annotation is a field of [`Policy`] and a line of [`Policy::parse`].
 
 use crate::engine::values::{self, Annotation};
-use crate::engine::{Declaration, DeclaredSet, Problem, annotations};
+use crate::engine::{BackendIndex, Declaration, DeclaredSet, Problem, annotations};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
@@ -38,7 +38,7 @@ pub struct Policy {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pin {
     /// Indices of backends, ascending, at least one.
-    pub backends: Vec<usize>,
+    pub backends: Vec<BackendIndex>,
     /// When the pin ends by itself.
     pub until: Option<Timestamp>,
 }
@@ -70,7 +70,7 @@ impl NamedPin {
     pub(super) fn in_set(&self, set: &DeclaredSet) -> Option<Pin> {
         let by_name = set.by_name();
         let named = self.backends.iter().flat_map(|name| by_name.get(name));
-        let backends: BTreeSet<usize> = named.collect();
+        let backends: BTreeSet<BackendIndex> = named.collect();
         let pin = Pin { backends: backends.into_iter().collect(), until: self.until };
         (!pin.backends.is_empty()).then_some(pin)
     }

@@ -212,7 +212,10 @@ fn a_primary_that_is_short_and_stays_is_explained() {
     let health = [without_adm(), web_only(), dead()];
     let intent = split_with([1, 0, 0], NONE);
     let decision = decide(&intent, &health, Previous::Live, at(1));
-    assert_eq!((&decision.active, decision.reason), (&vec![0], DecisionReason::NothingCovers));
+    assert_eq!(
+        (&decision.active, decision.reason),
+        (&crate::engine::backend_index::at(&[0]), DecisionReason::NothingCovers)
+    );
     insta::assert_snapshot!(decision.explain(&intent, &health),
         @"no other backend serves what is lost and all that is left, a: 2 endpoints, none offers port adm, b: 2 of 2 endpoints ready, none offers port adm, c: no endpoints");
     let needs = crate::engine::write_need(&intent, Previous::Live, &decision);

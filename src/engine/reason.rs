@@ -1,6 +1,6 @@
 //! The rule behind a decision, and its explanation for people.
 
-use crate::engine::{Decision, Health, Intent};
+use crate::engine::{BackendIndex, Decision, Health, Intent};
 use std::fmt;
 
 /// The rule that decided.
@@ -42,10 +42,10 @@ impl fmt::Display for DecisionReason {
 impl Decision {
     /// Why, for a person: the rule, and the health that it was applied to.
     pub fn explain(&self, intent: &Intent, health: &[Health]) -> String {
-        let healths = |backends: &mut dyn Iterator<Item = usize>| {
+        let healths = |backends: &mut dyn Iterator<Item = BackendIndex>| {
             let healths: Vec<String> = backends
                 .map(|i| {
-                    let health = health.get(i).unwrap_or(&Health::Missing);
+                    let health = i.of(health).unwrap_or(&Health::Missing);
                     format!("{}: {health}", intent.backends[i].name)
                 })
                 .collect();
@@ -71,7 +71,7 @@ impl Decision {
             | DecisionReason::NothingCovers
             | DecisionReason::OnlyUnknownLeft
             | DecisionReason::NothingReady => {
-                format!("{}, {}", self.reason, healths(&mut (0..intent.backends.len())))
+                format!("{}, {}", self.reason, healths(&mut intent.indices_of_all()))
             }
         }
     }

@@ -1,19 +1,23 @@
 //! Shares: from the backends that are active to a weight for each.
 
-use crate::engine::Intent;
 use crate::engine::decision::contains;
+use crate::engine::{BackendIndex, Intent};
 
 /// The weights that give the active backends their authored share, or 1 where that is 0, and all
 /// others 0; one for each backend, in the author's order.
 ///
 /// Both lists are in ascending order. `warm` are backends that get the smallest share beside them: 1, while the others' weights are
 /// scaled up as far as the kind of object allows.
-pub(crate) fn weights_for(intent: &Intent, active: &[usize], warm: &[usize]) -> Vec<u32> {
-    let warm: Vec<usize> = warm.iter().copied().filter(|i| !contains(active, *i)).collect();
+pub(crate) fn weights_for(
+    intent: &Intent,
+    active: &[BackendIndex],
+    warm: &[BackendIndex],
+) -> Vec<u32> {
+    let warm: Vec<BackendIndex> = warm.iter().copied().filter(|i| !contains(active, *i)).collect();
     let warm_sum = u32::try_from(warm.len()).unwrap_or(u32::MAX);
     let limits = intent.limits;
     let budget = u64::from(limits.sum.saturating_sub(warm_sum)).max(1);
-    let share = |i: usize| u64::from(intent.backends[i].authored.max(1));
+    let share = |i: BackendIndex| u64::from(intent.backends[i].authored.max(1));
     let sum: u64 = active.iter().map(|i| share(*i)).sum();
     let largest = active.iter().map(|i| share(*i)).max().unwrap_or(1);
     let scaled = |share: u64| {
@@ -27,19 +31,20 @@ pub(crate) fn weights_for(intent: &Intent, active: &[usize], warm: &[usize]) -> 
             share * (budget / sum.max(1)).min(u64::from(limits.weight) / largest).max(1)
         }
     };
-    let weight = |i: usize| {
+    let weight = |i: BackendIndex| {
         if contains(active, i) {
             u32::try_from(scaled(share(i))).unwrap_or(limits.weight)
         } else {
             u32::from(contains(&warm, i))
         }
     };
-    (0..intent.backends.len()).map(weight).collect()
+    intent.indices_of_all().map(weight).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::backend_index::at;
     use crate::engine::intent::tests::{declaration, parsed};
     use crate::engine::{MAX_WEIGHT, WeightLimits};
     use proptest::prelude::*;
@@ -55,21 +60,21 @@ mod tests {
     #[test]
     fn a_warm_fallback_gets_1_beside_weights_scaled_to_what_linkerd_carries() {
         let intent = split(&[1, 0, 0]);
-        assert_eq!(weights_for(&intent, &[0], &[1]), [429_495, 1, 0]);
-        assert_eq!(weights_for(&intent, &[0], &[1, 2]), [429_494, 1, 1]);
-        assert_eq!(weights_for(&intent, &[0], &[]), [1, 0, 0]);
+        assert_eq!(weights_for(&intent, &at(&[0]), &at(&[1])), [429_495, 1, 0]);
+        assert_eq!(weights_for(&intent, &at(&[0]), &at(&[1, 2])), [429_494, 1, 1]);
+        assert_eq!(weights_for(&intent, &at(&[0]), &at(&[])), [1, 0, 0]);
         let shared = split(&[90, 10, 0]);
-        assert_eq!(weights_for(&shared, &[0, 1], &[2]), [386_460, 42_940, 1]);
+        assert_eq!(weights_for(&shared, &at(&[0, 1]), &at(&[2])), [386_460, 42_940, 1]);
     }
 
     #[test]
     fn a_route_has_1_beside_a_million_and_no_sum_to_keep_within() {
         let mut intent = split(&[1, 0, 0]);
         intent.limits = WeightLimits { weight: 1_000_000, sum: u32::MAX };
-        assert_eq!(weights_for(&intent, &[0], &[1]), [1_000_000, 1, 0]);
-        assert_eq!(weights_for(&intent, &[0, 1], &[2]), [1_000_000, 1_000_000, 1]);
+        assert_eq!(weights_for(&intent, &at(&[0]), &at(&[1])), [1_000_000, 1, 0]);
+        assert_eq!(weights_for(&intent, &at(&[0, 1]), &at(&[2])), [1_000_000, 1_000_000, 1]);
         intent.backends[0].authored = 600_000;
-        assert_eq!(weights_for(&intent, &[0], &[1]), [600_000, 1, 0]);
+        assert_eq!(weights_for(&intent, &at(&[0]), &at(&[1])), [600_000, 1, 0]);
     }
 
     proptest! {
@@ -85,7 +90,7 @@ mod tests {
             };
             let active = chosen(active);
             prop_assume!(!active.is_empty());
-            let given = weights_for(&intent, &active, &chosen(warm));
+            let given = weights_for(&intent, &at(&active), &at(&chosen(warm)));
             prop_assert!(given.iter().map(|w| u64::from(*w)).sum::<u64>() <= u64::from(MAX_WEIGHT));
             for i in &active {
                 prop_assert!(given[*i] > 0);

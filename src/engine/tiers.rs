@@ -4,7 +4,7 @@ use crate::engine::declaration::{ByName, service_of};
 use crate::engine::default_primary::{DefaultPrimaries, DefaultPrimary};
 use crate::engine::values::{Annotation, MOST_PROBLEMS, Names};
 use crate::engine::{
-    BySet, Declaration, DeclaredBackend, DeclaredSet, Problem, Threshold, annotations,
+    BackendIndex, BySet, Declaration, DeclaredBackend, DeclaredSet, Problem, Threshold, annotations,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,23 +64,25 @@ impl Preference {
     }
 
     /// Indices of a set's preferred backends, ascending.
-    pub(super) fn primaries(&self, set: &DeclaredSet) -> Vec<usize> {
+    pub(super) fn primaries(&self, set: &DeclaredSet) -> Vec<BackendIndex> {
         self.primaries.of(set)
     }
 
     /// Indices of a set's backends, the preferred tier first; each backend is in exactly one tier,
     /// no tier is empty.
-    pub(super) fn tiers(&self, set: &DeclaredSet) -> Vec<Vec<usize>> {
+    pub(super) fn tiers(&self, set: &DeclaredSet) -> Vec<Vec<BackendIndex>> {
         let by_name = set.by_name();
         let primaries = self.primaries(set);
         let mut taken = vec![false; set.backends.len()];
-        let mut take = |i: &usize| !std::mem::replace(&mut taken[*i], true);
+        let mut take = |i: &BackendIndex| {
+            i.of_mut(&mut taken).is_some_and(|taken| !std::mem::replace(taken, true))
+        };
         let mut tiers = vec![primaries.into_iter().filter(&mut take).collect()];
         for name in &self.ordered {
             tiers.push(by_name.get(name).into_iter().filter(&mut take).collect());
         }
-        tiers.push((0..set.backends.len()).filter(take).collect());
-        tiers.retain(|tier: &Vec<usize>| !tier.is_empty());
+        tiers.push(BackendIndex::all(set.backends.len()).filter(take).collect());
+        tiers.retain(|tier: &Vec<BackendIndex>| !tier.is_empty());
         tiers
     }
 
@@ -106,9 +108,9 @@ fn default_primaries(declared: &Declaration) -> BySet<String> {
 
 impl Primaries {
     /// The places of those of a set, ascending.
-    fn of(&self, set: &DeclaredSet) -> Vec<usize> {
+    fn of(&self, set: &DeclaredSet) -> Vec<BackendIndex> {
         let by_name = set.by_name();
-        let named: Vec<usize> = match self {
+        let named: Vec<BackendIndex> = match self {
             Self::Named(named) => named.iter().flat_map(|name| by_name.get(name)).collect(),
             Self::Default(own) => own.get(&set.name).map_or(vec![], |primary| by_name.get(primary)),
         };
@@ -123,7 +125,7 @@ impl Primaries {
             .map(|set| (set.by_name(), self.of(set).into_iter().collect::<BTreeSet<_>>()))
             .collect();
         move |name| {
-            let places = |(by_name, primaries): &(ByName<'_>, BTreeSet<usize>)| {
+            let places = |(by_name, primaries): &(ByName<'_>, BTreeSet<BackendIndex>)| {
                 let places = by_name.get(name);
                 (!places.is_empty()).then(|| places.iter().all(|i| primaries.contains(i)))
             };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::engine::{Defaults, Intent};
+use crate::engine::{BackendIndex, Defaults, Intent};
 use serde_json::json;
 
 fn route(spec: Value) -> DynamicObject {
@@ -39,13 +39,14 @@ fn every_rule_with_the_primary_is_a_set_and_the_others_are_left_alone() {
         {"filters": [{"type": "RequestRedirect"}]},
     ]});
     let intents = intents(&annotated(spec, named)).unwrap();
+    let place = BackendIndex::new;
     let told: Vec<_> =
         intents.iter().map(|i| (i.set.as_str(), i.path.to_string(), &*i.tiers)).collect();
     assert_eq!(
         told,
         [
-            ("api", "spec.rules[0].backendRefs".to_owned(), &[vec![0], vec![1]][..]),
-            ("#2", "spec.rules[2].backendRefs".to_owned(), &[vec![1], vec![0]][..]),
+            ("api", "spec.rules[0].backendRefs".to_owned(), &[vec![place(0)], vec![place(1)]][..]),
+            ("#2", "spec.rules[2].backendRefs".to_owned(), &[vec![place(1)], vec![place(0)]][..]),
         ]
     );
     assert_eq!(intents[0].apexes, ["emoji-svc"]);

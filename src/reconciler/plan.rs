@@ -154,7 +154,7 @@ fn position(decided: &[SetDecision<'_>]) -> TrafficPosition {
         _ if d.set.intent.is_alone() => true,
         DecisionReason::Pinned => true,
         DecisionReason::PrimaryServes => {
-            !d.decision.active.iter().any(|i| d.health.get(*i).is_some_and(Health::is_unknown))
+            !d.decision.active.iter().any(|i| i.of(&d.health).is_some_and(Health::is_unknown))
         }
         _ => false,
     };

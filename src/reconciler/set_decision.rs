@@ -1,8 +1,8 @@
 //! One set of an object: what the engine decides for it, and the move that this takes.
 
 use crate::engine::{
-    Decision, DecisionReason, Health, Now, PendingDelays, Previous, SetState, WriteNeed, decide,
-    remembered, write_need,
+    BackendIndex, Decision, DecisionReason, Health, Now, PendingDelays, Previous, SetState,
+    WriteNeed, decide, remembered, write_need,
 };
 use crate::index::managed_object::{ManagedObject, ManagedSet};
 use crate::index::store::Index;
@@ -78,7 +78,7 @@ impl<'a> SetDecision<'a> {
     /// come before these, and the apex where its ports are what the backends are asked for.
     pub(crate) fn rests_on(&self) -> impl Iterator<Item = &str> {
         let (intent, decision) = (&self.set.intent, &self.decision);
-        let goes_to = |tier: &Vec<usize>| tier.iter().any(|i| decision.active.contains(i));
+        let goes_to = |tier: &Vec<BackendIndex>| tier.iter().any(|i| decision.active.contains(i));
         let last = intent.tiers.iter().position(goes_to).unwrap_or_default();
         let preferred = intent.tiers.iter().take(last).flatten();
         let backends = decision.before.iter().chain(&decision.active).chain(preferred);

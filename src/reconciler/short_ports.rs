@@ -6,7 +6,7 @@ use crate::engine::{Decision, DecisionReason, Health, Intent, Unknown};
 /// is repeated when it changes.
 pub(crate) fn of_set(intent: &Intent, health: &[Health], decision: &Decision) -> Vec<String> {
     let mut reports = vec![];
-    for (i, (backend, health)) in intent.backends.iter().zip(health).enumerate() {
+    for ((i, backend), health) in intent.indexed().zip(health) {
         let name = &backend.name;
         if let Health::Unknown(Unknown::NoSuchPort { port }) = health {
             reports.push(format!(

@@ -4,7 +4,8 @@
 use crate::admission::rules::{grants, service_profile as profile, serving};
 use crate::admission::view::View;
 use crate::engine::{
-    Declaration, Health, Intent, Problem, Unknown, annotations, service_of, to_the_second,
+    BackendIndex, Declaration, Health, Intent, Problem, Unknown, annotations, service_of,
+    to_the_second,
 };
 use crate::index::service_facts::ServiceKind;
 use crate::kinds::route::InUse;
@@ -126,7 +127,7 @@ fn followed_no_further(object: &ObjectRef, intent: &Intent, view: &View<'_>) -> 
     };
     let apexes: HashSet<&str> = intent.apexes.iter().map(String::as_str).collect();
     let is_apex = |name: &String| apexes.contains(service_of(name));
-    let backends = intent.backends.iter().enumerate().filter(|(_, b)| !is_apex(&b.name));
+    let backends = intent.indexed().filter(|(_, b)| !is_apex(&b.name));
     backends
         .filter_map(|(i, backend)| {
             let object = other(&backend.name)?;
@@ -166,8 +167,8 @@ fn readiness(intent: &Intent, health: &[Health]) -> Option<Problem> {
 
 /// Ports that callers ask for and that a backend does not serve.
 fn short(intent: &Intent, health: &[Health], view: &View<'_>) -> Vec<Problem> {
-    let backends = intent.backends.iter().zip(health).enumerate();
-    let short = backends.filter_map(|(i, (backend, health))| {
+    let backends = intent.indexed().zip(health);
+    let short = backends.filter_map(|((i, backend), health)| {
         let ports = health.ports()?;
         let next = match (health.is_ready(), health.is_partly_ready()) {
             (true, _) if ports.never_served().is_empty() => return None,
@@ -196,10 +197,10 @@ fn unseen(intent: &Intent, health: &[Health], view: &View<'_>) -> Vec<Problem> {
         Health::Unknown(Unknown::Changed { .. } | Unknown::NoSuchPort { .. }) => false,
         health => health.is_unknown(),
     };
-    let backends = intent.backends.iter().zip(health).enumerate();
-    let unseen = backends.filter(|(_, (_, health))| cannot(health));
+    let backends = intent.indexed().zip(health);
+    let unseen = backends.filter(|(_, health)| cannot(health));
     unseen
-        .map(|(i, (backend, health))| {
+        .map(|((i, backend), health)| {
             Problem::warning(view.name_field(intent, i))
                 .found(format!("{:?}, whose endpoints cannot be seen", backend.name))
                 .expected("a backend whose health is known")
@@ -211,9 +212,9 @@ fn unseen(intent: &Intent, health: &[Health], view: &View<'_>) -> Vec<Problem> {
 /// A gateway mirror keeps the gateway's address while its probe fails, and has no endpoints while
 /// the remote Service has none.
 fn mirrors(intent: &Intent, health: &[Health], view: &View<'_>) -> Vec<Problem> {
-    let backends = intent.backends.iter().zip(health).enumerate();
+    let backends = intent.indexed().zip(health);
     backends
-        .filter_map(|(i, (backend, health))| {
+        .filter_map(|((i, backend), health)| {
             let service = view.index().service(&view.key_of(&backend.name))?.clone();
             let cluster = service.mirrors.as_deref()?;
             let Health::Seen { ready: 0, total, .. } = *health else { return None };
@@ -243,7 +244,7 @@ fn same_pods(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
         false => view.index().identities_of(&view.key_of(name)),
     };
     let primaries: BTreeSet<u64> = intent.primaries().flat_map(endpoints).collect();
-    let fallbacks = (0..intent.backends.len()).filter(|i| !intent.is_primary(*i));
+    let fallbacks = intent.indices_of_all().filter(|i| !intent.is_primary(*i));
     fallbacks
         .filter(|i| {
             let theirs = endpoints(&intent.backends[*i].name);
@@ -272,12 +273,12 @@ fn pin(intent: &Intent, health: &[Health], view: &View<'_>) -> Option<Problem> {
                 .next("the pin has ended: health decides"),
         );
     }
-    let health = |i: &usize| health.get(*i).unwrap_or(&Health::Missing);
+    let health = |i: &BackendIndex| i.of(health).unwrap_or(&Health::Missing);
     if pin.backends.iter().map(health).any(|health| health.is_partly_ready() || health.is_unknown())
     {
         return None;
     }
-    let told = |i: &usize| format!("{} ({})", intent.backends[*i].name, health(i));
+    let told = |i: &BackendIndex| format!("{} ({})", intent.backends[*i].name, health(i));
     Some(
         Problem::warning(annotations::field(annotations::PIN))
             .found(pin.backends.iter().map(told).collect::<Vec<_>>().join(", "))

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 /// What a Service says of itself that decides about its readiness.
 pub(crate) fn settings(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
     let mut advice = vec![];
-    for (i, backend) in intent.backends.iter().enumerate() {
+    for (i, backend) in intent.indexed() {
         let Some(service) = view.service(&backend.name) else { continue };
         if service.kind != ServiceKind::Slices {
             continue;
@@ -57,7 +57,7 @@ pub(crate) fn loops(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
     let names = intent.apexes.iter().chain(intent.backends.iter().map(|b| &b.name));
     let ours: HashSet<ObjectKey> = names.filter(is_ours).map(|name| view.key_of(name)).collect();
     let mut advice = vec![];
-    for (i, backend) in intent.backends.iter().enumerate() {
+    for (i, backend) in intent.indexed() {
         let mirror = gateway(&backend.name).and_then(|service| service.mirrors);
         let Some(cluster) = mirror.as_deref() else { continue };
         let index = view.index();

@@ -1,0 +1,61 @@
+//! Which backend of a set is meant.
+
+use crate::engine::{Backend, DeclaredBackend};
+use std::ops::Index;
+
+/// The index of a backend in its set, in the author's order. Tiers, entries of a list and places of
+/// other sets are numbers of another kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackendIndex(usize);
+
+impl BackendIndex {
+    /// The index of the backend at this place of [`Intent::backends`](crate::engine::Intent::backends).
+    pub fn new(place: usize) -> Self {
+        Self(place)
+    }
+
+    /// The indices of so many backends.
+    pub(crate) fn all(backends: usize) -> impl DoubleEndedIterator<Item = Self> {
+        (0..backends).map(Self)
+    }
+
+    /// What belongs to the backend, of a list that has an entry for each; none where it is missing.
+    pub fn of<T>(self, each: &[T]) -> Option<&T> {
+        each.get(self.0)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn of_mut<T>(self, each: &mut [T]) -> Option<&mut T> {
+        each.get_mut(self.0)
+    }
+}
+
+impl Index<BackendIndex> for Vec<Backend> {
+    type Output = Backend;
+
+    fn index(&self, index: BackendIndex) -> &Backend {
+        &self.as_slice()[index.0]
+    }
+}
+
+impl Index<BackendIndex> for Vec<DeclaredBackend> {
+    type Output = DeclaredBackend;
+
+    fn index(&self, index: BackendIndex) -> &DeclaredBackend {
+        &self.as_slice()[index.0]
+    }
+}
+
+/// Tests name backends by their numbers.
+#[cfg(test)]
+impl PartialEq<usize> for BackendIndex {
+    fn eq(&self, other: &usize) -> bool {
+        self.0 == *other
+    }
+}
+
+/// The indices at these places.
+#[cfg(test)]
+pub(crate) fn at(places: &[usize]) -> Vec<BackendIndex> {
+    places.iter().copied().map(BackendIndex).collect()
+}
