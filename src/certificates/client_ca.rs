@@ -1,7 +1,7 @@
 //! The CAs of clients, in a file that somebody else keeps: read again when it changes.
 
 use crate::certificates::log_once::LogOnce;
-use crate::telemetry::Metrics;
+use crate::telemetry::{CertificateLoad, Metrics};
 use anyhow::Context;
 use rustls::ServerConfig;
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ impl ClientCa {
         match config {
             Ok(config) => {
                 self.said.is_over("client-ca");
-                metrics.certificates.client_ca_loaded("file");
+                metrics.certificates.client_ca_loaded(CertificateLoad::File);
                 tracing::info!("other CAs of clients are in use, from {}", self.path.display());
                 self.tls.send_replace(config);
             }
@@ -89,7 +89,7 @@ impl ClientCa {
 
     fn refuse(&mut self, why: &str, metrics: &Metrics) {
         if self.said.is_news("client-ca", why) {
-            metrics.certificates.client_ca_loaded("refused");
+            metrics.certificates.client_ca_loaded(CertificateLoad::Refused);
             tracing::warn!("the CAs of clients are not taken, those before stay in use: {why}");
         }
     }

@@ -4,7 +4,7 @@ use crate::certificates::configurations::WebhookConfigurations;
 use crate::certificates::log_once::LogOnce;
 use crate::certificates::status::{CertificateStatus, TrustCheck};
 use crate::certificates::{LOOK_AGAIN, ResourceNames};
-use crate::telemetry::Metrics;
+use crate::telemetry::{CertificateLoad, Metrics};
 use anyhow::Context;
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -72,7 +72,7 @@ impl Files {
             Err(error) => {
                 let why = format!("{error:#}");
                 if self.said.is_news("files", &why) {
-                    metrics.certificates.loaded("refused");
+                    metrics.certificates.loaded(CertificateLoad::Refused);
                     tracing::warn!("the webhook's certificate cannot be read: {why}");
                 }
                 self.tried = None;
@@ -91,7 +91,7 @@ impl Files {
                 tracing::info!(not_after = %leaf.not_after, "serving the certificate of the files");
                 self.said.is_over("files");
                 self.compare(&leaf, &names.service).await;
-                metrics.certificates.loaded("file");
+                metrics.certificates.loaded(CertificateLoad::File);
                 metrics.certificates.leaf_expires.set(leaf.not_after.as_second());
                 status.resolver.set(leaf);
                 true
@@ -99,7 +99,7 @@ impl Files {
             Err(error) => {
                 let why = format!("{}: {error}", self.folder.display());
                 if self.said.is_news("files", &why) {
-                    metrics.certificates.loaded("refused");
+                    metrics.certificates.loaded(CertificateLoad::Refused);
                     tracing::warn!(
                         "the webhook's certificate is not taken, the one before stays in use: {why}"
                     );

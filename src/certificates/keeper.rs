@@ -9,7 +9,7 @@ use crate::certificates::secret::CaSecret;
 use crate::certificates::status::{CertificateStatus, TrustCheck};
 use crate::certificates::{LOOK_AGAIN, ResourceNames};
 use crate::clock::Clock;
-use crate::telemetry::Metrics;
+use crate::telemetry::{CertificateLoad, Metrics};
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::Client;
@@ -202,14 +202,14 @@ impl Keeper {
         let Some(in_use) = &self.in_use else { return Ok(()) };
         let (ca, now) = (in_use.authority.cert_pem(), self.clock.now().wall);
         let kind = match &self.serving {
-            None => "first",
-            Some((from, ..)) if *from != ca => "another-ca",
-            Some((_, begin, renew)) if now < *begin || *renew <= now => "renewed",
+            None => CertificateLoad::First,
+            Some((from, ..)) if *from != ca => CertificateLoad::AnotherCa,
+            Some((_, begin, renew)) if now < *begin || *renew <= now => CertificateLoad::Renewed,
             Some(_) => return Ok(()),
         };
         let names = std::slice::from_ref(&self.names.service);
         let leaf = in_use.authority.issue(names, &self.lifetimes, now)?;
-        tracing::info!(not_after = %leaf.not_after, why = kind, "serving a new certificate");
+        tracing::info!(not_after = %leaf.not_after, why = kind.as_str(), "serving a new certificate");
         let metrics = &self.metrics.certificates;
         metrics.leaf_expires.set(leaf.not_after.as_second());
         metrics.loaded(kind);

@@ -4,7 +4,7 @@ use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
 use crate::index::remote::reach::Transition;
 use crate::informers::remote::transitions::LinkTransition;
 use crate::kinds::ObjectKey;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, RemoteState};
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::ApiResource;
 use std::collections::BTreeMap;
@@ -88,13 +88,13 @@ fn event(transition: &LinkTransition) -> NewEvent {
 fn note(told: &LinkTransition, metrics: &Metrics) {
     let (cluster, note) = (&told.cluster, &told.note);
     let (to, reachable) = match told.what {
-        Transition::Seen | Transition::Reachable => ("reachable", Some(true)),
-        Transition::Unreachable => ("unreachable", Some(false)),
-        Transition::Down => ("down", Some(false)),
-        Transition::Unverified => ("unverified", Some(false)),
-        Transition::Failing => ("failing", Some(false)),
-        Transition::Refused => ("refused", Some(false)),
-        Transition::Idle => ("idle", None),
+        Transition::Seen | Transition::Reachable => (RemoteState::Reachable, Some(true)),
+        Transition::Unreachable => (RemoteState::Unreachable, Some(false)),
+        Transition::Down => (RemoteState::Down, Some(false)),
+        Transition::Unverified => (RemoteState::Unverified, Some(false)),
+        Transition::Failing => (RemoteState::Failing, Some(false)),
+        Transition::Refused => (RemoteState::Refused, Some(false)),
+        Transition::Idle => (RemoteState::Idle, None),
         Transition::Unlinked => {
             metrics.remote.forget(cluster);
             tracing::info!(cluster, secret = %told.secret, "{note}");

@@ -1,12 +1,22 @@
 //! The metrics of the admission webhook.
 
+use crate::telemetry::macros::{label_values, metrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
 use std::time::Duration;
+
+label_values! {
+    /// The connection that was closed because there were too many.
+    pub(crate) enum ClosedConnection {
+        /// The one that was idle for longest.
+        Quiet = "quiet",
+        /// The new one: no other was idle.
+        New = "new",
+    }
+}
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Review {
@@ -27,7 +37,7 @@ struct ShedReview {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ShedConnection {
-    which: &'static str,
+    which: ClosedConnection,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -35,82 +45,39 @@ struct FailedHandshake {
     why: &'static str,
 }
 
-/// What the webhook counts.
-#[derive(Debug)]
-pub(crate) struct AdmissionMetrics {
-    reviews: Family<Review, Counter>,
-    seconds: Family<Asked, Histogram>,
-    pub in_flight: Gauge,
-    pub panics: Counter,
-    shed: Family<ShedReview, Counter>,
-    pub connections: Gauge,
-    shed_connections: Family<ShedConnection, Counter>,
-    failed_handshakes: Family<FailedHandshake, Counter>,
-}
-
-impl Default for AdmissionMetrics {
-    fn default() -> Self {
-        Self {
-            reviews: Family::default(),
+metrics! {
+    /// What the webhook counts.
+    pub(crate) struct AdmissionMetrics {
+        reviews: Family<Review, Counter> =
+            "admissions",
+            "Admission reviews answered, by webhook, operation on the object, and verdict";
+        seconds: Family<Asked, Histogram> =
+            "admission" in Seconds,
+            "From a review's headers to its answer"
             // From 0.1 ms, which is what a usual answer takes, to 6.5 s, after every deadline.
-            seconds: Family::new_with_constructor(|| {
-                Histogram::new(exponential_buckets(0.000_1, 2.0, 17))
-            }),
-            in_flight: Gauge::default(),
-            panics: Counter::default(),
-            shed: Family::default(),
-            connections: Gauge::default(),
-            shed_connections: Family::default(),
-            failed_handshakes: Family::default(),
-        }
+            with Family::new_with_constructor(|| { Histogram::new(exponential_buckets(0.000_1, 2.0, 17)) });
+        pub in_flight: Gauge =
+            "admissions_in_flight",
+            "Admission reviews under way, those included whose body is still read";
+        pub panics: Counter =
+            "admission_panics",
+            "Admission reviews in which this program panicked: each is a defect";
+        shed: Family<ShedReview, Counter> =
+            "admissions_shed",
+            "Admission reviews turned away because too many (requests) or too large ones (memory) were under way";
+        pub connections: Gauge =
+            "webhook_connections",
+            "Connections to the webhook that are open";
+        shed_connections: Family<ShedConnection, Counter> =
+            "webhook_connections_shed",
+            "Connections closed because there were too many: the one that was quiet for longest, or, where none was, the new one";
+        failed_handshakes: Family<FailedHandshake, Counter> =
+            "webhook_handshakes_failed",
+            "TLS handshakes with the webhook that failed, by why; closed is a client that went away, as a check of the port does";
     }
 }
 
 impl AdmissionMetrics {
-    pub(crate) fn register(&self, r: &mut Registry) {
-        r.register(
-            "admissions",
-            "Admission reviews answered, by webhook, operation on the object, and verdict",
-            self.reviews.clone(),
-        );
-        r.register_with_unit(
-            "admission",
-            "From a review's headers to its answer",
-            Unit::Seconds,
-            self.seconds.clone(),
-        );
-        r.register(
-            "admissions_in_flight",
-            "Admission reviews under way, those included whose body is still read",
-            self.in_flight.clone(),
-        );
-        r.register(
-            "admission_panics",
-            "Admission reviews in which this program panicked: each is a defect",
-            self.panics.clone(),
-        );
-        r.register(
-            "admissions_shed",
-            "Admission reviews turned away because too many (requests) or too large ones (memory) were under way",
-            self.shed.clone(),
-        );
-        r.register(
-            "webhook_connections",
-            "Connections to the webhook that are open",
-            self.connections.clone(),
-        );
-        r.register(
-            "webhook_connections_shed",
-            "Connections closed because there were too many: the one that was quiet for longest, or, where none was, the new one",
-            self.shed_connections.clone(),
-        );
-        r.register(
-            "webhook_handshakes_failed",
-            "TLS handshakes with the webhook that failed, by why; closed is a client that went away, as a check of the port does",
-            self.failed_handshakes.clone(),
-        );
-    }
-
     pub(crate) fn handshake_failed(&self, why: &'static str) {
         self.failed_handshakes.get_or_create(&FailedHandshake { why }).inc();
     }
@@ -130,7 +97,7 @@ impl AdmissionMetrics {
         self.shed.get_or_create(&ShedReview { why }).inc();
     }
 
-    pub(crate) fn shed_connection(&self, which: &'static str) {
+    pub(crate) fn shed_connection(&self, which: ClosedConnection) {
         self.shed_connections.get_or_create(&ShedConnection { which }).inc();
     }
 }

@@ -1,14 +1,28 @@
 //! The metrics of the webhook's certificates.
 
+use crate::telemetry::macros::{label_values, metrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
+
+label_values! {
+    /// How a certificate, or a file of CAs, came into use.
+    pub(crate) enum CertificateLoad {
+        First = "first",
+        Renewed = "renewed",
+        /// Issued by another CA than the one before.
+        AnotherCa = "another-ca",
+        /// Read from a file.
+        File = "file",
+        /// Not usable: the one before stays in use.
+        Refused = "refused",
+    }
+}
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Kind {
-    kind: &'static str,
+struct Load {
+    kind: CertificateLoad,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -21,68 +35,42 @@ struct Phase {
     phase: &'static str,
 }
 
-/// Everything about the webhook's certificates.
-#[derive(Debug, Default)]
-pub(crate) struct CertificateMetrics {
-    pub leaf_expires: Gauge,
-    pub ca_expires: Gauge,
-    pub repairs: Counter,
-    loads: Family<Kind, Counter>,
-    client_ca_loads: Family<Kind, Counter>,
-    in_sync: Family<Configuration, Gauge>,
-    phase: Family<Phase, Gauge>,
+metrics! {
+    /// Everything about the webhook's certificates.
+    pub(crate) struct CertificateMetrics {
+        pub leaf_expires: Gauge =
+            "webhook_certificate_expiry_timestamp" in Seconds,
+            "When the webhook's certificate expires, since the epoch";
+        pub ca_expires: Gauge =
+            "webhook_ca_expiry_timestamp" in Seconds,
+            "When the present CA of the webhook expires, since the epoch";
+        pub repairs: Counter =
+            "webhook_secret_repairs",
+            "Times that the Secret of the webhook's CA could not be used and was repaired";
+        loads: Family<Load, Counter> =
+            "webhook_certificate_loads",
+            "Certificates of the webhook by how they came: the first one, renewed, issued by another CA, read from a file, or refused, the one before staying in use";
+        client_ca_loads: Family<Load, Counter> =
+            "webhook_client_ca_loads",
+            "Changes of the file with the CAs of clients: taken (file), or refused, those before staying in use";
+        in_sync: Family<Configuration, Gauge> =
+            "webhook_bundle_in_sync",
+            "1 while the configuration's caBundle is as it should be and verifies our certificate";
+        phase: Family<Phase, Gauge> =
+            "webhook_ca_rotation",
+            "1 for the phase that the rotation of the webhook's CA is in";
+    }
 }
 
 impl CertificateMetrics {
-    pub(crate) fn register(&self, r: &mut Registry) {
-        r.register_with_unit(
-            "webhook_certificate_expiry_timestamp",
-            "When the webhook's certificate expires, since the epoch",
-            Unit::Seconds,
-            self.leaf_expires.clone(),
-        );
-        r.register_with_unit(
-            "webhook_ca_expiry_timestamp",
-            "When the present CA of the webhook expires, since the epoch",
-            Unit::Seconds,
-            self.ca_expires.clone(),
-        );
-        r.register(
-            "webhook_certificate_loads",
-            "Certificates of the webhook by how they came: the first one, renewed, issued by \
-             another CA, read from a file, or refused, the one before staying in use",
-            self.loads.clone(),
-        );
-        r.register(
-            "webhook_client_ca_loads",
-            "Changes of the file with the CAs of clients: taken (file), or refused, those before staying in use",
-            self.client_ca_loads.clone(),
-        );
-        r.register(
-            "webhook_secret_repairs",
-            "Times that the Secret of the webhook's CA could not be used and was repaired",
-            self.repairs.clone(),
-        );
-        r.register(
-            "webhook_bundle_in_sync",
-            "1 while the configuration's caBundle is as it should be and verifies our certificate",
-            self.in_sync.clone(),
-        );
-        r.register(
-            "webhook_ca_rotation",
-            "1 for the phase that the rotation of the webhook's CA is in",
-            self.phase.clone(),
-        );
-    }
-
     /// A certificate was taken into use, or refused.
-    pub(crate) fn loaded(&self, kind: &'static str) {
-        self.loads.get_or_create(&Kind { kind }).inc();
+    pub(crate) fn loaded(&self, kind: CertificateLoad) {
+        self.loads.get_or_create(&Load { kind }).inc();
     }
 
     /// The file with the CAs of clients changed: taken, or refused.
-    pub(crate) fn client_ca_loaded(&self, kind: &'static str) {
-        self.client_ca_loads.get_or_create(&Kind { kind }).inc();
+    pub(crate) fn client_ca_loaded(&self, kind: CertificateLoad) {
+        self.client_ca_loads.get_or_create(&Load { kind }).inc();
     }
 
     /// None: there is no such configuration, or it cannot be read.

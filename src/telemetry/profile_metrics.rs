@@ -1,51 +1,29 @@
 //! The metrics of the ServiceProfiles that are written here.
 
-use crate::telemetry::write_result::{WriteLabels, WriteResult};
+use crate::telemetry::macros::metrics;
+use crate::telemetry::write_result::{ResultLabel, WriteResult};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
 use std::time::Duration;
 
-/// Everything about ServiceProfiles.
-#[derive(Debug)]
-pub(crate) struct ProfileMetrics {
-    writes: Family<WriteLabels, Counter>,
-    seconds: Histogram,
-    pub undone: Counter,
-}
-
-impl Default for ProfileMetrics {
-    fn default() -> Self {
-        Self {
-            writes: Family::default(),
-            seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 15)),
-            undone: Counter::default(),
-        }
+metrics! {
+    /// Everything about ServiceProfiles.
+    pub(crate) struct ProfileMetrics {
+        writes: Family<ResultLabel, Counter> =
+            "service_profile_writes",
+            "Writes of ServiceProfiles by result";
+        seconds: Histogram =
+            "service_profile" in Seconds,
+            "From the first sign that a split has to be written until the API server has its ServiceProfile"
+            with Histogram::new(exponential_buckets(0.000_5, 2.0, 15));
+        pub undone: Counter =
+            "service_profiles_undone",
+            "Times that another writer was seen to undo the same ServiceProfile again";
     }
 }
 
 impl ProfileMetrics {
-    pub(crate) fn register(&self, r: &mut Registry) {
-        r.register(
-            "service_profile_writes",
-            "Writes of ServiceProfiles by result",
-            self.writes.clone(),
-        );
-        r.register_with_unit(
-            "service_profile",
-            "From the first sign that a split has to be written until the API server has its \
-             ServiceProfile",
-            Unit::Seconds,
-            self.seconds.clone(),
-        );
-        r.register(
-            "service_profiles_undone",
-            "Times that another writer was seen to undo the same ServiceProfile again",
-            self.undone.clone(),
-        );
-    }
-
     /// Weights landed in a profile.
     pub(crate) fn wrote(&self, took: Duration) {
         self.count(WriteResult::Ok);
@@ -54,6 +32,6 @@ impl ProfileMetrics {
 
     /// Any other end of a write.
     pub(crate) fn count(&self, result: WriteResult) {
-        self.writes.get_or_create(&WriteLabels { result }).inc();
+        self.writes.get_or_create(&ResultLabel { result }).inc();
     }
 }

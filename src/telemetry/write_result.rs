@@ -1,55 +1,32 @@
-//! How a write ended, as the metrics name it.
+//! What became of a write, as metrics count it.
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
-use std::fmt;
+use crate::telemetry::macros::label_values;
+use prometheus_client::encoding::EncodeLabelSet;
 
-/// The label `result` of the counters of writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum WriteResult {
-    /// It landed, and callers waited for it.
-    Ok,
-    /// Landed: weights that somebody wrote past the webhook are recorded.
-    Edit,
-    /// Landed: the state is recorded.
-    Record,
-    /// Landed: our claim on `spec` is given up.
-    Disclaim,
-    /// Landed: a ServiceProfile is as it was before it was written here.
-    Restored,
-    /// Somebody else wrote first.
-    Conflict,
-    /// What was to be written is gone.
-    Gone,
-    /// Refused, or without an answer in time.
-    Failed,
-    /// Given up for a newer decision.
-    Replaced,
-}
-
-impl WriteResult {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Edit => "edit",
-            Self::Record => "record",
-            Self::Disclaim => "disclaim",
-            Self::Restored => "given_back",
-            Self::Conflict => "conflict",
-            Self::Gone => "gone",
-            Self::Failed => "failed",
-            Self::Replaced => "replaced",
-        }
+label_values! {
+    /// What became of a write.
+    pub(crate) enum WriteResult {
+        Ok = "ok",
+        /// Weights that somebody wrote past the webhook were recorded as the author's.
+        Edit = "edit",
+        /// The state alone was written.
+        Record = "record",
+        /// Our ownership of `spec` was given up.
+        Disclaim = "disclaim",
+        /// A ServiceProfile was restored to what it was before.
+        Restored = "given_back",
+        /// The object had changed meanwhile.
+        Conflict = "conflict",
+        /// The object was deleted meanwhile.
+        Gone = "gone",
+        /// A newer decision took its place.
+        Replaced = "replaced",
+        /// Refused, or not answered.
+        Failed = "failed",
     }
 }
 
-impl EncodeLabelValue for WriteResult {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
-        self.as_str().encode(encoder)
-    }
-}
-
-/// The labels of the counters of writes.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct WriteLabels {
-    pub(super) result: WriteResult,
+pub(super) struct ResultLabel {
+    pub result: WriteResult,
 }

@@ -5,7 +5,7 @@
 //! that has been quiet for longest is closed, with HTTP/2's GOAWAY where it has been of use, which
 //! costs its client nothing. Whoever opens connections and says nothing thus pushes out himself.
 
-use crate::telemetry::Metrics;
+use crate::telemetry::{ClosedConnection, Metrics};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -66,11 +66,11 @@ impl Connections {
             let crowded = open.connections.len() >= self.limit + self.limit.div_ceil(4);
             let quiet = quietest(&open.connections).filter(|_| !crowded);
             let Some(quiet) = quiet.and_then(|id| open.connections.get(&id)) else {
-                self.metrics.admission.shed_connection("new");
+                self.metrics.admission.shed_connection(ClosedConnection::New);
                 return None;
             };
             quiet.leave.cancel();
-            self.metrics.admission.shed_connection("quiet");
+            self.metrics.admission.shed_connection(ClosedConnection::Quiet);
         }
         let id = open.next;
         open.next += 1;

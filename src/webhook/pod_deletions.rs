@@ -5,7 +5,7 @@
 //! its name, its uid and its end matter.
 
 use crate::deletion_guard::{Announcement, AnnouncementOutcome, Announcer, Patience};
-use crate::telemetry::Metrics;
+use crate::telemetry::{DeletionVerdict, Metrics};
 use crate::webhook::body;
 use crate::webhook::routes::{InFlightGauge, patience};
 use crate::webhook::server::ServerLimits;
@@ -193,7 +193,7 @@ async fn hold(State(gate): State<Arc<PodDeletionReviewer>>, request: Request) ->
         Ok(verdict) => verdict,
         Err(_) => {
             gate.metrics.admission.panics.inc();
-            "panicked"
+            DeletionVerdict::Panicked
         }
     };
     gate.metrics.guard.answered(verdict, began.elapsed());
@@ -211,23 +211,23 @@ impl PodDeletionReviewer {
     }
 
     /// Waits until the deletion may go on, and says why it may.
-    async fn judge(&self, asked: Asked, until: Instant) -> &'static str {
+    async fn judge(&self, asked: Asked, until: Instant) -> DeletionVerdict {
         let announcement = match asked.announces() {
             Ok(announcement) => announcement,
-            Err(SkipReason::DryRun) => return "dry_run",
-            Err(SkipReason::TooLate) => return "too_late",
+            Err(SkipReason::DryRun) => return DeletionVerdict::DryRun,
+            Err(SkipReason::TooLate) => return DeletionVerdict::TooLate,
         };
         if !self.desk.concerns(&announcement) {
-            return "unconcerned";
+            return DeletionVerdict::Unconcerned;
         }
         let pod = format!("{}/{}", announcement.namespace, announcement.name);
         match timeout_at(until, self.desk.announce(announcement)).await {
-            Ok(AnnouncementOutcome::Unconcerned) => "unconcerned",
-            Ok(AnnouncementOutcome::NoFlip) => "no_flip",
-            Ok(AnnouncementOutcome::NotBelieved) => "not_believed",
+            Ok(AnnouncementOutcome::Unconcerned) => DeletionVerdict::Unconcerned,
+            Ok(AnnouncementOutcome::NoFlip) => DeletionVerdict::NoFlip,
+            Ok(AnnouncementOutcome::NotBelieved) => DeletionVerdict::NotBelieved,
             Ok(AnnouncementOutcome::NoJudge) => {
                 tracing::debug!(pod, "deleted without a flip: nobody judged it");
-                "no_judge"
+                DeletionVerdict::NoJudge
             }
             Ok(AnnouncementOutcome::Flipped { by_adaptor }) => {
                 self.metrics.guard.delayed.inc();
@@ -235,23 +235,23 @@ impl PodDeletionReviewer {
                     let _ = timeout_at(until, sleep(self.patience.adaptor_grace)).await;
                 }
                 tracing::info!(pod, "its deletion waited until traffic had moved");
-                "flipped"
+                DeletionVerdict::Flipped
             }
             Err(_) => {
                 self.metrics.guard.delayed.inc();
                 tracing::warn!(pod, "its deletion goes on at the bound, before traffic has moved");
-                "bound"
+                DeletionVerdict::Bound
             }
         }
     }
 }
 
 /// The answer, which an audit log shows with its reason.
-fn allowed(uid: &str, verdict: &'static str) -> Response {
+fn allowed(uid: &str, verdict: DeletionVerdict) -> Response {
     let review = json!({
         "apiVersion": META_API_VERSION_V1,
         "kind": META_KIND,
-        "response": {"uid": uid, "allowed": true, "auditAnnotations": {"verdict": verdict}},
+        "response": {"uid": uid, "allowed": true, "auditAnnotations": {"verdict": verdict.as_str()}},
     });
     ([(header::CONTENT_TYPE, "application/json")], review.to_string()).into_response()
 }

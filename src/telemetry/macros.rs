@@ -1,0 +1,89 @@
+//! How a metric is declared: its name, its help, its type and its field in one place.
+
+/// Declares a struct of metrics and registers every one of them.
+///
+/// `field: Type = "name", "help";` is a metric, `= "name" in Seconds, "help"` one with a unit, and
+/// `with EXPRESSION` how it is made where that is not its default. Groups of metrics, structs that
+/// this macro declared, follow after `groups`.
+macro_rules! metrics {
+    ($(#[doc = $of_all:literal])+ $vis:vis struct $metrics:ident {
+        $($(#[doc = $doc:literal])* $field_vis:vis $field:ident: $type:ty =
+            $name:literal $(in $unit:ident)?, $help:literal $(with $new:expr)?;)+
+    }
+    $(groups { $($group:ident: $group_type:ty,)+ })?) => {
+        $(#[doc = $of_all])+
+        #[derive(Debug)]
+        $vis struct $metrics {
+            $(#[doc = $help] $(#[doc = $doc])* $field_vis $field: $type,)+
+            $($(pub(crate) $group: $group_type,)+)?
+        }
+
+        impl Default for $metrics {
+            fn default() -> Self {
+                Self {
+                    $($field: metrics!(@new $($new)?),)+
+                    $($($group: Default::default(),)+)?
+                }
+            }
+        }
+
+        impl $metrics {
+            /// Puts every metric into a registry.
+            pub(crate) fn register(&self, registry: &mut prometheus_client::registry::Registry) {
+                $(metrics!(@register registry, self.$field.clone(), $name, $help $(, $unit)?);)+
+                $($(self.$group.register(registry);)+)?
+            }
+
+            /// The names, without the prefix of all and the suffixes of their types.
+            #[cfg(test)]
+            pub(crate) fn names() -> Vec<&'static str> {
+                let mut names = vec![$($name,)+];
+                $($(names.extend(<$group_type>::names());)+)?
+                names.sort_unstable();
+                names
+            }
+        }
+    };
+    (@new) => { Default::default() };
+    (@new $new:expr) => { $new };
+    (@register $registry:ident, $metric:expr, $name:literal, $help:literal) => {
+        $registry.register($name, $help, $metric)
+    };
+    (@register $registry:ident, $metric:expr, $name:literal, $help:literal, $unit:ident) => {
+        let unit = prometheus_client::registry::Unit::$unit;
+        $registry.register_with_unit($name, $help, unit, $metric)
+    };
+}
+
+/// Declares the values of a label. The strings are a contract: dashboards and alerts select by them.
+macro_rules! label_values {
+    ($(#[doc = $of_all:literal])+ $vis:vis enum $label:ident {
+        $($(#[doc = $doc:literal])* $value:ident = $text:literal,)+
+    }) => {
+        $(#[doc = $of_all])+
+        #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+        $vis enum $label { $($(#[doc = $doc])* $value,)+ }
+
+        impl $label {
+            /// Every value.
+            #[allow(dead_code, reason = "most labels are only counted")]
+            pub(crate) const ALL: &[Self] = &[$(Self::$value,)+];
+
+            /// As it stands in a series.
+            pub(crate) fn as_str(self) -> &'static str {
+                match self { $(Self::$value => $text,)+ }
+            }
+        }
+
+        impl prometheus_client::encoding::EncodeLabelValue for $label {
+            fn encode(
+                &self,
+                encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>,
+            ) -> Result<(), std::fmt::Error> {
+                prometheus_client::encoding::EncodeLabelValue::encode(&self.as_str(), encoder)
+            }
+        }
+    };
+}
+
+pub(super) use {label_values, metrics};
