@@ -13,13 +13,14 @@
 //!
 //! - [`cli`]: arguments and commands.
 //! - [`runtime`]: puts the parts together, starts and stops them in order.
+//! - [`migrate`]: routes of the Gateway API from TrafficSplits.
 //! - [`housekeeping`]: what the leader looks after beside failover.
 //! - [`reconciler`]: plans, passes the gates, writes.
 //! - [`webhook`]: the TLS server, its limits, reviews in and responses out.
 //! - [`admission`]: defaulting and validation; the rules, one a file.
 //! - [`leader_election`]: the Lease, and what replicas record in it.
 //! - [`deletion_guard`]: the way of an announced pod deletion to the leader and back.
-//! - [`events`]: what people are told.
+//! - [`events`]: how Events look, and how they are published.
 //! - [`certificates`]: the webhook's certificates.
 //! - [`informers`]: LIST and watch of each kind, into the index.
 //! - [`index`]: facts, pure data.
@@ -28,6 +29,19 @@
 //! - [`kinds`]: Kubernetes kinds as adapters.
 //! - [`engine`]: the pure core: intent, health, decision.
 //! - [`telemetry`]: logs, metrics, the admin server.
+//!
+//! # Where to add
+//!
+//! | what | where |
+//! |---|---|
+//! | a kind of failover object | an adapter in [`kinds`] |
+//! | an annotation | the table in `engine::annotations` |
+//! | a rule of admission | a file in `admission::rules` |
+//! | a metric | a line in the struct of its group, in [`telemetry`] |
+//! | an Event | its reason in `events::reason`; what makes it in `reconciler::reports` or [`housekeeping`] |
+//! | a command, or a flag | [`cli`]; what a flag sets is in `runtime::options` |
+//! | a part of the process | a step of `runtime::controller::run` |
+//! | a test against a real API server | `tests/integration` |
 
 pub(crate) mod admission;
 pub(crate) mod certificates;
@@ -42,6 +56,7 @@ pub(crate) mod index;
 pub(crate) mod informers;
 pub mod kinds;
 pub(crate) mod leader_election;
+pub(crate) mod migrate;
 pub(crate) mod reconciler;
 pub(crate) mod runtime;
 pub mod telemetry;

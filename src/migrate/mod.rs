@@ -1,105 +1,38 @@
-//! `linkerd-failover migrate`: from TrafficSplits to routes of the Gateway API.
+//! From TrafficSplits to routes of the Gateway API: manifests in, manifests out.
 
-mod documents;
+pub(crate) mod documents;
 mod encoding;
-mod ports;
-mod route;
+pub(crate) mod ports;
+pub(crate) mod route;
 #[cfg(test)]
 mod tests;
 
-use crate::cli::kubernetes::ClusterArgs;
 use crate::engine::Problem;
 use crate::kinds::ObjectKey;
-use anyhow::Context;
-use documents::Document;
+use crate::migrate::documents::Document;
+use crate::migrate::ports::ServicePortLookup;
+use crate::migrate::route::{Called, Migration, Route, RouteKind, ignored_matches};
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
-use ports::ServicePortLookup;
-use route::{Called, Migration, Route, RouteKind, ignored_matches};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
 
 const GROUP: &str = "split.smi-spec.io";
 const VERSIONS: [&str; 4] = ["v1alpha1", "v1alpha2", "v1alpha3", "v1alpha4"];
 
-/// Print the routes of the Gateway API that do what TrafficSplits do
-///
-/// A route has the name, the backends and the author's weights of its split. Nothing is written to
-/// a cluster.
-///
-/// A route names a port, and a split does not: it is that of the Service which clients call, looked
-/// up in the input, then in the cluster. A Service with several ports gets a route for each.
-///
-/// What cannot be read or migrated is told on standard error, with its place, and makes the command
-/// fail; the rest is printed all the same. Each route has a comment that says what to do in which order.
-#[derive(Debug, clap::Args)]
-#[command(
-    verbatim_doc_comment,
-    after_help = "Examples:
-  linkerd-failover migrate -f split.yaml | kubectl apply -f -
-  kubectl get trafficsplits.split.smi-spec.io -A -o yaml | linkerd-failover migrate -f - > routes.yaml"
-)]
-pub(super) struct Args {
-    /// File of manifests, YAML or JSON; - is standard input. May be given several times
-    #[arg(long = "filename", short = 'f', value_name = "FILE", required = true)]
-    files: Vec<String>,
-    /// Kind of route to print
-    #[arg(long, value_enum, default_value_t, ignore_case = true)]
-    kind: RouteKind,
-    /// Port that clients use, instead of looking it up. May be given several times
-    #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    ports: Vec<u16>,
-    /// Namespace of what names none
-    #[arg(long, short)]
-    namespace: Option<String>,
-    #[command(flatten)]
-    cluster: ClusterArgs,
-}
-
-/// Reads, prints, and fails if anything could not be migrated.
-pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let mut input = vec![];
-    for path in &args.files {
-        input.extend(match read(path) {
-            Ok(bytes) => documents::read(path, &bytes),
-            Err(error) => {
-                let fault = format!("no file that can be read ({error})");
-                vec![Document { place: path.clone(), object: Err(fault) }]
-            }
-        });
-    }
-    let ports = ServicePortLookup::new(&args.ports, Some(args.cluster));
-    let printed = migrate(input, args.kind, args.namespace.as_deref(), ports).await?;
-    for line in &printed.said {
-        eprintln!("{line}");
-    }
-    let written = std::io::stdout().write_all(printed.yaml.as_bytes());
-    written.context("cannot write to standard output")?;
-    printed.verdict()
-}
-
-fn read(path: &str) -> std::io::Result<Vec<u8>> {
-    if path != "-" {
-        return std::fs::read(path);
-    }
-    let mut bytes = vec![];
-    std::io::stdin().read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 /// What goes to standard output, what to standard error, and how it went.
 #[derive(Debug, Default)]
-struct Printed {
-    yaml: String,
-    said: Vec<String>,
+pub(crate) struct Printed {
+    pub yaml: String,
+    pub messages: Vec<String>,
     routes: usize,
     failed: usize,
 }
 
 impl Printed {
-    fn verdict(&self) -> anyhow::Result<()> {
+    /// An error where something could not be migrated, or there was nothing to migrate.
+    pub(crate) fn verdict(&self) -> anyhow::Result<()> {
         anyhow::ensure!(self.failed == 0, "{} could not be migrated, see above", self.failed);
         anyhow::ensure!(
             self.routes > 0,
@@ -116,8 +49,8 @@ struct Split {
     object: Value,
 }
 
-/// The command without its input and output.
-async fn migrate(
+/// Migrates what was read. Nothing is written to a cluster.
+pub(crate) async fn migrate(
     input: Vec<Document>,
     kind: RouteKind,
     namespace: Option<&str>,
@@ -130,7 +63,7 @@ async fn migrate(
             Err(error) => {
                 printed.failed += 1;
                 let fault = Problem::error("YAML").found(error).expected("a manifest");
-                printed.said.push(format!("{place}: {fault}"));
+                printed.messages.push(format!("{place}: {fault}"));
             }
             Ok(object) if is(&object, "Service", "") => learn(&mut ports, namespace, object),
             Ok(object) if is(&object, "TrafficSplit", GROUP) => {
@@ -138,7 +71,7 @@ async fn migrate(
             }
             Ok(object) => {
                 let what = Called(&object);
-                printed.said.push(format!("{place}: {what}: skipped, it is no TrafficSplit"));
+                printed.messages.push(format!("{place}: {what}: skipped, it is no TrafficSplit"));
             }
         }
     }
@@ -147,7 +80,7 @@ async fn migrate(
         let say = |problem: &Problem| format!("{place}: {}: {problem}", Called(&object));
         let routes = match parse(&object) {
             Ok(split) => {
-                printed.said.extend(ignored_matches(&split).as_ref().map(say));
+                printed.messages.extend(ignored_matches(&split).as_ref().map(say));
                 routes(&split, kind, namespace, &mut ports).await
             }
             Err(problem) => Err(vec![problem]),
@@ -161,7 +94,7 @@ async fn migrate(
             }
             Err(problems) => {
                 printed.failed += 1;
-                printed.said.extend(problems.iter().map(say));
+                printed.messages.extend(problems.iter().map(say));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The ports of the Services that clients call: a split names none, a route must.
 
-use crate::cli::kubernetes::ClusterArgs;
+use crate::client::cluster::ClusterSelection;
 use crate::client::plain_client;
 use crate::engine::Problem;
 use crate::kinds::{ObjectKey, brief};
@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long the cluster may take to answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Where ports come from: the flag, else the input, else the cluster.
 #[derive(Default)]
-pub(super) struct ServicePortLookup {
+pub(crate) struct ServicePortLookup {
     flag: Vec<u16>,
     input: BTreeMap<ObjectKey, Service>,
     cluster: Cluster,
@@ -25,13 +25,18 @@ pub(super) struct ServicePortLookup {
 enum Cluster {
     #[default]
     None,
-    Unasked(ClusterArgs),
-    Known(Result<(Client, String), String>),
+    Unasked(ClusterSelection),
+    Known(Result<(Client, String), NotAsked>),
 }
+
+/// Why the cluster did not show a Service.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotAsked(String);
 
 impl ServicePortLookup {
     /// Without a cluster, nothing is asked.
-    pub(super) fn new(flag: &[u16], cluster: Option<ClusterArgs>) -> Self {
+    pub(crate) fn new(flag: &[u16], cluster: Option<ClusterSelection>) -> Self {
         let mut ports = vec![];
         for port in flag {
             if !ports.contains(port) {
@@ -43,12 +48,12 @@ impl ServicePortLookup {
     }
 
     /// Remembers a Service of the input.
-    pub(super) fn learn(&mut self, key: ObjectKey, service: Service) {
+    pub(crate) fn learn(&mut self, key: ObjectKey, service: Service) {
         self.input.insert(key, service);
     }
 
     /// The ports of the apex.
-    pub(super) async fn of(&mut self, apex: &ObjectKey) -> Result<Vec<u16>, Problem> {
+    pub(crate) async fn of(&mut self, apex: &ObjectKey) -> Result<Vec<u16>, Problem> {
         if !self.flag.is_empty() {
             return Ok(self.flag.clone());
         }
@@ -65,29 +70,34 @@ impl ServicePortLookup {
 }
 
 impl Cluster {
-    async fn get(&mut self, key: &ObjectKey) -> Result<Service, String> {
-        if let Self::Unasked(args) = self {
-            *self = Self::Known(connect(std::mem::take(args)).await);
+    async fn get(&mut self, key: &ObjectKey) -> Result<Service, NotAsked> {
+        if let Self::Unasked(cluster) = self {
+            *self = Self::Known(connect(std::mem::take(cluster)).await);
         }
-        let Self::Known(connected) = self else { return Err("no cluster is asked".into()) };
+        let Self::Known(connected) = self else {
+            return Err(NotAsked("no cluster is asked".into()));
+        };
         let (client, namespace) = connected.as_ref().map_err(Clone::clone)?;
         let namespace = if key.namespace.is_empty() { namespace } else { &*key.namespace };
         let api: Api<Service> = Api::namespaced(client.clone(), namespace);
-        match tokio::time::timeout(PATIENCE, api.get(&key.name)).await {
+        match tokio::time::timeout(TIMEOUT, api.get(&key.name)).await {
             Ok(answer) => answer.map_err(|error| match error {
-                kube::Error::Api(_) => format!("the cluster says: {}", brief(&error)),
+                kube::Error::Api(_) => NotAsked(format!("the cluster says: {}", brief(&error))),
                 // What it comes from, such as a proxy, is what a person can mend.
-                _ => format!("the cluster cannot be asked: {:#}", anyhow::Error::new(error)),
+                _ => NotAsked(format!(
+                    "the cluster cannot be asked: {:#}",
+                    anyhow::Error::new(error)
+                )),
             }),
-            Err(_) => Err(format!("the cluster did not answer within {PATIENCE:?}")),
+            Err(_) => Err(NotAsked(format!("the cluster did not answer within {TIMEOUT:?}"))),
         }
     }
 }
 
-async fn connect(args: ClusterArgs) -> Result<(Client, String), String> {
-    let config = args.resolve().await.map_err(|error| format!("{error:#}"))?;
+async fn connect(cluster: ClusterSelection) -> Result<(Client, String), NotAsked> {
+    let config = cluster.config().await.map_err(|error| NotAsked(format!("{error:#}")))?;
     let namespace = config.default_namespace.clone();
-    let client = plain_client::connect(config).map_err(|error| format!("{error:#}"))?;
+    let client = plain_client::connect(config).map_err(|error| NotAsked(format!("{error:#}")))?;
     Ok((client, namespace))
 }
 

@@ -1,11 +1,11 @@
 //! The objects of an input, each with its place in it, so that a fault in one hurts only itself.
 
-use crate::cli::migrate::encoding::to_utf8;
+use crate::migrate::encoding::to_utf8;
 use serde_json::{Deserializer, Value};
 
 /// One object of an input, or why it cannot be read.
 #[derive(Debug)]
-pub(super) struct Document {
+pub(crate) struct Document {
     /// `split.yaml: document 2`, and in a List `split.yaml: document 2: item 3`.
     pub place: String,
     pub object: Result<Value, String>,
@@ -13,7 +13,7 @@ pub(super) struct Document {
 
 /// Reads manifests: YAML or JSON, several with `---` between, or one JSON after another; Lists taken
 /// apart. In UTF-8, UTF-16 or UTF-32.
-pub(super) fn read(path: &str, input: &[u8]) -> Vec<Document> {
+pub(crate) fn read(path: &str, input: &[u8]) -> Vec<Document> {
     let mut documents = vec![];
     let mut nth = 0;
     for (line, text) in split(&to_utf8(input)) {

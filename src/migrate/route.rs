@@ -13,7 +13,7 @@ use std::fmt;
 
 /// Kinds of routes that Linkerd reads for a Service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
-pub(super) enum RouteKind {
+pub(crate) enum RouteKind {
     #[default]
     #[value(name = "HTTPRoute")]
     #[serde(rename = "HTTPRoute")]
@@ -42,7 +42,7 @@ const LEFT_BEHIND: [&str; 3] =
 
 /// What of a split goes into its routes. Everything but the port, which a split does not name.
 #[derive(Debug)]
-pub(super) struct Migration {
+pub(crate) struct Migration {
     name: String,
     namespace: Option<String>,
     labels: BTreeMap<String, String>,
@@ -56,7 +56,7 @@ impl Migration {
     /// Reads a split, or says everything that is in the way.
     ///
     /// `namespace` is where an object belongs that names none.
-    pub(super) fn read(
+    pub(crate) fn read(
         split: &DynamicObject,
         namespace: Option<&str>,
     ) -> Result<Self, Vec<Problem>> {
@@ -82,12 +82,12 @@ impl Migration {
     }
 
     /// Name and namespace of the apex; the namespace is empty where nobody names one.
-    pub(super) fn apex_key(&self) -> ObjectKey {
+    pub(crate) fn apex_key(&self) -> ObjectKey {
         ObjectKey::new(self.namespace.as_deref().unwrap_or_default(), &self.apex)
     }
 
     /// A route for each port: one that is for all ports would need all ports on every backend.
-    pub(super) fn routes(&self, kind: RouteKind, ports: &[u16]) -> Vec<Route> {
+    pub(crate) fn routes(&self, kind: RouteKind, ports: &[u16]) -> Vec<Route> {
         let route = |port: &u16| {
             let name = match ports {
                 [_] => self.name.clone(),
@@ -152,20 +152,20 @@ impl Migration {
 
 /// A manifest, and what its reader has to do with it.
 #[derive(Debug)]
-pub(super) struct Route {
+pub(crate) struct Route {
     comment: String,
     manifest: Manifest,
 }
 
 impl Route {
     /// What it is called in its cluster.
-    pub(super) fn key(&self) -> ObjectKey {
+    pub(crate) fn key(&self) -> ObjectKey {
         let metadata = &self.manifest.metadata;
         ObjectKey::new(metadata.namespace.as_deref().unwrap_or_default(), &metadata.name)
     }
 
     /// As a document of YAML.
-    pub(super) fn to_yaml(&self) -> anyhow::Result<String> {
+    pub(crate) fn to_yaml(&self) -> anyhow::Result<String> {
         // Folded values are correct, and unreadable where they are JSON.
         let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
         let manifest = serde_saphyr::to_string_with_options(&self.manifest, options)?;
@@ -356,7 +356,7 @@ fn kept_annotations(declared: &Declaration) -> BTreeMap<String, String> {
 }
 
 /// What Linkerd never did for a split, and does not do for its route.
-pub(super) fn ignored_matches(split: &DynamicObject) -> Option<Problem> {
+pub(crate) fn ignored_matches(split: &DynamicObject) -> Option<Problem> {
     let matches = split.data.pointer("/spec/matches")?.as_array()?;
     (!matches.is_empty()).then(|| {
         Problem::warning("spec.matches")
@@ -366,7 +366,7 @@ pub(super) fn ignored_matches(split: &DynamicObject) -> Option<Problem> {
 }
 
 /// `TrafficSplit emojivoto/emoji`, for messages about an object as it stands.
-pub(super) struct Called<'a>(pub &'a Value);
+pub(crate) struct Called<'a>(pub &'a Value);
 
 impl fmt::Display for Called<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

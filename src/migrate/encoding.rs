@@ -8,7 +8,7 @@ const NO_TEXT: u8 = 0xFF;
 
 /// The bytes in UTF-8, from the encoding that a mark or the first character shows, as YAML 1.2 has
 /// it. What is no text stays what is none.
-pub(super) fn to_utf8(bytes: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn to_utf8(bytes: &[u8]) -> Cow<'_, [u8]> {
     let utf16 = |bytes: &[u8], read: fn([u8; 2]) -> u16| {
         let (units, rest) = bytes.as_chunks::<2>();
         let units = units.iter().map(|unit| read(*unit));

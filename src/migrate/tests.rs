@@ -1,6 +1,6 @@
 //! What people see of the command: a manifest in, routes and words out.
 
-use crate::cli::migrate::*;
+use crate::migrate::*;
 
 const SERVICE: &str = "
 apiVersion: v1
@@ -36,13 +36,13 @@ async fn said(input: &str) -> String {
     let printed = migrated(input, &[8080]).await;
     assert_eq!(printed.yaml, "");
     assert!(printed.verdict().is_err());
-    printed.said.join("\n")
+    printed.messages.join("\n")
 }
 
 #[tokio::test]
 async fn a_split_becomes_a_route_for_the_port_of_the_service_beside_it() {
     let printed = migrated(&format!("{SERVICE}{}", split(TWO)), &[]).await;
-    assert!(printed.said.is_empty() && printed.verdict().is_ok(), "{printed:?}");
+    assert!(printed.messages.is_empty() && printed.verdict().is_ok(), "{printed:?}");
     insta::assert_snapshot!(printed.yaml, @r#"
     ---
     # In place of TrafficSplit emojivoto/emoji, for port 8080.
@@ -101,7 +101,7 @@ items:
 #[tokio::test]
 async fn of_a_live_split_the_author_s_part_is_taken() {
     let printed = migrated_as(RouteKind::Grpc, LIVE, &[80, 8080, 80]).await;
-    assert!(printed.said.is_empty(), "{printed:?}");
+    assert!(printed.messages.is_empty(), "{printed:?}");
     insta::assert_snapshot!(printed.yaml, @r#"
     ---
     # In place of TrafficSplit emojivoto/emoji, for port 80 (a route for each of 80, 8080).
@@ -215,7 +215,7 @@ async fn a_fault_is_told_with_its_place_and_the_next_step_and_the_rest_is_printe
     let printed = migrated(&input, &[]).await;
     assert_eq!(printed.yaml.matches("kind: HTTPRoute").count(), 1);
     assert_eq!(printed.verdict().unwrap_err().to_string(), "8 could not be migrated, see above");
-    insta::assert_snapshot!(printed.said.join("\n"), @r#"
+    insta::assert_snapshot!(printed.messages.join("\n"), @r#"
     split.yaml: document 10: YAML: found unclosed bracket '[' at line 47, column 7, expected a manifest
     split.yaml: document 11: ConfigMap other: skipped, it is no TrafficSplit
     split.yaml: document 2: TrafficSplit emojivoto/emoji: spec.service: found "emoji-svc.emojivoto", expected the bare name of a Service in the object's own namespace
@@ -268,7 +268,7 @@ async fn a_service_that_linkerd_takes_no_routes_for_is_told() {
         let service = service.collect::<Vec<_>>().join("\n");
         let input = format!("{service}\nspec: {spec}\n{}", split(TWO));
         let printed = migrated(&input, &[]).await;
-        assert!(printed.said.join("").contains(found), "{spec}: {:?}", printed.said);
+        assert!(printed.messages.join("").contains(found), "{spec}: {:?}", printed.messages);
     }
 }
 
@@ -279,7 +279,11 @@ async fn matches_that_linkerd_never_looked_at_are_mentioned_and_harm_nothing() {
         "{matches: [{kind: HTTPRouteGroup, name: x}], service: emoji-svc, b",
     );
     let printed = migrated(&split(&spec).replace("v1alpha2", "v1alpha4"), &[80]).await;
-    assert!(printed.said[0].contains("spec.matches: found 1 of them"), "{:?}", printed.said);
+    assert!(
+        printed.messages[0].contains("spec.matches: found 1 of them"),
+        "{:?}",
+        printed.messages
+    );
     assert!(printed.verdict().is_ok());
 }
 

@@ -1,0 +1,78 @@
+//! Which cluster the program belongs to, as kubectl chooses it, with kubectl's choice of a proxy.
+
+use crate::client::proxy_rules;
+use anyhow::Context;
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use std::path::PathBuf;
+
+/// What a person chose; what is absent is as kubectl has it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClusterSelection {
+    pub kubeconfig: Option<PathBuf>,
+    pub context: Option<String>,
+    /// A user to impersonate.
+    pub impersonate: Option<String>,
+}
+
+impl ClusterSelection {
+    /// How to reach that cluster.
+    pub(crate) async fn config(self) -> anyhow::Result<Config> {
+        let options = KubeConfigOptions { context: self.context, ..KubeConfigOptions::default() };
+        let mut config = match self.kubeconfig {
+            Some(path) => {
+                let file = Kubeconfig::read_from(&path)
+                    .with_context(|| format!("--kubeconfig {}", path.display()))?;
+                of_file(file, &options).await?
+            }
+            None if options.context.is_some() => of_file(Kubeconfig::read()?, &options).await?,
+            None => ambient(&options).await?,
+        };
+        if let Some(user) = self.impersonate {
+            config.auth_info.impersonate = Some(user);
+        }
+        Ok(config)
+    }
+}
+
+/// The kubeconfig that kubectl would take, else this pod's ServiceAccount, which needs no proxy.
+async fn ambient(options: &KubeConfigOptions) -> anyhow::Result<Config> {
+    let file = match Kubeconfig::read() {
+        Ok(file) => of_file(file, options).await,
+        Err(error) => Err(error.into()),
+    };
+    let mut config = match (file, Config::incluster()) {
+        (Ok(config), _) | (Err(_), Ok(config)) => config,
+        (Err(file), Err(pod)) => anyhow::bail!(
+            "no cluster: neither --kubeconfig, KUBECONFIG nor a ServiceAccount says where it is ({file:#}; {pod})"
+        ),
+    };
+    config.apply_debug_overrides();
+    Ok(config)
+}
+
+/// What kube makes of a kubeconfig, with kubectl's choice of a proxy in place of its own.
+async fn of_file(mut file: Kubeconfig, options: &KubeConfigOptions) -> anyhow::Result<Config> {
+    let context = options.context.as_ref().or(file.current_context.as_ref());
+    let context = file.contexts.iter().find(|named| Some(&named.name) == context);
+    let cluster = context.and_then(|named| Some(named.context.as_ref()?.cluster.clone()));
+    let mut proxy_url = None;
+    for named in &mut file.clusters {
+        let Some(there) = named.cluster.as_mut() else { continue };
+        // With one in it kube does not look for another.
+        let own = there.proxy_url.replace(PROXY_CHOSEN.to_owned());
+        if Some(&named.name) == cluster.as_ref() {
+            proxy_url = own;
+        }
+    }
+    let mut config = Config::from_custom_kubeconfig(file, options).await?;
+    let env = |name: &str| std::env::var(name).ok();
+    config.proxy_url = proxy_rules::before(&config.cluster_url, proxy_url.as_deref(), env)?;
+    let plugin = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut());
+    if let Some(cluster) = plugin {
+        cluster.proxy_url = proxy_url;
+    }
+    Ok(config)
+}
+
+const PROXY_CHOSEN: &str = "http://proxy.invalid";
