@@ -11,7 +11,6 @@ const TO_BE_TURNED: &[&str] = &[];
 /// Circles of files that are yet to be opened, by their first file.
 const TO_BE_OPENED: &[&str] = &[
     "admission::mutate",
-    "deletion_guard::announcer",
     "engine::authored",
     "engine::decision",
     "kinds::kind",

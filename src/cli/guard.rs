@@ -1,7 +1,7 @@
 //! Flags of the deletion guard.
 
 use crate::cli::values::Expected;
-use crate::deletion_guard::Patience;
+use crate::deletion_guard::DelayBounds;
 use crate::engine;
 use crate::runtime::options::GuardOptions;
 use anyhow::ensure;
@@ -51,14 +51,14 @@ impl GuardArgs {
     }
 
     /// How long a deletion may be delayed.
-    pub(super) fn delay(&self) -> anyhow::Result<Patience> {
+    pub(super) fn delay(&self) -> anyhow::Result<DelayBounds> {
         let (bound, adaptor_grace) = (self.guard_bound, self.guard_adaptor_grace);
         ensure!(!bound.is_zero(), "--guard-bound: found 0s, expected a time in which to flip");
         ensure!(
             adaptor_grace <= bound,
             "--guard-adaptor-grace: found {adaptor_grace:?}, expected at most --guard-bound, {bound:?}"
         );
-        Ok(Patience { bound, adaptor_grace })
+        Ok(DelayBounds { bound, adaptor_grace })
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
         guard: GuardArgs,
     }
 
-    fn delay(args: &[&str]) -> Result<Patience, String> {
+    fn delay(args: &[&str]) -> Result<DelayBounds, String> {
         let line = ["x"].iter().chain(args);
         let line = Line::try_parse_from(line).map_err(|error| error.to_string())?;
         line.guard.delay().map_err(|error| error.to_string())

@@ -1,12 +1,13 @@
-//! Where announcements are taken in: by the controller here, or by that of who leads.
+//! Hands announcements to the reconciler of the leader: here, or by a request to it.
 
-use crate::deletion_guard::{Announcement, AnnouncementOutcome, Peers, PendingAnnouncement};
+use crate::deletion_guard::announcement::{Announcement, AnnouncementOutcome, PendingAnnouncement};
+use crate::deletion_guard::peers::Peers;
 use crate::index::shared_index::SharedIndex;
 use crate::telemetry::Metrics;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Hands announcements to whoever judges them.
+/// Where a webhook hands in announcements.
 #[derive(Clone)]
 pub(crate) struct Announcer {
     pub shared: SharedIndex,
@@ -18,38 +19,38 @@ pub(crate) struct Announcer {
 }
 
 impl Announcer {
-    /// Whether any traffic rests on the pod, as far as is seen here.
+    /// Whether any traffic depends on the pod, by the index of this replica.
     pub(crate) fn concerns(&self, pod: &Announcement) -> bool {
         let now = self.shared.now();
         let index = self.shared.read();
         index.guarded(&pod.namespace, &pod.name, pod.uid(), now).is_some()
     }
 
-    /// Has an announcement judged, here or by the replica that leads.
+    /// What the leader decides on an announcement.
     pub(crate) async fn announce(&self, announcement: Announcement) -> AnnouncementOutcome {
         if *self.leading.borrow() {
-            return self.judge_here(announcement).await;
+            return self.announce_here(announcement).await;
         }
-        let Some(peers) = &self.peers else { return AnnouncementOutcome::NoJudge };
+        let Some(peers) = &self.peers else { return AnnouncementOutcome::NoDecision };
         match peers.announce(&announcement).await {
-            Ok(verdict) => {
+            Ok(outcome) => {
                 self.metrics.guard.forwarded.inc();
-                verdict
+                outcome
             }
             Err(error) => {
                 tracing::debug!(error = format!("{error:#}"), "an announcement was not forwarded");
-                AnnouncementOutcome::NoJudge
+                AnnouncementOutcome::NoDecision
             }
         }
     }
 
-    /// Has it judged by this replica's controller.
-    pub(crate) async fn judge_here(&self, announcement: Announcement) -> AnnouncementOutcome {
-        let (reply, verdict) = oneshot::channel();
-        // A controller that is so far behind would answer too late.
+    /// What this replica's reconciler decides on it.
+    pub(crate) async fn announce_here(&self, announcement: Announcement) -> AnnouncementOutcome {
+        let (reply, outcome) = oneshot::channel();
+        // A reconciler that is so far behind would answer too late.
         if self.controller.try_send(PendingAnnouncement { announcement, reply }).is_err() {
-            return AnnouncementOutcome::NoJudge;
+            return AnnouncementOutcome::NoDecision;
         }
-        verdict.await.unwrap_or(AnnouncementOutcome::NoJudge)
+        outcome.await.unwrap_or(AnnouncementOutcome::NoDecision)
     }
 }

@@ -1,7 +1,6 @@
-//! Whether a caller is a replica of ours: by the token of its ServiceAccount, which the API server
-//! is asked about.
+//! Authenticates replicas by the token of their ServiceAccount, by a TokenReview.
 
-use crate::deletion_guard::AUDIENCE;
+use crate::deletion_guard::announcement::AUDIENCE;
 use crate::kinds::brief;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -14,35 +13,35 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-/// A review counts for so long; a replica that pings has it made anew in good time.
+/// How long a review is valid, and when a ping renews it.
 const VALID: Duration = Duration::from_secs(600);
 const RENEWED: Duration = Duration::from_secs(300);
 /// More tokens than replicas and their renewals have.
 const MOST: usize = 64;
 /// Longer than any token of a ServiceAccount.
 const LONGEST: usize = 8 * 1024;
-/// Strangers cannot make the API server review more than this at once.
+/// Other callers cannot make the API server review more than this at once.
 const AT_ONCE: usize = 4;
-const PATIENCE: Duration = Duration::from_secs(3);
-const SAID_EVERY: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(3);
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 
-/// Knows the replicas of one installation.
+/// Authenticates the replicas of one installation.
 pub(crate) struct Authenticator {
     client: Client,
     /// `system:serviceaccount:<namespace>:<name>`.
     user: String,
     known: Mutex<HashMap<String, Instant>>,
     reviews: Semaphore,
-    /// When it was last said that something is wrong with a review, or with a token.
-    said: Mutex<[Option<Instant>; 2]>,
+    /// When a failed review, and a token that is refused, were last logged.
+    reported: Mutex<[Option<Instant>; 2]>,
 }
 
-/// Why a token is not taken.
+/// Why a token is refused.
 #[derive(Debug, PartialEq)]
 enum Refused {
-    /// It is no replica's.
-    Stranger(String),
-    /// That is not known.
+    /// It is not that of a replica.
+    NotAReplica(String),
+    /// It could not be reviewed.
     NotReviewed(String),
 }
 
@@ -53,13 +52,13 @@ impl Authenticator {
             user: format!("system:serviceaccount:{namespace}:{service_account}"),
             known: Mutex::default(),
             reviews: Semaphore::new(AT_ONCE),
-            said: Mutex::default(),
+            reported: Mutex::default(),
         }
     }
 
-    /// Whether this is a token of a replica. `early`: a review that ends soon is made anew.
+    /// Whether this is a token of a replica. `early`: a review that expires soon is renewed.
     pub(crate) async fn is_replica(&self, token: &str, early: bool) -> bool {
-        // Whoever does not even claim to be one costs the API server nothing.
+        // A token that does not even claim to be one costs the API server nothing.
         if token.len() > LONGEST || !claims(token, &self.user) {
             return false;
         }
@@ -70,7 +69,7 @@ impl Authenticator {
             return true;
         }
         let still_valid = || reviewed.is_some_and(|at| at.elapsed() < VALID);
-        // One that was known waits for its turn.
+        // A token that was valid waits for its turn.
         let place = match reviewed {
             None => self.reviews.try_acquire().ok(),
             Some(_) => self.reviews.acquire().await.ok(),
@@ -79,15 +78,15 @@ impl Authenticator {
             return still_valid();
         }
         let now = Instant::now();
-        let reviewed = match tokio::time::timeout(PATIENCE, self.review(token)).await {
-            Ok(Ok(status)) => judged(status.as_ref(), &self.user),
+        let reviewed = match tokio::time::timeout(TIMEOUT, self.review(token)).await {
+            Ok(Ok(status)) => check(status.as_ref(), &self.user),
             Ok(Err(error)) => Err(Refused::NotReviewed(brief(&error))),
             Err(_) => Err(Refused::NotReviewed("the API server does not answer".into())),
         };
         if let Err(why) = reviewed {
-            let stranger = matches!(why, Refused::Stranger(_));
-            self.say(why);
-            return !stranger && still_valid();
+            let is_not_a_replica = matches!(why, Refused::NotAReplica(_));
+            self.report(why);
+            return !is_not_a_replica && still_valid();
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, at| at.elapsed() < VALID);
@@ -98,15 +97,15 @@ impl Authenticator {
     }
 
     /// Once a minute at most: anybody may call.
-    fn say(&self, why: Refused) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = &mut said[usize::from(matches!(why, Refused::Stranger(_)))];
-        if said.is_some_and(|at| at.elapsed() < SAID_EVERY) {
+    fn report(&self, why: Refused) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = &mut reported[usize::from(matches!(why, Refused::NotAReplica(_)))];
+        if last.is_some_and(|at| at.elapsed() < REPORT_EVERY) {
             return;
         }
-        *said = Some(Instant::now());
+        *last = Some(Instant::now());
         match why {
-            Refused::Stranger(why) => {
+            Refused::NotAReplica(why) => {
                 tracing::warn!(why, "a caller that claims to be one of our replicas is none");
             }
             Refused::NotReviewed(why) => tracing::warn!(
@@ -127,27 +126,27 @@ impl Authenticator {
     }
 }
 
-/// What a review says of a token; why it is not one of ours.
-fn judged(status: Option<&TokenReviewStatus>, user: &str) -> Result<(), Refused> {
+/// Whether a review shows that a token is of a replica; if not, why.
+fn check(status: Option<&TokenReviewStatus>, user: &str) -> Result<(), Refused> {
     let Some(status) = status else {
         return Err(Refused::NotReviewed("the review has no answer".into()));
     };
     if status.authenticated != Some(true) {
         let why = status.error.clone().unwrap_or_else(|| "the token is not valid".into());
-        return Err(Refused::Stranger(why));
+        return Err(Refused::NotAReplica(why));
     }
     // An API server that knows no audiences answers for its own.
     let audiences = status.audiences.iter().flatten();
     if !audiences.into_iter().any(|audience| audience == AUDIENCE) {
-        return Err(Refused::Stranger(format!("the token is not for {AUDIENCE}")));
+        return Err(Refused::NotAReplica(format!("the token is not for {AUDIENCE}")));
     }
     match status.user.as_ref().and_then(|found| found.username.as_deref()) {
         Some(found) if found == user => Ok(()),
-        found => Err(Refused::Stranger(format!("found {found:?}, expected {user}"))),
+        found => Err(Refused::NotAReplica(format!("found {found:?}, expected {user}"))),
     }
 }
 
-/// Whether a token says that it is of a user and for this purpose. Only a review says that it is.
+/// Whether a token claims to be of a user and for this audience. Only a review proves it.
 fn claims(token: &str, user: &str) -> bool {
     let payload = token.split('.').nth(1).and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
     let claims = payload.and_then(|payload| serde_json::from_slice::<Value>(&payload).ok());
@@ -186,10 +185,10 @@ mod tests {
     #[test]
     fn only_a_token_of_our_service_account_and_for_this_purpose_is_taken() {
         let user = "system:serviceaccount:ns:name";
-        let judged = |status: Value| judged(serde_json::from_value(status).ok().as_ref(), user);
+        let check = |status: Value| check(serde_json::from_value(status).ok().as_ref(), user);
         let good =
             json!({"authenticated": true, "audiences": [AUDIENCE], "user": {"username": user}});
-        assert_eq!(judged(good.clone()), Ok(()));
+        assert_eq!(check(good.clone()), Ok(()));
         for wrong in [
             json!({"authenticated": false}),
             json!({"authenticated": null}),
@@ -201,7 +200,7 @@ mod tests {
         ] {
             let mut status = good.clone();
             json_patch::merge(&mut status, &wrong);
-            assert!(judged(status).is_err(), "{wrong}");
+            assert!(check(status).is_err(), "{wrong}");
         }
     }
 }

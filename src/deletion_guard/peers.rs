@@ -1,8 +1,10 @@
-//! The replica that leads, as the others reach it: on its webhook's port, where the API server
-//! reaches it too, and believed by the same `caBundle`.
+//! The way to the leader: its webhook port, where the API server calls it too, and with the same
+//! `caBundle`.
 
 use crate::client::quick_client;
-use crate::deletion_guard::{ANNOUNCEMENT, Announcement, AnnouncementOutcome, PING};
+use crate::deletion_guard::announcement::{
+    ANNOUNCEMENT_PATH, Announcement, AnnouncementOutcome, LeaderAddress, PING_PATH,
+};
 use crate::kinds::brief;
 use crate::telemetry::Metrics;
 use anyhow::{Context, ensure};
@@ -16,25 +18,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Where the replica that leads takes announcements in; none while that is not known.
-pub(crate) type LeaderAddress = Option<SocketAddr>;
-
 /// A connection is open, and the token on it reviewed, before either is needed.
 const PING_EVERY: Duration = Duration::from_secs(5);
 const PING_AGAIN: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The way to who leads.
+/// Calls the leader.
 pub(crate) struct Peers {
-    pub judge: watch::Receiver<LeaderAddress>,
-    /// The bundle by which the API server believes our webhook, in PEM; empty while not known.
+    pub leader: watch::Receiver<LeaderAddress>,
+    /// The `caBundle` of our webhook, in PEM; empty while not known.
     pub trust: watch::Receiver<Arc<[u8]>>,
     /// The name in every replica's certificate.
     pub server_name: String,
     /// The token that this replica shows.
     pub token_file: PathBuf,
     connected: Mutex<Option<Connected>>,
-    /// Whether it was tried in vain: then no deletion is held up for another try.
+    /// The last ping failed: then no deletion is delayed for another try.
     is_cut_off: AtomicBool,
 }
 
@@ -46,48 +45,48 @@ struct Connected {
 
 impl Peers {
     pub(crate) fn new(
-        judge: watch::Receiver<LeaderAddress>,
+        leader: watch::Receiver<LeaderAddress>,
         trust: watch::Receiver<Arc<[u8]>>,
         server_name: String,
         token_file: PathBuf,
     ) -> Self {
         let (connected, is_cut_off) = (Mutex::default(), AtomicBool::new(false));
-        Self { judge, trust, server_name, token_file, connected, is_cut_off }
+        Self { leader, trust, server_name, token_file, connected, is_cut_off }
     }
 
-    /// Has an announcement judged there.
+    /// What the leader decides on an announcement.
     pub(crate) async fn announce(
         &self,
         announcement: &Announcement,
     ) -> anyhow::Result<AnnouncementOutcome> {
         ensure!(!self.is_cut_off.load(Ordering::Relaxed), "it was not reached just now");
         let client = self.client()?;
-        let request = Request::post(ANNOUNCEMENT)
+        let request = Request::post(ANNOUNCEMENT_PATH)
             .header(header::CONTENT_TYPE, "application/json")
             .body(serde_json::to_vec(announcement)?)?;
         Ok(client.request(request).await?)
     }
 
-    /// Keeps the way open while another leads, until dropped.
+    /// Keeps the connection open while another replica leads, until dropped.
     pub(crate) async fn keep_warm(
         self: Arc<Self>,
         mut leading: watch::Receiver<bool>,
         metrics: Arc<Metrics>,
     ) {
-        let (mut judge, mut trust) = (self.judge.clone(), self.trust.clone());
-        let (mut before, mut told) = (None, None);
+        let (mut leader, mut trust) = (self.leader.clone(), self.trust.clone());
+        let (mut before, mut reported) = (None, None);
         metrics.guard.cut_off.set(1);
         loop {
-            let ours = *leading.borrow_and_update();
+            let is_ours = *leading.borrow_and_update();
             let known =
-                judge.borrow_and_update().is_some() && !trust.borrow_and_update().is_empty();
-            let problem = match (ours, known) {
+                leader.borrow_and_update().is_some() && !trust.borrow_and_update().is_empty();
+            let problem = match (is_ours, known) {
                 (true, _) => None,
                 (false, true) => {
                     let tried = tokio::select! {
                         tried = self.ping() => tried,
                         // Another leads now.
-                        Ok(()) = judge.changed() => continue,
+                        Ok(()) = leader.changed() => continue,
                     };
                     tried.err().map(|error| format!("{error:#}"))
                 }
@@ -97,9 +96,9 @@ impl Peers {
             };
             self.is_cut_off.store(problem.is_some(), Ordering::Relaxed);
             metrics.guard.cut_off.set(i64::from(problem.is_some()));
-            // Of who comes to lead it takes a moment to hear.
+            // It takes a moment until the address of a new leader is known.
             let lasts = problem == before;
-            if lasts && problem != told {
+            if lasts && problem != reported {
                 match &problem {
                     Some(why) => tracing::warn!(
                         why,
@@ -107,31 +106,31 @@ impl Peers {
                     ),
                     None => tracing::info!("the replica that leads is reached"),
                 }
-                told.clone_from(&problem);
+                reported.clone_from(&problem);
             }
             let again = if problem.is_some() { PING_AGAIN } else { PING_EVERY };
             before = problem;
             tokio::select! {
                 () = tokio::time::sleep(again) => {}
                 Ok(()) = leading.changed() => {}
-                Ok(()) = judge.changed() => {}
+                Ok(()) = leader.changed() => {}
                 Ok(()) = trust.changed() => {}
             }
         }
     }
 
     async fn ping(&self) -> anyhow::Result<()> {
-        let request = Request::builder().method(Method::GET).uri(PING).body(vec![])?;
+        let request = Request::builder().method(Method::GET).uri(PING_PATH).body(vec![])?;
         let client = self.client()?;
-        match tokio::time::timeout(PATIENCE, client.request_text(request)).await {
+        match tokio::time::timeout(TIMEOUT, client.request_text(request)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => anyhow::bail!("{}", brief(&error)),
-            Err(_) => anyhow::bail!("no answer within {} s", PATIENCE.as_secs()),
+            Err(_) => anyhow::bail!("no answer within {} s", TIMEOUT.as_secs()),
         }
     }
 
     fn client(&self) -> anyhow::Result<Client> {
-        let to = (*self.judge.borrow()).context("nobody is known to lead")?;
+        let to = (*self.leader.borrow()).context("nobody is known to lead")?;
         let trust = self.trust.borrow().clone();
         let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(there) = connected.as_ref().filter(|c| c.to == to && c.trust == trust) {

@@ -1,8 +1,10 @@
-//! What the other replicas call: they are known by their tokens, whoever else reaches the port.
+//! The routes for other replicas, which authenticate by their tokens: anybody reaches the port.
 
-use crate::deletion_guard::{
-    Announcement, AnnouncementOutcome, Announcer, Authenticator, Patience,
+use crate::deletion_guard::announcement::{
+    ANNOUNCEMENT_PATH, Announcement, AnnouncementOutcome, DelayBounds, PING_PATH,
 };
+use crate::deletion_guard::announcer::Announcer;
+use crate::deletion_guard::authenticator::Authenticator;
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,51 +14,54 @@ use axum::{Json, Router};
 use std::sync::Arc;
 use tokio::time::timeout;
 
-/// Where announcements come in, and where a replica asks whether they would.
-pub(crate) const ANNOUNCEMENT: &str = "/announcement";
-pub(crate) const PING: &str = "/ping";
-
 /// Longer than any announcement: two names and a uid.
 const LONGEST: usize = 4 * 1024;
 
-struct Peer {
-    desk: Announcer,
+/// What the routes share.
+struct PeerRoutes {
+    announcer: Announcer,
     authenticator: Authenticator,
-    patience: Patience,
+    bounds: DelayBounds,
 }
 
 /// The routes for other replicas.
-pub(crate) fn router(desk: Announcer, authenticator: Authenticator, patience: Patience) -> Router {
+pub(crate) fn router(
+    announcer: Announcer,
+    authenticator: Authenticator,
+    bounds: DelayBounds,
+) -> Router {
     Router::new()
-        .route(ANNOUNCEMENT, post(announcement))
-        .route(PING, get(ping))
-        .with_state(Arc::new(Peer { desk, authenticator, patience }))
+        .route(ANNOUNCEMENT_PATH, post(announcement))
+        .route(PING_PATH, get(ping))
+        .with_state(Arc::new(PeerRoutes { announcer, authenticator, bounds }))
 }
 
-/// Of a stranger nothing but the headers is read.
-async fn announcement(State(peer): State<Arc<Peer>>, request: Request) -> Response {
-    if !peer.authenticator.is_replica(token(request.headers()), false).await {
+/// Of a caller that is no replica, nothing but the headers is read.
+async fn announcement(State(routes): State<Arc<PeerRoutes>>, request: Request) -> Response {
+    if !routes.authenticator.is_replica(token(request.headers()), false).await {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    // Who asks has its own bound, and waits no longer than this.
-    match timeout(peer.patience.bound, peer.judge(request)).await {
+    // The caller has a bound of its own, and waits no longer than this.
+    match timeout(routes.bounds.bound, routes.announce(request)).await {
         Ok(response) => response,
-        Err(_) => Json(AnnouncementOutcome::NoJudge).into_response(),
+        Err(_) => Json(AnnouncementOutcome::NoDecision).into_response(),
     }
 }
 
-impl Peer {
-    async fn judge(&self, request: Request) -> Response {
+impl PeerRoutes {
+    async fn announce(&self, request: Request) -> Response {
         let body = to_bytes(request.into_body(), LONGEST).await.unwrap_or_default();
         match serde_json::from_slice::<Announcement>(&body) {
-            Ok(announcement) => Json(self.desk.judge_here(announcement).await).into_response(),
+            Ok(announcement) => {
+                Json(self.announcer.announce_here(announcement).await).into_response()
+            }
             Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
         }
     }
 }
 
-async fn ping(State(peer): State<Arc<Peer>>, request: Request) -> StatusCode {
-    match peer.authenticator.is_replica(token(request.headers()), true).await {
+async fn ping(State(routes): State<Arc<PeerRoutes>>, request: Request) -> StatusCode {
+    match routes.authenticator.is_replica(token(request.headers()), true).await {
         true => StatusCode::NO_CONTENT,
         false => StatusCode::UNAUTHORIZED,
     }

@@ -1,4 +1,4 @@
-//! What stands about the brake in the Lease, for every replica and for whoever leads next.
+//! What the Lease records of the brake, for every replica and for the next leader.
 
 use crate::engine::annotations;
 use jiff::Timestamp;

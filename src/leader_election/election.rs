@@ -1,6 +1,6 @@
 //! Who leads: client-go's rules as a state machine, with the time as an argument.
 //!
-//! By hand because no crate keeps all of them: the ones there judge expiry by comparing wall
+//! By hand because no crate keeps all of them: the ones there compare expiry by the wall
 //! clocks of two machines, or write without a resourceVersion, or belong to another client.
 
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// The three durations of a Lease.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
-    /// How long a holder's silence is believed.
+    /// How long a record may stay as it is before it counts as expired.
     pub lease: Duration,
     /// How long a holder leads without a successful renewal; shorter than `lease`.
     pub renew_deadline: Duration,
@@ -32,7 +32,7 @@ impl Default for Timing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LeaseRecord {
     pub holder: String,
-    /// What the holder says of its renewals, as it stands there: only compared.
+    /// Its times and transitions, as they stand there: only compared.
     pub renewed: String,
 }
 
@@ -65,8 +65,8 @@ impl Election {
         Self { identity: identity.into(), timing, observed: None, renewed: None, yielded: false }
     }
 
-    /// Takes in the Lease as read at `now`, and says what to do. Expiry is judged by how long the
-    /// record has not been seen to change here, never by the times in it.
+    /// Observes the record as read at `now`, and returns what to do. Expiry depends on how long the
+    /// record has not been seen to change here, never on the times in it.
     pub(crate) fn observe(&mut self, lease: Option<LeaseRecord>, now: Instant) -> ElectionStep {
         let Some(record) = lease else {
             self.observed = None;

@@ -1,6 +1,6 @@
-//! The Lease: which replica leads, and what the replicas write down beside it for each other.
+//! The Lease: which replica leads, and what the replicas record in it for each other.
 
 pub(crate) mod brake_record;
 pub(crate) mod election;
-pub(crate) mod fitness;
+pub(crate) mod eligibility;
 pub(crate) mod lease;

@@ -66,7 +66,7 @@ impl Reconciler {
                         None => AnnouncementOutcome::Unconcerned,
                     }
                 } else {
-                    AnnouncementOutcome::NoJudge
+                    AnnouncementOutcome::NoDecision
                 };
                 let _ = reply.send(answer);
                 None

@@ -90,7 +90,7 @@ impl PendingDeletions {
     /// Answers every deletion: nothing is decided here now.
     pub(crate) fn release_all(&mut self) {
         for PendingDeletion { reply, .. } in std::mem::take(self).deletions.into_values() {
-            let _ = reply.send(AnnouncementOutcome::NoJudge);
+            let _ = reply.send(AnnouncementOutcome::NoDecision);
         }
     }
 
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(still.try_recv(), Ok(AnnouncementOutcome::NoFlip));
         let mut lost = wait(&mut pending, &["a", "b"]);
         pending.release_all();
-        assert_eq!(lost.try_recv(), Ok(AnnouncementOutcome::NoJudge));
+        assert_eq!(lost.try_recv(), Ok(AnnouncementOutcome::NoDecision));
         assert!(!pending.concerns(&object("a")));
     }
 

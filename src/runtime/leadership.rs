@@ -2,7 +2,7 @@
 
 use crate::deletion_guard::LeaderAddress;
 use crate::leader_election::brake_record::BrakeRecord;
-use crate::leader_election::lease::{LeaseCandidacy, always_leading, hold_lease};
+use crate::leader_election::lease::{LeaderElection, always_leading, run_election};
 use crate::runtime::process::Process;
 use crate::runtime::tasks::Tasks;
 use kube::Api;
@@ -29,7 +29,7 @@ pub(crate) fn start(process: &Process, tasks: &mut Tasks) -> Leadership {
     let (publish_leading, leading) = watch::channel(false);
     let webhook = options.webhook.as_ref();
     let address = webhook.and_then(|webhook| webhook.guard.as_ref()?.address(webhook.address));
-    let candidate = LeaseCandidacy {
+    let candidate = LeaderElection {
         api: Api::namespaced(process.client.clone(), &options.installation.namespace),
         name: options.installation.name.clone(),
         identity: options.identity.replica.to_string(),
@@ -37,9 +37,9 @@ pub(crate) fn start(process: &Process, tasks: &mut Tasks) -> Leadership {
         shared: process.index.clone(),
         metrics: process.metrics.clone(),
         leading: publish_leading,
-        judge: publish_address,
+        leader_address: publish_address,
         brake: publish_brake,
     };
-    tasks.last.tasks.spawn(hold_lease(candidate, tasks.last.stop.clone()));
+    tasks.last.tasks.spawn(run_election(candidate, tasks.last.stop.clone()));
     Leadership { leading, leader_address, brake_record }
 }

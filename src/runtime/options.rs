@@ -2,7 +2,7 @@
 
 use crate::admission::view::Rules;
 use crate::certificates::CertificateSource;
-use crate::deletion_guard::Patience;
+use crate::deletion_guard::DelayBounds;
 use crate::engine::{Defaults, Identity};
 use crate::index::endpoints::AddressFamilies;
 use crate::kinds::selector::LabelSelector;
@@ -42,7 +42,7 @@ pub(crate) struct Options {
     /// None: the controller runs alone.
     pub webhook: Option<WebhookOptions>,
     /// The longest that the deletion of a pod is delayed.
-    pub deletion_delay: Patience,
+    pub deletion_delay: DelayBounds,
     /// How long to go on serving, no longer ready, after a signal.
     pub drain: Duration,
 }

@@ -134,9 +134,10 @@ fn announcer(
         );
     }
     let peers = has_peers.then(|| {
-        let (judge, token_file) = (leadership.leader_address.clone(), options.token_file.clone());
+        let leader = leadership.leader_address.clone();
+        let token_file = options.token_file.clone();
         let server_name = resource_names(process).service().to_owned();
-        Arc::new(Peers::new(judge, trust, server_name, token_file))
+        Arc::new(Peers::new(leader, trust, server_name, token_file))
     });
     let (leading, metrics) = (leadership.leading.clone(), process.metrics.clone());
     if let Some(peers) = peers.clone() {

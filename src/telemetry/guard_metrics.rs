@@ -21,7 +21,7 @@ label_values! {
         /// The pod was announced lately, and was not deleted.
         NotBelieved = "not_believed",
         /// No leader decided on it.
-        NoJudge = "no_judge",
+        NoDecision = "no_judge",
         /// Traffic has moved.
         Flipped = "flipped",
         /// The bound was reached before traffic had moved.

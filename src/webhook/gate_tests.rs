@@ -102,8 +102,10 @@ fn gate(verdict: Option<AnnouncementOutcome>) -> Router {
     let metrics = Arc::new(Metrics::default());
     let leading = watch::channel(true).1;
     let desk = Announcer { shared, leading, controller, peers: None, metrics: metrics.clone() };
-    let patience =
-        Patience { bound: Duration::from_millis(500), adaptor_grace: Duration::from_millis(100) };
+    let patience = DelayBounds {
+        bound: Duration::from_millis(500),
+        adaptor_grace: Duration::from_millis(100),
+    };
     router(desk, patience, ServerLimits::default(), metrics)
 }
 
@@ -130,7 +132,7 @@ async fn a_deletion_waits_for_the_verdict_and_never_longer_than_the_bound() {
     for (verdict, told, took) in [
         (Some(AnnouncementOutcome::NoFlip), "no_flip", ms(0)),
         (Some(AnnouncementOutcome::NotBelieved), "not_believed", ms(0)),
-        (Some(AnnouncementOutcome::NoJudge), "no_judge", ms(0)),
+        (Some(AnnouncementOutcome::NoDecision), "no_judge", ms(0)),
         (Some(AnnouncementOutcome::Flipped { by_adaptor: false }), "flipped", ms(0)),
         (Some(AnnouncementOutcome::Flipped { by_adaptor: true }), "flipped", ms(100)),
         (None, "bound", ms(500)),

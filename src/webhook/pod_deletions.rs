@@ -4,7 +4,7 @@
 //! Read by hand and not by [`review`](crate::webhook::review): thousands may wait at once, and of a pod only
 //! its name, its uid and its end matter.
 
-use crate::deletion_guard::{Announcement, AnnouncementOutcome, Announcer, Patience};
+use crate::deletion_guard::{Announcement, AnnouncementOutcome, Announcer, DelayBounds};
 use crate::telemetry::{DeletionVerdict, Metrics};
 use crate::webhook::body;
 use crate::webhook::routes::{InFlightGauge, patience};
@@ -144,7 +144,7 @@ impl Asked {
 
 struct PodDeletionReviewer {
     desk: Announcer,
-    patience: Patience,
+    patience: DelayBounds,
     limits: ServerLimits,
     metrics: Arc<Metrics>,
     places: Semaphore,
@@ -154,7 +154,7 @@ struct PodDeletionReviewer {
 /// The routes for deletions and evictions of pods.
 pub(crate) fn router(
     desk: Announcer,
-    patience: Patience,
+    patience: DelayBounds,
     limits: ServerLimits,
     metrics: Arc<Metrics>,
 ) -> Router {
@@ -225,9 +225,9 @@ impl PodDeletionReviewer {
             Ok(AnnouncementOutcome::Unconcerned) => DeletionVerdict::Unconcerned,
             Ok(AnnouncementOutcome::NoFlip) => DeletionVerdict::NoFlip,
             Ok(AnnouncementOutcome::NotBelieved) => DeletionVerdict::NotBelieved,
-            Ok(AnnouncementOutcome::NoJudge) => {
+            Ok(AnnouncementOutcome::NoDecision) => {
                 tracing::debug!(pod, "deleted without a flip: nobody judged it");
-                DeletionVerdict::NoJudge
+                DeletionVerdict::NoDecision
             }
             Ok(AnnouncementOutcome::Flipped { by_adaptor }) => {
                 self.metrics.guard.delayed.inc();
