@@ -22,7 +22,7 @@ pub struct Cli {
 enum Command {
     /// Run the admission webhook and the controller
     Controller(Box<controller::Args>),
-    // What it does is said at length, where its arguments are.
+    // Its description is beside its arguments.
     Migrate(migrate::Args),
 }
 

@@ -1,8 +1,8 @@
 //! What the leader looks after beside failover: objects that are no longer managed, the program's own
-//! namespace, and what people are told of linked clusters.
+//! namespace, and the reports of linked clusters.
 
-pub(crate) mod left_behind;
-pub(crate) mod linked;
-pub(crate) mod managed_namespaces;
+pub(crate) mod leftover_weights;
+pub(crate) mod link_reports;
+pub(crate) mod managed_scope;
 pub(crate) mod own_namespace;
-pub(crate) mod survey;
+pub(crate) mod unmanaged_objects;

@@ -26,7 +26,7 @@ const EXTENSION: &str = "linkerd.io/extension";
 const FAILOVER: &str = "failover";
 
 /// The first wait after a failure, doubled up to the last, which is also how often to look where
-/// nothing is heard.
+/// the watch brings nothing.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
@@ -75,7 +75,7 @@ pub(crate) async fn label_own_namespace(labelling: NamespaceLabeller, stop: Canc
     let api: Api<Namespace> = Api::all(client);
     let mut changes = pin!(changes(&api, &namespace));
     let mut label = Label { api, namespace, written: vec![] };
-    let mut said: Option<String> = None;
+    let mut reported: Option<String> = None;
     let mut failures = 0;
     loop {
         let mut wait = LAST_RETRY;
@@ -96,16 +96,16 @@ pub(crate) async fn label_own_namespace(labelling: NamespaceLabeller, stop: Canc
                 }
             };
             metrics.namespace_labelled.set(i64::from(problem.is_none()));
-            // One failure after another is told once, whatever the words.
+            // One failure after another is reported once, whatever its text.
             let fails = |problem: &Option<String>| {
                 problem.as_ref().is_some_and(|problem| problem.starts_with(NOT_DONE))
             };
-            if problem.is_some() && problem != said && !(fails(&problem) && fails(&said)) {
+            if problem.is_some() && problem != reported && !(fails(&problem) && fails(&reported)) {
                 let note = label.note(problem.as_deref().unwrap_or_default());
                 tracing::warn!("{note}");
                 recorder.publish(not_labelled(&name, &label.namespace, note));
             }
-            said = problem;
+            reported = problem;
         } else {
             metrics.namespace_labelled.set(0);
         }

@@ -73,7 +73,7 @@ impl BrakeRecord {
         story(self) == story(other)
     }
 
-    /// What stands in a Lease. What cannot be read is as if absent: it is ours, and is written anew.
+    /// The record in a Lease. One that cannot be read counts as absent: it is ours, and is written again.
     pub(crate) fn of(lease: &Lease) -> Self {
         let text = lease.annotations().get(annotations::BRAKE);
         let record = text.and_then(|text| serde_json::from_str(text).ok());

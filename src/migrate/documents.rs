@@ -68,7 +68,7 @@ fn parse(text: &str) -> (Vec<Value>, Option<String>) {
 }
 
 fn options() -> serde_saphyr::Options {
-    // The limits are against strangers; this input is of who runs us, and may be a whole cluster's.
+    // The limits are against input of others; this input is our user's, and may be of an entire cluster.
     // What is nested without end would end the program, which reads it by recursion.
     // A Service may be called y, which is a string to kubectl too.
     let budget = serde_saphyr::budget! {
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     /// Each document as its place and what its `a` is.
-    fn said(input: &str) -> Vec<String> {
+    fn documents(input: &str) -> Vec<String> {
         let say = |document: Document| match document.object {
             Ok(object) => format!("{}: {}", document.place, object["a"]),
             Err(_) => format!("{}: unreadable", document.place),
@@ -192,7 +192,7 @@ mod tests {
             ("a: 1\n---\n\u{feff}a: 2", vec!["x: document 1: 1", "x: document 2: 2"]),
             ("a: \u{1}\n---\na: 2", vec!["x: document 1: unreadable", "x: document 2: 2"]),
         ] {
-            assert_eq!(said(input), expected, "{input:?}");
+            assert_eq!(documents(input), expected, "{input:?}");
         }
     }
 

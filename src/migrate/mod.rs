@@ -107,7 +107,7 @@ fn is(object: &Value, kind: &str, group: &str) -> bool {
     object["kind"] == kind && found == group
 }
 
-/// One that cannot be read is as if it were not there: that is said where its ports are missed.
+/// A Service that cannot be read counts as absent: a message follows where its ports are missing.
 fn learn(ports: &mut ServicePortLookup, namespace: Option<&str>, object: Value) {
     if let Ok(service) = serde_json::from_value::<Service>(object) {
         let namespace = service.namespace().or(namespace.map(str::to_owned)).unwrap_or_default();

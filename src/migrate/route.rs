@@ -239,8 +239,9 @@ fn own_names(name: &str, namespace: Option<&str>, problems: &mut Vec<Problem>) {
 }
 
 fn service_names(declared: &Declaration, problems: &mut Vec<Problem>) {
-    let said = |problems: &[Problem], field: &FieldPath| problems.iter().any(|p| p.field == *field);
-    if declared.backends().next().is_none() && !said(problems, &"spec.backends".into()) {
+    let has_problem =
+        |problems: &[Problem], field: &FieldPath| problems.iter().any(|p| p.field == *field);
+    if declared.backends().next().is_none() && !has_problem(problems, &"spec.backends".into()) {
         problems
             .push(Problem::error("spec.backends").found("no backends").expected("at least one"));
     }
@@ -257,7 +258,7 @@ fn service_names(declared: &Declaration, problems: &mut Vec<Problem>) {
     let nothing = String::new();
     let apex = declared.apexes.first().unwrap_or(&nothing);
     for (field, name) in [("spec.service".into(), apex)].into_iter().chain(backends) {
-        if is_service_name(name) || said(problems, &field) {
+        if is_service_name(name) || has_problem(problems, &field) {
             continue;
         }
         let found = if name.is_empty() { "nothing".into() } else { format!("{name:?}") };

@@ -31,8 +31,8 @@ async fn migrated(input: &str, ports: &[u16]) -> Printed {
     migrated_as(RouteKind::Http, input, ports).await
 }
 
-/// What is said of an input, which is to fail without a route.
-async fn said(input: &str) -> String {
+/// The messages about an input that has to fail without a route.
+async fn messages(input: &str) -> String {
     let printed = migrated(input, &[8080]).await;
     assert_eq!(printed.yaml, "");
     assert!(printed.verdict().is_err());
@@ -240,11 +240,12 @@ async fn what_a_route_cannot_say_is_refused() {
         ("{backends: [{service: a, weight: 1}]}", "spec.service: found nothing"),
         ("{service: a, backends: [{service: a, weight: 1}, {service: a, weight: 1}]}", "once more"),
     ] {
-        let said = said(&split(spec)).await;
-        assert!(said.contains(expected), "{spec}: {said}");
+        let messages = messages(&split(spec)).await;
+        assert!(messages.contains(expected), "{spec}: {messages}");
     }
     let backends: Vec<_> = (0..17).map(|i| format!("{{service: s{i}, weight: 1}}")).collect();
-    let many = said(&split(&format!("{{service: a, backends: [{}]}}", backends.join(",")))).await;
+    let many =
+        messages(&split(&format!("{{service: a, backends: [{}]}}", backends.join(",")))).await;
     assert!(many.contains("found 17 backends, expected at most 16"), "{many}");
 }
 
@@ -252,9 +253,9 @@ async fn what_a_route_cannot_say_is_refused() {
 async fn a_name_that_is_none_reaches_no_command_in_a_comment() {
     let name = r#"{name: "emoji\nkind: Secret", namespace: "a b"}"#;
     let input = split(TWO).replace("{name: emoji, namespace: emojivoto}", name);
-    let said = said(&input).await;
-    assert!(said.contains(r#"metadata.name: found "emoji\nkind: Secret""#), "{said}");
-    assert!(said.contains("metadata.namespace: found \"a b\""), "{said}");
+    let messages = messages(&input).await;
+    assert!(messages.contains(r#"metadata.name: found "emoji\nkind: Secret""#), "{messages}");
+    assert!(messages.contains("metadata.namespace: found \"a b\""), "{messages}");
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! What the leader looks after beside failover.
 
 use crate::events::Recorder;
-use crate::housekeeping::linked::tell_of_links;
+use crate::housekeeping::link_reports::report_links;
 use crate::housekeeping::own_namespace::{NamespaceLabeller, label_own_namespace};
-use crate::housekeeping::survey::{Survey, survey_unmanaged};
+use crate::housekeeping::unmanaged_objects::{UnmanagedScan, scan_unmanaged};
 use crate::informers::remote::links::{LinkSettings, watch_links};
 use crate::runtime::leadership::Leadership;
 use crate::runtime::process::Process;
@@ -20,7 +20,7 @@ pub(crate) fn start(
 ) {
     start_links(process, leadership, recorder, tasks);
     start_labeller(process, leadership, recorder, tasks);
-    start_survey(process, leadership, recorder, tasks);
+    start_scan(process, leadership, recorder, tasks);
 }
 
 /// Every replica watches linked clusters itself: a standby and each webhook go by them too.
@@ -37,7 +37,7 @@ fn start_links(process: &Process, leadership: &Leadership, recorder: &Recorder, 
     tasks.background.spawn(watch);
     let (leading, recorder) = (leadership.leading.clone(), recorder.clone());
     let (metrics, stop) = (process.metrics.clone(), tasks.working.stop.clone());
-    tasks.working.tasks.spawn(tell_of_links(transitions, leading, recorder, metrics, stop));
+    tasks.working.tasks.spawn(report_links(transitions, leading, recorder, metrics, stop));
 }
 
 fn start_labeller(
@@ -58,15 +58,10 @@ fn start_labeller(
     tasks.working.tasks.spawn(label_own_namespace(labeller, tasks.working.stop.clone()));
 }
 
-fn start_survey(
-    process: &Process,
-    leadership: &Leadership,
-    recorder: &Recorder,
-    tasks: &mut Tasks,
-) {
+fn start_scan(process: &Process, leadership: &Leadership, recorder: &Recorder, tasks: &mut Tasks) {
     let options = &process.options;
     let namespace = &options.installation.namespace;
-    let survey = Survey {
+    let scan = UnmanagedScan {
         client: process.client.clone(),
         shared: process.index.clone(),
         selector: options.selector.clone(),
@@ -78,5 +73,5 @@ fn start_survey(
         recorder: recorder.clone(),
         metrics: process.metrics.clone(),
     };
-    tasks.working.tasks.spawn(survey_unmanaged(survey, tasks.working.stop.clone()));
+    tasks.working.tasks.spawn(scan_unmanaged(scan, tasks.working.stop.clone()));
 }

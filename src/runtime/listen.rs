@@ -78,7 +78,7 @@ mod tests {
         let one = listen("127.0.0.1:0".parse().unwrap(), "--addr").await.unwrap();
         let taken = one.local_addr().unwrap();
         assert_eq!(taken.ip(), IpAddr::from(Ipv4Addr::LOCALHOST));
-        let said = listen(taken, "--admin-addr").await.unwrap_err().to_string();
-        assert_eq!(said, format!("cannot listen on --admin-addr {taken}"));
+        let error = listen(taken, "--admin-addr").await.unwrap_err().to_string();
+        assert_eq!(error, format!("cannot listen on --admin-addr {taken}"));
     }
 }

@@ -1,5 +1,5 @@
-//! Objects that the selector matches no more, while the weights that were written for an outage are still
-//! in them: a selector that was changed, or a label that was taken off while no webhook answered.
+//! Weights of an outage in objects that the selector no longer matches: the selector was changed, or a
+//! label was removed while no webhook answered.
 
 use crate::engine::{State, annotations};
 use crate::kinds::selector::LabelSelector;
@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 /// The API takes no longer note.
 const NOTE: usize = 1024;
 
-/// Such an object.
+/// An object with such weights.
 #[derive(Debug, PartialEq)]
-pub(crate) struct LeftBehind {
+pub(crate) struct LeftoverWeights {
     what: String,
     /// Gives its author's weights back.
     command: Option<String>,
@@ -30,7 +30,7 @@ pub(crate) fn is_of_installation(name: &str, replica: &str) -> bool {
     rest.is_some_and(|rest| rest.matches('-').count() <= 1)
 }
 
-impl LeftBehind {
+impl LeftoverWeights {
     /// Of an object that is not managed; none where the weights in it are its author's.
     pub(crate) fn read(
         object: &ObjectRef,
@@ -110,9 +110,9 @@ mod tests {
         .unwrap()
     }
 
-    fn read(live: [u32; 2]) -> Option<LeftBehind> {
+    fn read(live: [u32; 2]) -> Option<LeftoverWeights> {
         let object = ObjectRef::new(Kind::TrafficSplit, ObjectKey::new("emojivoto", "emoji"));
-        LeftBehind::read(&object, &split(live), &LabelSelector::parse("team=x").unwrap())
+        LeftoverWeights::read(&object, &split(live), &LabelSelector::parse("team=x").unwrap())
     }
 
     #[test]

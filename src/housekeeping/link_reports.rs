@@ -1,4 +1,4 @@
-//! Tells people what becomes of linked clusters: metrics by every replica, Events by the leader.
+//! Reports transitions of linked clusters: metrics by every replica, Events by the leader.
 
 use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
 use crate::index::remote::reach::Transition;
@@ -12,51 +12,51 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// Runs until `stop`. What a standby has not said it says on the day it leads.
-pub(crate) async fn tell_of_links(
-    mut told: mpsc::UnboundedReceiver<LinkTransition>,
+/// Runs until `stop`. A standby keeps what it has not reported until it leads.
+pub(crate) async fn report_links(
+    mut transitions: mpsc::UnboundedReceiver<LinkTransition>,
     mut leading: watch::Receiver<bool>,
     recorder: Recorder,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
-    let mut unsaid = PendingTransitions::default();
+    let mut pending = PendingTransitions::default();
     loop {
         tokio::select! {
-            Some(told) = told.recv() => {
-                note(&told, &metrics);
-                unsaid.hear(told);
+            Some(transition) = transitions.recv() => {
+                record(&transition, &metrics);
+                pending.add(transition);
             }
             Ok(()) = leading.changed() => {}
             () = stop.cancelled() => return,
         }
         if *leading.borrow() {
-            for told in unsaid.take() {
-                recorder.publish(event(&told));
+            for transition in pending.take() {
+                recorder.publish(event(&transition));
             }
         }
     }
 }
 
-/// What the next leader has to say: of each cluster the last that is so and not said.
+/// What the next leader has to report: of each cluster the last transition that still holds.
 #[derive(Default)]
 struct PendingTransitions(BTreeMap<String, LinkTransition>);
 
 impl PendingTransitions {
-    fn hear(&mut self, told: LinkTransition) {
-        let trouble = self.0.remove(&told.cluster).is_some();
-        let news = match told.what {
+    fn add(&mut self, transition: LinkTransition) {
+        let had_trouble = self.0.remove(&transition.cluster).is_some();
+        let is_news = match transition.what {
             Transition::Unreachable
             | Transition::Down
             | Transition::Unverified
             | Transition::Failing
             | Transition::Refused => true,
-            // The end of what nobody has heard of.
-            Transition::Reachable => !trouble,
+            // The end of a trouble that was never reported is no news.
+            Transition::Reachable => !had_trouble,
             Transition::Seen | Transition::Idle | Transition::Unlinked => false,
         };
-        if news {
-            self.0.insert(told.cluster.clone(), told);
+        if is_news {
+            self.0.insert(transition.cluster.clone(), transition);
         }
     }
 
@@ -85,9 +85,10 @@ fn event(transition: &LinkTransition) -> NewEvent {
     NewEvent::warning(regarding, reason, action, note)
 }
 
-fn note(told: &LinkTransition, metrics: &Metrics) {
-    let (cluster, note) = (&told.cluster, &told.note);
-    let (to, reachable) = match told.what {
+/// Counts and logs a transition.
+fn record(transition: &LinkTransition, metrics: &Metrics) {
+    let (cluster, secret, note) = (&transition.cluster, &transition.secret, &transition.note);
+    let (to, reachable) = match transition.what {
         Transition::Seen | Transition::Reachable => (RemoteState::Reachable, Some(true)),
         Transition::Unreachable => (RemoteState::Unreachable, Some(false)),
         Transition::Down => (RemoteState::Down, Some(false)),
@@ -97,14 +98,14 @@ fn note(told: &LinkTransition, metrics: &Metrics) {
         Transition::Idle => (RemoteState::Idle, None),
         Transition::Unlinked => {
             metrics.remote.forget(cluster);
-            tracing::info!(cluster, secret = %told.secret, "{note}");
+            tracing::info!(cluster, %secret, "{note}");
             return;
         }
     };
     metrics.remote.became(cluster, to, reachable);
     match reachable {
-        Some(false) => tracing::warn!(cluster, secret = %told.secret, "{note}"),
-        _ => tracing::info!(cluster, secret = %told.secret, "{note}"),
+        Some(false) => tracing::warn!(cluster, %secret, "{note}"),
+        _ => tracing::info!(cluster, %secret, "{note}"),
     }
 }
 
@@ -114,7 +115,7 @@ mod tests {
     use crate::informers::remote::credentials::SecretName;
     use jiff::SignedDuration;
 
-    fn told(cluster: &str, what: Transition) -> LinkTransition {
+    fn transition(cluster: &str, what: Transition) -> LinkTransition {
         LinkTransition::new(
             cluster,
             &SecretName::default(),
@@ -124,30 +125,30 @@ mod tests {
         )
     }
 
-    fn said(history: &[Transition]) -> Vec<Transition> {
-        let mut unsaid = PendingTransitions::default();
-        history.iter().for_each(|what| unsaid.hear(told("west", *what)));
-        unsaid.take().map(|told| told.what).collect()
+    fn reported(history: &[Transition]) -> Vec<Transition> {
+        let mut pending = PendingTransitions::default();
+        history.iter().for_each(|what| pending.add(transition("west", *what)));
+        pending.take().map(|transition| transition.what).collect()
     }
 
     #[test]
-    fn a_new_leader_says_what_is_so_and_not_what_has_passed() {
+    fn a_new_leader_reports_what_holds_and_not_what_has_passed() {
         use Transition::*;
-        assert_eq!(said(&[Seen]), []);
-        assert_eq!(said(&[Seen, Unreachable, Down]), [Down]);
-        assert_eq!(said(&[Unreachable, Down, Reachable]), []);
-        assert_eq!(said(&[Reachable]), [Reachable]);
-        assert_eq!(said(&[Refused, Unlinked]), []);
-        assert_eq!(said(&[Seen, Unverified]), [Unverified]);
-        assert_eq!(said(&[Unreachable, Failing]), [Failing]);
-        assert_eq!(said(&[Unverified, Reachable]), []);
+        assert_eq!(reported(&[Seen]), []);
+        assert_eq!(reported(&[Seen, Unreachable, Down]), [Down]);
+        assert_eq!(reported(&[Unreachable, Down, Reachable]), []);
+        assert_eq!(reported(&[Reachable]), [Reachable]);
+        assert_eq!(reported(&[Refused, Unlinked]), []);
+        assert_eq!(reported(&[Seen, Unverified]), [Unverified]);
+        assert_eq!(reported(&[Unreachable, Failing]), [Failing]);
+        assert_eq!(reported(&[Unverified, Reachable]), []);
     }
 
     #[test]
-    fn a_cluster_that_is_gone_leaves_no_series() {
+    fn a_cluster_that_is_gone_has_no_series() {
         let metrics = Metrics::default();
         for what in [Transition::Seen, Transition::Unreachable, Transition::Down] {
-            note(&told("west", what), &metrics);
+            record(&transition("west", what), &metrics);
         }
         let line = r#"linkerd_failover_remote_reachable{cluster="west"} 0"#;
         assert!(metrics.encode().contains(line));
@@ -155,11 +156,11 @@ mod tests {
         assert!(metrics.encode().contains(line));
         let state = r#"linkerd_failover_remote_state{cluster="west",state="down"} 1"#;
         assert!(metrics.encode().contains(state));
-        note(&told("west", Transition::Unverified), &metrics);
+        record(&transition("west", Transition::Unverified), &metrics);
         assert!(!metrics.encode().contains(state), "one state at a time");
         let state = r#"linkerd_failover_remote_state{cluster="west",state="unverified"} 1"#;
         assert!(metrics.encode().contains(state));
-        note(&told("west", Transition::Unlinked), &metrics);
+        record(&transition("west", Transition::Unlinked), &metrics);
         assert!(!metrics.encode().contains("west"));
     }
 }

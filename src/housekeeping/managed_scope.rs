@@ -1,5 +1,5 @@
-//! Which namespaces are managed, written down beside the Lease: a leader that manages fewer than the one
-//! before can say which were left. It may read nothing there any more.
+//! The managed namespaces, recorded on the Lease: a leader that manages fewer than the one before reports
+//! which were left. It may not be able to read there any more.
 
 use crate::engine::annotations::MANAGES;
 use crate::kinds::Kind;
@@ -11,10 +11,10 @@ use std::collections::BTreeSet;
 
 const EVERY: &str = "*";
 
-/// The Lease is renewed every second: whoever writes beside that may have to try again.
+/// The Lease is renewed every second: another write to it may have to be tried again.
 const TRIES: usize = 5;
 
-fn written(namespaces: &[String]) -> String {
+fn recorded(namespaces: &[String]) -> String {
     match namespaces {
         [] => EVERY.into(),
         some => some.join(","),
@@ -34,13 +34,13 @@ fn lost(before: &str, now: &[String]) -> Option<String> {
     (!lost.is_empty()).then(|| lost.join(", "))
 }
 
-/// Writes down what is managed now. What was before and is no longer, once.
+/// Records what is managed now. Returns what was before and is no longer, once.
 pub(crate) async fn narrowed(
     api: &Api<Lease>,
     name: &str,
     namespaces: &[String],
 ) -> kube::Result<Option<String>> {
-    let now = written(namespaces);
+    let now = recorded(namespaces);
     for _ in 0..TRIES {
         let Some(mut lease) = api.get_opt(name).await? else { break };
         let annotations = lease.metadata.annotations.get_or_insert_default();
@@ -78,6 +78,6 @@ mod tests {
         assert_eq!(lost("a", &some(&["a", "b"])), None);
         assert_eq!(lost("a,b", &[]), None, "all are managed now");
         assert_eq!(lost("", &some(&["a"])), None);
-        assert_eq!((written(&[]), written(&some(&["a", "b"]))), ("*".into(), "a,b".into()));
+        assert_eq!((recorded(&[]), recorded(&some(&["a", "b"]))), ("*".into(), "a,b".into()));
     }
 }

@@ -1,10 +1,10 @@
-//! What bears our marks and is not managed: routes of a kind that is not failed over, and objects whose
-//! weights are still ours while the selector matches them no more. No watch shows them, and nothing is
-//! written to them: their authors are told what to do.
+//! Objects that look managed and are not: routes of a kind that does not fail over, and objects with our
+//! weights that the selector no longer matches. No watch shows them, and nothing is written to them: an
+//! Event tells their authors what to do.
 
 use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
-use crate::housekeeping::left_behind::{self, LeftBehind};
-use crate::housekeeping::managed_namespaces;
+use crate::housekeeping::leftover_weights::{self, LeftoverWeights};
+use crate::housekeeping::managed_scope;
 use crate::index::shared_index::SharedIndex;
 use crate::index::watch_scope::WatchScope;
 use crate::informers::discovery::served;
@@ -22,35 +22,35 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// How often to look for routes, and every how many of these looks for what was left behind: that reads
-/// the metadata of all objects.
+/// How often to scan for routes, and every how many of these scans for leftover weights: that reads the
+/// metadata of all objects.
 const PERIOD: Duration = Duration::from_secs(30);
-const LOOKS: usize = 10;
+const SCANS_PER_FULL: usize = 10;
 /// While it is not known yet what the cluster serves.
-const SOON: Duration = Duration::from_secs(1);
+const FIRST_PERIOD: Duration = Duration::from_secs(1);
 
 /// Objects at once in an answer: decoding more would hold up what else is to be done.
 const PAGE: u32 = 200;
 
-/// What looks for them.
-pub(crate) struct Survey {
+/// What scans for them.
+pub(crate) struct UnmanagedScan {
     pub client: Client,
     pub shared: SharedIndex,
     pub selector: LabelSelector,
     /// Where objects are managed; empty: everywhere.
     pub namespaces: Vec<String>,
-    /// Of the installation: the names of its replicas begin with it.
+    /// Of the installation: a prefix of the names of its replicas.
     pub name: String,
     /// Where the program runs.
     pub namespace: String,
-    /// Where the namespaces that are managed are written down; none without a Lease.
+    /// Where the managed namespaces are recorded; none without a Lease.
     pub leases: Option<Api<Lease>>,
     pub leading: watch::Receiver<bool>,
     pub recorder: Recorder,
     pub metrics: Arc<Metrics>,
 }
 
-/// Something that is not managed and looks as if it were.
+/// Something that is not managed and scans as if it were.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Unmanaged {
     regarding: Regarding,
@@ -61,71 +61,71 @@ pub(crate) struct Unmanaged {
     full: String,
 }
 
-/// What has been told, by kind and name.
+/// What has been reported, by kind and name.
 type Reported = BTreeMap<(String, ObjectKey), Unmanaged>;
 
-/// Looks while this replica leads, until `stop`.
-pub(crate) async fn survey_unmanaged(mut survey: Survey, stop: CancellationToken) {
-    let (mut routes, mut left) = (Reported::new(), Reported::new());
-    let mut looks = 0;
+/// Scans while this replica leads, until `stop`.
+pub(crate) async fn scan_unmanaged(mut scan: UnmanagedScan, stop: CancellationToken) {
+    let (mut routes, mut leftover) = (Reported::new(), Reported::new());
+    let mut scans = 0;
     loop {
-        let leads = *survey.leading.borrow_and_update();
-        // In which versions kinds are served is known once they have been looked for.
-        let begins = leads && survey.shared.read().synced.all();
-        let wait = if leads && !begins { SOON } else { PERIOD };
-        if begins {
-            if looks == 0 {
-                survey.tell_narrowed().await;
+        let leads = *scan.leading.borrow_and_update();
+        // The served versions are known once the kinds have been discovered.
+        let is_ready = leads && scan.shared.read().synced.all();
+        let wait = if leads && !is_ready { FIRST_PERIOD } else { PERIOD };
+        if is_ready {
+            if scans == 0 {
+                scan.report_narrowed().await;
             }
-            // What was found is looked at more often, so that it is seen to be put right.
-            let also_left = looks % LOOKS == 0 || !left.is_empty();
+            // What was found is read more often, so that its end is reported soon.
+            let with_leftover = scans % SCANS_PER_FULL == 0 || !leftover.is_empty();
             tokio::select! {
-                () = survey.look(&mut routes, &mut left, also_left) => looks += 1,
+                () = scan.run(&mut routes, &mut leftover, with_leftover) => scans += 1,
                 () = stop.cancelled() => return,
             }
         } else if !leads {
-            looks = 0;
-            survey.metrics.policy_routes.set(0);
-            survey.metrics.left_behind.set(0);
+            scans = 0;
+            scan.metrics.policy_routes.set(0);
+            scan.metrics.left_behind.set(0);
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            Ok(()) = survey.leading.changed() => {}
+            Ok(()) = scan.leading.changed() => {}
             () = stop.cancelled() => return,
         }
     }
 }
 
-impl Survey {
-    async fn look(&self, routes: &mut Reported, left: &mut Reported, also_left: bool) {
+impl UnmanagedScan {
+    async fn run(&self, routes: &mut Reported, leftover: &mut Reported, with_leftover: bool) {
         match self.policy_routes().await {
             Ok(found) => {
-                self.tell(routes, found);
+                self.report(routes, found);
                 self.metrics.policy_routes.set(routes.len() as i64);
             }
             Err(error) => {
                 tracing::debug!(error = brief(&error), "routes of policy.linkerd.io are not seen");
             }
         }
-        if also_left {
-            match self.left_behind().await {
+        if with_leftover {
+            match self.leftover_weights().await {
                 Ok(found) => {
-                    self.tell(left, found);
-                    self.metrics.left_behind.set(left.len() as i64);
+                    self.report(leftover, found);
+                    self.metrics.left_behind.set(leftover.len() as i64);
                 }
                 Err(error) => {
-                    tracing::debug!(error = brief(&error), "what was left behind is not seen");
+                    tracing::debug!(error = brief(&error), "leftover weights are not seen");
                 }
             }
         }
     }
 
-    async fn tell_narrowed(&self) {
+    async fn report_narrowed(&self) {
         let Some(leases) = &self.leases else { return };
-        match managed_namespaces::narrowed(leases, &self.name, &self.namespaces).await {
+        match managed_scope::narrowed(leases, &self.name, &self.namespaces).await {
             Ok(None) => {}
             Ok(Some(lost)) => {
-                let note = managed_namespaces::note(&lost, &self.selector);
+                let note = managed_scope::note(&lost, &self.selector);
                 tracing::warn!("{note}");
                 self.recorder.publish(narrowed(&self.name, &self.namespace, note));
             }
@@ -135,24 +135,24 @@ impl Survey {
         }
     }
 
-    /// Tells what is new, and what is over.
-    fn tell(&self, told: &mut Reported, found: Vec<Unmanaged>) {
+    /// Reports what is new, and what has ended.
+    fn report(&self, reported: &mut Reported, found: Vec<Unmanaged>) {
         let name = |one: &Unmanaged| (one.regarding.kind().to_owned(), one.regarding.key().clone());
         let found: Reported = found.into_iter().map(|one| (name(&one), one)).collect();
         for (name, one) in &found {
-            let known = told.get(name).is_some_and(|reported| {
-                reported.regarding.uid() == one.regarding.uid() && reported.note == one.note
+            let is_known = reported.get(name).is_some_and(|before| {
+                before.regarding.uid() == one.regarding.uid() && before.note == one.note
             });
-            if known {
+            if is_known {
                 continue;
             }
             tracing::warn!("{}", one.full);
             self.recorder.publish(one.event());
         }
-        for (kind, object) in told.keys().filter(|name| !found.contains_key(*name)) {
+        for (kind, object) in reported.keys().filter(|name| !found.contains_key(*name)) {
             tracing::info!(kind, %object, "bears our marks no more, or is managed");
         }
-        *told = found;
+        *reported = found;
     }
 
     async fn policy_routes(&self) -> kube::Result<Vec<Unmanaged>> {
@@ -186,7 +186,7 @@ impl Survey {
         Ok(found)
     }
 
-    async fn left_behind(&self) -> kube::Result<Vec<Unmanaged>> {
+    async fn leftover_weights(&self) -> kube::Result<Vec<Unmanaged>> {
         let mut found = vec![];
         for kind in Kind::ALL {
             let Some(version) = self.shared.read().served(kind) else { continue };
@@ -198,9 +198,9 @@ impl Survey {
                     let page = api.list_metadata(&params).await?;
                     for metadata in &page.items {
                         let unmanaged = !self.selector.matches(metadata.labels());
-                        let decided_here = left_behind::decided_by(metadata.annotations());
+                        let decided_here = leftover_weights::decided_by(metadata.annotations());
                         let ours = decided_here.is_some_and(|replica| {
-                            left_behind::is_of_installation(&self.name, &replica)
+                            leftover_weights::is_of_installation(&self.name, &replica)
                         });
                         if !unmanaged || !ours || metadata.metadata.deletion_timestamp.is_some() {
                             continue;
@@ -210,7 +210,7 @@ impl Survey {
                         let api: Api<DynamicObject> =
                             Api::namespaced_with(self.client.clone(), namespace, &resource);
                         let Some(object) = api.get_opt(&key.name).await? else { continue };
-                        found.extend(self.of_left(kind, key, &object, &resource));
+                        found.extend(self.read_leftover(kind, key, &object, &resource));
                     }
                     params.continue_token = page.metadata.continue_.filter(|t| !t.is_empty());
                     if params.continue_token.is_none() {
@@ -222,7 +222,7 @@ impl Survey {
         Ok(found)
     }
 
-    fn of_left(
+    fn read_leftover(
         &self,
         kind: Kind,
         key: ObjectKey,
@@ -230,8 +230,14 @@ impl Survey {
         resource: &ApiResource,
     ) -> Option<Unmanaged> {
         let object_ref = ObjectRef::new(kind, key);
-        let left = LeftBehind::read(&object_ref, object, &self.selector)?;
-        Some(Unmanaged::new(object, resource, EventReason::LeftBehind, left.note(), left.full()))
+        let leftover = LeftoverWeights::read(&object_ref, object, &self.selector)?;
+        Some(Unmanaged::new(
+            object,
+            resource,
+            EventReason::LeftBehind,
+            leftover.note(),
+            leftover.full(),
+        ))
     }
 }
 
