@@ -144,7 +144,7 @@ impl Intent {
         }
         if !concerned.contains(&true) {
             problems.extend(declared.sets.iter().flat_map(|set| set.unreadable.clone()));
-            problems.extend(declared.without_primary().map(|set| faults::no_primary(set)));
+            problems.extend(declared.without_primary().map(faults::no_primary));
         }
         problems.append(&mut of_annotations);
         let normalized = declared.normalized();

@@ -56,7 +56,7 @@ impl LeftoverWeights {
         }
         let ours = [annotations::STATE, annotations::AUTHORED_WEIGHTS];
         edit.remove_annotations(
-            ours.into_iter().filter(|name| declared.annotations.contains_key(*name)),
+            ours.into_iter().filter(|name| declared.annotations.contains_key(name)),
         );
         let patch = serde_json::to_string(&edit.into_patch()).ok();
         let (namespace, name) = (object.namespace(), object.name());

@@ -156,7 +156,7 @@ impl ManagedObject {
             edited_by,
             in_use: kind.in_use(object),
             defaulted_primary,
-            without_primary: declared.without_primary().map(|set| no_primary(set)).collect(),
+            without_primary: declared.without_primary().map(no_primary).collect(),
             recorded_pods: leaving,
             leaving: Recorded::default(),
             services: match declared.backends().nth(FAR_BEYOND) {

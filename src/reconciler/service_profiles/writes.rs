@@ -304,5 +304,5 @@ fn hiding(route: &Subject<'_>) -> Vec<ObjectRef> {
         let is_younger = (managed.created, object) < (managed_split.created, split);
         (is_written && is_younger).then(|| split.clone())
     };
-    managed.apexes().iter().filter_map(|apex| hides(apex)).collect()
+    managed.apexes().iter().filter_map(hides).collect()
 }

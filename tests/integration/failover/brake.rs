@@ -147,8 +147,10 @@ async fn without_a_lease_a_restart_forgets_no_hold_and_what_vanished_does_not_ke
     splits_of_their_own(&workload).await?;
     let replica = &installation.replicas()[0];
 
-    set_ready(&workload, 0..SPLITS, 0).await?;
+    // As many as may go, and then all others: were all lost at once, none of them might.
+    set_ready(&workload, 0..SHARE, 0).await?;
     wait_moved(&cluster, SHARE).await?;
+    set_ready(&workload, SHARE..SPLITS, 0).await?;
     wait_engaged(replica, 1.0).await?;
     eventually("the hold is on record", PATIENCE, || record(&cluster)).await?;
     replica.restart().await?;
