@@ -54,7 +54,7 @@ impl World {
             version: 0,
             looking: Cell::default(),
         };
-        world.index.synced = crate::index::store::Synced::ALL;
+        world.index.synced = crate::index::synced::Synced::ALL;
         for (name, ready) in services {
             world.set_ready(name, *ready);
         }

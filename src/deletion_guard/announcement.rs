@@ -1,6 +1,6 @@
 //! An announcement: the pod, what becomes of it, and the paths by which replicas hand it on.
 
-use crate::index::endpoints::PodUid;
+use crate::index::pods::PodUid;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,11 +1,11 @@
-//! Pods that are about to be deleted, by word of the API server that asks before it deletes them.
+//! Announced pods: the API server asks before it deletes them.
 
 use crate::engine::SteadyTime;
-use crate::index::endpoints::PodUid;
+use crate::index::pods::PodUid;
 use jiff::SignedDuration;
 use std::collections::{BTreeMap, HashMap};
 
-/// How long a word is believed: longer than slices take to follow a pod that is deleted, also where
+/// How long an announcement is believed: longer than slices take to follow a pod that is deleted, also where
 /// kube-controller-manager has to find a new leader first. Until then the fallback serves.
 pub(crate) const BELIEVED: SignedDuration = SignedDuration::from_secs(30);
 
@@ -16,7 +16,7 @@ pub(crate) const ONCE_IN: SignedDuration = SignedDuration::from_mins(10);
 /// More are not remembered: anybody who may delete pods fills this.
 const MOST: usize = 50_000;
 
-/// What a word about a pod is worth.
+/// What an announcement is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Belief {
     /// It counts as gone from now on.
@@ -75,7 +75,7 @@ impl AnnouncedPods {
     /// Takes in what an object says: traffic was moved for these.
     pub(crate) fn record(&mut self, recorded: &Recorded, now: SteadyTime) {
         for (pod, until) in recorded {
-            // No clock is so far off, and no word is believed for longer.
+            // No clock is so far off, and no announcement is believed for longer.
             let until = (*until).min(now.saturating_add(BELIEVED));
             let there = AnnouncedPod { name: "".into(), since: now, until, moved: true };
             if there.counts(now) && self.pods.len() < MOST {

@@ -2,7 +2,8 @@
 
 use crate::engine::SteadyTime;
 use crate::engine::{self, Backend, Health, Intent, Ports, Unknown};
-use crate::index::endpoints::{self, EndpointCount, PortEndpointCount, SliceFacts};
+use crate::index::endpoint_count::{self, EndpointCount, PortEndpointCount};
+use crate::index::endpoints::SliceFacts;
 use crate::index::history::ServiceHistory;
 use crate::index::service_facts::{RequestedPorts, ServiceFacts, ServiceKind, ServicePort};
 use crate::index::store::Index;
@@ -79,15 +80,15 @@ impl Index {
         }
     }
 
-    /// The endpoints of a Service whose slices are here; `ports` as [`endpoints::count`] takes them.
+    /// The endpoints of a Service whose slices are here; `ports` as [`endpoint_count::count`] takes them.
     pub(crate) fn count(
         &self,
         service: &ObjectKey,
         ports: &[Option<&str>],
         now: SteadyTime,
     ) -> EndpointCount {
-        let leaves = |pod| self.departures.until(pod, now);
-        endpoints::count(self.slices.of(service), ports, leaves)
+        let announced_until = |pod| self.departures.until(pod, now);
+        endpoint_count::count(self.slices.of(service), ports, announced_until)
     }
 
     /// What tells the endpoints of a Service apart, ready or not; nothing where one of its members

@@ -1,11 +1,11 @@
-//! The controller's own namespace: where people say what holds for the whole cluster.
+//! The settings for the whole cluster, which people make on the own namespace.
 
 use crate::engine::annotations;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 
-/// What people have said on the controller's own namespace.
+/// The settings on the own namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ClusterSettings {
     /// Nothing is to be written.
@@ -17,8 +17,8 @@ pub(crate) struct ClusterSettings {
 impl ClusterSettings {
     /// Reads the annotations; what cannot be meant is logged and ignored.
     pub(crate) fn read(namespace: &Namespace) -> Self {
-        let said = |name: &str| namespace.annotations().get(name).map(String::as_str);
-        let frozen = match said(annotations::FROZEN) {
+        let annotation = |name: &str| namespace.annotations().get(name).map(String::as_str);
+        let frozen = match annotation(annotations::FROZEN) {
             Some("true") => true,
             None | Some("false") => false,
             Some(other) => {
@@ -30,7 +30,7 @@ impl ClusterSettings {
                 false
             }
         };
-        let released = said(annotations::BRAKE_RELEASED).and_then(|text| {
+        let released = annotation(annotations::BRAKE_RELEASED).and_then(|text| {
             let time = text.parse().ok();
             if time.is_none() {
                 tracing::error!(

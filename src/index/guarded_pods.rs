@@ -2,8 +2,8 @@
 
 use crate::engine::{AnnouncedPodUids, Now, SteadyTime, flips_early};
 use crate::index::announced_pods::{Belief, Recorded, is_kept};
-use crate::index::endpoints::{PodName, PodUid};
 use crate::index::managed_object::{ManagedObject, ManagedSet};
+use crate::index::pods::{PodName, PodUid};
 use crate::index::remote::members::Member;
 use crate::index::store::Index;
 use crate::kinds::{ObjectKey, ObjectRef};

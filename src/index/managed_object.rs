@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 /// As whom linkerd-failover 0.1 wrote weights: they were no author's.
 const PREDECESSOR: &str = "failover.linkerd.io";
 
-/// So many faults of an object are kept, to be told.
+/// So many faults of an object are kept, to be reported.
 const FAULTS: usize = 16;
 
 /// The facts of a managed object.

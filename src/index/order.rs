@@ -58,7 +58,8 @@ pub(crate) enum Superseded {
 /// The order of one kind: that of its one watch, or of each namespace's.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
-    whole: Watch,
+    /// Of the whole cluster, where there is one watch.
+    cluster: Watch,
     by_namespace: HashMap<Box<str>, Watch>,
 }
 
@@ -85,7 +86,7 @@ impl Order {
     /// The LIST of a watch begins: nothing that is under way enters any more.
     pub(crate) fn begin(&mut self, namespace: Option<&str>) {
         let watch = match namespace {
-            None => &mut self.whole,
+            None => &mut self.cluster,
             Some(namespace) => self.by_namespace.entry(namespace.into()).or_default(),
         };
         *watch = Watch { listing: true, ..Watch::default() };
@@ -95,7 +96,7 @@ impl Order {
     /// another history.
     pub(crate) fn complete(&mut self, namespace: Option<&str>) {
         let watch = match namespace {
-            None => Some(&mut self.whole),
+            None => Some(&mut self.cluster),
             Some(namespace) => self.by_namespace.get_mut(namespace),
         };
         if let Some(watch) = watch {
@@ -206,11 +207,11 @@ impl Order {
     }
 
     fn watch(&self, key: &ObjectKey) -> &Watch {
-        self.by_namespace.get(&*key.namespace).unwrap_or(&self.whole)
+        self.by_namespace.get(&*key.namespace).unwrap_or(&self.cluster)
     }
 
     fn watch_mut(&mut self, key: &ObjectKey) -> &mut Watch {
-        self.by_namespace.get_mut(&*key.namespace).unwrap_or(&mut self.whole)
+        self.by_namespace.get_mut(&*key.namespace).unwrap_or(&mut self.cluster)
     }
 }
 
@@ -238,7 +239,7 @@ impl Watch {
         }
     }
 
-    /// The watch tells in order: what a LIST said of versions before this one, it has told too.
+    /// The watch reports in order: what a LIST showed of versions before this one, it has reported too.
     fn has_come_to(&mut self, version: u64) {
         if !self.shown.is_empty() {
             self.shown.retain(|_, at| *at >= version);

@@ -76,12 +76,12 @@ fn deletions_are_remembered_for_requests_under_way_alone_and_never_without_bound
     let mut order = Order::default();
     let keys: Vec<ObjectKey> = (0..=MOST_DELETED).map(|i| key(&format!("k{i}"))).collect();
     order.delete(&keys[0], 1);
-    assert!(order.whole.deleted.is_empty());
+    assert!(order.cluster.deleted.is_empty());
     let ticket = order.ticket(&keys[0]);
     for (version, key) in (2..).zip(&keys) {
         order.delete(key, version);
     }
-    assert!(order.whole.deleted.len() <= MOST_DELETED);
+    assert!(order.cluster.deleted.len() <= MOST_DELETED);
     // What would have to be remembered for it is not: it does not enter at all.
     let first = order.enter(&keys[0], 1, &keys[0], Arrival::Answered(&ticket));
     assert_eq!(first, Freshness::Late);

@@ -1,4 +1,4 @@
-//! The ServiceProfiles in the index: by name, and from a split to those that are written for it.
+//! ServiceProfiles: by name, and from a split to those that are written for it.
 
 use crate::index::order::Order;
 use crate::index::profile_facts::ProfileFacts;
@@ -8,15 +8,54 @@ use std::collections::{BTreeSet, HashMap};
 /// All ServiceProfiles.
 #[derive(Debug, Default)]
 pub(crate) struct ProfileTable {
-    pub(crate) facts: HashMap<ObjectKey, ProfileFacts>,
+    facts: HashMap<ObjectKey, ProfileFacts>,
     /// From the split that their marks name.
-    pub(crate) written_for: HashMap<ObjectRef, BTreeSet<ObjectKey>>,
+    written_for: HashMap<ObjectRef, BTreeSet<ObjectKey>>,
     pub(crate) order: Order,
 }
 
 impl ProfileTable {
-    pub(crate) fn unmark(&mut self, key: &ObjectKey) -> Option<ObjectRef> {
-        let split = split_of(key, self.facts.get(key)?)?;
+    /// The profile of this very name.
+    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&ProfileFacts> {
+        self.facts.get(key)
+    }
+
+    /// The profile for a Service, in the Service's own namespace, with its name.
+    pub(crate) fn of(&self, service: &ObjectKey) -> Option<(&str, &ProfileFacts)> {
+        let host = format!("{}.{}.svc.", service.name, service.namespace);
+        let of_it = |(key, _): &(&ObjectKey, &ProfileFacts)| {
+            key.namespace == service.namespace && key.name.starts_with(&host)
+        };
+        self.facts.iter().find(of_it).map(|(key, profile)| (&*key.name, profile))
+    }
+
+    /// The profiles whose marks name a split.
+    pub(crate) fn written_for(&self, split: &ObjectRef) -> impl Iterator<Item = &ObjectKey> {
+        self.written_for.get(split).into_iter().flatten()
+    }
+
+    /// The splits that marks name, managed or not.
+    pub(crate) fn marked_splits(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.written_for.keys()
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.facts.keys()
+    }
+
+    /// Adds a profile that is not there. Returns the split that its mark names.
+    pub(super) fn insert(&mut self, key: ObjectKey, facts: ProfileFacts) -> Option<ObjectRef> {
+        let split = split_of(&key, &facts);
+        if let Some(split) = &split {
+            self.written_for.entry(split.clone()).or_default().insert(key.clone());
+        }
+        self.facts.insert(key, facts);
+        split
+    }
+
+    /// Returns the split that the mark of what is removed named.
+    pub(super) fn remove(&mut self, key: &ObjectKey) -> Option<ObjectRef> {
+        let split = split_of(key, &self.facts.remove(key)?)?;
         if let Some(profiles) = self.written_for.get_mut(&split) {
             profiles.remove(key);
             if profiles.is_empty() {
@@ -28,7 +67,7 @@ impl ProfileTable {
 }
 
 /// The split that a profile's mark names.
-pub(crate) fn split_of(key: &ObjectKey, facts: &ProfileFacts) -> Option<ObjectRef> {
+fn split_of(key: &ObjectKey, facts: &ProfileFacts) -> Option<ObjectRef> {
     let mark = facts.mark.as_ref()?;
     Some(ObjectRef::new(Kind::TrafficSplit, ObjectKey::new(&key.namespace, &mark.split)))
 }

@@ -1,26 +1,21 @@
-//! ServiceProfiles as the index enters them and looks them up.
+//! The ServiceProfiles in the index: which facts enter, and which splits a change concerns.
 
 use crate::index::order::{Arrival, Freshness, Ticket};
 use crate::index::profile_facts::ProfileFacts;
-use crate::index::profile_table::split_of;
 use crate::index::store::Index;
 use crate::kinds::service_profile::service_of;
-use crate::kinds::{Kind, ObjectKey, ObjectRef};
+use crate::kinds::{ObjectKey, ObjectRef};
 use std::collections::BTreeSet;
 
 impl Index {
     /// The ServiceProfile for a Service, in the Service's own namespace.
     pub(crate) fn profile_of(&self, service: &ObjectKey) -> Option<(&str, &ProfileFacts)> {
-        let host = format!("{}.{}.svc.", service.name, service.namespace);
-        let of_it = |(key, _): &(&ObjectKey, &ProfileFacts)| {
-            key.namespace == service.namespace && key.name.starts_with(&host)
-        };
-        self.profiles.facts.iter().find(of_it).map(|(key, profile)| (&*key.name, profile))
+        self.profiles.of(service)
     }
 
     /// The ServiceProfile of this very name.
     pub(crate) fn profile(&self, key: &ObjectKey) -> Option<&ProfileFacts> {
-        self.profiles.facts.get(key)
+        self.profiles.get(key)
     }
 
     /// The ServiceProfiles whose marks name a split.
@@ -28,12 +23,7 @@ impl Index {
         &self,
         split: &ObjectRef,
     ) -> impl Iterator<Item = &ObjectKey> {
-        self.profiles.written_for.get(split).into_iter().flatten()
-    }
-
-    /// The splits that are named by marks, managed or not.
-    pub(crate) fn marked_splits(&self) -> impl Iterator<Item = &ObjectRef> {
-        self.profiles.written_for.keys()
+        self.profiles.written_for(split)
     }
 
     /// A write of a profile is about to begin.
@@ -41,7 +31,7 @@ impl Index {
         self.profiles.order.ticket(profile)
     }
 
-    /// Puts in what the watch says of a profile.
+    /// Puts a profile in, as the watch reports it.
     #[cfg(test)]
     pub(crate) fn set_profile(&mut self, key: ObjectKey, profile: ProfileFacts) -> Vec<ObjectRef> {
         self.enter_profile(key, profile, Arrival::Watched)
@@ -61,21 +51,16 @@ impl Index {
             Freshness::Leaves => return self.remove_profile(&key),
             Freshness::Late => return vec![],
         }
-        if self.profiles.facts.get(&key) == Some(&profile) {
+        if self.profiles.get(&key) == Some(&profile) {
             return vec![];
         }
         let mut affected = self.remove_profile(&key);
-        if let Some(split) = split_of(&key, &profile) {
-            self.profiles.written_for.entry(split.clone()).or_default().insert(key.clone());
-            if self.writes_profiles && !affected.contains(&split) {
-                affected.push(split);
-            }
-        }
-        self.profiles.facts.insert(key, profile);
+        let split = self.profiles.insert(key, profile);
+        affected.extend(split.filter(|s| self.writes_profiles && !affected.contains(s)));
         affected
     }
 
-    /// The answer to a write says that a profile of this version is gone. One that is there since
+    /// The answer to a write shows that a profile of this version is gone. One that is there since
     /// stays.
     pub(crate) fn lack_profile(
         &mut self,
@@ -93,8 +78,7 @@ impl Index {
 
     /// Returns the splits that it concerns, where profiles are written here.
     pub(crate) fn remove_profile(&mut self, key: &ObjectKey) -> Vec<ObjectRef> {
-        let named = self.profiles.unmark(key);
-        self.profiles.facts.remove(key);
+        let named = self.profiles.remove(key);
         if !self.writes_profiles {
             return vec![];
         }
@@ -102,26 +86,12 @@ impl Index {
         affected.extend(self.first_split_on(&key.beside(service_of(&key.name))).cloned());
         affected.into_iter().collect()
     }
-
-    pub(crate) fn profile_keys(&self) -> Vec<ObjectKey> {
-        self.profiles.facts.keys().cloned().collect()
-    }
-
-    /// Of the managed splits on an apex the one that steers: the oldest, then the first by name.
-    pub(crate) fn first_split_on(&self, apex: &ObjectKey) -> Option<&ObjectRef> {
-        let splits = self.objects_naming(apex).filter(|object| object.kind == Kind::TrafficSplit);
-        let on_it = splits.filter_map(|split| {
-            let managed = self.object(split)?;
-            let is_apex = managed.apexes().iter().any(|name| split.beside(name) == *apex);
-            is_apex.then_some((managed.created, split))
-        });
-        on_it.min().map(|(_, split)| split)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::Kind;
     use serde_json::json;
 
     const NAME: &str = "emoji-svc.ns.svc.cluster.local";

@@ -2,7 +2,7 @@
 
 use crate::engine::PortSet;
 use crate::engine::SteadyTime;
-use crate::index::endpoints::EndpointCount;
+use crate::index::endpoint_count::EndpointCount;
 use crate::index::peak::Peak;
 use crate::index::service_facts::ServicePort;
 use std::collections::HashMap;

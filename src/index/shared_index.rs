@@ -1,31 +1,31 @@
-//! The index as it is shared: who changes it, and who hears of its changes.
+//! The index as it is shared: who changes it, and who is notified of changes.
 
 use crate::clock::Clock;
 use crate::engine::Now;
 use crate::index::order::Superseded;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{mpsc, watch};
 
-/// Objects to decide anew, as each event concerns them.
+/// The objects that each change concerns: they are to be reconciled.
 pub(crate) type ChangedObjects = mpsc::UnboundedReceiver<Vec<ObjectRef>>;
 
-/// The index, and who hears of its changes. Locks are held for lookups only, never across I/O.
+/// The index, and whom its changes notify. Its locks are taken for lookups, never across I/O.
 #[derive(Clone)]
 pub(crate) struct SharedIndex {
     index: Arc<RwLock<Index>>,
     changed: mpsc::UnboundedSender<Vec<ObjectRef>>,
     clock: Clock,
-    wanted: Arc<watch::Sender<u64>>,
+    remote_revision: Arc<watch::Sender<u64>>,
 }
 
 impl SharedIndex {
     pub(crate) fn new() -> (Self, ChangedObjects) {
         let (changed, changes) = mpsc::unbounded_channel();
         let index = Arc::new(RwLock::new(Index::default()));
-        let wanted = Arc::new(watch::Sender::new(0));
-        (Self { index, changed, clock: Clock::start(), wanted }, changes)
+        let remote_revision = Arc::new(watch::Sender::new(0));
+        (Self { index, changed, clock: Clock::start(), remote_revision }, changes)
     }
 
     /// The time that the index goes by.
@@ -34,34 +34,34 @@ impl SharedIndex {
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Index> {
-        // A poisoned lock still guards whole facts: each update is made by calls that do not panic
-        // half way.
-        self.index.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+        // A poisoned lock still guards consistent facts: no update panics half way.
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hears of it when what is asked of linked clusters may have changed.
-    pub(crate) fn wanted(&self) -> watch::Receiver<u64> {
-        self.wanted.subscribe()
+    /// Changes whenever the Services that are requested of linked clusters may have changed.
+    pub(crate) fn remote_revision(&self) -> watch::Receiver<u64> {
+        self.remote_revision.subscribe()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Index> {
-        self.index.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the index, and hands on what the change concerns.
+    /// Changes the index, and reports the objects that the change concerns.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Index) -> Vec<ObjectRef>) {
-        let (affected, other_sight) = {
+        let (affected, synced_changed) = {
             let mut index = self.write();
             index.now = self.clock.now();
             let synced = index.synced;
             let affected = change(&mut index);
             let revision = index.remote.revision();
-            self.wanted.send_if_modified(|last| std::mem::replace(last, revision) != revision);
+            self.remote_revision
+                .send_if_modified(|last| std::mem::replace(last, revision) != revision);
             (affected, index.synced != synced)
         };
-        // What is whole concerns all, and whoever says so.
-        if other_sight || !affected.is_empty() {
-            // Nobody listens while the program stops.
+        // What is synced concerns every object, and the metrics.
+        if synced_changed || !affected.is_empty() {
+            // The receiver is gone while the process stops.
             let _ = self.changed.send(affected);
         }
     }

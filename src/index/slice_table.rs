@@ -1,11 +1,12 @@
 //! The EndpointSlices of a cluster, by the Service they belong to.
 
-use crate::index::endpoints::{PodEndpoint, PodName, SliceFacts};
+use crate::index::endpoints::SliceFacts;
 use crate::index::order::{Arrival, Freshness, Order, Superseded, Ticket};
+use crate::index::pods::{PodEndpoint, PodName};
 use crate::kinds::ObjectKey;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// A slice as it was told: whose it is now, and its facts, where a proxy would use it.
+/// A slice as an API server has it: its Service, and its facts where a proxy would use it.
 #[derive(Debug)]
 pub(crate) struct SliceUpdate {
     pub slice: ObjectKey,
@@ -21,10 +22,10 @@ type Pods = HashMap<PodName, Vec<ObjectKey>>;
 #[derive(Debug, Default)]
 pub(crate) struct SliceTable {
     by_service: HashMap<ObjectKey, HashMap<ObjectKey, SliceFacts>>,
-    /// Which Service a slice belonged to when it was told last: its label may change.
+    /// Which Service a slice belonged to when it was last reported: its label may change.
     service_of: HashMap<ObjectKey, ObjectKey>,
     pub(crate) order: Order,
-    /// The slices that a pod is in; kept only where somebody asks.
+    /// The slices that a pod is in; kept only where [`Self::follow_pods`] asks for it.
     pods: Option<Pods>,
 }
 
@@ -44,7 +45,7 @@ impl SliceTable {
         self.of(service).map(SliceFacts::fingerprint).fold(0, u64::wrapping_add)
     }
 
-    /// From now on it is known which slices a pod is in. Nothing may have been told yet.
+    /// From now on it is known which slices a pod is in. Called before any slice enters.
     pub(crate) fn follow_pods(&mut self) {
         self.pods.get_or_insert_default();
     }
@@ -55,22 +56,26 @@ impl SliceTable {
         pod: PodName,
     ) -> impl Iterator<Item = (&ObjectKey, PodEndpoint, bool)> {
         let slices = self.pods.as_ref().and_then(|pods| pods.get(&pod)).into_iter().flatten();
-        let held = slices.filter_map(|slice| {
+        let endpoints = slices.filter_map(|slice| {
             let service = self.service_of.get(slice)?;
             let facts = self.by_service.get(service)?.get(slice)?;
             Some(facts.pods().map(move |(there, ready)| (service, there, ready)))
         });
-        held.flatten().filter(move |(_, there, _)| there.name == pod)
+        endpoints.flatten().filter(move |(_, there, _)| there.name == pod)
     }
 
-    /// Takes in what the watch tells. Returns the Services that changed.
-    pub(crate) fn set(&mut self, told: SliceUpdate) -> BTreeSet<ObjectKey> {
-        self.enter(told, Arrival::Watched)
+    /// Takes in what the watch reports. Returns the Services that changed.
+    pub(crate) fn set(&mut self, update: SliceUpdate) -> BTreeSet<ObjectKey> {
+        self.enter(update, Arrival::Watched)
     }
 
     /// Takes in a slice, where it may enter. Returns the Services that changed.
-    pub(crate) fn enter(&mut self, told: SliceUpdate, arrival: Arrival<'_>) -> BTreeSet<ObjectKey> {
-        let SliceUpdate { slice, version, service, facts } = told;
+    pub(crate) fn enter(
+        &mut self,
+        update: SliceUpdate,
+        arrival: Arrival<'_>,
+    ) -> BTreeSet<ObjectKey> {
+        let SliceUpdate { slice, version, service, facts } = update;
         match self.order.enter(&slice, version, service.as_ref().unwrap_or(&slice), arrival) {
             Freshness::Enters => {}
             Freshness::Leaves => return self.remove(&slice),
@@ -109,14 +114,14 @@ impl SliceTable {
 
     /// Takes in all that a watch begins with.
     pub(crate) fn replace(&mut self, listed: Vec<SliceUpdate>) {
-        let names: HashSet<ObjectKey> = listed.iter().map(|told| told.slice.clone()).collect();
+        let names: HashSet<ObjectKey> = listed.iter().map(|update| update.slice.clone()).collect();
         let there: Vec<_> = self.service_of.keys().filter(|s| !names.contains(*s)).collect();
         for slice in there.into_iter().cloned().collect::<Vec<_>>() {
             self.remove(&slice);
         }
         self.order.begin(None);
-        for told in listed {
-            self.enter(told, Arrival::Listed);
+        for update in listed {
+            self.enter(update, Arrival::Listed);
         }
         self.order.complete(None);
     }
@@ -131,7 +136,7 @@ impl SliceTable {
         version: u64,
     ) -> Result<BTreeSet<ObjectKey>, Superseded> {
         self.order.places(ticket, service, version)?;
-        let names: HashSet<&ObjectKey> = listed.iter().map(|told| &told.slice).collect();
+        let names: HashSet<&ObjectKey> = listed.iter().map(|update| &update.slice).collect();
         let there = self.by_service.get(service).into_iter().flat_map(HashMap::keys);
         let lacking: Vec<ObjectKey> = there.filter(|s| !names.contains(s)).cloned().collect();
         let mut changed = BTreeSet::new();
@@ -140,14 +145,14 @@ impl SliceTable {
                 changed.append(&mut self.remove(&slice));
             }
         }
-        for told in listed {
-            changed.append(&mut self.enter(told, Arrival::Answered(ticket)));
+        for update in listed {
+            changed.append(&mut self.enter(update, Arrival::Answered(ticket)));
         }
         self.order.show(ticket, service, version);
         Ok(changed)
     }
 
-    /// The watch says that a slice is gone. Returns the Services that changed.
+    /// The watch reports that a slice is gone. Returns the Services that changed.
     pub(crate) fn delete(&mut self, slice: &ObjectKey, version: u64) -> BTreeSet<ObjectKey> {
         if self.order.delete(slice, version) { self.remove(slice) } else { BTreeSet::new() }
     }
@@ -158,7 +163,7 @@ impl SliceTable {
     }
 }
 
-/// A slice holds other pods than before, where anybody asks.
+/// Notes that a slice has other pods than before, where they are followed.
 fn note_pods(
     pods: &mut Option<Pods>,
     slice: &ObjectKey,
@@ -185,7 +190,8 @@ fn note_pods(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::endpoints::{self, AddressFamilies};
+    use crate::index::endpoint_count;
+    use crate::index::endpoints::AddressFamilies;
     use serde_json::{Value, json};
 
     fn told(slice: &str, version: u64, service: &str, ready: usize) -> SliceUpdate {
@@ -205,7 +211,7 @@ mod tests {
     }
 
     fn ready(slices: &SliceTable, service: &str) -> u32 {
-        endpoints::count(slices.of(&ObjectKey::new("ns", service)), &[], |_| None).ready
+        endpoint_count::count(slices.of(&ObjectKey::new("ns", service)), &[], |_| None).ready
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Where one watch looks: the whole cluster, or one of the namespaces that we are limited to.
+//! The scope of one watch: the whole cluster, or one of the namespaces that the program is limited to.
 
 use crate::kinds::ObjectKey;
 use k8s_openapi::NamespaceResourceScope;
@@ -7,32 +7,32 @@ use kube::{Api, Client, Resource};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The part of a kind that one watch sees.
+/// What one watch of a kind covers.
 #[derive(Clone)]
 pub(crate) struct WatchScope {
     namespace: Option<String>,
     position: usize,
-    /// Of each part of the kind, whether it is whole.
-    whole: Arc<Mutex<Vec<bool>>>,
+    /// Of each scope of the kind, whether its facts are complete.
+    synced: Arc<Mutex<Vec<bool>>>,
 }
 
 impl WatchScope {
-    /// All of a kind in one.
+    /// The whole cluster.
     pub(crate) fn everything() -> Self {
-        Self { namespace: None, position: 0, whole: Arc::new(Mutex::new(vec![false])) }
+        Self { namespace: None, position: 0, synced: Arc::new(Mutex::new(vec![false])) }
     }
 
-    /// One part for each namespace; without any, everything in one.
+    /// One scope for each namespace; without any, the whole cluster.
     pub(crate) fn each(namespaces: &[String]) -> Vec<Self> {
-        let whole = Arc::new(Mutex::new(vec![false; namespaces.len()]));
-        let part = |(position, namespace): (usize, &String)| Self {
+        let synced = Arc::new(Mutex::new(vec![false; namespaces.len()]));
+        let scope = |(position, namespace): (usize, &String)| Self {
             namespace: Some(namespace.clone()),
             position,
-            whole: whole.clone(),
+            synced: synced.clone(),
         };
         match namespaces {
             [] => vec![Self::everything()],
-            some => some.iter().enumerate().map(part).collect(),
+            some => some.iter().enumerate().map(scope).collect(),
         }
     }
 
@@ -44,11 +44,11 @@ impl WatchScope {
         self.namespace.as_ref().is_none_or(|namespace| **namespace == *key.namespace)
     }
 
-    /// Notes whether this part is whole. Returns whether now the whole kind is.
-    pub(crate) fn is_whole(&self, whole: bool) -> bool {
-        let mut parts = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
-        parts[self.position] = whole;
-        parts.iter().all(|whole| *whole)
+    /// Notes whether the facts of this scope are complete. Returns whether those of all scopes are.
+    pub(crate) fn set_synced(&self, is_synced: bool) -> bool {
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        synced[self.position] = is_synced;
+        synced.iter().all(|synced| *synced)
     }
 
     /// Of a kind that is only known at run time.
@@ -98,21 +98,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_is_whole_once_each_of_its_parts_is() {
-        let parts = WatchScope::each(&["a".into(), "b".into()]);
-        assert!(!parts[0].is_whole(true));
-        assert!(parts[1].is_whole(true));
-        assert!(!parts[0].is_whole(false));
-        assert!(parts[0].covers(&ObjectKey::new("a", "x")));
-        assert!(!parts[0].covers(&ObjectKey::new("b", "x")));
+    fn a_kind_is_synced_once_each_of_its_scopes_is() {
+        let scopes = WatchScope::each(&["a".into(), "b".into()]);
+        assert!(!scopes[0].set_synced(true));
+        assert!(scopes[1].set_synced(true));
+        assert!(!scopes[0].set_synced(false));
+        assert!(scopes[0].covers(&ObjectKey::new("a", "x")));
+        assert!(!scopes[0].covers(&ObjectKey::new("b", "x")));
     }
 
     #[test]
-    fn without_namespaces_one_part_covers_everything() {
-        let parts = WatchScope::each(&[]);
-        assert_eq!(parts.len(), 1);
-        assert!(parts[0].covers(&ObjectKey::new("a", "x")));
-        assert!(parts[0].is_whole(true));
+    fn without_namespaces_one_scope_covers_everything() {
+        let scopes = WatchScope::each(&[]);
+        assert_eq!(scopes.len(), 1);
+        assert!(scopes[0].covers(&ObjectKey::new("a", "x")));
+        assert!(scopes[0].set_synced(true));
     }
 
     #[test]

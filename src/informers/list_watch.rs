@@ -16,21 +16,21 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-/// A watch that says nothing for so long ends by itself, at the API server's side; one that does
-/// not even do that is a connection that died, and is found by `SILENCE`.
-const RENEWED: u32 = 25;
+/// After how many seconds the API server ends a watch.
+const WATCH_TIMEOUT: u32 = 25;
 
-/// How long an API server may be silent before a watch is begun anew: a cache is never older than
-/// this. For the client's read timeout.
-pub(crate) const SILENCE: Duration = Duration::from_secs(RENEWED as u64 + 4);
+/// The client's read timeout: a connection that is silent for longer than a watch lasts is dead. No
+/// cache is older than this.
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(WATCH_TIMEOUT as u64 + 4);
 
+/// The configuration of every watch.
 pub(crate) fn config() -> Config {
-    Config::default().timeout(RENEWED)
+    Config::default().timeout(WATCH_TIMEOUT)
 }
 
 /// How much earlier than asked for a watch may end.
 const EARLY: Duration = Duration::from_millis(500);
-/// How much later; less than [`SILENCE`] leaves, after which it is a connection that died.
+/// How much later; less than [`READ_TIMEOUT`] allows, after which the connection counts as dead.
 const LATE: Duration = Duration::from_secs(3);
 
 enum State<K> {
@@ -73,8 +73,8 @@ where
 /// Between the end of one and the next.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The same for ever: after each end it begins with a LIST. What goes wrong is not told; for whoever
-/// only wants to look sooner than he would anyway.
+/// The same without an end: each failure is followed by another LIST. Errors are dropped; for callers
+/// that only want to look sooner than they would anyway.
 pub(crate) fn follow<K>(api: Api<K>, fields: &str) -> impl Stream<Item = Event<K>> + Send + use<K>
 where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,

@@ -1,4 +1,12 @@
 //! The informers: LIST and watch of each kind, turned into facts and entered into the index.
+//!
+//! [`watch`] runs every informer of this cluster: it lists, watches, retries and keeps what is synced.
+//! What differs from one to another is one implementation of [`source::Source`] in [`sources`].
+//!
+//! To add an informer: implement [`source::Source`] there, and add one line to [`sources::watch_all`].
+//! A kind of managed object needs neither: every [`Kind`](crate::kinds::Kind) is watched.
+//!
+//! [`remote`] has the informers of linked clusters, and [`confirm`] the LISTs past the watches.
 
 pub(crate) mod confirm;
 pub(crate) mod discovery;
@@ -6,5 +14,6 @@ pub(crate) mod endpoint_slices;
 pub(crate) mod list_watch;
 pub(crate) mod remote;
 pub(crate) mod resource_version;
+pub(crate) mod source;
 pub(crate) mod sources;
 pub(crate) mod watch;

@@ -1,4 +1,4 @@
-//! What is watched: each kind of facts, where it comes from and how it enters the index.
+//! The informers of this cluster: an implementation of [`Source`] each, and a line in [`watch_all`].
 
 use crate::engine::Defaults;
 use crate::index::cluster_settings::ClusterSettings;
@@ -9,12 +9,14 @@ use crate::index::order::{Arrival, Order};
 use crate::index::profile_facts::ProfileFacts;
 use crate::index::service_facts::ServiceFacts;
 use crate::index::shared_index::SharedIndex;
-use crate::index::store::{Index, Synced};
+use crate::index::store::Index;
+use crate::index::synced::Synced;
 use crate::index::watch_scope::WatchScope;
 use crate::informers::list_watch::config;
 use crate::informers::list_watch::list_watch;
 use crate::informers::resource_version;
-use crate::informers::watch::{Source, watch, watch_each};
+use crate::informers::source::Source;
+use crate::informers::watch::{watch, watch_each};
 use crate::informers::{discovery, endpoint_slices};
 use crate::kinds::route::GROUP;
 use crate::kinds::selector::LabelSelector;
@@ -35,7 +37,7 @@ const REDISCOVER: Duration = Duration::from_secs(20);
 struct Objects {
     kind: Kind,
     client: Client,
-    part: WatchScope,
+    scope: WatchScope,
     api: Option<Api<DynamicObject>>,
     served: Option<&'static str>,
     selector: LabelSelector,
@@ -63,7 +65,7 @@ struct Profiles {
 
 struct Grants {
     client: Client,
-    part: WatchScope,
+    scope: WatchScope,
     api: Option<Api<DynamicObject>>,
 }
 
@@ -100,25 +102,25 @@ pub(crate) async fn watch_all(client: Client, watched: WatchSettings, shared: Sh
     });
     let objects = |kind: Kind| {
         let (client, selector) = (client.clone(), selector.clone());
-        move |part: &WatchScope| Objects {
+        move |scope: &WatchScope| Objects {
             kind,
             client: client.clone(),
-            part: part.clone(),
+            scope: scope.clone(),
             api: None,
             served: None,
             selector: selector.clone(),
             defaults,
         }
     };
-    let services = |part: &WatchScope| Services { api: part.api(&client) };
-    let slices = |part: &WatchScope| Slices { api: part.api(&client), families };
+    let services = |scope: &WatchScope| Services { api: scope.api(&client) };
+    let slices = |scope: &WatchScope| Slices { api: scope.api(&client), families };
     let profile = service_profile::api_resource();
-    let profiles = |part: &WatchScope| {
-        let api = part.dynamic_api(&client, &profile);
+    let profiles = |scope: &WatchScope| {
+        let api = scope.dynamic_api(&client, &profile);
         Profiles { client: client.clone(), api }
     };
     let grants =
-        |part: &WatchScope| Grants { client: client.clone(), part: part.clone(), api: None };
+        |scope: &WatchScope| Grants { client: client.clone(), scope: scope.clone(), api: None };
     let own = OwnNamespace { api: Api::all(client.clone()), name: namespace };
     tokio::join!(
         join_all(Kind::ALL.map(|kind| watch_each(&namespaces, objects(kind), &shared))),
@@ -152,7 +154,7 @@ impl Source for Objects {
     async fn discover(&mut self) -> kube::Result<bool> {
         self.served = discovery::served_kind(&self.client, self.kind).await?;
         let resource = self.served.map(|version| self.kind.api_resource(version));
-        self.api = resource.map(|resource| self.part.dynamic_api(&self.client, &resource));
+        self.api = resource.map(|resource| self.scope.dynamic_api(&self.client, &resource));
         Ok(self.api.is_some())
     }
     async fn outdated(&self) {
@@ -171,8 +173,8 @@ impl Source for Objects {
         object: &DynamicObject,
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef> {
-        // Mostly our own write, which told its outcome before the watch does. With a LIST the same
-        // number may stand for something else.
+        // Mostly our own write, whose answer came before the watch. In a LIST the same number may stand
+        // for something else.
         let object_ref = ObjectRef::new(self.kind, ObjectKey::of(object));
         let watched = matches!(arrival, Arrival::Watched);
         if watched && index.has_version(&object_ref, &object.metadata) {
@@ -298,7 +300,7 @@ impl Source for Profiles {
         index.remove_profile(key)
     }
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
-        index.profile_keys()
+        index.profiles.keys().cloned().collect()
     }
     fn listed(&self, index: &mut Index, _: &WatchScope, kind_exists: bool) {
         index.no_profiles = !kind_exists;
@@ -325,7 +327,7 @@ impl Source for Grants {
             discovery::served(&self.client, GROUP, self.name(), &["v1", "v1beta1"]).await?;
         self.api = served.map(|version| {
             let gvk = GroupVersionKind::gvk(GROUP, version, "ReferenceGrant");
-            self.part.dynamic_api(&self.client, &ApiResource::from_gvk(&gvk))
+            self.scope.dynamic_api(&self.client, &ApiResource::from_gvk(&gvk))
         });
         Ok(self.api.is_some())
     }

@@ -1,59 +1,19 @@
-//! The watches: Kubernetes' events become facts in the index, and the objects they concern are
-//! handed on at once.
+//! The informers: events of watches become facts in the index, and the objects that they concern are
+//! reported at once.
 
-use crate::index::order::{Arrival, Order};
+use crate::index::order::Arrival;
 use crate::index::shared_index::SharedIndex;
-use crate::index::store::{Index, Synced};
 use crate::index::watch_scope::WatchScope;
 use crate::informers::resource_version;
+use crate::informers::source::Source;
 use crate::kinds::{ObjectKey, ObjectRef};
+use futures::StreamExt;
 use futures::future::join_all;
-use futures::{Stream, StreamExt};
-use kube::ResourceExt;
 use kube::core::response::reason;
 use kube::runtime::watcher::{self, Event};
 use std::collections::HashSet;
-use std::fmt;
 use std::pin::pin;
 use std::time::{Duration, Instant};
-
-/// A kind of facts: where they come from, and how they enter the index.
-pub(crate) trait Source: Send + 'static {
-    type Object: Clone + fmt::Debug + ResourceExt + Send + 'static;
-    /// For logs and metrics: `services`.
-    fn name(&self) -> &'static str;
-    fn apply(
-        &self,
-        index: &mut Index,
-        object: &Self::Object,
-        arrival: Arrival<'_>,
-    ) -> Vec<ObjectRef>;
-    /// The order in which its objects enter; none where the watch is the only way in.
-    fn order<'a>(&self, _: &'a mut Index) -> Option<&'a mut Order> {
-        None
-    }
-    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef>;
-    fn keys(&self, index: &Index) -> Vec<ObjectKey>;
-    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool;
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<Self::Object>>> + Send;
-    /// Looks whether the cluster has such a kind, and in which version.
-    fn discover(&mut self) -> impl Future<Output = kube::Result<bool>> + Send {
-        std::future::ready(Ok(true))
-    }
-    /// Resolves when the cluster serves a better version than the one that is watched. Beside the
-    /// watch, which goes on.
-    fn outdated(&self) -> impl Future<Output = ()> + Send {
-        std::future::pending()
-    }
-    /// Whether a LIST that is forbidden counts as empty: what people may do without.
-    fn may_be_forbidden(&self) -> bool {
-        false
-    }
-    /// There is a first answer, whatever it is.
-    fn tried(&self, _: &mut Synced) {}
-    /// A LIST of this part is complete, or there is no such kind.
-    fn listed(&self, _: &mut Index, _: &WatchScope, _kind_exists: bool) {}
-}
 
 /// Watches a kind in each of the namespaces on its own; without any, in the whole cluster.
 pub(crate) async fn watch_each<S: Source>(
@@ -61,8 +21,8 @@ pub(crate) async fn watch_each<S: Source>(
     source: impl Fn(&WatchScope) -> S,
     shared: &SharedIndex,
 ) {
-    let parts = WatchScope::each(namespaces).into_iter();
-    join_all(parts.map(|part| watch(source(&part), part, shared.clone()))).await;
+    let scopes = WatchScope::each(namespaces).into_iter();
+    join_all(scopes.map(|scope| watch(source(&scope), scope, shared.clone()))).await;
 }
 
 /// How long to wait after a failed watch: short, since nothing is written meanwhile.
@@ -87,8 +47,8 @@ enum Ended {
 }
 
 impl From<watcher::Error> for Ended {
-    /// Only Kubernetes' own word counts: a page of a load balancer says nothing of a kind, whatever
-    /// its code, and a kind that is not there is told by discovery.
+    /// Only a `Status` of Kubernetes counts: a page of a load balancer shows nothing of a kind, whatever
+    /// its code. Whether there is such a kind is known from discovery.
     fn from(error: watcher::Error) -> Self {
         match &error {
             watcher::Error::InitialListFailed(kube::Error::Api(status))
@@ -101,119 +61,153 @@ impl From<watcher::Error> for Ended {
     }
 }
 
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Outdated => "the cluster serves a better version",
-            Self::NoSuchKind => "the cluster has no such kind",
-            Self::Forbidden => "it may not be read",
-            Self::Failed(why) => why,
-        })
+/// A watch that has lasted for so long works.
+const WORKS_AFTER: Duration = Duration::from_secs(5);
+
+/// Runs an informer, until dropped.
+pub(crate) async fn watch<S: Source>(source: S, scope: WatchScope, index: SharedIndex) {
+    let mut informer = Informer {
+        source,
+        scope,
+        index,
+        failures: 0,
+        listed_at: None,
+        is_absence_reported: false,
+        is_forbidden_reported: false,
+    };
+    loop {
+        let ended = informer.watch_once().await;
+        if let Some(pause) = informer.end(ended) {
+            tokio::time::sleep(pause).await;
+        }
     }
 }
 
-/// A watch that has lived for so long works.
-const LIVED: Duration = Duration::from_secs(5);
+/// LIST and watch of one kind in one scope.
+struct Informer<S> {
+    source: S,
+    scope: WatchScope,
+    index: SharedIndex,
+    /// In a row.
+    failures: usize,
+    /// When the LIST of the present watch was complete.
+    listed_at: Option<Instant>,
+    is_absence_reported: bool,
+    is_forbidden_reported: bool,
+}
 
-pub(crate) async fn watch<S: Source>(mut source: S, part: WatchScope, shared: SharedIndex) {
-    let (mut failures, mut was_absent) = (0, false);
-    let mut whole: Option<Instant> = None;
-    let mut said_absent = false;
-    let mut said_forbidden = false;
-    loop {
+impl<S: Source> Informer<S> {
+    /// Lists and watches until that ends.
+    async fn watch_once(&mut self) -> Ended {
+        match self.source.discover().await {
+            Ok(true) => {}
+            Ok(false) => return Ended::NoSuchKind,
+            // What was absent a moment ago is looked for again: no known fact is in doubt.
+            Err(_) if self.is_absence_reported => return Ended::NoSuchKind,
+            Err(error) => return Ended::Failed(error.to_string()),
+        }
         let mut listed = HashSet::new();
-        let ended = match source.discover().await {
-            Ok(false) => Ended::NoSuchKind,
-            // What was not there a moment ago is looked for again: nothing that is known is in doubt.
-            Err(_) if said_absent => Ended::NoSuchKind,
-            Err(error) => Ended::Failed(error.to_string()),
-            Ok(true) => {
-                let mut events = pin!(source.open());
-                let mut outdated = pin!(source.outdated());
-                loop {
-                    let event = tokio::select! {
-                        event = events.next() => event,
-                        () = &mut outdated => break Ended::Outdated,
-                    };
-                    match event {
-                        Some(Ok(event)) => {
-                            if matches!(event, Event::InitDone) {
-                                whole = Some(Instant::now());
-                                said_absent = false;
-                                said_forbidden = false;
-                            }
-                            handle(&source, &part, &shared, &mut listed, event);
-                        }
-                        Some(Err(error)) => break Ended::from(error),
-                        None => break Ended::Failed("it ended before its time".into()),
+        let mut events = pin!(self.source.open());
+        let mut outdated = pin!(self.source.outdated());
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                () = &mut outdated => return Ended::Outdated,
+            };
+            match event {
+                Some(Ok(event)) => {
+                    if matches!(event, Event::InitDone) {
+                        self.listed_at = Some(Instant::now());
+                        self.is_absence_reported = false;
+                        self.is_forbidden_reported = false;
                     }
+                    handle(&self.source, &self.scope, &self.index, &mut listed, event);
                 }
+                Some(Err(error)) => return Ended::from(error),
+                None => return Ended::Failed("it ended before its time".into()),
             }
-        };
-        begin(&source, &part, &shared);
+        }
+    }
+
+    /// Takes in that the watch has ended. Returns how long to wait before the next.
+    ///
+    /// After any interruption the facts are old until they are listed again, and nothing is written
+    /// from them: also where the watch could be resumed, since a resumed watch of a quiet kind shows
+    /// no sign of life.
+    fn end(&mut self, ended: Ended) -> Option<Duration> {
+        begin(&self.source, &self.scope, &self.index);
         // A LIST that works beside a watch that does not must not become a loop of LISTs.
-        if whole.take().is_some_and(|whole| whole.elapsed() > LIVED) {
-            failures = 0;
+        if self.listed_at.take().is_some_and(|at| at.elapsed() > WORKS_AFTER) {
+            self.failures = 0;
         }
-        // After any interruption the facts are old until they have been listed again: nothing is
-        // written from them. Beginning anew says so also where the watch could be resumed, since a
-        // resumed watch of a quiet kind gives no sign of life.
-        match (ended, part.namespace()) {
-            (Ended::Outdated, _) => {
-                tracing::info!(kind = source.name(), "served in a better version: listing anew");
-                continue;
+        match ended {
+            Ended::Outdated => {
+                let kind = self.source.name();
+                tracing::info!(kind, "served in a better version: listing anew");
+                return None;
             }
-            (Ended::Forbidden, _) if source.may_be_forbidden() => {
-                if !std::mem::replace(&mut said_forbidden, true) {
-                    tracing::warn!(
-                        "{} may not be read: what is said there has no effect",
-                        source.name()
-                    );
-                }
-                replace_all(&source, &shared, &part, &HashSet::new(), true);
+            Ended::NoSuchKind => {
+                self.end_absent();
+                return Some(ABSENT);
             }
-            (Ended::Forbidden, Some(namespace)) => {
-                if !std::mem::replace(&mut said_forbidden, true) {
-                    tracing::warn!(
-                        namespace,
-                        "{} may not be read: nothing fails over in this namespace; is it gone, or \
-                         without its RoleBinding?",
-                        source.name()
-                    );
-                }
-                shared.update(|index| {
-                    index.forbidden.note(namespace, source.name(), true);
-                    vec![]
-                });
-                replace_all(&source, &shared, &part, &HashSet::new(), true);
-            }
-            (Ended::NoSuchKind, _) => {
-                if !std::mem::replace(&mut said_absent, true) {
-                    tracing::info!("no {} in this cluster: looking again", source.name());
-                }
-                was_absent = true;
-                readable(&source, &shared, &part);
-                replace_all(&source, &shared, &part, &HashSet::new(), false);
-            }
-            (ended, _) => {
-                shared.update(|index| {
-                    *source.synced(&mut index.synced) = part.is_whole(false);
-                    source.tried(&mut index.synced);
-                    vec![]
-                });
-                tracing::warn!(kind = source.name(), %ended, "watch failed; listing anew");
-            }
+            Ended::Forbidden if self.source.may_be_forbidden() => self.end_forbidden(None),
+            Ended::Forbidden => match self.scope.namespace().map(str::to_owned) {
+                Some(namespace) => self.end_forbidden(Some(&namespace)),
+                None => self.end_failed("it may not be read"),
+            },
+            Ended::Failed(why) => self.end_failed(&why),
         }
-        let absent = std::mem::take(&mut was_absent);
-        let wait = if absent { ABSENT } else { RETRY[failures.min(RETRY.len() - 1)] };
-        tokio::time::sleep(wait).await;
-        failures += usize::from(!absent);
+        let pause = RETRY[self.failures.min(RETRY.len() - 1)];
+        self.failures += 1;
+        Some(pause)
+    }
+
+    fn end_absent(&mut self) {
+        if !std::mem::replace(&mut self.is_absence_reported, true) {
+            tracing::info!("no {} in this cluster: looking again", self.source.name());
+        }
+        readable(&self.source, &self.index, &self.scope);
+        replace_all(&self.source, &self.index, &self.scope, &HashSet::new(), false);
+    }
+
+    /// It counts as empty. Without an optional kind all goes on; without another nothing fails over in
+    /// this namespace.
+    fn end_forbidden(&mut self, required_in: Option<&str>) {
+        let name = self.source.name();
+        let is_news = !std::mem::replace(&mut self.is_forbidden_reported, true);
+        match required_in {
+            None if is_news => {
+                tracing::warn!("{name} may not be read: what they declare has no effect");
+            }
+            Some(namespace) if is_news => tracing::warn!(
+                namespace,
+                "{name} may not be read: nothing fails over in this namespace; is it gone, or \
+                 without its RoleBinding?"
+            ),
+            _ => {}
+        }
+        if let Some(namespace) = required_in {
+            self.index.update(|index| {
+                index.forbidden.note(namespace, name, true);
+                vec![]
+            });
+        }
+        replace_all(&self.source, &self.index, &self.scope, &HashSet::new(), true);
+    }
+
+    fn end_failed(&self, why: &str) {
+        self.index.update(|index| {
+            *self.source.synced(&mut index.synced) = self.scope.set_synced(false);
+            self.source.tried(&mut index.synced);
+            vec![]
+        });
+        tracing::warn!(kind = self.source.name(), ended = why, "watch failed; listing anew");
     }
 }
 
 fn handle<S: Source>(
     source: &S,
-    part: &WatchScope,
+    scope: &WatchScope,
     shared: &SharedIndex,
     listed: &mut HashSet<ObjectKey>,
     event: Event<S::Object>,
@@ -221,7 +215,7 @@ fn handle<S: Source>(
     match event {
         Event::Init => {
             listed.clear();
-            begin(source, part, shared);
+            begin(source, scope, shared);
         }
         Event::InitApply(object) => {
             listed.insert(ObjectKey::of(&object));
@@ -229,8 +223,8 @@ fn handle<S: Source>(
         }
         Event::InitDone => {
             tracing::debug!(kind = source.name(), count = listed.len(), "listed");
-            readable(source, shared, part);
-            replace_all(source, shared, part, &std::mem::take(listed), true);
+            readable(source, shared, scope);
+            replace_all(source, shared, scope, &std::mem::take(listed), true);
         }
         Event::Apply(object) => {
             shared.update(|index| source.apply(index, &object, Arrival::Watched));
@@ -245,49 +239,49 @@ fn handle<S: Source>(
     }
 }
 
-/// Nothing that is under way enters before the watch has been listed.
-fn begin<S: Source>(source: &S, part: &WatchScope, shared: &SharedIndex) {
+/// No answer past the watch enters before the LIST is complete.
+fn begin<S: Source>(source: &S, scope: &WatchScope, shared: &SharedIndex) {
     shared.update(|index| {
         if let Some(order) = source.order(index) {
-            order.begin(part.namespace());
+            order.begin(scope.namespace());
         }
         vec![]
     });
 }
 
-/// A kind may be read here, perhaps again: then everything here is decided anew.
-fn readable<S: Source>(source: &S, shared: &SharedIndex, part: &WatchScope) {
-    let Some(namespace) = part.namespace() else { return };
+/// A kind may be read here, perhaps again: then all objects are reconciled.
+fn readable<S: Source>(source: &S, shared: &SharedIndex, scope: &WatchScope) {
+    let Some(namespace) = scope.namespace() else { return };
     shared.update(|index| {
         let news = index.forbidden.note(namespace, source.name(), false);
         if news { index.object_refs() } else { vec![] }
     });
 }
 
-/// Removes what a LIST no longer has, and marks the kind as whole. Everything is decided anew:
-/// what changed while nothing could be written has been heard and put aside.
+/// Removes what a LIST no longer has, and marks the kind as synced. All objects are reconciled: what
+/// changed while nothing could be written was dropped.
 fn replace_all<S: Source>(
     source: &S,
     shared: &SharedIndex,
-    part: &WatchScope,
+    scope: &WatchScope,
     listed: &HashSet<ObjectKey>,
     kind_exists: bool,
 ) {
     shared.update(|index| {
-        let here = source.keys(index).into_iter().filter(|key| part.covers(key));
+        let here = source.keys(index).into_iter().filter(|key| scope.covers(key));
         let gone: Vec<_> = here.filter(|key| !listed.contains(key)).collect();
-        // Whatever else is known of what went meanwhile goes too.
+        // With whatever else is known of them.
         let mut affected: Vec<ObjectRef> =
             gone.iter().flat_map(|key| source.remove(index, key)).collect();
         if let Some(order) = source.order(index) {
-            order.complete(part.namespace());
+            order.complete(scope.namespace());
         }
         let no_profiles = index.no_profiles;
-        source.listed(index, part, kind_exists);
+        source.listed(index, scope, kind_exists);
         source.tried(&mut index.synced);
         // Where there are any, they are written: also the first one.
         let same_kinds = index.no_profiles == no_profiles;
-        let was = std::mem::replace(source.synced(&mut index.synced), part.is_whole(true));
+        let was = std::mem::replace(source.synced(&mut index.synced), scope.set_synced(true));
         let nothing_new = was && same_kinds && gone.is_empty() && listed.is_empty();
         if !nothing_new {
             affected.extend(index.object_refs());

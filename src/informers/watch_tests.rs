@@ -1,10 +1,14 @@
 use super::*;
 use crate::engine::Defaults;
+use crate::index::managed_object::ManagedObject;
+use crate::index::order::Order;
+use crate::index::store::Index;
+use crate::index::synced::Synced;
 use crate::kinds::Kind;
+use futures::Stream;
+use kube::ResourceExt;
 use kube::core::{DynamicObject, Status};
 use serde_json::json;
-
-use crate::index::managed_object::ManagedObject;
 
 /// Splits, that come from nowhere.
 struct Splits;

@@ -1,7 +1,7 @@
 //! The connections of the process: what hangs on one holds up no other.
 
 use crate::client::{plain_client, quick_client};
-use crate::informers::list_watch::SILENCE;
+use crate::informers::list_watch::READ_TIMEOUT;
 use crate::reconciler::in_flight::WriteClients;
 use kube::{Client, Config};
 
@@ -18,7 +18,7 @@ pub(crate) struct Clients {
 impl Clients {
     pub(crate) fn new(mut config: Config) -> anyhow::Result<Self> {
         // A connection that died is found by its silence: no cache is older than this.
-        config.read_timeout = Some(SILENCE);
+        config.read_timeout = Some(READ_TIMEOUT);
         config.reset_reader_on_write = true;
         let writes = || -> anyhow::Result<WriteClients> {
             let connect = || quick_client::connect(config.clone());

@@ -1,9 +1,10 @@
 use super::*;
-use crate::engine::Health;
-use crate::engine::{Defaults, Intent, Unknown};
+use crate::engine::{Defaults, Health, Intent, Now};
 use crate::index::endpoints::{AddressFamilies, SliceFacts};
 use crate::index::managed_object::ManagedObject;
+use crate::index::remote::reach::{Reach, Transition};
 use crate::index::service_facts::ServiceFacts;
+use crate::index::slice_table::SliceUpdate;
 use crate::kinds::{Kind, ObjectRef};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -109,7 +110,7 @@ fn a_cluster_is_unknown_until_it_is_linked_and_listed_and_then_it_is_what_it_is(
     assert_eq!(federated, mirror);
 
     east.0.link("west");
-    assert_eq!(east.0.wanted_of("west"), [key("bb")].into());
+    assert_eq!(east.0.requested_of("west"), [key("bb")].into());
     let [_, mirror, _] = east.health();
     assert_eq!(mirror, Health::Unknown(Unknown::NotListed { cluster: west() }));
 
@@ -240,11 +241,11 @@ fn what_nobody_names_is_not_asked_for() {
     let mirror = json!({"labels": {"multicluster.linkerd.io/remote-discovery": "west",
         "multicluster.linkerd.io/remote-service": "unnamed"}});
     east.service("unnamed-west", mirror);
-    assert_eq!(east.0.wanted_of("west"), [key("bb")].into());
+    assert_eq!(east.0.requested_of("west"), [key("bb")].into());
     assert!(east.0.remote.revision() > revision);
     let revision = east.0.remote.revision();
     east.0.remove_object(&split_bb());
-    assert!(east.0.wanted_of("west").is_empty());
+    assert!(east.0.requested_of("west").is_empty());
     assert!(east.0.remote.revision() > revision);
 }
 

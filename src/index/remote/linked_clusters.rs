@@ -2,7 +2,8 @@
 
 use crate::engine::SteadyTime;
 use crate::engine::{Health, Unknown};
-use crate::index::endpoints::{self, EndpointCount, SliceFacts};
+use crate::index::endpoint_count::{self, EndpointCount};
+use crate::index::endpoints::SliceFacts;
 use crate::index::order::{Superseded, Ticket};
 use crate::index::remote::members::Member;
 use crate::index::remote::mirrors::MirrorThere;
@@ -132,27 +133,27 @@ impl LinkedClusters {
         let reach = &mut self.clusters.get_mut(cluster)?.reach;
         let before = reach.clone();
         change(reach);
-        let told = reach.transition(&before);
-        (*reach != before).then_some(told)
+        let transition = reach.transition(&before);
+        (*reach != before).then_some(transition)
     }
 
-    /// A LIST of these Services' slices is whole: it takes the place of what was known, whatever its
+    /// A LIST of these Services' slices is complete: it replaces what was known, whatever its
     /// numbers. It may be another API server's, or that of an etcd that was restored.
     pub(crate) fn set_listed(
         &mut self,
         cluster: &str,
-        wanted: &BTreeSet<ObjectKey>,
+        requested: &BTreeSet<ObjectKey>,
         listed: Vec<SliceUpdate>,
     ) {
         let Some(there) = self.clusters.get_mut(cluster) else { return };
         there.slices.replace(listed);
-        there.listed = wanted.iter().cloned().collect();
+        there.listed = requested.iter().cloned().collect();
     }
 
     /// A slice changed. Returns the Services there that did.
-    pub(crate) fn set_slice(&mut self, cluster: &str, told: SliceUpdate) -> BTreeSet<ObjectKey> {
+    pub(crate) fn set_slice(&mut self, cluster: &str, update: SliceUpdate) -> BTreeSet<ObjectKey> {
         let there = self.clusters.get_mut(cluster);
-        there.map(|there| there.slices.set(told)).unwrap_or_default()
+        there.map(|there| there.slices.set(update)).unwrap_or_default()
     }
 
     /// Its watch says that a slice is gone. Returns the Services there that changed.
@@ -210,8 +211,9 @@ impl LinkedClusters {
         ports: &[&ServicePort],
     ) -> Result<EndpointCount, Health> {
         let there = self.seen(cluster, service)?;
-        let count =
-            |names: &[Option<&str>]| endpoints::count(there.slices.of(service), names, |_| None);
+        let count = |names: &[Option<&str>]| {
+            endpoint_count::count(there.slices.of(service), names, |_| None)
+        };
         let names = match there.services.get(service) {
             RemoteService::Unread => ports.iter().map(|port| Some(port.name.as_str())).collect(),
             RemoteService::Is(facts) if facts.kind == ServiceKind::Slices => facts.names_of(ports),

@@ -31,8 +31,8 @@ impl Member {
 /// The members of a pod-to-pod mirror (one) or of a federated Service (any number); none where a
 /// Service has endpoints of its own.
 pub(crate) fn read(service: &Service) -> Option<Box<[Member]>> {
-    let said = |name: &str| service.annotations().get(name).map(String::as_str);
-    let (remote, local) = (said(REMOTE_DISCOVERY), said(LOCAL_DISCOVERY));
+    let annotation = |name: &str| service.annotations().get(name).map(String::as_str);
+    let (remote, local) = (annotation(REMOTE_DISCOVERY), annotation(LOCAL_DISCOVERY));
     if remote.is_some() || local.is_some() {
         let there = remote.unwrap_or_default().split(',').filter_map(|member| {
             let (service, cluster) = member.split_once('@')?;

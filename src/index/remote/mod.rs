@@ -11,3 +11,4 @@ pub(crate) mod mirrors;
 pub(crate) mod reach;
 pub(crate) mod services;
 pub(crate) mod union;
+pub(crate) mod updates;

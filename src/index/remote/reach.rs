@@ -30,7 +30,7 @@ pub(crate) enum Reach {
     Refused { why: String },
 }
 
-/// A change that people hear of.
+/// A change that is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Transition {
     /// It is seen for the first time.
@@ -103,7 +103,7 @@ impl Reach {
         }
     }
 
-    /// What time alone does, a step at a time: each is told.
+    /// What time alone changes, a step at a time: each is reported.
     pub(crate) fn pass(&mut self, now: Now, limit: SignedDuration) {
         match self {
             Self::Asked { since } | Self::Seen { doubted: Some(since) }
@@ -135,7 +135,7 @@ impl Reach {
         matches!(self, Self::Seen { .. })
     }
 
-    /// What people hear of, when it was so `before`.
+    /// The change since `before` that is reported.
     pub(crate) fn transition(&self, before: &Self) -> Option<Transition> {
         let kind = std::mem::discriminant;
         match self {

@@ -1,7 +1,7 @@
 //! The members of a Service together: the union of their endpoints, as far as they can be seen.
 
 use crate::engine::{Health, Unknown};
-use crate::index::endpoints::EndpointCount;
+use crate::index::endpoint_count::EndpointCount;
 use crate::index::service_facts::ServicePort;
 
 /// What is known of a Service's members together.

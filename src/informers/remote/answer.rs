@@ -1,4 +1,4 @@
-//! The answers of a linked cluster's API server, told from those of what may stand before it.
+//! The answers of a linked cluster's API server, as distinct from those of a proxy before it.
 //!
 //! kube makes an error of Kubernetes out of whatever has the status of one: the page of a load
 //! balancer whose API server is dead would count as a sign of life.
@@ -41,7 +41,7 @@ struct Status {
 }
 
 /// Lets errors of Kubernetes through, as a `Status` each, and makes [`Foreign`] of all others.
-pub(crate) async fn judge(response: Response<Box<DynBody>>) -> Result<Response<Body>, BoxError> {
+pub(crate) async fn classify(response: Response<Box<DynBody>>) -> Result<Response<Body>, BoxError> {
     let (mut head, body) = response.into_parts();
     let body = Body::new(body);
     if !head.status.is_client_error() && !head.status.is_server_error() {

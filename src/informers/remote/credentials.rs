@@ -113,7 +113,7 @@ impl Credentials {
 pub(crate) type All = BTreeMap<(usize, String), Credentials>;
 
 /// Of each cluster the credentials to use: the first that can be, in the order of the namespaces;
-/// without any the first, so that it is told why.
+/// without any the first, so that the reason is reported.
 pub(crate) fn chosen(all: &All) -> BTreeMap<&str, &Credentials> {
     let mut chosen: BTreeMap<&str, &Credentials> = BTreeMap::new();
     for credentials in all.values() {

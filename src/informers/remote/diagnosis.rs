@@ -3,9 +3,15 @@
 use crate::informers::remote::answer::Foreign;
 use crate::informers::remote::failure::RequestFailure;
 use crate::informers::remote::handshake;
+use futures::{Stream, StreamExt};
+use kube::runtime::watcher::{self, Event};
 use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::iter::successors;
+use std::time::Duration;
+
+/// How long a page of a LIST may take.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Of a request by the client of a linked cluster: its `Api` errors are Kubernetes' own, by
 /// [`answer`](crate::informers::remote::answer).
@@ -20,6 +26,34 @@ pub(crate) fn of(error: &kube::Error) -> RequestFailure {
     RequestFailure::Unreachable(
         causes(error).find_map(silence).unwrap_or("no answer that can be read".into()),
     )
+}
+
+/// The next event of a LIST and watch; `is_listed` once the LIST is complete.
+pub(crate) async fn next_event<K>(
+    events: &mut (impl Stream<Item = watcher::Result<Event<K>>> + Unpin),
+    is_listed: bool,
+) -> Result<Event<K>, RequestFailure> {
+    // A watch may be silent for as long as the client's read timeout lets it.
+    let timeout = if is_listed { Duration::MAX } else { PAGE_TIMEOUT };
+    match tokio::time::timeout(timeout, events.next()).await {
+        Ok(Some(Ok(event))) => Ok(event),
+        Ok(Some(Err(error))) => Err(of_watch(&error)),
+        Ok(None) => Err(RequestFailure::Unreachable("the watch ended".into())),
+        Err(_) => Err(RequestFailure::Unreachable("no answer".into())),
+    }
+}
+
+/// Of a LIST, or of the watch that follows it.
+fn of_watch(error: &watcher::Error) -> RequestFailure {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => of(error),
+        watcher::Error::WatchError(status) => RequestFailure::answered(status.code, &status.reason),
+        watcher::Error::NoResourceVersion => {
+            RequestFailure::Unreachable("a list without resourceVersion".into())
+        }
+    }
 }
 
 /// Longer than any chain of causes: one that leads back to itself must end too.

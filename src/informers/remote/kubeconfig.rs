@@ -1,7 +1,7 @@
 //! Which kubeconfig of a linked cluster may be used: one that has everything in it.
 //!
 //! It comes out of a Secret that others write: nothing that it names is run, and no file is read.
-//! What it holds is said nowhere; a refusal names fields, never values.
+//! No value of it is shown; a refusal names fields only.
 
 use kube::Config;
 use kube::client::RustlsTlsError;

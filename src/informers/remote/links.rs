@@ -1,19 +1,19 @@
-//! Which clusters are linked: the Secrets come and go, and with each a watch begins, begins anew
-//! or ends. None waits for another.
+//! Which clusters are linked: with each Secret that comes, changes or goes, a watch begins, restarts or
+//! ends. None waits for another.
 
 use crate::index::endpoints::AddressFamilies;
 use crate::index::remote::reach::Transition;
 use crate::index::shared_index::SharedIndex;
 use crate::informers::list_watch::list_watch;
-use crate::informers::list_watch::{SILENCE, config};
+use crate::informers::list_watch::{READ_TIMEOUT, config};
 use crate::informers::remote::answer;
 use crate::informers::remote::clients::LinkedClients;
 use crate::informers::remote::credentials::{
     All, Credentials, CredentialsSecret, SecretName, TYPE, chosen,
 };
 use crate::informers::remote::kubeconfig::{Checked, Refusal};
+use crate::informers::remote::link::Link;
 use crate::informers::remote::transitions::LinkTransition;
-use crate::informers::remote::watch::Link;
 use futures::StreamExt;
 use jiff::SignedDuration;
 use kube::client::ClientBuilder;
@@ -22,7 +22,7 @@ use kube::{Api, Client, ResourceExt};
 use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tower::util::AndThenLayer;
 
@@ -45,36 +45,42 @@ pub(crate) struct LinkSettings {
 pub(crate) async fn watch_links(
     client: Client,
     linked: LinkSettings,
-    shared: SharedIndex,
+    index: SharedIndex,
     clients: LinkedClients,
-    say: mpsc::UnboundedSender<LinkTransition>,
+    transitions: mpsc::UnboundedSender<LinkTransition>,
 ) {
-    let (heard, mut hears) = mpsc::unbounded_channel();
+    let (sender, mut secret_events) = mpsc::unbounded_channel();
     let mut secrets = JoinSet::new();
     for (place, namespace) in linked.namespaces.iter().enumerate() {
         let api = Api::namespaced(client.clone(), namespace);
-        secrets.spawn(watch_secrets(api, namespace.clone(), place, heard.clone()));
+        secrets.spawn(watch_secrets(api, namespace.clone(), place, sender.clone()));
     }
     let mut all = All::new();
-    let mut links =
-        Links { linked, shared, clients, say, running: HashMap::new(), tasks: JoinSet::new() };
+    let mut links = Links {
+        linked,
+        index,
+        clients,
+        transitions,
+        running: HashMap::new(),
+        tasks: JoinSet::new(),
+    };
     loop {
         tokio::select! {
-            Some(heard) = hears.recv() => {
-                heard.enter(&mut all);
+            Some(event) = secret_events.recv() => {
+                event.enter(&mut all);
                 links.follow(&all).await;
             }
-            Some(ended) = links.tasks.join_next() => pass_on(ended),
-            Some(ended) = secrets.join_next() => pass_on(ended),
+            Some(ended) = links.tasks.join_next() => propagate_panic(ended),
+            Some(ended) = secrets.join_next() => propagate_panic(ended),
         }
     }
 }
 
 struct Links {
     linked: LinkSettings,
-    shared: SharedIndex,
+    index: SharedIndex,
     clients: LinkedClients,
-    say: mpsc::UnboundedSender<LinkTransition>,
+    transitions: mpsc::UnboundedSender<LinkTransition>,
     running: HashMap<String, Running>,
     tasks: JoinSet<()>,
 }
@@ -86,7 +92,7 @@ struct Running {
 }
 
 /// A task that was ended by us is no defect; one that panicked is.
-fn pass_on(ended: Result<(), JoinError>) {
+fn propagate_panic(ended: Result<(), JoinError>) {
     match ended {
         Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
         _ => {}
@@ -94,13 +100,13 @@ fn pass_on(ended: Result<(), JoinError>) {
 }
 
 impl Links {
-    /// Ends a watch. It says nothing any more when this returns: what it would say could be old.
+    /// Ends a watch. When this returns it changes nothing any more: what it knows could be old.
     async fn end(&mut self, watch: Option<AbortHandle>) {
         let Some(watch) = watch else { return };
         watch.abort();
         while !watch.is_finished() {
             match self.tasks.join_next().await {
-                Some(ended) => pass_on(ended),
+                Some(ended) => propagate_panic(ended),
                 None => return,
             }
         }
@@ -115,8 +121,8 @@ impl Links {
             if let Some(running) = self.running.remove(&cluster) {
                 self.end(running.watch).await;
                 self.clients.set(&cluster, None);
-                self.shared.update(|index| index.unlink(&cluster));
-                self.tell(&cluster, &running.credentials.secret, Transition::Unlinked, "");
+                self.index.update(|index| index.unlink(&cluster));
+                self.report(&cluster, &running.credentials.secret, Transition::Unlinked, "");
             }
         }
         for (cluster, credentials) in chosen {
@@ -135,7 +141,7 @@ impl Links {
 
     async fn begin(&mut self, credentials: &Credentials) -> Option<AbortHandle> {
         let Credentials { cluster, secret, checked, .. } = credentials;
-        self.shared.update(|index| index.link(cluster));
+        self.index.update(|index| index.link(cluster));
         let client = match checked.clone() {
             Ok(kubeconfig) => connect(kubeconfig).await,
             Err(refusal) => Err(refusal),
@@ -156,28 +162,35 @@ impl Links {
             client,
             families: self.linked.families,
             limit: self.linked.limit,
-            shared: self.shared.clone(),
-            say: self.say.clone(),
+            index: self.index.clone(),
+            transitions: self.transitions.clone(),
+            reach_changed: Notify::new(),
         };
         Some(self.tasks.spawn(link.follow()))
     }
 
     fn refuse(&self, cluster: &str, secret: &SecretName, refusal: &Refusal) {
         let why = format!("its credentials are not used: {refusal}");
-        let mut what = None;
-        self.shared.update(|index| {
-            let (told, affected) = index.note_reach(cluster, |reach, _| reach.refused(why.clone()));
-            what = told;
+        let mut transition = None;
+        self.index.update(|index| {
+            let (news, affected) = index.note_reach(cluster, |reach, _| reach.refused(why.clone()));
+            transition = news;
             affected
         });
-        if let Some(what) = what {
-            self.tell(cluster, secret, what, &format!("{why}. {NEXT}"));
+        if let Some(what) = transition {
+            self.report(cluster, secret, what, &format!("{why}. {NEXT}"));
         }
     }
 
-    fn tell(&self, cluster: &str, secret: &SecretName, what: Transition, why: &str) {
-        // Nobody listens while the program stops.
-        let _ = self.say.send(LinkTransition::new(cluster, secret, what, why, self.linked.limit));
+    fn report(&self, cluster: &str, secret: &SecretName, what: Transition, why: &str) {
+        // The receiver is gone while the process stops.
+        let _ = self.transitions.send(LinkTransition::new(
+            cluster,
+            secret,
+            what,
+            why,
+            self.linked.limit,
+        ));
     }
 }
 
@@ -185,15 +198,15 @@ pub(crate) async fn connect(kubeconfig: Checked) -> Result<Client, Refusal> {
     let mut config = kubeconfig.config().await?;
     config.connect_timeout = Some(CONNECT);
     // A connection that died is found by its silence.
-    config.read_timeout = Some(SILENCE);
+    config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
     // Whether it answers is ours to know, and when to try again ours to choose.
     config.default_retry = false;
     let client = ClientBuilder::try_from(config).map_err(|error| Checked::unusable(&error))?;
-    Ok(client.with_layer(&AndThenLayer::new(answer::judge)).build())
+    Ok(client.with_layer(&AndThenLayer::new(answer::classify)).build())
 }
 
-/// What is heard of the Secrets of a namespace.
+/// A change of the Secrets of a namespace.
 enum SecretEvent {
     Listed(usize, Vec<(String, Option<Credentials>)>),
     Set(usize, String, Option<Box<Credentials>>),
@@ -218,20 +231,20 @@ impl SecretEvent {
     }
 }
 
-/// Tells the Secrets of one namespace. While they cannot be read, what is known of them stays: a
+/// Watches the Secrets of one namespace. While they cannot be read, what is known of them stays: a
 /// cluster is not gone because we may not look.
 async fn watch_secrets(
     api: Api<CredentialsSecret>,
     namespace: String,
     place: usize,
-    say: mpsc::UnboundedSender<SecretEvent>,
+    sender: mpsc::UnboundedSender<SecretEvent>,
 ) {
-    let mut said = false;
+    let mut is_reported = false;
     loop {
         let mut events = pin!(list_watch(api.clone(), config().fields(&format!("type={TYPE}"))));
         let mut listed = vec![];
         let error = loop {
-            let heard = match events.next().await {
+            let event = match events.next().await {
                 Some(Ok(Event::Init)) => {
                     listed.clear();
                     continue;
@@ -241,7 +254,7 @@ async fn watch_secrets(
                     continue;
                 }
                 Some(Ok(Event::InitDone)) => {
-                    said = false;
+                    is_reported = false;
                     SecretEvent::Listed(place, std::mem::take(&mut listed))
                 }
                 Some(Ok(Event::Apply(secret))) => SecretEvent::Set(
@@ -253,12 +266,12 @@ async fn watch_secrets(
                 Some(Err(error)) => break Some(error),
                 None => break None,
             };
-            if say.send(heard).is_err() {
+            if sender.send(event).is_err() {
                 return;
             }
         };
-        if !std::mem::replace(&mut said, true) {
-            // Other errors' own words may quote what was read.
+        if !std::mem::replace(&mut is_reported, true) {
+            // The text of other errors may quote what was read.
             let why = match &error {
                 Some(watcher::Error::InitialListFailed(kube::Error::Api(status))) => {
                     status.message.as_str()

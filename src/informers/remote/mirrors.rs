@@ -4,7 +4,7 @@
 use crate::index::remote::mirrors::MirrorThere;
 use crate::index::service_facts::ServiceKind;
 use crate::informers::list_watch::config;
-use crate::informers::remote::watch::Link;
+use crate::informers::remote::link::Link;
 use crate::kinds::ObjectKey;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Service;
@@ -27,7 +27,7 @@ impl Link {
         loop {
             if self.has_gateway_mirrors() {
                 self.watch_mirrors().await;
-                self.shared.update(|index| {
+                self.index.update(|index| {
                     index.remote.set_mirrors_there(&self.cluster, HashMap::new());
                     vec![]
                 });
@@ -37,7 +37,7 @@ impl Link {
     }
 
     fn has_gateway_mirrors(&self) -> bool {
-        let index = self.shared.read();
+        let index = self.index.read();
         index.services().any(|service| {
             service.mirrors.as_deref() == Some(&*self.cluster)
                 && service.kind == ServiceKind::Slices
@@ -79,7 +79,7 @@ impl Link {
                 }
             }
             let now = mirrors.clone();
-            self.shared.update(|index| {
+            self.index.update(|index| {
                 index.remote.set_mirrors_there(&self.cluster, now);
                 vec![]
             });

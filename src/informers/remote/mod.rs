@@ -5,8 +5,9 @@
 //!       (I/O)            (begin, end)       (I/O)
 //! ```
 //!
-//! [`kubeconfig`] says whether credentials may be used; [`diagnosis`], [`handshake`] and [`answer`]
-//! are what an error shows of a cluster; [`wanted`] is how little is asked of it.
+//! [`kubeconfig`] checks whether credentials may be used; [`diagnosis`], [`handshake`] and [`answer`]
+//! are what an error shows of a cluster; [`requested_services`] and
+//! [`watch_selector`] keep small what is asked of it.
 
 pub(crate) mod answer;
 pub(crate) mod clients;
@@ -15,9 +16,12 @@ pub(crate) mod diagnosis;
 pub(crate) mod failure;
 pub(crate) mod handshake;
 pub(crate) mod kubeconfig;
+pub(crate) mod link;
 pub(crate) mod links;
 pub(crate) mod mirrors;
+pub(crate) mod requested_services;
+pub(crate) mod retry;
 pub(crate) mod services_watch;
+pub(crate) mod slices_watch;
 pub(crate) mod transitions;
-pub(crate) mod wanted;
-pub(crate) mod watch;
+pub(crate) mod watch_selector;

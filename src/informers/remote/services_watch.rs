@@ -1,15 +1,17 @@
 //! The watch of a linked cluster's Services: how they call their ports.
 //!
-//! It says nothing of whether the cluster can be reached, which is for the watch of slices to say:
-//! without it a member may be unknown, and never down.
+//! It does not change the cluster's reach, which follows from the watch of slices: without it a member
+//! may be unknown, and never down.
 
 use crate::index::remote::services::Versioned;
 use crate::index::service_facts::ServiceFacts;
-use crate::informers::list_watch::config;
-use crate::informers::list_watch::list_watch;
+use crate::informers::list_watch::{config, list_watch};
+use crate::informers::remote::diagnosis::next_event;
 use crate::informers::remote::failure::RequestFailure;
-use crate::informers::remote::wanted::WatchSelector;
-use crate::informers::remote::watch::{Link, SWARM, next, pause};
+use crate::informers::remote::link::Link;
+use crate::informers::remote::requested_services::RequestedServices;
+use crate::informers::remote::retry::pause;
+use crate::informers::remote::watch_selector::WatchSelector;
 use crate::informers::resource_version;
 use crate::kinds::ObjectKey;
 use k8s_openapi::api::core::v1::Service;
@@ -17,29 +19,19 @@ use kube::Api;
 use kube::runtime::watcher::Event;
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
-use tokio::sync::watch;
 
 impl Link {
-    /// Watches the Services that are wanted, for as long as this is polled.
-    pub(crate) async fn watch_services(&self) {
-        let mut changes = self.shared.wanted();
+    /// Watches the requested Services, for as long as this is polled.
+    pub(super) async fn watch_services(&self) {
+        let mut requests = RequestedServices::new(&self.index, &self.cluster);
         let mut failures = 0;
-        loop {
-            changes.borrow_and_update();
-            let wanted = self.wanted();
-            if wanted.is_empty() {
-                if changes.changed().await.is_err() {
-                    return;
-                }
-                tokio::time::sleep(SWARM).await;
-                continue;
-            }
-            let Err((failure, whole)) = self.watch_services_once(&wanted, &mut changes).await
-            else {
-                tokio::time::sleep(SWARM).await;
+        while let Some(requested) = requests.next(|| {}).await {
+            let ended = self.watch_services_once(&requested, &mut requests).await;
+            let Err((failure, was_listed)) = ended else {
+                requests.settle().await;
                 continue;
             };
-            failures = if whole { 0 } else { failures };
+            failures = if was_listed { 0 } else { failures };
             self.doubt(failure, failures == 0);
             // Where it worked a moment ago not at once either: who ends each watch is not asked
             // without a pause.
@@ -48,43 +40,41 @@ impl Link {
         }
     }
 
-    /// Until something else is wanted, or until it fails: then with whether it worked before.
+    /// Until other Services are requested, or until it fails: then with whether it worked before.
     async fn watch_services_once(
         &self,
-        wanted: &BTreeSet<ObjectKey>,
-        changes: &mut watch::Receiver<u64>,
+        requested: &BTreeSet<ObjectKey>,
+        requests: &mut RequestedServices<'_>,
     ) -> Result<(), (RequestFailure, bool)> {
-        let scope = WatchSelector::of(wanted);
+        let scope = WatchSelector::of(requested);
         let api: Api<Service> = match &scope.namespace {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
         let mut events = pin!(list_watch(api, config().fields(&scope.services)));
+        let mut outdated = pin!(requests.changed_from(requested));
         let mut listed = HashMap::new();
-        let mut whole = false;
+        let mut is_listed = false;
         loop {
             let event = tokio::select! {
-                event = next(&mut events, whole) => event,
-                Ok(()) = changes.changed() => match self.wanted() == *wanted {
-                    true => continue,
-                    false => return Ok(()),
-                },
+                event = next_event(&mut events, is_listed) => event,
+                () = &mut outdated => return Ok(()),
             };
-            let event = event.map_err(|failure| (failure, whole))?;
-            whole |= matches!(event, Event::InitDone);
-            self.take_service(event, wanted, &mut listed);
+            let event = event.map_err(|failure| (failure, is_listed))?;
+            is_listed |= matches!(event, Event::InitDone);
+            self.enter_service(event, requested, &mut listed);
         }
     }
 
-    fn take_service(
+    fn enter_service(
         &self,
         event: Event<Service>,
-        wanted: &BTreeSet<ObjectKey>,
+        requested: &BTreeSet<ObjectKey>,
         listed: &mut HashMap<ObjectKey, Versioned>,
     ) {
         let cluster = &self.cluster;
         let read = |service: &Service| {
-            let key = Some(ObjectKey::of(service)).filter(|key| wanted.contains(key))?;
+            let key = Some(ObjectKey::of(service)).filter(|key| requested.contains(key))?;
             Some((key, (resource_version::of_object(service), ServiceFacts::read(service))))
         };
         match event {
@@ -92,17 +82,17 @@ impl Link {
             Event::InitApply(service) => listed.extend(read(&service)),
             Event::InitDone => {
                 let listed = std::mem::take(listed);
-                self.shared
-                    .update(|index| index.set_remote_services(cluster, wanted.clone(), listed));
+                self.index
+                    .update(|index| index.set_remote_services(cluster, requested.clone(), listed));
             }
             Event::Apply(service) => {
                 let Some((key, versioned)) = read(&service) else { return };
-                self.shared.update(|index| index.set_remote_service(cluster, &key, versioned));
+                self.index.update(|index| index.set_remote_service(cluster, &key, versioned));
             }
             Event::Delete(service) => {
                 let (key, version) =
                     (ObjectKey::of(&service), resource_version::of_object(&service));
-                self.shared.update(|index| index.delete_remote_service(cluster, &key, version));
+                self.index.update(|index| index.delete_remote_service(cluster, &key, version));
             }
         }
     }
@@ -122,6 +112,6 @@ impl Link {
                 "its Services cannot be read; their ports are taken to be called as here"
             );
         }
-        self.shared.update(|index| index.doubt_remote_services(&self.cluster, &why, refused));
+        self.index.update(|index| index.doubt_remote_services(&self.cluster, &why, refused));
     }
 }

@@ -1,4 +1,4 @@
-//! What people hear of linked clusters.
+//! The changes of linked clusters that are reported.
 
 use crate::index::remote::reach::Transition;
 use crate::informers::remote::credentials::SecretName;

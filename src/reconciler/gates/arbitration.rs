@@ -15,7 +15,7 @@ pub(crate) const STANDBY_DELAY: SignedDuration = SignedDuration::from_secs(1);
 const BUSY: SignedDuration = SignedDuration::from_secs(10);
 
 /// A move of another replica that has been seen for so long was seen with caches as young: every
-/// watch has been renewed since (`cluster::SILENCE`). Reversing it needs no LIST.
+/// watch has been renewed since (`list_watch::READ_TIMEOUT`). Reversing it needs no LIST.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
 /// How long the lower engine version leaves a dead backend to the higher one, which may live.

@@ -28,7 +28,8 @@ mod tests {
     use super::*;
     use crate::engine::{Defaults, Now};
     use crate::index::managed_object::ManagedObject;
-    use crate::index::store::{Index, Synced};
+    use crate::index::store::Index;
+    use crate::index::synced::Synced;
     use crate::kinds::{Kind, ObjectKey, ObjectRef};
     use serde_json::json;
     use std::time::Instant;

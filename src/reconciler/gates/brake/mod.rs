@@ -26,7 +26,7 @@ const CLOCKS: SignedDuration = SignedDuration::from_mins(10);
 /// A release that is not due yet, or that a wall clock has yet to catch up with, is looked at again.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
-/// No cache is older (`cluster::SILENCE`): a replica that has seen nothing wait for so long sees
+/// No cache is older (`list_watch::READ_TIMEOUT`): a replica that has seen nothing wait for so long sees
 /// right.
 const CACHES: SignedDuration = SignedDuration::from_secs(30);
 

@@ -1,5 +1,4 @@
-//! How little is asked of a linked cluster: the slices of the Services that managed objects rest
-//! on, in one watch, and those Services in another.
+//! What one watch of a linked cluster selects: the slices of the requested Services, or those Services.
 
 use crate::index::endpoints::SERVICE_NAME;
 use crate::kinds::ObjectKey;
@@ -21,8 +20,8 @@ pub(crate) struct WatchSelector {
 
 impl WatchSelector {
     /// The narrowest scope that has all these Services in it.
-    pub(crate) fn of(wanted: &BTreeSet<ObjectKey>) -> Self {
-        let names: BTreeSet<&str> = wanted.iter().map(|service| &*service.name).collect();
+    pub(crate) fn of(requested: &BTreeSet<ObjectKey>) -> Self {
+        let names: BTreeSet<&str> = requested.iter().map(|service| &*service.name).collect();
         let names: Vec<&str> = names.into_iter().collect();
         let selector = format!("{SERVICE_NAME} in ({})", names.join(","));
         // By their names, Services can be asked for one at a time only.
@@ -30,7 +29,7 @@ impl WatchSelector {
             [only] => format!("metadata.name={only}"),
             _ => String::new(),
         };
-        let mut namespaces = wanted.iter().map(|service| &*service.namespace);
+        let mut namespaces = requested.iter().map(|service| &*service.namespace);
         let first = namespaces.next();
         Self {
             namespace: first.filter(|first| namespaces.all(|n| n == *first)).map(str::to_owned),
@@ -44,8 +43,8 @@ impl WatchSelector {
 mod tests {
     use super::*;
 
-    fn scope(wanted: &[(&str, &str)]) -> WatchSelector {
-        WatchSelector::of(&wanted.iter().map(|(ns, name)| ObjectKey::new(ns, name)).collect())
+    fn scope(requested: &[(&str, &str)]) -> WatchSelector {
+        WatchSelector::of(&requested.iter().map(|(ns, name)| ObjectKey::new(ns, name)).collect())
     }
 
     #[test]

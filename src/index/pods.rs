@@ -1,0 +1,59 @@
+//! Pods, as small as an index of all of them allows.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// The pod of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PodEndpoint {
+    pub uid: PodUid,
+    pub name: PodName,
+}
+
+/// A pod's uid, as small as it can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PodUid(u128);
+
+impl PodUid {
+    /// Reads a UUID, which is what an API server makes.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let digits = || text.bytes().filter(|b| *b != b'-');
+        let is_uuid = digits().count() == 32 && digits().all(|b| b.is_ascii_hexdigit());
+        let digits: String = text.chars().filter(|c| *c != '-').collect();
+        is_uuid.then(|| u128::from_str_radix(&digits, 16).ok().map(Self))?
+    }
+}
+
+impl fmt::Display for PodUid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:032x}", self.0);
+        let (a, b, c, d, e) = (&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]);
+        write!(f, "{a}-{b}-{c}-{d}-{e}")
+    }
+}
+
+/// A pod's namespace and name, as a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PodName(u64);
+
+impl PodName {
+    pub(crate) fn new(namespace: &str, name: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (namespace, name).hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uid_that_is_no_uuid_is_none() {
+        let uid = "0189abcd-ef01-4abc-8def-0123456789ab";
+        assert_eq!(PodUid::parse(uid).unwrap().to_string(), uid);
+        for text in ["", "u-1", "+189abcd-ef01-4abc-8def-0123456789ab", &format!("{uid}0")] {
+            assert_eq!(PodUid::parse(text), None, "{text}");
+        }
+    }
+}

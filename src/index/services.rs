@@ -1,0 +1,159 @@
+//! The Services and slices in the index: which facts enter, and which objects a change concerns.
+
+use crate::index::endpoints::SliceFacts;
+use crate::index::order::{Arrival, Freshness, Superseded, Ticket};
+use crate::index::service_facts::ServiceFacts;
+use crate::index::slice_table::SliceUpdate;
+use crate::index::store::Index;
+use crate::kinds::{ObjectKey, ObjectRef};
+use std::collections::BTreeSet;
+
+impl Index {
+    /// A Service changed: notes it, and returns the objects that it concerns, also through the
+    /// federated Services that it is a member of.
+    pub(crate) fn noticed(&mut self, service: &ObjectKey) -> Vec<ObjectRef> {
+        if self.changes.awaits(service) {
+            self.changes.observe(service, self.slices.fingerprint(service));
+        }
+        let federated: Vec<ObjectKey> = self.remote.resting_here(service).cloned().collect();
+        let mut affected = vec![];
+        for service in federated.iter().chain([service]) {
+            self.observe(service);
+            affected.extend(self.objects_naming(service).cloned());
+        }
+        affected
+    }
+
+    /// Whether an object's traffic may go to the endpoints of a Service.
+    fn is_rested_on(&self, service: &ObjectKey) -> bool {
+        self.named_by.contains_key(service) || self.remote.resting_here(service).next().is_some()
+    }
+
+    /// The Service of a slice that follows a change of it which has not arrived here yet: each comes by a
+    /// watch of its own.
+    fn overtaken_by<'a>(&self, update: &'a SliceUpdate) -> Option<&'a ObjectKey> {
+        let (service, now) = (update.service.as_ref()?, update.facts.as_ref()?);
+        let (before, facts) = (self.slices.get(&update.slice)?, self.services.get(service)?);
+        let overtakes = self.is_rested_on(service) && now.overtakes(before, &facts.ports);
+        overtakes.then_some(service)
+    }
+
+    /// Puts a Service in, as the watch reports it.
+    #[cfg(test)]
+    pub(crate) fn set_service(&mut self, key: ObjectKey, service: ServiceFacts) -> Vec<ObjectRef> {
+        self.enter_service(key, 0, service, Arrival::Watched)
+    }
+
+    /// Puts a Service in, where it may enter. Returns the objects that it concerns.
+    pub(crate) fn enter_service(
+        &mut self,
+        key: ObjectKey,
+        version: u64,
+        service: ServiceFacts,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
+        match self.service_order.enter(&key, version, &key, arrival) {
+            Freshness::Enters => {}
+            Freshness::Leaves => return self.remove_service(&key),
+            Freshness::Late => return vec![],
+        }
+        if self.services.get(&key) == Some(&service) {
+            return vec![];
+        }
+        let reshaped = |before: &ServiceFacts| before.shape != service.shape;
+        let has_ready = || self.slices.of(&key).any(SliceFacts::has_ready);
+        if self.services.get(&key).is_some_and(reshaped) && self.is_rested_on(&key) && has_ready() {
+            self.changes.begin(&key, self.slices.fingerprint(&key), self.now.steady);
+        }
+        let members = self.services.get(&key).map_or(&[][..], ServiceFacts::members);
+        self.remote.rest(&key, members, service.members());
+        self.services.insert(key.clone(), service);
+        self.noticed(&key)
+    }
+
+    pub(crate) fn remove_service(&mut self, key: &ObjectKey) -> Vec<ObjectRef> {
+        if let Some(service) = self.services.remove(key) {
+            self.remote.rest(key, service.members(), &[]);
+        }
+        self.noticed(key)
+    }
+
+    /// Puts a slice in, as the watch says it is.
+    #[cfg(test)]
+    pub(crate) fn set_slice(&mut self, update: SliceUpdate) -> Vec<ObjectRef> {
+        self.enter_slice(update, Arrival::Watched)
+    }
+
+    /// Puts a slice in under the Service it belongs to now, where it may enter; no facts take it out.
+    pub(crate) fn enter_slice(
+        &mut self,
+        update: SliceUpdate,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
+        let overtaken = self.overtaken_by(&update).cloned();
+        let changed = self.slices.enter(update, arrival);
+        if let Some(service) = overtaken.filter(|service| changed.contains(service)) {
+            self.changes.begin(&service, self.slices.fingerprint(&service), self.now.steady);
+        }
+        self.all_noticed(changed)
+    }
+
+    pub(crate) fn remove_slice(&mut self, slice: &ObjectKey) -> Vec<ObjectRef> {
+        let changed = self.slices.remove(slice);
+        self.all_noticed(changed)
+    }
+
+    /// Reads of a Service, and of its slices, past the watches are about to begin.
+    pub(crate) fn service_tickets(&self, service: &ObjectKey) -> (Ticket, Ticket) {
+        (self.service_order.ticket(service), self.slices.order.ticket(service))
+    }
+
+    /// Takes in a consistent LIST of a Service, made past the watch, with its version; it has none
+    /// where there is no such Service. Returns the objects it concerns where it shows something new.
+    pub(crate) fn confirm_service(
+        &mut self,
+        ticket: &Ticket,
+        service: &ObjectKey,
+        found: Option<(u64, ServiceFacts)>,
+        at: u64,
+    ) -> Result<Vec<ObjectRef>, Superseded> {
+        self.service_order.places(ticket, service, at)?;
+        let affected = match found {
+            Some((version, facts)) => {
+                self.enter_service(service.clone(), version, facts, Arrival::Answered(ticket))
+            }
+            None => {
+                let goes = self.service_order.lack(ticket, service, at);
+                let is_there = self.services.contains_key(service);
+                if goes && is_there { self.remove_service(service) } else { vec![] }
+            }
+        };
+        self.service_order.show(ticket, service, at);
+        Ok(affected)
+    }
+
+    /// The same of its slices.
+    pub(crate) fn confirm_slices(
+        &mut self,
+        ticket: &Ticket,
+        service: &ObjectKey,
+        listed: Vec<SliceUpdate>,
+        at: u64,
+    ) -> Result<Vec<ObjectRef>, Superseded> {
+        let changed = self.slices.confirm(ticket, service, listed, at)?;
+        Ok(self.all_noticed(changed))
+    }
+
+    fn all_noticed(&mut self, services: BTreeSet<ObjectKey>) -> Vec<ObjectRef> {
+        services.iter().flat_map(|service| self.noticed(service)).collect()
+    }
+
+    /// The keys of everything of a kind, to tell after a LIST what has gone.
+    pub(crate) fn service_keys(&self) -> Vec<ObjectKey> {
+        self.services.keys().cloned().collect()
+    }
+
+    pub(crate) fn slice_keys(&self) -> Vec<ObjectKey> {
+        self.slices.keys().cloned().collect()
+    }
+}

@@ -1,0 +1,46 @@
+//! When a linked cluster is asked again.
+
+use std::time::Duration;
+
+/// After a failure. The first retry comes at once: a watch may end for any reason.
+const RETRY: [Duration; 7] = [
+    Duration::ZERO,
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
+
+/// Not sooner, however little time is left.
+const SOONEST: Duration = Duration::from_millis(250);
+
+/// How long to wait after a failure: the longer the more there were, but the cluster is asked more
+/// often before time alone changes what is known of it. Nothing counts as lost or down for not having
+/// been asked.
+pub(crate) fn pause(failures: usize, left: Option<Duration>, jitter: f64) -> Duration {
+    // With jitter: clusters that were lost together do not come back together.
+    let pause = RETRY[failures.min(RETRY.len() - 1)].mul_f64(0.5 + jitter / 2.0);
+    left.map_or(pause, |left| pause.min((left / 2).max(SOONEST)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_asked_again_before_time_makes_it_lost_or_down() {
+        let ms = Duration::from_millis;
+        assert_eq!(pause(0, None, 0.0), Duration::ZERO);
+        assert_eq!(pause(1, Some(ms(60_000)), 1.0), ms(250));
+        assert_eq!(pause(99, None, 1.0), ms(8_000));
+        assert_eq!(pause(99, Some(ms(60_000)), 0.0), ms(4_000));
+        for left in [ms(0), ms(1), ms(250), ms(1_000), ms(3_000), ms(60_000)] {
+            for failures in 0..10 {
+                let pause = pause(failures, Some(left), 1.0);
+                assert!(pause <= (left / 2).max(SOONEST), "{failures} {left:?}: {pause:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What an informer is made from.
+
+use crate::index::order::{Arrival, Order};
+use crate::index::store::Index;
+use crate::index::synced::Synced;
+use crate::index::watch_scope::WatchScope;
+use crate::kinds::{ObjectKey, ObjectRef};
+use futures::Stream;
+use kube::ResourceExt;
+use kube::runtime::watcher::{self, Event};
+use std::fmt;
+
+/// What differs from one informer to another: where its objects come from, and how they enter the index.
+pub(crate) trait Source: Send + 'static {
+    type Object: Clone + fmt::Debug + ResourceExt + Send + 'static;
+    /// For logs and metrics: `services`.
+    fn name(&self) -> &'static str;
+    /// Enters an object. Returns the managed objects that it concerns.
+    fn apply(
+        &self,
+        index: &mut Index,
+        object: &Self::Object,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef>;
+    /// The order in which its objects enter; none where only the watch brings any.
+    fn order<'a>(&self, _: &'a mut Index) -> Option<&'a mut Order> {
+        None
+    }
+    /// Removes an object that is gone.
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef>;
+    /// The objects that are in the index, to find after a LIST which have gone.
+    fn keys(&self, index: &Index) -> Vec<ObjectKey>;
+    /// Whether the facts are complete.
+    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool;
+    /// LIST and watch.
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<Self::Object>>> + Send;
+    /// Looks up whether the cluster serves the kind, and in which version.
+    fn discover(&mut self) -> impl Future<Output = kube::Result<bool>> + Send {
+        std::future::ready(Ok(true))
+    }
+    /// Resolves when the cluster serves a better version than the one that is watched. Runs beside the
+    /// watch, which goes on.
+    fn outdated(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+    /// Whether a LIST that is forbidden counts as empty: for kinds that are optional.
+    fn may_be_forbidden(&self) -> bool {
+        false
+    }
+    /// A first LIST was answered, or failed.
+    fn tried(&self, _: &mut Synced) {}
+    /// A LIST of this scope is complete, or the cluster has no such kind.
+    fn listed(&self, _: &mut Index, _: &WatchScope, _kind_exists: bool) {}
+}
