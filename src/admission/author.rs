@@ -1,8 +1,8 @@
-//! What a request tells of its author. That an object equals ours does not mean that nobody wrote it
-//! so: the manifest that was applied, the field owners and the request itself tell.
+//! Who wrote the fields of a request. An object that equals ours may still be what its author wrote:
+//! the manifest that was applied, the field owners and the request itself decide.
 
+use crate::admission::reviewed_object::ReviewedObject;
 use crate::engine::{BySet, Declaration, Weights, annotations};
-use crate::kinds::last_applied::{last_applied, newly_applied};
 use crate::kinds::{FIELD_MANAGER, Kind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
@@ -18,7 +18,7 @@ pub(crate) enum PrimaryNamed {
     Unclear,
 }
 
-/// What a request tells of its author.
+/// What is known of the author of a request.
 #[derive(Debug)]
 pub(crate) struct Author {
     pub primary: PrimaryNamed,
@@ -32,20 +32,19 @@ impl Author {
     /// The author of an update; `manager` is the field manager of the request, where it has one.
     pub(crate) fn of(
         kind: Kind,
-        old: &DynamicObject,
-        new: &DynamicObject,
+        old: &ReviewedObject<'_>,
+        new: &ReviewedObject<'_>,
         manager: Option<&str>,
     ) -> Self {
-        let (before, now) = (kind.read(old), kind.read(new));
-        let (before, now) = (before.normalized(), now.normalized());
-        let applied = newly_applied(kind, old, new);
-        let request = Request { kind, old, new, manager };
+        let (before, now) = (old.declared.normalized(), new.declared.normalized());
+        let applied = new.manifest_applied_over(old);
+        let request = Request { kind, old: old.object, new: new.object, manager };
         Self {
-            primary: request.primary(&before, applied.as_ref()),
+            primary: request.primary(&before, applied, new),
             has_applied: applied.is_some(),
             weights: match applied {
                 Some(applied) => applied.normalized().live(),
-                None if request.is_whole() || request.is_server_side_apply() => {
+                None if request.replaces_object() || request.is_server_side_apply() => {
                     request.without_echoes(&before, &now)
                 }
                 None => BySet::new(),
@@ -62,18 +61,22 @@ struct Request<'a> {
 }
 
 impl Request<'_> {
-    fn primary(&self, before: &Declaration, applied: Option<&Declaration>) -> PrimaryNamed {
+    fn primary(
+        &self,
+        before: &Declaration,
+        applied: Option<&Declaration>,
+        new: &ReviewedObject<'_>,
+    ) -> PrimaryNamed {
         let Some(named) = self.new.annotations().get(annotations::PRIMARY_SERVICE) else {
             return PrimaryNamed::No;
         };
         let state = before.state();
         let is_ours = state.is_some_and(|state| state.defaulted_primary.as_ref() == Some(named));
-        if !is_ours || self.is_whole() {
+        if !is_ours || self.replaces_object() {
             return PrimaryNamed::Yes;
         }
-        let manifest = last_applied(self.kind, self.new);
-        let in_manifest = manifest
-            .as_ref()
+        let in_manifest = new
+            .manifest()
             .and_then(|manifest| manifest.annotations.get(annotations::PRIMARY_SERVICE));
         if in_manifest == Some(named) || self.is_owned() {
             return PrimaryNamed::Yes;
@@ -84,9 +87,9 @@ impl Request<'_> {
         }
     }
 
-    /// Whether the whole object was written from a manifest, as `kubectl replace` does: what we
-    /// recorded in it is gone.
-    fn is_whole(&self) -> bool {
+    /// Whether the object is replaced by a manifest, as `kubectl replace` does: what we recorded in it
+    /// is gone.
+    fn replaces_object(&self) -> bool {
         let has_record = |object: &DynamicObject| {
             let there = object.annotations();
             [annotations::STATE, annotations::AUTHORED_WEIGHTS]
@@ -116,7 +119,7 @@ impl Request<'_> {
             && of(self.new, "Update") == of(self.old, "Update")
     }
 
-    /// Whether the field owners tell that somebody wrote the primary: what a webhook adds has none.
+    /// Whether a field owner wrote the primary: what a webhook adds has none.
     fn is_owned(&self) -> bool {
         const PRIMARY: &str = "/f:metadata/f:annotations/f:failover.linkerd.io~1primary-service";
         let by_others = |object: &DynamicObject, operation: &str| {
@@ -132,8 +135,8 @@ impl Request<'_> {
             || by_others(self.new, "Update") && !by_others(self.old, "Update")
     }
 
-    /// The weights of the object. Argo CD, told to ignore them, sends back the live ones: that is
-    /// not its author's word.
+    /// The weights of the object. Argo CD, where it ignores them, sends back the live ones: its author
+    /// did not write those.
     fn without_echoes(&self, before: &Declaration, now: &Declaration) -> BySet<Weights> {
         let live: Vec<Weights> = before.sets.iter().map(|set| set.live()).collect();
         let argo = self.manager.is_some_and(|manager| manager.starts_with("argocd"));

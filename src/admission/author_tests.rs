@@ -1,6 +1,5 @@
 use super::*;
-use crate::admission::mutate::mutate;
-use crate::admission::test_support::{World, split, stored};
+use crate::admission::test_support::{World, mutate, split, stored};
 use crate::engine::State;
 use proptest::prelude::*;
 use serde_json::{Value, json};

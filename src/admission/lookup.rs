@@ -1,5 +1,5 @@
-//! The live look-up: a Service and the object that names it are often applied in one file, and
-//! the cache may not have seen the first when the second is judged.
+//! The live look-up: a Service and the object that names it are often applied in one file, and the cache
+//! may not have the first when the second is reviewed.
 
 use crate::admission::view::{LiveLookups, Lookup};
 use crate::engine::{Declaration, service_of};
@@ -14,13 +14,13 @@ use std::time::Duration;
 
 /// One object may not ask for more look-ups than this: its other names stay unchecked.
 const MOST: usize = 32;
-/// For all of them together: well inside the shortest timeout of a webhook, which is a second. What
-/// is not answered by then is not known.
+/// For all of them together: well inside the shortest timeout of a webhook, which is a second. A look-up
+/// without an answer by then is not known.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Names of the Services that matter for an object's failover, as it names them.
 pub(crate) fn named(declared: &Declaration) -> BTreeSet<String> {
-    // The mutator has yet to tell new rules from those that are left alone.
+    // The mutator has yet to distinguish new rules from those that do not fail over.
     let sets = declared.failing_over().chain(declared.without_primary());
     let backends = sets.flat_map(|set| &set.backends);
     let backends = backends.filter(|b| b.fault.is_none()).map(|b| &b.name);

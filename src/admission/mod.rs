@@ -1,17 +1,17 @@
 //! Admission: failover objects are defaulted and validated at `kubectl apply`.
 //!
-//! [`mutate`](mutate::mutate) and [`validate`](validate::validate) are functions of the request
-//! and of a [`View`](view::View); the [`webhook`](crate::webhook) around them does the I/O.
+//! [`mutate`](mutate::mutate) and [`validate`](validate::validate) are functions of the
+//! [objects of a review](reviewed_object::ReviewedObject), each parsed once, and of a
+//! [`View`](view::View) of the cluster. They do no I/O.
 //!
-//! A rule of admission that the engine could not work without belongs to
-//! [`Intent::parse`](crate::engine::Intent::parse); every other one is a file of [`rules`].
+//! A rule of admission is a file of [`rules`], where it is said how one is added.
 
 pub(crate) mod author;
 pub(crate) mod lookup;
 pub(crate) mod mutate;
 pub(crate) mod preexisting;
 pub(crate) mod previous;
-pub(crate) mod release;
+pub(crate) mod reviewed_object;
 #[cfg(test)]
 mod route_backends_tests;
 #[cfg(test)]

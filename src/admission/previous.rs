@@ -1,4 +1,4 @@
-//! What is known of an object before an edit, told by the sets that it has after it.
+//! What is known of an object before an edit, by the sets that it has after it.
 
 use crate::engine::{
     AuthoredText, AuthoredWeights, BySet, Declaration, DeclaredBackend, DeclaredSet, SetState,
@@ -14,8 +14,8 @@ use std::collections::{BTreeSet, HashMap};
 pub(crate) struct PreviousObject {
     /// Its state, with its sets by the names that they have after the edit.
     pub state: Option<State>,
-    /// The request has been here before: what is known is what we made of it then.
-    pub is_again: bool,
+    /// The API server calls again for one request: what is known is what we made of it before.
+    pub is_reinvocation: bool,
     sets: BySet<PreviousSet>,
 }
 
@@ -24,16 +24,16 @@ pub(crate) struct PreviousObject {
 pub(crate) struct PreviousSet {
     pub live: Weights,
     /// The live ones as they stand, where that is something else.
-    pub stands: AuthoredText,
+    pub live_text: AuthoredText,
     pub recorded: Weights,
     /// The recorded ones as their author wrote them, where that is something else.
-    pub written: AuthoredText,
+    pub recorded_text: AuthoredText,
     pub state: Option<SetState>,
-    /// What it preferred; none: it did not fail over.
+    /// Its preferred backends; none: it did not fail over.
     pub primaries: Vec<String>,
     /// Whether nobody could tell what it prefers.
     pub without_primary: bool,
-    /// Whether its author had named none.
+    /// Whether its author named none.
     pub by_default: bool,
     /// The backend that was first.
     pub first: Option<String>,
@@ -41,32 +41,32 @@ pub(crate) struct PreviousSet {
 }
 
 impl PreviousObject {
-    /// What the old object says; but in a request that has been here before, what we made of it.
+    /// From the old object; where the API server calls again for one request, from what we made of it.
     pub(crate) fn of(old: &DynamicObject, before: &Declaration, now: &Declaration) -> Self {
         let version = old.resource_version();
         // Our own work in this very request, which the API server shows us again.
         let again = now.state().filter(|state| version.is_some() && state.edited == version);
         if let Some(state) = again {
             let record = now.record().cloned().unwrap_or_default();
-            let (mut recorded, mut written) = (record.sets, record.written);
+            let (mut recorded, mut text) = (record.sets, record.written);
             let set = |(name, set): (&String, &SetState)| {
-                let known = PreviousSet {
+                let previous = PreviousSet {
                     live: set.weights.clone(),
-                    stands: AuthoredText::new(),
+                    live_text: AuthoredText::new(),
                     recorded: recorded.remove(name).unwrap_or_default(),
-                    written: written.remove(name).unwrap_or_default(),
+                    recorded_text: text.remove(name).unwrap_or_default(),
                     state: Some(set.clone()),
                     ..PreviousSet::default()
                 };
-                (name.clone(), known)
+                (name.clone(), previous)
             };
             let sets = state.sets.iter().map(set).collect();
-            return Self { state: Some(state.clone()), is_again: true, sets };
+            return Self { state: Some(state.clone()), is_reinvocation: true, sets };
         }
         Self::before(before, now)
     }
 
-    /// What the old object says; both as [`Declaration::normalized`] reads them.
+    /// From the old object; both as [`Declaration::normalized`] reads them.
     pub(crate) fn before(before: &Declaration, now: &Declaration) -> Self {
         let mut state = before.state().cloned();
         let mut states = state.as_mut().map(|s| std::mem::take(&mut s.sets)).unwrap_or_default();
@@ -77,15 +77,15 @@ impl PreviousObject {
         let mut sets = BySet::new();
         for (old, new) in pairs(&before.sets, &now.sets) {
             let live = old.live();
-            let written = match record.sets.contains_key(&old.name) {
+            let recorded_text = match record.sets.contains_key(&old.name) {
                 true => record.written.remove(&old.name).unwrap_or_default(),
                 false => old.written.clone(),
             };
-            let known = PreviousSet {
+            let previous = PreviousSet {
                 recorded: record.sets.remove(&old.name).unwrap_or_else(|| live.clone()),
-                written,
+                recorded_text,
                 state: states.remove(&old.name),
-                stands: old.written.clone(),
+                live_text: old.written.clone(),
                 live,
                 primaries: primaries.remove(&old.name).unwrap_or_default(),
                 without_primary: without.contains(&old.name.as_str()),
@@ -93,14 +93,15 @@ impl PreviousObject {
                 first: old.backends.first().map(|b| b.name.clone()),
                 backends: old.backends.clone(),
             };
-            sets.insert(new.name.clone(), known.renamed(&new_names(old, new)));
+            sets.insert(new.name.clone(), previous.renamed(&new_names(old, new)));
         }
         if let Some(state) = &mut state {
-            let known =
-                |(name, known): (&String, &PreviousSet)| Some((name.clone(), known.state.clone()?));
-            state.sets = sets.iter().filter_map(known).collect();
+            let previous = |(name, previous): (&String, &PreviousSet)| {
+                Some((name.clone(), previous.state.clone()?))
+            };
+            state.sets = sets.iter().filter_map(previous).collect();
         }
-        Self { state, is_again: false, sets }
+        Self { state, is_reinvocation: false, sets }
     }
 
     pub(crate) fn set(&self, name: &str) -> Option<&PreviousSet> {
@@ -109,15 +110,16 @@ impl PreviousObject {
 
     /// The sets that failed over before the edit, by the names that they have after it.
     pub(crate) fn failed_over(&self) -> impl Iterator<Item = (&str, &PreviousSet)> {
-        let sets = self.sets.iter().filter(|(_, known)| known.state.is_some());
-        sets.map(|(name, known)| (name.as_str(), known))
+        let sets = self.sets.iter().filter(|(_, previous)| previous.state.is_some());
+        sets.map(|(name, previous)| (name.as_str(), previous))
     }
 
     /// The author's weights as recorded.
     pub(crate) fn recorded(&self) -> AuthoredWeights {
-        let failing_over = || self.sets.iter().filter(|(_, known)| known.state.is_some());
-        let sets = failing_over().map(|(name, known)| (name.clone(), known.recorded.clone()));
-        let written = failing_over().map(|(name, known)| (name.clone(), known.written.clone()));
+        let failing_over = || self.sets.iter().filter(|(_, previous)| previous.state.is_some());
+        let sets = failing_over().map(|(name, previous)| (name.clone(), previous.recorded.clone()));
+        let written =
+            failing_over().map(|(name, previous)| (name.clone(), previous.recorded_text.clone()));
         let written = written.filter(|(_, written)| !written.is_empty()).collect();
         AuthoredWeights::new(sets.collect()).written(written)
     }
@@ -131,10 +133,10 @@ impl PreviousSet {
         }
         let new = |name: String| names.get(&name).cloned().unwrap_or(name);
         Self {
-            stands: self.stands.into_iter().map(|(name, w)| (new(name), w)).collect(),
+            live_text: self.live_text.into_iter().map(|(name, w)| (new(name), w)).collect(),
             live: self.live.into_iter().map(|(name, weight)| (new(name), weight)).collect(),
             recorded: self.recorded.into_iter().map(|(name, w)| (new(name), w)).collect(),
-            written: self.written.into_iter().map(|(name, w)| (new(name), w)).collect(),
+            recorded_text: self.recorded_text.into_iter().map(|(name, w)| (new(name), w)).collect(),
             state: self.state.map(|state| state.renamed(names)),
             primaries: self.primaries.into_iter().map(new).collect(),
             first: self.first.map(new),
@@ -144,7 +146,7 @@ impl PreviousSet {
 
     /// Whether a backend's weight stands in this set as it stood before.
     pub(crate) fn is_untouched(&self, set: &DeclaredSet, backend: &DeclaredBackend) -> bool {
-        match (set.written.get(&backend.name), self.stands.get(&backend.name)) {
+        match (set.written.get(&backend.name), self.live_text.get(&backend.name)) {
             (None, None) => self.live.get(&backend.name).copied() == backend.weight.whole(),
             (Some(now), Some(before)) => now == before,
             // It stands beside others by which it is read as another number.
@@ -174,7 +176,7 @@ impl PreviousSet {
         !active.is_empty() && !active.iter().any(|name| self.primaries.contains(name))
     }
 
-    /// A word on each weight that is changed past the manifest that was applied.
+    /// A note on each weight that is changed past the manifest that was applied.
     pub(crate) fn two_authors(&self, authored: &Weights) -> Vec<String> {
         let changed = authored.iter().filter_map(|(name, weight)| {
             let was = self.recorded.get(name).filter(|was| *was != weight)?;

@@ -3,8 +3,7 @@
 use crate::admission::route_review_tests::{
     backend, http_route, mutated, two_rules, weights, world,
 };
-use crate::admission::test_support::stored;
-use crate::admission::validate::validate;
+use crate::admission::test_support::{stored, validate};
 use crate::engine::annotations;
 use crate::kinds::Kind;
 use kube::ResourceExt;

@@ -1,8 +1,7 @@
 //! Routes in admission: the same rules as for splits, rule by rule.
 
-use crate::admission::mutate::mutate;
-use crate::admission::test_support::{LABEL, NAMESPACE, World, stored};
-use crate::admission::validate::{Validation, validate};
+use crate::admission::test_support::{LABEL, NAMESPACE, World, mutate, stored, validate};
+use crate::admission::validate::Validation;
 use crate::engine::{State, annotations};
 use crate::index::managed_object::{ManagedObject, ManagedSet};
 use crate::index::profile_facts::ProfileFacts;
@@ -263,7 +262,7 @@ fn the_order_of_backends_changed_in_an_outage_leaves_the_primary_and_says_so() {
         new.data["spec"]["rules"][rule]["backendRefs"].as_array_mut().unwrap().reverse();
     }
     let mutation = mutate(Some(&old), &new, &world.view());
-    let said = mutation.said.join("\n");
+    let said = mutation.notes.join("\n");
     let note = "the first backend is emoji-svc-west now; the primary is still emoji-svc, while traffic is off it";
     assert!(said.contains(note), "{said}");
     let there = mutated(&world, Some(&old), &new);
@@ -291,7 +290,7 @@ fn each_rule_has_its_own_first_backend_as_primary_and_the_webhook_says_so() {
         ("/", json!([backend("emoji-svc", 1), backend("emoji-svc-west", 0)])),
         ("/west", json!([backend("emoji-svc-west", 3), backend("emoji-svc", 2)])),
     ]);
-    let said = mutate(None, &route, &world.view()).said.join("\n");
+    let said = mutate(None, &route, &world.view()).notes.join("\n");
     assert!(said.contains("rule #1: failover.linkerd.io/primary-service was not set: the first backend, emoji-svc, is the primary"), "{said}");
     assert!(said.contains("rule #2: failover.linkerd.io/primary-service was not set: the first backend, emoji-svc-west, is the primary; emoji-svc gets traffic only without it"), "{said}");
     let there = mutated(&world, None, &route);
@@ -401,9 +400,9 @@ fn taking_the_label_off_gives_the_authors_weights_back_to_every_rule() {
     new.labels_mut().clear();
     let mutation = mutate(Some(&old), &new, &world.view());
     assert!(
-        mutation.said[0].contains("emoji-svc gets traffic again and is not ready"),
+        mutation.notes[0].contains("emoji-svc gets traffic again and is not ready"),
         "{:?}",
-        mutation.said
+        mutation.notes
     );
     let there = mutated(&world, Some(&old), &new);
     assert_eq!(weights(&there), [vec![9, 0], vec![1, 0], vec![5]]);

@@ -1,4 +1,4 @@
-//! A word to whoever deletes a Service that failover rests on.
+//! Warnings to whoever deletes a Service that failover rests on.
 
 use crate::index::managed_object::ManagedSet;
 use crate::index::store::Index;

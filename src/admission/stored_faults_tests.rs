@@ -1,9 +1,7 @@
 //! Objects that were stored before the webhook was there: edits of them go on, and what is new is
 //! judged strictly.
 
-use crate::admission::mutate::mutate;
-use crate::admission::test_support::{World, split, stored};
-use crate::admission::validate::validate;
+use crate::admission::test_support::{World, mutate, split, stored, validate};
 use crate::engine::annotations;
 use crate::kinds::traffic_split;
 use kube::ResourceExt;

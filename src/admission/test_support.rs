@@ -1,5 +1,8 @@
 //! A cluster of facts for the tests of admission.
 
+use crate::admission::mutate::{self, Mutation};
+use crate::admission::reviewed_object::ReviewedObject;
+use crate::admission::validate::{self, Validation};
 use crate::admission::view::FactSource;
 use crate::admission::view::{LiveLookups, Lookup, Rules, View};
 use crate::engine::{Defaults, Identity, Now};
@@ -145,4 +148,24 @@ pub(crate) fn stored(mut object: DynamicObject) -> DynamicObject {
     object.metadata.uid = Some("uid".into());
     object.metadata.resource_version = Some("42".into());
     object
+}
+
+/// Mutates the object of a review.
+pub(crate) fn mutate(
+    old: Option<&DynamicObject>,
+    new: &DynamicObject,
+    view: &View<'_>,
+) -> Mutation {
+    let read = |object| ReviewedObject::read(view.kind, object);
+    mutate::mutate(old.map(read).as_ref(), &read(new), view)
+}
+
+/// Validates the object of a review.
+pub(crate) fn validate(
+    old: Option<&DynamicObject>,
+    new: &DynamicObject,
+    view: &View<'_>,
+) -> Validation {
+    let read = |object| ReviewedObject::read(view.kind, object);
+    validate::validate(old.map(read).as_ref(), &read(new), view)
 }

@@ -1,67 +1,52 @@
-//! Validation: what failover could not work with is refused, what may hurt is said.
+//! Validation: denies what failover could not work with, and warns of what may hurt.
 
 use crate::admission::preexisting::{self, PreexistingProblems};
-use crate::admission::previous::PreviousObject;
-use crate::admission::rules::advice::advice;
-use crate::admission::rules::{in_outage, owner, rules_left_alone, services};
+use crate::admission::reviewed_object::ReviewedObject;
+use crate::admission::rules::{self, ObjectReview};
 use crate::admission::view::View;
-use crate::engine::{Problem, Reading, annotations};
-use kube::core::DynamicObject;
+use crate::engine::{Problem, Reading};
 
-/// The judgement of an object.
+/// What is wrong with an object.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Validation {
-    /// Each of these alone refuses the object.
+    /// Each of these alone denies the object.
     pub errors: Vec<Problem>,
     pub warnings: Vec<Problem>,
 }
 
-/// Judges the final object of a request, and trusts no mutator.
+/// Validates the final object of a review, and trusts no mutator.
 pub(crate) fn validate(
-    old: Option<&DynamicObject>,
-    new: &DynamicObject,
+    old: Option<&ReviewedObject<'_>>,
+    new: &ReviewedObject<'_>,
     view: &View<'_>,
 ) -> Validation {
-    if !view.manages(new) || new.metadata.deletion_timestamp.is_some() {
+    if !view.manages(new.object) || new.is_being_deleted() {
         return Validation::default();
     }
-    let before = old.filter(|old| view.manages(old));
-    let old = before.map(|old| view.kind.read(old));
-    let declared = view.kind.read(new);
-    let mut were = vec![];
-    if let Some(old) = &old {
-        were.extend(preexisting::of_object(old, view));
-        were.extend(services::problems(old, view));
-    }
-    were.extend(before.into_iter().filter_map(|old| owner::problem(view.kind, old)));
-    let inherited = PreexistingProblems::of(were);
+    let old = old.filter(|old| view.manages(old.object));
+    let before = old.map(|old| {
+        let of_object = preexisting::of_object(&old.declared, view).into_iter();
+        PreexistingProblems::of(of_object.chain(rules::object_problems(old, view)))
+    });
+    let is_preexisting = |problem: &Problem| before.as_ref().is_some_and(|was| was.has(problem));
 
-    let mut verdict = Validation::default();
-    let Reading { intents, problems } = view.read(&declared);
-    let problems = problems.into_iter().chain(services::problems(&declared, view));
-    for problem in problems.chain(owner::problem(view.kind, new)) {
-        if !problem.is_error() || inherited.has(&problem) {
-            verdict.warnings.push(problem);
-        } else {
-            verdict.errors.push(problem);
-        }
+    let mut validation = Validation::default();
+    let Reading { intents, problems } = view.read(&new.declared);
+    for problem in problems.into_iter().chain(rules::object_problems(new, view)) {
+        let denies = problem.is_error() && !is_preexisting(&problem);
+        validation.add(problem, denies);
     }
-    // While an object is paused, what its author writes takes effect.
-    let paused = intents.iter().any(|intent| intent.policy.paused);
-    let is_read = !intents.is_empty();
-    let mended = declared.normalized();
-    let known = old.as_ref().map(|old| PreviousObject::before(&old.normalized(), &mended));
-    let zeros = in_outage::all_zero(known.as_ref(), &mended, paused);
-    let undoing =
-        known.iter().flat_map(|known| in_outage::undoing(known, &mended, is_read, paused, view));
-    let (errors, warnings) = zeros.into_iter().chain(undoing).partition(Problem::is_error);
-    let (errors, warnings): (Vec<Problem>, Vec<Problem>) = (errors, warnings);
-    verdict.errors.extend(errors);
-    verdict.warnings.extend(warnings);
-    verdict.warnings.extend(rules_left_alone::warnings(&declared, is_read));
-    verdict.warnings.extend(annotations::without_effect(declared.annotations.as_map()));
-    verdict.warnings.extend(advice(new, &intents, old.as_ref(), view));
-    verdict
+    for problem in rules::review_problems(&ObjectReview::new(old, new, intents, view)) {
+        let denies = problem.is_error();
+        validation.add(problem, denies);
+    }
+    validation
+}
+
+impl Validation {
+    fn add(&mut self, problem: Problem, denies: bool) {
+        if denies { &mut self.errors } else { &mut self.warnings }.push(problem);
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 use super::*;
-use crate::admission::mutate::mutate;
-use crate::admission::test_support::{World, split, stored};
+use crate::admission::test_support::{World, mutate, split, stored, validate};
+use crate::engine::annotations;
 use kube::ResourceExt;
+use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 fn world() -> World {

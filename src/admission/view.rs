@@ -1,4 +1,4 @@
-//! What admission sees of the cluster while it judges one request.
+//! What admission sees of the cluster during one review.
 
 use crate::engine::{
     BackendIndex, Declaration, Defaults, FieldPath, Health, Identity, Intent, Now, Problem,
@@ -46,7 +46,7 @@ pub(crate) enum MissingBackends {
     Warn,
 }
 
-/// What the operator sets of the rules.
+/// The settings of the rules.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules {
     pub missing_backends: MissingBackends,
@@ -54,8 +54,8 @@ pub(crate) struct Rules {
     pub linked_clusters: Vec<String>,
 }
 
-/// Where the facts are. The index is locked for one look-up at a time: whoever flips waits for no
-/// judgement.
+/// Where the facts are. The index is locked for one look-up at a time, so that a flip waits for no
+/// review.
 #[derive(Clone, Copy)]
 pub(crate) enum FactSource<'a> {
     Shared(&'a SharedIndex),
@@ -75,7 +75,7 @@ pub(crate) enum IndexGuard<'a> {
     },
 }
 
-/// Tells that there is but one look at a time.
+/// Asserts that there is one look at a time.
 #[cfg(test)]
 pub(crate) struct OneLook<'a>(&'a Cell<bool>);
 
@@ -184,7 +184,7 @@ impl View<'_> {
     /// The health of each backend; what the caches have not seen yet is unknown, not down. What is
     /// announced is for the controller, which takes it back too.
     pub(crate) fn health(&self, intent: &Intent) -> Vec<Health> {
-        let (mut health, whole) = {
+        let (mut health, complete) = {
             let index = self.index();
             let health = index.health(self.namespace, intent, self.now.steady);
             (health, index.synced.all() && !index.forbidden.has(self.namespace))
@@ -194,7 +194,7 @@ impl View<'_> {
             *health = health.as_seen();
             let unseen =
                 *health == Health::Missing && self.presence(&backend.name) != Presence::Missing;
-            if unseen || !whole {
+            if unseen || !complete {
                 *health = Health::Unknown(Unknown::NotYet);
             }
         }

@@ -1,7 +1,7 @@
 //! The kinds of failover objects. A new kind is an [adapter](Adapter) of its own, and three lines
 //! here: a variant, its place in [`Kind::ALL`], and its adapter in [`Kind::adapter`].
 
-use crate::engine::{Declaration, Shape};
+use crate::engine::{Declaration, Shape, work};
 use crate::kinds::route::{self, InUse};
 use crate::kinds::traffic_split;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
@@ -95,7 +95,7 @@ impl Kind {
 
     /// Reads the declaration; what cannot be read is in its `unreadable`.
     pub fn read(self, object: &DynamicObject) -> Declaration {
-        (self.adapter().read)(object)
+        work::parsed((self.adapter().read)(object))
     }
 
     /// Whether several of the kind may steer one Service.

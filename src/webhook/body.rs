@@ -19,23 +19,23 @@ pub(crate) enum BodyError {
     Broken(String),
 }
 
-/// Reads a body to its end. Its share grows with what has come, not with what was announced: who
-/// only promises takes nothing from others.
+/// Reads a body to its end. Its share grows with the bytes that have come, whatever length the client
+/// announced.
 pub(crate) async fn read(
     body: Body,
     most: usize,
     memory: &Semaphore,
 ) -> Result<RequestBody<'_>, BodyError> {
     let mut chunks = body.into_data_stream();
-    let mut whole = RequestBody { bytes: vec![], share: None };
+    let mut read = RequestBody { bytes: vec![], share: None };
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| BodyError::Broken(error.to_string()))?;
-        if whole.bytes.len() + chunk.len() > most {
+        if read.bytes.len() + chunk.len() > most {
             return Err(BodyError::TooLarge);
         }
-        whole.take(&chunk, memory)?;
+        read.take(&chunk, memory)?;
     }
-    Ok(whole)
+    Ok(read)
 }
 
 impl<'a> RequestBody<'a> {

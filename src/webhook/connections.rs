@@ -3,7 +3,7 @@
 //! An API server keeps one connection and sends every review over it; when it has to open another
 //! one it does not wait. So a new connection is never left in a queue: beyond the limit the one
 //! that has been quiet for longest is closed, with HTTP/2's GOAWAY where it has been of use, which
-//! costs its client nothing. Whoever opens connections and says nothing thus pushes out himself.
+//! costs its client nothing. A client that opens silent connections thus pushes out its own.
 
 use crate::telemetry::{ClosedConnection, Metrics};
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ struct Usage {
     used: bool,
     /// When its last request ended, or when it came.
     quiet_since: Instant,
-    /// It is to be made anew, and no other waits for its place.
+    /// It is to be replaced, and no other waits for its place.
     renewed: bool,
     leave: CancellationToken,
 }

@@ -1,41 +1,22 @@
-//! The judgement of a review: what the mutator and the validator say of it.
+//! Answers a review from the request and the index, by the mutator or the validator.
 
-use crate::admission::view::FactSource;
-use crate::admission::view::{LiveLookups, Rules, View};
+use crate::admission::reviewed_object::ReviewedObject;
+use crate::admission::view::{FactSource, LiveLookups, Rules, View};
 use crate::admission::{lookup, mutate, service_deletion as deletion, validate};
 use crate::engine::{Defaults, Identity};
 use crate::index::shared_index::SharedIndex;
 use crate::index::store::Index;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey, policy_route};
-use crate::webhook::outline;
 use crate::webhook::response::{ReviewResponse, Reviewer};
 use crate::webhook::review::{self, ReviewRequest};
-use kube::core::DynamicObject;
+use crate::webhook::review_path::ReviewPath;
+use crate::webhook::{answer, size_limit};
 use kube::core::admission::AdmissionResponse;
 use kube::{Client, ResourceExt};
 use std::sync::Arc;
 
-/// Which of the webhooks is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Operation {
-    Mutate,
-    Validate,
-    /// Somebody deletes a Service: only a word is said about it.
-    ServiceDeletion,
-}
-
-impl Operation {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Mutate => "mutate",
-            Self::Validate => "validate",
-            Self::ServiceDeletion => "service-deletion",
-        }
-    }
-}
-
-/// Judges by the caches.
+/// Reviews by the index.
 #[derive(Clone)]
 pub(crate) struct Handler {
     pub client: Client,
@@ -47,56 +28,53 @@ pub(crate) struct Handler {
 }
 
 impl Reviewer for Handler {
-    fn glance(&self, operation: Operation, body: &[u8]) -> Option<ReviewResponse> {
-        outline::refusal(body, operation, &self.selector)
+    fn precheck(&self, webhook: ReviewPath, body: &[u8]) -> Option<ReviewResponse> {
+        size_limit::size_denial(body, webhook, &self.selector)
     }
 
-    async fn judge(&self, operation: Operation, request: &ReviewRequest) -> AdmissionResponse {
-        if operation == Operation::ServiceDeletion {
-            return said_of_deletion(request, &self.shared.read());
+    async fn review(&self, webhook: ReviewPath, request: &ReviewRequest) -> AdmissionResponse {
+        if webhook == ReviewPath::ServiceDeletion {
+            return review_service_deletion(request, &self.shared.read());
         }
         let kind = Kind::of(&request.kind.group, &request.kind.kind);
         let (Some(object), Some(kind)) = (&request.object, kind) else {
-            return said_of_others(operation, request, &self.selector);
+            return review_unmanaged(webhook, request, &self.selector);
         };
-        let namespace = request.namespace.as_deref().unwrap_or_default();
-        let old = request.old_object.as_ref();
-        let mut looked_up = self.look_up(kind, namespace, object, old).await;
-        if operation == Operation::Mutate {
-            let view = |view: &View<'_>| mutated(request, mutate::mutate(old, object, view));
-            return self.with_view(request, kind, &looked_up, view);
+        let new = ReviewedObject::read(kind, object);
+        let old = request.old_object.as_ref().map(|old| ReviewedObject::read(kind, old));
+        let mut looked_up = self.look_up_missing(request, &new, old.as_ref()).await;
+        if webhook == ReviewPath::Mutate {
+            let mutation = self.with_view(request, kind, &looked_up, |view| {
+                mutate::mutate(old.as_ref(), &new, view)
+            });
+            return mutated(request, mutation);
         }
-        let judged = |view: &View<'_>| validate::validate(old, object, view);
-        let mut verdict = self.with_view(request, kind, &looked_up, judged);
-        if !verdict.errors.is_empty() {
-            // Nobody is refused by a cache alone: the Services may have changed a moment ago, in the
-            // same file perhaps.
-            let names = lookup::named(&kind.read(object));
-            let mut names = lookup::watched(&self.shared.read(), namespace, names);
-            names.retain(|name| !looked_up.contains_key(name));
-            looked_up.extend(lookup::look_up(&self.client, namespace, names).await);
-            verdict = self.with_view(request, kind, &looked_up, judged);
+        let validate = |view: &View<'_>| validate::validate(old.as_ref(), &new, view);
+        let mut validation = self.with_view(request, kind, &looked_up, validate);
+        if !validation.errors.is_empty() {
+            self.look_up_rest(request, &new, &mut looked_up).await;
+            validation = self.with_view(request, kind, &looked_up, validate);
         }
-        validated(request, verdict)
+        validated(request, validation)
     }
 }
 
 impl Handler {
-    /// What a look at the cluster, as it is known now, says.
+    /// Runs a function of the cluster as it is known now.
     fn with_view<T>(
         &self,
         request: &ReviewRequest,
         kind: Kind,
         looked_up: &LiveLookups,
-        look: impl FnOnce(&View<'_>) -> T,
+        run: impl FnOnce(&View<'_>) -> T,
     ) -> T {
-        look(&View {
+        run(&View {
             facts: FactSource::Shared(&self.shared),
             looked_up,
             selector: &self.selector,
             kind,
             takes_text: review::takes_text(request),
-            namespace: request.namespace.as_deref().unwrap_or_default(),
+            namespace: namespace(request),
             rules: &self.rules,
             defaults: &self.defaults,
             manager: review::manager(request),
@@ -105,19 +83,20 @@ impl Handler {
         })
     }
 
-    async fn look_up(
+    /// Looks up the Services that the cache does not have.
+    async fn look_up_missing(
         &self,
-        kind: Kind,
-        namespace: &str,
-        new: &DynamicObject,
-        old: Option<&DynamicObject>,
+        request: &ReviewRequest,
+        new: &ReviewedObject<'_>,
+        old: Option<&ReviewedObject<'_>>,
     ) -> LiveLookups {
+        let namespace = namespace(request);
         let missing = {
             let index = self.shared.read();
-            let mut missing = lookup::missing(&index, namespace, &kind.read(new));
+            let mut missing = lookup::missing(&index, namespace, &new.declared);
             // The old object's faults are told from new ones: they need the same look.
             if let Some(old) = old {
-                missing.extend(lookup::missing(&index, namespace, &kind.read(old)));
+                missing.extend(lookup::missing(&index, namespace, &old.declared));
             }
             missing
         };
@@ -126,66 +105,87 @@ impl Handler {
         }
         lookup::look_up(&self.client, namespace, missing).await
     }
+
+    /// Looks up every other Service that the object names, before it is denied: the cache may be
+    /// behind, where they changed a moment ago, in the same file perhaps.
+    async fn look_up_rest(
+        &self,
+        request: &ReviewRequest,
+        new: &ReviewedObject<'_>,
+        looked_up: &mut LiveLookups,
+    ) {
+        let namespace = namespace(request);
+        let names = lookup::named(&new.declared);
+        let mut names = lookup::watched(&self.shared.read(), namespace, names);
+        names.retain(|name| !looked_up.contains_key(name));
+        looked_up.extend(lookup::look_up(&self.client, namespace, names).await);
+    }
 }
 
-fn said_of_deletion(request: &ReviewRequest, index: &Index) -> AdmissionResponse {
-    let mut answer = AdmissionResponse::from(request);
-    let namespace = request.namespace.as_deref().unwrap_or_default();
+fn namespace(request: &ReviewRequest) -> &str {
+    request.namespace.as_deref().unwrap_or_default()
+}
+
+fn review_service_deletion(request: &ReviewRequest, index: &Index) -> AdmissionResponse {
+    let mut response = AdmissionResponse::from(request);
     // The request of a deleted collection has no name.
     let of_object = || request.old_object.as_ref().map(ResourceExt::name_any);
     let name = Some(request.name.clone()).filter(|name| !name.is_empty()).or_else(of_object);
-    let service = ObjectKey::new(namespace, name.unwrap_or_default());
+    let service = ObjectKey::new(namespace(request), name.unwrap_or_default());
     let warnings = deletion::warnings(&service, index);
     if !warnings.is_empty() {
-        answer.warnings = Some(warnings);
+        response.warnings = Some(warnings);
     }
-    answer
+    response
 }
 
-/// What is said of an object that is not failed over, whatever its label: only a word, and by the
-/// mutator, which nobody is refused for where it does not answer.
-fn said_of_others(
-    operation: Operation,
+/// The answer for an object that does not fail over, whatever its label: at most a warning, and by the
+/// mutating webhook, which denies nobody where it does not answer.
+fn review_unmanaged(
+    webhook: ReviewPath,
     request: &ReviewRequest,
     selector: &LabelSelector,
 ) -> AdmissionResponse {
-    let mut answer = AdmissionResponse::from(request);
+    let mut response = AdmissionResponse::from(request);
     let is_policy_route = request.kind.group == policy_route::GROUP;
     // The webhook's selector matches the old object too.
     let labelled = request.object.as_ref().filter(|route| {
-        operation == Operation::Mutate && is_policy_route && selector.matches(route.labels())
+        webhook == ReviewPath::Mutate && is_policy_route && selector.matches(route.labels())
     });
-    answer.warnings = labelled.map(|route| {
-        let namespace = request.namespace.as_deref().unwrap_or_default();
-        vec![policy_route::not_managed(namespace, &route.name_any(), selector.as_str())]
+    response.warnings = labelled.map(|route| {
+        vec![policy_route::not_managed(namespace(request), &route.name_any(), selector.as_str())]
     });
-    answer
+    response
 }
 
 fn mutated(request: &ReviewRequest, mutation: mutate::Mutation) -> AdmissionResponse {
-    let mut answer = AdmissionResponse::from(request);
-    for (i, said) in mutation.said.iter().enumerate() {
-        answer.audit_annotations.insert(format!("note-{i}"), said.clone());
+    let mut response = AdmissionResponse::from(request);
+    for (i, note) in mutation.notes.iter().enumerate() {
+        response.audit_annotations.insert(format!("note-{i}"), note.clone());
     }
-    if !mutation.said.is_empty() {
-        answer.warnings = Some(mutation.said);
+    if !mutation.notes.is_empty() {
+        response.warnings = Some(mutation.notes);
     }
     if mutation.edit.is_empty() {
-        return answer;
+        return response;
     }
-    let untouched = answer.clone();
-    answer.with_patch(mutation.edit.into_patch()).unwrap_or(untouched)
+    let untouched = response.clone();
+    response.with_patch(mutation.edit.into_patch()).unwrap_or(untouched)
 }
 
-fn validated(request: &ReviewRequest, verdict: validate::Validation) -> AdmissionResponse {
-    let mut answer = if verdict.errors.is_empty() {
+fn validated(request: &ReviewRequest, validation: validate::Validation) -> AdmissionResponse {
+    let mut response = if validation.errors.is_empty() {
         AdmissionResponse::from(request)
     } else {
-        tracing::info!(object = review::describe(request), causes = verdict.errors.len(), "denied");
-        review::deny(request, &verdict.errors)
+        tracing::info!(
+            object = review::describe(request),
+            causes = validation.errors.len(),
+            "denied"
+        );
+        answer::deny(request, &validation.errors)
     };
-    if !verdict.warnings.is_empty() {
-        answer.warnings = Some(verdict.warnings.iter().map(ToString::to_string).collect());
+    if !validation.warnings.is_empty() {
+        response.warnings = Some(validation.warnings.iter().map(ToString::to_string).collect());
     }
-    answer
+    response
 }

@@ -1,7 +1,8 @@
 //! Large reviews: away from the thread of the others.
 
 use super::*;
-use crate::webhook::review::{self, ReviewRequest as Review};
+use crate::webhook::answer;
+use crate::webhook::review::ReviewRequest as Review;
 use axum::body::Body;
 use kube::core::admission::AdmissionResponse;
 use serde_json::json;
@@ -16,17 +17,17 @@ struct Waits {
 }
 
 impl Reviewer for Waits {
-    fn glance(&self, _: Operation, body: &[u8]) -> Option<ReviewResponse> {
+    fn precheck(&self, _: ReviewPath, body: &[u8]) -> Option<ReviewResponse> {
         let unread = body.windows(6).any(|text| text == b"glance");
-        let review = Ok(review::answered("u-1", None));
+        let review = Ok(answer::without_patch("u-1", None));
         unread.then_some(ReviewResponse {
             review,
-            verdict: ReviewOutcome::Allowed,
-            on_object: "CREATE",
+            outcome: ReviewOutcome::Allowed,
+            operation: ObjectOperation::Create,
         })
     }
 
-    async fn judge(&self, _: Operation, request: &Review) -> AdmissionResponse {
+    async fn review(&self, _: ReviewPath, request: &Review) -> AdmissionResponse {
         match request.name.as_str() {
             "light" => self.light.send(()).unwrap(),
             // This blocks its thread.

@@ -1,15 +1,20 @@
-//! The webhook's server: TLS, limits, reviews in and answers out. What a review is answered with is
-//! decided by `admission`.
+//! The webhook's server: TLS, limits, reviews in and answers out. The room `admission` decides what the
+//! answers are.
 
+mod answer;
+mod backend_counts;
 pub(crate) mod body;
 pub(crate) mod connections;
 pub(crate) mod handler;
 pub(crate) mod handshakes;
-pub(crate) mod outline;
+mod partial_review;
+mod pod_deletion_request;
 pub(crate) mod pod_deletions;
 pub(crate) mod response;
 pub(crate) mod review;
+pub(crate) mod review_path;
 pub(crate) mod routes;
 pub mod server;
+mod size_limit;
 #[cfg(test)]
 mod work_tests;

@@ -1,23 +1,25 @@
 //! From a body to an answer: whatever happens inside, the answer carries the request's uid.
 
-use crate::webhook::handler::Operation;
+use crate::webhook::answer;
+use crate::webhook::partial_review::ObjectOperation;
 use crate::webhook::review::{self, ReviewRequest};
+use crate::webhook::review_path::ReviewPath;
 use futures::FutureExt;
 use kube::core::admission::AdmissionResponse;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use tokio::time::{Instant, timeout_at};
 
-/// Who judges a review that could be read.
+/// Answers a review that could be parsed.
 pub(crate) trait Reviewer: Send + Sync + 'static {
-    /// An answer that needs no reading of the review, if there is one.
-    fn glance(&self, _: Operation, _body: &[u8]) -> Option<ReviewResponse> {
+    /// An answer that needs no parsing of the review, if there is one.
+    fn precheck(&self, _: ReviewPath, _body: &[u8]) -> Option<ReviewResponse> {
         None
     }
 
-    fn judge(
+    fn review(
         &self,
-        operation: Operation,
+        webhook: ReviewPath,
         request: &ReviewRequest,
     ) -> impl Future<Output = AdmissionResponse> + Send;
 }
@@ -29,7 +31,7 @@ pub(crate) enum ReviewOutcome {
     Denied,
     /// The body is no AdmissionReview.
     Malformed,
-    /// The body did not come whole, or is larger than any review.
+    /// The body broke off, or is larger than any review.
     Unread,
     /// The deadline passed.
     Late,
@@ -37,6 +39,7 @@ pub(crate) enum ReviewOutcome {
 }
 
 impl ReviewOutcome {
+    /// As metrics call it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",
@@ -49,106 +52,112 @@ impl ReviewOutcome {
     }
 }
 
-/// What goes back.
+/// The response to a review.
 #[derive(Debug)]
 pub(crate) struct ReviewResponse {
     /// An AdmissionReview; `Err` only where no uid can be found, with a sentence for the client.
     pub review: Result<Vec<u8>, String>,
-    pub verdict: ReviewOutcome,
-    /// What is done to the object, as far as that was read.
-    pub on_object: &'static str,
+    pub outcome: ReviewOutcome,
+    pub operation: ObjectOperation,
 }
 
-/// What is known of a request whose judgement has not come to its end.
-struct Known {
+/// What a response needs of a request whose review did not end.
+struct RequestInfo {
     uid: String,
     object: String,
-    on_object: &'static str,
+    operation: ObjectOperation,
 }
 
 /// Answers by the deadline.
 pub(crate) async fn answer(
-    judge: &impl Reviewer,
-    operation: Operation,
+    reviewer: &impl Reviewer,
+    webhook: ReviewPath,
     body: &[u8],
     deadline: Instant,
 ) -> ReviewResponse {
-    let mut known = None;
-    let judging = AssertUnwindSafe(judged(judge, operation, body, &mut known)).catch_unwind();
-    let (verdict, why) = match timeout_at(deadline, judging).await {
+    let mut info = None;
+    let reviewing = AssertUnwindSafe(reviewed(reviewer, webhook, body, &mut info)).catch_unwind();
+    let (outcome, why) = match timeout_at(deadline, reviewing).await {
         Ok(Ok(answer)) => return answer,
         Ok(Err(_)) => (ReviewOutcome::Panicked, "an error of its own"),
         Err(_) => (ReviewOutcome::Late, "it took too long"),
     };
-    let Some(known) = known else {
-        tracing::error!(webhook = operation.as_str(), why, "a review could not be read");
-        return ReviewResponse { review: Err(why.into()), verdict, on_object: "unknown" };
+    let Some(info) = info else {
+        tracing::error!(webhook = webhook.as_str(), why, "a review could not be read");
+        return ReviewResponse {
+            review: Err(why.into()),
+            outcome,
+            operation: ObjectOperation::Unknown,
+        };
     };
     tracing::error!(
-        webhook = operation.as_str(),
-        object = known.object,
+        webhook = webhook.as_str(),
+        object = info.object,
         why,
         "a review was not judged"
     );
-    let review = Ok(review::failed(&known.uid, passes_unjudged(operation), why));
-    ReviewResponse { review, verdict, on_object: known.on_object }
+    let review = Ok(answer::failed(&info.uid, is_allowed_on_failure(webhook), why));
+    ReviewResponse { review, outcome, operation: info.operation }
 }
 
-/// The answer to a review that was not judged in time, or at all.
-pub(crate) fn unjudged(
+/// The response to a review that did not end in time, or panicked.
+pub(crate) fn failure(
     uid: Option<String>,
-    operation: Operation,
-    verdict: ReviewOutcome,
+    webhook: ReviewPath,
+    outcome: ReviewOutcome,
 ) -> ReviewResponse {
-    let why = match verdict {
+    let why = match outcome {
         ReviewOutcome::Late => "it took too long",
         _ => "an error of its own",
     };
     tracing::error!(
-        webhook = operation.as_str(),
+        webhook = webhook.as_str(),
         uid = uid.as_deref(),
         why,
         "a review was not judged"
     );
     let review = match uid {
-        Some(uid) => Ok(review::failed(&uid, passes_unjudged(operation), why)),
+        Some(uid) => Ok(answer::failed(&uid, is_allowed_on_failure(webhook), why)),
         None => Err(why.into()),
     };
-    ReviewResponse { review, verdict, on_object: "unknown" }
+    ReviewResponse { review, outcome, operation: ObjectOperation::Unknown }
 }
 
-async fn judged(
-    judge: &impl Reviewer,
-    operation: Operation,
+async fn reviewed(
+    reviewer: &impl Reviewer,
+    webhook: ReviewPath,
     body: &[u8],
-    known: &mut Option<Known>,
+    info: &mut Option<RequestInfo>,
 ) -> ReviewResponse {
     let request = match review::parse(body) {
         Ok(request) => request,
         Err(malformed) => {
-            let allowed = passes_unjudged(operation);
+            let allowed = is_allowed_on_failure(webhook);
             let review = match malformed.uid {
-                Some(uid) => Ok(review::failed(&uid, allowed, &malformed.why)),
+                Some(uid) => Ok(answer::failed(&uid, allowed, &malformed.why)),
                 None => Err(malformed.why),
             };
             return ReviewResponse {
                 review,
-                verdict: ReviewOutcome::Malformed,
-                on_object: "unknown",
+                outcome: ReviewOutcome::Malformed,
+                operation: ObjectOperation::Unknown,
             };
         }
     };
-    let on_object = review::on_object(&request);
-    *known =
-        Some(Known { uid: request.uid.clone(), object: review::describe(&request), on_object });
-    let response = judge.judge(operation, &request).await;
-    let verdict = if response.allowed { ReviewOutcome::Allowed } else { ReviewOutcome::Denied };
+    let operation = review::operation(&request);
+    *info = Some(RequestInfo {
+        uid: request.uid.clone(),
+        object: review::describe(&request),
+        operation,
+    });
+    let response = reviewer.review(webhook, &request).await;
+    let outcome = if response.allowed { ReviewOutcome::Allowed } else { ReviewOutcome::Denied };
     let review = serde_json::to_vec(&response.into_review()).map_err(|error| error.to_string());
-    ReviewResponse { review, verdict, on_object }
+    ReviewResponse { review, outcome, operation }
 }
 
-/// A mutating webhook that fails leaves the object as it is: the validator speaks. Of a deletion
-/// only a word is said.
-fn passes_unjudged(operation: Operation) -> bool {
-    operation != Operation::Validate
+/// A mutating webhook that fails leaves the object as it is, and the validator decides. A deletion is
+/// never denied.
+fn is_allowed_on_failure(webhook: ReviewPath) -> bool {
+    webhook != ReviewPath::Validate
 }

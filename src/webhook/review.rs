@@ -1,13 +1,10 @@
-//! The wire form of a review: whatever comes in, what goes out carries the request's uid.
+//! Parses a review; of one that cannot be parsed, as much as an answer needs.
 
-use crate::engine::Problem;
-use kube::core::admission::{
-    AdmissionRequest, AdmissionResponse, META_API_VERSION_V1, META_KIND, Operation,
-};
-use kube::core::response::{StatusCause, StatusDetails, StatusSummary};
-use kube::core::{DynamicObject, Status, TypeMeta};
+use crate::webhook::partial_review::ObjectOperation;
+use kube::core::admission::{AdmissionRequest, META_API_VERSION_V1, META_KIND, Operation};
+use kube::core::{DynamicObject, TypeMeta};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A request about an object of a kind that is only known at run time.
 pub(crate) type ReviewRequest = AdmissionRequest<DynamicObject>;
@@ -20,8 +17,7 @@ pub(crate) struct Malformed {
     pub why: String,
 }
 
-/// The review itself. kube's own type reads its first two fields in a way that keeps the whole of
-/// it in memory once more.
+/// The review itself. kube's own type buffers all of it to read its first two fields.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope {
@@ -74,96 +70,18 @@ pub(crate) fn takes_text(request: &ReviewRequest) -> bool {
 }
 
 /// What is done to the object.
-pub(crate) fn on_object(request: &ReviewRequest) -> &'static str {
+pub(crate) fn operation(request: &ReviewRequest) -> ObjectOperation {
     match request.operation {
-        Operation::Create => "CREATE",
-        Operation::Update => "UPDATE",
-        Operation::Delete => "DELETE",
-        Operation::Connect => "CONNECT",
+        Operation::Create => ObjectOperation::Create,
+        Operation::Update => ObjectOperation::Update,
+        Operation::Delete => ObjectOperation::Delete,
+        Operation::Connect => ObjectOperation::Connect,
     }
 }
 
 /// The field manager that the request names, or the API server for it.
 pub(crate) fn manager(request: &ReviewRequest) -> Option<&str> {
     request.options.as_ref()?.0.get("fieldManager")?.as_str().filter(|name| !name.is_empty())
-}
-
-/// So many causes are told; the others come up once these are mended.
-const CAUSES: usize = 64;
-
-/// The answer that refuses an object.
-pub(crate) fn deny(request: &ReviewRequest, problems: &[Problem]) -> AdmissionResponse {
-    let mut answer = AdmissionResponse::from(request);
-    answer.allowed = false;
-    answer.result = denial(
-        &describe(request),
-        &request.name,
-        &request.kind.group,
-        &request.kind.kind,
-        problems,
-    );
-    answer
-}
-
-/// Why an object is refused: 403 and never 422 or 409, on which `kubectl apply --force` and Flux's
-/// `force` delete the live object.
-pub(crate) fn denial(
-    object: &str,
-    name: &str,
-    group: &str,
-    kind: &str,
-    problems: &[Problem],
-) -> Status {
-    let told = problems.iter().take(CAUSES);
-    let mut lines: Vec<String> = told.clone().map(|problem| format!("- {problem}")).collect();
-    if let Some(more) = problems.len().checked_sub(CAUSES).filter(|more| *more > 0) {
-        lines.push(format!("- and {more} more"));
-    }
-    let causes = told.map(|problem| StatusCause {
-        reason: "FieldValueInvalid".into(),
-        message: problem.message(),
-        field: problem.field.to_string(),
-    });
-    Status {
-        status: Some(StatusSummary::Failure),
-        code: 403,
-        reason: "Forbidden".into(),
-        message: format!("{object} cannot fail over:\n{}", lines.join("\n")),
-        metadata: None,
-        details: Some(StatusDetails {
-            name: name.to_owned(),
-            group: group.to_owned(),
-            kind: kind.to_owned(),
-            uid: String::new(),
-            causes: causes.collect(),
-            retry_after_seconds: 0,
-        }),
-    }
-}
-
-/// An answer by itself: what it allows, or why not.
-pub(crate) fn answered(uid: &str, denial: Option<&Status>) -> Vec<u8> {
-    let mut response = json!({"uid": uid, "allowed": denial.is_none()});
-    if let Some(status) = denial {
-        response["status"] = json!(status);
-    }
-    json!({"apiVersion": META_API_VERSION_V1, "kind": META_KIND, "response": response})
-        .to_string()
-        .into_bytes()
-}
-
-/// The answer where our own work failed: not a judgement of the object.
-pub(crate) fn failed(uid: &str, allowed: bool, why: &str) -> Vec<u8> {
-    let mut response = json!({"uid": uid, "allowed": allowed});
-    if !allowed {
-        response["status"] = json!({
-            "status": "Failure", "code": 500, "reason": "InternalError",
-            "message": format!("linkerd-failover could not judge the object: {why}; try again, and see the logs of the linkerd-failover pods"),
-        });
-    }
-    json!({"apiVersion": META_API_VERSION_V1, "kind": META_KIND, "response": response})
-        .to_string()
-        .into_bytes()
 }
 
 /// `TrafficSplit emojivoto/emoji`.
@@ -178,6 +96,7 @@ pub(crate) fn describe(request: &ReviewRequest) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kube::core::admission::AdmissionResponse;
 
     #[test]
     fn a_body_that_is_no_review_says_what_was_found() {
@@ -207,7 +126,7 @@ mod tests {
                 "oldObject":null,"dryRun":true,"options":{{"kind":"UpdateOptions","apiVersion":"meta.k8s.io/v1"}}}}}}"#
         );
         let request = parse(body.as_bytes()).unwrap();
-        assert_eq!((request.uid.as_str(), on_object(&request)), ("u-1", "UPDATE"));
+        assert_eq!((request.uid.as_str(), operation(&request)), ("u-1", ObjectOperation::Update));
         assert_eq!(describe(&request), "TrafficSplit emojivoto/emoji");
         assert_eq!(request.object.as_ref().unwrap().data["spec"]["service"], "emoji-svc");
         assert!(request.old_object.is_none());

@@ -3,9 +3,9 @@
 use crate::engine;
 use crate::telemetry::Metrics;
 use crate::webhook::body;
-use crate::webhook::handler::Operation;
-use crate::webhook::outline::Outline;
+use crate::webhook::partial_review::{self, ObjectOperation};
 use crate::webhook::response::{self, ReviewOutcome, ReviewResponse, Reviewer};
+use crate::webhook::review_path::ReviewPath;
 use crate::webhook::server::ServerLimits;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, Version, header};
@@ -19,23 +19,23 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-/// A review of more bytes may take long to read and to judge.
+/// A review of more bytes may take long to parse and to answer.
 const LIGHT: usize = 16 * 1024;
 /// So many of those at once: what flips needs a core too.
 const HEAVY_AT_ONCE: usize = 1;
 
-/// What an API server waits where it does not say.
-const WAITS: Duration = Duration::from_secs(3);
+/// What an API server waits where the URL has no timeout.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The routes of the webhook. Once `draining`, clients are told to make their next connection.
-pub(crate) fn router<J: Reviewer>(
-    judge: J,
+/// The routes of the webhook. Once `draining`, clients are asked to make their next connection.
+pub(crate) fn router<R: Reviewer>(
+    reviewer: R,
     limits: ServerLimits,
     metrics: Arc<Metrics>,
     draining: CancellationToken,
 ) -> axum::Router {
-    let desk = ReviewService {
-        judge: Arc::new(judge),
+    let service = ReviewService {
+        reviewer: Arc::new(reviewer),
         limits,
         metrics,
         draining,
@@ -44,18 +44,21 @@ pub(crate) fn router<J: Reviewer>(
         heavy: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
     };
     axum::Router::new()
-        .route("/mutate", post(|desk, request| respond(Operation::Mutate, desk, request)))
-        .route("/validate", post(|desk, request| respond(Operation::Validate, desk, request)))
+        .route("/mutate", post(|service, request| respond(ReviewPath::Mutate, service, request)))
+        .route(
+            "/validate",
+            post(|service, request| respond(ReviewPath::Validate, service, request)),
+        )
         .route(
             "/service-deletion",
-            post(|desk, request| respond(Operation::ServiceDeletion, desk, request)),
+            post(|service, request| respond(ReviewPath::ServiceDeletion, service, request)),
         )
-        .with_state(Arc::new(desk))
+        .with_state(Arc::new(service))
 }
 
-/// Where reviews come in.
-struct ReviewService<J> {
-    judge: Arc<J>,
+/// Answers reviews within the limits.
+struct ReviewService<R> {
+    reviewer: Arc<R>,
     limits: ServerLimits,
     metrics: Arc<Metrics>,
     draining: CancellationToken,
@@ -65,87 +68,129 @@ struct ReviewService<J> {
     heavy: Arc<Semaphore>,
 }
 
-async fn respond<J: Reviewer>(
-    operation: Operation,
-    State(desk): State<Arc<ReviewService<J>>>,
+/// Why a request is turned away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ShedReason {
+    Requests,
+    /// The bodies of other requests take all memory.
+    Memory,
+    /// Too many large reviews.
+    Heavy,
+    Deletions,
+}
+
+impl ShedReason {
+    /// As metrics call it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Memory => "memory",
+            Self::Heavy => "heavy",
+            Self::Deletions => "deletions",
+        }
+    }
+}
+
+/// A body that was not read.
+enum Unread {
+    Shed(ShedReason),
+    /// With a status and a sentence for the client.
+    Failed(ReviewOutcome, StatusCode, String),
+}
+
+async fn respond<R: Reviewer>(
+    webhook: ReviewPath,
+    State(service): State<Arc<ReviewService<R>>>,
     request: Request,
 ) -> Response {
     let http1 = request.version() < Version::HTTP_2;
-    let mut response = desk.take(operation, request).await;
+    let mut response = service.take(webhook, request).await;
     // An idle HTTP/1 connection that we close may meet a request on its way; one that the client
     // closes cannot. HTTP/2 has GOAWAY for it.
-    if http1 && desk.draining.is_cancelled() {
+    if http1 && service.draining.is_cancelled() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-impl<J: Reviewer> ReviewService<J> {
-    async fn take(&self, operation: Operation, request: Request) -> Response {
-        let Ok(_place) = self.requests.try_acquire() else { return self.shed("requests") };
+impl<R: Reviewer> ReviewService<R> {
+    async fn take(&self, webhook: ReviewPath, request: Request) -> Response {
+        let Ok(_place) = self.requests.try_acquire() else {
+            return self.shed(ShedReason::Requests);
+        };
         let _in_flight = InFlightGauge::new(&self.metrics.admission.in_flight);
         let began = Instant::now();
         let deadline = began + patience(request.uri().query(), self.limits.answer);
-        let reading = body::read(request.into_body(), self.limits.body_bytes, &self.memory);
-        let unread = |verdict, code: StatusCode, why: String| {
-            (verdict, "unknown", (code, why + "\n").into_response())
-        };
-        let (verdict, on_object, response) = match timeout_at(deadline, reading).await {
-            Ok(Ok(body)) => {
-                let Some(answer) = self.answer(operation, body, deadline).await else {
-                    return self.shed("heavy");
+        let (outcome, operation, response) = match self.read(request, deadline).await {
+            Ok(body) => {
+                let Some(answer) = self.answer(webhook, body, deadline).await else {
+                    return self.shed(ShedReason::Heavy);
                 };
-                (answer.verdict, answer.on_object, answer.into_response())
+                (answer.outcome, answer.operation, answer.into_response())
             }
-            Ok(Err(body::BodyError::NoMemory)) => return self.shed("memory"),
-            Ok(Err(body::BodyError::TooLarge)) => {
-                let why = format!("a review has at most {} bytes", self.limits.body_bytes);
-                unread(ReviewOutcome::Unread, StatusCode::PAYLOAD_TOO_LARGE, why)
-            }
-            Ok(Err(body::BodyError::Broken(why))) => {
-                unread(ReviewOutcome::Unread, StatusCode::BAD_REQUEST, why)
-            }
-            Err(_) => {
-                let why = "the body came too slowly".into();
-                unread(ReviewOutcome::Late, StatusCode::REQUEST_TIMEOUT, why)
+            Err(Unread::Shed(reason)) => return self.shed(reason),
+            Err(Unread::Failed(outcome, code, why)) => {
+                (outcome, ObjectOperation::Unknown, (code, why + "\n").into_response())
             }
         };
-        let counted = &self.metrics.admission;
-        counted.answered(operation.as_str(), on_object, verdict.as_str(), began.elapsed());
-        if verdict == ReviewOutcome::Panicked {
-            counted.panics.inc();
+        let metrics = &self.metrics.admission;
+        metrics.answered(webhook.as_str(), operation.as_str(), outcome.as_str(), began.elapsed());
+        if outcome == ReviewOutcome::Panicked {
+            metrics.panics.inc();
         }
         response
+    }
+
+    async fn read(
+        &self,
+        request: Request,
+        deadline: Instant,
+    ) -> Result<body::RequestBody<'_>, Unread> {
+        let reading = body::read(request.into_body(), self.limits.body_bytes, &self.memory);
+        let failed = |code, why| Unread::Failed(ReviewOutcome::Unread, code, why);
+        match timeout_at(deadline, reading).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(body::BodyError::NoMemory)) => Err(Unread::Shed(ShedReason::Memory)),
+            Ok(Err(body::BodyError::TooLarge)) => {
+                let why = format!("a review has at most {} bytes", self.limits.body_bytes);
+                Err(failed(StatusCode::PAYLOAD_TOO_LARGE, why))
+            }
+            Ok(Err(body::BodyError::Broken(why))) => Err(failed(StatusCode::BAD_REQUEST, why)),
+            Err(_) => {
+                let why = "the body came too slowly".into();
+                Err(Unread::Failed(ReviewOutcome::Late, StatusCode::REQUEST_TIMEOUT, why))
+            }
+        }
     }
 
     /// The answer to a review, large ones in a thread of their own; none where too many of those
     /// wait.
     async fn answer(
         &self,
-        operation: Operation,
+        webhook: ReviewPath,
         mut body: body::RequestBody<'_>,
         deadline: Instant,
     ) -> Option<ReviewResponse> {
         if body.bytes.len() <= LIGHT {
-            return Some(response::answer(&*self.judge, operation, &body.bytes, deadline).await);
+            return Some(response::answer(&*self.reviewer, webhook, &body.bytes, deadline).await);
         }
-        if let Some(answer) = self.judge.glance(operation, &body.bytes) {
+        if let Some(answer) = self.reviewer.precheck(webhook, &body.bytes) {
             return Some(answer);
         }
         let place = timeout_at(deadline, self.heavy.clone().acquire_owned()).await;
         let place = place.ok()?.ok()?;
-        let uid = Outline::of(&body.bytes).map(|outline| outline.uid);
-        let (judge, bytes) = (self.judge.clone(), std::mem::take(&mut body.bytes));
+        let uid = partial_review::uid_of(&body.bytes);
+        let (reviewer, bytes) = (self.reviewer.clone(), std::mem::take(&mut body.bytes));
         let runtime = Handle::current();
-        let judging = tokio::task::spawn_blocking(move || {
+        let reviewing = tokio::task::spawn_blocking(move || {
             // Kept until it has ended, whether or not anybody waits for it still.
             let _place = place;
-            runtime.block_on(response::answer(&*judge, operation, &bytes, deadline))
+            runtime.block_on(response::answer(&*reviewer, webhook, &bytes, deadline))
         });
-        Some(match timeout_at(deadline, judging).await {
+        Some(match timeout_at(deadline, reviewing).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => response::unjudged(uid, operation, ReviewOutcome::Panicked),
-            Err(_) => response::unjudged(uid, operation, ReviewOutcome::Late),
+            Ok(Err(_)) => response::failure(uid, webhook, ReviewOutcome::Panicked),
+            Err(_) => response::failure(uid, webhook, ReviewOutcome::Late),
         })
     }
 
@@ -154,8 +199,8 @@ impl<J: Reviewer> ReviewService<J> {
     /// that second, twice within its 3 s and perhaps with another replica; without the header, or
     /// with an AdmissionReview, the call would have failed for good. 503, as it is this replica that
     /// has too much to do, not this client that asks too often.
-    fn shed(&self, why: &'static str) -> Response {
-        self.metrics.admission.shed(why);
+    fn shed(&self, reason: ShedReason) -> Response {
+        self.metrics.admission.shed(reason.as_str());
         let retry = [(header::RETRY_AFTER, "1")];
         (StatusCode::SERVICE_UNAVAILABLE, retry, "too much to do\n").into_response()
     }
@@ -165,7 +210,7 @@ impl IntoResponse for ReviewResponse {
     fn into_response(self) -> Response {
         match self.review {
             Ok(review) => ([(header::CONTENT_TYPE, "application/json")], review).into_response(),
-            Err(why) if self.verdict == ReviewOutcome::Malformed => {
+            Err(why) if self.outcome == ReviewOutcome::Malformed => {
                 (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response()
             }
             Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{why}\n")).into_response(),
@@ -173,12 +218,13 @@ impl IntoResponse for ReviewResponse {
     }
 }
 
-/// How long an answer may take: a sixth less than the API server waits, which it says in the URL
-/// (`?timeout=3s`), for the way there and back.
+/// How long an answer may take: a sixth less than the API server waits, by the URL (`?timeout=3s`), for
+/// the way there and back.
 pub(crate) fn patience(query: Option<&str>, most: Duration) -> Duration {
-    let told = query.unwrap_or_default().split('&').find_map(|part| part.strip_prefix("timeout="));
-    let waits = told.and_then(engine::delay).map_or(WAITS, |waits| waits.unsigned_abs());
-    (waits * 5 / 6).min(most)
+    let timeout =
+        query.unwrap_or_default().split('&').find_map(|part| part.strip_prefix("timeout="));
+    let timeout = timeout.and_then(engine::delay).map_or(DEFAULT_TIMEOUT, |t| t.unsigned_abs());
+    (timeout * 5 / 6).min(most)
 }
 
 /// Counts a request until it is dropped: a client that goes away ends it without an answer.

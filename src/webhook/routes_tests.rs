@@ -1,5 +1,6 @@
 use super::*;
-use crate::webhook::review::{self, ReviewRequest as Review};
+use crate::webhook::answer;
+use crate::webhook::review::ReviewRequest as Review;
 use axum::body::{Body, Bytes};
 use futures::stream;
 use kube::core::admission::AdmissionResponse;
@@ -16,10 +17,10 @@ enum Fake {
 }
 
 impl Reviewer for Fake {
-    async fn judge(&self, _: Operation, request: &Review) -> AdmissionResponse {
+    async fn review(&self, _: ReviewPath, request: &Review) -> AdmissionResponse {
         match self {
             Self::Allows => AdmissionResponse::from(request),
-            Self::Denies => review::deny(request, &[]),
+            Self::Denies => answer::deny(request, &[]),
             Self::Panics => panic!("as the test wants it"),
             Self::Hangs => std::future::pending().await,
         }

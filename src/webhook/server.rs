@@ -1,5 +1,5 @@
-//! The TLS server: an accept loop of our own, so that a client that says nothing costs a place for
-//! a bounded time and nobody else anything.
+//! The TLS server: an accept loop of our own, so that a silent client costs one place for a bounded time,
+//! and other clients nothing.
 
 use crate::telemetry::Metrics;
 use crate::webhook::connections::{Connection, Connections};
@@ -87,7 +87,7 @@ pub async fn only_known(request: Request, next: Next) -> Response {
     (StatusCode::UNAUTHORIZED, "a client certificate is asked for\n").into_response()
 }
 
-/// Where the failures of one client are counted and said.
+/// Counts and logs the failures of one client.
 #[derive(Clone)]
 struct Failures {
     from: IpAddr,
@@ -99,7 +99,7 @@ impl Failures {
     fn note(&self, reason: HandshakeFailure, error: &str) {
         self.metrics.admission.handshake_failed(reason.as_str());
         match self.handshakes.failed(reason, error, self.from, Instant::now()) {
-            Some(said) => tracing::warn!("{said}"),
+            Some(warning) => tracing::warn!("{warning}"),
             None => tracing::debug!(from = %self.from, error, "TLS handshake failed"),
         }
     }
@@ -225,8 +225,7 @@ async fn serve_requests(
     }
 }
 
-/// Speaks what was agreed on in the handshake: a client need not say it again, and one that says
-/// nothing at all is noticed.
+/// The protocol is the one that the handshake agreed on: a silent client is noticed too.
 fn builder(stream: &TlsStream<TcpStream>, limits: ServerLimits) -> auto::Builder<TokioExecutor> {
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let mut builder = auto::Builder::new(TokioExecutor::new());

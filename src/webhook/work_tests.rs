@@ -1,10 +1,9 @@
-//! The work of judging grows with an object, and not with its square.
+//! The work of a review grows with an object, and not with its square; an object is parsed once.
 
-use crate::admission::mutate::mutate;
-use crate::admission::test_support::{World, split, stored};
-use crate::admission::validate::validate;
+use crate::admission::test_support::{World, mutate, split, stored, validate};
 use crate::engine::annotations;
-use crate::engine::work::steps;
+use crate::engine::work::{parses, steps};
+use crate::kinds::Edit;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::json;
@@ -32,9 +31,7 @@ fn a_stored_split_of_10_000_backends_is_judged_with_as_much_work_for_each_as_one
         let (steps, _) = steps(|| {
             for new in [&new, &released] {
                 let mutation = mutate(Some(&old), new, &world.view());
-                let mut value = serde_json::to_value(new).unwrap();
-                json_patch::patch(&mut value, &mutation.edit.into_patch()).unwrap();
-                let after: DynamicObject = serde_json::from_value(value).unwrap();
+                let after = patched(new, mutation.edit);
                 let verdict = validate(Some(&old), &after, &world.view());
                 assert_eq!(verdict.errors, [], "it does not grow");
             }
@@ -77,4 +74,35 @@ fn tiers_and_our_own_annotations_have_bounds_and_those_of_others_have_none() {
     assert_eq!(errors("example.com/note", &"x".repeat(100_000)), [""; 0]);
     let found = errors(annotations::PIN, &"x,".repeat(50_000)).join("\n");
     assert!(found.contains("100000 bytes, expected at most 65536 bytes"), "{found}");
+}
+
+#[test]
+fn a_review_parses_each_of_its_objects_once() {
+    let world = World::with(&[("emoji-svc", 0), ("emoji-svc-west", 1)]);
+    let sent = split(&[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))], &[]);
+    let failed_over = patched(&sent, mutate(None, &sent, &world.view()).edit);
+    let old = stored(failed_over);
+    let mut edited = old.clone();
+    edited.annotations_mut().insert(annotations::FAILOVER_DELAY.into(), "3s".into());
+    let mut released = old.clone();
+    released.labels_mut().clear();
+    let mut applied = edited.clone();
+    let manifest = serde_json::to_string(&sent).unwrap();
+    applied.annotations_mut().insert(annotations::LAST_APPLIED.into(), manifest);
+
+    let mutating = |old, new| parses(|| mutate(old, new, &world.view())).0;
+    assert_eq!(mutating(None, &sent), 1);
+    assert_eq!(mutating(Some(&old), &edited), 2);
+    assert_eq!(mutating(Some(&old), &released), 2);
+    assert_eq!(mutating(Some(&old), &applied), 3, "and the manifest in its annotation");
+    let validating = |old, new| parses(|| validate(old, new, &world.view())).0;
+    assert_eq!(validating(None, &sent), 1);
+    assert_eq!(validating(Some(&old), &edited), 2);
+    assert_eq!(validating(Some(&old), &applied), 2);
+}
+
+fn patched(object: &DynamicObject, edit: Edit) -> DynamicObject {
+    let mut value = serde_json::to_value(object).unwrap();
+    json_patch::patch(&mut value, &edit.into_patch()).unwrap();
+    serde_json::from_value(value).unwrap()
 }

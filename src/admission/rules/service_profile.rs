@@ -1,18 +1,30 @@
 //! The ServiceProfile of an apex, which Linkerd reads in place of a split, and before a route.
 
+use super::rule::{Check, ObjectReview, Rule};
 use crate::admission::view::View;
 use crate::engine::{Declaration, Intent, Problem};
+
+/// Warns of a ServiceProfile that takes the place of a split or a route, and of a cluster in which nothing
+/// carries a split into Linkerd.
+pub(super) const RULE: Rule = Rule { name: "service_profile", check: Check::Review(check) };
 
 const WHO_WRITES: &str =
     "see who writes it with: kubectl get serviceprofiles.linkerd.io -o yaml --show-managed-fields";
 
+fn check(review: &ObjectReview<'_>) -> Vec<Problem> {
+    let Some(intent) = review.intents.first() else { return vec![] };
+    match review.view.kind.needs_service_profile() {
+        true => {
+            let before = review.old.map(|old| &old.declared);
+            carries(intent, before, review.view).into_iter().collect()
+        }
+        false => hides(intent, review.view),
+    }
+}
+
 /// Linkerd reads a split through the ServiceProfile that is made of it; `before` is what the split
 /// declared.
-pub(crate) fn carries(
-    intent: &Intent,
-    before: Option<&Declaration>,
-    view: &View<'_>,
-) -> Option<Problem> {
+fn carries(intent: &Intent, before: Option<&Declaration>, view: &View<'_>) -> Option<Problem> {
     let warning = Problem::warning(view.apex_field());
     let index = view.index();
     let ours = index.writes_profiles;
@@ -51,7 +63,7 @@ pub(crate) fn carries(
 }
 
 /// A ServiceProfile with routes, or one that sends traffic, takes precedence over a route.
-pub(crate) fn hides(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
+fn hides(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
     let hiding = intent.apexes.iter().filter_map(|apex| {
         let index = view.index();
         let (name, profile) = index.profile_of(&view.key_of(apex))?;

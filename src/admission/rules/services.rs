@@ -1,5 +1,7 @@
-//! The rules about the Services that an object names: what failover could not work with.
+//! The Services that an object names exist, have endpoints, and serve the ports that callers ask for.
 
+use super::rule::{Check, Rule};
+use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::{MissingBackends, Presence, View};
 use crate::engine::{Declaration, DeclaredBackend, FieldPath, Problem, closest, service_of};
 use crate::index::service_facts::{ServiceFacts, ServiceKind, ServicePort};
@@ -7,9 +9,15 @@ use crate::kinds::ObjectKey;
 use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeSet, HashSet};
 
-/// All that is wrong with the Services that an object names where it fails over; a name that no
-/// Service can have is the parser's.
-pub(crate) fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
+/// Denies a Service that does not exist, an ExternalName, and a backend without the ports of the apex,
+/// where the object fails over. A name that no Service can have is an error of the parser.
+pub(super) const RULE: Rule = Rule { name: "services", check: Check::Object(check) };
+
+fn check(object: &ReviewedObject<'_>, view: &View<'_>) -> Vec<Problem> {
+    problems(&object.declared, view)
+}
+
+fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
     let shape = &declared.shape;
     let apexes = declared.apexes.iter().filter(|apex| declared.can_name(apex));
     let guess = Guess::new(view);
@@ -43,7 +51,7 @@ pub(crate) fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> 
 fn missing(name: &str, field: FieldPath, guess: &Guess<'_>) -> Option<Problem> {
     let view = guess.view;
     let service = view.key_of(name);
-    // What cannot be seen there is said with its health.
+    // What cannot be seen there is reported with its health.
     if !view.index().watches(&service.namespace) {
         return None;
     }
@@ -84,7 +92,7 @@ fn own_port(backend: &DeclaredBackend, port: u16, service: &ServiceFacts) -> Opt
     let name = service_of(&backend.name);
     Some(
         Problem::error(backend.path.field("port"))
-            .found(format!("{port}, and {name:?} with {}", told(&service.ports)))
+            .found(format!("{port}, and {name:?} with {}", listed(&service.ports)))
             .about(name)
             .expected(format!("a port of {name}"))
             .next(format!("Linkerd would take {port} as the pods' own port")),
@@ -155,18 +163,18 @@ fn ports(
     let problem = if none_fits { Problem::error(field) } else { Problem::warning(field) };
     Some(
         problem
-            .found(format!("{name:?} with {}", told(&service.ports)))
+            .found(format!("{name:?} with {}", listed(&service.ports)))
             .about(name)
-            .expected(format!("the ports of the apex {apex_name}: {}", told(&apex.ports)))
+            .expected(format!("the ports of the apex {apex_name}: {}", listed(&apex.ports)))
             .next(format!(
                 "clients call {}, and Linkerd would take that as the pods' own port: add it to {name}",
-                told(lacking)
+                listed(lacking)
             )),
     )
 }
 
 /// `port 8080 (grpc)`.
-fn told<'a>(ports: impl IntoIterator<Item = &'a ServicePort>) -> String {
+fn listed<'a>(ports: impl IntoIterator<Item = &'a ServicePort>) -> String {
     let one = |port: &ServicePort| match port.name.as_str() {
         "" => port.number.to_string(),
         name => format!("{} ({name})", port.number),

@@ -1,6 +1,5 @@
 use super::*;
-use crate::admission::test_support::{World, split};
-use crate::admission::validate::validate;
+use crate::admission::test_support::{World, split, validate};
 use serde_json::{Value, json};
 
 fn world() -> World {

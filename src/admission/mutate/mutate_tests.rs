@@ -1,6 +1,8 @@
-use super::*;
-use crate::admission::test_support::{LABEL, World, split, stored};
+use crate::admission::test_support::{LABEL, World, mutate, split, stored};
+use crate::engine::{Weights, annotations};
 use crate::kinds::traffic_split;
+use kube::ResourceExt;
+use kube::core::DynamicObject;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -13,7 +15,7 @@ fn mutated(
     let mutation = mutate(old, new, &world.view());
     let mut value = serde_json::to_value(new).unwrap();
     json_patch::patch(&mut value, &mutation.edit.into_patch()).unwrap();
-    (serde_json::from_value(value).unwrap(), mutation.said)
+    (serde_json::from_value(value).unwrap(), mutation.notes)
 }
 
 fn weights(object: &DynamicObject) -> Vec<u64> {

@@ -1,7 +1,8 @@
-use super::*;
-use crate::admission::test_support::{NAMESPACE, World, split, stored};
-use crate::admission::validate::validate;
+//! Warnings of the rules, each with its exact words.
+
+use crate::admission::test_support::{NAMESPACE, World, split, stored, validate};
 use crate::index::profile_facts::ProfileFacts;
+use crate::kinds::ObjectKey;
 use serde_json::json;
 
 const PROFILE: &str = "emoji-svc.emojivoto.svc.cluster.local";

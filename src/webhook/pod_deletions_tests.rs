@@ -1,6 +1,6 @@
 use super::*;
 use crate::admission::test_support::{NAMESPACE, World, split, stored};
-use crate::deletion_guard::PendingAnnouncement;
+use crate::deletion_guard::{Announcement, PendingAnnouncement};
 use crate::index::shared_index::SharedIndex;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -22,8 +22,8 @@ fn eviction() -> Value {
 
 fn announces(mut request: Value, change: Value) -> Result<Announcement, SkipReason> {
     json_patch::merge(&mut request, &change);
-    let review: Review = serde_json::from_value(json!({"request": request})).unwrap();
-    review.request.announces()
+    let review: DeletionReview = serde_json::from_value(json!({"request": request})).unwrap();
+    review.request.announcement()
 }
 
 fn pod(uid: Option<&str>) -> Result<Announcement, SkipReason> {
@@ -70,7 +70,7 @@ fn what_deletes_nothing_or_in_no_time_announces_nothing() {
 #[test]
 fn a_review_that_cannot_be_read_says_what_it_lacks() {
     for body in ["", "{}", r#"{"request": {}}"#, r#"{"request": {"uid": 1}}"#] {
-        let error = serde_json::from_str::<Review>(body).unwrap_err().to_string();
+        let error = serde_json::from_str::<DeletionReview>(body).unwrap_err().to_string();
         assert!(!error.is_empty(), "{body}");
     }
 }
@@ -101,12 +101,13 @@ fn gate(verdict: Option<AnnouncementOutcome>) -> Router {
     });
     let metrics = Arc::new(Metrics::default());
     let leading = watch::channel(true).1;
-    let desk = Announcer { shared, leading, controller, peers: None, metrics: metrics.clone() };
+    let announcer =
+        Announcer { shared, leading, controller, peers: None, metrics: metrics.clone() };
     let patience = DelayBounds {
         bound: Duration::from_millis(500),
         adaptor_grace: Duration::from_millis(100),
     };
-    router(desk, patience, ServerLimits::default(), metrics)
+    router(announcer, patience, ServerLimits::default(), metrics)
 }
 
 /// The answer's verdict, and how long it took.

@@ -1,12 +1,15 @@
-//! ReferenceGrants: leave to name a Service of another namespace.
+//! ReferenceGrants permit a route to name a Service of another namespace.
 
-use crate::admission::view::View;
-use crate::engine::{Intent, Problem, service_of};
+use super::rule::{Check, Rule, SetReview};
+use crate::engine::{Problem, service_of};
 use crate::index::grants::GrantFacts;
 
-/// Backends in another namespace that no ReferenceGrant there allows. Linkerd does not enforce it;
-/// others do, and it may.
-pub(crate) fn missing(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
+/// Warns of a backend in another namespace that no ReferenceGrant there allows. Linkerd does not
+/// enforce it; others do, and it may.
+pub(super) const RULE: Rule = Rule { name: "reference_grants", check: Check::Set(check) };
+
+fn check(set: &SetReview<'_>) -> Vec<Problem> {
+    let SetReview { intent, view, .. } = *set;
     let knows = view.index().synced.grants;
     let backends = intent.backends.iter().filter(|_| knows);
     let ungranted = backends.filter_map(|backend| {

@@ -1,58 +1,70 @@
 //! The label comes off: the author's weights go back in, as he wrote them.
 
+use super::authored_weights::{certain_weights, restored_weights, text_after};
+use super::mutation::{Mutation, rule_prefix};
 use crate::admission::author::{Author, PrimaryNamed};
-use crate::admission::mutate::{Mutation, exactly, given_back, of_rule, written_now};
 use crate::admission::previous::PreviousObject;
+use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
 use crate::engine::{AuthoredText, DeclaredSet, Intent, annotations, proportions};
 use crate::kinds::Edit;
 use kube::ResourceExt;
-use kube::core::DynamicObject;
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// What to give back of an object that is managed no longer.
-pub(crate) fn release(old: &DynamicObject, new: &DynamicObject, view: &View<'_>) -> Mutation {
-    let (before, given) = (view.kind.read(old), view.kind.read(new));
-    let mended = given.normalized();
-    let known = PreviousObject::of(old, &before.normalized(), &mended);
+/// Restores an object that is managed no longer.
+pub(super) fn release(
+    old: &ReviewedObject<'_>,
+    new: &ReviewedObject<'_>,
+    view: &View<'_>,
+) -> Mutation {
+    let normalized = new.declared.normalized();
+    let previous = PreviousObject::of(old.object, &old.declared.normalized(), &normalized);
     let author = Author::of(view.kind, old, new, view.manager);
-    let exactly = exactly(&author, &known);
+    let certain = certain_weights(&author, &previous);
     let mut edit = Edit::default();
     let mut weights = HashMap::new();
-    for (raw, set) in given.sets.iter().zip(&mended.sets) {
+    for (sent, set) in new.declared.sets.iter().zip(&normalized.sets) {
         // With one backend it was never written.
-        let Some(known) = known.set(&set.name).filter(|_| !set.is_alone()) else { continue };
-        let Some(own) = given_back(set, known, exactly.get(&set.name)) else { continue };
+        let Some(previous) = previous.set(&set.name).filter(|_| !set.is_alone()) else { continue };
+        let Some(own) = restored_weights(set, previous, certain.get(&set.name)) else { continue };
         let own: HashMap<&str, u32> = set.names().zip(own).collect();
-        give_back(raw, &own, &written_now(set, known), view.takes_text, &mut edit);
+        restore(sent, &own, &text_after(set, previous), view.takes_text, &mut edit);
         weights.insert(set.name.as_str(), own);
     }
+    edit.remove_annotations(ours(old, new, author.primary));
 
-    let mut declared = given.clone();
+    let mut declared = new.declared.clone();
     declared.annotations.remove(annotations::AUTHORED_WEIGHTS);
     let intents = view.read(&declared).intents;
-    let said = intents.iter().flat_map(|intent| {
+    let notes = intents.iter().flat_map(|intent| {
         let weights = weights.get(intent.set.as_str());
         weights.map(|weights| not_ready(intent, weights, view)).unwrap_or_default()
     });
-    let said = said.collect();
+    Mutation { edit, notes: notes.collect() }
+}
 
-    let there = new.annotations();
-    let mut removed = vec![annotations::STATE, annotations::AUTHORED_WEIGHTS];
-    if before.authored_primary().is_none() && author.primary != PrimaryNamed::Yes {
-        let default = before.annotations.get(annotations::PRIMARY_SERVICE);
-        if default == there.get(annotations::PRIMARY_SERVICE) {
-            removed.push(annotations::PRIMARY_SERVICE);
+/// The annotations of the new object that are ours.
+fn ours(
+    old: &ReviewedObject<'_>,
+    new: &ReviewedObject<'_>,
+    primary: PrimaryNamed,
+) -> Vec<&'static str> {
+    let present = new.object.annotations();
+    let mut ours = vec![annotations::STATE, annotations::AUTHORED_WEIGHTS];
+    if old.declared.authored_primary().is_none() && primary != PrimaryNamed::Yes {
+        let default = old.declared.annotations.get(annotations::PRIMARY_SERVICE);
+        if default == present.get(annotations::PRIMARY_SERVICE) {
+            ours.push(annotations::PRIMARY_SERVICE);
         }
     }
-    edit.remove_annotations(removed.into_iter().filter(|name| there.contains_key(*name)));
-    Mutation { edit, said }
+    ours.retain(|name| present.contains_key(*name));
+    ours
 }
 
 /// Sets the weights of a set as its author wrote them. All of them, where any is another: the schema
 /// refuses one alone where another is stored as text.
-fn give_back(
+fn restore(
     set: &DeclaredSet,
     weights: &HashMap<&str, u32>,
     written: &AuthoredText,
@@ -66,7 +78,8 @@ fn give_back(
         let whole = weights.get(backend.name.as_str()).copied().filter(|_| *entry == 0);
         *entry += 1;
         let whole = Value::from(whole.unwrap_or_default());
-        as_written.map_or(whole.clone(), |found| sayable(found, takes_text).unwrap_or(whole))
+        as_written
+            .map_or(whole.clone(), |found| as_version_has_it(found, takes_text).unwrap_or(whole))
     });
     let own: Vec<Value> = own.collect();
     if set.backends.iter().zip(&own).any(|(backend, own)| backend.weight.as_written() != *own) {
@@ -76,8 +89,8 @@ fn give_back(
     }
 }
 
-/// A weight as the version of a request can say it; none where it cannot.
-fn sayable(found: &Value, takes_text: bool) -> Option<Value> {
+/// A weight in the form that the version of a request allows; none where there is none.
+fn as_version_has_it(found: &Value, takes_text: bool) -> Option<Value> {
     if takes_text || found.is_number() {
         return Some(found.clone());
     }
@@ -85,7 +98,7 @@ fn sayable(found: &Value, takes_text: bool) -> Option<Value> {
     Some(Value::from(nanos as f64 / 1e9))
 }
 
-/// A word on each backend that gets traffic again and is not ready.
+/// A note on each backend that gets traffic again and is not ready.
 fn not_ready(intent: &Intent, weights: &HashMap<&str, u32>, view: &View<'_>) -> Vec<String> {
     let backends = intent.backends.iter().zip(view.health(intent));
     let fed = backends.filter(|(backend, health)| {
@@ -95,7 +108,7 @@ fn not_ready(intent: &Intent, weights: &HashMap<&str, u32>, view: &View<'_>) -> 
     fed.map(|(backend, health)| {
         format!(
             "{}{} gets traffic again and is not ready ({health}): nobody fails over for this object any more",
-            of_rule(intent),
+            rule_prefix(intent),
             backend.name
         )
     })

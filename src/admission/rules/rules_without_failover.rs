@@ -1,13 +1,16 @@
-//! Rules of a route that do not fail over, beside others that do: their author is told which.
+//! Rules of a route that do not fail over, beside others that do.
 
-use crate::engine::{Declaration, DeclaredSet, Problem, Severity, annotations, no_primary};
+use super::rule::{Check, ObjectReview, Rule};
+use crate::engine::{DeclaredSet, Problem, Severity, annotations, no_primary};
 
-/// A word on each rule that is left alone; `is_read` says whether the object can be read, and what
-/// is wrong with all of it is said elsewhere.
-pub(crate) fn warnings(declared: &Declaration, is_read: bool) -> Vec<Problem> {
-    let untold = declared.without_primary().filter(|_| is_read);
+/// Warns of each rule that is left as it is. Where the object cannot be read, that is an error already.
+pub(super) const RULE: Rule = Rule { name: "rules_without_failover", check: Check::Review(check) };
+
+fn check(review: &ObjectReview<'_>) -> Vec<Problem> {
+    let (declared, is_read) = (&review.new.declared, review.is_readable());
+    let undecided = declared.without_primary().filter(|_| is_read);
     let mut warnings: Vec<Problem> =
-        untold.map(|set| Problem { severity: Severity::Warning, ..no_primary(set) }).collect();
+        undecided.map(|set| Problem { severity: Severity::Warning, ..no_primary(set) }).collect();
     let Some(named) = declared.authored_primary().filter(|_| is_read) else { return warnings };
     let failing_over: Vec<&str> = declared.failing_over().map(|set| set.name.as_str()).collect();
     let others = declared.sets.iter().filter(|set| {

@@ -39,10 +39,10 @@ fn of_splits(object: &Value, old: &Value) -> Vec<u8> {
     review("split.smi-spec.io", "TrafficSplit", object, old)
 }
 
-/// What the validator says at a glance: nothing, or the message of its denial.
+/// The message of the denial that needs no parsing, if there is one.
 fn refused(body: &[u8]) -> Option<String> {
-    let answer = refusal(body, Operation::Validate, &selector())?;
-    assert_eq!(answer.verdict, ReviewOutcome::Denied);
+    let answer = size_denial(body, ReviewPath::Validate, &selector())?;
+    assert_eq!(answer.outcome, ReviewOutcome::Denied);
     let review: Value = serde_json::from_slice(&answer.review.unwrap()).unwrap();
     let response = &review["response"];
     assert_eq!((&response["uid"], &response["allowed"]), (&json!("u-1"), &json!(false)));
@@ -52,11 +52,11 @@ fn refused(body: &[u8]) -> Option<String> {
 
 #[test]
 fn backends_are_counted_without_reading_them() {
-    let counts = |all, largest| Counts { all, largest };
+    let counts = |all, largest| BackendCounts { all, largest };
     let body = of_splits(&split(10_000, true), &split(3, true));
-    assert_eq!(Counts::of(&body), (counts(10_000, 10_000), counts(3, 3)));
+    assert_eq!(BackendCounts::of(&body), (counts(10_000, 10_000), counts(3, 3)));
     let body = review("gateway.networking.k8s.io", "HTTPRoute", &route(&[2, 17, 0]), &Value::Null);
-    assert_eq!(Counts::of(&body), (counts(19, 17), Counts::default()));
+    assert_eq!(BackendCounts::of(&body), (counts(19, 17), BackendCounts::default()));
     for odd in [
         json!(null),
         json!(7),
@@ -67,11 +67,11 @@ fn backends_are_counted_without_reading_them() {
         json!([null, 7, "x", {}, [], {"backendRefs": 7}, {"backendRefs": {"a": {}}}]),
     ] {
         let object = json!({"metadata": {}, "spec": {"backends": odd, "rules": odd}});
-        let (now, _) = Counts::of(&of_splits(&object, &Value::Null));
+        let (now, _) = BackendCounts::of(&of_splits(&object, &Value::Null));
         assert!(now.all <= 7, "{odd}: {now:?}");
     }
     for body in ["", "{", "[]", "null", "7", r#"{"request":7}"#, r#"{"request":{"object":[]}}"#] {
-        assert_eq!(Counts::of(body.as_bytes()), Default::default(), "{body}");
+        assert_eq!(BackendCounts::of(body.as_bytes()), Default::default(), "{body}");
     }
 }
 
@@ -110,8 +110,8 @@ fn one_that_is_stored_already_is_refused_only_where_it_grows() {
 #[test]
 fn the_mutating_webhook_lets_pass_what_the_validator_refuses() {
     let body = of_splits(&split(129, true), &Value::Null);
-    let answer = refusal(&body, Operation::Mutate, &selector()).unwrap();
-    assert_eq!(answer.verdict, ReviewOutcome::Allowed);
+    let answer = size_denial(&body, ReviewPath::Mutate, &selector()).unwrap();
+    assert_eq!(answer.outcome, ReviewOutcome::Allowed);
     let review: Value = serde_json::from_slice(&answer.review.unwrap()).unwrap();
     assert_eq!(review["response"], json!({"uid": "u-1", "allowed": true}));
 }

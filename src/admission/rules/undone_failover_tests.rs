@@ -1,6 +1,5 @@
-use crate::admission::mutate::mutate;
-use crate::admission::test_support::{World, split, stored};
-use crate::admission::validate::{Validation, validate};
+use crate::admission::test_support::{World, mutate, split, stored, validate};
+use crate::admission::validate::Validation;
 use crate::engine::annotations;
 use kube::ResourceExt;
 use kube::core::DynamicObject;

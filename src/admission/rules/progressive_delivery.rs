@@ -1,10 +1,20 @@
-//! Objects that a tool for progressive delivery steers: it writes the very weights that we would.
+//! A tool for progressive delivery writes the very weights that failover would.
 
+use super::rule::{Check, Rule};
+use crate::admission::reviewed_object::ReviewedObject;
+use crate::admission::view::View;
 use crate::engine::{FieldPath, Problem};
 use crate::kinds::Kind;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
+
+/// Denies an object that such a tool steers.
+pub(super) const RULE: Rule = Rule { name: "progressive_delivery", check: Check::Object(check) };
+
+fn check(object: &ReviewedObject<'_>, view: &View<'_>) -> Vec<Problem> {
+    problem(view.kind, object.object).into_iter().collect()
+}
 
 /// A tool that steers objects, and the traces that it leaves on them.
 struct Tool {
@@ -36,8 +46,7 @@ const TOOLS: [Tool; 2] = [
     },
 ];
 
-/// What is wrong with failing over an object that such a tool steers.
-pub(crate) fn problem(kind: Kind, object: &DynamicObject) -> Option<Problem> {
+fn problem(kind: Kind, object: &DynamicObject) -> Option<Problem> {
     TOOLS.iter().find_map(|tool| {
         let (field, found) = tool.trace(kind, object)?;
         Some(

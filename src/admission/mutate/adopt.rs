@@ -1,0 +1,100 @@
+//! An object becomes managed: it is created, or given the label.
+
+use super::default_primary::{defaults_at_birth, notes_at_birth};
+use super::mutation::{DesiredObject, Mutation, rule_prefix};
+use crate::admission::reviewed_object::ReviewedObject;
+use crate::admission::view::View;
+use crate::engine::{
+    AuthoredWeights, BySet, Decision, Declaration, Health, Intent, Previous, State, annotations,
+    authored, decide, defaulted_primary,
+};
+use std::collections::BTreeSet;
+
+/// Weights start as the decision; what the author wrote is recorded. Nothing where the object cannot
+/// be read strictly: the validator has to see it as it was sent.
+pub(super) fn adopt(new: &ReviewedObject<'_>, view: &View<'_>) -> Option<Mutation> {
+    let metadata = &new.object.metadata;
+    let created = metadata.uid.is_none() || metadata.resource_version.is_none();
+    let brought = new.declared.state().cloned();
+    let declared = with_brought_annotations(&new.declared, brought.as_ref(), created, view);
+
+    let intents = view.intents(&declared).ok()?;
+    let mut notes = notes_at_birth(&intents, &declared);
+    let (mut states, mut weights) = (BySet::new(), BySet::new());
+    for intent in intents.iter().filter(|intent| !intent.is_alone()) {
+        let health = view.health(intent);
+        let decision = first_decision(intent, &health, created, view);
+        if !decision.on_primary(intent) {
+            notes.push(format!(
+                "{}traffic starts on {}: {}",
+                rule_prefix(intent),
+                decision.names(intent).join(", "),
+                decision.explain(intent, &health)
+            ));
+        }
+        states.insert(intent.set.clone(), decision.state(intent, &health, view.now));
+        weights.insert(intent.set.clone(), decision.weights);
+    }
+    let mut state = State::new(view.me, states);
+    state.defaulted_primary = defaulted_primary(&intents);
+    // The API server calls again for the same request: the moments between do not matter.
+    if let Some(brought) = brought.filter(|brought| is_same_but_for_time(brought, &state)) {
+        state = brought;
+    }
+    let authored = AuthoredWeights::new(authored(&intents));
+    let desired = DesiredObject::managed(weights, &intents, &state, &authored, &declared);
+    Some(Mutation { edit: desired.edit(new.object, &declared), notes })
+}
+
+/// The declaration with what is believed of the annotations that a restored backup brings: of the
+/// state its defaults alone, and authored weights of the same backends.
+fn with_brought_annotations(
+    sent: &Declaration,
+    brought: Option<&State>,
+    created: bool,
+    view: &View<'_>,
+) -> Declaration {
+    let mut declared = sent.clone();
+    let state = defaults_at_birth(&declared, brought, created, view);
+    declared.annotations.set_state(state);
+    if !is_record_of_these_backends(&declared) {
+        declared.annotations.remove(annotations::AUTHORED_WEIGHTS);
+    }
+    declared
+}
+
+fn first_decision(intent: &Intent, health: &[Health], created: bool, view: &View<'_>) -> Decision {
+    let previous = if created { Previous::Birth } else { Previous::Live };
+    let mut decision = decide(intent, health, previous, view.now);
+    if intent.policy.paused && !intent.carrying().is_empty() {
+        // Live weights stay as they are.
+        decision.active = intent.carrying();
+        decision.weights = intent.backends.iter().map(|b| b.live).collect();
+    }
+    decision
+}
+
+/// Whether the recorded weights are of the backends that the object has: those of a restored backup
+/// are.
+fn is_record_of_these_backends(declared: &Declaration) -> bool {
+    let Some(recorded) = declared.recorded() else { return false };
+    let names = |set: &String| {
+        let set = declared.sets.iter().find(|s| s.name == *set)?;
+        Some(set.backends.iter().map(|b| &b.name).collect::<BTreeSet<_>>())
+    };
+    !recorded.is_empty()
+        && recorded.iter().all(|(set, weights)| names(set) == Some(weights.keys().collect()))
+}
+
+fn is_same_but_for_time(brought: &State, state: &State) -> bool {
+    let mut brought = brought.clone();
+    for (name, other) in &state.sets {
+        let Some(one) = brought.sets.get_mut(name) else { return false };
+        if one.since.duration_until(other.since).abs().as_secs() >= 60 {
+            return false;
+        }
+        one.since = other.since;
+    }
+    brought.by.clone_from(&state.by);
+    !state.sets.is_empty() && brought == *state
+}

@@ -1,0 +1,92 @@
+//! Where the traffic of a set is after an edit: it stays where it was.
+
+use crate::admission::previous::PreviousSet;
+use crate::admission::view::View;
+use crate::engine::{
+    Backend, BackendIndex, Intent, Previous, RecordedDelays, SetState, Weights, decide, weights_for,
+};
+
+/// The weights and the state of a set after an edit.
+pub(super) fn traffic_after(
+    intent: &Intent,
+    previous: &PreviousSet,
+    view: &View<'_>,
+) -> (Vec<u32>, SetState) {
+    match takes_given_weights(intent, previous) {
+        true => given_weights(intent, previous, view),
+        false => kept_weights(intent, previous, view),
+    }
+}
+
+/// Whether the weights of a request take effect as they are given: while an object is paused, but
+/// not where they only repeat what is known, since that is a manifest which is applied again.
+fn takes_given_weights(intent: &Intent, previous: &PreviousSet) -> bool {
+    let repeats = |b: &Backend| {
+        let known = [&previous.live, &previous.recorded];
+        known.iter().any(|weights| weights.get(&b.name) == Some(&b.live))
+    };
+    intent.policy.paused && !intent.backends.iter().all(repeats)
+}
+
+/// The weights that stand in the request, and a state that records them.
+fn given_weights(intent: &Intent, previous: &PreviousSet, view: &View<'_>) -> (Vec<u32>, SetState) {
+    let weights: Vec<u32> = intent.backends.iter().map(|b| b.live).collect();
+    let by_name: Weights = intent.backends.iter().map(|b| (b.name.clone(), b.live)).collect();
+    let set = previous.state.clone().unwrap_or_default();
+    if set.weights == by_name {
+        return (weights, set.remembering(intent));
+    }
+    let carrying = intent.carrying();
+    let names = carrying.iter().map(|i| intent.backends[*i].name.clone());
+    let on_primary = carrying.iter().any(|i| intent.is_primary(*i));
+    let set = SetState {
+        active: names.collect(),
+        since: view.now.wall,
+        why: "set by hand while paused".into(),
+        weights: by_name,
+        left: set.left.filter(|_| !on_primary),
+        awaiting_primary: set.awaiting_primary,
+        ..SetState::default()
+    };
+    (weights, set.remembering(intent))
+}
+
+/// The weights of the active backends that remain, or those of a new decision where none does.
+fn kept_weights(intent: &Intent, previous: &PreviousSet, view: &View<'_>) -> (Vec<u32>, SetState) {
+    let set = previous.state.clone().unwrap_or_else(|| SetState {
+        active: previous.active(),
+        since: view.now.wall,
+        why: "carried traffic when first seen".into(),
+        weights: previous.live.clone(),
+        ..SetState::default()
+    });
+    let remaining = intent.indices(&set.active);
+    if remaining.is_empty() {
+        return decided_weights(intent, set, view);
+    }
+    // Fallbacks that have the smallest share keep it.
+    let warm: Vec<BackendIndex> = intent
+        .indices_of_all()
+        .filter(|i| intent.policy.warm_standby && remaining.binary_search(i).is_err())
+        .filter(|i| set.weights.get(&intent.backends[*i].name).is_some_and(|w| *w > 0))
+        .collect();
+    let weights = weights_for(intent, &remaining, &warm);
+    let names = |i: BackendIndex| intent.backends[i].name.clone();
+    let by_name = intent.backends.iter().zip(&weights).map(|(b, w)| (b.name.clone(), *w));
+    let active: Vec<String> = remaining.iter().copied().map(names).collect();
+    // A delay is noted for the backends that were active then.
+    let pending = if active == set.active { set.pending.clone() } else { RecordedDelays::new() };
+    let set = SetState { active, weights: by_name.collect(), pending, ..set };
+    (weights, set.remembering(intent))
+}
+
+fn decided_weights(intent: &Intent, before: SetState, view: &View<'_>) -> (Vec<u32>, SetState) {
+    let health = view.health(intent);
+    let mut decision = decide(intent, &health, Previous::Birth, view.now);
+    // Traffic that a loss took off the primary is still off it: a manual stay goes on.
+    if before.left.is_some() && !decision.on_primary(intent) {
+        (decision.left, decision.awaiting_primary) = (before.left, false);
+    }
+    let state = decision.state(intent, &health, view.now);
+    (decision.weights, state)
+}

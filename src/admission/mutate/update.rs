@@ -1,0 +1,187 @@
+//! A managed object is edited, or its manifest applied again: traffic stays where it is, and what the
+//! author changed is recorded.
+
+use super::authored_weights::{certain_weights, restored_weights, text_after, weights_after};
+use super::default_primary::{defaults_after, note_after};
+use super::mutation::{DesiredObject, Mutation, rule_prefix};
+use super::traffic::traffic_after;
+use crate::admission::author::Author;
+use crate::admission::preexisting::{self, PreexistingProblems};
+use crate::admission::previous::{PreviousObject, PreviousSet};
+use crate::admission::reviewed_object::ReviewedObject;
+use crate::admission::view::View;
+use crate::engine::{
+    AuthoredText, AuthoredWeights, BySet, Declaration, Intent, State, Weights, annotations,
+    authored, defaulted_primary,
+};
+use kube::ResourceExt;
+
+pub(super) fn update(
+    old: &ReviewedObject<'_>,
+    new: &ReviewedObject<'_>,
+    view: &View<'_>,
+) -> Option<Mutation> {
+    let mut declared = new.declared.normalized().into_owned();
+    let previous = PreviousObject::of(old.object, &old.declared.normalized(), &declared);
+    let author = Author::of(view.kind, old, new, view.manager);
+    let certain = certain_weights(&author, &previous);
+
+    let (recorded, text) = record_after(&declared, &previous, &certain);
+    let defaults = match &previous.state {
+        Some(state) if previous.is_reinvocation => state.clone(),
+        _ => defaults_after(&declared, &previous, author.primary, view),
+    };
+    declared.annotations.set_state(Some(defaults));
+    declared.annotations.set_record(AuthoredWeights::new(recorded));
+    if has_new_problems(old, new, &declared, view) {
+        return None;
+    }
+    let intents = view.read(&declared).intents;
+    if intents.is_empty() {
+        return None;
+    }
+
+    let mut update = Update {
+        weights: BySet::new(),
+        state: previous.state.clone().unwrap_or_else(|| State::new(view.me, BySet::new())),
+        notes: vec![],
+        previous: &previous,
+        declared: &declared,
+        intents: &intents,
+        certain: &certain,
+    };
+    update.keep_traffic(view);
+    update.note_default_primaries();
+    update.end_failover_of_rules();
+    let authored = update.record(text, old.object.resource_version());
+    if !author.has_applied && new.object.annotations().contains_key(annotations::LAST_APPLIED) {
+        update.note_two_authors(&authored);
+    }
+    let Update { weights, state, notes, .. } = update;
+    let desired = DesiredObject::managed(weights, &intents, &state, &authored, &declared);
+    Some(Mutation { edit: desired.edit(new.object, &declared), notes })
+}
+
+/// The author's weights of each set after an edit, as numbers and as he wrote them.
+fn record_after(
+    declared: &Declaration,
+    previous: &PreviousObject,
+    certain: &BySet<Weights>,
+) -> (BySet<Weights>, BySet<AuthoredText>) {
+    let (mut recorded, mut text) = (BySet::new(), BySet::new());
+    for set in &declared.sets {
+        // A rule that does not fail over may hold what nobody can read.
+        let Some(previous) = previous.set(&set.name) else { continue };
+        let Some(weights) = weights_after(set, previous, certain.get(&set.name)) else { continue };
+        recorded.insert(set.name.clone(), weights);
+        text.insert(set.name.clone(), text_after(set, previous));
+    }
+    text.retain(|_, text| !text.is_empty());
+    (recorded, text)
+}
+
+/// Whether the edit brings problems: they are for the validator to see, as they were sent.
+fn has_new_problems(
+    old: &ReviewedObject<'_>,
+    new: &ReviewedObject<'_>,
+    annotated: &Declaration,
+    view: &View<'_>,
+) -> bool {
+    let mut as_sent = new.declared.clone();
+    as_sent.annotations.clone_from(&annotated.annotations);
+    let preexisting = PreexistingProblems::of(preexisting::of_object(&old.declared, view));
+    view.read(&as_sent).problems.iter().any(|problem| !preexisting.has(problem))
+}
+
+/// An update as it takes shape.
+struct Update<'a> {
+    weights: BySet<Vec<u32>>,
+    state: State,
+    notes: Vec<String>,
+    previous: &'a PreviousObject,
+    /// The new object, with the record and the defaults that hold after the edit.
+    declared: &'a Declaration,
+    intents: &'a [Intent],
+    certain: &'a BySet<Weights>,
+}
+
+impl Update<'_> {
+    fn keep_traffic(&mut self, view: &View<'_>) {
+        self.state.sets.clear();
+        let unknown = PreviousSet::default();
+        for intent in self.intents.iter().filter(|intent| !intent.is_alone()) {
+            let previous = self.previous.set(&intent.set).unwrap_or(&unknown);
+            let (weights, set) = traffic_after(intent, previous, view);
+            if intent.backends.iter().zip(&weights).any(|(b, weight)| b.live != *weight) {
+                self.notes.push(format!(
+                    "{}traffic stays on {} ({}); the weights given here are recorded as yours",
+                    rule_prefix(intent),
+                    set.active.join(", "),
+                    set.why,
+                ));
+            }
+            self.weights.insert(intent.set.clone(), weights);
+            self.state.sets.insert(intent.set.clone(), set);
+        }
+        self.state.defaulted_primary = defaulted_primary(self.intents);
+    }
+
+    fn note_default_primaries(&mut self) {
+        for intent in self.intents {
+            let previous = self.previous.set(&intent.set);
+            let note = previous.and_then(|previous| note_after(intent, previous));
+            // As it stands without its rule: where no rule is named, once is enough.
+            let note = note.filter(|note| !self.notes.contains(note));
+            self.notes.extend(note.map(|note| rule_prefix(intent) + &note));
+        }
+    }
+
+    /// Rules that failed over before the edit, and do not after it.
+    fn end_failover_of_rules(&mut self) {
+        for (name, previous) in self.previous.failed_over() {
+            let Some(set) = self.declared.sets.iter().find(|set| set.name == name) else {
+                continue;
+            };
+            if self.state.sets.contains_key(name) {
+                continue;
+            }
+            if set.is_alone() {
+                self.notes.push(format!(
+                    "rule {name} has one backend and does not fail over any more; its weight is left as it is"
+                ));
+                continue;
+            }
+            let restored = restored_weights(set, previous, self.certain.get(name));
+            self.notes.push(format!(
+                "rule {name} has none of the backends that {} names and does not fail over any more; its weights are {}",
+                annotations::PRIMARY_SERVICE,
+                if restored.is_some() { "yours again" } else { "left as they are" }
+            ));
+            self.weights.extend(restored.map(|weights| (name.to_owned(), weights)));
+        }
+    }
+
+    /// The authored weights to record. The state names the version that was edited where anything
+    /// changes: without a trace otherwise, a dry run of the authored manifest shows no difference.
+    fn record(
+        &mut self,
+        mut text: BySet<AuthoredText>,
+        version: Option<String>,
+    ) -> AuthoredWeights {
+        let authored = authored(self.intents);
+        text.retain(|set, _| authored.contains_key(set));
+        let authored = AuthoredWeights::new(authored).written(text);
+        let is_same_state = self.previous.state.as_ref() == Some(&self.state);
+        if self.previous.recorded() != authored || !is_same_state {
+            self.state.edited = version;
+        }
+        authored
+    }
+
+    fn note_two_authors(&mut self, authored: &AuthoredWeights) {
+        for (set, weights) in &authored.sets {
+            let previous = self.previous.set(set).into_iter();
+            self.notes.extend(previous.flat_map(|previous| previous.two_authors(weights)));
+        }
+    }
+}

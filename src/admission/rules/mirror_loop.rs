@@ -1,0 +1,46 @@
+//! A linked cluster that falls back to this one sends traffic back to where it came from.
+
+use super::rule::{Check, Rule, SetReview};
+use crate::engine::Problem;
+use crate::index::service_facts::{ServiceFacts, ServiceKind};
+use crate::kinds::ObjectKey;
+use std::collections::HashSet;
+
+/// Warns of a mirror through the gateway of a cluster that mirrors this one's Service as well: where it
+/// falls back to that, requests go round while both are lost.
+///
+/// Failover objects there cannot be seen: that cluster lets us read Services, and no others.
+pub(super) const RULE: Rule = Rule { name: "mirror_loop", check: Check::Set(check) };
+
+fn check(set: &SetReview<'_>) -> Vec<Problem> {
+    let SetReview { intent, view, .. } = *set;
+    let gateway = |name: &str| -> Option<ServiceFacts> {
+        view.service(name).filter(|service| service.kind == ServiceKind::Slices)
+    };
+    let is_ours = |name: &&String| gateway(name).is_some_and(|service| service.mirrors.is_none());
+    let names = intent.apexes.iter().chain(intent.backends.iter().map(|b| &b.name));
+    let ours: HashSet<ObjectKey> = names.filter(is_ours).map(|name| view.key_of(name)).collect();
+    let mut warnings = vec![];
+    for (i, backend) in intent.indexed() {
+        let mirror = gateway(&backend.name).and_then(|service| service.mirrors);
+        let Some(cluster) = mirror.as_deref() else { continue };
+        let index = view.index();
+        let theirs = index.remote.mirrors_there(cluster).filter(|mirror| {
+            // A cluster that is known here by that name is a third one.
+            let is_third = || {
+                *mirror.cluster != *cluster
+                    && index.mirrored_clusters().any(|known| *known == *mirror.cluster)
+            };
+            ours.contains(&mirror.of) && !is_third()
+        });
+        let Some(back) = theirs.min_by_key(|mirror| &mirror.service) else { continue };
+        let name = &back.service.name;
+        warnings.push(
+            Problem::warning(view.name_field(intent, i))
+                .found(format!("{:?}, a mirror through the gateway of cluster {cluster}, where {name} mirrors {} of cluster {}", backend.name, back.of.name, back.cluster))
+                .expected("a cluster that does not fall back to this one")
+                .next(format!("if an object there falls back to {name}, which cannot be seen from here, and {} is this cluster, requests go round while both are lost, until a gateway answers 508: let one of the two do without, or use pod-to-pod mirrors", back.cluster)),
+        );
+    }
+    warnings
+}

@@ -1,0 +1,79 @@
+//! What a rule of admission is, and what it sees of a review.
+
+use crate::admission::previous::PreviousObject;
+use crate::admission::reviewed_object::ReviewedObject;
+use crate::admission::view::View;
+use crate::engine::{Declaration, Health, Intent, Problem};
+use crate::kinds::{ObjectKey, ObjectRef};
+use kube::ResourceExt;
+use std::borrow::Cow;
+
+/// A rule of admission.
+pub(crate) struct Rule {
+    /// The name of its file, for logs.
+    pub name: &'static str,
+    pub check: Check,
+}
+
+/// What a rule looks at. An error denies the object, a warning does not.
+#[derive(Clone, Copy)]
+pub(crate) enum Check {
+    /// An object by itself, the new one and the old one: an error that was there before becomes a
+    /// warning, so that a fix is never blocked.
+    Object(fn(&ReviewedObject<'_>, &View<'_>) -> Vec<Problem>),
+    /// The new object, beside the old one.
+    Review(fn(&ObjectReview<'_>) -> Vec<Problem>),
+    /// One set of the new object. Problems that several sets have alike are reported once.
+    Set(fn(&SetReview<'_>) -> Vec<Problem>),
+}
+
+/// The review of a managed object.
+pub(crate) struct ObjectReview<'a> {
+    pub view: &'a View<'a>,
+    /// The object before the edit, where it was managed.
+    pub old: Option<&'a ReviewedObject<'a>>,
+    pub new: &'a ReviewedObject<'a>,
+    /// The new declaration, [normalized](Declaration::normalized).
+    pub normalized: Cow<'a, Declaration>,
+    /// What is known of the old object, by the sets of the new one.
+    pub previous: Option<PreviousObject>,
+    /// By set; none where the object cannot be read.
+    pub intents: Vec<Intent>,
+}
+
+impl<'a> ObjectReview<'a> {
+    pub(crate) fn new(
+        old: Option<&'a ReviewedObject<'a>>,
+        new: &'a ReviewedObject<'a>,
+        intents: Vec<Intent>,
+        view: &'a View<'a>,
+    ) -> Self {
+        let normalized = new.declared.normalized();
+        let previous =
+            old.map(|old| PreviousObject::before(&old.declared.normalized(), &normalized));
+        Self { view, old, new, normalized, previous, intents }
+    }
+
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.intents.is_empty()
+    }
+
+    /// While an object is paused, what its author writes takes effect.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.intents.iter().any(|intent| intent.policy.paused)
+    }
+
+    pub(crate) fn object_ref(&self) -> ObjectRef {
+        let name = self.new.object.name_any();
+        ObjectRef::new(self.view.kind, ObjectKey::new(self.view.namespace, name))
+    }
+}
+
+/// The review of one set of a managed object.
+pub(crate) struct SetReview<'a> {
+    pub view: &'a View<'a>,
+    pub object: &'a ObjectRef,
+    pub intent: &'a Intent,
+    /// By backend.
+    pub health: &'a [Health],
+}

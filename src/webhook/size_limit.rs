@@ -1,0 +1,80 @@
+//! Denies an object that holds too many backends before its review is parsed.
+
+use crate::engine::too_many;
+use crate::kinds::Kind;
+use crate::kinds::selector::LabelSelector;
+use crate::webhook::answer;
+use crate::webhook::backend_counts::BackendCounts;
+use crate::webhook::partial_review::{PartialRequest, PartialReview};
+use crate::webhook::response::{ReviewOutcome, ReviewResponse};
+use crate::webhook::review_path::ReviewPath;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
+
+#[derive(Debug, Default, Deserialize)]
+struct LabelledObject {
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+impl LabelledObject {
+    fn is_managed(&self, selector: &LabelSelector) -> bool {
+        let none = BTreeMap::new();
+        selector.matches(self.metadata.labels.as_ref().unwrap_or(&none))
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    #[serde(default)]
+    labels: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    deletion_timestamp: Option<IgnoredAny>,
+}
+
+/// The answer to a review of an object that is new, or grows, beyond what one may hold; none where it
+/// has to be parsed. A mutating webhook lets it pass: the validator denies it.
+pub(crate) fn size_denial(
+    body: &[u8],
+    webhook: ReviewPath,
+    selector: &LabelSelector,
+) -> Option<ReviewResponse> {
+    if webhook == ReviewPath::ServiceDeletion {
+        return None;
+    }
+    let (now, before) = BackendCounts::of(body);
+    // Of any kind.
+    if now.all <= Kind::HttpRoute.shape().bounds.of_set {
+        return None;
+    }
+    let review: PartialReview<LabelledObject> = serde_json::from_slice(body).ok()?;
+    let request = review.request;
+    let kind = Kind::of(&request.kind.group, &request.kind.kind)?;
+    let problem = too_many(kind.shape(), now.all, now.largest)?;
+    let object = request.object.as_ref()?;
+    let before = match &request.old_object {
+        Some(old) if old.is_managed(selector) => before,
+        _ => BackendCounts::default(),
+    };
+    let going = object.metadata.deletion_timestamp.is_some();
+    if going || !object.is_managed(selector) || !now.grows_from(before) {
+        return None;
+    }
+    let PartialRequest { uid, name, namespace, kind, operation, .. } = &request;
+    let operation = *operation;
+    if webhook == ReviewPath::Mutate {
+        let review = Ok(answer::without_patch(uid, None));
+        return Some(ReviewResponse { review, outcome: ReviewOutcome::Allowed, operation });
+    }
+    let described = format!("{} {namespace}/{name}", kind.kind);
+    tracing::info!(object = described, backends = now.all, "denied unread");
+    let denial = answer::denial(&described, name, &kind.group, &kind.kind, &[problem]);
+    let review = Ok(answer::without_patch(uid, Some(&denial)));
+    Some(ReviewResponse { review, outcome: ReviewOutcome::Denied, operation })
+}
+
+#[cfg(test)]
+#[path = "size_limit_tests.rs"]
+mod tests;
