@@ -27,7 +27,7 @@ build-tests:
 lint: $(CARGO_DENY)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet --lib --examples
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet --document-private-items --lib --examples
 	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources
 
 # Built once, unoptimised: that takes 100 s of CPU, and a check takes 2 s all the same.

@@ -43,6 +43,9 @@
 //! | a part of the process | a step of `runtime::controller::run` |
 //! | a test against a real API server | `tests/integration` |
 
+// The program's documentation is built with its private items: it is for those who work on it.
+#![allow(rustdoc::private_intra_doc_links)]
+
 pub(crate) mod admission;
 pub(crate) mod certificates;
 pub mod cli;

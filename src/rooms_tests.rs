@@ -5,12 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Arrows that point up and are yet to be turned round: `room -> room`.
-const TO_BE_TURNED: &[&str] = &[];
-
-/// Circles of files that are yet to be opened, by their first file.
-const TO_BE_OPENED: &[&str] = &["engine::authored", "engine::decision", "kinds::kind"];
-
 /// A file that is no test: its module path, and the paths that it uses.
 struct Source {
     module: Vec<String>,
@@ -40,8 +34,7 @@ fn a_room_uses_only_those_below_it() {
             }
         }
     }
-    let known: BTreeSet<_> = TO_BE_TURNED.iter().map(|arrow| (*arrow).to_owned()).collect();
-    assert_eq!(wrong, known, "arrows that point up, by the list of rooms in src/lib.rs");
+    assert!(wrong.is_empty(), "these point up, by the list of rooms in src/lib.rs: {wrong:?}");
 }
 
 #[test]
@@ -71,10 +64,9 @@ fn no_files_use_each_other_in_a_circle() {
             circles.extend(circle.min().map(|first| first.join("::")));
         }
     }
-    let known: BTreeSet<_> = TO_BE_OPENED.iter().map(|first| (*first).to_owned()).collect();
-    assert_eq!(
-        circles, known,
-        "the first file of each circle; `use` lines in it lead to the others"
+    assert!(
+        circles.is_empty(),
+        "the first file of each circle, whose `use` lines lead to the others: {circles:?}"
     );
 }
 

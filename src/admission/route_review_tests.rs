@@ -540,7 +540,7 @@ fn a_route_that_flagger_owns_is_refused_and_one_that_linkerd_did_not_accept_is_t
     refused.data["status"] = json!({"parents": [{
         "controllerName": "linkerd.io/policy-controller", "parentRef": {"name": "emoji-svc"},
         "conditions": [{"type": "Accepted", "status": "False", "reason": "NoMatchingParent"}]}]});
-    assert!(matches!(route::in_use(&refused), route::InUse::No(_)));
+    assert!(matches!(route::in_use(&refused), crate::kinds::adapter::InUse::No(_)));
     let said = warnings(&world(), &refused).join("\n");
     assert!(said.contains("Accepted is False: NoMatchingParent"), "{said}");
 }

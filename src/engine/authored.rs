@@ -1,6 +1,6 @@
 //! The `authored-weights` annotation: the author's weights, kept while ours are in the object.
 
-use crate::engine::declaration::AuthoredText;
+use crate::engine::names::AuthoredText;
 use crate::engine::{BySet, Problem, Weights, annotations};
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,5 @@
 //! Which backend of a set is meant.
 
-use crate::engine::{Backend, DeclaredBackend};
-use std::ops::Index;
-
 /// The index of a backend in its set, in the author's order. Tiers, entries of a list and places of
 /// other sets are numbers of another kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,6 +9,11 @@ impl BackendIndex {
     /// The index of the backend at this place of [`Intent::backends`](crate::engine::Intent::backends).
     pub fn new(place: usize) -> Self {
         Self(place)
+    }
+
+    /// Its place in the author's order.
+    pub(crate) fn place(self) -> usize {
+        self.0
     }
 
     /// The indices of so many backends.
@@ -27,22 +29,6 @@ impl BackendIndex {
     /// The same, to be changed.
     pub(crate) fn of_mut<T>(self, each: &mut [T]) -> Option<&mut T> {
         each.get_mut(self.0)
-    }
-}
-
-impl Index<BackendIndex> for Vec<Backend> {
-    type Output = Backend;
-
-    fn index(&self, index: BackendIndex) -> &Backend {
-        &self.as_slice()[index.0]
-    }
-}
-
-impl Index<BackendIndex> for Vec<DeclaredBackend> {
-    type Output = DeclaredBackend;
-
-    fn index(&self, index: BackendIndex) -> &DeclaredBackend {
-        &self.as_slice()[index.0]
     }
 }
 

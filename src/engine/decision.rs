@@ -27,6 +27,16 @@ impl<'a> Previous<'a> {
     }
 }
 
+impl SetState {
+    /// Remembers the default, where these backends go by it.
+    pub fn remembering(mut self, intent: &Intent) -> Self {
+        self.primary = intent.default_primary().map(str::to_owned);
+        let first = intent.backends.first().map(|b| b.name.clone());
+        self.first = first.filter(|first| self.primary.as_ref().is_some_and(|p| p != first));
+        self
+    }
+}
+
 /// Which backends get traffic, why, and the weights that say so.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {

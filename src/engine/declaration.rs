@@ -1,12 +1,12 @@
 //! A failover object as it stands in the cluster, before any rule is applied.
 
-use crate::engine::tiers::Preference;
+use crate::engine::names::other_name;
 use crate::engine::{
-    Annotations, AuthoredWeights, BackendIndex, FieldPath, MAX_WEIGHT, ParsedWeight, Problem,
-    State, Weights, annotations, work,
+    Annotations, AuthoredText, AuthoredWeights, BackendIndex, BySet, Fault, FieldPath, MAX_WEIGHT,
+    ParsedWeight, Problem, State, WeightLimits, Weights, annotations, service_of, work,
 };
-use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::ops::Index;
 
 /// A failover object as its kind's adapter reads it: no rule applied, nothing refused yet.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,15 +45,6 @@ pub struct Bounds {
     /// In one set.
     pub of_set: usize,
     pub of_object: usize,
-}
-
-/// What the weights of one set may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WeightLimits {
-    /// The largest weight.
-    pub weight: u32,
-    /// The largest sum of all weights.
-    pub sum: u32,
 }
 
 impl Shape {
@@ -95,9 +86,6 @@ pub struct DeclaredSet {
     pub written: AuthoredText,
 }
 
-/// The weights of backends as an author wrote them, by name: one for each entry that names it.
-pub(crate) type AuthoredText = BTreeMap<String, Vec<Value>>;
-
 /// A backend as it stands in the object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeclaredBackend {
@@ -114,36 +102,19 @@ pub struct DeclaredBackend {
     pub fault: Option<Fault>,
 }
 
-/// Why traffic cannot go to a backend as it stands; in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// It can be no Service that Linkerd sends to: never ready, and never given weight.
-    NoService(Box<str>),
-    /// Which Service it means cannot be told: not known is not down.
-    Unclear(Box<str>),
-}
-
-/// The Service in a backend's name.
-pub(crate) fn service_of(backend: &str) -> &str {
-    backend.split_once(':').map_or(backend, |(service, _)| service)
-}
-
 impl DeclaredBackend {
     pub(crate) fn other_name(&self) -> Option<String> {
         other_name(&self.name, self.port)
     }
 }
 
-/// What a backend with a port may be recorded as too: while its set had the Service with one port,
-/// or with several.
-pub(crate) fn other_name(name: &str, port: Option<u16>) -> Option<String> {
-    let service = service_of(name);
-    let port = port?;
-    Some(if service == name { format!("{service}:{port}") } else { service.to_owned() })
-}
+impl Index<BackendIndex> for Vec<DeclaredBackend> {
+    type Output = DeclaredBackend;
 
-/// Something by the name of a set.
-pub type BySet<T> = BTreeMap<String, T>;
+    fn index(&self, index: BackendIndex) -> &DeclaredBackend {
+        &self.as_slice()[index.place()]
+    }
+}
 
 impl DeclaredSet {
     /// The weights that stand in the object, where they can be read.
@@ -224,23 +195,6 @@ impl Declaration {
     /// Every backend of every set, in the author's order.
     pub fn backends(&self) -> impl Iterator<Item = &DeclaredBackend> {
         self.sets.iter().flat_map(|set| &set.backends)
-    }
-
-    /// The sets that fail over: of a route, a rule without a primary is left alone.
-    pub fn failing_over(&self) -> impl Iterator<Item = &DeclaredSet> {
-        // What is wrong with the annotations is for the parser to say.
-        let preference = Preference::parse(self, &mut vec![]);
-        self.sets.iter().filter(move |set| preference.concerns(set))
-    }
-
-    /// The preferred backends of the sets that have one, by name.
-    pub fn primaries(&self) -> BySet<Vec<String>> {
-        let preference = Preference::parse(self, &mut vec![]);
-        let of = |set: &DeclaredSet| -> Vec<String> {
-            preference.primaries(set).into_iter().map(|i| set.backends[i].name.clone()).collect()
-        };
-        let all = self.sets.iter().map(|set| (set.name.clone(), of(set)));
-        all.filter(|(_, primaries)| !primaries.is_empty()).collect()
     }
 
     /// The primary as the author set it: none where it is absent, or only our default.

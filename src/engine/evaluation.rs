@@ -3,7 +3,7 @@
 use crate::engine::decision::{contains, named};
 use crate::engine::reason::DecisionReason;
 use crate::engine::shares::weights_for;
-use crate::engine::state::to_the_second;
+use crate::engine::time::to_the_second;
 use crate::engine::{
     BackendIndex, Decision, Health, Intent, Now, Peaks, PendingDelays, Previous, SetState,
     ShortPorts, Threshold, Unknown,

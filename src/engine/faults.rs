@@ -1,6 +1,6 @@
 //! What can be wrong with the names and weights of an object by itself.
 
-use crate::engine::declaration::service_of;
+use crate::engine::names::service_of;
 use crate::engine::{
     BySet, Declaration, DeclaredBackend, DeclaredSet, Fault, FieldPath, ParsedWeight, Problem,
     Weights, annotations,

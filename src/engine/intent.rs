@@ -1,6 +1,6 @@
 //! What the author of an object asked for.
 
-use crate::engine::declaration::other_name;
+use crate::engine::names::other_name;
 use crate::engine::policy::NamedPin;
 use crate::engine::ports::{Peaks, PortCount};
 use crate::engine::tiers::Preference;
@@ -9,6 +9,7 @@ use crate::engine::{
     Problem, Threshold, WeightLimits, Weights, bounds, faults,
 };
 use std::collections::HashSet;
+use std::ops::Index;
 
 /// What the author asked for of one set of backends, checked: the only thing the engine knows of an
 /// object.
@@ -96,6 +97,14 @@ impl Reading {
     /// What can be worked with, and what is wrong beside it; or everything that is in the way.
     pub fn leniently(self) -> Result<(Vec<Intent>, Vec<Problem>), Vec<Problem>> {
         if self.intents.is_empty() { Err(self.problems) } else { Ok((self.intents, self.problems)) }
+    }
+}
+
+impl Index<BackendIndex> for Vec<Backend> {
+    type Output = Backend;
+
+    fn index(&self, index: BackendIndex) -> &Backend {
+        &self.as_slice()[index.place()]
     }
 }
 

@@ -1,7 +1,7 @@
 //! A declaration as it is read where it is stored already: the fault of one backend is that
 //! backend's alone.
 
-use crate::engine::declaration::AuthoredText;
+use crate::engine::names::AuthoredText;
 use crate::engine::proportions::{self, Nanos};
 use crate::engine::tiers::Preference;
 use crate::engine::{BySet, Declaration, DeclaredBackend, DeclaredSet, ParsedWeight, WeightLimits};

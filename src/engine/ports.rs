@@ -6,8 +6,6 @@
 //! other goes on, it went with a release; where both go, either brings the backend back. What is left
 //! are the [counts](PortCount) of a backend: it is as ready as the least of them.
 
-use crate::engine::{Health, Intent, SetState};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -271,24 +269,6 @@ impl fmt::Display for Ports {
         }
         f.write_str(&parts.join(", "))
     }
-}
-
-/// Health beside what is recorded of losses.
-pub(crate) fn remembered<'a>(
-    intent: &Intent,
-    health: &'a [Health],
-    state: Option<&SetState>,
-) -> Cow<'a, [Health]> {
-    let Some(state) = state.filter(|state| !state.short.is_empty()) else {
-        return Cow::Borrowed(health);
-    };
-    let mut health = health.to_vec();
-    for (backend, health) in intent.backends.iter().zip(&mut health) {
-        if let Some(short) = state.short.get(&backend.name) {
-            health.remember(short);
-        }
-    }
-    Cow::Owned(health)
 }
 
 fn has(set: PortSet, place: usize) -> bool {

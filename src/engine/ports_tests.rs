@@ -1,6 +1,7 @@
 use super::*;
 use crate::engine::decision::tests::{Life, at, split_with, was};
 use crate::engine::{Announced, DecisionReason, Previous, decide};
+use crate::engine::{Health, SetState};
 
 /// A port with so many endpoints, all ready, all of which offer these others too.
 fn port(number: u16, ready: u32, with: &[u32]) -> Port {

@@ -1,6 +1,6 @@
 //! The `state` annotation: what was decided, for whoever decides next.
 
-use crate::engine::{BySet, Intent, Peaks, ShortPorts, SteadyTime, Weights};
+use crate::engine::{BySet, Peaks, ShortPorts, SteadyTime, Weights};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -105,14 +105,6 @@ pub struct SetState {
 }
 
 impl SetState {
-    /// Remembers the default, where these backends go by it.
-    pub fn remembering(mut self, intent: &Intent) -> Self {
-        self.primary = intent.default_primary().map(str::to_owned);
-        let first = intent.backends.first().map(|b| b.name.clone());
-        self.first = first.filter(|first| self.primary.as_ref().is_some_and(|p| p != first));
-        self
-    }
-
     /// Whether the traffic is somewhere, and on none of these.
     pub fn is_away_from<'a>(&self, primaries: impl IntoIterator<Item = &'a str>) -> bool {
         let mut primaries = primaries.into_iter();
@@ -205,16 +197,6 @@ impl State {
     pub fn to_annotation(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
-}
-
-/// Drops what is finer than a second.
-pub(crate) fn to_the_second(now: Timestamp) -> Timestamp {
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
-}
-
-/// Drops what is finer than a millisecond.
-pub(crate) fn to_the_millisecond(now: Timestamp) -> Timestamp {
-    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Which backends are preferred to which, and what each needs to count as ready.
 
-use crate::engine::declaration::{ByName, service_of};
+use crate::engine::declaration::ByName;
 use crate::engine::default_primary::{DefaultPrimaries, DefaultPrimary};
+use crate::engine::names::service_of;
 use crate::engine::values::{Annotation, MOST_PROBLEMS, Names};
 use crate::engine::{
     BackendIndex, BySet, Declaration, DeclaredBackend, DeclaredSet, Problem, Threshold, annotations,
@@ -183,3 +184,22 @@ impl Needed {
 
 pub(super) const EXPECTED: &str =
     "a count such as 2, a percentage from 1% to 100%, or one per backend: name=2,other=50%";
+
+impl Declaration {
+    /// The sets that fail over: of a route, a rule without a primary is left alone.
+    pub fn failing_over(&self) -> impl Iterator<Item = &DeclaredSet> {
+        // What is wrong with the annotations is for the parser to say.
+        let preference = Preference::parse(self, &mut vec![]);
+        self.sets.iter().filter(move |set| preference.concerns(set))
+    }
+
+    /// The preferred backends of the sets that have one, by name.
+    pub fn primaries(&self) -> BySet<Vec<String>> {
+        let preference = Preference::parse(self, &mut vec![]);
+        let of = |set: &DeclaredSet| -> Vec<String> {
+            preference.primaries(set).into_iter().map(|i| set.backends[i].name.clone()).collect()
+        };
+        let all = self.sets.iter().map(|set| (set.name.clone(), of(set)));
+        all.filter(|(_, primaries)| !primaries.is_empty()).collect()
+    }
+}

@@ -3,7 +3,6 @@
 //! Times in annotations are a [`Timestamp`]: wall-clock time, which may jump. How long
 //! something has lasted is measured in [`SteadyTime`], which never does.
 
-use crate::engine::state::to_the_millisecond;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
@@ -92,4 +91,14 @@ impl Now {
 
 fn shifted(time: Timestamp, by: SignedDuration) -> Timestamp {
     to_the_millisecond(time.saturating_add(by).unwrap_or(time))
+}
+
+/// Drops what is finer than a second.
+pub(crate) fn to_the_second(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+/// Drops what is finer than a millisecond.
+pub(crate) fn to_the_millisecond(now: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }

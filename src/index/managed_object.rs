@@ -7,8 +7,8 @@ use crate::engine::{
 };
 use crate::index::announced_pods::Recorded;
 use crate::kinds::Kind;
+use crate::kinds::adapter::InUse;
 use crate::kinds::managed_fields::Owners;
-use crate::kinds::route::InUse;
 use jiff::Timestamp;
 use kube::core::DynamicObject;
 use std::collections::BTreeSet;

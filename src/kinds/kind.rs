@@ -1,10 +1,10 @@
-//! The kinds of failover objects. A new kind is an [adapter](Adapter) of its own, and three lines
+//! The kinds of failover objects. A new kind is an [`Adapter`] of its own, and three lines
 //! here: a variant, its place in [`Kind::ALL`], and its adapter in [`Kind::adapter`].
 
 use crate::engine::{Declaration, Shape, work};
-use crate::kinds::route::{self, InUse};
-use crate::kinds::traffic_split;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use crate::kinds::adapter::{Adapter, InUse};
+use crate::kinds::{route, traffic_split};
+use kube::core::{ApiResource, DynamicObject};
 use std::fmt;
 
 /// A kind of object that says who is primary and who is backup.
@@ -17,32 +17,6 @@ pub enum Kind {
     HttpRoute,
     /// `gateway.networking.k8s.io`
     GrpcRoute,
-}
-
-/// All that the program knows of a kind.
-#[derive(Debug)]
-pub(crate) struct Adapter {
-    pub group: &'static str,
-    pub kind: &'static str,
-    /// As the API and kubectl call them.
-    pub plural: &'static str,
-    /// The versions that the adapter reads, the best first: what a cluster serves of them is found
-    /// out there.
-    pub versions: &'static [&'static str],
-    /// How the kind calls its parts, and what it can hold.
-    pub shape: Shape,
-    /// The field path of all weights, for people.
-    pub weights_path: &'static str,
-    /// The managed fields that hold weights.
-    pub weights_pointer: &'static str,
-    /// Several of the kind may steer one Service: their rules add up.
-    pub adds_up: bool,
-    /// Linkerd does not read the kind: an adaptor carries its weights into ServiceProfiles.
-    pub needs_service_profile: bool,
-    /// Reads the declaration; what cannot be read is in its `unreadable`.
-    pub read: fn(&DynamicObject) -> Declaration,
-    /// Whether Linkerd routes by an object.
-    pub in_use: fn(&DynamicObject) -> InUse,
 }
 
 impl Kind {
@@ -89,8 +63,7 @@ impl Kind {
 
     /// Where the API serves it in this version.
     pub fn api_resource(self, version: &str) -> ApiResource {
-        let gvk = GroupVersionKind::gvk(self.group(), version, self.as_str());
-        ApiResource::from_gvk_with_plural(&gvk, self.plural())
+        self.adapter().api_resource(version)
     }
 
     /// Reads the declaration; what cannot be read is in its `unreadable`.

@@ -1,6 +1,7 @@
 //! Kubernetes kinds and names. A kind of failover object is an adapter: it reads a
 //! [`Declaration`](crate::engine::Declaration) and writes weights; it decides nothing.
 
+pub(crate) mod adapter;
 mod edit;
 mod kind;
 pub(crate) mod last_applied;

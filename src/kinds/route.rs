@@ -5,7 +5,7 @@ use crate::engine::{
     Annotations, Bounds, Declaration, DeclaredBackend, DeclaredSet, Fault, FieldPath, ParsedWeight,
     Problem, Shape, WeightLimits,
 };
-use crate::kinds::kind::Adapter;
+use crate::kinds::adapter::{Adapter, InUse};
 use crate::kinds::value::{kind_of, text};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -43,17 +43,6 @@ pub(crate) static HTTP: Adapter = Adapter {
 /// The adapter of `GRPCRoute`, which has rules and backends as an `HTTPRoute` has.
 pub(crate) static GRPC: Adapter =
     Adapter { kind: "GRPCRoute", plural: "grpcroutes", versions: &["v1", "v1alpha2"], ..HTTP };
-
-/// Whether Linkerd routes by an object, as far as its status says.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum InUse {
-    #[default]
-    Yes,
-    /// Not, or not for every backend; why, in words.
-    No(Box<str>),
-    /// Linkerd has written no status.
-    NotSaid,
-}
 
 /// Who writes the status of a route whose parent is a Service.
 const LINKERD: &str = "linkerd.io/policy-controller";

@@ -7,9 +7,7 @@ use crate::engine::{
     Annotations, Declaration, DeclaredBackend, DeclaredSet, Fault, FieldPath, ParsedWeight,
     Problem, Shape,
 };
-use crate::kinds::Kind;
-use crate::kinds::kind::Adapter;
-use crate::kinds::route::InUse;
+use crate::kinds::adapter::{Adapter, InUse};
 use crate::kinds::value::{kind_of, text};
 use kube::ResourceExt;
 use kube::core::{ApiResource, DynamicObject};
@@ -35,7 +33,7 @@ pub(crate) static ADAPTER: Adapter = Adapter {
 
 /// Where the API serves the version that linkerd-smi and the chart install.
 pub fn api_resource() -> ApiResource {
-    Kind::TrafficSplit.api_resource("v1alpha2")
+    ADAPTER.api_resource("v1alpha2")
 }
 
 /// Reads the declaration; what cannot be read is in its `unreadable`.

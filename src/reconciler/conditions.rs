@@ -2,7 +2,7 @@
 //! A replica that does not lead reports nothing, and reports it on the day it leads.
 
 use crate::engine::{BySet, Intent, Readiness};
-use crate::kinds::route::InUse;
+use crate::kinds::adapter::InUse;
 use crate::reconciler::context::{Context, Subject};
 use crate::reconciler::gates::stop::Wanted;
 use crate::reconciler::hold::Hold;

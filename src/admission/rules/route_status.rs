@@ -2,7 +2,7 @@
 
 use super::rule::{Check, ObjectReview, Rule};
 use crate::engine::Problem;
-use crate::kinds::route::InUse;
+use crate::kinds::adapter::InUse;
 
 /// Warns of a route that Linkerd does not use as it stands.
 pub(super) const RULE: Rule = Rule { name: "route_status", check: Check::Review(check) };
