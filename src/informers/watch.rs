@@ -37,6 +37,11 @@ const RETRY: [Duration; 5] = [
 /// How often to look for a kind that the cluster does not have.
 const ABSENT: Duration = Duration::from_secs(5);
 
+/// An API server that has just started serves no kind of a CustomResourceDefinition yet, and its list of
+/// groups says so. A kind that has been served counts as gone only when it is missing for so long;
+/// until then its objects stay known, and nothing is written from them.
+const GONE_AFTER: Duration = Duration::from_secs(20);
+
 /// Why a watch ended.
 enum Ended {
     /// Another version is to be watched; what is known holds until that is listed.
@@ -66,15 +71,7 @@ const WORKS_AFTER: Duration = Duration::from_secs(5);
 
 /// Runs an informer, until dropped.
 pub(crate) async fn watch<S: Source>(source: S, scope: WatchScope, index: SharedIndex) {
-    let mut informer = Informer {
-        source,
-        scope,
-        index,
-        failures: 0,
-        listed_at: None,
-        is_absence_reported: false,
-        is_forbidden_reported: false,
-    };
+    let mut informer = Informer::new(source, scope, index);
     loop {
         let ended = informer.watch_once().await;
         if let Some(pause) = informer.end(ended) {
@@ -92,11 +89,29 @@ struct Informer<S> {
     failures: usize,
     /// When the LIST of the present watch was complete.
     listed_at: Option<Instant>,
+    /// It has been listed since the cluster was last without the kind.
+    was_served: bool,
+    /// Since when it has not been served, where it was before.
+    missing_since: Option<Instant>,
     is_absence_reported: bool,
     is_forbidden_reported: bool,
 }
 
 impl<S: Source> Informer<S> {
+    fn new(source: S, scope: WatchScope, index: SharedIndex) -> Self {
+        Self {
+            source,
+            scope,
+            index,
+            failures: 0,
+            listed_at: None,
+            was_served: false,
+            missing_since: None,
+            is_absence_reported: false,
+            is_forbidden_reported: false,
+        }
+    }
+
     /// Lists and watches until that ends.
     async fn watch_once(&mut self) -> Ended {
         match self.source.discover().await {
@@ -118,6 +133,7 @@ impl<S: Source> Informer<S> {
                 Some(Ok(event)) => {
                     if matches!(event, Event::InitDone) {
                         self.listed_at = Some(Instant::now());
+                        (self.was_served, self.missing_since) = (true, None);
                         self.is_absence_reported = false;
                         self.is_forbidden_reported = false;
                     }
@@ -146,6 +162,9 @@ impl<S: Source> Informer<S> {
                 tracing::info!(kind, "served in a better version: listing anew");
                 return None;
             }
+            Ended::NoSuchKind if self.may_come_back(Instant::now()) => {
+                self.end_failed("the API server does not serve the kind at the moment");
+            }
             Ended::NoSuchKind => {
                 self.end_absent();
                 return Some(ABSENT);
@@ -162,7 +181,14 @@ impl<S: Source> Informer<S> {
         Some(pause)
     }
 
+    /// Whether a kind that is not served now was served a moment ago.
+    fn may_come_back(&mut self, now: Instant) -> bool {
+        let since = *self.missing_since.get_or_insert(now);
+        self.was_served && now.duration_since(since) < GONE_AFTER
+    }
+
     fn end_absent(&mut self) {
+        self.was_served = false;
         if !std::mem::replace(&mut self.is_absence_reported, true) {
             tracing::info!("no {} in this cluster: looking again", self.source.name());
         }

@@ -122,3 +122,24 @@ fn only_kubernetes_own_word_is_forbidden_and_no_answer_is_there_is_no_such_kind(
         assert!(matches!(ended(code, reason), Ended::Failed(_)), "{code} {reason}");
     }
 }
+
+#[test]
+fn a_kind_that_an_api_server_serves_not_yet_is_not_gone_and_one_that_stays_away_is() {
+    let (shared, _changes) = SharedIndex::new();
+    let mut informer = Informer::new(Splits, WatchScope::everything(), shared.clone());
+    let is_synced = || shared.read().synced.objects[Kind::TrafficSplit as usize];
+    // It has not been there: nothing waits for it.
+    informer.end(Ended::NoSuchKind);
+    assert!(is_synced());
+
+    lists(&shared, &[("a", 1)]);
+    (informer.was_served, informer.missing_since) = (true, None);
+    informer.end(Ended::NoSuchKind);
+    assert!(!is_synced(), "nothing is written from what may be old");
+    assert_eq!(weight(&shared, "a"), 1);
+
+    informer.missing_since = Instant::now().checked_sub(GONE_AFTER);
+    informer.end(Ended::NoSuchKind);
+    assert!(is_synced());
+    assert!(shared.read().object(&reference("a")).is_none());
+}
