@@ -9,16 +9,16 @@ use crate::engine::{FieldPath, Problem};
 use std::collections::BTreeMap;
 
 /// Every label and annotation of ours begins with this.
-pub const PREFIX: &str = "failover.linkerd.io/";
+pub(crate) const PREFIX: &str = "failover.linkerd.io/";
 /// Label that marks a managed object.
-pub const CONTROLLED_BY: &str = "failover.linkerd.io/controlled-by";
+pub(crate) const CONTROLLED_BY: &str = "failover.linkerd.io/controlled-by";
 /// What `kubectl apply` leaves behind: the manifest as its author wrote it.
-pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// An annotation of the contract.
 #[cfg_attr(not(test), expect(dead_code, reason = "tests hold the documentation to the table"))]
 #[derive(Clone, Copy, Debug)]
-pub struct AnnotationInfo {
+pub(crate) struct AnnotationInfo {
     /// With the prefix.
     pub name: &'static str,
     /// Where it has an effect.
@@ -37,7 +37,7 @@ pub struct AnnotationInfo {
 
 /// Where an annotation has an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// A failover object.
     FailoverObject,
     /// The namespace of the program.
@@ -50,7 +50,7 @@ pub enum Place {
 
 /// Who writes an annotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writer {
+pub(crate) enum Writer {
     /// The author of an object, or whoever operates the cluster.
     Author,
     /// This program.
@@ -59,7 +59,7 @@ pub enum Writer {
 
 /// How the value of an annotation is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Syntax {
+pub(crate) enum Syntax {
     /// Names of backends, with commas between.
     Backends,
     /// `2`, `50%`, or one per backend: `name=2,other=50%`.
@@ -83,10 +83,10 @@ macro_rules! annotations {
     ($($(#[doc = $meaning:literal])+ $constant:ident = $name:literal
         { $place:ident, $writer:ident, $syntax:expr, default: $default:expr, in_policy: $in_policy:literal }
     )+) => {
-        $($(#[doc = $meaning])+ pub const $constant: &str = concat!("failover.linkerd.io/", $name);)+
+        $($(#[doc = $meaning])+ pub(crate) const $constant: &str = concat!("failover.linkerd.io/", $name);)+
 
         /// Every annotation of ours.
-        pub const ALL: &[AnnotationInfo] = &[$(AnnotationInfo {
+        pub(crate) const ALL: &[AnnotationInfo] = &[$(AnnotationInfo {
             name: $constant,
             place: Place::$place,
             writer: Writer::$writer,

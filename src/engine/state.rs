@@ -123,7 +123,7 @@ pub type RecordedDelays = BTreeMap<String, Timestamp>;
 
 /// Whether delays that were written down and read back are these very ones: a clock that is slewed
 /// in between tells them a little apart.
-pub fn same_delays(one: &PendingDelays, other: &PendingDelays) -> bool {
+pub(super) fn same_delays(one: &PendingDelays, other: &PendingDelays) -> bool {
     let near = |(a, b): (&SteadyTime, &SteadyTime)| a.duration_until(*b).abs().as_secs() < 1;
     one.keys().eq(other.keys()) && one.values().zip(other.values()).all(near)
 }

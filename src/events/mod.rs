@@ -7,6 +7,6 @@ mod new_event;
 mod reason;
 mod recorder;
 
-pub use new_event::{NewEvent, Regarding};
-pub use reason::{EventAction, EventReason};
-pub use recorder::Recorder;
+pub(crate) use new_event::{NewEvent, Regarding};
+pub(crate) use reason::{EventAction, EventReason};
+pub(crate) use recorder::Recorder;

@@ -10,7 +10,7 @@ use kube::core::{ApiResource, DynamicObject};
 
 /// The object that an Event is about.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Regarding {
+pub(crate) struct Regarding {
     key: ObjectKey,
     kind: ApiResource,
     uid: String,
@@ -19,12 +19,12 @@ pub struct Regarding {
 
 impl Regarding {
     /// An object of which no more is known than its name.
-    pub fn named(key: ObjectKey, kind: ApiResource) -> Self {
+    pub(crate) fn named(key: ObjectKey, kind: ApiResource) -> Self {
         Self { key, kind, uid: String::new(), resource_version: String::new() }
     }
 
     /// This object, in this version of it.
-    pub fn object(object: &DynamicObject, kind: &ApiResource) -> Self {
+    pub(crate) fn object(object: &DynamicObject, kind: &ApiResource) -> Self {
         Self::named(ObjectKey::of(object), kind.clone()).at(
             object.metadata.uid.as_deref().unwrap_or_default(),
             object.metadata.resource_version.as_deref().unwrap_or_default(),
@@ -32,31 +32,31 @@ impl Regarding {
     }
 
     /// Which one of that name, and which version of it.
-    pub fn at(mut self, uid: &str, resource_version: &str) -> Self {
+    pub(crate) fn at(mut self, uid: &str, resource_version: &str) -> Self {
         self.uid = uid.to_owned();
         self.resource_version = resource_version.to_owned();
         self
     }
 
     /// Its name.
-    pub fn key(&self) -> &ObjectKey {
+    pub(crate) fn key(&self) -> &ObjectKey {
         &self.key
     }
 
     /// Its kind, as in a manifest.
-    pub fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         &self.kind.kind
     }
 
     /// Its uid, or nothing where it is not known.
-    pub fn uid(&self) -> &str {
+    pub(crate) fn uid(&self) -> &str {
         &self.uid
     }
 }
 
 /// An Event to publish.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NewEvent {
+pub(crate) struct NewEvent {
     regarding: Regarding,
     warning: bool,
     reason: EventReason,
@@ -67,7 +67,7 @@ pub struct NewEvent {
 
 impl NewEvent {
     /// An Event of type Warning.
-    pub fn warning(
+    pub(crate) fn warning(
         regarding: Regarding,
         reason: EventReason,
         action: EventAction,
@@ -78,7 +78,7 @@ impl NewEvent {
     }
 
     /// An Event of type Normal.
-    pub fn normal(
+    pub(crate) fn normal(
         regarding: Regarding,
         reason: EventReason,
         action: EventAction,
@@ -88,17 +88,17 @@ impl NewEvent {
     }
 
     /// The object that it is about.
-    pub fn regarding(&self) -> &Regarding {
+    pub(crate) fn regarding(&self) -> &Regarding {
         &self.regarding
     }
 
     /// When it happened, as opposed to when it is published.
-    pub fn at(&self) -> Timestamp {
+    pub(crate) fn at(&self) -> Timestamp {
         self.at
     }
 
     /// As the API takes it.
-    pub fn to_event(&self, replica: &str) -> Event {
+    pub(crate) fn to_event(&self, replica: &str) -> Event {
         let known = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         let Regarding { key, kind, uid, resource_version } = &self.regarding;
         let mut event = Event {

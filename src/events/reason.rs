@@ -5,15 +5,15 @@ macro_rules! named {
     ($(#[doc = $of_all:literal])+ $enum:ident { $($(#[doc = $doc:literal])+ $name:ident,)+ }) => {
         $(#[doc = $of_all])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $enum { $($(#[doc = $doc])+ $name,)+ }
+        pub(crate) enum $enum { $($(#[doc = $doc])+ $name,)+ }
 
         impl $enum {
             /// Every one of them, in the order of the declaration.
             #[cfg(test)]
-            pub const ALL: &[Self] = &[$(Self::$name,)+];
+            pub(crate) const ALL: &[Self] = &[$(Self::$name,)+];
 
             /// As it stands in an Event.
-            pub fn as_str(self) -> &'static str {
+            pub(crate) fn as_str(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)+ }
             }
         }

@@ -29,25 +29,25 @@ const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// Where the parts of the program hand in their Events.
 #[derive(Clone, Debug)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     events: mpsc::Sender<NewEvent>,
     metrics: Arc<Metrics>,
 }
 
 /// What publishes them.
 #[derive(Debug)]
-pub struct Publisher(mpsc::Receiver<NewEvent>);
+pub(crate) struct Publisher(mpsc::Receiver<NewEvent>);
 
 impl Recorder {
     /// A recorder, and the publisher at its other end.
-    pub fn new(metrics: Arc<Metrics>) -> (Self, Publisher) {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> (Self, Publisher) {
         let (events, published) = mpsc::channel(QUEUE);
         (Self { events, metrics }, Publisher(published))
     }
 
     /// Hands an Event to the publisher. Events never hold up a flip: where too many wait, one is lost
     /// and counted.
-    pub fn publish(&self, event: NewEvent) {
+    pub(crate) fn publish(&self, event: NewEvent) {
         if self.events.try_send(event).is_err() {
             self.metrics.events_dropped.inc();
         }
@@ -56,7 +56,7 @@ impl Recorder {
 
 impl Publisher {
     /// Publishes while `busy` is 0, or has not been for too long. Ends with the recorders.
-    pub async fn run(self, client: Client, replica: Arc<str>, busy: watch::Receiver<usize>) {
+    pub(crate) async fn run(self, client: Client, replica: Arc<str>, busy: watch::Receiver<usize>) {
         let events = futures::stream::unfold((self.0, busy), async |(mut events, mut busy)| {
             let next: NewEvent = events.recv().await?;
             // Events share the API server's CPU with the writes that callers wait for.

@@ -70,7 +70,7 @@ pub(crate) struct ManagedSet {
 
 impl ManagedSet {
     /// What was so before a decision from these facts.
-    pub fn previous(&self) -> Previous<'_> {
+    pub(crate) fn previous(&self) -> Previous<'_> {
         match &self.state {
             Some(state) => Previous::Decided(state, &self.pending),
             None => Previous::Live,

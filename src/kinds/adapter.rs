@@ -39,7 +39,7 @@ impl Adapter {
 
 /// Whether Linkerd routes by an object, as far as its status says.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum InUse {
+pub(crate) enum InUse {
     #[default]
     Yes,
     /// Not, or not for every backend; why, in words.

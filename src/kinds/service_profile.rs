@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// The linkerd-smi adaptor leaves a profile with this annotation alone, whatever its value.
 pub const SKIP: &str = "smi.linkerd.io/skip";
 /// Annotation: for which split the profile is written, and by whom. See [`Mark`].
-pub use crate::engine::annotations::WRITTEN_FOR;
+pub(crate) use crate::engine::annotations::WRITTEN_FOR;
 /// Label beside it, so that `kubectl -l` finds what is written here.
 pub const LABEL: &str = "failover.linkerd.io/service-profile";
 pub const LABELLED: &str = "written";

@@ -9,7 +9,7 @@ use crate::reconciler::flip::Flip;
 use crate::reconciler::write::{Write, WriteKind};
 
 /// Traffic moved: Warning where it left the primary, Normal where it returned.
-pub fn flipped(write: &Write, flip: &Flip) -> NewEvent {
+pub(crate) fn flipped(write: &Write, flip: &Flip) -> NewEvent {
     let (regarding, note) = (written(write), flip.made());
     match flip.on_primary() {
         true => NewEvent::normal(regarding, EventReason::Failover, Failback, note),
@@ -18,7 +18,7 @@ pub fn flipped(write: &Write, flip: &Flip) -> NewEvent {
 }
 
 /// A write that the API server or a webhook refused.
-pub fn refused(write: &Write, error: &str) -> NewEvent {
+pub(crate) fn refused(write: &Write, error: &str) -> NewEvent {
     let wanted = match &write.kind {
         WriteKind::Flip(flip) => flip.due(),
         WriteKind::Correction => "The weights should be put right".into(),
@@ -29,18 +29,18 @@ pub fn refused(write: &Write, error: &str) -> NewEvent {
 }
 
 /// A move that is not made because a person decided so.
-pub fn held(write: &Write, flip: &Flip, why: &str) -> NewEvent {
+pub(crate) fn held(write: &Write, flip: &Flip, why: &str) -> NewEvent {
     let note = format!("{}. Nothing is written: {why}", flip.due());
     NewEvent::warning(written(write), EventReason::FailoverHeld, Failover, note)
 }
 
 /// Weights that somebody wrote past the webhook are the author's from now on.
-pub fn edited(write: &Write, note: &str) -> NewEvent {
+pub(crate) fn edited(write: &Write, note: &str) -> NewEvent {
     NewEvent::normal(written(write), EventReason::WeightsTaken, Record, note)
 }
 
 /// Another writer keeps replacing our weights.
-pub fn undone(write: &Write, who: &str, times: u32) -> NewEvent {
+pub(crate) fn undone(write: &Write, who: &str, times: u32) -> NewEvent {
     let note = format!(
         "The weights written here were undone {times} times, last by field manager {who}. They are written again, ever less often: let {who} ignore {} of this object, or let its writes pass the webhook of linkerd-failover",
         write.object.kind.weights_path()
@@ -49,7 +49,7 @@ pub fn undone(write: &Write, who: &str, times: u32) -> NewEvent {
 }
 
 /// An object that cannot be read, or not in every part.
-pub fn unreadable(
+pub(crate) fn unreadable(
     object: &ObjectRef,
     version: &'static str,
     managed: &ManagedObject,
@@ -64,7 +64,7 @@ pub fn unreadable(
 }
 
 /// A route with rules that do not fail over until their author names their primaries.
-pub fn without_primary(
+pub(crate) fn without_primary(
     object: &ObjectRef,
     version: &'static str,
     managed: &ManagedObject,
@@ -75,7 +75,7 @@ pub fn without_primary(
 }
 
 /// A route that Linkerd does not use as it stands.
-pub fn not_in_use(
+pub(crate) fn not_in_use(
     object: &ObjectRef,
     version: &'static str,
     managed: &ManagedObject,
@@ -86,12 +86,17 @@ pub fn not_in_use(
 }
 
 /// Backends that do not serve a port which callers ask for.
-pub fn short(object: &ObjectRef, index: &Index, managed: &ManagedObject, why: &str) -> NewEvent {
+pub(crate) fn short(
+    object: &ObjectRef,
+    index: &Index,
+    managed: &ManagedObject,
+    why: &str,
+) -> NewEvent {
     NewEvent::warning(served(object, index, managed), EventReason::PortNotServed, Read, why)
 }
 
 /// An object that has nothing ready, or has something ready again.
-pub fn nothing_ready(
+pub(crate) fn nothing_ready(
     object: &ObjectRef,
     version: &'static str,
     managed: &ManagedObject,
@@ -106,7 +111,7 @@ pub fn nothing_ready(
 }
 
 /// A ServiceProfile that is not ours to write.
-pub fn profile_left(
+pub(crate) fn profile_left(
     split: &ObjectRef,
     index: &Index,
     managed: &ManagedObject,
@@ -118,7 +123,7 @@ pub fn profile_left(
 }
 
 /// A write of a ServiceProfile that the API server or a webhook refused.
-pub fn profile_refused(
+pub(crate) fn profile_refused(
     split: &ObjectRef,
     index: &Index,
     managed: &ManagedObject,
@@ -133,7 +138,7 @@ pub fn profile_refused(
 }
 
 /// Another writer keeps replacing our overrides.
-pub fn profile_undone(
+pub(crate) fn profile_undone(
     split: &ObjectRef,
     index: &Index,
     managed: &ManagedObject,

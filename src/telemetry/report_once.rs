@@ -4,7 +4,7 @@
 /// What was reported last. `T` is the state as data, so that two reports are compared by what they
 /// mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReportOnce<T> {
+pub(crate) struct ReportOnce<T> {
     last: Option<T>,
 }
 
@@ -16,17 +16,17 @@ impl<T> Default for ReportOnce<T> {
 
 impl<T: PartialEq> ReportOnce<T> {
     /// Whether this state has to be reported now; from now on it counts as reported.
-    pub fn begins(&mut self, state: T) -> bool {
+    pub(crate) fn begins(&mut self, state: T) -> bool {
         self.changes(Some(state))
     }
 
     /// Whether a state that was reported has ended.
-    pub fn ends(&mut self) -> bool {
+    pub(crate) fn ends(&mut self) -> bool {
         self.last.take().is_some()
     }
 
     /// The same for a state that may be there or not: whether it differs from what was reported last.
-    pub fn changes(&mut self, state: Option<T>) -> bool {
+    pub(crate) fn changes(&mut self, state: Option<T>) -> bool {
         let changed = self.last != state;
         if changed {
             self.last = state;
@@ -35,12 +35,12 @@ impl<T: PartialEq> ReportOnce<T> {
     }
 
     /// What was reported last, while it lasts.
-    pub fn last(&self) -> Option<&T> {
+    pub(crate) fn last(&self) -> Option<&T> {
         self.last.as_ref()
     }
 
     /// Whether nothing is reported that lasts.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.last.is_none()
     }
 }

@@ -118,14 +118,14 @@ impl Count {
     }
 
     /// What has left counts as if it had just now.
-    pub fn restart_window(&mut self, now: SteadyTime) {
+    pub(super) fn restart_window(&mut self, now: SteadyTime) {
         for leaving in self.leaving.values_mut() {
             leaving.left = leaving.left.map(|_| now);
         }
     }
 
     /// Forgets what is past.
-    pub fn forget(&mut self, now: SteadyTime) {
+    pub(super) fn forget(&mut self, now: SteadyTime) {
         let second = SignedDuration::from_secs(1);
         if self.forgotten.is_some_and(|at| at.duration_until(now) < second) {
             return;
