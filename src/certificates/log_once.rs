@@ -1,27 +1,24 @@
-//! What was said already.
+//! What has been logged already, by subject.
 
+use crate::telemetry::report_once::ReportOnce;
 use std::collections::BTreeMap;
 
-/// Remembers the last word on each subject, so that a state is logged when it begins and not for
-/// as long as it lasts.
+/// What was reported last of each subject: a state is logged when it begins and not for as long as it
+/// lasts.
 #[derive(Debug, Default)]
 pub(super) struct LogOnce {
-    last: BTreeMap<&'static str, String>,
+    last: BTreeMap<&'static str, ReportOnce<String>>,
 }
 
 impl LogOnce {
     /// Whether this is news.
-    pub(super) fn is_news(&mut self, subject: &'static str, word: &str) -> bool {
-        let news = self.last.get(subject).is_none_or(|last| last != word);
-        if news {
-            self.last.insert(subject, word.to_owned());
-        }
-        news
+    pub(super) fn is_news(&mut self, subject: &'static str, state: &str) -> bool {
+        self.last.entry(subject).or_default().begins(state.to_owned())
     }
 
-    /// There is nothing to say any more; whether there was.
+    /// The state has ended. Whether one had been reported.
     pub(super) fn is_over(&mut self, subject: &'static str) -> bool {
-        self.last.remove(subject).is_some()
+        self.last.get_mut(subject).is_some_and(ReportOnce::ends)
     }
 }
 
@@ -31,11 +28,11 @@ mod tests {
 
     #[test]
     fn a_state_is_news_when_it_begins_and_when_it_changes() {
-        let mut said = LogOnce::default();
-        assert!(said.is_news("secret", "is gone"));
-        assert!(!said.is_news("secret", "is gone"));
-        assert!(said.is_news("secret", "is forbidden") && said.is_news("files", "is gone"));
-        assert!(said.is_over("secret") && !said.is_over("secret"));
-        assert!(said.is_news("secret", "is forbidden"));
+        let mut log = LogOnce::default();
+        assert!(log.is_news("secret", "is gone"));
+        assert!(!log.is_news("secret", "is gone"));
+        assert!(log.is_news("secret", "is forbidden") && log.is_news("files", "is gone"));
+        assert!(log.is_over("secret") && !log.is_over("secret"));
+        assert!(log.is_news("secret", "is forbidden"));
     }
 }

@@ -20,11 +20,16 @@ impl Backoff {
         self.first.saturating_mul(1 << doublings).min(self.longest)
     }
 
-    /// The same with jitter, between half of it and all of it: what fails together does not come back
-    /// together.
+    /// The same, [with jitter](with_jitter).
     pub(crate) fn jittered(self, failures: u32) -> Duration {
-        self.after(failures).mul_f64(0.5 + fastrand::f64() / 2.0)
+        with_jitter(self.after(failures), fastrand::f64())
     }
+}
+
+/// Between half of a wait and all of it, by a random number from 0 to 1: what fails together does not
+/// come back together.
+pub(crate) fn with_jitter(wait: Duration, random: f64) -> Duration {
+    wait.mul_f64(0.5 + random / 2.0)
 }
 
 #[cfg(test)]

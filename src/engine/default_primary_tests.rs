@@ -61,7 +61,7 @@ fn parsed(declared: &Declaration) -> Result<Vec<Intent>, Vec<Problem>> {
 }
 
 #[test]
-fn without_a_word_each_rule_prefers_its_own() {
+fn where_the_author_names_none_each_rule_prefers_its_own() {
     // Another header matched before all others: what it names is nobody else's primary.
     let canary = route(&[&[("web-canary", 1)], &[("web", 1), ("web-b", 0)]]);
     assert_eq!(primaries(&canary), ["#0=web-canary", "#1=web"]);

@@ -50,7 +50,7 @@ fn fields(declared: &Declaration) -> Vec<String> {
 }
 
 #[test]
-fn without_a_word_from_the_author_the_first_backend_is_the_primary() {
+fn where_the_author_names_none_the_first_backend_is_the_primary() {
     let intent = parsed(&declaration(&[("a", json!(1)), ("b", json!(0)), ("c", json!(0))], &[]));
     let intent = intent.unwrap();
     assert_eq!(intent.tiers, vec![vec![0], vec![1, 2]]);

@@ -3,6 +3,7 @@
 //! No Job of the chart does it: that needed a foreign image, a place to run and Linkerd's own
 //! namespace, and an installation that lacked one of them failed.
 
+use crate::clock::backoff::Backoff;
 use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
 use crate::informers::list_watch::follow;
 use crate::kinds::{FIELD_MANAGER, ObjectKey, brief};
@@ -27,8 +28,8 @@ const FAILOVER: &str = "failover";
 
 /// The first wait after a failure, doubled up to the last, which is also how often to look where
 /// the watch brings nothing.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(60);
+const RETRY: Backoff = Backoff::new(Duration::from_secs(1), LONGEST);
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Whoever takes the label off again and again means it: no more writes than this in so long.
 const WRITES: usize = 2;
@@ -78,7 +79,7 @@ pub(crate) async fn label_own_namespace(labelling: NamespaceLabeller, stop: Canc
     let mut reported: Option<String> = None;
     let mut failures = 0;
     loop {
-        let mut wait = LAST_RETRY;
+        let mut wait = LONGEST;
         if *leading.borrow_and_update() {
             let outcome = tokio::select! {
                 outcome = label.look() => outcome,
@@ -90,8 +91,8 @@ pub(crate) async fn label_own_namespace(labelling: NamespaceLabeller, stop: Canc
                     problem
                 }
                 Err(error) => {
-                    wait = FIRST_RETRY.saturating_mul(1 << failures.min(6)).min(LAST_RETRY);
                     failures += 1;
+                    wait = RETRY.after(failures);
                     Some(format!("{NOT_DONE}, which is tried again: {error}"))
                 }
             };

@@ -195,7 +195,7 @@ impl Index {
 
     /// Of the managed splits on an apex the one that steers: the oldest, then the first by name.
     pub(crate) fn first_split_on(&self, apex: &ObjectKey) -> Option<&ObjectRef> {
-        let splits = self.objects_naming(apex).filter(|object| object.kind == Kind::TrafficSplit);
+        let splits = self.objects_naming(apex).filter(|object| object.kind.needs_service_profile());
         let on_it = splits.filter_map(|split| {
             let managed = self.object(split)?;
             let is_apex = managed.apexes().iter().any(|name| split.beside(name) == *apex);

@@ -194,12 +194,12 @@ mod tests {
     use crate::index::endpoints::AddressFamilies;
     use serde_json::{Value, json};
 
-    fn told(slice: &str, version: u64, service: &str, ready: usize) -> SliceUpdate {
+    fn update(slice: &str, version: u64, service: &str, ready: usize) -> SliceUpdate {
         let endpoint = |i| json!({"addresses": [format!("10.0.0.{i}")]});
-        told_with(slice, version, service, (0..ready).map(endpoint).collect())
+        update_with(slice, version, service, (0..ready).map(endpoint).collect())
     }
 
-    fn told_with(slice: &str, version: u64, service: &str, endpoints: Vec<Value>) -> SliceUpdate {
+    fn update_with(slice: &str, version: u64, service: &str, endpoints: Vec<Value>) -> SliceUpdate {
         let facts = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints});
         let facts = serde_json::from_value(facts).unwrap();
         SliceUpdate {
@@ -217,23 +217,23 @@ mod tests {
     #[test]
     fn what_a_list_has_shown_is_not_undone_by_what_the_watch_tells_late() {
         let mut slices = SliceTable::default();
-        slices.set(told("bb-1", 10, "bb", 1));
+        slices.set(update("bb-1", 10, "bb", 1));
         let service = ObjectKey::new("ns", "bb");
         let ticket = slices.order.ticket(&service);
         assert_eq!(
-            slices.confirm(&ticket, &service, vec![told("bb-1", 20, "bb", 0)], 25).unwrap().len(),
+            slices.confirm(&ticket, &service, vec![update("bb-1", 20, "bb", 0)], 25).unwrap().len(),
             1
         );
-        slices.set(told("bb-1", 15, "bb", 1));
+        slices.set(update("bb-1", 15, "bb", 1));
         assert_eq!(ready(&slices, "bb"), 0);
         assert_eq!(slices.confirm(&ticket, &service, vec![], 40).unwrap().len(), 1);
-        slices.set(told("bb-1", 35, "bb", 1));
+        slices.set(update("bb-1", 35, "bb", 1));
         assert_eq!(ready(&slices, "bb"), 0);
-        slices.set(told("bb-1", 41, "bb", 1));
+        slices.set(update("bb-1", 41, "bb", 1));
         assert_eq!(ready(&slices, "bb"), 1);
         assert!(
             slices
-                .confirm(&ticket, &service, vec![told("bb-1", 41, "bb", 1)], 45)
+                .confirm(&ticket, &service, vec![update("bb-1", 41, "bb", 1)], 45)
                 .unwrap()
                 .is_empty()
         );
@@ -244,23 +244,23 @@ mod tests {
         let mut slices = SliceTable::default();
         let service = ObjectKey::new("ns", "bb");
         let ticket = slices.order.ticket(&service);
-        slices.set(told("bb-1", 50, "bb", 1));
+        slices.set(update("bb-1", 50, "bb", 1));
         slices.confirm(&ticket, &service, vec![], 40).unwrap();
-        slices.confirm(&ticket, &service, vec![told("bb-1", 30, "bb", 0)], 40).unwrap();
+        slices.confirm(&ticket, &service, vec![update("bb-1", 30, "bb", 0)], 40).unwrap();
         assert_eq!(ready(&slices, "bb"), 1);
     }
 
     #[test]
     fn what_a_watch_begins_with_takes_the_place_of_everything() {
         let mut slices = SliceTable::default();
-        slices.set(told("bb-1", 10, "bb", 1));
-        slices.set(told("cc-1", 10, "cc", 2));
-        slices.replace(vec![told("cc-1", 11, "cc", 1)]);
+        slices.set(update("bb-1", 10, "bb", 1));
+        slices.set(update("cc-1", 10, "cc", 2));
+        slices.replace(vec![update("cc-1", 11, "cc", 1)]);
         assert_eq!((ready(&slices, "bb"), ready(&slices, "cc")), (0, 1));
         // Also with lower numbers: an etcd may have been restored from a snapshot.
-        slices.replace(vec![told("cc-1", 4, "cc", 0)]);
+        slices.replace(vec![update("cc-1", 4, "cc", 0)]);
         assert_eq!(ready(&slices, "cc"), 0);
-        slices.set(told("cc-1", 5, "cc", 3));
+        slices.set(update("cc-1", 5, "cc", 3));
         assert_eq!(ready(&slices, "cc"), 3);
     }
 
@@ -268,28 +268,28 @@ mod tests {
     fn a_slice_that_has_moved_to_another_service_is_its_though_a_list_of_the_first_was_quicker() {
         let mut slices = SliceTable::default();
         let service = ObjectKey::new("ns", "bb");
-        slices.set(told("s", 10, "bb", 1));
+        slices.set(update("s", 10, "bb", 1));
         let ticket = slices.order.ticket(&service);
         slices.confirm(&ticket, &service, vec![], 40).unwrap();
-        assert_eq!(slices.set(told("s", 30, "cc", 1)).len(), 1);
+        assert_eq!(slices.set(update("s", 30, "cc", 1)).len(), 1);
         assert_eq!((ready(&slices, "bb"), ready(&slices, "cc")), (0, 1));
     }
 
     #[test]
     fn a_slice_that_changes_its_service_counts_for_the_new_one_only() {
         let mut slices = SliceTable::default();
-        slices.set(told("s", 1, "bb", 1));
-        let changed = slices.set(told("s", 2, "cc", 1));
+        slices.set(update("s", 1, "bb", 1));
+        let changed = slices.set(update("s", 2, "cc", 1));
         assert_eq!(changed.len(), 2);
         assert_eq!((ready(&slices, "bb"), ready(&slices, "cc")), (0, 1));
-        let no_service = SliceUpdate { service: None, facts: None, ..told("s", 3, "cc", 1) };
+        let no_service = SliceUpdate { service: None, facts: None, ..update("s", 3, "cc", 1) };
         slices.set(no_service);
         assert_eq!(ready(&slices, "cc"), 0);
     }
 
     #[test]
     fn it_is_known_which_services_a_pod_is_ready_in() {
-        let told = |slice: &str, version: u64, service: &str, pods: &[(&str, bool)]| {
+        let update = |slice: &str, version: u64, service: &str, pods: &[(&str, bool)]| {
             let endpoint = |(i, (name, ready)): (usize, &(&str, bool))| {
                 json!({"addresses": ["10.0.0.1"], "conditions": {"ready": ready}, "targetRef": {
                     "kind": "Pod", "namespace": "ns", "name": name,
@@ -297,7 +297,7 @@ mod tests {
                 }})
             };
             let endpoints = pods.iter().enumerate().map(endpoint).collect();
-            told_with(slice, version, service, endpoints)
+            update_with(slice, version, service, endpoints)
         };
         let mut slices = SliceTable::default();
         slices.follow_pods();
@@ -307,17 +307,17 @@ mod tests {
             let names: BTreeSet<String> = ready.map(|(s, ..)| s.name.to_string()).collect();
             names.into_iter().collect()
         };
-        slices.set(told("s-1", 1, "bb", &[("a", true), ("b", false)]));
-        slices.set(told("s-2", 1, "cc", &[("a", true)]));
+        slices.set(update("s-1", 1, "bb", &[("a", true), ("b", false)]));
+        slices.set(update("s-2", 1, "cc", &[("a", true)]));
         assert_eq!(ready_in(&slices, "a"), ["bb", "cc"]);
         assert!(ready_in(&slices, "b").is_empty());
         // Not ready, moved to another Service, gone.
-        slices.set(told("s-1", 2, "bb", &[("a", false), ("b", true)]));
+        slices.set(update("s-1", 2, "bb", &[("a", false), ("b", true)]));
         assert_eq!(
             (ready_in(&slices, "a"), ready_in(&slices, "b")),
             (vec!["cc".into()], vec!["bb".into()])
         );
-        slices.set(told("s-2", 2, "dd", &[("a", true)]));
+        slices.set(update("s-2", 2, "dd", &[("a", true)]));
         assert_eq!(ready_in(&slices, "a"), ["dd"]);
         slices.remove(&ObjectKey::new("ns", "s-2"));
         slices.replace(vec![]);

@@ -6,6 +6,7 @@
 //! past it. Here only a watch that ended in its own time is resumed; after any other end the stream
 //! ends too, and whoever reads it begins with a LIST.
 
+use crate::clock::backoff::with_jitter;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use kube::api::{ListParams, WatchEvent, WatchParams};
@@ -27,6 +28,9 @@ pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(WATCH_TIMEOUT as u
 pub(crate) fn config() -> Config {
     Config::default().timeout(WATCH_TIMEOUT)
 }
+
+/// A watch that has lasted for so long works.
+pub(crate) const WORKS_AFTER: Duration = Duration::from_secs(5);
 
 /// How much earlier than asked for a watch may end.
 const EARLY: Duration = Duration::from_millis(500);
@@ -82,7 +86,7 @@ where
     let config = config().fields(fields);
     let begins = stream::unfold(false, async |again| {
         if again {
-            tokio::time::sleep(AGAIN.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            tokio::time::sleep(with_jitter(AGAIN, fastrand::f64())).await;
         }
         Some(((), true))
     });

@@ -4,6 +4,7 @@
 use crate::index::order::Arrival;
 use crate::index::shared_index::SharedIndex;
 use crate::index::watch_scope::WatchScope;
+use crate::informers::list_watch::WORKS_AFTER;
 use crate::informers::resource_version;
 use crate::informers::source::Source;
 use crate::kinds::{ObjectKey, ObjectRef};
@@ -65,9 +66,6 @@ impl From<watcher::Error> for Ended {
         }
     }
 }
-
-/// A watch that has lasted for so long works.
-const WORKS_AFTER: Duration = Duration::from_secs(5);
 
 /// Runs an informer, until dropped.
 pub(crate) async fn watch<S: Source>(source: S, scope: WatchScope, index: SharedIndex) {

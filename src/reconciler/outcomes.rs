@@ -2,7 +2,7 @@
 
 use crate::index::managed_object::ManagedObject;
 use crate::index::order::{Arrival, Ticket};
-use crate::kinds::{Kind, ObjectRef};
+use crate::kinds::ObjectRef;
 use crate::reconciler::attempts::{Attempt, FailedAttempt, WriteFailure, WriteKey};
 use crate::reconciler::context::{Context, Subject};
 use crate::reconciler::flip::Flip;
@@ -111,7 +111,7 @@ impl Reconciler {
         }
         report_landed(&self.context, &write, noticed.elapsed());
         if write.flip().is_some() {
-            let by_adaptor = object.kind == Kind::TrafficSplit && !self.profiles.is_on();
+            let by_adaptor = object.kind.needs_service_profile() && !self.profiles.is_on();
             self.deletions.flipped(object, by_adaptor);
         }
     }

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_moves_it_is_said_so_and_where_nobody_decides_too() {
+    fn deletions_are_answered_where_nothing_moves_and_where_nobody_decides() {
         let mut pending = PendingDeletions::default();
         let mut still = wait(&mut pending, &["a"]);
         pending.release(&object("a"));

@@ -63,8 +63,8 @@ impl World {
         let facts =
             SliceFacts::read(&serde_json::from_value(slice).unwrap(), AddressFamilies::default());
         let slice = ObjectKey::new(NAMESPACE, service);
-        let told = SliceUpdate { slice: slice.clone(), version: 0, service: Some(slice), facts };
-        self.index.set_slice(told);
+        let update = SliceUpdate { slice: slice.clone(), version: 0, service: Some(slice), facts };
+        self.index.set_slice(update);
     }
 
     fn key(&self) -> ObjectRef {
@@ -223,8 +223,8 @@ fn a_service_with_two_ports_in_a_rule_fails_over_between_them_and_others() {
     let facts =
         SliceFacts::read(&serde_json::from_value(only_grpc).unwrap(), AddressFamilies::default());
     let slice = ObjectKey::new(NAMESPACE, "web");
-    let told = SliceUpdate { slice: slice.clone(), version: 0, service: Some(slice), facts };
-    world.index.set_slice(told);
+    let update = SliceUpdate { slice: slice.clone(), version: 0, service: Some(slice), facts };
+    world.index.set_slice(update);
     assert!(world.write());
     assert_eq!(world.weights(), [json!(0), json!(1), json!(1)]);
 }

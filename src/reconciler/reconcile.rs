@@ -2,7 +2,7 @@
 
 use crate::engine::PendingDelays;
 use crate::index::store::Index;
-use crate::kinds::{Kind, ObjectRef};
+use crate::kinds::ObjectRef;
 use crate::reconciler::attempts::{Attempt, FailedAttempt, Retry, WriteKey};
 use crate::reconciler::conditions;
 use crate::reconciler::context::{ReconcileRequest, Subject};
@@ -303,7 +303,7 @@ impl Reconciler {
         {
             return;
         }
-        let is_carried = object.kind == Kind::TrafficSplit && self.profiles.is_on();
+        let is_carried = object.kind.needs_service_profile() && self.profiles.is_on();
         let unseen = is_carried && !index.synced.profiles;
         if unseen || self.profiles.has_failed(object) {
             self.deletions.release_unmoved(object);

@@ -1,6 +1,7 @@
 //! Which clusters are linked: with each Secret that comes, changes or goes, a watch begins, restarts or
 //! ends. None waits for another.
 
+use crate::clock::backoff::with_jitter;
 use crate::index::endpoints::AddressFamilies;
 use crate::index::remote::reach::Transition;
 use crate::index::shared_index::SharedIndex;
@@ -284,6 +285,6 @@ async fn watch_secrets(
                 "the credentials of linked clusters cannot be read; what is known of them stays"
             );
         }
-        tokio::time::sleep(RETRY.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        tokio::time::sleep(with_jitter(RETRY, fastrand::f64())).await;
     }
 }

@@ -1,5 +1,6 @@
 //! When a linked cluster is asked again.
 
+use crate::clock::backoff::with_jitter;
 use std::time::Duration;
 
 /// After a failure. The first retry comes at once: a watch may end for any reason.
@@ -20,8 +21,7 @@ const SOONEST: Duration = Duration::from_millis(250);
 /// often before time alone changes what is known of it. Nothing counts as lost or down for not having
 /// been asked.
 pub(crate) fn pause(failures: usize, left: Option<Duration>, jitter: f64) -> Duration {
-    // With jitter: clusters that were lost together do not come back together.
-    let pause = RETRY[failures.min(RETRY.len() - 1)].mul_f64(0.5 + jitter / 2.0);
+    let pause = with_jitter(RETRY[failures.min(RETRY.len() - 1)], jitter);
     left.map_or(pause, |left| pause.min((left / 2).max(SOONEST)))
 }
 

@@ -15,7 +15,6 @@ use crate::informers::remote::watch_selector::WatchSelector;
 use crate::informers::resource_version;
 use crate::kinds::ObjectKey;
 use k8s_openapi::api::core::v1::Service;
-use kube::Api;
 use kube::runtime::watcher::Event;
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
@@ -47,10 +46,7 @@ impl Link {
         requests: &mut RequestedServices<'_>,
     ) -> Result<(), (RequestFailure, bool)> {
         let scope = WatchSelector::of(requested);
-        let api: Api<Service> = match &scope.namespace {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
-        };
+        let api = scope.api::<Service>(&self.client);
         let mut events = pin!(list_watch(api, config().fields(&scope.services)));
         let mut outdated = pin!(requests.changed_from(requested));
         let mut listed = HashMap::new();

@@ -3,7 +3,7 @@
 
 use crate::index::remote::reach::Reach;
 use crate::index::slice_table::SliceUpdate;
-use crate::informers::list_watch::{config, list_watch};
+use crate::informers::list_watch::{WORKS_AFTER, config, list_watch};
 use crate::informers::remote::diagnosis::next_event;
 use crate::informers::remote::failure::RequestFailure;
 use crate::informers::remote::link::Link;
@@ -13,14 +13,10 @@ use crate::informers::remote::watch_selector::WatchSelector;
 use crate::informers::{endpoint_slices, resource_version};
 use crate::kinds::ObjectKey;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::Api;
 use kube::runtime::watcher::Event;
 use std::collections::BTreeSet;
 use std::pin::pin;
-use std::time::{Duration, Instant};
-
-/// A watch that has lasted for so long works.
-const WORKS_AFTER: Duration = Duration::from_secs(5);
+use std::time::Instant;
 
 /// Why a watch ended.
 enum Ended {
@@ -62,10 +58,7 @@ impl Link {
         first: bool,
     ) -> Ended {
         let scope = WatchSelector::of(requested);
-        let api: Api<EndpointSlice> = match &scope.namespace {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
-        };
+        let api = scope.api::<EndpointSlice>(&self.client);
         let mut events = pin!(list_watch(api, config().labels(&scope.selector)));
         let mut outdated = pin!(requests.changed_from(requested));
         let mut listed = vec![];

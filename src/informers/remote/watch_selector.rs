@@ -2,6 +2,8 @@
 
 use crate::index::endpoints::SERVICE_NAME;
 use crate::kinds::ObjectKey;
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
 use std::collections::BTreeSet;
 
 /// A longer selector is a longer URL than every proxy on the way takes.
@@ -35,6 +37,17 @@ impl WatchSelector {
             namespace: first.filter(|first| namespaces.all(|n| n == *first)).map(str::to_owned),
             selector: if selector.len() > LONGEST { SERVICE_NAME.into() } else { selector },
             services,
+        }
+    }
+
+    /// The API of a kind, as far as the watch looks.
+    pub(crate) fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
         }
     }
 }

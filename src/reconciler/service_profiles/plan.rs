@@ -13,7 +13,7 @@ use crate::kinds::service_profile::{
     LABEL, LABELLED, Mark, Override, SKIP, WRITTEN_FOR, api_resource, host, overrides_json,
     owner_reference, service_of,
 };
-use crate::kinds::{Edit, Kind, ObjectKey, ObjectRef};
+use crate::kinds::{Edit, ObjectKey, ObjectRef};
 use serde_json::{Value, json};
 
 /// How ServiceProfiles are written, where they are.
@@ -87,7 +87,7 @@ impl SplitWithProfile<'_> {
         let key = split.beside(&host(apex, split.namespace(), domain));
         let facts = index.profile(&key);
         match index.winner_over(split, &intent.apexes, managed.created) {
-            Some(other) if other.kind == Kind::TrafficSplit => return self.stray(None),
+            Some(other) if other.kind.needs_service_profile() => return self.stray(None),
             // Linkerd would follow the profile, and not the older route.
             Some(_) => {
                 let ours = facts.filter(|facts| facts.mark.is_some() && self.is_ours(facts));

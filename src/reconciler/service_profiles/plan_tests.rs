@@ -1,5 +1,6 @@
 use super::*;
 use crate::engine::Defaults;
+use crate::kinds::Kind;
 use kube::core::DynamicObject;
 use serde_json::Value;
 

@@ -6,7 +6,7 @@
 use crate::index::order::Ticket;
 use crate::index::profile_facts::ProfileFacts;
 use crate::index::store::Index;
-use crate::kinds::{Kind, ObjectKey, ObjectRef};
+use crate::kinds::{ObjectKey, ObjectRef};
 use crate::reconciler::attempts::{FailureStreak, Retry};
 use crate::reconciler::context::{Context, ReconcileRequest, Subject};
 use crate::reconciler::in_flight::{GiveUp, InFlight, WriteClients};
@@ -97,7 +97,7 @@ impl ProfileWrites {
         wanted: ProfileRequest<'_>,
     ) -> FollowUp {
         let settings = self.settings(subject.index).cloned();
-        if subject.object.kind != Kind::TrafficSplit {
+        if !subject.object.kind.needs_service_profile() {
             let enqueue = match settings.is_some() && context.leads() {
                 true => hiding(subject),
                 false => vec![],
