@@ -128,17 +128,18 @@ async fn every_flip_is_in_the_profile_and_what_else_it_says_stays_to_the_byte() 
     assert_eq!(made.annotations()[SKIP], "true", "an adaptor would write it too");
     assert_eq!(made.owner_references()[0].name, "emoji");
     workload.apply(&manifest("web", "web-svc", &["web-svc-west"])).await?;
-
-    workload.scale("emoji", 0).await?;
-    workload.set_ready("web-svc", 0).await?;
-    wait_overrides(&profiles, EMOJI, overrides([0, 1])).await?;
-    wait_weights(&splits(&cluster, "emojivoto"), "emoji", &[0.0, 1.0]).await?;
     let failed_over = |weights: [&str; 2]| {
         json!([
             {"authority": web, "weight": weights[0]},
             {"authority": "web-svc-west.emojivoto.svc.cluster.local", "weight": weights[1]},
         ])
     };
+    wait_overrides(&profiles, web, failed_over(["1", "0"])).await?;
+
+    workload.scale("emoji", 0).await?;
+    workload.set_ready("web-svc", 0).await?;
+    wait_overrides(&profiles, EMOJI, overrides([0, 1])).await?;
+    wait_weights(&splits(&cluster, "emojivoto"), "emoji", &[0.0, 1.0]).await?;
     let mut taken = wait_overrides(&profiles, web, failed_over(["0", "1"])).await?;
     assert!(taken.annotations().contains_key(SKIP) && taken.owner_references().is_empty());
     for profile in [&mut before, &mut taken] {
@@ -172,7 +173,8 @@ async fn every_flip_is_in_the_profile_and_what_else_it_says_stays_to_the_byte() 
         written += metric(&metrics, name).unwrap_or_default();
         assert_eq!(metric(&metrics, &name.replace("ok", "failed")).unwrap_or_default(), 0.0);
     }
-    ensure!((7.0..=9.0).contains(&written), "{written} writes");
+    // Seven sets of overrides, each written once, or by both replicas where the leader was late.
+    ensure!((7.0..=14.0).contains(&written), "{written} writes");
     Ok(())
 }
 

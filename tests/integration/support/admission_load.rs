@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// Creates a split through both webhooks, and leaves nothing behind.
@@ -29,8 +30,11 @@ pub(crate) async fn create(splits: &Api<DynamicObject>, n: usize) -> Result<()> 
     Ok(())
 }
 
-/// 50 creates a second until it is ended. Each is begun when it is due, whether those before it are
-/// answered or not.
+/// As many unanswered creates as a busy machine can bear: more would wait for each other until the
+/// API server itself has no time for leases and bundles.
+const IN_FLIGHT: usize = 8;
+
+/// 50 creates a second until it is ended, fewer while [`IN_FLIGHT`] of them are unanswered.
 pub(crate) struct Load {
     stop: CancellationToken,
     done: Arc<AtomicUsize>,
@@ -42,6 +46,11 @@ impl Load {
         let (stop, done) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
         let task = tokio::spawn(run(splits.clone(), stop.clone(), done.clone()));
         Self { stop, done, task }
+    }
+
+    /// How many were created so far.
+    pub(crate) fn created(&self) -> usize {
+        self.done.load(Ordering::Relaxed)
     }
 
     /// Lets what runs come to its end: how many were created, and what failed.
@@ -65,6 +74,7 @@ async fn run(
         Err(error) => failed.push(error.to_string()),
     };
     let mut due = tokio::time::interval(Duration::from_millis(20));
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for n in 0.. {
         tokio::select! {
             _ = due.tick() => {}
@@ -73,6 +83,11 @@ async fn run(
         let splits = splits.clone();
         creates.spawn(async move { create(&splits, n).await });
         while let Some(created) = creates.try_join_next() {
+            count(created);
+        }
+        while creates.len() >= IN_FLIGHT
+            && let Some(created) = creates.join_next().await
+        {
             count(created);
         }
     }
