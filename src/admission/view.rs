@@ -39,7 +39,7 @@ pub(crate) enum Lookup {
 pub(crate) type LiveLookups = HashMap<String, Lookup>;
 
 /// What becomes of an object that names a Service which does not exist.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum MissingBackends {
     #[default]
     Deny,

@@ -1,17 +1,17 @@
 //! `linkerd-failover controller`: the server.
 
-use crate::admission::view::{MissingBackends, Rules};
+use crate::admission::view::Rules;
 use crate::cli::certificates::CertificateArgs;
 use crate::cli::guard::GuardArgs;
 use crate::cli::kubernetes::KubernetesArgs;
 use crate::cli::profiles::ProfileArgs;
-use crate::cli::values::{distinct, in_order, parse_delay};
+use crate::cli::values::{LogFormatValue, MissingBackendsValue, distinct, in_order, parse_delay};
 use crate::engine::{Defaults, Identity, annotations};
 use crate::index::endpoints::AddressFamilies;
 use crate::kinds::selector::LabelSelector;
 use crate::runtime::controller;
 use crate::runtime::options::{Installation, LinkOptions, Options, WebhookOptions};
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry;
 use jiff::SignedDuration;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) struct Args {
     #[arg(long, env = "LINKERD_FAILOVER_LOG_LEVEL", default_value = "linkerd_failover=info,warn")]
     log_level: String,
     #[arg(long, env = "LINKERD_FAILOVER_LOG_FORMAT", value_enum, default_value_t)]
-    log_format: LogFormat,
+    log_format: LogFormatValue,
     /// Address of /live, /ready and /metrics; 0.0.0.0 is every address, of IPv6 too where the node
     /// has it
     #[arg(long, env = "LINKERD_FAILOVER_ADMIN_ADDR", default_value = "0.0.0.0:8080")]
@@ -90,7 +90,7 @@ struct RemoteArgs {
 struct RulesArgs {
     /// What becomes of an object that names a Service which does not exist
     #[arg(long, env = "LINKERD_FAILOVER_MISSING_BACKENDS", value_enum, default_value_t)]
-    missing_backends: MissingBackends,
+    missing_backends: MissingBackendsValue,
     /// Linked clusters: a missing Service whose name ends in one of them is only warned about.
     /// Those that Services mirror are known already
     #[arg(long, env = "LINKERD_FAILOVER_LINKED_CLUSTERS", value_delimiter = ',')]
@@ -126,7 +126,7 @@ const CONCURRENCY: usize = 32;
 
 /// Runs the server until SIGTERM or SIGINT.
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    telemetry::init_logging(&args.log_level, args.log_format)?;
+    telemetry::init_logging(&args.log_level, args.log_format.into())?;
     controller::run(args.options().await?).await
 }
 
@@ -184,7 +184,7 @@ impl RemoteArgs {
 impl RulesArgs {
     fn options(self) -> Rules {
         let Self { missing_backends, linked_clusters } = self;
-        Rules { missing_backends, linked_clusters }
+        Rules { missing_backends: missing_backends.into(), linked_clusters }
     }
 }
 

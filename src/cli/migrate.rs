@@ -1,10 +1,10 @@
 //! `linkerd-failover migrate`: arguments, input and output.
 
 use crate::cli::kubernetes::ClusterArgs;
+use crate::cli::values::RouteKindValue;
 use crate::migrate::documents::{self, Document};
 use crate::migrate::migrate;
 use crate::migrate::ports::ServicePortLookup;
-use crate::migrate::route::RouteKind;
 use anyhow::Context;
 use std::io::{Read, Write};
 
@@ -31,7 +31,7 @@ pub(super) struct Args {
     files: Vec<String>,
     /// Kind of route to print
     #[arg(long, value_enum, default_value_t, ignore_case = true)]
-    kind: RouteKind,
+    kind: RouteKindValue,
     /// Port that clients use, instead of looking it up. May be given several times
     #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
@@ -55,7 +55,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         });
     }
     let ports = ServicePortLookup::new(&args.ports, Some(args.cluster.into()));
-    let printed = migrate(input, args.kind, args.namespace.as_deref(), ports).await?;
+    let printed = migrate(input, args.kind.into(), args.namespace.as_deref(), ports).await?;
     for line in &printed.messages {
         eprintln!("{line}");
     }

@@ -1,6 +1,9 @@
 //! The values of arguments.
 
+use crate::admission::view::MissingBackends;
 use crate::engine;
+use crate::migrate::route::RouteKind;
+use crate::telemetry::LogFormat;
 use jiff::SignedDuration;
 use std::collections::BTreeSet;
 
@@ -25,4 +28,57 @@ pub(super) fn in_order(names: Vec<String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let names = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
     names.filter(|name| seen.insert(*name)).map(str::to_owned).collect()
+}
+
+/// The values of `--log-format`.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(super) enum LogFormatValue {
+    #[default]
+    Plain,
+    Json,
+}
+
+impl From<LogFormatValue> for LogFormat {
+    fn from(value: LogFormatValue) -> Self {
+        match value {
+            LogFormatValue::Plain => Self::Plain,
+            LogFormatValue::Json => Self::Json,
+        }
+    }
+}
+
+/// The values of `--missing-backends`.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(super) enum MissingBackendsValue {
+    #[default]
+    Deny,
+    Warn,
+}
+
+impl From<MissingBackendsValue> for MissingBackends {
+    fn from(value: MissingBackendsValue) -> Self {
+        match value {
+            MissingBackendsValue::Deny => Self::Deny,
+            MissingBackendsValue::Warn => Self::Warn,
+        }
+    }
+}
+
+/// The values of `--kind`.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(super) enum RouteKindValue {
+    #[default]
+    #[value(name = "HTTPRoute")]
+    HttpRoute,
+    #[value(name = "GRPCRoute")]
+    GrpcRoute,
+}
+
+impl From<RouteKindValue> for RouteKind {
+    fn from(value: RouteKindValue) -> Self {
+        match value {
+            RouteKindValue::HttpRoute => Self::Http,
+            RouteKindValue::GrpcRoute => Self::Grpc,
+        }
+    }
 }

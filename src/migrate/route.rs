@@ -12,13 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Kinds of routes that Linkerd reads for a Service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) enum RouteKind {
-    #[default]
-    #[value(name = "HTTPRoute")]
     #[serde(rename = "HTTPRoute")]
     Http,
-    #[value(name = "GRPCRoute")]
     #[serde(rename = "GRPCRoute")]
     Grpc,
 }
