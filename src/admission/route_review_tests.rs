@@ -5,6 +5,7 @@ use crate::admission::validate::Validation;
 use crate::engine::{State, annotations};
 use crate::index::managed_object::{ManagedObject, ManagedSet};
 use crate::index::profile_facts::ProfileFacts;
+use crate::index::resource::WatchedResource;
 use crate::kinds::{Kind, ObjectKey, route};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -220,7 +221,7 @@ fn an_edit_that_ends_the_failover_of_a_rule_is_refused_while_its_fallback_is_rea
     let passed = judged(&world, Some(&old), &there);
     assert_eq!((passed.errors.len(), passed.warnings.is_empty()), (0, false));
     world.set_ready("emoji-svc-west", 1);
-    world.index.synced.slices = false;
+    world.index.synced.set(WatchedResource::EndpointSlices, false);
     assert_eq!(judged(&world, Some(&old), &there).errors, []);
 }
 

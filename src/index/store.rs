@@ -5,6 +5,7 @@ use crate::engine::SteadyTime;
 use crate::index::announced_pods::AnnouncedPods;
 use crate::index::changed_services::ChangedServices;
 use crate::index::cluster_settings::ClusterSettings;
+use crate::index::forbidden_namespaces::ForbiddenNamespaces;
 use crate::index::grants::GrantFacts;
 use crate::index::history::ServiceHistory;
 use crate::index::managed_object::ManagedObject;
@@ -14,7 +15,6 @@ use crate::index::remote::linked_clusters::LinkedClusters;
 use crate::index::service_facts::ServiceFacts;
 use crate::index::slice_table::SliceTable;
 use crate::index::synced::Synced;
-use crate::index::watch_scope::ForbiddenNamespaces;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

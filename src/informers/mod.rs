@@ -17,3 +17,4 @@ pub(crate) mod resource_version;
 pub(crate) mod source;
 pub(crate) mod sources;
 pub(crate) mod watch;
+pub(crate) mod watch_scope;

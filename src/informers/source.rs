@@ -1,9 +1,9 @@
 //! What an informer is made from.
 
 use crate::index::order::{Arrival, Order};
+use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
-use crate::index::synced::Synced;
-use crate::index::watch_scope::WatchScope;
+use crate::informers::watch_scope::WatchScope;
 use crate::kinds::{ObjectKey, ObjectRef};
 use futures::Stream;
 use kube::ResourceExt;
@@ -13,8 +13,8 @@ use std::fmt;
 /// What differs from one informer to another: where its objects come from, and how they enter the index.
 pub(crate) trait Source: Send + 'static {
     type Object: Clone + fmt::Debug + ResourceExt + Send + 'static;
-    /// For logs and metrics: `services`.
-    fn name(&self) -> &'static str;
+    /// The resource that it lists and watches.
+    fn resource(&self) -> WatchedResource;
     /// Enters an object. Returns the managed objects that it concerns.
     fn apply(
         &self,
@@ -30,8 +30,6 @@ pub(crate) trait Source: Send + 'static {
     fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef>;
     /// The objects that are in the index, to find after a LIST which have gone.
     fn keys(&self, index: &Index) -> Vec<ObjectKey>;
-    /// Whether the facts are complete.
-    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool;
     /// LIST and watch.
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<Self::Object>>> + Send;
     /// Looks up whether the cluster serves the kind, and in which version.
@@ -47,8 +45,6 @@ pub(crate) trait Source: Send + 'static {
     fn may_be_forbidden(&self) -> bool {
         false
     }
-    /// A first LIST was answered, or failed.
-    fn tried(&self, _: &mut Synced) {}
     /// A LIST of this scope is complete, or the cluster has no such kind.
     fn listed(&self, _: &mut Index, _: &WatchScope, _kind_exists: bool) {}
 }

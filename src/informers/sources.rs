@@ -7,16 +7,16 @@ use crate::index::grants::GrantFacts;
 use crate::index::managed_object::ManagedObject;
 use crate::index::order::{Arrival, Order};
 use crate::index::profile_facts::ProfileFacts;
+use crate::index::resource::WatchedResource;
 use crate::index::service_facts::ServiceFacts;
 use crate::index::shared_index::SharedIndex;
 use crate::index::store::Index;
-use crate::index::synced::Synced;
-use crate::index::watch_scope::WatchScope;
 use crate::informers::list_watch::config;
 use crate::informers::list_watch::list_watch;
 use crate::informers::resource_version;
 use crate::informers::source::Source;
 use crate::informers::watch::{watch, watch_each};
+use crate::informers::watch_scope::WatchScope;
 use crate::informers::{discovery, endpoint_slices};
 use crate::kinds::route::GROUP;
 use crate::kinds::selector::LabelSelector;
@@ -144,8 +144,8 @@ pub(crate) async fn watch_all(client: Client, watched: WatchSettings, shared: Sh
 impl Source for Objects {
     type Object = DynamicObject;
 
-    fn name(&self) -> &'static str {
-        self.kind.plural()
+    fn resource(&self) -> WatchedResource {
+        WatchedResource::Objects(self.kind)
     }
     fn may_be_forbidden(&self) -> bool {
         // Where rights are older than this program the other kinds go on.
@@ -201,12 +201,6 @@ impl Source for Objects {
             index.set_served(self.kind, self.served.filter(|_| kind_exists));
         }
     }
-    fn tried(&self, synced: &mut Synced) {
-        synced.tried[self.kind as usize] = true;
-    }
-    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
-        &mut synced.objects[self.kind as usize]
-    }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
         watch_of(&self.api, config().labels(self.selector.as_str()))
     }
@@ -215,8 +209,8 @@ impl Source for Objects {
 impl Source for Services {
     type Object = Service;
 
-    fn name(&self) -> &'static str {
-        "services"
+    fn resource(&self) -> WatchedResource {
+        WatchedResource::Services
     }
     fn apply(&self, index: &mut Index, object: &Service, arrival: Arrival<'_>) -> Vec<ObjectRef> {
         let (key, facts) = (ObjectKey::of(object), ServiceFacts::read(object));
@@ -231,9 +225,6 @@ impl Source for Services {
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.service_keys()
     }
-    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
-        &mut synced.services
-    }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<Service>>> + Send {
         list_watch(self.api.clone(), config())
     }
@@ -242,8 +233,8 @@ impl Source for Services {
 impl Source for Slices {
     type Object = EndpointSlice;
 
-    fn name(&self) -> &'static str {
-        "endpointslices"
+    fn resource(&self) -> WatchedResource {
+        WatchedResource::EndpointSlices
     }
     fn apply(
         &self,
@@ -263,9 +254,6 @@ impl Source for Slices {
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.slice_keys()
     }
-    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
-        &mut synced.slices
-    }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<EndpointSlice>>> + Send {
         // Slices of no Service concern nobody.
         list_watch(self.api.clone(), config().labels(SERVICE_NAME))
@@ -275,8 +263,8 @@ impl Source for Slices {
 impl Source for Profiles {
     type Object = DynamicObject;
 
-    fn name(&self) -> &'static str {
-        "serviceprofiles"
+    fn resource(&self) -> WatchedResource {
+        WatchedResource::ServiceProfiles
     }
     fn may_be_forbidden(&self) -> bool {
         true
@@ -305,9 +293,6 @@ impl Source for Profiles {
     fn listed(&self, index: &mut Index, _: &WatchScope, kind_exists: bool) {
         index.no_profiles = !kind_exists;
     }
-    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
-        &mut synced.profiles
-    }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
         list_watch(self.api.clone(), config())
     }
@@ -316,15 +301,16 @@ impl Source for Profiles {
 impl Source for Grants {
     type Object = DynamicObject;
 
-    fn name(&self) -> &'static str {
-        "referencegrants"
+    fn resource(&self) -> WatchedResource {
+        WatchedResource::ReferenceGrants
     }
     fn may_be_forbidden(&self) -> bool {
         true
     }
     async fn discover(&mut self) -> kube::Result<bool> {
         let served =
-            discovery::served(&self.client, GROUP, self.name(), &["v1", "v1beta1"]).await?;
+            discovery::served(&self.client, GROUP, self.resource().name(), &["v1", "v1beta1"])
+                .await?;
         self.api = served.map(|version| {
             let gvk = GroupVersionKind::gvk(GROUP, version, "ReferenceGrant");
             self.scope.dynamic_api(&self.client, &ApiResource::from_gvk(&gvk))
@@ -342,9 +328,6 @@ impl Source for Grants {
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.grant_keys()
     }
-    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
-        &mut synced.grants
-    }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
         watch_of(&self.api, config())
     }
@@ -353,8 +336,8 @@ impl Source for Grants {
 impl Source for OwnNamespace {
     type Object = Namespace;
 
-    fn name(&self) -> &'static str {
-        "namespace"
+    fn resource(&self) -> WatchedResource {
+        WatchedResource::OwnNamespace
     }
     fn may_be_forbidden(&self) -> bool {
         true
@@ -367,9 +350,6 @@ impl Source for OwnNamespace {
     }
     fn keys(&self, _: &Index) -> Vec<ObjectKey> {
         vec![]
-    }
-    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
-        &mut synced.namespace
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<Namespace>>> + Send {
         list_watch(self.api.clone(), config().fields(&format!("metadata.name={}", self.name)))

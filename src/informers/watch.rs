@@ -3,10 +3,10 @@
 
 use crate::index::order::Arrival;
 use crate::index::shared_index::SharedIndex;
-use crate::index::watch_scope::WatchScope;
 use crate::informers::list_watch::WORKS_AFTER;
 use crate::informers::resource_version;
 use crate::informers::source::Source;
+use crate::informers::watch_scope::WatchScope;
 use crate::kinds::{ObjectKey, ObjectRef};
 use futures::StreamExt;
 use futures::future::join_all;
@@ -156,7 +156,7 @@ impl<S: Source> Informer<S> {
         }
         match ended {
             Ended::Outdated => {
-                let kind = self.source.name();
+                let kind = self.source.resource().name();
                 tracing::info!(kind, "served in a better version: listing anew");
                 return None;
             }
@@ -188,7 +188,7 @@ impl<S: Source> Informer<S> {
     fn end_absent(&mut self) {
         self.was_served = false;
         if !std::mem::replace(&mut self.is_absence_reported, true) {
-            tracing::info!("no {} in this cluster: looking again", self.source.name());
+            tracing::info!("no {} in this cluster: looking again", self.source.resource().name());
         }
         readable(&self.source, &self.index, &self.scope);
         replace_all(&self.source, &self.index, &self.scope, &HashSet::new(), false);
@@ -197,7 +197,7 @@ impl<S: Source> Informer<S> {
     /// It counts as empty. Without an optional kind all goes on; without another nothing fails over in
     /// this namespace.
     fn end_forbidden(&mut self, required_in: Option<&str>) {
-        let name = self.source.name();
+        let name = self.source.resource().name();
         let is_news = !std::mem::replace(&mut self.is_forbidden_reported, true);
         match required_in {
             None if is_news => {
@@ -212,7 +212,7 @@ impl<S: Source> Informer<S> {
         }
         if let Some(namespace) = required_in {
             self.index.update(|index| {
-                index.forbidden.note(namespace, name, true);
+                index.forbidden.note(namespace, self.source.resource(), true);
                 vec![]
             });
         }
@@ -221,11 +221,15 @@ impl<S: Source> Informer<S> {
 
     fn end_failed(&self, why: &str) {
         self.index.update(|index| {
-            *self.source.synced(&mut index.synced) = self.scope.set_synced(false);
-            self.source.tried(&mut index.synced);
+            index.synced.set(self.source.resource(), self.scope.set_synced(false));
+            index.synced.set_tried(self.source.resource());
             vec![]
         });
-        tracing::warn!(kind = self.source.name(), ended = why, "watch failed; listing anew");
+        tracing::warn!(
+            kind = self.source.resource().name(),
+            ended = why,
+            "watch failed; listing anew"
+        );
     }
 }
 
@@ -246,7 +250,7 @@ fn handle<S: Source>(
             shared.update(|index| source.apply(index, &object, Arrival::Listed));
         }
         Event::InitDone => {
-            tracing::debug!(kind = source.name(), count = listed.len(), "listed");
+            tracing::debug!(kind = source.resource().name(), count = listed.len(), "listed");
             readable(source, shared, scope);
             replace_all(source, shared, scope, &std::mem::take(listed), true);
         }
@@ -277,7 +281,7 @@ fn begin<S: Source>(source: &S, scope: &WatchScope, shared: &SharedIndex) {
 fn readable<S: Source>(source: &S, shared: &SharedIndex, scope: &WatchScope) {
     let Some(namespace) = scope.namespace() else { return };
     shared.update(|index| {
-        let news = index.forbidden.note(namespace, source.name(), false);
+        let news = index.forbidden.note(namespace, source.resource(), false);
         if news { index.object_refs() } else { vec![] }
     });
 }
@@ -302,10 +306,10 @@ fn replace_all<S: Source>(
         }
         let no_profiles = index.no_profiles;
         source.listed(index, scope, kind_exists);
-        source.tried(&mut index.synced);
+        index.synced.set_tried(source.resource());
         // Where there are any, they are written: also the first one.
         let same_kinds = index.no_profiles == no_profiles;
-        let was = std::mem::replace(source.synced(&mut index.synced), scope.set_synced(true));
+        let was = index.synced.set(source.resource(), scope.set_synced(true));
         let nothing_new = was && same_kinds && gone.is_empty() && listed.is_empty();
         if !nothing_new {
             affected.extend(index.object_refs());

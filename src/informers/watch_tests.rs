@@ -2,8 +2,8 @@ use super::*;
 use crate::engine::Defaults;
 use crate::index::managed_object::ManagedObject;
 use crate::index::order::Order;
+use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
-use crate::index::synced::Synced;
 use crate::kinds::Kind;
 use futures::Stream;
 use kube::ResourceExt;
@@ -16,8 +16,8 @@ struct Splits;
 impl Source for Splits {
     type Object = DynamicObject;
 
-    fn name(&self) -> &'static str {
-        "trafficsplits"
+    fn resource(&self) -> WatchedResource {
+        WatchedResource::Objects(Kind::TrafficSplit)
     }
     fn apply(
         &self,
@@ -36,9 +36,6 @@ impl Source for Splits {
     }
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.objects().map(|(object, _)| object.key.clone()).collect()
-    }
-    fn synced<'a>(&self, synced: &'a mut Synced) -> &'a mut bool {
-        &mut synced.objects[Kind::TrafficSplit as usize]
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
         futures::stream::empty()
@@ -90,7 +87,7 @@ fn that_the_facts_are_whole_no_more_is_told_at_once_though_no_object_changed() {
     let (shared, mut changes) = SharedIndex::new();
     for whole in [true, false] {
         shared.update(|index| {
-            index.synced.slices = whole;
+            index.synced.set(WatchedResource::EndpointSlices, whole);
             vec![]
         });
         assert_eq!(changes.try_recv().ok(), Some(vec![]));
@@ -127,7 +124,7 @@ fn only_kubernetes_own_word_is_forbidden_and_no_answer_is_there_is_no_such_kind(
 fn a_kind_that_an_api_server_serves_not_yet_is_not_gone_and_one_that_stays_away_is() {
     let (shared, _changes) = SharedIndex::new();
     let mut informer = Informer::new(Splits, WatchScope::everything(), shared.clone());
-    let is_synced = || shared.read().synced.objects[Kind::TrafficSplit as usize];
+    let is_synced = || shared.read().synced.has(Splits.resource());
     // It has not been there: nothing waits for it.
     informer.end(Ended::NoSuchKind);
     assert!(is_synced());

@@ -1,6 +1,7 @@
 //! One object is reconciled: decided by the newest facts, passed through the gates, and written.
 
 use crate::engine::PendingDelays;
+use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::reconciler::attempts::{Attempt, FailedAttempt, Retry, WriteKey};
@@ -304,7 +305,7 @@ impl Reconciler {
             return;
         }
         let is_carried = object.kind.needs_service_profile() && self.profiles.is_on();
-        let unseen = is_carried && !index.synced.profiles;
+        let unseen = is_carried && !index.synced.has(WatchedResource::ServiceProfiles);
         if unseen || self.profiles.has_failed(object) {
             self.deletions.release_unmoved(object);
         } else {

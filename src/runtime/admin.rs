@@ -1,6 +1,7 @@
 //! The admin server, and when this replica is ready.
 
 use crate::certificates::CertificateStatus;
+use crate::index::resource::WatchedResource;
 use crate::runtime::listen::listen;
 use crate::runtime::process::Process;
 use crate::runtime::tasks::Tasks;
@@ -20,7 +21,8 @@ pub(crate) async fn start(
         if stopping.is_cancelled() {
             Err(NotReady::Stopping)
         } else if !synced.all() {
-            Err(NotReady::NotSynced(synced.lacking().join(", ")))
+            let lacking: Vec<_> = synced.lacking().map(WatchedResource::name).collect();
+            Err(NotReady::NotSynced(lacking.join(", ")))
         } else {
             let lacking = certificates.as_ref().and_then(|certificates| certificates.lacking());
             lacking.map_or(Ok(()), |lacking| Err(NotReady::Certificates(lacking)))

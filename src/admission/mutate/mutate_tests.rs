@@ -1,5 +1,6 @@
 use crate::admission::test_support::{LABEL, World, mutate, split, stored};
 use crate::engine::{Weights, annotations};
+use crate::index::resource::WatchedResource;
 use crate::kinds::traffic_split;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -88,7 +89,7 @@ fn a_service_that_the_cache_has_not_seen_yet_is_not_down() {
 #[test]
 fn before_the_caches_are_whole_nothing_is_down() {
     let mut world = World::with(&[("emoji-svc", 0), ("emoji-svc-west", 1)]);
-    world.index.synced.slices = false;
+    world.index.synced.set(WatchedResource::EndpointSlices, false);
     assert_eq!(weights(&mutated(None, &authored_split(), &world).0), [5, 0]);
 }
 

@@ -3,6 +3,7 @@
 use super::rule::{Check, Rule, SetReview};
 use crate::engine::{Problem, service_of};
 use crate::index::grants::GrantFacts;
+use crate::index::resource::WatchedResource;
 
 /// Warns of a backend in another namespace that no ReferenceGrant there allows. Linkerd does not
 /// enforce it; others do, and it may.
@@ -10,7 +11,7 @@ pub(super) const RULE: Rule = Rule { name: "reference_grants", check: Check::Set
 
 fn check(set: &SetReview<'_>) -> Vec<Problem> {
     let SetReview { intent, view, .. } = *set;
-    let knows = view.index().synced.grants;
+    let knows = view.index().synced.has(WatchedResource::ReferenceGrants);
     let backends = intent.backends.iter().filter(|_| knows);
     let ungranted = backends.filter_map(|backend| {
         let (namespace, name) = service_of(&backend.name).split_once('/')?;

@@ -120,7 +120,7 @@ impl BrakeGate {
         let hidden = |key: &ObjectRef| index.forbidden.has(key.namespace());
         let is_there = |key: &ObjectRef| index.object(key).is_some() || hidden(key);
         brake.forget_gone(index.objects().len(), is_there, now);
-        if all && index.synced.objects.iter().all(|synced| *synced) {
+        if all && index.synced.has_all_objects() {
             brake.finish_round(index.objects().len(), leads, now);
         }
         if let (Some(ledger), Some(record)) = (&mut self.ledger, brake.unwritten_record(leads)) {

@@ -1,5 +1,6 @@
 //! The first gate: whether enough is known of an object to decide anything. Not known is not down.
 
+use crate::index::resource::WatchedResource;
 use crate::reconciler::context::{ReconcileRequest, Subject};
 use crate::reconciler::gates::brake::TrafficPosition;
 use crate::reconciler::gates::stop::{Gate, ProfileWork, Stop, StopReason};
@@ -9,7 +10,7 @@ pub(crate) fn check<'a>(request: &ReconcileRequest<'a>) -> Gate<Subject<'a>> {
     let ReconcileRequest { index, object, .. } = *request;
     let undecided = |reason| Stop::new(reason).at(TrafficPosition::Undecided);
     // What is known of the object may be old while its kind is listed, which brings it back here.
-    if !index.synced.objects[object.kind as usize] {
+    if !index.synced.has(WatchedResource::Objects(object.kind)) {
         return Err(undecided(StopReason::NotSynced));
     }
     let hidden = index.forbidden.has(object.namespace());
@@ -65,10 +66,10 @@ mod tests {
     fn only_a_managed_object_whose_facts_are_whole_passes() {
         let mut index = with_split();
         assert_eq!(stop(&index), None);
-        index.forbidden.note("ns", "Service", true);
+        index.forbidden.note("ns", WatchedResource::Services, true);
         let undecided = |reason| Some(Stop::new(reason).at(TrafficPosition::Undecided));
         assert_eq!(stop(&index), undecided(StopReason::Hidden));
-        index.synced.objects[Kind::TrafficSplit as usize] = false;
+        index.synced.set(WatchedResource::Objects(Kind::TrafficSplit), false);
         assert_eq!(stop(&index), undecided(StopReason::NotSynced));
     }
 
@@ -81,7 +82,7 @@ mod tests {
         };
         let absent = |position| (StopReason::Absent, Some(position), ProfileWork::Restore);
         assert_eq!(stop_of(&index), absent(TrafficPosition::Gone));
-        index.forbidden.note("ns", "Service", true);
+        index.forbidden.note("ns", WatchedResource::Services, true);
         assert_eq!(stop_of(&index), absent(TrafficPosition::Undecided));
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::index::order::Ticket;
 use crate::index::profile_facts::ProfileFacts;
+use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
 use crate::kinds::{ObjectKey, ObjectRef};
 use crate::reconciler::attempts::{FailureStreak, Retry};
@@ -169,7 +170,9 @@ impl ProfileWrites {
     /// How profiles are written, where they may be written now: their facts are whole, and no person
     /// has frozen the cluster.
     fn settings(&self, index: &Index) -> Option<&Arc<ProfileSettings>> {
-        let may = index.synced.profiles && !index.no_profiles && !index.cluster_wide.frozen;
+        let may = index.synced.has(WatchedResource::ServiceProfiles)
+            && !index.no_profiles
+            && !index.cluster_wide.frozen;
         self.settings.as_ref().filter(|_| may)
     }
 

@@ -1,0 +1,105 @@
+//! The resources that the informers of this cluster list and watch.
+
+use crate::kinds::Kind;
+
+/// A resource that is listed and watched. One more is a variant, its place in [`Self::all`], its name and
+/// what decisions need of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum WatchedResource {
+    Services,
+    EndpointSlices,
+    /// The namespace of the program itself.
+    OwnNamespace,
+    ServiceProfiles,
+    ReferenceGrants,
+    /// The failover objects of a kind.
+    Objects(Kind),
+}
+
+/// What has to be known of a resource before anything is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Required {
+    /// Its facts are complete.
+    Complete,
+    /// A LIST of it has been answered, or has failed: where it is not complete, only its own objects are
+    /// not decided.
+    Tried,
+    /// Nothing: no decision about weights needs it.
+    Nothing,
+}
+
+impl WatchedResource {
+    /// Every resource; an object's kind needs no line of its own.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        let others = [
+            Self::Services,
+            Self::EndpointSlices,
+            Self::OwnNamespace,
+            Self::ServiceProfiles,
+            Self::ReferenceGrants,
+        ];
+        others.into_iter().chain(Kind::ALL.map(Self::Objects))
+    }
+
+    /// For logs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Services => "services",
+            Self::EndpointSlices => "endpointslices",
+            Self::OwnNamespace => "namespace",
+            Self::ServiceProfiles => "serviceprofiles",
+            Self::ReferenceGrants => "referencegrants",
+            Self::Objects(kind) => kind.plural(),
+        }
+    }
+
+    pub(crate) fn required(self) -> Required {
+        match self {
+            Self::Services | Self::EndpointSlices | Self::OwnNamespace => Required::Complete,
+            Self::Objects(_) => Required::Tried,
+            Self::ServiceProfiles | Self::ReferenceGrants => Required::Nothing,
+        }
+    }
+}
+
+/// A set of resources, of the size of a number: it is compared at every change of the index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ResourceSet(u32);
+
+impl ResourceSet {
+    #[cfg(test)]
+    pub(crate) const ALL: Self = Self(u32::MAX);
+
+    pub(crate) fn has(self, resource: WatchedResource) -> bool {
+        self.0 & bit(resource) != 0
+    }
+
+    /// Adds a resource, or removes it. Returns whether it was there.
+    pub(crate) fn set(&mut self, resource: WatchedResource, is_in: bool) -> bool {
+        let was_in = self.has(resource);
+        self.0 = if is_in { self.0 | bit(resource) } else { self.0 & !bit(resource) };
+        was_in
+    }
+}
+
+fn bit(resource: WatchedResource) -> u32 {
+    let position = WatchedResource::all().position(|one| one == resource);
+    position.map_or(0, |position| 1 << position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_resource_is_in_a_set_on_its_own() {
+        for resource in WatchedResource::all() {
+            let mut set = ResourceSet::default();
+            assert!(!set.set(resource, true));
+            let has: Vec<_> = WatchedResource::all().filter(|one| set.has(*one)).collect();
+            assert_eq!(has, [resource]);
+            assert!(set.set(resource, false));
+            assert_eq!(set, ResourceSet::default());
+        }
+    }
+}
