@@ -57,8 +57,8 @@ pub struct Decision {
     pub peaks: Peaks,
     /// What each backend is short of, where it would be forgotten otherwise.
     pub short: ShortPorts,
-    /// The backends that would have the traffic, were their pods not about to be deleted.
-    pub ahead: Vec<BackendIndex>,
+    /// The backends that an early flip leaves: they would have the traffic, were their pods not announced.
+    pub left_early: Vec<BackendIndex>,
     /// It only leaves backends that are known to have nothing ready, and the author wants no delay:
     /// any replica may make it.
     pub rescue: bool,
@@ -91,7 +91,7 @@ impl Decision {
             peaks: self.peaks.clone(),
             short: self.short.clone(),
             nothing_ready: None,
-            ahead: self.names_ahead(intent),
+            left_early: self.names_left_early(intent),
             ..SetState::default()
         }
         .remembering(intent)
@@ -102,9 +102,9 @@ impl Decision {
         named(intent, &self.active)
     }
 
-    /// The names of the backends that it leaves ahead of a loss.
-    pub fn names_ahead(&self, intent: &Intent) -> Vec<String> {
-        named(intent, &self.ahead)
+    /// The names of the backends that it leaves early.
+    pub fn names_left_early(&self, intent: &Intent) -> Vec<String> {
+        named(intent, &self.left_early)
     }
 
     /// Whether a backend that has the traffic, or would be preferred, has lost a port.

@@ -52,7 +52,7 @@ pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: N
         return seen;
     }
     let left = match previous {
-        Previous::Decided(set, _) => intent.indices(&set.ahead),
+        Previous::Decided(set, _) => intent.indices(&set.left_early),
         Previous::Birth | Previous::Live => vec![],
     };
     // Where that would have no ready backend, traffic stays where it is: others that are about to go
@@ -132,7 +132,7 @@ fn early(
         announced.is_some_and(|health| intent.backends[i].is_met_by(health, &Peaks::new()))
     };
     let is_left = |i: &BackendIndex| !contains(&ahead.active, *i) && concerned(*i) && serves(*i);
-    ahead.ahead = intent.indices_of_all().filter(is_left).collect();
+    ahead.left_early = intent.indices_of_all().filter(is_left).collect();
     // Not every replica gets every announcement: a rescue moves traffic off dead backends only.
     let is_ready = |i: &BackendIndex| i.of(health).is_some_and(Health::is_ready);
     let mut behind = ahead.before.iter().filter(|i| !contains(&ahead.active, **i));

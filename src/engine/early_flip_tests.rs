@@ -18,12 +18,12 @@ fn ready(count: u32) -> Health {
 fn traffic_moves_before_the_last_pods_go_and_not_before_that() {
     let mut life = Life::of(&[]);
     assert_eq!(life.step(1, [going(3, 2, 30), READY, DOWN]), "a");
-    assert!(life.state.ahead.is_empty());
+    assert!(life.state.left_early.is_empty());
     assert_eq!(life.step(2, [going(3, 3, 30), READY, DOWN]), "b");
-    assert_eq!(life.state.ahead, ["a"]);
+    assert_eq!(life.state.left_early, ["a"]);
     // The slices follow: it is an ordinary failover from now on.
     assert_eq!(life.step(3, [DOWN, READY, DOWN]), "b");
-    assert!(life.state.ahead.is_empty());
+    assert!(life.state.left_early.is_empty());
     assert_eq!(life.step(9, [READY, READY, DOWN]), "a");
 }
 
@@ -40,7 +40,7 @@ fn a_loss_that_does_not_come_is_taken_back_whatever_failback_says() {
         assert_ne!(life.step(2, [going(1, 1, 32), READY, DOWN]), before);
         assert_ne!(life.step(31, [going(1, 1, 32), READY, DOWN]), before);
         assert_eq!(life.step(32, [READY, READY, DOWN]), before, "{annotations:?}");
-        assert!(life.state.ahead.is_empty() && life.state.left.is_none());
+        assert!(life.state.left_early.is_empty() && life.state.left.is_none());
     }
 }
 
@@ -94,7 +94,7 @@ fn nothing_moves_early_where_the_author_or_the_fallbacks_do_not_want_it() {
         let health = [going(1, 1, 32), fallback, DOWN];
         let decision = decide(&intent, &health, Previous::undelayed(&was(&["a"])), at(2));
         assert_eq!(decision.active, [0], "{why}");
-        assert!(decision.ahead.is_empty() && decision.pending.is_empty(), "{why}");
+        assert!(decision.left_early.is_empty() && decision.pending.is_empty(), "{why}");
     }
 }
 
@@ -123,7 +123,7 @@ fn what_is_about_to_go_gets_no_traffic_back_because_the_fallback_may_go_as_well(
     let mut life = Life::of(&[]);
     assert_eq!(life.step(1, [going(1, 1, 31), READY, DOWN]), "b");
     assert_eq!(life.step(2, [going(1, 1, 31), going(1, 1, 32), DOWN]), "b");
-    assert_eq!(life.state.ahead, ["a"]);
+    assert_eq!(life.state.left_early, ["a"]);
     // The fallback is gone first: what is still there is better than nothing.
     assert_eq!(life.step(3, [going(1, 1, 31), DOWN, DOWN]), "a");
 }
@@ -134,7 +134,7 @@ fn of_two_losses_in_a_row_each_is_taken_back() {
     let mut life = Life::of(&order);
     assert_eq!(life.step(1, [going(1, 1, 31), READY, READY]), "b");
     assert_eq!(life.step(2, [going(1, 1, 31), going(1, 1, 32), READY]), "c");
-    assert_eq!(life.state.ahead, ["a", "b"]);
+    assert_eq!(life.state.left_early, ["a", "b"]);
     // The first comes, the second does not.
     assert_eq!(life.step(3, [DOWN, going(1, 1, 32), READY]), "c");
     assert_eq!(life.step(32, [DOWN, READY, READY]), "b");
@@ -145,7 +145,7 @@ fn a_tier_that_was_passed_over_for_a_word_gets_the_traffic_that_it_should_have_h
     let order = [("failback", "manual"), ("fallback-order", "b,c")];
     let mut life = Life::of(&order);
     assert_eq!(life.step(1, [going(1, 1, 31), going(1, 1, 31), READY]), "c");
-    assert_eq!(life.state.ahead, ["a", "b"]);
+    assert_eq!(life.state.left_early, ["a", "b"]);
     assert_eq!(life.step(2, [DOWN, going(1, 1, 31), READY]), "c");
     assert_eq!(life.step(31, [DOWN, READY, READY]), "b");
 }
@@ -153,7 +153,7 @@ fn a_tier_that_was_passed_over_for_a_word_gets_the_traffic_that_it_should_have_h
 #[test]
 fn what_is_dead_already_is_left_by_any_replica_whatever_is_announced_of_others() {
     let intent = split_with([1, 0, 0], &[("fallback-order", "b,c")]);
-    let state = SetState { ahead: vec!["a".into()], ..was(&["b"]) };
+    let state = SetState { left_early: vec!["a".into()], ..was(&["b"]) };
     let health = [going(1, 1, 32), DOWN, READY];
     let decision = decide(&intent, &health, Previous::undelayed(&state), at(2));
     assert_eq!((decision.active, decision.rescue), (at_places(&[2]), true));

@@ -121,10 +121,10 @@ impl<'a> Evaluation<'a> {
         since.duration_until(self.now.steady) >= delay
     }
 
-    /// Traffic left it ahead of a loss that has not come: it returns as if it had never gone.
+    /// An early flip left it and its loss has not come: traffic returns as if it had never gone.
     fn was_only_announced(&self, i: BackendIndex) -> bool {
         let name = &self.intent.backends[i].name;
-        self.set.is_some_and(|set| set.ahead.contains(name))
+        self.set.is_some_and(|set| set.left_early.contains(name))
     }
 
     fn choose(&self) -> Chosen {
@@ -322,7 +322,7 @@ impl<'a> Evaluation<'a> {
         let mut decision = Decision {
             awaiting_primary: awaited && !primaries().any(|i| self.serves(*i)),
             rescue: self.is_rescue(&active, reason),
-            ahead: vec![],
+            left_early: vec![],
             next: None,
             peaks: self.peaks(),
             short: self.short(),

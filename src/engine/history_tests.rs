@@ -220,7 +220,7 @@ impl Object {
                 d.reason == DecisionReason::Pinned,
                 d.left.is_some(),
                 d.awaiting_primary,
-                d.ahead.clone(),
+                d.left_early.clone(),
                 d.short.clone(),
             )
         };
@@ -263,8 +263,8 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
     prop_assert!(sum <= u64::from(MAX_WEIGHT), "more than Linkerd carries");
 
     // Ahead of a loss it is decided as if that had come, but for what has to serve until then.
-    let ahead = !decision.ahead.is_empty();
-    let gone = |i: BackendIndex| ahead && !decision.active.contains(&i);
+    let is_early = !decision.left_early.is_empty();
+    let gone = |i: BackendIndex| is_early && !decision.active.contains(&i);
     let expect = |(i, health): (BackendIndex, &Health)| match gone(i) {
         true => health.without_announced(),
         false => health.clone(),
@@ -272,13 +272,13 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
     let health: Vec<Health> =
         BackendIndex::all(object.health.len()).zip(&object.health).map(expect).collect();
     let expected = |i: BackendIndex| i.of(&health).unwrap();
-    if ahead {
+    if is_early {
         let policy = &intent.policy;
         prop_assert!(policy.failover_delay.is_zero() && !policy.paused);
         let new = decision.active.iter().filter(|i| !decision.before.contains(i));
         let stays = |i: &BackendIndex| seen(*i).without_announced().is_ready();
-        prop_assert!(new.clone().all(stays), "ahead to nothing: {decision:?}");
-        prop_assert!(decision.ahead.iter().all(|i| seen(*i).is_ready()));
+        prop_assert!(new.clone().all(stays), "early to nothing: {decision:?}");
+        prop_assert!(decision.left_early.iter().all(|i| seen(*i).is_ready()));
     }
     // What is about to go gets no traffic while anything that has it serves.
     let goes = |i: &BackendIndex| {

@@ -272,7 +272,7 @@ fn a_port_is_left_ahead_of_the_pods_that_alone_serve_it() {
     let last = || going(Port { announced: 1, ..port(81, 1, &[]) });
     assert_eq!(life.step(1, [last(), web_only(), dead()]), "a");
     assert_eq!(life.step(2, [last(), whole(), dead()]), "b");
-    assert_eq!(life.state.ahead, ["a"]);
+    assert_eq!(life.state.left_early, ["a"]);
     assert_eq!(life.step(31, [whole(), whole(), dead()]), "a");
     let one_of_two = going(Port { announced: 1, ..port(81, 2, &[]) });
     assert_eq!(life.step(32, [one_of_two, whole(), dead()]), "a");

@@ -44,8 +44,8 @@ pub struct State {
     pub edited: Option<String>,
     /// Pods that were announced to be deleted, by uid, and until when that is believed. They count
     /// as gone; one that a move rested on is not believed a second time soon.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub leaving: AnnouncedPodUids,
+    #[serde(default, rename = "leaving", skip_serializing_if = "BTreeMap::is_empty")]
+    pub announced_pods: AnnouncedPodUids,
     /// The replica that decided.
     #[serde(default)]
     pub by: String,
@@ -92,9 +92,9 @@ pub struct SetState {
     /// report it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nothing_ready: Option<Timestamp>,
-    /// The backends that the traffic has left ahead of an announced loss which has not come yet.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ahead: Vec<String>,
+    /// The backends that an early flip has left, and whose announced loss has not come yet.
+    #[serde(default, rename = "ahead", skip_serializing_if = "Vec::is_empty")]
+    pub left_early: Vec<String>,
     /// The primary that was filled in because the author named none: it stays so in a failover,
     /// whatever the order of the backends becomes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,7 +135,7 @@ impl SetState {
         let names = |all: Vec<String>| all.into_iter().map(name).collect();
         Self {
             active: names(self.active),
-            ahead: names(self.ahead),
+            left_early: names(self.left_early),
             weights: renamed(self.weights, name),
             pending: renamed(self.pending, name),
             // Of one of several ports: `backend#port`.
@@ -167,7 +167,7 @@ impl State {
             sets,
             defaulted_primary: None,
             edited: None,
-            leaving: AnnouncedPodUids::new(),
+            announced_pods: AnnouncedPodUids::new(),
             by: by.replica.to_string(),
             engine: by.engine.to_string(),
         }
@@ -187,7 +187,7 @@ impl State {
             sets: BySet::new(),
             defaulted_primary: Some(primary),
             edited: None,
-            leaving: AnnouncedPodUids::new(),
+            announced_pods: AnnouncedPodUids::new(),
             by: String::new(),
             engine: String::new(),
         }
@@ -221,12 +221,12 @@ mod tests {
             peaks: BTreeMap::from([("emoji-svc".into(), 10)]),
             short: BTreeMap::from([("emoji-svc".into(), vec![vec!["grpc".into()]])]),
             nothing_ready: Some(Timestamp::UNIX_EPOCH),
-            ahead: vec!["emoji-svc".into()],
+            left_early: vec!["emoji-svc".into()],
             primary: Some("emoji-svc".into()),
             first: Some("emoji-svc-west".into()),
         });
         state.defaulted_primary = Some("emoji-svc".into());
-        state.leaving.insert("a-pods-uid".into(), Timestamp::UNIX_EPOCH);
+        state.announced_pods.insert("a-pods-uid".into(), Timestamp::UNIX_EPOCH);
         assert_eq!(State::parse(&state.to_annotation()), Some(state));
     }
 

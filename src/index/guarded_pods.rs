@@ -157,7 +157,7 @@ impl Index {
 
 impl ManagedSet {
     /// The backends that traffic has left ahead of an announced loss.
-    pub(crate) fn ahead(&self) -> &[String] {
-        self.state.as_ref().map_or(&[], |state| &state.ahead)
+    pub(crate) fn left_early(&self) -> &[String] {
+        self.state.as_ref().map_or(&[], |state| &state.left_early)
     }
 }

@@ -131,7 +131,7 @@ impl ManagedObject {
         let defaulted = defaulted.filter(|ours| there.is_some_and(|there| there == ours));
         let defaulted_primary = defaulted.map(Into::into);
         let (mut states, leaving) =
-            state.map(|state| (state.sets, state.leaving)).unwrap_or_default();
+            state.map(|state| (state.sets, state.announced_pods)).unwrap_or_default();
         let set = |intent: Intent| {
             let mut state = states.remove(&intent.set);
             // Only people need the reason, and they read the object. But one of several sets may be

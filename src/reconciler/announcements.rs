@@ -84,7 +84,8 @@ impl Reconciler {
                     // The API server asks again where the pod has changed while it was held up: then
                     // it has been held up for long enough.
                     Belief::Known(since) => {
-                        let long = since.duration_until(now) >= self.context.settings.hold_up;
+                        let long =
+                            since.duration_until(now) >= self.context.settings.max_deletion_delay;
                         long.then_some(AnnouncementOutcome::NoFlip)
                     }
                     Belief::NotAgain => Some(AnnouncementOutcome::NotBelieved),

@@ -21,8 +21,8 @@ pub(crate) struct ControllerSettings {
     pub concurrency: usize,
     /// Share of all objects, in percent, beyond which the brake holds; none: no brake.
     pub brake: Option<u32>,
-    /// The longest that the deletion of a pod is held up.
-    pub hold_up: SignedDuration,
+    /// The longest that the deletion of a pod is delayed.
+    pub max_deletion_delay: SignedDuration,
 }
 
 /// The surroundings of the reconciler.

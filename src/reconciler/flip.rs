@@ -22,7 +22,7 @@ pub(crate) struct SetMove {
     pub on_primary: bool,
     /// The primaries that it leaves because they are lost, by name.
     pub lost: Vec<String>,
-    /// It goes back to a backend that was left ahead of a loss that did not come.
+    /// It returns to a backend that an early flip left and whose loss did not come.
     pub taken_back: bool,
 }
 
@@ -42,8 +42,8 @@ pub(crate) struct TrafficMove {
 pub(crate) enum Occasion {
     /// A change of health or of the declaration.
     Change,
-    /// An announced deletion of these pods: the move comes before the loss.
-    AheadOfDeletion(String),
+    /// The announced deletion of these pods.
+    EarlyFlip(String),
     /// A loss that was announced and did not come.
     NotLost,
 }
@@ -73,12 +73,12 @@ impl Flip {
         self.moves.iter().flat_map(|m| &m.lost).map(String::as_str)
     }
 
-    /// Whether it comes before the loss that it is for.
-    pub(crate) fn is_ahead(&self) -> bool {
-        self.moves.iter().any(|m| matches!(m.traffic.occasion, Occasion::AheadOfDeletion(_)))
+    /// Whether it is an early flip.
+    pub(crate) fn is_early(&self) -> bool {
+        self.moves.iter().any(|m| matches!(m.traffic.occasion, Occasion::EarlyFlip(_)))
     }
 
-    /// Whether it goes back to what was left ahead of a loss that did not come.
+    /// Whether it returns to what an early flip left and whose loss did not come.
     pub(crate) fn is_taken_back(&self) -> bool {
         self.moves.iter().any(|m| m.taken_back)
     }
@@ -128,7 +128,7 @@ impl fmt::Display for Occasion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Change => Ok(()),
-            Self::AheadOfDeletion(pods) => write!(f, ", ahead of the deletion of {pods}"),
+            Self::EarlyFlip(pods) => write!(f, ", ahead of the deletion of {pods}"),
             Self::NotLost => f.write_str(", which was not lost after all"),
         }
     }

@@ -18,8 +18,7 @@ pub(crate) struct Memory {
     /// The delays that run, by set, for these active backends: a flap whose record has not been
     /// written yet, or cannot be, still counts.
     pending: BySet<(Vec<String>, PendingDelays)>,
-    /// The backends that traffic has left ahead of a loss, by set, whose loss was then seen: what is
-    /// recorded follows.
+    /// The backends that an early flip left and whose loss was then seen, by set: the record follows.
     lost: BySet<Vec<String>>,
     /// Those whose loss would have been seen here, had it come.
     watched: BySet<Vec<String>>,
@@ -104,7 +103,7 @@ impl Memory {
         self.failed.as_ref().is_some_and(|failed| failed.streak().times > 2)
     }
 
-    /// Whether the loss that traffic left a backend ahead of has been seen.
+    /// Whether the loss of a backend that an early flip left has been seen.
     pub(crate) fn has_seen_loss(&self, set: &str, backend: &String) -> bool {
         self.lost.get(set).is_some_and(|lost| lost.contains(backend))
     }
@@ -114,9 +113,9 @@ impl Memory {
         self.watched.get(set).is_some_and(|watched| watched.contains(backend))
     }
 
-    /// Takes note of the backends that a set has left ahead of a loss, by its record; those that are
-    /// left for that reason still, and those that it goes back to, have not been lost.
-    pub(crate) fn observe_ahead(
+    /// Observes the backends that an early flip of a set left, by its record. Those that are `still` left
+    /// for that reason, and those that traffic returns `to`, have not been lost.
+    pub(crate) fn observe_left_early(
         &mut self,
         set: &str,
         recorded: &[String],

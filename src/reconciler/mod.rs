@@ -5,14 +5,14 @@
 //!   (the loop)   (queue, in flight, memory)        (may it be written, now, by us?)
 //! ```
 
-#[cfg(test)]
-mod ahead_tests;
 pub(crate) mod announcements;
 pub(crate) mod attempts;
 pub(crate) mod conditions;
 pub(crate) mod context;
 pub(crate) mod controller;
 pub(crate) mod delayed_queue;
+#[cfg(test)]
+mod early_flip_tests;
 pub(crate) mod flip;
 pub(crate) mod gates;
 pub(crate) mod hold;

@@ -204,7 +204,7 @@ fn report_flip(context: &Context, write: &Write, flip: &Flip, took: Duration) {
     let metrics = &context.metrics;
     metrics.wrote(took);
     metrics.flipped(flip.on_primary());
-    if flip.is_ahead() {
+    if flip.is_early() {
         metrics.guard.flips.inc();
     }
     if flip.is_taken_back() {

@@ -129,8 +129,8 @@ impl PatchSource<'_> {
         }
         let mut state = State::new(self.me, states);
         state.defaulted_primary = managed.defaulted_primary.as_deref().map(str::to_owned);
-        let ahead = decided.iter().any(|d| !d.decision.ahead.is_empty());
-        state.leaving = self.index.leaving_to_record(self.object, managed, ahead, now);
+        let is_early = decided.iter().any(|d| !d.decision.left_early.is_empty());
+        state.announced_pods = self.index.leaving_to_record(self.object, managed, is_early, now);
         state
     }
 }

@@ -31,8 +31,8 @@ pub(crate) struct Plan {
     pub rests_on: Vec<ObjectKey>,
     /// The delays that run, as they are observed here, by set.
     pub pending: BySet<PendingDelays>,
-    /// The backends that each set leaves ahead of an announced loss.
-    pub ahead: ActiveBackends,
+    /// The backends that each set leaves early.
+    pub left_early: ActiveBackends,
     /// What is to be reported of ports that backends do not serve.
     pub short_ports: BTreeSet<String>,
     /// Whether anything of each set is ready, and the health of each of its backends.
@@ -54,7 +54,7 @@ pub(crate) struct Plan {
 pub(crate) enum Moves {
     All,
     /// None that leaves a lost primary: the brake holds those.
-    NotLeaving,
+    NoFailover,
 }
 
 /// The plan for an object; none where it is not managed or cannot be read.
@@ -107,7 +107,10 @@ pub(crate) fn plan(
         paused: sets.iter().any(|set| set.intent.policy.paused),
         position,
         pending: decided.iter().map(|d| d.named(d.decision.pending.clone())).collect(),
-        ahead: decided.iter().map(|d| d.named(d.decision.names_ahead(&d.set.intent))).collect(),
+        left_early: decided
+            .iter()
+            .map(|d| d.named(d.decision.names_left_early(&d.set.intent)))
+            .collect(),
         readiness,
         decider: managed.decider.clone(),
         seen: managed.seen,
@@ -117,7 +120,7 @@ pub(crate) fn plan(
 
 /// Leaves those that one write may have together.
 fn retain_one_write(decided: &mut Vec<SetDecision<'_>>, moves: Moves) {
-    if moves == Moves::NotLeaving {
+    if moves == Moves::NoFailover {
         decided.retain(|d| !d.leaves_primary());
     }
     if decided.iter().any(|d| d.moves() && d.decision.rescue) {

@@ -219,7 +219,7 @@ fn what_the_brake_holds_of_a_route_holds_nothing_else_of_it() {
     world.set_ready("emoji-svc", 0);
     let WriteKind::Flip(flip) = world.plan().write.unwrap().kind else { panic!("no flip") };
     assert_eq!(flip.lost().collect::<Vec<_>>(), ["emoji-svc", "emoji-svc"]);
-    assert_eq!(world.planned(Moves::NotLeaving).write, None);
+    assert_eq!(world.planned(Moves::NoFailover).write, None);
     world.write().unwrap();
     world.set_ready("emoji-svc", 1);
     world.write().unwrap();

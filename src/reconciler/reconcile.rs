@@ -166,7 +166,7 @@ impl Reconciler {
         self.look_again(request.object, Some(braked.look_again));
         let stop = self.held(subject, &wanted, braked.hold);
         // Of several sets those that do not leave their primary are not held with the others.
-        let rest = self.planned(request, Moves::NotLeaving);
+        let rest = self.planned(request, Moves::NoFailover);
         match rest.and_then(|mut plan| Some(Wanted { write: plan.write.take()?, plan })) {
             Some(rest) if rest.write.changes_weights() => Ok(rest),
             _ => Err(stop),
@@ -278,16 +278,16 @@ impl Reconciler {
         if let Some(memory) = self.memories.get_mut(object) {
             memory.observe_decision(&plan.wanted);
         }
-        let recorded = managed.readable().iter().any(|set| !set.ahead().is_empty());
-        let ahead = recorded || plan.ahead.values().any(|ahead| !ahead.is_empty());
+        let recorded = managed.readable().iter().any(|set| !set.left_early().is_empty());
+        let any_left_early = recorded || plan.left_early.values().any(|left| !left.is_empty());
         let delays = !plan.pending.values().all(PendingDelays::is_empty);
-        if !ahead && !delays && self.memories.get(object).is_none() {
+        if !any_left_early && !delays && self.memories.get(object).is_none() {
             return;
         }
         for set in managed.readable() {
             let name = &set.intent.set;
-            if let (Some(still), Some(to)) = (plan.ahead.get(name), plan.wanted.get(name)) {
-                self.memories.entry(object).observe_ahead(name, set.ahead(), still, to);
+            if let (Some(still), Some(to)) = (plan.left_early.get(name), plan.wanted.get(name)) {
+                self.memories.entry(object).observe_left_early(name, set.left_early(), still, to);
             }
             let Some(pending) = plan.pending.get(name) else { continue };
             let active = set.state.as_ref().map(|state| state.active.as_slice());

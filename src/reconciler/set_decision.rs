@@ -35,7 +35,7 @@ impl<'a> SetDecision<'a> {
         let health = index.health(object.namespace(), intent, now.steady);
         let health = remembered(intent, &health, state.as_ref()).into_owned();
         let observed = state.as_ref().map(|state| SetState {
-            ahead: still_ahead(index, object, managed, set, state, memory),
+            left_early: still_left_early(index, object, managed, set, state, memory),
             ..state.clone()
         });
         let previous = match &observed {
@@ -48,8 +48,8 @@ impl<'a> SetDecision<'a> {
         let need = if managed.edited_by.is_some() { need.max(WriteNeed::Record) } else { need };
         let mut decided = Self { set, health, decision, need, flip: None };
         if need != WriteNeed::Nothing {
-            let ahead = observed.map(|state| state.ahead).unwrap_or_default();
-            decided.flip = decided.set_move(index, object, managed, &ahead, now);
+            let left_early = observed.map(|state| state.left_early).unwrap_or_default();
+            decided.flip = decided.set_move(index, object, managed, &left_early, now);
         }
         decided
     }
@@ -88,14 +88,14 @@ impl<'a> SetDecision<'a> {
         backends.chain(apex.map(String::as_str))
     }
 
-    /// The move that the decision takes; none where the active backends stay the same. `ahead`: the
-    /// backends that were left ahead of a loss.
+    /// The move that the decision takes; none where the active backends stay the same. `left_early`: the
+    /// backends that an early flip left.
     fn set_move(
         &self,
         index: &Index,
         object: &ObjectRef,
         managed: &ManagedObject,
-        ahead: &[String],
+        left_early: &[String],
         now: Now,
     ) -> Option<SetMove> {
         let (intent, decision) = (&self.set.intent, &self.decision);
@@ -111,10 +111,10 @@ impl<'a> SetDecision<'a> {
         let is_loss = !on_primary && decision.reason != DecisionReason::Pinned;
         let leaves_primary = is_loss && intent.primaries().any(|p| from.iter().any(|b| b == p));
         let is_there = |b: &String| index.still_has_one_of(&managed.leaving, &object.beside(b));
-        let taken_back = ahead.iter().filter(|b| to.contains(b)).any(is_there);
-        let ahead_of = decision.names_ahead(intent);
-        let occasion = if ahead_of.iter().any(|name| from.contains(name)) {
-            Occasion::AheadOfDeletion(index.named_leaving(object, &ahead_of, now))
+        let taken_back = left_early.iter().filter(|b| to.contains(b)).any(is_there);
+        let leaves_early = decision.names_left_early(intent);
+        let occasion = if leaves_early.iter().any(|name| from.contains(name)) {
+            Occasion::EarlyFlip(index.named_leaving(object, &leaves_early, now))
         } else if taken_back {
             Occasion::NotLost
         } else {
@@ -149,9 +149,9 @@ fn delays<'a>(
     observed.unwrap_or(&set.pending)
 }
 
-/// The backends that were left ahead of a loss that has not come. The loss of a backend that this replica
-/// has not watched all along may have come: the pods tell.
-fn still_ahead(
+/// The backends that an early flip left and whose loss has not come. Whether it has come for a backend that
+/// this replica has not watched all along is read from the pods.
+fn still_left_early(
     index: &Index,
     object: &ObjectRef,
     managed: &ManagedObject,
@@ -160,10 +160,10 @@ fn still_ahead(
     memory: Option<&Memory>,
 ) -> Vec<String> {
     let name = &set.intent.set;
-    let is_ahead = |backend: &&String| match memory {
+    let is_left = |backend: &&String| match memory {
         Some(memory) if memory.has_seen_loss(name, backend) => false,
         Some(memory) if memory.has_watched(name, backend) => true,
         _ => index.still_has_one_of(&managed.leaving, &object.beside(backend)),
     };
-    state.ahead.iter().filter(is_ahead).cloned().collect()
+    state.left_early.iter().filter(is_left).cloned().collect()
 }

@@ -100,7 +100,7 @@ fn settings(options: &Options) -> ControllerSettings {
         defaults: options.defaults,
         concurrency: options.write_concurrency,
         brake: options.brake,
-        hold_up: options.deletion_delay.bound.try_into().unwrap_or_default(),
+        max_deletion_delay: options.deletion_delay.bound.try_into().unwrap_or_default(),
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 #[derive(Debug, Default)]
 pub(super) struct Count {
-    leaving: HashMap<ObjectRef, Departing>,
+    failovers: HashMap<ObjectRef, Failover>,
     /// How many of them wait.
     held: usize,
     /// The same by what they share; none where an object has left it and it has to be rebuilt.
@@ -20,7 +20,7 @@ pub(super) struct Count {
 }
 
 #[derive(Debug)]
-struct Departing {
+struct Failover {
     endpoints: Vec<u64>,
     request: MoveRequest,
     /// When it was seen to leave.
@@ -43,7 +43,7 @@ enum MoveRequest {
 impl Count {
     /// An object wants to leave.
     pub(super) fn request_move(&mut self, key: &ObjectRef, endpoints: &[u64], released: bool) {
-        match self.leaving.get_mut(key) {
+        match self.failovers.get_mut(key) {
             Some(entry) if entry.request != MoveRequest::None => return,
             Some(entry) => {
                 entry.request = MoveRequest::Held;
@@ -52,8 +52,8 @@ impl Count {
                 }
             }
             None => {
-                let entry = Departing::new(endpoints.to_vec(), released);
-                self.add(key, Departing { request: MoveRequest::Held, ..entry });
+                let entry = Failover::new(endpoints.to_vec(), released);
+                self.add(key, Failover { request: MoveRequest::Held, ..entry });
             }
         }
         self.held += 1;
@@ -68,7 +68,7 @@ impl Count {
         released: bool,
         now: SteadyTime,
     ) {
-        match self.leaving.get_mut(key) {
+        match self.failovers.get_mut(key) {
             Some(entry) => {
                 // What was under way may have landed.
                 let moved = (entry.request == MoveRequest::Granted).then_some(now);
@@ -76,12 +76,12 @@ impl Count {
                 entry.request = MoveRequest::None;
                 entry.left = entry.left.max(moved).max(left);
                 if entry.left.is_none() {
-                    self.leaving.remove(key);
+                    self.failovers.remove(key);
                     self.groups = None;
                 }
             }
             None if left.is_some() => {
-                self.add(key, Departing { left, ..Departing::new(endpoints(), released) });
+                self.add(key, Failover { left, ..Failover::new(endpoints(), released) });
             }
             None => {}
         }
@@ -89,7 +89,7 @@ impl Count {
 
     /// An object that waits may go.
     pub(super) fn grant(&mut self, key: &ObjectRef) {
-        if let Some(entry) = self.leaving.get_mut(key)
+        if let Some(entry) = self.failovers.get_mut(key)
             && std::mem::replace(&mut entry.request, MoveRequest::Granted) == MoveRequest::Held
         {
             self.held -= 1;
@@ -99,19 +99,19 @@ impl Count {
     /// The same, and it is this replica that moves it.
     pub(super) fn begin_move(&mut self, key: &ObjectRef) {
         self.grant(key);
-        if let Some(entry) = self.leaving.get_mut(key) {
+        if let Some(entry) = self.failovers.get_mut(key) {
             entry.ours = true;
         }
     }
 
     /// A person has released everything: what waits may go, and nothing of it counts any more.
     pub(super) fn release(&mut self) {
-        for leaving in self.leaving.values_mut() {
-            leaving.released = true;
-            leaving.request = if leaving.request == MoveRequest::Held {
+        for failover in self.failovers.values_mut() {
+            failover.released = true;
+            failover.request = if failover.request == MoveRequest::Held {
                 MoveRequest::Granted
             } else {
-                leaving.request
+                failover.request
             };
         }
         (self.held, self.groups) = (0, None);
@@ -119,8 +119,8 @@ impl Count {
 
     /// What has left counts as if it had just now.
     pub(super) fn restart_window(&mut self, now: SteadyTime) {
-        for leaving in self.leaving.values_mut() {
-            leaving.left = leaving.left.map(|_| now);
+        for failover in self.failovers.values_mut() {
+            failover.left = failover.left.map(|_| now);
         }
     }
 
@@ -131,16 +131,16 @@ impl Count {
             return;
         }
         self.forgotten = Some(now);
-        let before = self.leaving.len();
+        let before = self.failovers.len();
         let recent = |left: SteadyTime| left.duration_until(now) < WINDOW;
-        self.leaving.retain(|_, l| l.request != MoveRequest::None || l.left.is_some_and(recent));
-        if self.leaving.len() < before {
+        self.failovers.retain(|_, l| l.request != MoveRequest::None || l.left.is_some_and(recent));
+        if self.failovers.len() < before {
             self.groups = None;
         }
     }
 
     pub(super) fn is_granted(&self, key: &ObjectRef) -> bool {
-        self.leaving.get(key).is_some_and(|leaving| leaving.request == MoveRequest::Granted)
+        self.failovers.get(key).is_some_and(|failover| failover.request == MoveRequest::Granted)
     }
 
     /// How many wait.
@@ -150,7 +150,7 @@ impl Count {
 
     /// Whether this replica has moved any of it.
     pub(super) fn has_ours(&self) -> bool {
-        self.leaving.values().any(|leaving| leaving.ours)
+        self.failovers.values().any(|failover| failover.ours)
     }
 
     /// How many count.
@@ -167,24 +167,24 @@ impl Count {
         unexplained * 100 > others * u64::from(share)
     }
 
-    fn add(&mut self, key: &ObjectRef, leaving: Departing) {
-        if let Some(groups) = self.groups.as_mut().filter(|_| !leaving.released) {
-            groups.add(&leaving.endpoints);
+    fn add(&mut self, key: &ObjectRef, failover: Failover) {
+        if let Some(groups) = self.groups.as_mut().filter(|_| !failover.released) {
+            groups.add(&failover.endpoints);
         }
-        self.leaving.insert(key.clone(), leaving);
+        self.failovers.insert(key.clone(), failover);
     }
 
     fn groups(&mut self) -> &Groups {
         self.groups.get_or_insert_with(|| {
             let mut groups = Groups::default();
-            let counted = self.leaving.values().filter(|leaving| !leaving.released);
-            counted.for_each(|leaving| groups.add(&leaving.endpoints));
+            let counted = self.failovers.values().filter(|failover| !failover.released);
+            counted.for_each(|failover| groups.add(&failover.endpoints));
             groups
         })
     }
 }
 
-impl Departing {
+impl Failover {
     fn new(endpoints: Vec<u64>, released: bool) -> Self {
         Self { endpoints, request: MoveRequest::None, left: None, released, ours: false }
     }

@@ -1,4 +1,4 @@
-//! Flips ahead of a loss, from the announcement to what other replicas make of the record.
+//! Early flips, from the announcement to what other replicas make of the record.
 
 use crate::engine::{Defaults, Identity, Now};
 use crate::index::announced_pods::Belief;
@@ -105,8 +105,8 @@ impl Replica {
         let me = Identity::new("replica-a");
         let plan = plan(&self.index, &split(), Some(&self.memory), &me, Moves::All, at(seconds));
         let plan = plan.unwrap();
-        let recorded = self.index.object(&split()).unwrap().readable()[0].ahead();
-        self.memory.observe_ahead("", recorded, &plan.ahead[""], &plan.wanted[""]);
+        let recorded = self.index.object(&split()).unwrap().readable()[0].left_early();
+        self.memory.observe_left_early("", recorded, &plan.left_early[""], &plan.wanted[""]);
         plan
     }
 
