@@ -2,6 +2,7 @@
 
 use crate::informers::list_watch::follow;
 use crate::kinds::{FIELD_MANAGER, brief, get_known};
+use crate::telemetry::WebhookKind;
 use anyhow::Context;
 use futures::stream::{BoxStream, StreamExt};
 use k8s_openapi::ByteString;
@@ -16,30 +17,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt::Debug;
 use webhook_certs::Bundles;
-
-/// One of the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WebhookKind {
-    Mutating,
-    Validating,
-}
-
-impl WebhookKind {
-    /// The label of metrics, and the subject of what is said.
-    pub(super) fn label(self) -> &'static str {
-        match self {
-            Self::Mutating => "mutating",
-            Self::Validating => "validating",
-        }
-    }
-
-    fn resource(self) -> ApiResource {
-        match self {
-            Self::Mutating => ApiResource::erase::<MutatingWebhookConfiguration>(&()),
-            Self::Validating => ApiResource::erase::<ValidatingWebhookConfiguration>(&()),
-        }
-    }
-}
 
 /// A configuration as it was read.
 #[derive(Debug)]
@@ -104,11 +81,7 @@ impl WebhookConfigurations {
             Err(kube::Error::Api(status)) if status.code == 403 => Found::Forbidden,
             Err(error) => Found::Failed(brief(&error)),
         };
-        WebhookConfiguration {
-            kind,
-            what: format!("{} {}", kind.resource().kind, self.name),
-            found,
-        }
+        WebhookConfiguration { kind, what: format!("{} {}", resource(kind).kind, self.name), found }
     }
 
     /// Puts the bundle into every webhook that has another one, on the version that was read: a
@@ -144,7 +117,14 @@ impl WebhookConfigurations {
     }
 
     fn api(&self, kind: WebhookKind) -> Api<DynamicObject> {
-        Api::all_with(self.client.clone(), &kind.resource())
+        Api::all_with(self.client.clone(), &resource(kind))
+    }
+}
+
+fn resource(kind: WebhookKind) -> ApiResource {
+    match kind {
+        WebhookKind::Mutating => ApiResource::erase::<MutatingWebhookConfiguration>(&()),
+        WebhookKind::Validating => ApiResource::erase::<ValidatingWebhookConfiguration>(&()),
     }
 }
 
@@ -190,7 +170,7 @@ mod tests {
     use super::*;
 
     fn read(webhooks: Value) -> WebhookConfiguration {
-        let mut object = DynamicObject::new("x", &WebhookKind::Mutating.resource());
+        let mut object = DynamicObject::new("x", &resource(WebhookKind::Mutating));
         object.data = json!({"webhooks": webhooks});
         object.metadata.resource_version = Some("7".into());
         WebhookConfiguration {

@@ -9,7 +9,7 @@ use crate::certificates::secret::CaSecret;
 use crate::certificates::status::{CertificateStatus, TrustCheck};
 use crate::certificates::{LOOK_AGAIN, ResourceNames};
 use crate::clock::Clock;
-use crate::telemetry::{CertificateLoad, Metrics};
+use crate::telemetry::{CertificateLoad, Metrics, RotationPhase};
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::Client;
@@ -193,7 +193,7 @@ impl Keeper {
     fn take(&mut self, in_use: InUse) {
         let metrics = &self.metrics.certificates;
         metrics.ca_expires.set(in_use.authority.not_after().as_second());
-        metrics.phase(&PHASES.map(name), name(in_use.phase));
+        metrics.phase(label(in_use.phase));
         self.in_use = Some(in_use);
     }
 
@@ -262,14 +262,11 @@ fn unread(configurations: &[WebhookConfiguration]) -> Outcome {
     failed.map_or(Outcome::InOrder, Outcome::Unread)
 }
 
-const PHASES: [Phase; 4] =
-    [Phase::Steady, Phase::Distributing, Phase::Propagating, Phase::Retiring];
-
-fn name(phase: Phase) -> &'static str {
+fn label(phase: Phase) -> RotationPhase {
     match phase {
-        Phase::Steady => "steady",
-        Phase::Distributing => "spreading",
-        Phase::Propagating => "settling",
-        Phase::Retiring => "retiring",
+        Phase::Steady => RotationPhase::Steady,
+        Phase::Distributing => RotationPhase::Distributing,
+        Phase::Propagating => RotationPhase::Propagating,
+        Phase::Retiring => RotationPhase::Retiring,
     }
 }

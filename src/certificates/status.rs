@@ -1,8 +1,8 @@
 //! Whether the API server would believe what is served.
 
-use crate::certificates::configurations::{Found, WebhookConfiguration, WebhookKind};
+use crate::certificates::configurations::{Found, WebhookConfiguration};
 use crate::certificates::log_once::LogOnce;
-use crate::telemetry::CertificateMetrics;
+use crate::telemetry::{CertificateMetrics, WebhookKind};
 use jiff::Timestamp;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -101,9 +101,9 @@ impl TrustCheck {
         for configuration in configurations {
             let WebhookConfiguration { kind, what, found } = configuration;
             match found {
-                Found::Missing => self.say(kind.label(), &format!("{what} does not exist")),
+                Found::Missing => self.say(kind.as_str(), &format!("{what} does not exist")),
                 Found::Forbidden => self.say(
-                    kind.label(),
+                    kind.as_str(),
                     &format!("{what} may not be read: whether it trusts us is not known"),
                 ),
                 // As it was: what cannot be read now has not changed for that.
@@ -116,7 +116,7 @@ impl TrustCheck {
                             news
                         });
                     }
-                    self.said.is_over(kind.label());
+                    self.said.is_over(kind.as_str());
                     let doubt = bundles.iter().find_map(|(webhook, bundle)| {
                         let error = verifies(bundle, &leaf, &self.service, now).err()?;
                         Some(format!("{what}: caBundle of {webhook}: {}", explained(&error, &leaf)))
@@ -124,12 +124,12 @@ impl TrustCheck {
                     let as_wanted = bundles
                         .iter()
                         .all(|(_, bundle)| wanted.is_none_or(|wanted| bundle == wanted.as_bytes()));
-                    metrics.in_sync(kind.label(), Some(doubt.is_none() && as_wanted));
+                    metrics.in_sync(*kind, Some(doubt.is_none() && as_wanted));
                     doubts.extend(doubt);
                     continue;
                 }
             }
-            metrics.in_sync(kind.label(), None);
+            metrics.in_sync(*kind, None);
         }
         let doubt = (!doubts.is_empty()).then(|| doubts.join("; "));
         match &doubt {
@@ -160,7 +160,6 @@ fn explained(error: &webhook_certs::Error, leaf: &Leaf) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certificates::configurations::WebhookKind;
     use webhook_certs::{Authority, Lifetimes};
 
     const NAME: &str = "x-webhook.y.svc";

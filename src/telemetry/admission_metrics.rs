@@ -6,7 +6,86 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use serde::Deserialize;
 use std::time::Duration;
+
+label_values! {
+    /// What a review asks for, by the path of its webhook.
+    pub(crate) enum ReviewPath {
+        Mutate = "mutate",
+        Validate = "validate",
+        /// The deletion of a Service: only warns.
+        ServiceDeletion = "service-deletion",
+    }
+}
+
+label_values! {
+    /// What is done to the object of a review.
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "UPPERCASE")]
+    pub(crate) enum ObjectOperation {
+        Create = "CREATE",
+        Update = "UPDATE",
+        Delete = "DELETE",
+        Connect = "CONNECT",
+        #[default]
+        #[serde(other)]
+        Unknown = "unknown",
+    }
+}
+
+label_values! {
+    /// How a review ended.
+    pub(crate) enum ReviewOutcome {
+        Allowed = "allowed",
+        Denied = "denied",
+        /// The body is no AdmissionReview.
+        Malformed = "malformed",
+        /// The body broke off, or is larger than any review.
+        Unread = "unread",
+        /// The deadline passed.
+        Late = "late",
+        Panicked = "panicked",
+    }
+}
+
+label_values! {
+    /// Why a request is turned away.
+    pub(crate) enum ShedReason {
+        Requests = "requests",
+        /// The bodies of other requests take all memory.
+        Memory = "memory",
+        /// Too many large reviews.
+        Heavy = "heavy",
+        Deletions = "deletions",
+    }
+}
+
+label_values! {
+    /// Why a TLS handshake failed.
+    #[derive(PartialOrd, Ord)]
+    pub(crate) enum HandshakeFailure {
+        /// The client supports no TLS version that the webhook does.
+        TlsVersion = "tls_version",
+        /// The client has no cipher suite, group or signature in common with the webhook.
+        Incompatible = "incompatible",
+        /// The client sent no certificate, and one is required.
+        NoClientCertificate = "no_client_certificate",
+        /// The client's certificate does not verify.
+        ClientCertificate = "client_certificate",
+        /// The client does not trust the webhook's certificate.
+        OurCertificate = "our_certificate",
+        /// The webhook has no certificate yet.
+        NothingToServe = "nothing_to_serve",
+        /// The bytes are not TLS.
+        NotTls = "not_tls",
+        /// The client did not complete the handshake in time.
+        Timeout = "timeout",
+        /// The client closed the connection, as a check of the port does.
+        Closed = "closed",
+        Other = "other",
+    }
+}
 
 label_values! {
     /// The connection that was closed because there were too many.
@@ -19,20 +98,20 @@ label_values! {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Review {
-    webhook: &'static str,
-    operation: &'static str,
-    verdict: &'static str,
+struct ReviewLabels {
+    webhook: ReviewPath,
+    operation: ObjectOperation,
+    verdict: ReviewOutcome,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Asked {
-    webhook: &'static str,
+struct WebhookLabel {
+    webhook: ReviewPath,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ShedReview {
-    why: &'static str,
+    why: ShedReason,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -42,16 +121,16 @@ struct ShedConnection {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct FailedHandshake {
-    why: &'static str,
+    why: HandshakeFailure,
 }
 
 metrics! {
     /// What the webhook counts.
     pub(crate) struct AdmissionMetrics {
-        reviews: Family<Review, Counter> =
+        reviews: Family<ReviewLabels, Counter> =
             "admissions",
             "Admission reviews answered, by webhook, operation on the object, and verdict";
-        seconds: Family<Asked, Histogram> =
+        seconds: Family<WebhookLabel, Histogram> =
             "admission" in Seconds,
             "From a review's headers to its answer"
             // From 0.1 ms, which is what a usual answer takes, to 6.5 s, after every deadline.
@@ -78,22 +157,22 @@ metrics! {
 }
 
 impl AdmissionMetrics {
-    pub(crate) fn handshake_failed(&self, why: &'static str) {
+    pub(crate) fn handshake_failed(&self, why: HandshakeFailure) {
         self.failed_handshakes.get_or_create(&FailedHandshake { why }).inc();
     }
 
     pub(crate) fn answered(
         &self,
-        webhook: &'static str,
-        operation: &'static str,
-        verdict: &'static str,
+        webhook: ReviewPath,
+        operation: ObjectOperation,
+        verdict: ReviewOutcome,
         took: Duration,
     ) {
-        self.reviews.get_or_create(&Review { webhook, operation, verdict }).inc();
-        self.seconds.get_or_create(&Asked { webhook }).observe(took.as_secs_f64());
+        self.reviews.get_or_create(&ReviewLabels { webhook, operation, verdict }).inc();
+        self.seconds.get_or_create(&WebhookLabel { webhook }).observe(took.as_secs_f64());
     }
 
-    pub(crate) fn shed(&self, why: &'static str) {
+    pub(crate) fn shed(&self, why: ShedReason) {
         self.shed.get_or_create(&ShedReview { why }).inc();
     }
 

@@ -20,6 +20,24 @@ label_values! {
     }
 }
 
+label_values! {
+    /// One of the two webhook configurations.
+    pub(crate) enum WebhookKind {
+        Mutating = "mutating",
+        Validating = "validating",
+    }
+}
+
+label_values! {
+    /// Where the rotation of the CA is.
+    pub(crate) enum RotationPhase {
+        Steady = "steady",
+        Distributing = "spreading",
+        Propagating = "settling",
+        Retiring = "retiring",
+    }
+}
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Load {
     kind: CertificateLoad,
@@ -27,12 +45,12 @@ struct Load {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Configuration {
-    configuration: &'static str,
+    configuration: WebhookKind,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Phase {
-    phase: &'static str,
+struct PhaseLabel {
+    phase: RotationPhase,
 }
 
 metrics! {
@@ -56,7 +74,7 @@ metrics! {
         in_sync: Family<Configuration, Gauge> =
             "webhook_bundle_in_sync",
             "1 while the configuration's caBundle is as it should be and verifies our certificate";
-        phase: Family<Phase, Gauge> =
+        phase: Family<PhaseLabel, Gauge> =
             "webhook_ca_rotation",
             "1 for the phase that the rotation of the webhook's CA is in";
     }
@@ -74,7 +92,7 @@ impl CertificateMetrics {
     }
 
     /// None: there is no such configuration, or it cannot be read.
-    pub(crate) fn in_sync(&self, configuration: &'static str, in_sync: Option<bool>) {
+    pub(crate) fn in_sync(&self, configuration: WebhookKind, in_sync: Option<bool>) {
         let label = Configuration { configuration };
         match in_sync {
             Some(in_sync) => _ = self.in_sync.get_or_create(&label).set(in_sync.into()),
@@ -82,10 +100,10 @@ impl CertificateMetrics {
         }
     }
 
-    /// Sets the one that is, and clears the others.
-    pub(crate) fn phase(&self, all: &[&'static str], is: &'static str) {
-        for phase in all {
-            self.phase.get_or_create(&Phase { phase }).set((*phase == is).into());
+    /// Sets the present phase, and clears the others.
+    pub(crate) fn phase(&self, present: RotationPhase) {
+        for phase in RotationPhase::ALL.iter().copied() {
+            self.phase.get_or_create(&PhaseLabel { phase }).set((phase == present).into());
         }
     }
 }

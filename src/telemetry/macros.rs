@@ -57,12 +57,12 @@ macro_rules! metrics {
 
 /// Declares the values of a label. The strings are a contract: dashboards and alerts select by them.
 macro_rules! label_values {
-    ($(#[doc = $of_all:literal])+ $vis:vis enum $label:ident {
-        $($(#[doc = $doc:literal])* $value:ident = $text:literal,)+
+    ($(#[$of_all:meta])+ $vis:vis enum $label:ident {
+        $($(#[$of_value:meta])* $value:ident = $text:literal,)+
     }) => {
-        $(#[doc = $of_all])+
+        $(#[$of_all])+
         #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
-        $vis enum $label { $($(#[doc = $doc])* $value,)+ }
+        $vis enum $label { $($(#[$of_value])* $value,)+ }
 
         impl $label {
             /// Every value.

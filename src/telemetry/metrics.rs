@@ -152,13 +152,17 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::ClosedConnection;
+    use crate::telemetry::{
+        ClosedConnection, ObjectOperation, ReviewOutcome, ReviewPath, ShedReason,
+    };
 
     #[test]
     fn every_metric_can_be_scraped() {
         let metrics = Metrics::default();
-        metrics.admission.answered("mutate", "CREATE", "allowed", Duration::from_millis(1));
-        metrics.admission.shed("memory");
+        let took = Duration::from_millis(1);
+        let (operation, outcome) = (ObjectOperation::Create, ReviewOutcome::Allowed);
+        metrics.admission.answered(ReviewPath::Mutate, operation, outcome, took);
+        metrics.admission.shed(ShedReason::Memory);
         metrics.admission.shed_connection(ClosedConnection::Quiet);
         metrics.flipped(false);
         let text = metrics.encode();

@@ -12,8 +12,13 @@ mod remote_metrics;
 pub(crate) mod report_once;
 mod write_result;
 
-pub(crate) use admission_metrics::{AdmissionMetrics, ClosedConnection};
-pub(crate) use certificate_metrics::{CertificateLoad, CertificateMetrics};
+pub(crate) use admission_metrics::{
+    AdmissionMetrics, ClosedConnection, HandshakeFailure, ObjectOperation, ReviewOutcome,
+    ReviewPath, ShedReason,
+};
+pub(crate) use certificate_metrics::{
+    CertificateLoad, CertificateMetrics, RotationPhase, WebhookKind,
+};
 pub(crate) use guard_metrics::{DeletionVerdict, GuardMetrics};
 pub(crate) use logging::{LogFormat, init as init_logging};
 pub use metrics::Metrics;

@@ -1,6 +1,7 @@
 //! Handshakes that fail: counted by reason, and said once for as long as they go on. Where it is the
 //! API server whose handshakes fail, every review does, and its own message names no cause.
 
+use crate::telemetry::HandshakeFailure;
 use rustls::{AlertDescription, Error, PeerIncompatible};
 use std::collections::BTreeMap;
 use std::io;
@@ -10,30 +11,6 @@ use std::time::{Duration, Instant};
 
 /// Without another failure of its kind for so long, it is over.
 const OVER: Duration = Duration::from_secs(60);
-
-/// Why a client did not get in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum HandshakeFailure {
-    /// It speaks no version of TLS that we do.
-    TlsVersion,
-    /// It has no cipher suite, group or signature in common with us.
-    Incompatible,
-    /// It showed no certificate, and one is asked for.
-    NoClientCertificate,
-    /// It showed one that does not verify.
-    ClientCertificate,
-    /// It does not believe our certificate.
-    OurCertificate,
-    /// We have no certificate yet.
-    NothingToServe,
-    /// What it says is no TLS.
-    NotTls,
-    /// It said too little for too long.
-    Timeout,
-    /// It went away, as a check of the port does.
-    Closed,
-    Other,
-}
 
 impl HandshakeFailure {
     pub(crate) fn of(error: &io::Error) -> Self {
@@ -70,22 +47,6 @@ impl HandshakeFailure {
             Error::InvalidMessage(_) => Self::NotTls,
             Error::General(why) if why.contains("no server certificate") => Self::NothingToServe,
             _ => Self::Other,
-        }
-    }
-
-    /// The label of the metric.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::TlsVersion => "tls_version",
-            Self::Incompatible => "incompatible",
-            Self::NoClientCertificate => "no_client_certificate",
-            Self::ClientCertificate => "client_certificate",
-            Self::OurCertificate => "our_certificate",
-            Self::NothingToServe => "nothing_to_serve",
-            Self::NotTls => "not_tls",
-            Self::Timeout => "timeout",
-            Self::Closed => "closed",
-            Self::Other => "other",
         }
     }
 

@@ -12,7 +12,6 @@ mod pod_deletion_request;
 pub(crate) mod pod_deletions;
 pub(crate) mod response;
 pub(crate) mod review;
-pub(crate) mod review_path;
 pub(crate) mod routes;
 pub mod server;
 mod size_limit;

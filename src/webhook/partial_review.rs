@@ -1,5 +1,6 @@
 //! A review of which only a few fields are read.
 
+use crate::telemetry::ObjectOperation;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -36,32 +37,6 @@ pub(super) struct GroupKind {
     pub group: String,
     #[serde(default)]
     pub kind: String,
-}
-
-/// What is done to the object of a review.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub(crate) enum ObjectOperation {
-    Create,
-    Update,
-    Delete,
-    Connect,
-    #[default]
-    #[serde(other)]
-    Unknown,
-}
-
-impl ObjectOperation {
-    /// As metrics call it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "CREATE",
-            Self::Update => "UPDATE",
-            Self::Delete => "DELETE",
-            Self::Connect => "CONNECT",
-            Self::Unknown => "unknown",
-        }
-    }
 }
 
 /// The uid of a request.

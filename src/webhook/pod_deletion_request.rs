@@ -3,7 +3,8 @@
 //! Of thousands that may wait at once only the pod's name, its uid and its end are kept.
 
 use crate::deletion_guard::Announcement;
-use crate::webhook::partial_review::{ObjectOperation, PartialRequest, PartialReview};
+use crate::telemetry::ObjectOperation;
+use crate::webhook::partial_review::{PartialRequest, PartialReview};
 use serde::Deserialize;
 
 pub(super) type DeletionReview = PartialReview<DeletedObject, DeleteOptions>;

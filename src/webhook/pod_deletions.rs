@@ -1,10 +1,10 @@
 //! Deletions of pods: delayed, within a bound, until traffic has moved. Never denied.
 
 use crate::deletion_guard::{AnnouncementOutcome, Announcer, DelayBounds};
-use crate::telemetry::{DeletionVerdict, Metrics};
+use crate::telemetry::{DeletionVerdict, Metrics, ShedReason};
 use crate::webhook::body::{self, BodyError};
 use crate::webhook::pod_deletion_request::{DeletionRequest, DeletionReview, SkipReason};
-use crate::webhook::routes::{InFlightGauge, ShedReason, patience};
+use crate::webhook::routes::{InFlightGauge, patience};
 use crate::webhook::server::ServerLimits;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -56,7 +56,7 @@ pub(crate) fn router(
 async fn delay(State(reviewer): State<Arc<PodDeletionReviewer>>, request: Request) -> Response {
     let began = Instant::now();
     let Ok(_place) = reviewer.places.try_acquire() else {
-        reviewer.metrics.admission.shed(ShedReason::Deletions.as_str());
+        reviewer.metrics.admission.shed(ShedReason::Deletions);
         return (StatusCode::SERVICE_UNAVAILABLE, "too many deletions at once\n").into_response();
     };
     let _in_flight = InFlightGauge::new(&reviewer.metrics.admission.in_flight);

@@ -1,9 +1,8 @@
 //! From a body to an answer: whatever happens inside, the answer carries the request's uid.
 
+use crate::telemetry::{ObjectOperation, ReviewOutcome, ReviewPath};
 use crate::webhook::answer;
-use crate::webhook::partial_review::ObjectOperation;
 use crate::webhook::review::{self, ReviewRequest};
-use crate::webhook::review_path::ReviewPath;
 use futures::FutureExt;
 use kube::core::admission::AdmissionResponse;
 use std::future::Future;
@@ -22,34 +21,6 @@ pub(crate) trait Reviewer: Send + Sync + 'static {
         webhook: ReviewPath,
         request: &ReviewRequest,
     ) -> impl Future<Output = AdmissionResponse> + Send;
-}
-
-/// How a review ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ReviewOutcome {
-    Allowed,
-    Denied,
-    /// The body is no AdmissionReview.
-    Malformed,
-    /// The body broke off, or is larger than any review.
-    Unread,
-    /// The deadline passed.
-    Late,
-    Panicked,
-}
-
-impl ReviewOutcome {
-    /// As metrics call it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Allowed => "allowed",
-            Self::Denied => "denied",
-            Self::Malformed => "malformed",
-            Self::Unread => "unread",
-            Self::Late => "late",
-            Self::Panicked => "panicked",
-        }
-    }
 }
 
 /// The response to a review.

@@ -1,6 +1,6 @@
 //! Parses a review; of one that cannot be parsed, as much as an answer needs.
 
-use crate::webhook::partial_review::ObjectOperation;
+use crate::telemetry::ObjectOperation;
 use kube::core::admission::{AdmissionRequest, META_API_VERSION_V1, META_KIND, Operation};
 use kube::core::{DynamicObject, TypeMeta};
 use serde::Deserialize;

@@ -1,11 +1,10 @@
 //! The webhook's routes: how many reviews at once, how large, and by when.
 
 use crate::engine;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, ObjectOperation, ReviewOutcome, ReviewPath, ShedReason};
 use crate::webhook::body;
-use crate::webhook::partial_review::{self, ObjectOperation};
-use crate::webhook::response::{self, ReviewOutcome, ReviewResponse, Reviewer};
-use crate::webhook::review_path::ReviewPath;
+use crate::webhook::partial_review;
+use crate::webhook::response::{self, ReviewResponse, Reviewer};
 use crate::webhook::server::ServerLimits;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, Version, header};
@@ -68,29 +67,6 @@ struct ReviewService<R> {
     heavy: Arc<Semaphore>,
 }
 
-/// Why a request is turned away.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum ShedReason {
-    Requests,
-    /// The bodies of other requests take all memory.
-    Memory,
-    /// Too many large reviews.
-    Heavy,
-    Deletions,
-}
-
-impl ShedReason {
-    /// As metrics call it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Requests => "requests",
-            Self::Memory => "memory",
-            Self::Heavy => "heavy",
-            Self::Deletions => "deletions",
-        }
-    }
-}
-
 /// A body that was not read.
 enum Unread {
     Shed(ShedReason),
@@ -134,7 +110,7 @@ impl<R: Reviewer> ReviewService<R> {
             }
         };
         let metrics = &self.metrics.admission;
-        metrics.answered(webhook.as_str(), operation.as_str(), outcome.as_str(), began.elapsed());
+        metrics.answered(webhook, operation, outcome, began.elapsed());
         if outcome == ReviewOutcome::Panicked {
             metrics.panics.inc();
         }
@@ -200,7 +176,7 @@ impl<R: Reviewer> ReviewService<R> {
     /// with an AdmissionReview, the call would have failed for good. 503, as it is this replica that
     /// has too much to do, not this client that asks too often.
     fn shed(&self, reason: ShedReason) -> Response {
-        self.metrics.admission.shed(reason.as_str());
+        self.metrics.admission.shed(reason);
         let retry = [(header::RETRY_AFTER, "1")];
         (StatusCode::SERVICE_UNAVAILABLE, retry, "too much to do\n").into_response()
     }

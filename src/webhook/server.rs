@@ -1,9 +1,9 @@
 //! The TLS server: an accept loop of our own, so that a silent client costs one place for a bounded time,
 //! and other clients nothing.
 
-use crate::telemetry::Metrics;
+use crate::telemetry::{HandshakeFailure, Metrics};
 use crate::webhook::connections::{Connection, Connections};
-use crate::webhook::handshakes::{HandshakeFailure, Handshakes};
+use crate::webhook::handshakes::Handshakes;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::Next;
@@ -97,7 +97,7 @@ struct Failures {
 
 impl Failures {
     fn note(&self, reason: HandshakeFailure, error: &str) {
-        self.metrics.admission.handshake_failed(reason.as_str());
+        self.metrics.admission.handshake_failed(reason);
         match self.handshakes.failed(reason, error, self.from, Instant::now()) {
             Some(warning) => tracing::warn!("{warning}"),
             None => tracing::debug!(from = %self.from, error, "TLS handshake failed"),

@@ -3,11 +3,11 @@
 use crate::engine::too_many;
 use crate::kinds::Kind;
 use crate::kinds::selector::LabelSelector;
+use crate::telemetry::{ReviewOutcome, ReviewPath};
 use crate::webhook::answer;
 use crate::webhook::backend_counts::BackendCounts;
 use crate::webhook::partial_review::{PartialRequest, PartialReview};
-use crate::webhook::response::{ReviewOutcome, ReviewResponse};
-use crate::webhook::review_path::ReviewPath;
+use crate::webhook::response::ReviewResponse;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
