@@ -18,6 +18,16 @@ pub enum Previous<'a> {
     Decided(&'a SetState, &'a PendingDelays),
 }
 
+impl<'a> Previous<'a> {
+    /// What was decided last, with the delays; none where nothing is recorded.
+    pub(crate) fn decided(self) -> Option<(&'a SetState, &'a PendingDelays)> {
+        match self {
+            Self::Decided(set, delays) => Some((set, delays)),
+            Self::Birth | Self::Live => None,
+        }
+    }
+}
+
 #[cfg(test)]
 impl<'a> Previous<'a> {
     /// What was decided last, with no delay that has begun.

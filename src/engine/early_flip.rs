@@ -1,152 +1,157 @@
-//! The decision, ahead of losses that are announced: traffic moves first, then the pods are deleted.
+//! Early flips: traffic leaves the announced pods first, then they are deleted.
 
+use crate::engine::conclusion::decide_by_health;
 use crate::engine::decision::contains;
-use crate::engine::evaluation::decide_by;
-use crate::engine::{
-    BackendIndex, Decision, Health, Intent, Now, Peaks, Previous, SteadyTime, remembered,
-};
+use crate::engine::{BackendIndex, Decision, Health, Intent, Now, Peaks, Previous, SteadyTime};
 
-/// Decides which backends get traffic.
-///
-/// `health` has an entry for each of `intent.backends`; a missing entry counts as
-/// [`Health::Missing`].
-///
-/// Leaving a backend that no longer serves is a loss: it waits for `failover-delay` alone. Moving
-/// to a better one while this one serves is a recovery: it waits for `failback-delay`, and for a
-/// person where `failback` is manual, but only where a loss had brought the traffic here.
-///
-/// Endpoints that are about to be deleted count as gone already, where traffic has a ready backend
-/// to go to and its author wants no delay. A loss that was announced and has not come is none: traffic
-/// goes back at once.
-///
-/// ```
-/// use linkerd_failover::engine::{Defaults, Health, Intent, Now, Previous, decide};
-/// use linkerd_failover::kinds::Kind;
-///
-/// let split = serde_json::from_value(serde_json::json!({
-///     "apiVersion": "split.smi-spec.io/v1alpha2", "kind": "TrafficSplit",
-///     "metadata": {"name": "emoji", "namespace": "emojivoto"},
-///     "spec": {"service": "emoji", "backends": [
-///         {"service": "emoji", "weight": 1}, {"service": "emoji-west", "weight": 0},
-///     ]},
-/// })).unwrap();
-/// let declared = Kind::TrafficSplit.read(&split);
-/// let intent = &Intent::parse(&declared, &Defaults::default()).unwrap()[0];
-/// let down = Health::Seen { ready: 0, total: 2, peak: 2, announced: None, ports: None };
-/// let up = Health::Seen { ready: 2, total: 2, peak: 2, announced: None, ports: None };
-/// let decision = decide(intent, &[down, up], Previous::Live, Now::default());
-/// assert_eq!(decision.weights, [0, 1]);
-/// assert_eq!(decision.names(intent), ["emoji-west"]);
-/// ```
-pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: Now) -> Decision {
-    let recorded = match previous {
-        Previous::Decided(set, _) => Some(set),
-        Previous::Birth | Previous::Live => None,
-    };
-    let health = &*remembered(intent, health, recorded);
-    let seen = decide_by(intent, health, previous, now);
-    let Some(until) = health.iter().filter_map(|h| Some(h.announced()?.until)).min() else {
-        return seen;
-    };
-    if !flips_early(intent, now) {
-        return seen;
-    }
-    let left = match previous {
-        Previous::Decided(set, _) => intent.indices(&set.left_early),
-        Previous::Birth | Previous::Live => vec![],
-    };
-    // Where that would have no ready backend, traffic stays where it is: others that are about to go
-    // are no better.
-    for keeps in [&[][..], &seen.before] {
-        let expect = |(i, health): (BackendIndex, &Health)| match contains(keeps, i) {
-            true => health.clone(),
-            false => health.without_announced(),
-        };
-        let expected: Vec<Health> =
-            BackendIndex::all(health.len()).zip(health).map(expect).collect();
-        let ahead = decide_by(intent, &expected, previous, now);
-        if ahead.active == seen.active {
-            break;
-        }
-        let stays = || ahead.active.iter().all(|i| contains(&seen.before, *i));
-        if is_worth_it(&ahead, &seen, intent, &expected)
-            || !keeps.is_empty() && stays() && moves_to_a_backend_that_ends(&seen, intent, health)
-        {
-            return early(ahead, &seen, &left, intent, health, until, now);
-        }
-    }
-    seen
-}
-
-/// Whether a move ahead of a loss has somewhere to go, from where it could be taken back.
-fn is_worth_it(ahead: &Decision, seen: &Decision, intent: &Intent, expected: &[Health]) -> bool {
-    let is_ready = |i: &BackendIndex| i.of(expected).is_some_and(Health::is_ready);
-    let stays = |i: &BackendIndex| i.of(expected).is_some_and(|h| h.without_announced().is_ready());
-    let mut new = ahead.active.iter().filter(|i| !contains(&ahead.before, **i));
-    let best = |of: &[BackendIndex]| of.iter().map(|i| intent.tier_of(*i)).min();
-    // To a better tier its author lets traffic go only later, or by a person: it could not be taken
-    // back from there.
-    let climbs = best(&ahead.active) < best(&ahead.before).min(best(&seen.active));
-    !climbs && ahead.active.iter().any(is_ready) && new.all(stays)
-}
-
-/// Whether traffic would go to a backend that is about to have nothing ready, though one that has the
-/// traffic serves.
-fn moves_to_a_backend_that_ends(seen: &Decision, intent: &Intent, health: &[Health]) -> bool {
-    let ends = |i: &BackendIndex| {
-        let health = i.of(health).filter(|health| health.announced().is_some());
-        health.is_some_and(|health| !health.without_announced().is_ready())
-    };
-    // Not known is not down.
-    let serves = |i: &BackendIndex| {
-        i.of(health).is_some_and(|health| {
-            health.is_unknown() || intent.backends[*i].is_met_by(health, &Peaks::new())
-        })
-    };
-    let mut new = seen.active.iter().filter(|i| !contains(&seen.before, **i));
-    new.any(ends) && seen.before.iter().any(serves)
-}
-
-fn early(
-    mut ahead: Decision,
+/// The decision that leaves announced pods early; none where what is `seen` decides.
+pub(super) fn early_flip(
     seen: &Decision,
-    left: &[BackendIndex],
     intent: &Intent,
     health: &[Health],
-    until: SteadyTime,
+    previous: Previous<'_>,
     now: Now,
-) -> Decision {
-    let best = |of: &[BackendIndex]| of.iter().map(|i| intent.tier_of(*i)).min();
-    // The tiers in between have been passed over for an announcement too.
-    let passed = |i: BackendIndex| {
-        let tier = Some(intent.tier_of(i));
-        best(&seen.active) < tier && tier < best(&ahead.active)
-    };
-    let concerned = |i: BackendIndex| {
-        let had = [&seen.active, &ahead.before, left].iter().any(|of| contains(of, i));
-        had || passed(i)
-    };
-    // What falls short as it is has been lost.
-    let serves = |i: BackendIndex| {
-        let announced = i.of(health).filter(|health| health.announced().is_some());
-        announced.is_some_and(|health| intent.backends[i].is_met_by(health, &Peaks::new()))
-    };
-    let is_left = |i: &BackendIndex| !contains(&ahead.active, *i) && concerned(*i) && serves(*i);
-    ahead.left_early = intent.indices_of_all().filter(is_left).collect();
-    // Not every replica gets every announcement: a rescue moves traffic off dead backends only.
-    let is_ready = |i: &BackendIndex| i.of(health).is_some_and(Health::is_ready);
-    let mut behind = ahead.before.iter().filter(|i| !contains(&ahead.active, **i));
-    ahead.rescue = seen.rescue && !behind.any(is_ready);
-    // Then it is decided by what has become of them.
-    let ends = now.steady.duration_until(until);
-    ahead.next = ahead.next.into_iter().chain([ends]).filter(|next| next.is_positive()).min();
-    ahead
+) -> Option<Decision> {
+    let until = health.iter().filter_map(|health| Some(health.announced()?.until)).min();
+    let until = until.filter(|_| flips_early(intent, now))?;
+    let announcements = Announcements { seen, intent, health, previous, now };
+    announcements.flip().map(|flip| announcements.complete(flip, until))
 }
 
 /// Whether traffic may move before a loss is seen.
 pub(crate) fn flips_early(intent: &Intent, now: Now) -> bool {
     let policy = &intent.policy;
     policy.failover_delay.is_zero() && policy.pin_at(now.wall).is_none() && !policy.paused
+}
+
+/// Announced pods of the backends of a set, and what is decided without regard to them.
+struct Announcements<'a> {
+    seen: &'a Decision,
+    intent: &'a Intent,
+    health: &'a [Health],
+    previous: Previous<'a>,
+    now: Now,
+}
+
+/// What is decided once announced pods are gone.
+struct Candidate {
+    decision: Decision,
+    /// By this health.
+    expected: Vec<Health>,
+}
+
+impl Announcements<'_> {
+    /// The early flip, if one is worth it: with every announced pod gone, or else with those of the
+    /// backends gone that do not have the traffic.
+    fn flip(&self) -> Option<Decision> {
+        let all_gone = Some(self.candidate(&[])).filter(|all_gone| self.is_move(all_gone))?;
+        if self.is_worth_it(&all_gone) {
+            return Some(all_gone.decision);
+        }
+        // Where that has no ready backend, traffic stays where it is: others that are about to go are
+        // no better.
+        let stays = self.candidate(&self.seen.before);
+        let flips = |stays: &Candidate| {
+            self.is_move(stays) && (self.is_worth_it(stays) || self.avoids_another_loss(stays))
+        };
+        Some(stays).filter(flips).map(|stays| stays.decision)
+    }
+
+    /// What is decided once the announced pods are gone, but for those of backends that keep theirs.
+    fn candidate(&self, keeping: &[BackendIndex]) -> Candidate {
+        let expect = |(i, health): (BackendIndex, &Health)| match contains(keeping, i) {
+            true => health.clone(),
+            false => health.without_announced(),
+        };
+        let each = BackendIndex::all(self.health.len()).zip(self.health);
+        let expected: Vec<Health> = each.map(expect).collect();
+        let decision = decide_by_health(self.intent, &expected, self.previous, self.now);
+        Candidate { decision, expected }
+    }
+
+    /// Whether it decides otherwise than what is seen.
+    fn is_move(&self, candidate: &Candidate) -> bool {
+        candidate.decision.active != self.seen.active
+    }
+
+    /// Whether it moves traffic to a ready backend, from where it could return.
+    fn is_worth_it(&self, Candidate { decision, expected }: &Candidate) -> bool {
+        let is_ready = |i: &BackendIndex| i.of(expected).is_some_and(Health::is_ready);
+        let remains =
+            |i: &BackendIndex| i.of(expected).is_some_and(|h| h.without_announced().is_ready());
+        let mut new = decision.active.iter().filter(|i| !contains(&decision.before, **i));
+        // To a better tier its author lets traffic go only later, or by a person: it could not return
+        // from there.
+        let before = self.best_tier(&decision.before).min(self.best_tier(&self.seen.active));
+        let climbs = self.best_tier(&decision.active) < before;
+        !climbs && decision.active.iter().any(is_ready) && new.all(remains)
+    }
+
+    /// Whether traffic stays where it is, and would otherwise go to a backend that is about to have
+    /// nothing ready, though one that has the traffic serves.
+    fn avoids_another_loss(&self, Candidate { decision, .. }: &Candidate) -> bool {
+        let seen = self.seen;
+        let ends = |i: &BackendIndex| {
+            let announced = i.of(self.health).filter(|health| health.announced().is_some());
+            announced.is_some_and(|health| !health.without_announced().is_ready())
+        };
+        // Not known is not down.
+        let serves = |i: &BackendIndex| {
+            let health = i.of(self.health);
+            health.is_some_and(|health| health.is_unknown() || self.meets_minimum(*i, health))
+        };
+        let mut new = seen.active.iter().filter(|i| !contains(&seen.before, **i));
+        decision.active.iter().all(|i| contains(&seen.before, *i))
+            && new.any(ends)
+            && seen.before.iter().any(serves)
+    }
+
+    /// An early flip, with what follows from its being early.
+    fn complete(&self, flip: Decision, until: SteadyTime) -> Decision {
+        // Not every replica gets every announcement: a rescue moves traffic off dead backends only.
+        let is_ready = |i: &BackendIndex| i.of(self.health).is_some_and(Health::is_ready);
+        let mut behind = flip.before.iter().filter(|i| !contains(&flip.active, **i));
+        // When the announcement is no longer believed, what has become of the pods decides.
+        let ends = self.now.steady.duration_until(until);
+        Decision {
+            left_early: self.left_early(&flip),
+            rescue: self.seen.rescue && !behind.any(is_ready),
+            next: flip.next.into_iter().chain([ends]).filter(|next| next.is_positive()).min(),
+            ..flip
+        }
+    }
+
+    /// The backends that it leaves early, or that were left early before and are passed over still.
+    fn left_early(&self, flip: &Decision) -> Vec<BackendIndex> {
+        let recorded = self.previous.decided();
+        let before = recorded.map(|(set, _)| self.intent.indices(&set.left_early));
+        let before = before.unwrap_or_default();
+        // The tiers in between are passed over for an announcement too.
+        let is_passed = |i: BackendIndex| {
+            let tier = Some(self.intent.tier_of(i));
+            self.best_tier(&self.seen.active) < tier && tier < self.best_tier(&flip.active)
+        };
+        let had_traffic = |i: BackendIndex| {
+            [&self.seen.active, &flip.before, &before].iter().any(|of| contains(of, i))
+        };
+        // What falls short as it is has been lost.
+        let serves = |i: BackendIndex| {
+            let announced = i.of(self.health).filter(|health| health.announced().is_some());
+            announced.is_some_and(|health| self.meets_minimum(i, health))
+        };
+        let is_left = |i: &BackendIndex| {
+            !contains(&flip.active, *i) && (had_traffic(*i) || is_passed(*i)) && serves(*i)
+        };
+        self.intent.indices_of_all().filter(is_left).collect()
+    }
+
+    fn best_tier(&self, of: &[BackendIndex]) -> Option<usize> {
+        of.iter().map(|i| self.intent.tier_of(*i)).min()
+    }
+
+    fn meets_minimum(&self, i: BackendIndex, health: &Health) -> bool {
+        self.intent.backends[i].is_met_by(health, &Peaks::new())
+    }
 }
 
 #[cfg(test)]

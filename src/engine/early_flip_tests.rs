@@ -1,7 +1,7 @@
 use super::*;
 use crate::engine::backend_index::at as at_places;
 use crate::engine::decision::tests::{DOWN, Life, READY, at, split_with, was};
-use crate::engine::{Announced, DecisionReason, SetState, Unknown};
+use crate::engine::{Announced, DecisionReason, SetState, Unknown, decide};
 
 /// So many ready endpoints, of which some are about to be deleted until that second.
 fn going(ready: u32, count: u32, until: i64) -> Health {

@@ -5,7 +5,9 @@ use crate::engine::names::AuthoredText;
 use crate::engine::proportions::{self, Nanos};
 use crate::engine::tiers::Preference;
 use crate::engine::{BySet, Declaration, DeclaredBackend, DeclaredSet, ParsedWeight, WeightLimits};
+use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 impl Declaration {
@@ -83,59 +85,72 @@ fn is_whole(set: &DeclaredSet, limits: WeightLimits) -> bool {
     sum <= u64::from(limits.sum)
 }
 
-fn normalize(set: &mut DeclaredSet, preference: &Preference, limits: WeightLimits) {
-    let mut weights: Vec<Option<Nanos>> = vec![];
-    let mut written: Vec<Vec<&ParsedWeight>> = vec![];
+/// All entries of a list for one backend, as one.
+struct Merged<'a> {
+    first: &'a DeclaredBackend,
+    /// Their sum; none where none of them is a number.
+    weight: Option<Nanos>,
+    written: Vec<&'a ParsedWeight>,
+}
+
+impl<'a> Merged<'a> {
+    fn new(first: &'a DeclaredBackend) -> Self {
+        Self { first, weight: first.weight.nanos(), written: vec![&first.weight] }
+    }
+
+    fn add(&mut self, weight: &'a ParsedWeight) {
+        self.weight = match (self.weight, weight.nanos()) {
+            (Some(one), Some(other)) => Some(one.saturating_add(other)),
+            (one, other) => one.or(other),
+        };
+        self.written.push(weight);
+    }
+
+    /// As the author wrote it, where that is not one whole number that is also the `scaled` weight.
+    fn as_written(&self, scaled: u32) -> Option<(String, Vec<Value>)> {
+        let is_as_scaled = matches!(*self.written, [only] if only.whole() == Some(scaled));
+        let written = || self.written.iter().map(|weight| weight.as_written()).collect();
+        (!is_as_scaled).then(|| (self.first.name.clone(), written()))
+    }
+}
+
+/// Each backend once, in the author's order, and the entries that repeat an earlier one.
+fn merge(backends: &[DeclaredBackend]) -> (Vec<Merged<'_>>, Vec<usize>) {
+    let mut merged: Vec<Merged<'_>> = vec![];
+    let mut repeated = vec![];
     let mut places: HashMap<&str, usize> = HashMap::new();
-    let mut kept = vec![];
-    for (i, backend) in set.backends.iter().enumerate() {
-        let weight = backend.weight.nanos();
-        match places.get(backend.name.as_str()) {
-            None => {
-                places.insert(&backend.name, kept.len());
-                kept.push(i);
-                weights.push(weight);
-                written.push(vec![&backend.weight]);
+    for backend in backends {
+        match places.entry(&backend.name) {
+            Entry::Vacant(place) => {
+                place.insert(merged.len());
+                merged.push(Merged::new(backend));
             }
-            Some(first) => {
-                let before = weights[*first];
-                weights[*first] = match (before, weight) {
-                    (Some(one), Some(other)) => Some(one.saturating_add(other)),
-                    (one, other) => one.or(other),
-                };
-                written[*first].push(&backend.weight);
+            Entry::Occupied(place) => {
+                merged[*place.get()].add(&backend.weight);
+                repeated.push(backend.entry);
             }
         }
     }
-    let repeated: Vec<usize> = {
-        let kept: HashSet<usize> = kept.iter().copied().collect();
-        let entries = set.backends.iter().enumerate().filter(|(i, _)| !kept.contains(i));
-        entries.map(|(_, backend)| backend.entry).collect()
+    (merged, repeated)
+}
+
+fn normalize(set: &mut DeclaredSet, preference: &Preference, limits: WeightLimits) {
+    let primaries = preference.primaries(set).into_iter();
+    let primaries: HashSet<&str> = primaries.map(|i| set.backends[i].name.as_str()).collect();
+    let (merged, repeated) = merge(&set.backends);
+    let weight = |of: &Merged<'_>| {
+        let is_primary = primaries.contains(of.first.name.as_str());
+        of.weight.unwrap_or_else(|| proportions::of_whole(is_primary.into()))
     };
-    let mut backends: Vec<DeclaredBackend> =
-        kept.into_iter().map(|i| set.backends[i].clone()).collect();
-    let primaries: HashSet<&str> =
-        preference.primaries(set).into_iter().map(|i| set.backends[i].name.as_str()).collect();
-    let on_no_number = |backend: &DeclaredBackend| {
-        proportions::of_whole(primaries.contains(backend.name.as_str()).into())
+    let weights: Vec<Nanos> = merged.iter().map(weight).collect();
+    let scaled = proportions::scaled(&weights, limits);
+    let each = || merged.iter().zip(&scaled);
+    let written = each().filter_map(|(of, weight)| of.as_written(*weight)).collect();
+    let backend = |(of, weight): (&Merged<'_>, &u32)| DeclaredBackend {
+        weight: ParsedWeight::Whole(*weight),
+        ..of.first.clone()
     };
-    let weights: Vec<Nanos> = backends
-        .iter()
-        .zip(weights)
-        .map(|(backend, weight)| weight.unwrap_or_else(|| on_no_number(backend)))
-        .collect();
-    let weights = proportions::scaled(&weights, limits);
-    let as_written = backends.iter().zip(&written).zip(&weights);
-    let written: AuthoredText = as_written
-        .filter(|((_, written), weight)| written.len() > 1 || written[0].whole() != Some(**weight))
-        .map(|((backend, written), _)| {
-            let written = written.iter().map(|weight| weight.as_written());
-            (backend.name.clone(), written.collect())
-        })
-        .collect();
-    for (backend, weight) in backends.iter_mut().zip(weights) {
-        backend.weight = ParsedWeight::Whole(weight);
-    }
+    let backends = each().map(backend).collect();
     (set.backends, set.repeated, set.written) = (backends, repeated, written);
 }
 

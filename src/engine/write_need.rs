@@ -30,24 +30,15 @@ pub(crate) fn write_need(
     let differs = |(b, weight): (&Backend, &u32)| b.live != *weight;
     let live_differs = weights.any(differs);
     // What an author wrote otherwise than as whole numbers is left until traffic has to move.
-    let recorded = match previous {
-        Previous::Decided(state, delays) => Some((state, delays)),
-        Previous::Birth | Previous::Live => None,
-    };
-    let stays = recorded.is_none() && intent.is_normalized && serves_where_it_is(intent, decision);
-    if stays {
-        return WriteNeed::Nothing;
-    }
-    let Some((state, delays)) = recorded else {
-        return if live_differs {
-            WriteNeed::Traffic
-        } else if !decision.on_primary(intent)
+    let Some((state, delays)) = previous.decided() else {
+        let to_record = !decision.on_primary(intent)
             || !decision.pending.is_empty()
-            || decision.is_short(intent)
-        {
-            WriteNeed::Record
-        } else {
-            WriteNeed::Nothing
+            || decision.is_short(intent);
+        return match live_differs {
+            _ if intent.is_normalized && serves_where_it_is(intent, decision) => WriteNeed::Nothing,
+            true => WriteNeed::Traffic,
+            false if to_record => WriteNeed::Record,
+            false => WriteNeed::Nothing,
         };
     };
     let by_others = |b: &Backend| state.weights.get(&b.name) != Some(&b.live);

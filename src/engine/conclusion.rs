@@ -1,0 +1,113 @@
+//! From the backends that get the traffic to the decision: weights, and what has to be recorded.
+
+use crate::engine::choice::Choice;
+use crate::engine::decision::contains;
+use crate::engine::evaluation::Evaluation;
+use crate::engine::reason::DecisionReason;
+use crate::engine::shares::weights_for;
+use crate::engine::time::to_the_second;
+use crate::engine::{
+    Backend, BackendIndex, Decision, Health, Intent, Now, Peaks, Previous, ShortPorts, Threshold,
+};
+use jiff::Timestamp;
+
+/// Decides by what is seen, whatever is announced.
+pub(super) fn decide_by_health(
+    intent: &Intent,
+    health: &[Health],
+    previous: Previous<'_>,
+    now: Now,
+) -> Decision {
+    let evaluation = Evaluation::new(intent, health, previous, now);
+    evaluation.conclude(evaluation.choose())
+}
+
+impl Evaluation<'_> {
+    fn conclude(&self, choice: Choice) -> Decision {
+        let wall = to_the_second(self.now.wall);
+        let awaits_primary = self.set.map_or(self.birth, |set| set.awaiting_primary);
+        let primary_serves =
+            self.intent.tiers.first().into_iter().flatten().any(|i| self.serves(*i));
+        let mut decision = Decision {
+            weights: self.weights(&choice),
+            since: self.set.filter(|_| choice.active == self.before).map_or(wall, |set| set.since),
+            left: self.off_primary_since(&choice, awaits_primary),
+            awaiting_primary: awaits_primary && !primary_serves,
+            rescue: self.is_rescue(&choice),
+            left_early: vec![],
+            next: None,
+            peaks: self.peaks(),
+            short: self.short(),
+            before: self.before.clone(),
+            active: choice.active,
+            reason: choice.reason,
+            pending: choice.pending,
+        };
+        decision.next = self.next(&decision);
+        decision
+    }
+
+    fn weights(&self, choice: &Choice) -> Vec<u32> {
+        let gets_share = self.intent.policy.warm_standby && choice.reason != DecisionReason::Pinned;
+        let is_warm = |i: &BackendIndex| !self.intent.is_primary(*i) && self.health(*i).is_ready();
+        let warm: Vec<BackendIndex> =
+            self.intent.indices_of_all().filter(|i| gets_share && is_warm(i)).collect();
+        weights_for(self.intent, &choice.active, &warm)
+    }
+
+    /// Since when traffic has been off the primary because of a loss. A pin is no loss, nor is a primary
+    /// that has never been ready.
+    fn off_primary_since(&self, choice: &Choice, awaits_primary: bool) -> Option<Timestamp> {
+        let on_primary = choice.active.iter().any(|i| self.intent.is_primary(*i));
+        let is_loss = choice.reason != DecisionReason::Pinned && !awaits_primary;
+        let since = self.left.or(is_loss.then(|| to_the_second(self.now.wall)));
+        since.filter(|_| !on_primary)
+    }
+
+    fn is_rescue(&self, choice: &Choice) -> bool {
+        let mut left_behind =
+            self.before.iter().filter(|i| !contains(&choice.active, **i)).peekable();
+        // That a cluster is out of reach, from here, may be so for this replica alone.
+        let dead = |i: &BackendIndex| match self.health(*i) {
+            Health::Unreachable { .. } | Health::Unknown(_) => false,
+            health => !health.is_ready(),
+        };
+        choice.reason != DecisionReason::Pinned
+            && self.intent.policy.failover_delay.is_zero()
+            && left_behind.peek().is_some()
+            && left_behind.all(dead)
+    }
+
+    /// Of each backend that falls short of a percentage, what it is measured by.
+    fn peaks(&self) -> Peaks {
+        let none = Peaks::new();
+        let recorded = self.set.map_or(&none, |set| &set.peaks);
+        let mut peaks = Peaks::new();
+        let percentage =
+            |(_, b): &(BackendIndex, &Backend)| matches!(b.min_ready, Threshold::Percent(_));
+        for (i, backend) in self.intent.indexed().filter(percentage) {
+            for count in self.health(i).counts() {
+                if !backend.is_met_on(&count, recorded) {
+                    let key = count.key(&backend.name);
+                    let before = recorded.get(&key).copied().unwrap_or_default();
+                    peaks.insert(key, count.peak.max(before));
+                }
+            }
+        }
+        peaks
+    }
+
+    /// Of each backend that has lost a port, which; of one that cannot be seen, what is recorded.
+    fn short(&self) -> ShortPorts {
+        let recorded = |name: &String| self.set.and_then(|set| set.short.get(name)).cloned();
+        let short = |(i, backend): (BackendIndex, &Backend)| {
+            let short = match self.health(i) {
+                Health::Seen { ports, .. } => ports.as_ref().map(|ports| ports.short()),
+                Health::Unknown(_) | Health::Unreachable { .. } => recorded(&backend.name),
+                Health::Missing | Health::Impossible { .. } | Health::ExternalName => None,
+            };
+            Some((backend.name.clone(), short.filter(|short| !short.is_empty())?))
+        };
+        self.intent.indexed().filter_map(short).collect()
+    }
+}

@@ -1,0 +1,44 @@
+//! The entrance of the engine: one decision for one set of backends.
+
+use crate::engine::conclusion::decide_by_health;
+use crate::engine::early_flip::early_flip;
+use crate::engine::{Decision, Health, Intent, Now, Previous, remembered};
+
+/// Decides which backends get traffic.
+///
+/// `health` has an entry for each of `intent.backends`; a missing entry counts as
+/// [`Health::Missing`].
+///
+/// Leaving a backend that no longer serves is a loss: it waits for `failover-delay` alone. Moving
+/// to a better one while this one serves is a recovery: it waits for `failback-delay`, and for a
+/// person where `failback` is manual, but only where a loss had brought the traffic here.
+///
+/// Endpoints that are about to be deleted count as gone already, where traffic has a ready backend
+/// to go to and its author wants no delay. A loss that was announced and has not come is none: traffic
+/// goes back at once.
+///
+/// ```
+/// use linkerd_failover::engine::{Defaults, Health, Intent, Now, Previous, decide};
+/// use linkerd_failover::kinds::Kind;
+///
+/// let split = serde_json::from_value(serde_json::json!({
+///     "apiVersion": "split.smi-spec.io/v1alpha2", "kind": "TrafficSplit",
+///     "metadata": {"name": "emoji", "namespace": "emojivoto"},
+///     "spec": {"service": "emoji", "backends": [
+///         {"service": "emoji", "weight": 1}, {"service": "emoji-west", "weight": 0},
+///     ]},
+/// })).unwrap();
+/// let declared = Kind::TrafficSplit.read(&split);
+/// let intent = &Intent::parse(&declared, &Defaults::default()).unwrap()[0];
+/// let down = Health::Seen { ready: 0, total: 2, peak: 2, announced: None, ports: None };
+/// let up = Health::Seen { ready: 2, total: 2, peak: 2, announced: None, ports: None };
+/// let decision = decide(intent, &[down, up], Previous::Live, Now::default());
+/// assert_eq!(decision.weights, [0, 1]);
+/// assert_eq!(decision.names(intent), ["emoji-west"]);
+/// ```
+pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: Now) -> Decision {
+    let recorded = previous.decided().map(|(set, _)| set);
+    let health = &*remembered(intent, health, recorded);
+    let seen = decide_by_health(intent, health, previous, now);
+    early_flip(&seen, intent, health, previous, now).unwrap_or(seen)
+}
