@@ -34,6 +34,8 @@ pub(crate) enum ConfirmError {
     RemoteRecovers(String),
     #[error("cluster {0} does not answer")]
     RemoteSilent(String),
+    #[error("no answer within {} s", .0.as_secs())]
+    Timeout(Duration),
 }
 
 /// Reads Services and their slices past the watches, wherever they are, into the index.
@@ -48,8 +50,18 @@ pub(crate) struct ConsistentReader {
 }
 
 impl ConsistentReader {
+    /// [Reads](Self::confirm) a Service, or gives up after a while.
+    pub(crate) async fn confirm_within(
+        &self,
+        timeout: Duration,
+        service: &ObjectKey,
+    ) -> Result<(), ConfirmError> {
+        let confirmed = tokio::time::timeout(timeout, self.confirm(service)).await;
+        confirmed.unwrap_or(Err(ConfirmError::Timeout(timeout)))
+    }
+
     /// Reads a Service and its endpoints as they are at this very moment.
-    pub(crate) async fn confirm(&self, service: &ObjectKey) -> Result<(), ConfirmError> {
+    async fn confirm(&self, service: &ObjectKey) -> Result<(), ConfirmError> {
         // What cannot exist, and what may not be read, is known as well as it can be.
         if !fits_a_selector(&service.name) || !self.index.read().watches(&service.namespace) {
             return Ok(());

@@ -1,7 +1,7 @@
 //! Consistent LISTs, past the watch cache, that confirm what the index has.
 
 use crate::engine::SteadyTime;
-use crate::informers::confirm::ConsistentReader;
+use crate::informers::confirm::{ConfirmError, ConsistentReader};
 use crate::kinds::{ObjectKey, ObjectRef};
 use jiff::SignedDuration;
 use std::collections::{BTreeSet, HashMap};
@@ -27,7 +27,7 @@ pub(crate) struct Confirmations {
 struct Answer {
     service: ObjectKey,
     began: SteadyTime,
-    error: Option<String>,
+    confirmed: Result<(), ConfirmError>,
 }
 
 impl Confirmations {
@@ -56,13 +56,8 @@ impl Confirmations {
                 let (reader, service) = (reader.clone(), service.clone());
                 let began = reader.index.now().steady;
                 self.tasks.spawn(async move {
-                    let asked = reader.confirm(&service);
-                    let error = match tokio::time::timeout(TIMEOUT, asked).await {
-                        Ok(Ok(())) => None,
-                        Ok(Err(error)) => Some(error.to_string()),
-                        Err(_) => Some(format!("no answer within {} s", TIMEOUT.as_secs())),
-                    };
-                    Answer { service, began, error }
+                    let confirmed = reader.confirm_within(TIMEOUT, &service).await;
+                    Answer { service, began, confirmed }
                 });
             }
         }
@@ -76,12 +71,13 @@ impl Confirmations {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         let waiting = self.asked.remove(&answer.service).unwrap_or_default();
-        let retry = match answer.error {
-            None => {
+        let retry = match answer.confirmed {
+            Ok(()) => {
                 self.done.insert(answer.service, answer.began);
                 None
             }
-            Some(error) => {
+            Err(error) => {
+                let error = error.to_string();
                 tracing::warn!(service = %answer.service, error, "could not confirm the slices");
                 Some(RETRY)
             }
