@@ -1,5 +1,6 @@
-//! Consistent LISTs: whether what the watches have told of a Service is what is committed now.
+//! Consistent LISTs: whether what the watches have reported of a Service is what is committed now.
 
+use crate::engine::is_service_name;
 use crate::index::endpoints::{AddressFamilies, SERVICE_NAME};
 use crate::index::order::Superseded;
 use crate::index::remote::members::Member;
@@ -62,8 +63,9 @@ impl ConsistentReader {
 
     /// Reads a Service and its endpoints as they are at this very moment.
     async fn confirm(&self, service: &ObjectKey) -> Result<(), ConfirmError> {
-        // What cannot exist, and what may not be read, is known as well as it can be.
-        if !fits_a_selector(&service.name) || !self.index.read().watches(&service.namespace) {
+        // What cannot exist, and what may not be read, is known as well as it can be. An API server refuses
+        // a selector with a name that no Service can have.
+        if !is_service_name(&service.name) || !self.index.read().watches(&service.namespace) {
             return Ok(());
         }
         let before = self.members_of(service);
@@ -205,8 +207,45 @@ fn consistent() -> ListParams {
     ListParams::default()
 }
 
-/// Whether a Service may have this name: another has no place in a selector.
-fn fits_a_selector(name: &str) -> bool {
-    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !name.is_empty() && name.len() <= 63 && name.bytes().all(letter)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Request, Response};
+    use kube::client::Body;
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A reader whose API server refuses every selector, as it refuses one with a name that it cannot
+    /// hold; and how many requests it has received.
+    fn reader() -> (ConsistentReader, Arc<AtomicUsize>) {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counter = requests.clone();
+        let service = tower::service_fn(move |_: Request<Body>| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            let status = r#"{"kind": "Status", "apiVersion": "v1", "status": "Failure",
+                "reason": "BadRequest", "code": 400, "message": "unable to parse requirement"}"#;
+            let response = Response::builder().status(400).body(Body::from(status.as_bytes().to_vec()));
+            std::future::ready(Ok::<_, Infallible>(response.unwrap()))
+        });
+        let reader = ConsistentReader {
+            index: SharedIndex::new().0,
+            client: Client::new(service, "default"),
+            linked: LinkedClients::default(),
+            families: AddressFamilies::default(),
+        };
+        (reader, requests)
+    }
+
+    #[tokio::test]
+    async fn a_name_that_no_service_can_have_is_confirmed_without_a_request() {
+        let (reader, requests) = reader();
+        for name in ["", "-a", "a-", "-", "A", "a.b", "a_b", &"a".repeat(64)] {
+            let confirmed = reader.confirm(&ObjectKey::new("ns", name)).await;
+            assert!(confirmed.is_ok(), "{name}: {confirmed:?}");
+        }
+        assert_eq!(requests.load(Ordering::SeqCst), 0);
+        assert!(reader.confirm(&ObjectKey::new("ns", "a-b")).await.is_err());
+        assert_ne!(requests.load(Ordering::SeqCst), 0);
+    }
 }
