@@ -2,22 +2,39 @@
 
 use std::time::Duration;
 
-/// Waits that double from the first to the longest.
+/// The waits after failures in a row.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Backoff {
-    first: Duration,
-    longest: Duration,
+pub(crate) struct Backoff(Waits);
+
+#[derive(Clone, Copy, Debug)]
+enum Waits {
+    Doubling { first: Duration, longest: Duration },
+    Steps(&'static [Duration]),
 }
 
 impl Backoff {
+    /// Waits that double from the first to the longest.
     pub(crate) const fn new(first: Duration, longest: Duration) -> Self {
-        Self { first, longest }
+        Self(Waits::Doubling { first, longest })
+    }
+
+    /// These waits, one after the other; the last of them from then on.
+    pub(crate) const fn steps(waits: &'static [Duration]) -> Self {
+        Self(Waits::Steps(waits))
     }
 
     /// The wait after so many failures in a row.
     pub(crate) fn after(self, failures: u32) -> Duration {
-        let doublings = failures.saturating_sub(1).min(20);
-        self.first.saturating_mul(1 << doublings).min(self.longest)
+        let before = failures.saturating_sub(1);
+        match self.0 {
+            Waits::Doubling { first, longest } => {
+                first.saturating_mul(1 << before.min(20)).min(longest)
+            }
+            Waits::Steps(waits) => {
+                let step = waits.get(before as usize).or(waits.last());
+                step.copied().unwrap_or_default()
+            }
+        }
     }
 
     /// The same, [with jitter](with_jitter).
@@ -27,7 +44,7 @@ impl Backoff {
 }
 
 /// Between half of a wait and all of it, by a random number from 0 to 1: what fails together does not
-/// come back together.
+/// retry together.
 pub(crate) fn with_jitter(wait: Duration, random: f64) -> Duration {
     wait.mul_f64(0.5 + random / 2.0)
 }
@@ -45,10 +62,17 @@ mod tests {
     }
 
     #[test]
+    fn steps_are_taken_one_after_the_other_and_the_last_again_and_again() {
+        const STEPS: Backoff = Backoff::steps(&[Duration::ZERO, Duration::from_millis(250)]);
+        let waits: Vec<_> = [0, 1, 2, 3, u32::MAX].map(|n| STEPS.after(n).as_millis()).into();
+        assert_eq!(waits, [0, 0, 250, 250, 250]);
+    }
+
+    #[test]
     fn jitter_takes_away_half_at_most() {
         for failures in 0..100 {
-            let (whole, wait) = (BACKOFF.after(failures), BACKOFF.jittered(failures));
-            assert!(wait >= whole / 2 && wait <= whole, "{wait:?} of {whole:?}");
+            let (full, wait) = (BACKOFF.after(failures), BACKOFF.jittered(failures));
+            assert!(wait >= full / 2 && wait <= full, "{wait:?} of {full:?}");
         }
     }
 }

@@ -6,7 +6,7 @@
 //! past it. Here only a watch that ended in its own time is resumed; after any other end the stream
 //! ends too, and whoever reads it begins with a LIST.
 
-use crate::clock::backoff::with_jitter;
+use crate::clock::backoff::Backoff;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use kube::api::{ListParams, WatchEvent, WatchParams};
@@ -39,19 +39,34 @@ const LATE: Duration = Duration::from_secs(3);
 
 enum State<K> {
     Begins,
+    /// The objects of a page that are not delivered yet, and what follows them.
     Lists {
         objects: VecDeque<K>,
-        next_page: Option<String>,
-        version: Option<String>,
+        next: Next,
     },
+    /// The LIST of this version is delivered, or a watch from it has ended in its time.
     Listed(String),
-    Watches {
-        version: String,
-        began: Instant,
-        events: BoxStream<'static, kube::Result<WatchEvent<K>>>,
-    },
+    Watches(OpenWatch<K>),
     Ended,
 }
+
+/// What follows a page of a LIST.
+enum Next {
+    /// A page, by the token of the one before it; the first has none.
+    Page(Option<String>),
+    /// The watch from the version of the LIST.
+    Watch(String),
+}
+
+struct OpenWatch<K> {
+    /// The version that it has come to.
+    version: String,
+    began: Instant,
+    events: BoxStream<'static, kube::Result<WatchEvent<K>>>,
+}
+
+/// An event, where the step has one to deliver, and the state that follows.
+type Step<K> = Result<(Option<Event<K>>, State<K>)>;
 
 /// Lists, then watches, until anything goes wrong.
 pub(crate) fn list_watch<K>(
@@ -62,22 +77,36 @@ where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     stream::unfold((State::Begins, api, config), async |(mut state, api, config)| {
-        loop {
-            let (event, next) = step(state, &api, &config).await;
+        while !matches!(state, State::Ended) {
+            let (event, next) = match step(state, &api, &config).await {
+                Ok((event, next)) => (event.map(Ok), next),
+                Err(error) => (Some(Err(error)), State::Ended),
+            };
             state = next;
-            match event {
-                Some(event) => return Some((event, (state, api, config))),
-                None if matches!(state, State::Ended) => return None,
-                None => {}
+            if let Some(event) = event {
+                return Some((event, (state, api, config)));
             }
         }
+        None
     })
 }
 
-/// Between the end of one and the next.
-const AGAIN: Duration = Duration::from_secs(1);
+/// The same of a kind that the cluster may not have.
+pub(crate) fn list_watch_optional<K>(
+    api: &Option<Api<K>>,
+    config: Config,
+) -> impl Stream<Item = Result<Event<K>>> + Send + use<K>
+where
+    K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let api = stream::iter(api.clone());
+    api.flat_map(move |api| list_watch(api, config.clone()).boxed())
+}
 
-/// The same without an end: each failure is followed by another LIST. Errors are dropped; for callers
+/// Between the end of one and the next.
+const RETRY: Backoff = Backoff::steps(&[Duration::from_secs(1)]);
+
+/// [`list_watch`] without an end: each failure is followed by another LIST. Errors are dropped; for callers
 /// that only want to look sooner than they would anyway.
 pub(crate) fn follow<K>(api: Api<K>, fields: &str) -> impl Stream<Item = Event<K>> + Send + use<K>
 where
@@ -86,7 +115,7 @@ where
     let config = config().fields(fields);
     let begins = stream::unfold(false, async |again| {
         if again {
-            tokio::time::sleep(with_jitter(AGAIN, fastrand::f64())).await;
+            tokio::time::sleep(RETRY.jittered(1)).await;
         }
         Some(((), true))
     });
@@ -94,81 +123,88 @@ where
     events.filter_map(|event| std::future::ready(event.ok()))
 }
 
-async fn step<K>(
-    state: State<K>,
-    api: &Api<K>,
-    config: &Config,
-) -> (Option<Result<Event<K>>>, State<K>)
+async fn step<K>(state: State<K>, api: &Api<K>, config: &Config) -> Step<K>
 where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let fails = |error| (Some(Err(error)), State::Ended);
     match state {
         State::Begins => {
-            let lists = State::Lists { objects: VecDeque::new(), next_page: None, version: None };
-            (Some(Ok(Event::Init)), lists)
+            let first = State::Lists { objects: VecDeque::new(), next: Next::Page(None) };
+            Ok((Some(Event::Init), first))
         }
-        State::Lists { mut objects, next_page, version } => {
-            if let Some(object) = objects.pop_front() {
-                let lists = State::Lists { objects, next_page, version };
-                return (Some(Ok(Event::InitApply(object))), lists);
+        State::Lists { mut objects, next } => match (objects.pop_front(), next) {
+            (Some(object), next) => {
+                Ok((Some(Event::InitApply(object)), State::Lists { objects, next }))
             }
-            if let (None, Some(version)) = (&next_page, &version) {
-                return (Some(Ok(Event::InitDone)), State::Listed(version.clone()));
-            }
-            let list = match api.list(&page(config, next_page)).await {
-                Ok(list) => list,
-                Err(error) => return fails(Error::InitialListFailed(error)),
-            };
-            let version = list.metadata.resource_version.filter(|version| !version.is_empty());
-            if version.is_none() {
-                return fails(Error::NoResourceVersion);
-            }
-            let next_page = list.metadata.continue_.filter(|token| !token.is_empty());
-            (None, State::Lists { objects: list.items.into(), next_page, version })
-        }
-        State::Listed(version) => {
-            let params = WatchParams {
-                label_selector: config.label_selector.clone(),
-                field_selector: config.field_selector.clone(),
-                timeout: config.timeout,
-                bookmarks: config.bookmarks,
-                send_initial_events: false,
-            };
-            let began = Instant::now();
-            match api.watch(&params, &version).await {
-                Ok(events) => (None, State::Watches { version, began, events: events.boxed() }),
-                Err(error) => fails(Error::WatchStartFailed(error)),
-            }
-        }
-        State::Watches { version, began, mut events } => {
-            let event = match events.next().await {
-                Some(Ok(event)) => event,
-                Some(Err(error)) => return fails(Error::WatchFailed(error)),
-                None if ended_in_time(began.elapsed(), config.timeout) => {
-                    return (None, State::Listed(version));
-                }
-                None => return (None, State::Ended),
-            };
-            let (event, version) = match event {
-                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                    let version = object.resource_version();
-                    (Some(Event::Apply(object)), version)
-                }
-                WatchEvent::Deleted(object) => {
-                    let version = object.resource_version();
-                    (Some(Event::Delete(object)), version)
-                }
-                WatchEvent::Bookmark(mark) => (None, Some(mark.metadata.resource_version)),
-                WatchEvent::Error(status) => return fails(Error::WatchError(status)),
-            };
-            match version.filter(|version| !version.is_empty()) {
-                Some(version) => (event.map(Ok), State::Watches { version, began, events }),
-                None => fails(Error::NoResourceVersion),
-            }
-        }
-        State::Ended => (None, State::Ended),
+            (None, Next::Page(token)) => list_page(api, config, token).await,
+            (None, Next::Watch(version)) => Ok((Some(Event::InitDone), State::Listed(version))),
+        },
+        State::Listed(version) => open_watch(api, config, version).await,
+        State::Watches(watch) => watch.next(config.timeout).await,
+        State::Ended => Ok((None, State::Ended)),
     }
+}
+
+async fn list_page<K>(api: &Api<K>, config: &Config, token: Option<String>) -> Step<K>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let list = api.list(&page(config, token)).await.map_err(Error::InitialListFailed)?;
+    let version = given(list.metadata.resource_version).ok_or(Error::NoResourceVersion)?;
+    let next = match given(list.metadata.continue_) {
+        Some(token) => Next::Page(Some(token)),
+        None => Next::Watch(version),
+    };
+    Ok((None, State::Lists { objects: list.items.into(), next }))
+}
+
+async fn open_watch<K>(api: &Api<K>, config: &Config, version: String) -> Step<K>
+where
+    K: Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let params = WatchParams {
+        label_selector: config.label_selector.clone(),
+        field_selector: config.field_selector.clone(),
+        timeout: config.timeout,
+        bookmarks: config.bookmarks,
+        send_initial_events: false,
+    };
+    let began = Instant::now();
+    let events = api.watch(&params, &version).await.map_err(Error::WatchStartFailed)?.boxed();
+    Ok((None, State::Watches(OpenWatch { version, began, events })))
+}
+
+impl<K: ResourceExt> OpenWatch<K> {
+    async fn next(mut self, timeout: Option<u32>) -> Step<K> {
+        match self.events.next().await {
+            Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
+                self.at(object.resource_version(), Some(Event::Apply(object)))
+            }
+            Some(Ok(WatchEvent::Deleted(object))) => {
+                self.at(object.resource_version(), Some(Event::Delete(object)))
+            }
+            Some(Ok(WatchEvent::Bookmark(mark))) => {
+                self.at(Some(mark.metadata.resource_version), None)
+            }
+            Some(Ok(WatchEvent::Error(status))) => Err(Error::WatchError(status)),
+            Some(Err(error)) => Err(Error::WatchFailed(error)),
+            None if ended_in_time(self.began.elapsed(), timeout) => {
+                Ok((None, State::Listed(self.version)))
+            }
+            None => Ok((None, State::Ended)),
+        }
+    }
+
+    /// The watch has come to this version.
+    fn at(self, version: Option<String>, event: Option<Event<K>>) -> Step<K> {
+        let version = given(version).ok_or(Error::NoResourceVersion)?;
+        Ok((event, State::Watches(Self { version, ..self })))
+    }
+}
+
+/// An empty text stands for none.
+fn given(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
 }
 
 fn page(config: &Config, continue_token: Option<String>) -> ListParams {

@@ -1,6 +1,7 @@
 //! The informers: events of watches become facts in the index, and the objects that they concern are
 //! reported at once.
 
+use crate::clock::backoff::Backoff;
 use crate::index::order::Arrival;
 use crate::index::shared_index::SharedIndex;
 use crate::informers::list_watch::WORKS_AFTER;
@@ -15,6 +16,7 @@ use kube::runtime::watcher::{self, Event};
 use std::collections::HashSet;
 use std::pin::pin;
 use std::time::{Duration, Instant};
+use thiserror::Error;
 
 /// Watches a kind in each of the namespaces on its own; without any, in the whole cluster.
 pub(crate) async fn watch_each<S: Source>(
@@ -27,13 +29,13 @@ pub(crate) async fn watch_each<S: Source>(
 }
 
 /// How long to wait after a failed watch: short, since nothing is written meanwhile.
-const RETRY: [Duration; 5] = [
+const RETRY: Backoff = Backoff::steps(&[
     Duration::from_millis(100),
     Duration::from_millis(250),
     Duration::from_millis(500),
     Duration::from_secs(1),
     Duration::from_secs(2),
-];
+]);
 
 /// How often to look for a kind that the cluster does not have.
 const ABSENT: Duration = Duration::from_secs(5);
@@ -45,11 +47,26 @@ const GONE_AFTER: Duration = Duration::from_secs(20);
 
 /// Why a watch ended.
 enum Ended {
-    /// Another version is to be watched; what is known holds until that is listed.
+    /// Another version is to be watched; what is known stays until that is listed.
     Outdated,
     NoSuchKind,
     Forbidden,
-    Failed(String),
+    Failed(WatchFailure),
+}
+
+/// Why a watch failed, for logs.
+#[derive(Debug, Error)]
+enum WatchFailure {
+    #[error("{0}")]
+    Discovery(kube::Error),
+    #[error("{0}")]
+    Watch(watcher::Error),
+    #[error("it ended before its time")]
+    EndedEarly,
+    #[error("the API server does not serve the kind at the moment")]
+    NotServed,
+    #[error("it may not be read")]
+    Forbidden,
 }
 
 impl From<watcher::Error> for Ended {
@@ -62,7 +79,7 @@ impl From<watcher::Error> for Ended {
             {
                 Self::Forbidden
             }
-            _ => Self::Failed(error.to_string()),
+            _ => Self::Failed(WatchFailure::Watch(error)),
         }
     }
 }
@@ -84,7 +101,7 @@ struct Informer<S> {
     scope: WatchScope,
     index: SharedIndex,
     /// In a row.
-    failures: usize,
+    failures: u32,
     /// When the LIST of the present watch was complete.
     listed_at: Option<Instant>,
     /// It has been listed since the cluster was last without the kind.
@@ -117,7 +134,7 @@ impl<S: Source> Informer<S> {
             Ok(false) => return Ended::NoSuchKind,
             // What was absent a moment ago is looked for again: no known fact is in doubt.
             Err(_) if self.is_absence_reported => return Ended::NoSuchKind,
-            Err(error) => return Ended::Failed(error.to_string()),
+            Err(error) => return Ended::Failed(WatchFailure::Discovery(error)),
         }
         let mut listed = HashSet::new();
         let mut events = pin!(self.source.open());
@@ -138,12 +155,12 @@ impl<S: Source> Informer<S> {
                     handle(&self.source, &self.scope, &self.index, &mut listed, event);
                 }
                 Some(Err(error)) => return Ended::from(error),
-                None => return Ended::Failed("it ended before its time".into()),
+                None => return Ended::Failed(WatchFailure::EndedEarly),
             }
         }
     }
 
-    /// Takes in that the watch has ended. Returns how long to wait before the next.
+    /// Records that the watch has ended. Returns how long to wait before the next.
     ///
     /// After any interruption the facts are old until they are listed again, and nothing is written
     /// from them: also where the watch could be resumed, since a resumed watch of a quiet kind shows
@@ -158,25 +175,21 @@ impl<S: Source> Informer<S> {
             Ended::Outdated => {
                 let kind = self.source.resource().name();
                 tracing::info!(kind, "served in a better version: listing anew");
-                return None;
+                None
             }
             Ended::NoSuchKind if self.may_come_back(Instant::now()) => {
-                self.end_failed("the API server does not serve the kind at the moment");
+                Some(self.end_failed(&WatchFailure::NotServed))
             }
-            Ended::NoSuchKind => {
-                self.end_absent();
-                return Some(ABSENT);
-            }
-            Ended::Forbidden if self.source.may_be_forbidden() => self.end_forbidden(None),
-            Ended::Forbidden => match self.scope.namespace().map(str::to_owned) {
-                Some(namespace) => self.end_forbidden(Some(&namespace)),
-                None => self.end_failed("it may not be read"),
-            },
-            Ended::Failed(why) => self.end_failed(&why),
+            Ended::NoSuchKind => Some(self.end_absent()),
+            Ended::Forbidden => Some(self.end_forbidden()),
+            Ended::Failed(failure) => Some(self.end_failed(&failure)),
         }
-        let pause = RETRY[self.failures.min(RETRY.len() - 1)];
-        self.failures += 1;
-        Some(pause)
+    }
+
+    /// Counts a failure. Returns how long to wait after it.
+    fn back_off(&mut self) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        RETRY.after(self.failures)
     }
 
     /// Whether a kind that is not served now was served a moment ago.
@@ -185,51 +198,56 @@ impl<S: Source> Informer<S> {
         self.was_served && now.duration_since(since) < GONE_AFTER
     }
 
-    fn end_absent(&mut self) {
+    fn end_absent(&mut self) -> Duration {
         self.was_served = false;
         if !std::mem::replace(&mut self.is_absence_reported, true) {
             tracing::info!("no {} in this cluster: looking again", self.source.resource().name());
         }
         readable(&self.source, &self.index, &self.scope);
         replace_all(&self.source, &self.index, &self.scope, &HashSet::new(), false);
+        ABSENT
     }
 
-    /// It counts as empty. Without an optional kind all goes on; without another nothing fails over in
-    /// this namespace.
-    fn end_forbidden(&mut self, required_in: Option<&str>) {
+    /// Without an optional resource all goes on, and without another nothing fails over in a namespace:
+    /// it counts as empty. Without it in the whole cluster nothing is known.
+    fn end_forbidden(&mut self) -> Duration {
         let name = self.source.resource().name();
         let is_news = !std::mem::replace(&mut self.is_forbidden_reported, true);
-        match required_in {
-            None if is_news => {
-                tracing::warn!("{name} may not be read: what they declare has no effect");
+        match self.scope.namespace() {
+            _ if self.source.may_be_forbidden() => {
+                if is_news {
+                    tracing::warn!("{name} may not be read: what they declare has no effect");
+                }
             }
-            Some(namespace) if is_news => tracing::warn!(
-                namespace,
-                "{name} may not be read: nothing fails over in this namespace; is it gone, or \
-                 without its RoleBinding?"
-            ),
-            _ => {}
-        }
-        if let Some(namespace) = required_in {
-            self.index.update(|index| {
-                index.forbidden.note(namespace, self.source.resource(), true);
-                vec![]
-            });
+            Some(namespace) => {
+                if is_news {
+                    tracing::warn!(
+                        namespace,
+                        "{name} may not be read: nothing fails over in this namespace; is it gone, \
+                         or without its RoleBinding?"
+                    );
+                }
+                self.index.update(|index| {
+                    index.forbidden.note(namespace, self.source.resource(), true);
+                    vec![]
+                });
+            }
+            None => return self.end_failed(&WatchFailure::Forbidden),
         }
         replace_all(&self.source, &self.index, &self.scope, &HashSet::new(), true);
+        self.back_off()
     }
 
-    fn end_failed(&self, why: &str) {
+    fn end_failed(&mut self, why: &WatchFailure) -> Duration {
+        let resource = self.source.resource();
         self.index.update(|index| {
-            index.synced.set(self.source.resource(), self.scope.set_synced(false));
-            index.synced.set_tried(self.source.resource());
+            index.synced.set(resource, self.scope.set_synced(false));
+            index.synced.set_tried(resource);
             vec![]
         });
-        tracing::warn!(
-            kind = self.source.resource().name(),
-            ended = why,
-            "watch failed; listing anew"
-        );
+        let ended = why.to_string();
+        tracing::warn!(kind = resource.name(), ended, "watch failed; listing anew");
+        self.back_off()
     }
 }
 

@@ -110,11 +110,11 @@ impl Credentials {
 }
 
 /// All credentials that there are, by the namespace's place and the Secret's name.
-pub(crate) type All = BTreeMap<(usize, String), Credentials>;
+pub(crate) type AllCredentials = BTreeMap<(usize, String), Credentials>;
 
 /// Of each cluster the credentials to use: the first that can be, in the order of the namespaces;
 /// without any the first, so that the reason is reported.
-pub(crate) fn chosen(all: &All) -> BTreeMap<&str, &Credentials> {
+pub(crate) fn chosen(all: &AllCredentials) -> BTreeMap<&str, &Credentials> {
     let mut chosen: BTreeMap<&str, &Credentials> = BTreeMap::new();
     for credentials in all.values() {
         let there = chosen.entry(&credentials.cluster).or_insert(credentials);
@@ -161,7 +161,7 @@ mod tests {
         let read = |kubeconfig| {
             Credentials::read(&secret("cluster-credentials-x", json!({}), kubeconfig)).unwrap()
         };
-        let mut all = All::new();
+        let mut all = AllCredentials::new();
         all.insert((0, "a".into()), read("nonsense"));
         assert!(chosen(&all)["x"].checked.is_err());
         all.insert((1, "a".into()), read(GOOD));

@@ -1,27 +1,21 @@
 //! Which clusters are linked: with each Secret that comes, changes or goes, a watch begins, restarts or
 //! ends. None waits for another.
 
-use crate::clock::backoff::with_jitter;
 use crate::index::endpoints::AddressFamilies;
 use crate::index::remote::reach::Transition;
 use crate::index::shared_index::SharedIndex;
-use crate::informers::list_watch::list_watch;
-use crate::informers::list_watch::{READ_TIMEOUT, config};
+use crate::informers::list_watch::READ_TIMEOUT;
 use crate::informers::remote::answer;
 use crate::informers::remote::clients::LinkedClients;
-use crate::informers::remote::credentials::{
-    All, Credentials, CredentialsSecret, SecretName, TYPE, chosen,
-};
+use crate::informers::remote::credentials::{AllCredentials, Credentials, SecretName, chosen};
 use crate::informers::remote::kubeconfig::{Checked, Refusal};
 use crate::informers::remote::link::Link;
+use crate::informers::remote::secrets_watch::SecretsWatch;
 use crate::informers::remote::transitions::LinkTransition;
-use futures::StreamExt;
 use jiff::SignedDuration;
 use kube::client::ClientBuilder;
-use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client};
 use std::collections::HashMap;
-use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
@@ -29,7 +23,6 @@ use tower::util::AndThenLayer;
 
 /// How long a connection, TLS included, may take to come about.
 const CONNECT: Duration = Duration::from_secs(3);
-const RETRY: Duration = Duration::from_secs(2);
 
 const NEXT: &str = "Link it again from a kubeconfig that has everything inline: `kubectl config view --raw --minify --flatten` writes one, and `linkerd multicluster link-gen` takes it with --kubeconfig";
 
@@ -54,9 +47,11 @@ pub(crate) async fn watch_links(
     let mut secrets = JoinSet::new();
     for (place, namespace) in linked.namespaces.iter().enumerate() {
         let api = Api::namespaced(client.clone(), namespace);
-        secrets.spawn(watch_secrets(api, namespace.clone(), place, sender.clone()));
+        let watch =
+            SecretsWatch { api, namespace: namespace.clone(), place, events: sender.clone() };
+        secrets.spawn(watch.run());
     }
-    let mut all = All::new();
+    let mut all = AllCredentials::new();
     let mut links = Links {
         linked,
         index,
@@ -114,7 +109,7 @@ impl Links {
     }
 
     /// Begins and ends watches so that they are those of the credentials there are.
-    async fn follow(&mut self, all: &All) {
+    async fn follow(&mut self, all: &AllCredentials) {
         let chosen = chosen(all);
         let gone: Vec<String> =
             self.running.keys().filter(|c| !chosen.contains_key(c.as_str())).cloned().collect();
@@ -205,86 +200,4 @@ pub(crate) async fn connect(kubeconfig: Checked) -> Result<Client, Refusal> {
     config.default_retry = false;
     let client = ClientBuilder::try_from(config).map_err(|error| Checked::unusable(&error))?;
     Ok(client.with_layer(&AndThenLayer::new(answer::classify)).build())
-}
-
-/// A change of the Secrets of a namespace.
-enum SecretEvent {
-    Listed(usize, Vec<(String, Option<Credentials>)>),
-    Set(usize, String, Option<Box<Credentials>>),
-    Gone(usize, String),
-}
-
-impl SecretEvent {
-    fn enter(self, all: &mut All) {
-        match self {
-            Self::Listed(place, secrets) => {
-                all.retain(|(there, _), _| *there != place);
-                let secrets = secrets.into_iter();
-                all.extend(secrets.filter_map(|(name, read)| Some(((place, name), read?))));
-            }
-            Self::Set(place, name, Some(credentials)) => {
-                all.insert((place, name), *credentials);
-            }
-            Self::Set(place, name, None) | Self::Gone(place, name) => {
-                all.remove(&(place, name));
-            }
-        }
-    }
-}
-
-/// Watches the Secrets of one namespace. While they cannot be read, what is known of them stays: a
-/// cluster is not gone because we may not look.
-async fn watch_secrets(
-    api: Api<CredentialsSecret>,
-    namespace: String,
-    place: usize,
-    sender: mpsc::UnboundedSender<SecretEvent>,
-) {
-    let mut is_reported = false;
-    loop {
-        let mut events = pin!(list_watch(api.clone(), config().fields(&format!("type={TYPE}"))));
-        let mut listed = vec![];
-        let error = loop {
-            let event = match events.next().await {
-                Some(Ok(Event::Init)) => {
-                    listed.clear();
-                    continue;
-                }
-                Some(Ok(Event::InitApply(secret))) => {
-                    listed.push((secret.name_any(), Credentials::read(&secret)));
-                    continue;
-                }
-                Some(Ok(Event::InitDone)) => {
-                    is_reported = false;
-                    SecretEvent::Listed(place, std::mem::take(&mut listed))
-                }
-                Some(Ok(Event::Apply(secret))) => SecretEvent::Set(
-                    place,
-                    secret.name_any(),
-                    Credentials::read(&secret).map(Box::new),
-                ),
-                Some(Ok(Event::Delete(secret))) => SecretEvent::Gone(place, secret.name_any()),
-                Some(Err(error)) => break Some(error),
-                None => break None,
-            };
-            if sender.send(event).is_err() {
-                return;
-            }
-        };
-        if !std::mem::replace(&mut is_reported, true) {
-            // The text of other errors may quote what was read.
-            let why = match &error {
-                Some(watcher::Error::InitialListFailed(kube::Error::Api(status))) => {
-                    status.message.as_str()
-                }
-                _ => "the API server does not answer",
-            };
-            tracing::warn!(
-                namespace,
-                why,
-                "the credentials of linked clusters cannot be read; what is known of them stays"
-            );
-        }
-        tokio::time::sleep(with_jitter(RETRY, fastrand::f64())).await;
-    }
 }

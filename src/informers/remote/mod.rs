@@ -21,6 +21,7 @@ pub(crate) mod links;
 pub(crate) mod mirrors;
 pub(crate) mod requested_services;
 pub(crate) mod retry;
+pub(crate) mod secrets_watch;
 pub(crate) mod services_watch;
 pub(crate) mod slices_watch;
 pub(crate) mod transitions;

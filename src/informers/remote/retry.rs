@@ -1,10 +1,10 @@
 //! When a linked cluster is asked again.
 
-use crate::clock::backoff::with_jitter;
+use crate::clock::backoff::{Backoff, with_jitter};
 use std::time::Duration;
 
-/// After a failure. The first retry comes at once: a watch may end for any reason.
-const RETRY: [Duration; 7] = [
+/// The first retry comes at once: a watch may end for any reason.
+const RETRY: Backoff = Backoff::steps(&[
     Duration::ZERO,
     Duration::from_millis(250),
     Duration::from_millis(500),
@@ -12,16 +12,16 @@ const RETRY: [Duration; 7] = [
     Duration::from_secs(2),
     Duration::from_secs(4),
     Duration::from_secs(8),
-];
+]);
 
 /// Not sooner, however little time is left.
 const SOONEST: Duration = Duration::from_millis(250);
 
-/// How long to wait after a failure: the longer the more there were, but the cluster is asked more
-/// often before time alone changes what is known of it. Nothing counts as lost or down for not having
-/// been asked.
-pub(crate) fn pause(failures: usize, left: Option<Duration>, jitter: f64) -> Duration {
-    let pause = with_jitter(RETRY[failures.min(RETRY.len() - 1)], jitter);
+/// How long to wait after a failure, with so many before it: the longer the more there were, but the
+/// cluster is asked more often before time alone changes what is known of it. Nothing counts as lost or
+/// down for not having been asked.
+pub(crate) fn pause(before: u32, left: Option<Duration>, jitter: f64) -> Duration {
+    let pause = with_jitter(RETRY.after(before.saturating_add(1)), jitter);
     left.map_or(pause, |left| pause.min((left / 2).max(SOONEST)))
 }
 
