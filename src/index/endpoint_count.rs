@@ -1,7 +1,7 @@
 //! How many endpoints of a Service are ready, of all and port by port.
 
 use crate::engine::{Announced, MOST_PORTS, PortSet, SteadyTime};
-use crate::index::endpoints::SliceFacts;
+use crate::index::endpoints::{Endpoint, SliceFacts};
 use crate::index::pods::PodUid;
 use std::collections::HashMap;
 
@@ -30,6 +30,27 @@ pub(crate) struct PortEndpointCount {
 }
 
 impl EndpointCount {
+    fn add(&mut self, endpoint: &SeenEndpoint) {
+        let SeenEndpoint { ready, stays, offers, ready_on, announced_until } = *endpoint;
+        self.total = self.total.saturating_add(u32::from(stays));
+        self.ready = self.ready.saturating_add(u32::from(ready));
+        let takes_traffic = if self.ports.is_empty() { ready } else { ready_on != 0 };
+        if let Some(until) = announced_until.filter(|_| takes_traffic) {
+            let one = Announced { count: 1, until };
+            self.announced = Some(one.and(self.announced));
+        }
+        for place in places(offers) {
+            let ready = ready_on & 1 << place != 0;
+            let port = PortEndpointCount {
+                ready: ready.into(),
+                total: stays.into(),
+                announced: (ready && announced_until.is_some()).into(),
+                with: 0,
+            };
+            self.ports[place] = self.ports[place].and(port);
+        }
+    }
+
     /// Both together.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.ready = self.ready.saturating_add(other.ready);
@@ -63,6 +84,30 @@ impl PortEndpointCount {
     }
 }
 
+/// An endpoint, over all slices that it is in.
+#[derive(Default)]
+struct SeenEndpoint {
+    ready: bool,
+    /// It is ready, or not on its way out.
+    stays: bool,
+    /// The asked ports that it offers, and those that it is ready on.
+    offers: PortSet,
+    ready_on: PortSet,
+    announced_until: Option<SteadyTime>,
+}
+
+impl SeenEndpoint {
+    /// Adds what a slice that offers these ports has of it.
+    fn add(&mut self, endpoint: &Endpoint, offered: PortSet) {
+        self.ready |= endpoint.ready;
+        self.stays |= endpoint.ready || !endpoint.terminating;
+        self.offers |= offered;
+        if endpoint.ready {
+            self.ready_on |= offered;
+        }
+    }
+}
+
 /// Ready and total endpoints over all slices of a Service, each endpoint counted once: of all, and of
 /// each port by the slices that offer it.
 ///
@@ -74,32 +119,18 @@ pub(crate) fn count<'a>(
     ports: &[Option<&str>],
     announced_until: impl Fn(PodUid) -> Option<SteadyTime>,
 ) -> EndpointCount {
-    #[derive(Default)]
-    struct Seen {
-        ready: bool,
-        stays: bool,
-        /// The asked ports that it offers, and those that it is ready on.
-        offers: PortSet,
-        ready_on: PortSet,
-        announced_until: Option<SteadyTime>,
-    }
     let ports = &ports[..ports.len().min(MOST_PORTS)];
-    let mut seen: HashMap<u64, Seen> = HashMap::new();
+    let mut endpoints: HashMap<u64, SeenEndpoint> = HashMap::new();
     let mut together = vec![PortSet::MAX; ports.len()];
     for slice in slices {
         let offered = slice.offered(ports);
         for endpoint in &slice.endpoints {
-            // While a slice is rebalanced an endpoint may stand in two of them.
-            let seen = seen.entry(endpoint.identity).or_default();
-            seen.ready |= endpoint.ready;
-            seen.stays |= endpoint.ready || !endpoint.terminating;
-            seen.offers |= offered;
-            if endpoint.ready {
-                seen.ready_on |= offered;
-            }
+            // While slices are rebalanced an endpoint may be in two of them.
+            let seen = endpoints.entry(endpoint.identity).or_default();
+            seen.add(endpoint, offered);
             seen.announced_until = endpoint.pod.and_then(|pod| announced_until(pod.uid));
         }
-        if slice.endpoints.iter().any(|endpoint| endpoint.ready) {
+        if slice.has_ready() {
             for place in places(offered) {
                 together[place] &= offered;
             }
@@ -107,22 +138,7 @@ pub(crate) fn count<'a>(
     }
     let mut counted = EndpointCount::default();
     counted.ports.resize(ports.len(), PortEndpointCount::default());
-    for Seen { ready, stays, offers, ready_on, announced_until } in seen.into_values() {
-        counted.total = counted.total.saturating_add(u32::from(stays));
-        counted.ready = counted.ready.saturating_add(u32::from(ready));
-        let takes_traffic = if ports.is_empty() { ready } else { ready_on != 0 };
-        if let Some(until) = announced_until.filter(|_| takes_traffic) {
-            let one = Announced { count: 1, until };
-            counted.announced = Some(one.and(counted.announced));
-        }
-        for place in places(offers) {
-            let (port, ready) = (&mut counted.ports[place], ready_on & 1 << place != 0);
-            port.total = port.total.saturating_add(u32::from(stays));
-            port.ready = port.ready.saturating_add(u32::from(ready));
-            port.announced =
-                port.announced.saturating_add(u32::from(ready && announced_until.is_some()));
-        }
-    }
+    endpoints.values().for_each(|endpoint| counted.add(endpoint));
     for (place, (port, together)) in counted.ports.iter_mut().zip(together).enumerate() {
         if port.ready > 0 {
             port.with = together & !(1 << place);

@@ -2,10 +2,10 @@
 
 use crate::engine::{
     AnnouncedPodUids, AuthoredText, AuthoredWeights, BySet, Declaration, Defaults, FAR_BEYOND,
-    Intent, PendingDelays, Previous, Problem, SetState, SteadyTime, annotations, authored,
-    external_edit, no_primary, service_of, too_many,
+    Intent, Now, PendingDelays, Previous, Problem, SetState, State, SteadyTime, annotations,
+    authored, external_edit, no_primary, service_of, too_many,
 };
-use crate::index::announced_pods::Recorded;
+use crate::index::announced_pods::{Recorded, recorded_pods};
 use crate::kinds::Kind;
 use crate::kinds::adapter::InUse;
 use crate::kinds::managed_fields::Owners;
@@ -52,7 +52,7 @@ pub(crate) struct ManagedObject {
     pub without_primary: Box<[Problem]>,
     /// Pods that its traffic was moved for before they went, as it records them; the index takes them
     /// into `leaving`.
-    pub(crate) recorded_pods: AnnouncedPodUids,
+    recorded_pods: AnnouncedPodUids,
     /// The same by the steady clock, in the index.
     pub leaving: Recorded,
     /// Services that the object names, read or not.
@@ -85,64 +85,33 @@ pub(crate) struct Decider {
     pub engine: Box<str>,
 }
 
+impl Decider {
+    fn of(state: &State) -> Self {
+        Self { replica: state.by.as_str().into(), engine: state.engine.as_str().into() }
+    }
+}
+
 impl ManagedObject {
     /// The facts of an object.
     pub(crate) fn read(kind: Kind, object: &DynamicObject, defaults: &Defaults) -> Self {
         let (mut declared, metadata) = (kind.read(object), &object.metadata);
         let owners = Owners::read(kind, metadata.managed_fields.as_deref().unwrap_or_default());
         let record = declared.record().cloned();
-        let as_recorded = record.as_ref().map(|record| record.written.clone()).unwrap_or_default();
         let state = declared.state().cloned();
-        let author = owners.other.as_ref().filter(|other| other.as_ref() != PREDECESSOR);
-        let edit = author.and_then(|author| {
-            Some((author.clone(), external_edit(&declared.normalized(), state.as_ref()?)?))
-        });
-        let edited_by = edit.map(|(author, weights)| {
-            let weights = AuthoredWeights::new(weights).written(as_recorded.clone());
-            declared.annotations.set_record(weights);
-            author
-        });
-        let read = match declared.backends().count() {
-            // Neither read nor decided: it would take the time of all others.
-            all if all > FAR_BEYOND => {
-                Err(too_many(&declared.shape, all, all).into_iter().collect())
-            }
-            _ => Intent::read(&declared, defaults).leniently(),
-        };
-        let (intents, mut faults) = match read {
-            Ok((intents, faults)) => (Ok(intents), faults),
-            Err(mut problems) => {
-                problems.truncate(FAULTS);
-                (Err(problems), vec![])
-            }
-        };
-        faults.truncate(FAULTS);
-        let written = declared.normalized().as_written(&as_recorded);
+        let edited_by = adopt_external_edit(&mut declared, &owners);
+        let (intents, faults) = read_intents(&declared, defaults);
+        let recorded = record.as_ref().map(|record| &record.written);
+        let written = declared.normalized().as_written(recorded.unwrap_or(&BySet::new()));
         let authored_recorded = intents.as_ref().is_ok_and(|intents| {
             let authored = AuthoredWeights::new(authored(intents)).written(written.clone());
             record == Some(authored)
         });
-        let decider = state.as_ref().map(|state| Decider {
-            replica: state.by.as_str().into(),
-            engine: state.engine.as_str().into(),
-        });
-        let there = declared.annotations.get(annotations::PRIMARY_SERVICE);
-        let defaulted = state.as_ref().and_then(|state| state.defaulted_primary.as_deref());
-        let defaulted = defaulted.filter(|ours| there.is_some_and(|there| there == ours));
-        let defaulted_primary = defaulted.map(Into::into);
-        let (mut states, leaving) =
+        let decider = state.as_ref().map(Decider::of);
+        let defaulted_primary = defaulted_primary(&declared, state.as_ref());
+        let (states, recorded_pods) =
             state.map(|state| (state.sets, state.announced_pods)).unwrap_or_default();
-        let set = |intent: Intent| {
-            let mut state = states.remove(&intent.set);
-            // Only people need the reason, and they read the object. But one of several sets may be
-            // written while the others stay as they are.
-            if let Some(state) = state.as_mut().filter(|_| intent.set.is_empty()) {
-                state.why = String::new();
-            }
-            ManagedSet { intent, state, pending: PendingDelays::new() }
-        };
         Self {
-            sets: intents.map(|intents| intents.into_iter().map(set).collect()),
+            sets: intents.map(|intents| managed_sets(intents, states)),
             faults: faults.into(),
             decider,
             seen: SteadyTime::MIN,
@@ -157,12 +126,24 @@ impl ManagedObject {
             in_use: kind.in_use(object),
             defaulted_primary,
             without_primary: declared.without_primary().map(no_primary).collect(),
-            recorded_pods: leaving,
+            recorded_pods,
             leaving: Recorded::default(),
             services: match declared.backends().nth(FAR_BEYOND) {
                 None => named(&declared).into_iter().map(Into::into).collect(),
                 Some(_) => Box::default(),
             },
+        }
+    }
+
+    /// Reads the times that its state records by the steady clock.
+    pub(crate) fn start_clocks(&mut self, now: Now) {
+        for set in self.sets.as_deref_mut().unwrap_or_default() {
+            if let Some(state) = &set.state {
+                set.pending = now.to_steady(&state.pending);
+            }
+        }
+        if !self.recorded_pods.is_empty() {
+            self.leaving = recorded_pods(&now.to_steady(&std::mem::take(&mut self.recorded_pods)));
         }
     }
 
@@ -196,6 +177,57 @@ impl ManagedObject {
     }
 }
 
+/// Weights that somebody set past the webhook are the author's from now on. Returns who did.
+fn adopt_external_edit(declared: &mut Declaration, owners: &Owners) -> Option<Box<str>> {
+    let author = owners.other.as_ref().filter(|other| other.as_ref() != PREDECESSOR)?;
+    let weights = external_edit(&declared.normalized(), declared.state()?)?;
+    let written = declared.record().map(|record| record.written.clone()).unwrap_or_default();
+    declared.annotations.set_record(AuthoredWeights::new(weights).written(written));
+    Some(author.clone())
+}
+
+/// The intents of an object with the faults that it can be worked with, or what keeps it from being read.
+fn read_intents(
+    declared: &Declaration,
+    defaults: &Defaults,
+) -> (Result<Vec<Intent>, Vec<Problem>>, Vec<Problem>) {
+    let read = match declared.backends().count() {
+        // Neither read nor decided: it would take the time of all others.
+        all if all > FAR_BEYOND => Err(too_many(&declared.shape, all, all).into_iter().collect()),
+        _ => Intent::read(declared, defaults).leniently(),
+    };
+    match read {
+        Ok((intents, faults)) => (Ok(intents), first(faults)),
+        Err(problems) => (Err(first(problems)), vec![]),
+    }
+}
+
+fn first(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.truncate(FAULTS);
+    problems
+}
+
+/// The primary that the state records as ours, while it is still what the object names.
+fn defaulted_primary(declared: &Declaration, state: Option<&State>) -> Option<Box<str>> {
+    let named = declared.annotations.get(annotations::PRIMARY_SERVICE)?;
+    let defaulted = state?.defaulted_primary.as_deref()?;
+    (named == defaulted).then(|| defaulted.into())
+}
+
+fn managed_sets(intents: Vec<Intent>, mut states: BySet<SetState>) -> Box<[ManagedSet]> {
+    let set = |intent: Intent| {
+        let mut state = states.remove(&intent.set);
+        // Only people need the reason, and they read the object. But one of several sets may be written
+        // while the others stay as they are.
+        if let Some(state) = state.as_mut().filter(|_| intent.set.is_empty()) {
+            state.why = String::new();
+        }
+        ManagedSet { intent, state, pending: PendingDelays::new() }
+    };
+    intents.into_iter().map(set).collect()
+}
+
+/// The Services that an object names, read or not.
 fn named(declared: &Declaration) -> BTreeSet<&str> {
     let backends = declared.backends().filter(|b| b.fault.is_none());
     let backends = backends.map(|b| service_of(&b.name));

@@ -1,7 +1,6 @@
 //! The managed objects in the index: which facts enter, and which objects a change concerns.
 
 use crate::engine::SteadyTime;
-use crate::index::announced_pods::recorded_pods;
 use crate::index::managed_object::ManagedObject;
 use crate::index::order::{Arrival, Freshness, Order, Ticket};
 use crate::index::store::Index;
@@ -48,82 +47,73 @@ impl Index {
     pub(crate) fn enter_object(
         &mut self,
         key: ObjectRef,
-        mut object: ManagedObject,
+        object: ManagedObject,
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef> {
         let version = object.resource_version.parse().unwrap_or_default();
         let order = &mut self.orders[key.kind as usize];
         match order.enter(&key.key, version, &key.key, arrival) {
-            Freshness::Enters => {}
-            Freshness::Leaves => return self.remove_object(&key),
-            Freshness::Late => return vec![],
+            Freshness::Enters => self.put_object(key, object),
+            Freshness::Leaves => self.remove_object(&key),
+            Freshness::Late => vec![],
         }
-        let there =
-            self.objects.get(&key).map(|there| (there.decision() == object.decision(), there.seen));
-        object.seen = self.now.steady;
-        let sets = object.sets.as_deref_mut().unwrap_or_default();
-        for set in sets {
-            if let Some(state) = &set.state {
-                set.pending = self.now.to_steady(&state.pending);
-            }
-        }
-        if !object.recorded_pods.is_empty() {
-            let recorded = std::mem::take(&mut object.recorded_pods);
-            object.leaving = recorded_pods(&self.now.to_steady(&recorded));
-        }
+    }
+
+    fn put_object(&mut self, key: ObjectRef, mut object: ManagedObject) -> Vec<ObjectRef> {
+        object.start_clocks(self.now);
         self.departures.record(&object.leaving, self.now.steady);
-        match (there, &object.decider) {
-            (Some((true, seen)), _) => object.seen = seen,
-            (Some((false, _)), Some(by)) if self.moved.len() < REPLICAS => {
-                self.moved.insert(by.replica.clone(), self.now.steady);
-            }
-            _ => {}
-        }
-        if self.objects.get(&key).is_some_and(|there| **there == object) {
+        object.seen = self.observe_decision(&key, &object);
+        if self.object(&key) == Some(&object) {
             return vec![];
         }
-        if self.objects.get(&key).is_none_or(|there| there.services != object.services) {
-            self.remote.reconsider();
-        }
-        let left = self.objects.get(&key).filter(|there| there.apexes() != object.apexes());
-        let left = left.map(|there| there.apexes().to_vec()).unwrap_or_default();
-        let named = self.unname(&key);
-        for service in &object.services {
-            let service = key.beside(service);
-            self.named_by.entry(service.clone()).or_default().insert(key.clone());
-            if !self.past.contains_key(&service) {
-                self.observe(&service);
-            }
-        }
-        self.forget_unnamed(&named);
-        self.objects.insert(key.clone(), Box::new(object));
-        self.heirs(key, &left)
+        let before = self.objects.insert(key.clone(), Box::new(object));
+        self.replaced(key, before.as_deref())
     }
 
     pub(crate) fn remove_object(&mut self, key: &ObjectRef) -> Vec<ObjectRef> {
-        let named = self.unname(key);
-        self.forget_unnamed(&named);
-        if let Some(object) = self.objects.remove(key) {
+        let before = self.objects.remove(key);
+        before.map_or_else(Vec::new, |before| self.replaced(key.clone(), Some(&before)))
+    }
+
+    /// Since when the decision that an object carries has been seen. Remembers who has moved its traffic.
+    fn observe_decision(&mut self, key: &ObjectRef, object: &ManagedObject) -> SteadyTime {
+        let now = self.now.steady;
+        let known =
+            self.object(key).map(|known| (known.decision() == object.decision(), known.seen));
+        match (known, &object.decider) {
+            (Some((true, seen)), _) => seen,
+            (Some((false, _)), Some(by)) if self.moved.len() < REPLICAS => {
+                self.moved.insert(by.replica.clone(), now);
+                now
+            }
+            _ => now,
+        }
+    }
+
+    /// An object has been replaced, or removed. Returns it, and the splits that steer the apexes that it
+    /// has no more.
+    fn replaced(&mut self, key: ObjectRef, before: Option<&ManagedObject>) -> Vec<ObjectRef> {
+        self.update_names(&key, before);
+        let apexes = self.object(&key).map(ManagedObject::apexes);
+        let left = before.map(ManagedObject::apexes).filter(|before| apexes != Some(*before));
+        let left = left.into_iter().flatten().filter(|_| self.writes_profiles);
+        let steering = left.filter_map(|apex| self.first_split_on(&key.beside(apex)).cloned());
+        let steering: Vec<ObjectRef> = steering.collect();
+        [key].into_iter().chain(steering).collect()
+    }
+
+    /// Keeps what objects name in step with one that has been replaced, or removed. What is kept of a
+    /// Service is forgotten with the last object that names it.
+    fn update_names(&mut self, key: &ObjectRef, before: Option<&ManagedObject>) {
+        let names = |object: &ManagedObject| -> Vec<ObjectKey> {
+            object.services.iter().map(|name| key.beside(name)).collect()
+        };
+        let before = before.map(names).unwrap_or_default();
+        let now = self.object(key).map(names).unwrap_or_default();
+        if before != now {
             self.remote.reconsider();
-            return self.heirs(key.clone(), object.apexes());
         }
-        vec![]
-    }
-
-    /// An object, and the splits that steer the apexes that it has left.
-    fn heirs(&self, object: ObjectRef, left: &[String]) -> Vec<ObjectRef> {
-        let mut affected = vec![object];
-        for apex in left.iter().filter(|_| self.writes_profiles) {
-            affected.extend(self.first_split_on(&affected[0].beside(apex)).cloned());
-        }
-        affected
-    }
-
-    /// An object names nothing any more. Returns what it did.
-    fn unname(&mut self, key: &ObjectRef) -> Vec<ObjectKey> {
-        let Some(object) = self.objects.get(key) else { return vec![] };
-        let named: Vec<ObjectKey> = object.services.iter().map(|name| key.beside(name)).collect();
-        for service in &named {
+        for service in &before {
             if let Some(objects) = self.named_by.get_mut(service) {
                 objects.remove(key);
                 if objects.is_empty() {
@@ -131,15 +121,14 @@ impl Index {
                 }
             }
         }
-        named
-    }
-
-    /// Forgets what is kept of Services for as long as an object names them.
-    fn forget_unnamed(&mut self, services: &[ObjectKey]) {
-        for service in services {
-            if !self.named_by.contains_key(service) {
-                self.past.remove(service);
+        for service in &now {
+            self.named_by.entry(service.clone()).or_default().insert(key.clone());
+            if !self.past.contains_key(service) {
+                self.observe(service);
             }
+        }
+        for service in before.iter().filter(|service| !self.named_by.contains_key(*service)) {
+            self.past.remove(service);
         }
     }
 

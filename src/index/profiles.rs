@@ -47,10 +47,13 @@ impl Index {
     ) -> Vec<ObjectRef> {
         let version = profile.resource_version.parse().unwrap_or_default();
         match self.profiles.order.enter(&key, version, &key, arrival) {
-            Freshness::Enters => {}
-            Freshness::Leaves => return self.remove_profile(&key),
-            Freshness::Late => return vec![],
+            Freshness::Enters => self.put_profile(key, profile),
+            Freshness::Leaves => self.remove_profile(&key),
+            Freshness::Late => vec![],
         }
+    }
+
+    fn put_profile(&mut self, key: ObjectKey, profile: ProfileFacts) -> Vec<ObjectRef> {
         if self.profiles.get(&key) == Some(&profile) {
             return vec![];
         }

@@ -53,10 +53,13 @@ impl Index {
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef> {
         match self.service_order.enter(&key, version, &key, arrival) {
-            Freshness::Enters => {}
-            Freshness::Leaves => return self.remove_service(&key),
-            Freshness::Late => return vec![],
+            Freshness::Enters => self.put_service(key, service),
+            Freshness::Leaves => self.remove_service(&key),
+            Freshness::Late => vec![],
         }
+    }
+
+    fn put_service(&mut self, key: ObjectKey, service: ServiceFacts) -> Vec<ObjectRef> {
         if self.services.get(&key) == Some(&service) {
             return vec![];
         }

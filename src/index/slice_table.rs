@@ -76,14 +76,21 @@ impl SliceTable {
         arrival: Arrival<'_>,
     ) -> BTreeSet<ObjectKey> {
         let SliceUpdate { slice, version, service, facts } = update;
-        match self.order.enter(&slice, version, service.as_ref().unwrap_or(&slice), arrival) {
-            Freshness::Enters => {}
-            Freshness::Leaves => return self.remove(&slice),
-            Freshness::Late => return BTreeSet::new(),
+        let freshness =
+            self.order.enter(&slice, version, service.as_ref().unwrap_or(&slice), arrival);
+        match (freshness, service, facts) {
+            (Freshness::Late, ..) => BTreeSet::new(),
+            (Freshness::Enters, Some(service), Some(facts)) => self.put(slice, service, facts),
+            (Freshness::Enters | Freshness::Leaves, ..) => self.remove(&slice),
         }
-        let (Some(service), Some(facts)) = (service, facts) else {
-            return self.remove(&slice);
-        };
+    }
+
+    fn put(
+        &mut self,
+        slice: ObjectKey,
+        service: ObjectKey,
+        facts: SliceFacts,
+    ) -> BTreeSet<ObjectKey> {
         let mut changed = BTreeSet::new();
         if self.service_of.get(&slice).is_some_and(|before| *before != service) {
             changed.append(&mut self.remove(&slice));

@@ -225,7 +225,8 @@ mod tests {
             counter.fetch_add(1, Ordering::SeqCst);
             let status = r#"{"kind": "Status", "apiVersion": "v1", "status": "Failure",
                 "reason": "BadRequest", "code": 400, "message": "unable to parse requirement"}"#;
-            let response = Response::builder().status(400).body(Body::from(status.as_bytes().to_vec()));
+            let response =
+                Response::builder().status(400).body(Body::from(status.as_bytes().to_vec()));
             std::future::ready(Ok::<_, Infallible>(response.unwrap()))
         });
         let reader = ConsistentReader {

@@ -1,9 +1,10 @@
 //! The informers: LIST and watch of each kind, turned into facts and entered into the index.
 //!
 //! [`watch`] runs every informer of this cluster: it lists, watches, retries and keeps what is synced.
-//! What differs from one to another is one implementation of [`source::Source`] in [`sources`].
+//! What differs from one to another is one implementation of [`source::Source`], a file in [`sources`].
 //!
-//! To add an informer: implement [`source::Source`] there, and add one line to [`sources::watch_all`].
+//! To add an informer: add its [`WatchedResource`](crate::index::resource::WatchedResource), implement
+//! [`source::Source`] in a file there, and add one line to [`sources::watch_all`].
 //! A kind of managed object needs neither: every [`Kind`](crate::kinds::Kind) is watched.
 //!
 //! [`remote`] has the informers of linked clusters, and [`confirm`] the LISTs past the watches.

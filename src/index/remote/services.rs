@@ -79,22 +79,25 @@ impl RemoteServices {
         beside: Beside<'_>,
         arrival: Arrival<'_>,
     ) -> bool {
-        let Some(listed) = &mut self.listed else { return false };
-        match self.order.enter(service, version, service, arrival) {
-            Freshness::Enters => {}
-            Freshness::Leaves => return self.remove(service),
-            Freshness::Late => return false,
-        }
-        let shape = facts.shape;
-        let before = listed.get(service);
-        if before == Some(&facts) {
+        if self.listed.is_none() {
             return false;
         }
+        match self.order.enter(service, version, service, arrival) {
+            Freshness::Enters => self.put(service, facts, beside),
+            Freshness::Leaves => self.remove(service),
+            Freshness::Late => false,
+        }
+    }
+
+    fn put(&mut self, service: &ObjectKey, facts: ServiceFacts, beside: Beside<'_>) -> bool {
+        let shape = facts.shape;
+        let listed = self.listed.get_or_insert_default();
+        let is_new = listed.get(service) != Some(&facts);
+        let before = listed.insert(service.clone(), facts);
         if before.is_some_and(|before| before.shape != shape) {
             self.changes.begin(service, (beside.slices)(service), beside.now);
         }
-        listed.insert(service.clone(), facts);
-        true
+        is_new
     }
 
     /// The watch says that one is gone. Returns whether that is news.

@@ -1,0 +1,116 @@
+//! The informer of the failover objects of one kind.
+
+use crate::engine::Defaults;
+use crate::index::managed_object::ManagedObject;
+use crate::index::order::{Arrival, Order};
+use crate::index::resource::WatchedResource;
+use crate::index::store::Index;
+use crate::informers::discovery;
+use crate::informers::list_watch::{config, list_watch_optional};
+use crate::informers::source::Source;
+use crate::informers::watch_scope::WatchScope;
+use crate::kinds::selector::LabelSelector;
+use crate::kinds::{Kind, ObjectKey, ObjectRef};
+use futures::Stream;
+use kube::core::DynamicObject;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use std::time::Duration;
+
+/// How often to look in which versions a kind is served.
+const REDISCOVER: Duration = Duration::from_secs(20);
+
+pub(super) struct ObjectSource {
+    kind: Kind,
+    client: Client,
+    scope: WatchScope,
+    api: Option<Api<DynamicObject>>,
+    served: Option<&'static str>,
+    selector: LabelSelector,
+    defaults: Defaults,
+}
+
+impl ObjectSource {
+    pub(super) fn new(
+        kind: Kind,
+        client: &Client,
+        scope: &WatchScope,
+        selector: &LabelSelector,
+        defaults: Defaults,
+    ) -> Self {
+        Self {
+            kind,
+            client: client.clone(),
+            scope: scope.clone(),
+            api: None,
+            served: None,
+            selector: selector.clone(),
+            defaults,
+        }
+    }
+}
+
+impl Source for ObjectSource {
+    type Object = DynamicObject;
+
+    fn resource(&self) -> WatchedResource {
+        WatchedResource::Objects(self.kind)
+    }
+    fn may_be_forbidden(&self) -> bool {
+        // Where rights are older than this program the other kinds go on.
+        true
+    }
+    async fn discover(&mut self) -> kube::Result<bool> {
+        self.served = discovery::served_kind(&self.client, self.kind).await?;
+        let resource = self.served.map(|version| self.kind.api_resource(version));
+        self.api = resource.map(|resource| self.scope.dynamic_api(&self.client, &resource));
+        Ok(self.api.is_some())
+    }
+    async fn outdated(&self) {
+        loop {
+            tokio::time::sleep(REDISCOVER).await;
+            let served = discovery::served_kind(&self.client, self.kind).await;
+            // One that is gone ends the watch by itself.
+            if served.is_ok_and(|served| served.is_some() && served != self.served) {
+                return;
+            }
+        }
+    }
+    fn apply(
+        &self,
+        index: &mut Index,
+        object: &DynamicObject,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
+        // Mostly our own write, whose answer came before the watch. In a LIST the same number may stand
+        // for something else.
+        let object_ref = ObjectRef::new(self.kind, ObjectKey::of(object));
+        let watched = matches!(arrival, Arrival::Watched);
+        if watched && index.has_version(&object_ref, &object.metadata) {
+            return vec![];
+        }
+        // A change may be noticed before the LIST that it is part of has ended.
+        index.set_served(self.kind, self.served);
+        let managed = ManagedObject::read(self.kind, object, &self.defaults);
+        index.enter_object(object_ref, managed, arrival)
+    }
+    fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
+        Some(index.order_of(self.kind))
+    }
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.remove_object(&ObjectRef::new(self.kind, key.clone()))
+    }
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
+        let ours = index.objects().filter(|(object, _)| object.kind == self.kind);
+        ours.map(|(object, _)| object.key.clone()).collect()
+    }
+    fn listed(&self, index: &mut Index, _: &WatchScope, kind_exists: bool) {
+        // One namespace may have looked a moment too early.
+        if kind_exists || self.keys(index).is_empty() {
+            index.set_served(self.kind, self.served.filter(|_| kind_exists));
+        }
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
+        list_watch_optional(&self.api, config().labels(self.selector.as_str()))
+    }
+}

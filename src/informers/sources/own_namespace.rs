@@ -1,0 +1,47 @@
+//! The informer of the own namespace, which has the settings for the whole cluster.
+
+use crate::index::cluster_settings::ClusterSettings;
+use crate::index::order::Arrival;
+use crate::index::resource::WatchedResource;
+use crate::index::store::Index;
+use crate::informers::list_watch::{config, list_watch};
+use crate::informers::source::Source;
+use crate::kinds::{ObjectKey, ObjectRef};
+use futures::Stream;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+
+pub(super) struct OwnNamespaceSource {
+    api: Api<Namespace>,
+    name: String,
+}
+
+impl OwnNamespaceSource {
+    pub(super) fn new(client: &Client, name: &str) -> Self {
+        Self { api: Api::all(client.clone()), name: name.to_owned() }
+    }
+}
+
+impl Source for OwnNamespaceSource {
+    type Object = Namespace;
+
+    fn resource(&self) -> WatchedResource {
+        WatchedResource::OwnNamespace
+    }
+    fn may_be_forbidden(&self) -> bool {
+        true
+    }
+    fn apply(&self, index: &mut Index, namespace: &Namespace, _: Arrival<'_>) -> Vec<ObjectRef> {
+        index.set_cluster_wide(ClusterSettings::read(namespace))
+    }
+    fn remove(&self, index: &mut Index, _: &ObjectKey) -> Vec<ObjectRef> {
+        index.set_cluster_wide(ClusterSettings::default())
+    }
+    fn keys(&self, _: &Index) -> Vec<ObjectKey> {
+        vec![]
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<Namespace>>> + Send {
+        list_watch(self.api.clone(), config().fields(&format!("metadata.name={}", self.name)))
+    }
+}

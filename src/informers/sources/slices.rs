@@ -1,0 +1,56 @@
+//! The informer of EndpointSlices.
+
+use crate::index::endpoints::{AddressFamilies, SERVICE_NAME};
+use crate::index::order::{Arrival, Order};
+use crate::index::resource::WatchedResource;
+use crate::index::store::Index;
+use crate::informers::endpoint_slices;
+use crate::informers::list_watch::{config, list_watch};
+use crate::informers::source::Source;
+use crate::informers::watch_scope::WatchScope;
+use crate::kinds::{ObjectKey, ObjectRef};
+use futures::Stream;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+
+pub(super) struct SliceSource {
+    api: Api<EndpointSlice>,
+    families: AddressFamilies,
+}
+
+impl SliceSource {
+    pub(super) fn new(client: &Client, scope: &WatchScope, families: AddressFamilies) -> Self {
+        Self { api: scope.api(client), families }
+    }
+}
+
+impl Source for SliceSource {
+    type Object = EndpointSlice;
+
+    fn resource(&self) -> WatchedResource {
+        WatchedResource::EndpointSlices
+    }
+    fn apply(
+        &self,
+        index: &mut Index,
+        slice: &EndpointSlice,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
+        let update = endpoint_slices::read(slice, self.families);
+        index.enter_slice(update, arrival)
+    }
+    fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {
+        Some(&mut index.slices.order)
+    }
+    fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.remove_slice(key)
+    }
+    fn keys(&self, index: &Index) -> Vec<ObjectKey> {
+        index.slice_keys()
+    }
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<EndpointSlice>>> + Send {
+        // Slices of no Service concern nobody.
+        list_watch(self.api.clone(), config().labels(SERVICE_NAME))
+    }
+}
