@@ -7,6 +7,7 @@ use crate::index::announced_pods::Belief;
 use crate::index::guarded_pods::GuardedPod;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
+use crate::reconciler::context::ReconcileRequest;
 use crate::reconciler::plan::{self, Moves, Plan};
 use crate::reconciler::state::Reconciler;
 use std::collections::{HashMap, HashSet};
@@ -103,14 +104,13 @@ impl Reconciler {
 
     /// Whether an object's traffic moves now, or is just being moved.
     fn is_to_move(&self, index: &Index, object: &ObjectRef, now: Now) -> bool {
-        if self.writes.in_flight.contains(object) || self.profiles.is_writing(object) {
-            return true;
-        }
         let memory = self.memories.get(object);
-        let plan = plan::plan(index, object, memory, &self.context.me, Moves::All, now);
+        let plan = |subject| plan::plan(&subject, memory, &self.context.me, Moves::All);
+        let plan = || ReconcileRequest::by_leader(index, object, now).subject().and_then(plan);
         let flips = |plan: Plan| {
             !plan.paused && plan.write.as_ref().is_some_and(|write| write.flip().is_some())
         };
-        !index.cluster_wide.frozen && plan.is_some_and(flips)
+        let is_moved = self.writes.in_flight.contains(object) || self.profiles.is_writing(object);
+        is_moved || !index.cluster_wide.frozen && plan().is_some_and(flips)
     }
 }

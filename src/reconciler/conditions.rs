@@ -9,6 +9,7 @@ use crate::reconciler::hold::Hold;
 use crate::reconciler::memory::{Memories, Problem, Readability};
 use crate::reconciler::plan::Plan;
 use crate::reconciler::reports;
+use crate::reconciler::short_ports::ShortPort;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -131,7 +132,7 @@ fn report_short_ports(
     context: &Context,
     memories: &mut Memories,
     subject: &Subject<'_>,
-    short: &BTreeSet<String>,
+    short: &BTreeSet<ShortPort>,
 ) {
     let (object, none) = (subject.object, BTreeSet::new());
     let reported = memories.get(object).and_then(|memory| memory.short_ports.last());
@@ -139,7 +140,8 @@ fn report_short_ports(
     if !subject.leads || reported == short {
         return;
     }
-    let new: Vec<&str> = short.difference(reported).map(String::as_str).collect();
+    let mut new: Vec<String> = short.difference(reported).map(ToString::to_string).collect();
+    new.sort_unstable();
     if new.is_empty() {
         tracing::info!(%object, "fewer ports are lacking");
     } else {
@@ -237,6 +239,7 @@ pub(crate) fn report_held(
 pub(crate) fn report_overwritten(
     context: &Context,
     memories: &mut Memories,
+    subject: &Subject<'_>,
     wanted: &Wanted,
     times: u32,
     next: Duration,
@@ -244,8 +247,8 @@ pub(crate) fn report_overwritten(
     if times <= 1 {
         return;
     }
-    let (write, plan) = (&wanted.write, &wanted.plan);
-    let by = plan.other_writer.as_deref().unwrap_or("another writer");
+    let write = &wanted.write;
+    let by = subject.managed.owners.other.as_deref().unwrap_or("another writer");
     let problem = Problem::Overwritten { times, by: by.to_owned() };
     if memories.entry(&write.object).problem.begins(problem) {
         context.metrics.undone.inc();

@@ -60,12 +60,23 @@ pub(crate) struct ReconcileRequest<'a> {
 }
 
 impl<'a> ReconcileRequest<'a> {
+    /// The leader's request, for an object that is noticed just now.
+    pub(crate) fn by_leader(index: &'a Index, object: &'a ObjectRef, now: Now) -> Self {
+        Self { index, object, noticed: Instant::now(), now, leads: true }
+    }
+
     /// The object with its facts, where it is a managed one.
     pub(crate) fn subject(&self) -> Option<Subject<'a>> {
         let Self { index, object, noticed, now, leads } = *self;
         let managed = index.object(object)?;
         Some(Subject { index, object, managed, noticed, now, leads })
     }
+}
+
+/// A managed object, as the leader reconciles it at this time.
+#[cfg(test)]
+pub(crate) fn subject<'a>(index: &'a Index, object: &'a ObjectRef, now: Now) -> Subject<'a> {
+    ReconcileRequest::by_leader(index, object, now).subject().expect("a managed object")
 }
 
 /// A managed object that is reconciled, and the facts beside it.

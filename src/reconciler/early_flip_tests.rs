@@ -10,6 +10,7 @@ use crate::index::slice_table::SliceUpdate;
 use crate::index::store::Index;
 use crate::kinds;
 use crate::kinds::{ObjectKey, ObjectRef};
+use crate::reconciler::context::subject;
 use crate::reconciler::memory::Memory;
 use crate::reconciler::plan::{Moves, Plan, plan};
 use crate::reconciler::write::WriteKind;
@@ -103,7 +104,8 @@ impl Replica {
 
     fn plan(&mut self, seconds: i64) -> Plan {
         let me = Identity::new("replica-a");
-        let plan = plan(&self.index, &split(), Some(&self.memory), &me, Moves::All, at(seconds));
+        let plan =
+            plan(&subject(&self.index, &split(), at(seconds)), Some(&self.memory), &me, Moves::All);
         let plan = plan.unwrap();
         let recorded = self.index.object(&split()).unwrap().readable()[0].left_early();
         self.memory.observe_left_early("", recorded, &plan.left_early[""], &plan.wanted[""]);

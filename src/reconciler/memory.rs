@@ -7,6 +7,7 @@ use crate::reconciler::attempts::{Attempt, FailedAttempt, WriteKey};
 use crate::reconciler::hold::Hold;
 use crate::reconciler::nothing_ready::NothingReady;
 use crate::reconciler::overwrites::OverwriteTracker;
+use crate::reconciler::short_ports::ShortPort;
 use crate::reconciler::write::ActiveBackends;
 use crate::telemetry::report_once::ReportOnce;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -45,7 +46,7 @@ pub(crate) struct Memory {
     /// Why Linkerd does not use it.
     pub not_in_use: ReportOnce<Box<str>>,
     /// The ports that its backends do not serve.
-    pub short_ports: ReportOnce<BTreeSet<String>>,
+    pub short_ports: ReportOnce<BTreeSet<ShortPort>>,
     /// Its sets that have nothing ready.
     pub nothing_ready: NothingReady,
     /// Which of its rules have no primary.

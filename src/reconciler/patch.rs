@@ -1,138 +1,119 @@
 //! The patch that makes decisions true of an object, in one write.
 
-use crate::engine::{AuthoredWeights, BySet, Identity, Now, State, WriteNeed, annotations};
+use crate::engine::{AuthoredWeights, BySet, Identity, SetState, State, WriteNeed, annotations};
 use crate::index::managed_object::{ManagedObject, ManagedSet};
-use crate::index::store::Index;
-use crate::kinds::{Edit, ObjectRef};
+use crate::kinds::Edit;
+use crate::reconciler::context::Subject;
 use crate::reconciler::flip::Flip;
 use crate::reconciler::set_decision::SetDecision;
 use crate::reconciler::write::{Write, WriteKind};
 use jiff::Timestamp;
 
-/// An object that is there, and what a write of it is made from.
-#[derive(Clone, Copy)]
-pub(crate) struct PatchSource<'a> {
-    pub index: &'a Index,
-    pub object: &'a ObjectRef,
-    /// The version in which its kind is served.
-    pub version: &'static str,
-    pub managed: &'a ManagedObject,
-    pub me: &'a Identity,
-    pub now: Now,
+/// The write of weights and state by these decisions. `nothing_ready`: since when sets have nothing
+/// ready, as it was reported.
+pub(crate) fn write(
+    subject: &Subject<'_>,
+    me: &Identity,
+    decided: &[SetDecision<'_>],
+    need: WriteNeed,
+    nothing_ready: &BySet<Timestamp>,
+) -> Write {
+    let managed = subject.managed;
+    let mut edit = Edit::guarded_by(&managed.resource_version);
+    let (mut weights, mut moves, mut states) = (vec![], vec![], recorded_states(subject));
+    for decided in decided {
+        let SetDecision { set, health, decision, .. } = decided;
+        let intent = &set.intent;
+        let mut state = decision.state(intent, health, subject.now);
+        if decided.moves {
+            moves.push(decided.set_move(subject, state.why.clone()));
+        }
+        // The weights of a set with one backend are compared, and not written.
+        weights.extend(&decision.weights);
+        if !intent.is_alone() {
+            for (entry, weight) in intent.by_entry(&decision.weights).into_iter().enumerate() {
+                edit.weight(&intent.path.index(entry), weight);
+            }
+            state.nothing_ready = nothing_ready.get(&intent.set).copied();
+            states.insert(intent.set.clone(), state);
+        }
+    }
+    let is_early = decided.iter().any(|d| !d.decision.left_early.is_empty());
+    let state = object_state(subject, me, states, is_early);
+    edit.annotations(managed.has_annotations, &annotations(managed, &state));
+    let kind = match Flip::of(moves, managed.readable().len()) {
+        Some(flip) => WriteKind::Flip(flip),
+        None if need == WriteNeed::Traffic => WriteKind::Correction,
+        None => WriteKind::Record,
+    };
+    Write {
+        weights,
+        is_first: !managed.has_state(),
+        edited: managed.edited_by.as_ref().map(|by| edited(by, managed)),
+        ..patched(subject, edit, kind)
+    }
 }
 
-impl PatchSource<'_> {
-    /// The write of weights and state by these decisions. `nothing_ready`: since when sets have
-    /// nothing ready, as it was reported.
-    pub(crate) fn write(
-        &self,
-        decided: &[SetDecision<'_>],
-        need: WriteNeed,
-        nothing_ready: &BySet<Timestamp>,
-    ) -> Write {
-        let managed = self.managed;
-        let mut edit = Edit::guarded_by(&managed.resource_version);
-        let mut weights = vec![];
-        for SetDecision { set, decision, .. } in decided {
-            // The weights of a set with one backend are compared, and not written.
-            weights.extend(&decision.weights);
-            if set.intent.is_alone() {
-                continue;
-            }
-            for (entry, weight) in set.intent.by_entry(&decision.weights).into_iter().enumerate() {
-                edit.weight(&set.intent.path.index(entry), weight);
-            }
-        }
-        edit.annotations(managed.has_annotations, &self.annotations(decided, nothing_ready));
-        let flips = decided.iter().filter_map(|d| d.flip.clone()).collect();
-        let kind = match Flip::of(flips, managed.readable().len()) {
-            Some(flip) => WriteKind::Flip(flip),
-            None if need == WriteNeed::Traffic => WriteKind::Correction,
-            None => WriteKind::Record,
-        };
-        Write {
-            weights,
-            is_first: !managed.has_state(),
-            edited: managed.edited_by.as_ref().map(|by| edited(by, managed)),
-            ..self.patched(edit, kind)
-        }
-    }
+/// The write that gives up our claim on `spec`; none where there is no claim.
+///
+/// A manager that applies meets a conflict with whoever owns `spec` beside it, also the first time
+/// it applies. Taking a claim away works only in a write of its own.
+pub(crate) fn disclaim(subject: &Subject<'_>) -> Option<Write> {
+    let claims = &subject.managed.owners.claims;
+    (!claims.is_empty()).then(|| {
+        let mut edit = Edit::guarded_by(&subject.managed.resource_version);
+        claims.iter().for_each(|position| edit.disclaim_spec(*position));
+        patched(subject, edit, WriteKind::Disclaim)
+    })
+}
 
-    /// The write that gives up our claim on `spec`; none where there is no claim.
-    ///
-    /// A manager that applies meets a conflict with whoever owns `spec` beside it, also the first time
-    /// it applies. Taking a claim away works only in a write of its own.
-    pub(crate) fn disclaim(&self) -> Option<Write> {
-        let claims = &self.managed.owners.claims;
-        if claims.is_empty() {
-            return None;
-        }
-        let mut edit = Edit::guarded_by(&self.managed.resource_version);
-        for position in claims {
-            edit.disclaim_spec(*position);
-        }
-        Some(self.patched(edit, WriteKind::Disclaim))
+fn patched(subject: &Subject<'_>, edit: Edit, kind: WriteKind) -> Write {
+    Write {
+        object: subject.object.clone(),
+        version: subject.version(),
+        uid: subject.managed.uid.clone(),
+        resource_version: subject.managed.resource_version.clone(),
+        patch: edit.into_patch(),
+        weights: vec![],
+        is_first: false,
+        edited: None,
+        kind,
     }
+}
 
-    fn patched(&self, edit: Edit, kind: WriteKind) -> Write {
-        Write {
-            object: self.object.clone(),
-            version: self.version,
-            uid: self.managed.uid.clone(),
-            resource_version: self.managed.resource_version.clone(),
-            patch: edit.into_patch(),
-            weights: vec![],
-            is_first: false,
-            edited: None,
-            kind,
-        }
+/// Our annotations: the state, and the author's weights where they are not recorded yet.
+fn annotations(managed: &ManagedObject, state: &State) -> Vec<(&'static str, String)> {
+    let mut set = vec![(annotations::STATE, state.to_annotation())];
+    if !managed.authored_recorded {
+        let sets = managed.readable().iter().filter(|set| !set.intent.is_alone());
+        let authored = sets.map(|set| (set.intent.set.clone(), set.intent.authored())).collect();
+        let authored = AuthoredWeights::new(authored).written(managed.written.clone());
+        set.push((annotations::AUTHORED_WEIGHTS, authored.to_annotation()));
     }
+    set
+}
 
-    /// Our annotations: the state, and the author's weights where they are not recorded yet.
-    fn annotations(
-        &self,
-        decided: &[SetDecision<'_>],
-        nothing_ready: &BySet<Timestamp>,
-    ) -> Vec<(&'static str, String)> {
-        let managed = self.managed;
-        let state = self.state(decided, nothing_ready);
-        let mut set = vec![(annotations::STATE, state.to_annotation())];
-        if !managed.authored_recorded {
-            let sets = managed.readable().iter().filter(|set| !set.intent.is_alone());
-            let authored =
-                sets.map(|set| (set.intent.set.clone(), set.intent.authored())).collect();
-            let authored = AuthoredWeights::new(authored).written(managed.written.clone());
-            set.push((annotations::AUTHORED_WEIGHTS, authored.to_annotation()));
-        }
-        set
-    }
+/// The states of all sets as they are recorded: a set that a write leaves alone keeps its own.
+fn recorded_states(subject: &Subject<'_>) -> BySet<SetState> {
+    let recorded = |set: &ManagedSet| {
+        let mut state = set.state.clone()?;
+        state.pending = subject.now.to_wall(&set.pending);
+        Some((set.intent.set.clone(), state))
+    };
+    subject.managed.readable().iter().filter_map(recorded).collect()
+}
 
-    fn state(&self, decided: &[SetDecision<'_>], nothing_ready: &BySet<Timestamp>) -> State {
-        let (managed, now) = (self.managed, self.now);
-        // Sets that this write leaves alone keep their state.
-        let mut states: BySet<_> = managed
-            .readable()
-            .iter()
-            .filter_map(|set| {
-                let mut state = set.state.clone()?;
-                state.pending = now.to_wall(&set.pending);
-                Some((set.intent.set.clone(), state))
-            })
-            .collect();
-        for SetDecision { set, health, decision, .. } in decided {
-            let intent = &set.intent;
-            if !intent.is_alone() {
-                let mut state = decision.state(intent, health, now);
-                state.nothing_ready = nothing_ready.get(&intent.set).copied();
-                states.insert(intent.set.clone(), state);
-            }
-        }
-        let mut state = State::new(self.me, states);
-        state.defaulted_primary = managed.defaulted_primary.as_deref().map(str::to_owned);
-        let is_early = decided.iter().any(|d| !d.decision.left_early.is_empty());
-        state.announced_pods = self.index.leaving_to_record(self.object, managed, is_early, now);
-        state
-    }
+fn object_state(
+    subject: &Subject<'_>,
+    me: &Identity,
+    states: BySet<SetState>,
+    is_early: bool,
+) -> State {
+    let Subject { index, object, managed, now, .. } = *subject;
+    let mut state = State::new(me, states);
+    state.defaulted_primary = managed.defaulted_primary.as_deref().map(str::to_owned);
+    state.announced_pods = index.leaving_to_record(object, managed, is_early, now);
+    state
 }
 
 /// Which weights somebody wrote past the webhook, in words.

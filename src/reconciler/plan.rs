@@ -1,17 +1,15 @@
 //! From facts to a plan: what an object needs by the newest facts.
 
 use crate::engine::{
-    BySet, DecisionReason, Health, Identity, Now, PendingDelays, Readiness, SteadyTime, WriteNeed,
-    each_health,
+    BySet, DecisionReason, Health, Identity, PendingDelays, Readiness, WriteNeed, each_health,
 };
-use crate::index::managed_object::Decider;
-use crate::index::store::Index;
 use crate::kinds::{ObjectKey, ObjectRef};
+use crate::reconciler::context::Subject;
 use crate::reconciler::gates::brake::TrafficPosition;
 use crate::reconciler::memory::Memory;
-use crate::reconciler::patch::PatchSource;
+use crate::reconciler::patch;
 use crate::reconciler::set_decision::SetDecision;
-use crate::reconciler::short_ports;
+use crate::reconciler::short_ports::{self, ShortPort};
 use crate::reconciler::write::{ActiveBackends, Write};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -33,8 +31,8 @@ pub(crate) struct Plan {
     pub pending: BySet<PendingDelays>,
     /// The backends that each set leaves early.
     pub left_early: ActiveBackends,
-    /// What is to be reported of ports that backends do not serve.
-    pub short_ports: BTreeSet<String>,
+    /// The ports that backends do not serve, as far as that is to be reported.
+    pub short_ports: BTreeSet<ShortPort>,
     /// Whether anything of each set is ready, and the health of each of its backends.
     pub readiness: BySet<(Readiness, String)>,
     /// When to look again even if nothing changes.
@@ -42,11 +40,6 @@ pub(crate) struct Plan {
     pub paused: bool,
     /// What the brake counts, where no set of it wants to leave its primary.
     pub position: TrafficPosition,
-    /// Who made the decision that the object carries, and since when that is seen.
-    pub decider: Option<Decider>,
-    pub seen: SteadyTime,
-    /// Whoever but us wrote the weights last.
-    pub other_writer: Option<Box<str>>,
 }
 
 /// Which moves of an object's sets a plan may have.
@@ -57,24 +50,20 @@ pub(crate) enum Moves {
     NoFailover,
 }
 
-/// The plan for an object; none where it is not managed or cannot be read.
+/// The plan for an object; none where it cannot be read, or its kind is not served.
 ///
 /// Of several sets those that are to be rescued go first, and alone: any replica may make that move.
 /// What else there is follows with the next plan.
 pub(crate) fn plan(
-    index: &Index,
-    object: &ObjectRef,
+    subject: &Subject<'_>,
     memory: Option<&Memory>,
     me: &Identity,
     moves: Moves,
-    now: Now,
 ) -> Option<Plan> {
-    let managed = index.object(object)?;
-    let version = index.served(object.kind)?;
-    let sets = managed.sets.as_ref().ok()?;
-    let source = PatchSource { index, object, version, managed, me, now };
-    let decide = |set| SetDecision::new(index, object, managed, set, memory, now);
-    let mut decided: Vec<SetDecision<'_>> = sets.iter().map(decide).collect();
+    let Subject { index, object, managed, .. } = *subject;
+    let sets = managed.sets.as_ref().ok().filter(|_| index.served(object.kind).is_some())?;
+    let mut decided: Vec<SetDecision<'_>> =
+        sets.iter().map(|set| SetDecision::new(subject, set, memory)).collect();
     let short = |d: &SetDecision<'_>| short_ports::of_set(&d.set.intent, &d.health, &d.decision);
     let short_ports = decided.iter().flat_map(short).collect();
     let wanted = decided.iter().map(|d| d.named(d.active())).collect();
@@ -84,24 +73,21 @@ pub(crate) fn plan(
     let readiness = readiness(&decided, reported);
     retain_one_write(&mut decided, moves);
 
-    let moving = || decided.iter().filter(|d| d.moves());
-    let mut rests_on = BTreeSet::new();
-    for d in moving() {
-        rests_on.extend(d.rests_on().map(|service| object.beside(service)));
-    }
-    let write = match decided.iter().map(|d| d.need).max() {
-        Some(WriteNeed::Nothing) if moves == Moves::All && *reported != recorded => {
-            Some(source.write(&decided, WriteNeed::Record, reported))
+    let to_record = moves == Moves::All && *reported != recorded;
+    let write = match decided.iter().map(|d| d.need).max().unwrap_or(WriteNeed::Nothing) {
+        WriteNeed::Nothing if to_record && !decided.is_empty() => {
+            Some(patch::write(subject, me, &decided, WriteNeed::Record, reported))
         }
-        None | Some(WriteNeed::Nothing) => source.disclaim(),
-        Some(need) => Some(source.write(&decided, need, reported)),
+        WriteNeed::Nothing => patch::disclaim(subject),
+        need => Some(patch::write(subject, me, &decided, need, reported)),
     };
+    let moving = || decided.iter().filter(|d| d.moves);
     Some(Plan {
         write,
         rescue: moving().next().is_some() && moving().all(|d| d.decision.rescue),
         active: moving().map(|d| d.named(d.active())).collect(),
         wanted,
-        rests_on: rests_on.into_iter().collect(),
+        rests_on: rests_on(object, moving()),
         short_ports,
         next: decided.iter().filter_map(|d| d.decision.next).min(),
         paused: sets.iter().any(|set| set.intent.policy.paused),
@@ -112,19 +98,25 @@ pub(crate) fn plan(
             .map(|d| d.named(d.decision.names_left_early(&d.set.intent)))
             .collect(),
         readiness,
-        decider: managed.decider.clone(),
-        seen: managed.seen,
-        other_writer: managed.owners.other.clone(),
     })
 }
 
-/// Leaves those that one write may have together.
+/// The Services by which these sets are decided, each once.
+fn rests_on<'a>(
+    object: &ObjectRef,
+    decided: impl Iterator<Item = &'a SetDecision<'a>>,
+) -> Vec<ObjectKey> {
+    let services = decided.flat_map(SetDecision::rests_on).map(|service| object.beside(service));
+    services.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Retains those that one write may have together.
 fn retain_one_write(decided: &mut Vec<SetDecision<'_>>, moves: Moves) {
     if moves == Moves::NoFailover {
         decided.retain(|d| !d.leaves_primary());
     }
-    if decided.iter().any(|d| d.moves() && d.decision.rescue) {
-        decided.retain(|d| !d.moves() || d.decision.rescue);
+    if decided.iter().any(|d| d.moves && d.decision.rescue) {
+        decided.retain(|d| !d.moves || d.decision.rescue);
     }
 }
 

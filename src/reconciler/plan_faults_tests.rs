@@ -1,12 +1,14 @@
 //! Plans for objects with faults that were stored before they could be refused.
 
 use super::*;
-use crate::engine::{Defaults, annotations};
+use crate::engine::{Defaults, Now, annotations};
 use crate::index::endpoints::{AddressFamilies, SliceFacts};
 use crate::index::managed_object::ManagedObject;
 use crate::index::service_facts::ServiceFacts;
 use crate::index::slice_table::SliceUpdate;
+use crate::index::store::Index;
 use crate::kinds::Kind as Of;
+use crate::reconciler::context::subject;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
@@ -80,7 +82,7 @@ impl World {
     fn write(&mut self) -> bool {
         let me = Identity::new("replica-a");
         let now = Now::at(Timestamp::from_second(10).unwrap());
-        let plan = plan(&self.index, &self.key(), None, &me, Moves::All, now).unwrap();
+        let plan = plan(&subject(&self.index, &self.key(), now), None, &me, Moves::All).unwrap();
         let Some(write) = plan.write else { return false };
         let mut json = serde_json::to_value(&self.object).unwrap();
         json_patch::patch(&mut json, &write.patch).unwrap();

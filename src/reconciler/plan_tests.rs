@@ -1,11 +1,13 @@
 use super::*;
-use crate::engine::{Defaults, State, annotations};
+use crate::engine::{Defaults, Now, State, annotations};
 use crate::index::endpoints::{AddressFamilies, SliceFacts};
 use crate::index::managed_object::ManagedObject;
 use crate::index::service_facts::ServiceFacts;
 use crate::index::slice_table::SliceUpdate;
+use crate::index::store::Index;
 use crate::kinds::Kind as Of;
 use crate::reconciler::attempts::Attempt;
+use crate::reconciler::context::subject;
 use crate::reconciler::write::WriteKind;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
@@ -72,7 +74,7 @@ impl World {
 
     fn planned(&self, moves: Moves) -> Plan {
         let me = Identity::new("replica-a");
-        plan(&self.index, &self.route, None, &me, moves, at(10)).unwrap()
+        plan(&subject(&self.index, &self.route, at(10)), None, &me, moves).unwrap()
     }
 
     /// Writes what is planned, as the API server would.
@@ -275,8 +277,13 @@ fn what_people_were_told_of_rules_that_have_nothing_ready_is_recorded_once_and_t
     let mut memory = Memory::default();
     let mut look = |world: &mut World, seconds: i64| {
         let planned = |world: &World, memory: &Memory| {
-            super::plan(&world.index, &world.route, Some(memory), &me, Moves::All, at(seconds))
-                .unwrap()
+            super::plan(
+                &subject(&world.index, &world.route, at(seconds)),
+                Some(memory),
+                &me,
+                Moves::All,
+            )
+            .unwrap()
         };
         let (before, recorded) = (planned(world, &memory), world.managed().nothing_ready());
         memory.nothing_ready.observe(&before.readiness, &recorded, true, at(seconds));
@@ -391,7 +398,7 @@ fn a_list_is_asked_for_all_that_a_move_rests_on_the_apex_and_the_tiers_passed_ov
     let object = serde_json::from_value(object).unwrap();
     index.set_object(split.clone(), ManagedObject::read(split.kind, &object, &Defaults::default()));
     let me = Identity::new("replica-a");
-    let plan = plan(&index, &split, None, &me, Moves::All, at(1)).unwrap();
+    let plan = plan(&subject(&index, &split, at(1)), None, &me, Moves::All).unwrap();
     assert_eq!(plan.active[""], ["c"]);
     let asked: Vec<_> = plan.rests_on.iter().map(|service| &*service.name).collect();
     assert_eq!(asked, ["a", "b", "c", "web"]);

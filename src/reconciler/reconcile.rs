@@ -45,13 +45,13 @@ impl Reconciler {
     /// The gates, in their order, and the write behind them. Returns whether traffic moves.
     fn pass_gates(&mut self, request: &ReconcileRequest<'_>) -> Gate<bool> {
         let subject = facts::check(request)?;
-        let plan = self.plan(request, &subject)?;
+        let plan = self.plan(&subject)?;
         let wanted = self.check_needed(&subject, plan)?;
         let wanted = self.check_held(&subject, wanted)?;
-        let wanted = self.check_brake(request, &subject, wanted)?;
-        self.check_permission(request, &subject, &wanted)?;
+        let wanted = self.check_brake(&subject, wanted)?;
+        self.check_permission(&subject, &wanted)?;
         self.carry_decided(&subject, &wanted);
-        self.check_backoff(&wanted)?;
+        self.check_backoff(&subject, &wanted)?;
         Ok(self.begin(&subject, wanted))
     }
 
@@ -66,7 +66,7 @@ impl Reconciler {
             _ => {}
         }
         if let Some(position) = stop.position {
-            self.brake.observe(request, position);
+            self.brake.observe(request.index, object, position, request.now);
         }
         match stop.profile {
             ProfileWork::None => {}
@@ -85,12 +85,12 @@ impl Reconciler {
     }
 
     /// Decides, and reports what the declaration and the plan show.
-    fn plan(&mut self, request: &ReconcileRequest<'_>, subject: &Subject<'_>) -> Gate<Plan> {
+    fn plan(&mut self, subject: &Subject<'_>) -> Gate<Plan> {
         let object = subject.object;
         let (context, memories) = (&self.context, &mut self.memories);
         let look_again = conditions::report_declaration(context, memories, subject);
         self.look_again(object, look_again);
-        let plan = self.planned(request, Moves::All).ok_or_else(|| {
+        let plan = self.planned(subject, Moves::All).ok_or_else(|| {
             Stop::new(StopReason::Unplanned).at(match subject.managed.sets {
                 Err(_) => TrafficPosition::Withdrawn,
                 Ok(_) => TrafficPosition::Undecided,
@@ -105,9 +105,9 @@ impl Reconciler {
         Ok(plan)
     }
 
-    fn planned(&self, request: &ReconcileRequest<'_>, moves: Moves) -> Option<Plan> {
-        let ReconcileRequest { index, object, now, .. } = *request;
-        plan::plan(index, object, self.memories.get(object), &self.context.me, moves, now)
+    fn planned(&self, subject: &Subject<'_>, moves: Moves) -> Option<Plan> {
+        let memory = self.memories.get(subject.object);
+        plan::plan(subject, memory, &self.context.me, moves)
     }
 
     /// Passes an object that needs a write.
@@ -149,24 +149,20 @@ impl Reconciler {
 
     /// Passes what the brake does not hold. It comes before arbitration: a standby has to know how much
     /// wants to move.
-    fn check_brake(
-        &mut self,
-        request: &ReconcileRequest<'_>,
-        subject: &Subject<'_>,
-        wanted: Wanted,
-    ) -> Gate<Wanted> {
+    fn check_brake(&mut self, subject: &Subject<'_>, wanted: Wanted) -> Gate<Wanted> {
+        let Subject { index, object, now, .. } = *subject;
         if !wanted.write.leaves_primary() {
-            self.brake.observe(request, wanted.plan.position);
+            self.brake.observe(index, object, wanted.plan.position, now);
             return Ok(wanted);
         }
         let namespace = &self.context.namespace;
-        let Err(braked) = self.brake.check(request, &wanted.write, namespace) else {
+        let Err(braked) = self.brake.check(subject, &wanted.write, namespace) else {
             return Ok(wanted);
         };
-        self.look_again(request.object, Some(braked.look_again));
+        self.look_again(object, Some(braked.look_again));
         let stop = self.held(subject, &wanted, braked.hold);
         // Of several sets those that do not leave their primary are not held with the others.
-        let rest = self.planned(request, Moves::NoFailover);
+        let rest = self.planned(subject, Moves::NoFailover);
         match rest.and_then(|mut plan| Some(Wanted { write: plan.write.take()?, plan })) {
             Some(rest) if rest.write.changes_weights() => Ok(rest),
             _ => Err(stop),
@@ -174,16 +170,11 @@ impl Reconciler {
     }
 
     /// Passes a write that this replica may make now.
-    fn check_permission(
-        &mut self,
-        request: &ReconcileRequest<'_>,
-        subject: &Subject<'_>,
-        wanted: &Wanted,
-    ) -> Gate<()> {
+    fn check_permission(&mut self, subject: &Subject<'_>, wanted: &Wanted) -> Gate<()> {
         let permitted = match &wanted.write.kind {
             WriteKind::Flip(_) => {
                 let (memories, brake) = (&mut self.memories, &mut self.brake);
-                self.arbiter.check(&self.context, request, wanted, memories, brake)
+                self.arbiter.check(&self.context, subject, wanted, memories, brake)
             }
             WriteKind::Correction if subject.leads => Ok(()),
             WriteKind::Record | WriteKind::Disclaim if subject.leads => {
@@ -210,7 +201,7 @@ impl Reconciler {
     }
 
     /// Passes a write for which no earlier attempt says to wait.
-    fn check_backoff(&mut self, wanted: &Wanted) -> Gate<()> {
+    fn check_backoff(&mut self, subject: &Subject<'_>, wanted: &Wanted) -> Gate<()> {
         let (write, now) = (&wanted.write, Instant::now());
         let Some(memory) = self.memories.get(&write.object) else { return Ok(()) };
         let overwrites = memory.overwrites.as_ref().filter(|_| write.changes_weights());
@@ -218,7 +209,7 @@ impl Reconciler {
         let retry = Retry::of(&key, &write.weights, failed, overwrites, now);
         if let Some(times) = retry.overwritten {
             let (context, memories) = (&self.context, &mut self.memories);
-            conditions::report_overwritten(context, memories, wanted, times, retry.wait);
+            conditions::report_overwritten(context, memories, subject, wanted, times, retry.wait);
         }
         match retry.wait {
             Duration::ZERO => Ok(()),

@@ -6,6 +6,7 @@ use crate::index::managed_object::ManagedObject;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::reconciler::flip::Flip;
+use crate::reconciler::service_profiles::plan::NotOurs;
 use crate::reconciler::write::{Write, WriteKind};
 
 /// Traffic moved: Warning where it left the primary, Normal where it returned.
@@ -115,7 +116,7 @@ pub(crate) fn profile_left(
     split: &ObjectRef,
     index: &Index,
     managed: &ManagedObject,
-    why: &str,
+    why: &NotOurs,
 ) -> NewEvent {
     let note = format!("The weights of this split do not reach Linkerd: {why}");
     let regarding = served(split, index, managed);

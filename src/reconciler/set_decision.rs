@@ -1,12 +1,11 @@
 //! One set of an object: what the engine decides for it, and the move that this takes.
 
 use crate::engine::{
-    BackendIndex, Decision, DecisionReason, Health, Now, PendingDelays, Previous, SetState,
-    WriteNeed, decide, remembered, write_need,
+    BackendIndex, Decision, DecisionReason, Health, PendingDelays, Previous, SetState, WriteNeed,
+    decide, remembered, write_need,
 };
-use crate::index::managed_object::{ManagedObject, ManagedSet};
-use crate::index::store::Index;
-use crate::kinds::ObjectRef;
+use crate::index::managed_object::ManagedSet;
+use crate::reconciler::context::Subject;
 use crate::reconciler::flip::{Occasion, SetMove, TrafficMove};
 use crate::reconciler::memory::Memory;
 
@@ -17,27 +16,23 @@ pub(crate) struct SetDecision<'a> {
     pub health: Vec<Health>,
     pub decision: Decision,
     pub need: WriteNeed,
-    /// None where its traffic stays where it is.
-    pub flip: Option<SetMove>,
+    /// Whether its traffic moves.
+    pub moves: bool,
+    /// The backends that an early flip left and whose loss has not come.
+    left_early: Vec<String>,
 }
 
 impl<'a> SetDecision<'a> {
     /// Decides a set of an object, by the facts and by what is remembered of it.
-    pub(crate) fn new(
-        index: &Index,
-        object: &ObjectRef,
-        managed: &ManagedObject,
-        set: &'a ManagedSet,
-        memory: Option<&Memory>,
-        now: Now,
-    ) -> Self {
+    pub(crate) fn new(subject: &Subject<'a>, set: &'a ManagedSet, memory: Option<&Memory>) -> Self {
+        let Subject { index, object, managed, now, .. } = *subject;
         let ManagedSet { intent, state, .. } = set;
         let health = index.health(object.namespace(), intent, now.steady);
         let health = remembered(intent, &health, state.as_ref()).into_owned();
-        let observed = state.as_ref().map(|state| SetState {
-            left_early: still_left_early(index, object, managed, set, state, memory),
-            ..state.clone()
-        });
+        let left_early = left_early(subject, set, memory);
+        let observed = state
+            .as_ref()
+            .map(|state| SetState { left_early: left_early.clone(), ..state.clone() });
         let previous = match &observed {
             Some(state) => Previous::Decided(state, delays(set, state, memory)),
             None => Previous::Live,
@@ -46,22 +41,16 @@ impl<'a> SetDecision<'a> {
         let need = write_need(intent, set.previous(), &decision);
         // What an author wrote past the webhook is recorded.
         let need = if managed.edited_by.is_some() { need.max(WriteNeed::Record) } else { need };
-        let mut decided = Self { set, health, decision, need, flip: None };
-        if need != WriteNeed::Nothing {
-            let left_early = observed.map(|state| state.left_early).unwrap_or_default();
-            decided.flip = decided.set_move(index, object, managed, &left_early, now);
-        }
-        decided
-    }
-
-    /// Whether its traffic moves.
-    pub(crate) fn moves(&self) -> bool {
-        self.flip.is_some()
+        let moves = need != WriteNeed::Nothing && carrying(set) != decision.names(intent);
+        Self { set, health, decision, need, moves, left_early }
     }
 
     /// Whether its traffic leaves a primary that is lost.
     pub(crate) fn leaves_primary(&self) -> bool {
-        self.flip.as_ref().is_some_and(|flip| !flip.lost.is_empty())
+        let (intent, decision) = (&self.set.intent, &self.decision);
+        let is_loss = !decision.on_primary(intent) && decision.reason != DecisionReason::Pinned;
+        let from = carrying(self.set);
+        self.moves && is_loss && intent.primaries().any(|p| from.iter().any(|b| b == p))
     }
 
     /// The backends that are to get its traffic, by name.
@@ -88,54 +77,54 @@ impl<'a> SetDecision<'a> {
         backends.chain(apex.map(String::as_str))
     }
 
-    /// The move that the decision takes; none where the active backends stay the same. `left_early`: the
-    /// backends that an early flip left.
-    fn set_move(
-        &self,
-        index: &Index,
-        object: &ObjectRef,
-        managed: &ManagedObject,
-        left_early: &[String],
-        now: Now,
-    ) -> Option<SetMove> {
-        let (intent, decision) = (&self.set.intent, &self.decision);
-        let from = match &self.set.state {
-            Some(state) => state.active.clone(),
-            None => intent.carrying().iter().map(|i| intent.backends[*i].name.clone()).collect(),
-        };
-        let to = self.active();
-        if from == to {
-            return None;
+    /// The move that the decision takes, for this `reason`.
+    pub(crate) fn set_move(&self, subject: &Subject<'_>, reason: String) -> SetMove {
+        let (intent, from, to) = (&self.set.intent, carrying(self.set), self.active());
+        let taken_back = self.takes_back(subject, &to);
+        let leaves_primary = self.leaves_primary();
+        let lost = intent.primaries().filter(|_| leaves_primary);
+        SetMove {
+            set: intent.set.clone(),
+            on_primary: self.decision.on_primary(intent),
+            lost: lost.map(str::to_owned).collect(),
+            taken_back,
+            traffic: TrafficMove {
+                apex: intent.apex().to_owned(),
+                occasion: self.occasion(subject, &from, taken_back),
+                from,
+                to,
+                reason,
+            },
         }
-        let on_primary = decision.on_primary(intent);
-        let is_loss = !on_primary && decision.reason != DecisionReason::Pinned;
-        let leaves_primary = is_loss && intent.primaries().any(|p| from.iter().any(|b| b == p));
+    }
+
+    /// Whether traffic returns to a backend that an early flip left and whose announced pods are still
+    /// there.
+    fn takes_back(&self, subject: &Subject<'_>, to: &[String]) -> bool {
+        let Subject { index, object, managed, .. } = *subject;
         let is_there = |b: &String| index.still_has_one_of(&managed.leaving, &object.beside(b));
-        let taken_back = left_early.iter().filter(|b| to.contains(b)).any(is_there);
-        let leaves_early = decision.names_left_early(intent);
-        let occasion = if leaves_early.iter().any(|name| from.contains(name)) {
-            Occasion::EarlyFlip(index.named_leaving(object, &leaves_early, now))
+        self.left_early.iter().filter(|b| to.contains(b)).any(is_there)
+    }
+
+    fn occasion(&self, subject: &Subject<'_>, from: &[String], taken_back: bool) -> Occasion {
+        let Subject { index, object, now, .. } = *subject;
+        let left_early = self.decision.names_left_early(&self.set.intent);
+        if left_early.iter().any(|name| from.contains(name)) {
+            Occasion::EarlyFlip(index.named_leaving(object, &left_early, now))
         } else if taken_back {
             Occasion::NotLost
         } else {
             Occasion::Change
-        };
-        Some(SetMove {
-            set: intent.set.clone(),
-            on_primary,
-            lost: match leaves_primary {
-                true => intent.primaries().map(str::to_owned).collect(),
-                false => vec![],
-            },
-            taken_back,
-            traffic: TrafficMove {
-                apex: intent.apex().to_owned(),
-                from,
-                to,
-                occasion,
-                reason: decision.explain(intent, &self.health),
-            },
-        })
+        }
+    }
+}
+
+/// The backends that have the traffic of a set, by name.
+fn carrying(set: &ManagedSet) -> Vec<String> {
+    let intent = &set.intent;
+    match &set.state {
+        Some(state) => state.active.clone(),
+        None => intent.carrying().iter().map(|i| intent.backends[*i].name.clone()).collect(),
     }
 }
 
@@ -149,21 +138,15 @@ fn delays<'a>(
     observed.unwrap_or(&set.pending)
 }
 
-/// The backends that an early flip left and whose loss has not come. Whether it has come for a backend that
-/// this replica has not watched all along is read from the pods.
-fn still_left_early(
-    index: &Index,
-    object: &ObjectRef,
-    managed: &ManagedObject,
-    set: &ManagedSet,
-    state: &SetState,
-    memory: Option<&Memory>,
-) -> Vec<String> {
+/// The backends that an early flip left and whose loss has not come. Whether it has come for a backend
+/// that this replica has not watched all along is read from the pods.
+fn left_early(subject: &Subject<'_>, set: &ManagedSet, memory: Option<&Memory>) -> Vec<String> {
+    let Subject { index, object, managed, .. } = *subject;
     let name = &set.intent.set;
     let is_left = |backend: &&String| match memory {
         Some(memory) if memory.has_seen_loss(name, backend) => false,
         Some(memory) if memory.has_watched(name, backend) => true,
         _ => index.still_has_one_of(&managed.leaving, &object.beside(backend)),
     };
-    state.left_early.iter().filter(is_left).cloned().collect()
+    set.left_early().iter().filter(is_left).cloned().collect()
 }

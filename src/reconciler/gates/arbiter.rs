@@ -3,7 +3,7 @@
 use crate::engine::SteadyTime;
 use crate::informers::confirm::ConsistentReader;
 use crate::kinds::ObjectRef;
-use crate::reconciler::context::{Context, ReconcileRequest};
+use crate::reconciler::context::{Context, Subject};
 use crate::reconciler::gates::arbitration::{self, Permission, WriteRequest};
 use crate::reconciler::gates::brake_gate::BrakeGate;
 use crate::reconciler::gates::confirmations::Confirmations;
@@ -31,30 +31,30 @@ impl Arbiter {
     pub(crate) fn check(
         &mut self,
         context: &Context,
-        request: &ReconcileRequest<'_>,
+        subject: &Subject<'_>,
         wanted: &Wanted,
         memories: &mut Memories,
         brake: &mut BrakeGate,
     ) -> Result<(), Option<Duration>> {
-        let (object, active) = (request.object, &wanted.plan.active);
+        let (object, active) = (subject.object, &wanted.plan.active);
         let since = memories.get(object).and_then(|memory| memory.wanted_since(active));
         let leaves_primary = wanted.write.leaves_primary();
-        let permission = self.permission(context, request, wanted, memories, since);
+        let permission = self.permission(context, subject, wanted, memories, since);
         if permission == Permission::Write
-            && (!leaves_primary || brake.knows_record(request, since))
+            && (!leaves_primary || brake.knows_record(subject, since))
         {
             return Ok(());
         }
-        memories.entry(object).observe_wanted(active, request.now.steady);
+        memories.entry(object).observe_wanted(active, subject.now.steady);
         match permission {
             Permission::Write | Permission::LeaveToLeader => Err(None),
             Permission::Wait(wait) => Err(Some(wait.try_into().unwrap_or_default())),
             Permission::Confirm => {
                 // Both are asked at the same time.
                 if leaves_primary {
-                    brake.knows_record(request, since);
+                    brake.knows_record(subject, since);
                 }
-                let since = since.unwrap_or(request.now.steady);
+                let since = since.unwrap_or(subject.now.steady);
                 self.confirmations.ask(object, &wanted.plan.rests_on, since, &self.reader);
                 Err(None)
             }
@@ -72,20 +72,20 @@ impl Arbiter {
     fn permission(
         &self,
         context: &Context,
-        request: &ReconcileRequest<'_>,
+        subject: &Subject<'_>,
         wanted: &Wanted,
         memories: &Memories,
         wanted_since: Option<SteadyTime>,
     ) -> Permission {
-        let (plan, now) = (&wanted.plan, request.now.steady);
+        let (plan, now) = (&wanted.plan, subject.now.steady);
         let ago = |at: SteadyTime| at.duration_until(now);
-        let others = request.index.last_move_by_others(&context.me.replica);
-        let memory = memories.get(request.object);
+        let others = subject.index.last_move_by_others(&context.me.replica);
+        let memory = memories.get(subject.object);
         arbitration::permission(&WriteRequest {
             me: &context.me,
-            leading: request.leads,
-            decider: plan.decider.as_ref(),
-            seen_for: ago(plan.seen),
+            leading: subject.leads,
+            decider: subject.managed.decider.as_ref(),
+            seen_for: ago(subject.managed.seen),
             rescue: plan.rescue,
             wanted_for: wanted_since.map_or(SignedDuration::ZERO, ago),
             others_quiet_for: others.map_or(SignedDuration::MAX, ago),

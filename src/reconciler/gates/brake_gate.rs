@@ -5,7 +5,7 @@ use crate::engine::{Now, SteadyTime};
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::leader_election::brake_record::BrakeRecord;
-use crate::reconciler::context::ReconcileRequest;
+use crate::reconciler::context::Subject;
 use crate::reconciler::gates::brake::{
     Brake, BrakeDecision, Ledger, LedgerAnswer, TrafficPosition,
 };
@@ -43,12 +43,12 @@ impl BrakeGate {
     /// Passes a write that makes traffic leave its primary, or holds it.
     pub(crate) fn check(
         &mut self,
-        request: &ReconcileRequest<'_>,
+        subject: &Subject<'_>,
         write: &Write,
         namespace: &str,
     ) -> Result<(), Braked> {
         let (Some(brake), Some(flip)) = (&mut self.brake, write.flip()) else { return Ok(()) };
-        let ReconcileRequest { index, object, now, .. } = *request;
+        let Subject { index, object, now, .. } = *subject;
         let endpoints = endpoints_of(index, object, flip.lost());
         let (managed, released) = (index.objects().len(), index.cluster_wide.brake_released);
         match brake.request_move(object, &endpoints, managed, released, now) {
@@ -61,9 +61,14 @@ impl BrakeGate {
     }
 
     /// Takes in where the traffic of an object is that does not ask to leave its primary.
-    pub(crate) fn observe(&mut self, request: &ReconcileRequest<'_>, position: TrafficPosition) {
+    pub(crate) fn observe(
+        &mut self,
+        index: &Index,
+        object: &ObjectRef,
+        position: TrafficPosition,
+        now: Now,
+    ) {
         let Some(brake) = &mut self.brake else { return };
-        let ReconcileRequest { index, object, now, .. } = *request;
         let primaries = || {
             let sets = index.object(object).map(|managed| managed.readable()).unwrap_or_default();
             endpoints_of(index, object, sets.iter().flat_map(|set| set.intent.primaries()))
@@ -82,17 +87,17 @@ impl BrakeGate {
     /// it, and a leader has begun with it. If not, the ledger is asked.
     pub(crate) fn knows_record(
         &mut self,
-        request: &ReconcileRequest<'_>,
+        subject: &Subject<'_>,
         wanted_since: Option<SteadyTime>,
     ) -> bool {
         let (Some(brake), Some(ledger)) = (&self.brake, &mut self.ledger) else { return true };
-        let now = request.now.steady;
+        let now = subject.now.steady;
         let since = wanted_since.unwrap_or(now);
-        if request.leads && brake.has_read() || ledger.covers(since, now) {
-            return true;
+        let knows = subject.leads && brake.has_read() || ledger.covers(since, now);
+        if !knows {
+            ledger.ask(subject.object, now);
         }
-        ledger.ask(request.object, now);
-        false
+        knows
     }
 
     /// Takes in the record in the Lease. Whether every object is to be reconciled again.

@@ -3,7 +3,7 @@
 use crate::kinds::{ObjectKey, ObjectRef};
 use crate::reconciler::attempts::{AttemptKey, FailedAttempt, WriteFailure};
 use crate::reconciler::overwrites::OverwriteTracker;
-use crate::reconciler::service_profiles::plan::ProfileWrite;
+use crate::reconciler::service_profiles::plan::{NotOurs, ProfileWrite};
 use crate::telemetry::report_once::ReportOnce;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -36,8 +36,8 @@ impl AttemptKey for ProfileKey {
 /// Why the weights of a split are not in its profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ProfileProblem {
-    /// The profile is not ours to write; why.
-    NotOurs(String),
+    /// The profile is not ours to write.
+    NotOurs(NotOurs),
     Refused,
     /// Another writer has overwritten the profile so often.
     Overwritten(u32),

@@ -2,14 +2,17 @@
 
 use crate::index::order::Arrival;
 use crate::index::profile_facts::ProfileFacts;
-use crate::kinds::{ObjectKey, ObjectRef};
+use crate::kinds::ObjectRef;
 use crate::reconciler::attempts::{FailedAttempt, WriteFailure};
 use crate::reconciler::context::Context;
 use crate::reconciler::reports;
 use crate::reconciler::service_profiles::memory::{ProfileKey, ProfileProblem};
 use crate::reconciler::service_profiles::writer::ProfileWriteOutcome;
-use crate::reconciler::service_profiles::writes::{FinishedProfileWrite, ProfileWrites};
+use crate::reconciler::service_profiles::writes::{
+    FinishedProfileWrite, ProfileAttempt, ProfileWrites,
+};
 use crate::telemetry::WriteResult;
+use kube::core::DynamicObject;
 use std::time::{Duration, Instant};
 
 /// What follows for the split whose profile was written.
@@ -25,124 +28,142 @@ pub(crate) struct ProfileFollowUp {
 const CONFLICT: &str = "409 Conflict, again and again: others write it all the time, or this replica's watch is behind";
 
 impl ProfileWrites {
-    /// Takes in how a write ended.
+    /// Observes how a write ended.
     pub(crate) fn finish(
         &mut self,
         context: &Context,
-        done: FinishedProfileWrite,
+        finished: FinishedProfileWrite,
     ) -> ProfileFollowUp {
-        let is_dirty = self.in_flight.end(&done.split, done.outcome.is_answered());
-        let enqueue = is_dirty || matches!(done.outcome, ProfileWriteOutcome::Replaced);
-        let split = done.split.clone();
-        let retry_after = self.observe_outcome(context, done);
-        ProfileFollowUp { split, enqueue, retry_after }
+        let FinishedProfileWrite { attempt, outcome } = finished;
+        let is_dirty = self.in_flight.end(&attempt.split, outcome.is_answered());
+        let enqueue = is_dirty || matches!(outcome, ProfileWriteOutcome::Replaced);
+        let retry_after = self.observe_outcome(context, &attempt, outcome);
+        ProfileFollowUp { split: attempt.split, enqueue, retry_after }
     }
 
-    /// Takes note of an outcome. Returns when the next attempt is due.
+    /// Observes an outcome. Returns when the next attempt is due.
     fn observe_outcome(
         &mut self,
         context: &Context,
-        done: FinishedProfileWrite,
+        attempt: &ProfileAttempt,
+        outcome: ProfileWriteOutcome,
     ) -> Option<Duration> {
-        let FinishedProfileWrite { split, key, ticket, noticed, outcome } = done;
-        let metrics = &context.metrics.profiles;
-        let mut fails = |key, failure, error: &str| {
-            Some(self.observe_failure(context, &split, key, failure, noticed, error))
-        };
         match outcome {
-            ProfileWriteOutcome::Written(written) => {
-                self.observe_landed(context, &split, &key, noticed);
-                let facts = ProfileFacts::read(&written);
-                let arrival = Arrival::Answered(&ticket);
-                let profile = key.profile;
-                context.shared.update(|index| index.enter_profile(profile, facts, arrival));
+            ProfileWriteOutcome::Written(profile) => {
+                self.observe_written(context, attempt, &profile);
+                None
+            }
+            ProfileWriteOutcome::Deleted if attempt.key.weights.is_none() => {
+                report_restored(context, attempt);
+                self.observe_absent(context, attempt);
                 None
             }
             ProfileWriteOutcome::Deleted | ProfileWriteOutcome::Gone => {
-                match (&key.weights, &outcome) {
-                    (None, ProfileWriteOutcome::Deleted) => {
-                        report_restored(context, &split, &key.profile);
-                    }
-                    _ => metrics.count(WriteResult::Gone),
-                }
-                self.memories.entry(&split).clear_failure();
-                // Removed by somebody else in the middle of our write: an overwrite like others.
-                let (profile, version) = (&key.profile, &key.resource_version);
-                context.shared.update(|index| index.lack_profile(profile, version, &ticket));
+                context.metrics.profiles.count(WriteResult::Gone);
+                self.observe_absent(context, attempt);
                 None
             }
             ProfileWriteOutcome::Replaced => {
-                metrics.count(WriteResult::Replaced);
+                context.metrics.profiles.count(WriteResult::Replaced);
                 None
             }
-            // The watch will deliver that too.
+            // The watch delivers that too.
             ProfileWriteOutcome::StillManaged => {
-                let memory = self.memories.entry(&split);
-                Some(memory.observe_failure(key, WriteFailure::Conflict, noticed))
+                Some(self.remember_failure(attempt, WriteFailure::Conflict))
             }
             ProfileWriteOutcome::Conflict => {
-                metrics.count(WriteResult::Conflict);
-                fails(key, WriteFailure::Conflict, CONFLICT)
+                Some(self.observe_failure(context, attempt, WriteFailure::Conflict, CONFLICT))
             }
             ProfileWriteOutcome::Refused(error) => {
-                metrics.count(WriteResult::Failed);
-                fails(key, WriteFailure::Refused, &error.to_string())
+                let error = error.to_string();
+                Some(self.observe_failure(context, attempt, WriteFailure::Refused, &error))
             }
             ProfileWriteOutcome::Unanswered(error) => {
-                metrics.count(WriteResult::Failed);
-                fails(key, WriteFailure::Unanswered, &error.to_string())
+                let error = error.to_string();
+                Some(self.observe_failure(context, attempt, WriteFailure::Unanswered, &error))
             }
         }
     }
 
-    fn observe_landed(
+    fn observe_written(
         &mut self,
         context: &Context,
-        split: &ObjectRef,
-        key: &ProfileKey,
-        noticed: Instant,
+        attempt: &ProfileAttempt,
+        profile: &DynamicObject,
     ) {
-        let (memory, profile) = (self.memories.entry(split), &key.profile);
-        memory.clear_failure();
-        let Some(weights) = &key.weights else { return report_restored(context, split, profile) };
-        memory.observe_landed(weights, Instant::now());
-        context.metrics.profiles.wrote(noticed.elapsed());
-        tracing::debug!(%split, %profile, ?weights, "ServiceProfile written");
+        self.observe_landed(context, attempt);
+        let (key, arrival) = (attempt.key.profile.clone(), Arrival::Answered(&attempt.ticket));
+        let facts = ProfileFacts::read(profile);
+        context.shared.update(|index| index.enter_profile(key, facts, arrival));
     }
 
-    /// Takes note of an attempt that failed, and reports it where that is due. Returns how long to wait
-    /// before the next one.
+    /// The profile is not there. Where somebody else has removed it in the middle of our write, that is
+    /// an overwrite like others.
+    fn observe_absent(&mut self, context: &Context, attempt: &ProfileAttempt) {
+        self.memories.entry(&attempt.split).clear_failure();
+        let ProfileKey { profile, resource_version, .. } = &attempt.key;
+        let ticket = &attempt.ticket;
+        context.shared.update(|index| index.lack_profile(profile, resource_version, ticket));
+    }
+
+    fn observe_landed(&mut self, context: &Context, attempt: &ProfileAttempt) {
+        let (split, profile) = (&attempt.split, &attempt.key.profile);
+        let memory = self.memories.entry(split);
+        memory.clear_failure();
+        match &attempt.key.weights {
+            None => report_restored(context, attempt),
+            Some(weights) => {
+                memory.observe_landed(weights, Instant::now());
+                context.metrics.profiles.wrote(attempt.noticed.elapsed());
+                tracing::debug!(%split, %profile, ?weights, "ServiceProfile written");
+            }
+        }
+    }
+
+    /// Remembers a failed attempt, and reports it where that is due. Returns how long to wait before the
+    /// next one.
     fn observe_failure(
         &mut self,
         context: &Context,
-        split: &ObjectRef,
-        key: ProfileKey,
+        attempt: &ProfileAttempt,
         failure: WriteFailure,
-        noticed: Instant,
         error: &str,
     ) -> Duration {
-        let profile = key.profile.clone();
+        context.metrics.profiles.count(match failure {
+            WriteFailure::Conflict => WriteResult::Conflict,
+            WriteFailure::Gone | WriteFailure::Refused | WriteFailure::Unanswered => {
+                WriteResult::Failed
+            }
+        });
+        let wait = self.remember_failure(attempt, failure);
+        let (split, profile) = (&attempt.split, &attempt.key.profile);
         let memory = self.memories.entry(split);
-        let wait = memory.observe_failure(key, failure, noticed);
         let is_reported = |failed: &FailedAttempt<_>| failed.streak().is_reported(Instant::now());
-        if !memory.failed().is_some_and(is_reported) {
-            return wait;
-        }
-        tracing::warn!(%split, %profile, %error, retry_in = ?wait, "a ServiceProfile was not written");
-        if memory.problem.begins(ProfileProblem::Refused) {
-            let index = context.shared.read();
-            if let Some(managed) = index.object(split) {
-                let name = &profile.name;
-                context
-                    .recorder
-                    .publish(reports::profile_refused(split, &index, managed, name, error));
+        if memory.failed().is_some_and(is_reported) {
+            tracing::warn!(%split, %profile, %error, retry_in = ?wait, "a ServiceProfile was not written");
+            if memory.problem.begins(ProfileProblem::Refused) {
+                publish_refused(context, split, &profile.name, error);
             }
         }
         wait
     }
+
+    fn remember_failure(&mut self, attempt: &ProfileAttempt, failure: WriteFailure) -> Duration {
+        let memory = self.memories.entry(&attempt.split);
+        memory.observe_failure(attempt.key.clone(), failure, attempt.noticed)
+    }
 }
 
-fn report_restored(context: &Context, split: &ObjectRef, profile: &ObjectKey) {
+fn publish_refused(context: &Context, split: &ObjectRef, profile: &str, error: &str) {
+    let index = context.shared.read();
+    if let Some(managed) = index.object(split) {
+        let event = reports::profile_refused(split, &index, managed, profile, error);
+        context.recorder.publish(event);
+    }
+}
+
+fn report_restored(context: &Context, attempt: &ProfileAttempt) {
+    let (split, profile) = (&attempt.split, &attempt.key.profile);
     context.metrics.profiles.count(WriteResult::Restored);
     tracing::info!(%split, %profile, "ServiceProfile given back");
 }

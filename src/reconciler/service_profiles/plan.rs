@@ -15,6 +15,7 @@ use crate::kinds::service_profile::{
 };
 use crate::kinds::{Edit, ObjectKey, ObjectRef};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// How ServiceProfiles are written, where they are.
 #[derive(Clone, Debug)]
@@ -52,8 +53,20 @@ pub(crate) enum Action {
 pub(crate) enum ProfilePlan {
     Nothing,
     Write(ProfileWrite),
-    /// The profile is not ours to write; why, in words.
-    NotOurs(String),
+    NotOurs(NotOurs),
+}
+
+/// Why a profile is not ours to write.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotOurs {
+    #[error(
+        "all weights are 0, which Linkerd takes for no split at all: ServiceProfile {profile} is left as it is"
+    )]
+    AllZero { profile: Arc<str> },
+    #[error(
+        "ServiceProfile {profile} has the annotation {SKIP} of somebody else and is left as it is: what stands in it decides; take the annotation away, and it is written for this split"
+    )]
+    OfOthers { profile: Arc<str> },
 }
 
 /// What has become of a split that is not among the managed ones.
@@ -113,16 +126,10 @@ impl SplitWithProfile<'_> {
         weights: &[u32],
     ) -> ProfilePlan {
         if weights.iter().all(|weight| *weight == 0) {
-            return ProfilePlan::NotOurs(format!(
-                "all weights are 0, which Linkerd takes for no split at all: ServiceProfile {} is left as it is",
-                key.name
-            ));
+            return ProfilePlan::NotOurs(NotOurs::AllZero { profile: key.name.clone() });
         }
         if facts.is_some_and(|facts| !self.is_ours(facts)) {
-            return ProfilePlan::NotOurs(format!(
-                "ServiceProfile {} has the annotation {SKIP} of somebody else and is left as it is: what stands in it decides; take the annotation away, and it is written for this split",
-                key.name
-            ));
+            return ProfilePlan::NotOurs(NotOurs::OfOthers { profile: key.name.clone() });
         }
         let (action, resource_version) = match facts {
             None => {

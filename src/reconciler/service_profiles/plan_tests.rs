@@ -225,6 +225,7 @@ fn a_profile_that_says_skip_by_somebody_else_is_left_alone() {
     ] {
         let world = World::new(Some(json!({"metadata": {"annotations": annotations}})));
         let ProfilePlan::NotOurs(why) = world.plan(&[0, 1]) else { panic!("{annotations}") };
+        let why = why.to_string();
         assert!(why.contains(PROFILE) && why.contains(SKIP), "{why}");
     }
 }

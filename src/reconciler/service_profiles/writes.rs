@@ -17,7 +17,7 @@ use crate::reconciler::service_profiles::memory::{
     ProfileKey, ProfileMemories, ProfileMemory, ProfileProblem,
 };
 use crate::reconciler::service_profiles::plan::{
-    self, ProfilePlan, ProfileSettings, SplitWithProfile,
+    self, NotOurs, ProfilePlan, ProfileSettings, SplitWithProfile,
 };
 use crate::reconciler::service_profiles::writer::{self, ProfileWriteOutcome};
 use std::sync::Arc;
@@ -32,13 +32,18 @@ pub(crate) struct ProfileWrites {
     pub memories: ProfileMemories,
 }
 
-/// What a write task hands back.
-pub(crate) struct FinishedProfileWrite {
+/// A write of a profile that has begun.
+pub(crate) struct ProfileAttempt {
     pub split: ObjectRef,
     pub key: ProfileKey,
     pub ticket: Ticket,
     /// When the split was first enqueued.
     pub noticed: Instant,
+}
+
+/// What a write task returns.
+pub(crate) struct FinishedProfileWrite {
+    pub attempt: ProfileAttempt,
     pub outcome: ProfileWriteOutcome,
 }
 
@@ -121,7 +126,7 @@ impl ProfileWrites {
             }
             ProfilePlan::NotOurs(why) => {
                 self.replace(split);
-                self.report_not_ours(context, subject, why);
+                self.report_not_ours(context, subject, &why);
                 FollowUp::default()
             }
             ProfilePlan::Write(write) => {
@@ -194,12 +199,12 @@ impl ProfileWrites {
         }
     }
 
-    fn report_not_ours(&mut self, context: &Context, subject: &Subject<'_>, why: String) {
+    fn report_not_ours(&mut self, context: &Context, subject: &Subject<'_>, why: &NotOurs) {
         let (split, memory) = (subject.object, self.memories.entry(subject.object));
         memory.clear_failure();
         if context.leads() && memory.problem.begins(ProfileProblem::NotOurs(why.clone())) {
             tracing::warn!(%split, "{why}");
-            let event = reports::profile_left(split, subject.index, subject.managed, &why);
+            let event = reports::profile_left(split, subject.index, subject.managed, why);
             context.recorder.publish(event);
         }
     }
@@ -256,14 +261,9 @@ impl ProfileWrites {
         let ticket = index.profile_ticket(&key.profile);
         let timeout = write_timeout(streak.map_or(0, |streak| streak.unanswered));
         let write = write(self.clients.of(lane).clone(), timeout);
-        let (of_split, attempted) = (split.clone(), key.clone());
-        self.in_flight.begin(split, lane, attempted, write, move |outcome| FinishedProfileWrite {
-            split: of_split,
-            key,
-            ticket,
-            noticed,
-            outcome,
-        });
+        let attempt = ProfileAttempt { split: split.clone(), key: key.clone(), ticket, noticed };
+        self.in_flight
+            .begin(split, lane, key, write, |outcome| FinishedProfileWrite { attempt, outcome });
         FollowUp::default()
     }
 
