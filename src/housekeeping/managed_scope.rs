@@ -1,18 +1,15 @@
 //! The managed namespaces, recorded on the Lease: a leader that manages fewer than the one before reports
 //! which were left. It may not be able to read there any more.
 
-use crate::engine::annotations::MANAGES;
 use crate::kinds::Kind;
 use crate::kinds::selector::LabelSelector;
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::Api;
-use kube::api::PostParams;
+use crate::leader_election::lease_annotation::LeaseAnnotation;
 use std::collections::BTreeSet;
 
 const EVERY: &str = "*";
 
-/// The Lease is renewed every second: another write to it may have to be tried again.
-const TRIES: usize = 5;
+/// The Lease is renewed every second: another write to it may meet a conflict.
+const ATTEMPTS: usize = 5;
 
 fn recorded(namespaces: &[String]) -> String {
     match namespaces {
@@ -36,25 +33,18 @@ fn lost(before: &str, now: &[String]) -> Option<String> {
 
 /// Records what is managed now. Returns what was before and is no longer, once.
 pub(crate) async fn narrowed(
-    api: &Api<Lease>,
-    name: &str,
+    annotation: &LeaseAnnotation,
     namespaces: &[String],
 ) -> kube::Result<Option<String>> {
     let now = recorded(namespaces);
-    for _ in 0..TRIES {
-        let Some(mut lease) = api.get_opt(name).await? else { break };
-        let annotations = lease.metadata.annotations.get_or_insert_default();
-        let before = annotations.insert(MANAGES.into(), now.clone());
-        if before.as_ref() == Some(&now) {
-            break;
-        }
-        match api.replace(name, &PostParams::default(), &lease).await {
-            Ok(_) => return Ok(before.and_then(|before| lost(&before, namespaces))),
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(None)
+    let mut before = None;
+    annotation
+        .update(ATTEMPTS, |present| {
+            before = present.filter(|present| *present != now).map(str::to_owned);
+            (present != Some(&now)).then(|| now.clone())
+        })
+        .await?;
+    Ok(before.and_then(|before| lost(&before, namespaces)))
 }
 
 /// What a person can do about it.

@@ -10,9 +10,9 @@ use crate::informers::discovery::served;
 use crate::informers::watch_scope::WatchScope;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey, ObjectRef, brief, policy_route};
+use crate::leader_election::lease_annotation::LeaseAnnotation;
 use crate::telemetry::Metrics;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{ApiResource, ListParams};
 use kube::core::{DynamicObject, GroupVersionKind};
 use kube::{Api, Client, ResourceExt};
@@ -44,7 +44,7 @@ pub(crate) struct UnmanagedScan {
     /// Where the program runs.
     pub namespace: String,
     /// Where the managed namespaces are recorded; none without a Lease.
-    pub leases: Option<Api<Lease>>,
+    pub record: Option<LeaseAnnotation>,
     pub leading: watch::Receiver<bool>,
     pub recorder: Recorder,
     pub metrics: Arc<Metrics>,
@@ -121,8 +121,8 @@ impl UnmanagedScan {
     }
 
     async fn report_narrowed(&self) {
-        let Some(leases) = &self.leases else { return };
-        match managed_scope::narrowed(leases, &self.name, &self.namespaces).await {
+        let Some(record) = &self.record else { return };
+        match managed_scope::narrowed(record, &self.namespaces).await {
             Ok(None) => {}
             Ok(Some(lost)) => {
                 let note = managed_scope::note(&lost, &self.selector);

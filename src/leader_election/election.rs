@@ -12,7 +12,8 @@ pub(crate) struct Timing {
     pub lease: Duration,
     /// How long a holder leads without a successful renewal; shorter than `lease`.
     pub renew_deadline: Duration,
-    /// Between two tries.
+    /// Between two attempts, whether one renews the Lease or fails: a period, not a backoff, since the
+    /// deadline bounds it.
     pub retry: Duration,
 }
 
@@ -95,7 +96,7 @@ impl Election {
         self.yielded = false;
     }
 
-    /// The Lease was seen to be somebody else's.
+    /// This replica leads no longer.
     pub(crate) fn lost(&mut self) {
         self.renewed = None;
     }

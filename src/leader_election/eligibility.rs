@@ -6,9 +6,20 @@ use std::time::{Duration, Instant};
 /// a watch again that was cut.
 const INELIGIBLE: Duration = Duration::from_secs(5);
 
-/// What a replica does about the Lease.
+/// What a candidate does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LeaseAction {
+pub(crate) enum CandidateStep {
+    /// Tries to acquire or renew the Lease.
+    Attempt,
+    /// Holds no Lease and may acquire none: looks again whether its caches are synced.
+    AwaitSync,
+    /// Releases the Lease that it holds.
+    Release,
+}
+
+/// What the state of its caches lets a replica do about the Lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LeaseAction {
     /// Takes it if it is free, and renews it.
     AcquireOrRenew,
     /// Renews it where it holds it already.
@@ -24,8 +35,16 @@ pub(crate) struct Eligibility {
 }
 
 impl Eligibility {
-    /// What to do about the Lease now.
-    pub(crate) fn action(&mut self, synced: bool, now: Instant) -> LeaseAction {
+    /// What a candidate does next, which leads or does not.
+    pub(crate) fn next_step(&mut self, synced: bool, leads: bool, now: Instant) -> CandidateStep {
+        match (self.action(synced, now), leads) {
+            (LeaseAction::AcquireOrRenew, _) | (LeaseAction::Renew, true) => CandidateStep::Attempt,
+            (LeaseAction::Release, true) => CandidateStep::Release,
+            (LeaseAction::Renew | LeaseAction::Release, false) => CandidateStep::AwaitSync,
+        }
+    }
+
+    fn action(&mut self, synced: bool, now: Instant) -> LeaseAction {
         if synced {
             self.ineligible_since = None;
             return LeaseAction::AcquireOrRenew;
@@ -56,5 +75,18 @@ mod tests {
             LeaseAction::Renew,
             "every interruption is counted from its beginning"
         );
+    }
+
+    #[test]
+    fn only_a_leader_releases_and_a_standby_without_synced_caches_attempts_nothing() {
+        let (mut eligibility, start) = (Eligibility::default(), Instant::now());
+        let mut at = |ms, synced, leads| {
+            eligibility.next_step(synced, leads, start + Duration::from_millis(ms))
+        };
+        assert_eq!(at(0, true, false), CandidateStep::Attempt);
+        assert_eq!(at(1_000, false, false), CandidateStep::AwaitSync);
+        assert_eq!(at(1_000, false, true), CandidateStep::Attempt);
+        assert_eq!(at(6_000, false, true), CandidateStep::Release);
+        assert_eq!(at(6_000, false, false), CandidateStep::AwaitSync);
     }
 }

@@ -1,6 +1,7 @@
 //! The Lease: which replica leads, and what the replicas record in it for each other.
 
-pub(crate) mod brake_record;
-pub(crate) mod election;
-pub(crate) mod eligibility;
+mod claim;
+mod election;
+mod eligibility;
 pub(crate) mod lease;
+pub(crate) mod lease_annotation;

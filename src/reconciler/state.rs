@@ -2,9 +2,9 @@
 
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
-use crate::leader_election::brake_record::BrakeRecord;
 use crate::reconciler::context::Context;
 use crate::reconciler::gates::arbiter::Arbiter;
+use crate::reconciler::gates::brake::BrakeRecord;
 use crate::reconciler::gates::brake_gate::BrakeGate;
 use crate::reconciler::memory::Memories;
 use crate::reconciler::pending_deletions::PendingDeletions;

@@ -1,5 +1,6 @@
 //! What the leader looks after beside failover.
 
+use crate::engine::annotations;
 use crate::events::Recorder;
 use crate::housekeeping::link_reports::report_links;
 use crate::housekeeping::own_namespace::{NamespaceLabeller, label_own_namespace};
@@ -8,7 +9,6 @@ use crate::informers::remote::links::{LinkSettings, watch_links};
 use crate::runtime::leadership::Leadership;
 use crate::runtime::process::Process;
 use crate::runtime::tasks::Tasks;
-use kube::Api;
 use tokio::sync::mpsc;
 
 /// Starts all of it.
@@ -68,7 +68,7 @@ fn start_scan(process: &Process, leadership: &Leadership, recorder: &Recorder, t
         namespaces: options.namespaces.clone(),
         name: options.installation.name.clone(),
         namespace: namespace.clone(),
-        leases: options.uses_lease.then(|| Api::namespaced(process.client.clone(), namespace)),
+        record: options.uses_lease.then(|| process.lease_annotation(annotations::MANAGES)),
         leading: leadership.leading.clone(),
         recorder: recorder.clone(),
         metrics: process.metrics.clone(),

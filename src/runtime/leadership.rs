@@ -1,11 +1,13 @@
 //! Which replica leads, as the other parts follow it.
 
 use crate::deletion_guard::LeaderAddress;
-use crate::leader_election::brake_record::BrakeRecord;
+use crate::engine::annotations;
 use crate::leader_election::lease::{LeaderElection, always_leading, run_election};
+use crate::reconciler::gates::brake::BrakeRecord;
 use crate::runtime::process::Process;
 use crate::runtime::tasks::Tasks;
-use kube::Api;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, ResourceExt};
 use tokio::sync::watch;
 
 /// What the Lease shows.
@@ -38,8 +40,19 @@ pub(crate) fn start(process: &Process, tasks: &mut Tasks) -> Leadership {
         metrics: process.metrics.clone(),
         leading: publish_leading,
         leader_address: publish_address,
-        brake: publish_brake,
+        on_read: Box::new(move |lease| publish_record(&publish_brake, lease)),
     };
     tasks.last.tasks.spawn(run_election(candidate, tasks.last.stop.clone()));
     Leadership { leading, leader_address, brake_record }
+}
+
+/// Publishes what the Lease records of the brake; none recorded is a record too.
+fn publish_record(published: &watch::Sender<Option<BrakeRecord>>, lease: Option<&Lease>) {
+    let annotation = lease.and_then(|lease| lease.annotations().get(annotations::BRAKE));
+    let record = Some(BrakeRecord::parse(annotation.map(String::as_str)));
+    published.send_if_modified(|last| {
+        let changed = *last != record;
+        *last = record;
+        changed
+    });
 }

@@ -2,9 +2,10 @@
 
 use crate::index::shared_index::{ChangedObjects, SharedIndex};
 use crate::informers::remote::clients::LinkedClients;
-use crate::runtime::options::Options;
+use crate::leader_election::lease_annotation::LeaseAnnotation;
+use crate::runtime::options::{Installation, Options};
 use crate::telemetry::Metrics;
-use kube::Client;
+use kube::{Api, Client};
 use std::sync::Arc;
 
 /// The options, the index and the metrics, and a client that no caller waits for.
@@ -23,5 +24,13 @@ impl Process {
         let (index, changes) = SharedIndex::new();
         let (linked, metrics) = (LinkedClients::default(), Arc::new(Metrics::default()));
         (Self { options, client, index, linked, metrics }, changes)
+    }
+
+    /// An annotation of the Lease, which this replica creates where there is no election.
+    pub(crate) fn lease_annotation(&self, name: &'static str) -> LeaseAnnotation {
+        let Installation { name: lease, namespace } = &self.options.installation;
+        let api = Api::namespaced(self.client.clone(), namespace);
+        let annotation = LeaseAnnotation::new(api, lease.clone(), name);
+        if self.options.uses_lease { annotation } else { annotation.without_election() }
     }
 }

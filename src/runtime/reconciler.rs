@@ -2,6 +2,7 @@
 
 use crate::client::quick_client;
 use crate::deletion_guard::PendingAnnouncement;
+use crate::engine::annotations;
 use crate::events::Recorder;
 use crate::index::shared_index::ChangedObjects;
 use crate::informers::confirm::ConsistentReader;
@@ -14,7 +15,6 @@ use crate::runtime::leadership::Leadership;
 use crate::runtime::options::Options;
 use crate::runtime::process::Process;
 use crate::runtime::tasks::Tasks;
-use kube::Api;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -49,12 +49,9 @@ pub(crate) fn start(
     let options = &process.options;
     keep_connections(options, &clients, tasks);
     let namespace = &options.installation.namespace;
-    let ledger = Ledger::new(
-        Api::namespaced(process.client.clone(), namespace),
-        options.installation.name.clone(),
-        options.identity.replica.to_string(),
-        !options.uses_lease,
-    );
+    let alone = !options.uses_lease;
+    let record = process.lease_annotation(annotations::BRAKE);
+    let ledger = Ledger::new(record, options.identity.replica.to_string(), alone);
     let (announce, announcements) = mpsc::channel(ANNOUNCEMENTS);
     let reconciler = Controller::new(ControllerParts {
         context: Context {

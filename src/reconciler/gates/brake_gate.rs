@@ -4,10 +4,9 @@
 use crate::engine::{Now, SteadyTime};
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
-use crate::leader_election::brake_record::BrakeRecord;
 use crate::reconciler::context::Subject;
 use crate::reconciler::gates::brake::{
-    Brake, BrakeDecision, Ledger, LedgerAnswer, TrafficPosition,
+    Brake, BrakeDecision, BrakeRecord, Ledger, LedgerAnswer, TrafficPosition,
 };
 use crate::reconciler::hold::Hold;
 use crate::reconciler::write::Write;

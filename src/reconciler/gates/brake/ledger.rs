@@ -4,13 +4,11 @@
 use crate::clock::backoff::Backoff;
 use crate::engine::SteadyTime;
 use crate::kinds::ObjectRef;
-use crate::leader_election::brake_record::BrakeRecord;
+use crate::leader_election::lease_annotation::LeaseAnnotation;
+use crate::reconciler::gates::brake::record::BrakeRecord;
 use crate::reconciler::request::{RequestError, within};
 use crate::telemetry::report_once::ReportOnce;
 use jiff::SignedDuration;
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use kube::Api;
-use kube::api::PostParams;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -27,8 +25,7 @@ const TRIES: usize = 10;
 
 /// Where the record is.
 pub(crate) struct Ledger {
-    api: Api<Lease>,
-    name: String,
+    annotation: LeaseAnnotation,
     /// Who writes, as the record names it.
     replica: String,
     /// Nobody strives for this Lease: it holds the record alone, and is made for that.
@@ -63,10 +60,9 @@ pub(crate) struct LedgerAnswer {
 }
 
 impl Ledger {
-    pub(crate) fn new(api: Api<Lease>, name: String, replica: String, alone: bool) -> Self {
+    pub(crate) fn new(annotation: LeaseAnnotation, replica: String, alone: bool) -> Self {
         Self {
-            api,
-            name,
+            annotation,
             replica,
             alone,
             tasks: JoinSet::new(),
@@ -95,9 +91,9 @@ impl Ledger {
 
     /// Reads it for nobody: a replica that begins.
     pub(crate) fn read(&mut self, now: SteadyTime) {
-        let (api, name, alone) = (self.api.clone(), self.name.clone(), self.alone);
+        let (annotation, alone) = (self.annotation.clone(), self.alone);
         self.tasks.spawn(async move {
-            let outcome = within(TIMEOUT, load(&api, &name, alone)).await;
+            let outcome = within(TIMEOUT, load(&annotation, alone)).await;
             Answer { began: Some(now), outcome }
         });
     }
@@ -108,10 +104,10 @@ impl Ledger {
             return;
         }
         self.writing = true;
-        let (api, name, alone) = (self.api.clone(), self.name.clone(), self.alone);
+        let annotation = self.annotation.clone();
         let record = BrakeRecord { by: self.replica.clone(), ..record.clone() };
         self.tasks.spawn(async move {
-            let outcome = within(TIMEOUT, store(&api, &name, record, alone)).await;
+            let outcome = within(TIMEOUT, store(&annotation, record)).await;
             Answer { began: None, outcome }
         });
     }
@@ -149,57 +145,31 @@ impl Ledger {
         if self.unavailable.begins(()) {
             tracing::warn!(
                 %error,
-                lease = self.name,
+                lease = self.annotation.lease(),
                 "the brake's record in the Lease cannot be read or written: the brake holds here all the same, but another replica may not know, and no standby moves anything"
             );
         }
     }
 }
 
-/// What stands there, as it is committed: without a resourceVersion, past every cache.
-async fn load(api: &Api<Lease>, name: &str, alone: bool) -> kube::Result<BrakeRecord> {
-    match api.get_opt(name).await {
-        Ok(lease) => Ok(lease.as_ref().map(BrakeRecord::of).unwrap_or_default()),
+/// The record as it is committed.
+async fn load(annotation: &LeaseAnnotation, alone: bool) -> kube::Result<BrakeRecord> {
+    match annotation.read().await {
+        Ok(value) => Ok(BrakeRecord::parse(value.as_deref())),
         // A replica without a Lease need not have the right to one: then it knows for itself alone.
         Err(kube::Error::Api(status)) if alone && status.code == 403 => Ok(BrakeRecord::default()),
         Err(error) => Err(error),
     }
 }
 
-/// Writes a record over one that is no newer, and gives back what stands there then.
-async fn store(
-    api: &Api<Lease>,
-    name: &str,
-    record: BrakeRecord,
-    alone: bool,
-) -> kube::Result<BrakeRecord> {
-    let mut tries = 0;
-    loop {
-        let lease = api.get_opt(name).await?;
-        let stands = lease.as_ref().map(BrakeRecord::of).unwrap_or_default();
-        if stands.n > record.n || stands.n == record.n && stands.says_the_same(&record) {
-            return Ok(stands);
-        }
-        let next = BrakeRecord { n: record.n.max(stands.n) + 1, ..record.clone() };
-        let written = match lease {
-            Some(mut lease) => {
-                next.put(&mut lease);
-                api.replace(name, &PostParams::default(), &lease).await
-            }
-            // Whoever strives for the Lease makes it, with a holder.
-            None if !alone => return api.get(name).await.map(|lease| BrakeRecord::of(&lease)),
-            None => {
-                let mut lease = Lease { spec: Some(LeaseSpec::default()), ..Lease::default() };
-                lease.metadata.name = Some(name.to_owned());
-                next.put(&mut lease);
-                api.create(&PostParams::default(), &lease).await
-            }
-        };
-        tries += 1;
-        match written {
-            Ok(_) => return Ok(next),
-            Err(kube::Error::Api(status)) if status.code == 409 && tries < TRIES => {}
-            Err(error) => return Err(error),
-        }
-    }
+/// Writes a record over one that is no newer, and returns the one that stands afterwards.
+async fn store(annotation: &LeaseAnnotation, record: BrakeRecord) -> kube::Result<BrakeRecord> {
+    let newer = |present: Option<&str>| {
+        let present = BrakeRecord::parse(present);
+        let is_ours =
+            present.n < record.n || present.n == record.n && !present.says_the_same(&record);
+        is_ours.then(|| BrakeRecord { n: present.n.max(record.n) + 1, ..record.clone() }.to_json())
+    };
+    let stands = annotation.update(TRIES, newer).await?;
+    Ok(BrakeRecord::parse(stands.as_deref()))
 }

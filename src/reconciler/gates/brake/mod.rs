@@ -8,9 +8,10 @@
 mod count;
 mod groups;
 mod ledger;
+mod record;
 
-pub(crate) use crate::leader_election::brake_record::BrakeRecord;
 pub(crate) use ledger::{Ledger, LedgerAnswer};
+pub(crate) use record::BrakeRecord;
 
 use crate::engine::{Now, SteadyTime};
 use crate::kinds::ObjectRef;

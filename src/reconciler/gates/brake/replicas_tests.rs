@@ -3,9 +3,8 @@
 
 use crate::engine::Now;
 use crate::kinds::ObjectRef;
-use crate::leader_election::brake_record::BrakeRecord;
 use crate::reconciler::gates::brake::tests::object;
-use crate::reconciler::gates::brake::{Brake, BrakeDecision, TrafficPosition};
+use crate::reconciler::gates::brake::{Brake, BrakeDecision, BrakeRecord, TrafficPosition};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 

@@ -1,9 +1,6 @@
 //! What the Lease records of the brake, for every replica and for the next leader.
 
-use crate::engine::annotations;
 use jiff::Timestamp;
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 
 /// Version of the JSON shape that this program writes and reads.
@@ -73,17 +70,16 @@ impl BrakeRecord {
         story(self) == story(other)
     }
 
-    /// The record in a Lease. One that cannot be read counts as absent: it is ours, and is written again.
-    pub(crate) fn of(lease: &Lease) -> Self {
-        let text = lease.annotations().get(annotations::BRAKE);
-        let record = text.and_then(|text| serde_json::from_str(text).ok());
+    /// The record in the annotation. One that cannot be read counts as absent: it is ours, and is
+    /// written again.
+    pub(crate) fn parse(annotation: Option<&str>) -> Self {
+        let record = annotation.and_then(|text| serde_json::from_str(text).ok());
         record.filter(|record: &Self| record.v == VERSION).unwrap_or_default()
     }
 
-    /// Puts it into a Lease.
-    pub(crate) fn put(&self, lease: &mut Lease) {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        lease.metadata.annotations.get_or_insert_default().insert(annotations::BRAKE.into(), text);
+    /// The content of the annotation.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
     }
 }
 
@@ -95,30 +91,22 @@ fn to_the_millisecond(at: Timestamp) -> Timestamp {
 mod tests {
     use super::*;
 
-    fn with(text: &str) -> Lease {
-        let mut lease = Lease::default();
-        let annotations = lease.metadata.annotations.get_or_insert_default();
-        annotations.insert(annotations::BRAKE.into(), text.into());
-        lease
-    }
-
     #[test]
     fn a_record_reads_back_as_it_was_written() {
         let at = Timestamp::UNIX_EPOCH;
         let record =
             BrakeRecord { n: 7, by: "a".into(), ..BrakeRecord::default().engaged(at, Some(at)) };
         for record in [record.ended(at, Some(at)), record, BrakeRecord::default()] {
-            let mut lease = Lease::default();
-            record.put(&mut lease);
-            assert_eq!(BrakeRecord::of(&lease), record);
+            assert_eq!(BrakeRecord::parse(Some(&record.to_json())), record);
         }
     }
 
     #[test]
     fn what_cannot_be_read_is_as_if_absent_and_what_is_newer_is_ignored() {
         for text in ["", "{", "null", "[]", r#"{"v":2,"n":1}"#, r#"{"v":1}"#] {
-            assert_eq!(BrakeRecord::of(&with(text)), BrakeRecord::default(), "{text}");
+            assert_eq!(BrakeRecord::parse(Some(text)), BrakeRecord::default(), "{text}");
         }
-        assert_eq!(BrakeRecord::of(&with(r#"{"v":1,"n":3,"later":true}"#)).n, 3);
+        assert_eq!(BrakeRecord::parse(None), BrakeRecord::default());
+        assert_eq!(BrakeRecord::parse(Some(r#"{"v":1,"n":3,"later":true}"#)).n, 3);
     }
 }
