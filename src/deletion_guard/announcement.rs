@@ -1,4 +1,4 @@
-//! An announcement: the pod, what becomes of it, and the paths by which replicas hand it on.
+//! An announcement, its outcome, and the paths by which replicas send both.
 
 use crate::index::pods::PodUid;
 use serde::{Deserialize, Serialize};
@@ -8,13 +8,13 @@ use tokio::sync::oneshot;
 
 /// Where a replica takes announcements of others.
 pub(super) const ANNOUNCEMENT_PATH: &str = "/announcement";
-/// Where a replica answers whether it would.
+/// Where a replica answers whether it takes announcements of the caller.
 pub(super) const PING_PATH: &str = "/ping";
 
 /// Where the leader takes announcements; none while that is not known.
 pub(crate) type LeaderAddress = Option<SocketAddr>;
 
-/// The audience of the tokens by which replicas know each other.
+/// The audience of the tokens by which replicas authenticate each other.
 pub(crate) const AUDIENCE: &str = "failover.linkerd.io";
 
 /// A pod that is about to be deleted.
@@ -38,16 +38,16 @@ impl Announcement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AnnouncementOutcome {
-    /// No traffic that may be moved early depends on the pod.
+    /// No traffic that may move early depends on the pod.
     Unconcerned,
-    /// The decision is the same without it, or traffic must not move.
+    /// The decision is the same without the pod, or traffic must not move.
     NoFlip,
     /// Traffic has moved, as far as the API server knows.
     Flipped {
-        /// An adaptor has yet to carry the weights of a TrafficSplit to Linkerd.
+        /// linkerd-smi still has to carry the weights of a TrafficSplit to Linkerd.
         by_adaptor: bool,
     },
-    /// The pod was announced lately, and was not deleted.
+    /// The pod was announced before, and was not deleted.
     NotBelieved,
     /// No replica leads, the leader cannot be reached, or its index is not complete.
     #[serde(rename = "no_judge")]
@@ -66,6 +66,6 @@ pub(crate) struct PendingAnnouncement {
 pub(crate) struct DelayBounds {
     /// From the first byte of the request to the answer.
     pub bound: Duration,
-    /// After a flip that an adaptor has to carry, within the bound.
+    /// After a flip that linkerd-smi has to carry, within the bound.
     pub adaptor_grace: Duration,
 }

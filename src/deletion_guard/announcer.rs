@@ -1,4 +1,4 @@
-//! Hands announcements to the reconciler of the leader: here, or by a request to it.
+//! Sends announcements to the reconciler of the leader: in this process, or by a request.
 
 use crate::deletion_guard::announcement::{Announcement, AnnouncementOutcome, PendingAnnouncement};
 use crate::deletion_guard::peers::Peers;
@@ -7,12 +7,12 @@ use crate::telemetry::Metrics;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Where a webhook hands in announcements.
+/// Announces pods for a webhook.
 #[derive(Clone)]
 pub(crate) struct Announcer {
     pub shared: SharedIndex,
     pub leading: watch::Receiver<bool>,
-    pub controller: mpsc::Sender<PendingAnnouncement>,
+    pub reconciler: mpsc::Sender<PendingAnnouncement>,
     /// The other replicas; none where there are no others.
     pub peers: Option<Arc<Peers>>,
     pub metrics: Arc<Metrics>,
@@ -47,8 +47,8 @@ impl Announcer {
     /// What this replica's reconciler decides on it.
     pub(crate) async fn announce_here(&self, announcement: Announcement) -> AnnouncementOutcome {
         let (reply, outcome) = oneshot::channel();
-        // A reconciler that is so far behind would answer too late.
-        if self.controller.try_send(PendingAnnouncement { announcement, reply }).is_err() {
+        // A reconciler whose queue is full would answer too late.
+        if self.reconciler.try_send(PendingAnnouncement { announcement, reply }).is_err() {
             return AnnouncementOutcome::NoDecision;
         }
         outcome.await.unwrap_or(AnnouncementOutcome::NoDecision)

@@ -9,20 +9,22 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// How long a review is valid, and when a ping renews it.
 const VALID: Duration = Duration::from_secs(600);
 const RENEWED: Duration = Duration::from_secs(300);
 /// More tokens than replicas and their renewals have.
-const MOST: usize = 64;
+const MAX_KNOWN_TOKENS: usize = 64;
 /// Longer than any token of a ServiceAccount.
-const LONGEST: usize = 8 * 1024;
+const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// Other callers cannot make the API server review more than this at once.
-const AT_ONCE: usize = 4;
+const CONCURRENT_REVIEWS: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// Anybody may call, and be refused.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// Authenticates the replicas of one installation.
@@ -30,19 +32,49 @@ pub(crate) struct Authenticator {
     client: Client,
     /// `system:serviceaccount:<namespace>:<name>`.
     user: String,
+    /// When each token was reviewed last, and found to be of a replica.
     known: Mutex<HashMap<String, Instant>>,
     reviews: Semaphore,
-    /// When a failed review, and a token that is refused, were last logged.
-    reported: Mutex<[Option<Instant>; 2]>,
+    reported: Mutex<LastReports>,
+}
+
+/// When each cause of a refusal was logged last.
+#[derive(Debug, Default)]
+struct LastReports {
+    not_a_replica: Option<Instant>,
+    not_reviewed: Option<Instant>,
 }
 
 /// Why a token is refused.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, thiserror::Error)]
 enum Refused {
-    /// It is not that of a replica.
-    NotAReplica(String),
-    /// It could not be reviewed.
-    NotReviewed(String),
+    #[error(transparent)]
+    NotAReplica(#[from] NotAReplica),
+    #[error(transparent)]
+    NotReviewed(#[from] NotReviewed),
+}
+
+/// What a review shows of a token that is not of a replica.
+#[derive(Debug, PartialEq, thiserror::Error)]
+enum NotAReplica {
+    /// As the API server puts it.
+    #[error("{0}")]
+    NotAuthenticated(String),
+    #[error("the token is not for {AUDIENCE}")]
+    OtherAudience,
+    #[error("found {found:?}, expected {expected}")]
+    OtherUser { found: Option<String>, expected: String },
+}
+
+/// Why a token was not reviewed.
+#[derive(Debug, thiserror::Error)]
+enum NotReviewed {
+    #[error("{}", brief(.0))]
+    Failed(#[from] kube::Error),
+    #[error("the API server does not answer")]
+    NoAnswer,
+    #[error("the review has no answer")]
+    NoStatus,
 }
 
 impl Authenticator {
@@ -51,7 +83,7 @@ impl Authenticator {
             client,
             user: format!("system:serviceaccount:{namespace}:{service_account}"),
             known: Mutex::default(),
-            reviews: Semaphore::new(AT_ONCE),
+            reviews: Semaphore::new(CONCURRENT_REVIEWS),
             reported: Mutex::default(),
         }
     }
@@ -59,90 +91,100 @@ impl Authenticator {
     /// Whether this is a token of a replica. `early`: a review that expires soon is renewed.
     pub(crate) async fn is_replica(&self, token: &str, early: bool) -> bool {
         // A token that does not even claim to be one costs the API server nothing.
-        if token.len() > LONGEST || !claims(token, &self.user) {
+        if token.len() > MAX_TOKEN_BYTES || !claims(token, &self.user) {
             return false;
         }
-        let valid = if early { RENEWED } else { VALID };
-        let reviewed =
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).get(token).copied();
-        if reviewed.is_some_and(|at| at.elapsed() < valid) {
+        let reviewed = self.known().get(token).copied();
+        let is_within = |limit| reviewed.is_some_and(|at: Instant| at.elapsed() < limit);
+        if is_within(if early { RENEWED } else { VALID }) {
             return true;
         }
-        let still_valid = || reviewed.is_some_and(|at| at.elapsed() < VALID);
-        // A token that was valid waits for its turn.
-        let place = match reviewed {
+        // Only a token that was valid queues for a review.
+        let permit = match reviewed {
             None => self.reviews.try_acquire().ok(),
             Some(_) => self.reviews.acquire().await.ok(),
         };
-        if place.is_none() {
-            return still_valid();
+        if permit.is_none() {
+            return is_within(VALID);
         }
-        let now = Instant::now();
-        let reviewed = match tokio::time::timeout(TIMEOUT, self.review(token)).await {
-            Ok(Ok(status)) => check(status.as_ref(), &self.user),
-            Ok(Err(error)) => Err(Refused::NotReviewed(brief(&error))),
-            Err(_) => Err(Refused::NotReviewed("the API server does not answer".into())),
-        };
-        if let Err(why) = reviewed {
-            let is_not_a_replica = matches!(why, Refused::NotAReplica(_));
-            self.report(why);
-            return !is_not_a_replica && still_valid();
-        }
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, at| at.elapsed() < VALID);
-        if known.len() < MOST {
-            known.insert(token.to_owned(), now);
-        }
-        true
-    }
-
-    /// Once a minute at most: anybody may call.
-    fn report(&self, why: Refused) {
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = &mut reported[usize::from(matches!(why, Refused::NotAReplica(_)))];
-        if last.is_some_and(|at| at.elapsed() < REPORT_EVERY) {
-            return;
-        }
-        *last = Some(Instant::now());
-        match why {
-            Refused::NotAReplica(why) => {
-                tracing::warn!(why, "a caller that claims to be one of our replicas is none");
+        let began = Instant::now();
+        match self.review(token).await {
+            Ok(()) => {
+                self.remember(token, began);
+                true
             }
-            Refused::NotReviewed(why) => tracing::warn!(
-                why,
-                "cannot ask the API server whose token a caller shows: deletions that other replicas hear of go on without a flip; may we create tokenreviews.authentication.k8s.io, as the chart's ClusterRole says?"
-            ),
+            Err(why) => {
+                self.report(&why);
+                matches!(why, Refused::NotReviewed(_)) && is_within(VALID)
+            }
         }
     }
 
-    async fn review(&self, token: &str) -> kube::Result<Option<TokenReviewStatus>> {
+    /// Asks the API server whose token it is.
+    async fn review(&self, token: &str) -> Result<(), Refused> {
         let spec = TokenReviewSpec {
             token: Some(token.to_owned()),
             audiences: Some(vec![AUDIENCE.to_owned()]),
         };
         let review = TokenReview { spec, ..TokenReview::default() };
         let api: Api<TokenReview> = Api::all(self.client.clone());
-        Ok(api.create(&PostParams::default(), &review).await?.status)
+        let reviewed = timeout(TIMEOUT, api.create(&PostParams::default(), &review)).await;
+        let reviewed = reviewed.map_err(|_| NotReviewed::NoAnswer)?.map_err(NotReviewed::Failed)?;
+        let status = reviewed.status.ok_or(NotReviewed::NoStatus)?;
+        Ok(check(&status, &self.user)?)
+    }
+
+    fn remember(&self, token: &str, reviewed: Instant) {
+        let mut known = self.known();
+        known.retain(|_, at| at.elapsed() < VALID);
+        if known.len() < MAX_KNOWN_TOKENS {
+            known.insert(token.to_owned(), reviewed);
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self, why: &Refused) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = match why {
+            Refused::NotAReplica(_) => &mut reported.not_a_replica,
+            Refused::NotReviewed(_) => &mut reported.not_reviewed,
+        };
+        if last.is_some_and(|at| at.elapsed() < REPORT_EVERY) {
+            return;
+        }
+        *last = Some(Instant::now());
+        match why {
+            Refused::NotAReplica(why) => {
+                tracing::warn!(%why, "a caller that claims to be one of our replicas is none");
+            }
+            Refused::NotReviewed(why) => tracing::warn!(
+                %why,
+                "cannot review the token of a caller: deletions that other replicas announce go on without a flip; may we create tokenreviews.authentication.k8s.io, as the chart's ClusterRole says?"
+            ),
+        }
     }
 }
 
 /// Whether a review shows that a token is of a replica; if not, why.
-fn check(status: Option<&TokenReviewStatus>, user: &str) -> Result<(), Refused> {
-    let Some(status) = status else {
-        return Err(Refused::NotReviewed("the review has no answer".into()));
-    };
+fn check(status: &TokenReviewStatus, user: &str) -> Result<(), NotAReplica> {
     if status.authenticated != Some(true) {
         let why = status.error.clone().unwrap_or_else(|| "the token is not valid".into());
-        return Err(Refused::NotAReplica(why));
+        return Err(NotAReplica::NotAuthenticated(why));
     }
     // An API server that knows no audiences answers for its own.
-    let audiences = status.audiences.iter().flatten();
-    if !audiences.into_iter().any(|audience| audience == AUDIENCE) {
-        return Err(Refused::NotAReplica(format!("the token is not for {AUDIENCE}")));
+    let mut audiences = status.audiences.iter().flatten();
+    if !audiences.any(|audience| audience == AUDIENCE) {
+        return Err(NotAReplica::OtherAudience);
     }
     match status.user.as_ref().and_then(|found| found.username.as_deref()) {
         Some(found) if found == user => Ok(()),
-        found => Err(Refused::NotAReplica(format!("found {found:?}, expected {user}"))),
+        found => {
+            let (found, expected) = (found.map(str::to_owned), user.to_owned());
+            Err(NotAReplica::OtherUser { found, expected })
+        }
     }
 }
 
@@ -162,7 +204,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn a_token_that_claims_to_be_somebody_elses_is_not_even_asked_about() {
+    fn a_token_that_claims_to_be_of_another_user_is_not_reviewed() {
         let user = "system:serviceaccount:ns:name";
         let token = |claims: Value| {
             let part = BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
@@ -183,9 +225,9 @@ mod tests {
     }
 
     #[test]
-    fn only_a_token_of_our_service_account_and_for_this_purpose_is_taken() {
+    fn only_a_token_of_our_service_account_and_for_our_audience_is_accepted() {
         let user = "system:serviceaccount:ns:name";
-        let check = |status: Value| check(serde_json::from_value(status).ok().as_ref(), user);
+        let check = |status: Value| check(&serde_json::from_value(status).unwrap(), user);
         let good =
             json!({"authenticated": true, "audiences": [AUDIENCE], "user": {"username": user}});
         assert_eq!(check(good.clone()), Ok(()));

@@ -1,18 +1,19 @@
-//! The deletion guard: an announcement, that a pod is about to be deleted, is handed from the webhook
-//! that reviews the deletion to the leader, which flips early where that helps.
+//! The deletion guard: the webhook that reviews the deletion of a pod announces it to the leader, which
+//! flips early where that helps.
 //!
 //! ```text
 //!  API server ──► webhook ──► [`Announcer`] ──► reconciler   where this replica leads
 //!                               └──► [`Peers`] ──► webhook port of the leader, [`router`] ──► its Announcer
 //! ```
 //!
-//! The response is when the deletion may go on. It is never refused: whatever fails on the way, the pod
-//! is deleted, and the flip comes when its endpoints have gone.
+//! The deletion is delayed until the leader answers, within a bound, and never denied: whatever fails on
+//! the way, the pod is deleted, and the flip comes when its endpoints have gone.
 
 mod announcement;
 mod announcer;
 mod authenticator;
 mod peers;
+mod reachability;
 mod routes;
 
 pub(crate) use announcement::{

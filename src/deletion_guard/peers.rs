@@ -5,10 +5,11 @@ use crate::client::quick_client;
 use crate::deletion_guard::announcement::{
     ANNOUNCEMENT_PATH, Announcement, AnnouncementOutcome, LeaderAddress, PING_PATH,
 };
+use crate::deletion_guard::reachability::{LeaderUnreachable, ReachabilityLog};
 use crate::kinds::brief;
 use crate::telemetry::Metrics;
 use anyhow::{Context, ensure};
-use http::{Method, Request, header};
+use http::{Request, header};
 use kube::config::AuthInfo;
 use kube::{Client, Config};
 use std::net::SocketAddr;
@@ -18,22 +19,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// A connection is open, and the token on it reviewed, before either is needed.
+/// Between pings, so that a connection is open, and the token on it reviewed, before either is needed.
 const PING_EVERY: Duration = Duration::from_secs(5);
+/// Between pings that fail.
 const PING_AGAIN: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Calls the leader.
 pub(crate) struct Peers {
-    pub leader: watch::Receiver<LeaderAddress>,
+    leader: watch::Receiver<LeaderAddress>,
     /// The `caBundle` of our webhook, in PEM; empty while not known.
-    pub trust: watch::Receiver<Arc<[u8]>>,
+    trust: watch::Receiver<Arc<[u8]>>,
     /// The name in every replica's certificate.
-    pub server_name: String,
-    /// The token that this replica shows.
-    pub token_file: PathBuf,
+    server_name: String,
+    /// The token by which the leader authenticates this replica.
+    token_file: PathBuf,
     connected: Mutex<Option<Connected>>,
-    /// The last ping failed: then no deletion is delayed for another try.
+    /// The last ping failed: then no deletion is delayed for another attempt.
     is_cut_off: AtomicBool,
 }
 
@@ -74,42 +76,23 @@ impl Peers {
         metrics: Arc<Metrics>,
     ) {
         let (mut leader, mut trust) = (self.leader.clone(), self.trust.clone());
-        let (mut before, mut reported) = (None, None);
+        let mut log = ReachabilityLog::default();
         metrics.guard.cut_off.set(1);
         loop {
-            let is_ours = *leading.borrow_and_update();
-            let known =
-                leader.borrow_and_update().is_some() && !trust.borrow_and_update().is_empty();
-            let problem = match (is_ours, known) {
-                (true, _) => None,
-                (false, true) => {
-                    let tried = tokio::select! {
-                        tried = self.ping() => tried,
-                        // Another leads now.
-                        Ok(()) = leader.changed() => continue,
-                    };
-                    tried.err().map(|error| format!("{error:#}"))
-                }
-                (false, false) => {
-                    Some("its address (annotation failover.linkerd.io/judge of the Lease) or the caBundle of our ValidatingWebhookConfiguration is not known".into())
-                }
+            let leads = *leading.borrow_and_update();
+            leader.mark_unchanged();
+            trust.mark_unchanged();
+            let unreachable = tokio::select! {
+                checked = self.check(leads) => checked.err(),
+                // Another replica leads now.
+                Ok(()) = leader.changed() => continue,
             };
-            self.is_cut_off.store(problem.is_some(), Ordering::Relaxed);
-            metrics.guard.cut_off.set(i64::from(problem.is_some()));
-            // It takes a moment until the address of a new leader is known.
-            let lasts = problem == before;
-            if lasts && problem != reported {
-                match &problem {
-                    Some(why) => tracing::warn!(
-                        why,
-                        "the replica that leads is not reached, or does not know this one: deletions of pods that this one hears of go on without a flip; may our pods reach each other on the webhook's port, and create tokenreviews?"
-                    ),
-                    None => tracing::info!("the replica that leads is reached"),
-                }
-                reported.clone_from(&problem);
+            self.is_cut_off.store(unreachable.is_some(), Ordering::Relaxed);
+            metrics.guard.cut_off.set(i64::from(unreachable.is_some()));
+            if log.observe(unreachable.as_ref()) {
+                report(unreachable.as_ref());
             }
-            let again = if problem.is_some() { PING_AGAIN } else { PING_EVERY };
-            before = problem;
+            let again = if unreachable.is_some() { PING_AGAIN } else { PING_EVERY };
             tokio::select! {
                 () = tokio::time::sleep(again) => {}
                 Ok(()) = leading.changed() => {}
@@ -119,13 +102,22 @@ impl Peers {
         }
     }
 
-    async fn ping(&self) -> anyhow::Result<()> {
-        let request = Request::builder().method(Method::GET).uri(PING_PATH).body(vec![])?;
-        let client = self.client()?;
+    /// Whether the leader takes announcements of this replica; itself it takes them always.
+    async fn check(&self, leads: bool) -> Result<(), LeaderUnreachable> {
+        if leads {
+            return Ok(());
+        }
+        if self.leader.borrow().is_none() || self.trust.borrow().is_empty() {
+            return Err(LeaderUnreachable::NotKnown);
+        }
+        let no_client = |error: anyhow::Error| LeaderUnreachable::NoClient(format!("{error:#}"));
+        let client = self.client().map_err(no_client)?;
+        let request = Request::get(PING_PATH).body(vec![]);
+        let request = request.map_err(|error| no_client(error.into()))?;
         match tokio::time::timeout(TIMEOUT, client.request_text(request)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => anyhow::bail!("{}", brief(&error)),
-            Err(_) => anyhow::bail!("no answer within {} s", TIMEOUT.as_secs()),
+            Ok(Err(error)) => Err(LeaderUnreachable::Request(brief(&error))),
+            Err(_) => Err(LeaderUnreachable::NoAnswer(TIMEOUT)),
         }
     }
 
@@ -137,7 +129,7 @@ impl Peers {
             return Ok(there.client.clone());
         }
         let roots = webhook_certs::certificates(&trust);
-        ensure!(!roots.is_empty(), "no caBundle is known to believe it by");
+        ensure!(!roots.is_empty(), "no caBundle is known to verify it by");
         let mut config = Config::new(format!("https://{to}").parse()?);
         config.root_cert = Some(roots.iter().map(|root| root.to_vec()).collect());
         config.tls_server_name = Some(self.server_name.clone());
@@ -146,5 +138,15 @@ impl Peers {
         let client = quick_client::connect(config)?;
         *connected = Some(Connected { to, trust, client: client.clone() });
         Ok(client)
+    }
+}
+
+fn report(unreachable: Option<&LeaderUnreachable>) {
+    match unreachable {
+        Some(why) => tracing::warn!(
+            %why,
+            "the leader is not reached, or does not authenticate this replica: deletions that are reviewed here go on without a flip; may our pods reach each other on the webhook's port, and create tokenreviews?"
+        ),
+        None => tracing::info!("the leader is reached"),
     }
 }

@@ -41,7 +41,7 @@ async fn announcement(State(routes): State<Arc<PeerRoutes>>, request: Request) -
     if !routes.authenticator.is_replica(token(request.headers()), false).await {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    // The caller has a bound of its own, and waits no longer than this.
+    // The caller has the same bound.
     match timeout(routes.bounds.bound, routes.announce(request)).await {
         Ok(response) => response,
         Err(_) => Json(AnnouncementOutcome::NoDecision).into_response(),

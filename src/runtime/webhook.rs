@@ -118,19 +118,19 @@ fn for_known_clients(router: Router, options: &WebhookOptions) -> Router {
     }
 }
 
-/// Where the webhook hands in announcements: to this replica's reconciler or to the leader's.
+/// What announces pods for the webhook, to this replica's reconciler or to the leader.
 fn announcer(
     process: &Process,
     options: &GuardOptions,
     leadership: &Leadership,
-    controller: mpsc::Sender<PendingAnnouncement>,
+    reconciler: mpsc::Sender<PendingAnnouncement>,
     trust: watch::Receiver<Arc<[u8]>>,
     tasks: &mut Tasks,
 ) -> Announcer {
     let has_peers = process.options.uses_lease;
     if has_peers && options.pod_ip.is_none() {
         tracing::warn!(
-            "POD_IP is not set: other replicas cannot ask this one while it leads, and the deletions that they hear of go on without a flip"
+            "POD_IP is not set: other replicas cannot announce deletions to this one while it leads, and those go on without a flip"
         );
     }
     let peers = has_peers.then(|| {
@@ -143,5 +143,5 @@ fn announcer(
     if let Some(peers) = peers.clone() {
         tasks.background.spawn(peers.keep_warm(leading.clone(), metrics.clone()));
     }
-    Announcer { shared: process.index.clone(), leading, controller, peers, metrics }
+    Announcer { shared: process.index.clone(), leading, reconciler, peers, metrics }
 }

@@ -14,11 +14,11 @@ label_values! {
         DryRun = "dry_run",
         /// The pod is being deleted already.
         TooLate = "too_late",
-        /// No traffic that may be moved depends on the pod.
+        /// No traffic that may move early depends on the pod.
         Unconcerned = "unconcerned",
         /// The decision is the same without the pod, or traffic must not move.
         NoFlip = "no_flip",
-        /// The pod was announced lately, and was not deleted.
+        /// The pod was announced before, and was not deleted.
         NotBelieved = "not_believed",
         /// No leader decided on it.
         NoDecision = "no_judge",
@@ -37,32 +37,30 @@ struct VerdictLabel {
 }
 
 metrics! {
-    /// Everything about announcements of pod deletions.
+    /// Everything about the deletion guard.
     pub(crate) struct GuardMetrics {
         deletions: Family<VerdictLabel, Counter> =
             "guard_deletions",
-            "Deletions and evictions of pods that the API server asked about, by what became of it";
+            "Deletions and evictions of pods that the webhook reviewed, by verdict";
         seconds: Family<VerdictLabel, Histogram> =
             "guard" in Seconds,
-            "How long they were held up"
+            "How long the deletions were delayed"
             with Family::new_with_constructor(|| { Histogram::new(exponential_buckets(0.000_25, 2.0, 13)) });
-        /// Judged by the replica that leads.
         pub forwarded: Counter =
             "guard_forwarded",
-            "Of these, judged by the replica that leads, which answered";
-        /// Waited for a flip.
+            "Of these, announced to the leader by another replica, and answered";
         pub delayed: Counter =
             "guard_delayed",
-            "Of these, held up for a flip";
+            "Of these, delayed for a flip";
         pub flips: Counter =
             "guard_flips",
-            "Moves of traffic ahead of a loss";
+            "Early flips: moves of traffic off pods that are about to be deleted";
         pub taken_back: Counter =
             "guard_taken_back",
-            "Moves of traffic back to what was left ahead of a loss that did not come";
+            "Early flips taken back, since the pods were not deleted";
         pub cut_off: Gauge =
             "guard_cut_off",
-            "1 while this replica does not reach the one that leads, to have deletions judged";
+            "1 while this replica cannot announce deletions to the leader";
     }
 }
 
