@@ -16,8 +16,8 @@ use std::io::{Read, Write};
 /// A route names a port, and a split does not: it is that of the Service which clients call, looked
 /// up in the input, then in the cluster. A Service with several ports gets a route for each.
 ///
-/// What cannot be read or migrated is told on standard error, with its place, and makes the command
-/// fail; the rest is printed all the same. Each route has a comment that says what to do in which order.
+/// What cannot be read or migrated is reported on standard error, with its place, and makes the command
+/// fail; the rest is printed all the same. Each route has a comment with the steps to take, in order.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -48,20 +48,17 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     for path in &args.files {
         input.extend(match read(path) {
             Ok(bytes) => documents::read(path, &bytes),
-            Err(error) => {
-                let fault = format!("no file that can be read ({error})");
-                vec![Document { place: path.clone(), object: Err(fault) }]
-            }
+            Err(error) => vec![Document::unreadable(path.clone(), error)],
         });
     }
     let ports = ServicePortLookup::new(&args.ports, Some(args.cluster.into()));
-    let printed = migrate(input, args.kind.into(), args.namespace.as_deref(), ports).await?;
-    for line in &printed.messages {
+    let output = migrate(input, args.kind.into(), args.namespace.as_deref(), ports).await?;
+    for line in &output.messages {
         eprintln!("{line}");
     }
-    let written = std::io::stdout().write_all(printed.yaml.as_bytes());
+    let written = std::io::stdout().write_all(output.yaml.as_bytes());
     written.context("cannot write to standard output")?;
-    printed.verdict()
+    output.result()
 }
 
 fn read(path: &str) -> std::io::Result<Vec<u8>> {

@@ -1,14 +1,38 @@
-//! The objects of an input, each with its place in it, so that a fault in one hurts only itself.
+//! The objects of an input, each with its place in it: one that cannot be read fails alone.
 
 use crate::migrate::encoding::to_utf8;
 use serde_json::{Deserializer, Value};
+use std::io;
 
 /// One object of an input, or why it cannot be read.
 #[derive(Debug)]
 pub(crate) struct Document {
     /// `split.yaml: document 2`, and in a List `split.yaml: document 2: item 3`.
     pub place: String,
-    pub object: Result<Value, String>,
+    pub object: Result<Value, NotAManifest>,
+}
+
+/// Why a document is not a manifest.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotAManifest {
+    #[error("no file that can be read ({0})")]
+    File(#[from] io::Error),
+    /// The line is that of the input, from 1.
+    #[error("line {line}, which is no text in UTF-8 or UTF-16 (save the file as one of them)")]
+    NotText { line: usize },
+    #[error("{0}, which is no object")]
+    NotAnObject(&'static str),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Yaml(#[from] serde_saphyr::Error),
+}
+
+impl Document {
+    /// A file that cannot be read at all.
+    pub(crate) fn unreadable(path: String, error: io::Error) -> Self {
+        Self { place: path, object: Err(error.into()) }
+    }
 }
 
 /// Reads manifests: YAML or JSON, several with `---` between, or one JSON after another; Lists taken
@@ -17,17 +41,14 @@ pub(crate) fn read(path: &str, input: &[u8]) -> Vec<Document> {
     let mut documents = vec![];
     let mut nth = 0;
     for (line, text) in split(&to_utf8(input)) {
-        let (objects, fault) = match std::str::from_utf8(&text) {
+        let (objects, error) = match std::str::from_utf8(&text) {
             Ok(text) if is_blank(text) => (vec![Value::Null], None),
             // Positions in messages are those of the whole input.
             Ok(text) => parse(&("\n".repeat(line) + text)),
             Err(error) => {
                 let before = &text[..error.valid_up_to()];
                 let line = line + 1 + before.iter().filter(|byte| **byte == b'\n').count();
-                let fault = format!(
-                    "line {line}, which is no text in UTF-8 or UTF-16 (save the file as one of them)"
-                );
-                (vec![], Some(fault))
+                (vec![], Some(NotAManifest::NotText { line }))
             }
         };
         let mut place = || {
@@ -37,40 +58,39 @@ pub(crate) fn read(path: &str, input: &[u8]) -> Vec<Document> {
         for object in objects {
             flatten(place(), object, &mut documents);
         }
-        if let Some(fault) = fault {
-            documents.push(Document { place: place(), object: Err(fault) });
+        if let Some(error) = error {
+            documents.push(Document { place: place(), object: Err(error) });
         }
     }
     documents
 }
 
 /// The objects of a text, and why there are no more.
-fn parse(text: &str) -> (Vec<Value>, Option<String>) {
+fn parse(text: &str) -> (Vec<Value>, Option<NotAManifest>) {
     let mut objects = vec![];
     // Of JSON, kubectl reads one object after another; much of YAML begins like JSON.
-    let mut fault = None;
+    let mut json_error = None;
     if text.trim_start().starts_with('{') {
         for object in Deserializer::from_str(text).into_iter() {
             match object {
                 Ok(object) => objects.push(object),
-                Err(error) => fault = Some(error.to_string()),
+                Err(error) => json_error = Some(error.into()),
             }
         }
-        if fault.is_none() {
+        if json_error.is_none() {
             return (objects, None);
         }
     }
     match serde_saphyr::from_str_with_options(text, options()) {
         Ok(object) => (vec![object], None),
-        Err(error) if objects.is_empty() => (vec![], Some(error.to_string())),
-        Err(_) => (objects, fault),
+        Err(error) if objects.is_empty() => (vec![], Some(error.into())),
+        Err(_) => (objects, json_error),
     }
 }
 
 fn options() -> serde_saphyr::Options {
-    // The limits are against input of others; this input is our user's, and may be of an entire cluster.
-    // What is nested without end would end the program, which reads it by recursion.
-    // A Service may be called y, which is a string to kubectl too.
+    // The size is not limited: the input is our user's, and may be of an entire cluster. The depth is: it
+    // is read by recursion. A Service may be called y, which is a string to kubectl too.
     let budget = serde_saphyr::budget! {
         max_depth: 500,
         max_events: usize::MAX,
@@ -106,9 +126,8 @@ fn split(input: &[u8]) -> Vec<(usize, Vec<u8>)> {
 }
 
 fn is_blank(text: &str) -> bool {
-    let says_nothing =
-        |line: &str| line.is_empty() || line == "..." || line.starts_with(['#', '%']);
-    text.lines().map(str::trim).all(says_nothing)
+    let is_blank = |line: &str| line.is_empty() || line == "..." || line.starts_with(['#', '%']);
+    text.lines().map(str::trim).all(is_blank)
 }
 
 fn flatten(place: String, mut object: Value, documents: &mut Vec<Document>) {
@@ -121,8 +140,8 @@ fn flatten(place: String, mut object: Value, documents: &mut Vec<Document>) {
         Value::Bool(_) | Value::Number(_) => Some("a value"),
     };
     if let Some(what) = what {
-        let fault = format!("{what}, which is no object");
-        return documents.push(Document { place, object: Err(fault) });
+        let object = Err(NotAManifest::NotAnObject(what));
+        return documents.push(Document { place, object });
     }
     let Some(of) = object["kind"].as_str().and_then(|kind| kind.strip_suffix("List")) else {
         return documents.push(Document { place, object: Ok(object) });
@@ -147,11 +166,16 @@ mod tests {
 
     /// Each document as its place and what its `a` is.
     fn documents(input: &str) -> Vec<String> {
-        let say = |document: Document| match document.object {
+        let summary = |document: Document| match document.object {
             Ok(object) => format!("{}: {}", document.place, object["a"]),
             Err(_) => format!("{}: unreadable", document.place),
         };
-        read("x", input.as_bytes()).into_iter().map(say).collect()
+        read("x", input.as_bytes()).into_iter().map(summary).collect()
+    }
+
+    /// Why the second document cannot be read.
+    fn second_error(input: &[u8]) -> String {
+        read("x", input)[1].object.as_ref().unwrap_err().to_string()
     }
 
     #[test]
@@ -197,21 +221,19 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_told_with_its_line_in_the_whole_input() {
-        let documents = read("x", b"a: 1\n---\nb: [\n---\nc: 3\n");
-        let error = documents[1].object.as_ref().unwrap_err();
+    fn an_error_has_its_line_in_the_whole_input() {
+        let error = second_error(b"a: 1\n---\nb: [\n---\nc: 3\n");
         assert!(error.contains("line 3") || error.contains("line 4"), "{error}");
-        let documents = read("x", b"{\"a\": 1}\n{\"a\": 2\n");
-        let error = documents[1].object.as_ref().unwrap_err();
+        let error = second_error(b"{\"a\": 1}\n{\"a\": 2\n");
         assert!(error.contains("line 3"), "{error}");
     }
 
     #[test]
-    fn bytes_that_are_no_text_hurt_only_their_document_and_are_told_with_their_line() {
+    fn bytes_that_are_no_text_fail_only_their_document_with_their_line() {
         let latin = b"a: 1\n---\nb: 2\na: caf\xE9\n---\na: 3\n";
         let documents = read("x", latin);
         assert_eq!(documents.len(), 3);
-        let error = documents[1].object.as_ref().unwrap_err();
+        let error = second_error(latin);
         assert!(error.contains("line 4,") && error.contains("UTF-8"), "{error}");
         assert_eq!(documents[2].object.as_ref().unwrap()["a"], 3);
     }
@@ -238,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_without_end_or_grows_without_end_hurts_only_itself() {
+    fn endless_nesting_or_growth_fails_only_its_document() {
         let aliases: String =
             (1..40).map(|i| format!("a{i}: &a{i} [*a{0}, *a{0}, *a{0}, *a{0}]\n", i - 1)).collect();
         for bomb in [

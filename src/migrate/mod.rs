@@ -2,6 +2,8 @@
 
 pub(crate) mod documents;
 mod encoding;
+mod migration;
+mod output;
 pub(crate) mod ports;
 pub(crate) mod route;
 #[cfg(test)]
@@ -10,8 +12,10 @@ mod tests;
 use crate::engine::Problem;
 use crate::kinds::ObjectKey;
 use crate::migrate::documents::Document;
+use crate::migrate::migration::{Migration, ignored_matches};
+use crate::migrate::output::Output;
 use crate::migrate::ports::ServicePortLookup;
-use crate::migrate::route::{Called, Migration, Route, RouteKind, ignored_matches};
+use crate::migrate::route::{Route, RouteKind};
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -21,29 +25,7 @@ use std::collections::BTreeSet;
 const GROUP: &str = "split.smi-spec.io";
 const VERSIONS: [&str; 4] = ["v1alpha1", "v1alpha2", "v1alpha3", "v1alpha4"];
 
-/// What goes to standard output, what to standard error, and how it went.
-#[derive(Debug, Default)]
-pub(crate) struct Printed {
-    pub yaml: String,
-    pub messages: Vec<String>,
-    routes: usize,
-    failed: usize,
-}
-
-impl Printed {
-    /// An error where something could not be migrated, or there was nothing to migrate.
-    pub(crate) fn verdict(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(self.failed == 0, "{} could not be migrated, see above", self.failed);
-        anyhow::ensure!(
-            self.routes > 0,
-            "no TrafficSplit in the input: nothing to migrate; \
-             try `kubectl get trafficsplits.split.smi-spec.io -o yaml | linkerd-failover migrate -f -`"
-        );
-        Ok(())
-    }
-}
-
-/// A split of the input, and where it is.
+/// A split of the input, and its place in it.
 struct Split {
     place: String,
     object: Value,
@@ -55,50 +37,47 @@ pub(crate) async fn migrate(
     kind: RouteKind,
     namespace: Option<&str>,
     mut ports: ServicePortLookup,
-) -> anyhow::Result<Printed> {
-    let mut printed = Printed::default();
-    let mut splits = vec![];
-    for Document { place, object } in input {
-        match object {
-            Err(error) => {
-                printed.failed += 1;
-                let fault = Problem::error("YAML").found(error).expected("a manifest");
-                printed.messages.push(format!("{place}: {fault}"));
-            }
-            Ok(object) if is(&object, "Service", "") => learn(&mut ports, namespace, object),
-            Ok(object) if is(&object, "TrafficSplit", GROUP) => {
-                splits.push(Split { place, object });
-            }
-            Ok(object) => {
-                let what = Called(&object);
-                printed.messages.push(format!("{place}: {what}: skipped, it is no TrafficSplit"));
-            }
-        }
-    }
+) -> anyhow::Result<Output> {
+    let mut output = Output::default();
+    let splits = sort(input, namespace, &mut ports, &mut output);
     let mut names = BTreeSet::new();
     for Split { place, object } in splits {
-        let say = |problem: &Problem| format!("{place}: {}: {problem}", Called(&object));
         let routes = match parse(&object) {
             Ok(split) => {
-                printed.messages.extend(ignored_matches(&split).as_ref().map(say));
+                if let Some(warning) = ignored_matches(&split) {
+                    output.warn(&place, &object, &warning);
+                }
                 routes(&split, kind, namespace, &mut ports).await
             }
             Err(problem) => Err(vec![problem]),
         };
-        match routes.and_then(|routes| unique(routes, &mut names)) {
-            Ok(routes) => {
-                printed.routes += routes.len();
-                for route in routes {
-                    printed.yaml.push_str(&route.to_yaml()?);
-                }
-            }
-            Err(problems) => {
-                printed.failed += 1;
-                printed.messages.extend(problems.iter().map(say));
-            }
+        match routes.and_then(|routes| distinct(routes, &mut names)) {
+            Ok(routes) => output.add(&routes)?,
+            Err(problems) => output.fail(&place, &object, &problems),
         }
     }
-    Ok(printed)
+    Ok(output)
+}
+
+/// The splits of the input. Its Services go to the look-up of ports, before any split needs them.
+fn sort(
+    input: Vec<Document>,
+    namespace: Option<&str>,
+    ports: &mut ServicePortLookup,
+    output: &mut Output,
+) -> Vec<Split> {
+    let mut splits = vec![];
+    for Document { place, object } in input {
+        match object {
+            Err(error) => output.unreadable(&place, &error),
+            Ok(object) if is(&object, "Service", "") => add_service(ports, namespace, object),
+            Ok(object) if is(&object, "TrafficSplit", GROUP) => {
+                splits.push(Split { place, object });
+            }
+            Ok(object) => output.skip(&place, &object),
+        }
+    }
+    splits
 }
 
 fn is(object: &Value, kind: &str, group: &str) -> bool {
@@ -108,10 +87,10 @@ fn is(object: &Value, kind: &str, group: &str) -> bool {
 }
 
 /// A Service that cannot be read counts as absent: a message follows where its ports are missing.
-fn learn(ports: &mut ServicePortLookup, namespace: Option<&str>, object: Value) {
+fn add_service(ports: &mut ServicePortLookup, namespace: Option<&str>, object: Value) {
     if let Ok(service) = serde_json::from_value::<Service>(object) {
         let namespace = service.namespace().or(namespace.map(str::to_owned)).unwrap_or_default();
-        ports.learn(ObjectKey::new(namespace, service.name_any()), service);
+        ports.insert(ObjectKey::new(namespace, service.name_any()), service);
     }
 }
 
@@ -141,11 +120,14 @@ async fn routes(
 ) -> Result<Vec<Route>, Vec<Problem>> {
     let migration = Migration::read(split, namespace)?;
     let ports = ports.of(&migration.apex_key()).await.map_err(|problem| vec![problem])?;
-    Ok(migration.routes(kind, &ports))
+    Ok(Route::for_each_port(&migration, kind, &ports))
 }
 
-/// Of two objects with one name, an apply would leave the second.
-fn unique(routes: Vec<Route>, names: &mut BTreeSet<ObjectKey>) -> Result<Vec<Route>, Vec<Problem>> {
+/// The routes, where none has the name of one before: of two, an apply would keep the second.
+fn distinct(
+    routes: Vec<Route>,
+    names: &mut BTreeSet<ObjectKey>,
+) -> Result<Vec<Route>, Vec<Problem>> {
     if let Some(taken) = routes.iter().map(Route::key).find(|key| names.contains(key)) {
         return Err(vec![
             Problem::error("metadata.name")

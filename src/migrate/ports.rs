@@ -7,6 +7,7 @@ use crate::kinds::{ObjectKey, brief};
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use kube::{Api, Client};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the cluster may take to answer.
@@ -20,22 +21,35 @@ pub(crate) struct ServicePortLookup {
     cluster: Cluster,
 }
 
-/// Asked only if it must be, and then once for how to reach it.
+/// Connected to when the first Service has to be looked up, and once.
 #[derive(Default)]
 enum Cluster {
     #[default]
     None,
-    Unasked(ClusterSelection),
-    Known(Result<(Client, String), NotAsked>),
+    Selected(ClusterSelection),
+    /// A client with its default namespace.
+    Connected(Result<(Client, String), Arc<anyhow::Error>>),
 }
 
-/// Why the cluster did not show a Service.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-struct NotAsked(String);
+/// Why a Service was not found in the cluster.
+#[derive(Debug, thiserror::Error)]
+enum LookupError {
+    #[error("no cluster is asked")]
+    NoCluster,
+    /// There is no client for it.
+    #[error("{0:#}")]
+    NoClient(Arc<anyhow::Error>),
+    #[error("the cluster says: {}", brief(.0))]
+    Status(kube::Error),
+    /// With its causes: a proxy, say, is what a person can mend.
+    #[error("the cluster cannot be asked: {0:#}")]
+    Request(anyhow::Error),
+    #[error("the cluster did not answer within {0:?}")]
+    NoAnswer(Duration),
+}
 
 impl ServicePortLookup {
-    /// Without a cluster, nothing is asked.
+    /// Without a cluster, only the flag and the input count.
     pub(crate) fn new(flag: &[u16], cluster: Option<ClusterSelection>) -> Self {
         let mut ports = vec![];
         for port in flag {
@@ -43,12 +57,12 @@ impl ServicePortLookup {
                 ports.push(*port);
             }
         }
-        let cluster = cluster.map_or(Cluster::None, Cluster::Unasked);
+        let cluster = cluster.map_or(Cluster::None, Cluster::Selected);
         Self { flag: ports, input: BTreeMap::new(), cluster }
     }
 
-    /// Remembers a Service of the input.
-    pub(crate) fn learn(&mut self, key: ObjectKey, service: Service) {
+    /// Adds a Service of the input.
+    pub(crate) fn insert(&mut self, key: ObjectKey, service: Service) {
         self.input.insert(key, service);
     }
 
@@ -70,38 +84,31 @@ impl ServicePortLookup {
 }
 
 impl Cluster {
-    async fn get(&mut self, key: &ObjectKey) -> Result<Service, NotAsked> {
-        if let Self::Unasked(cluster) = self {
-            *self = Self::Known(connect(std::mem::take(cluster)).await);
+    async fn get(&mut self, key: &ObjectKey) -> Result<Service, LookupError> {
+        if let Self::Selected(cluster) = self {
+            *self = Self::Connected(connect(std::mem::take(cluster)).await.map_err(Arc::new));
         }
-        let Self::Known(connected) = self else {
-            return Err(NotAsked("no cluster is asked".into()));
-        };
-        let (client, namespace) = connected.as_ref().map_err(Clone::clone)?;
+        let Self::Connected(connected) = self else { return Err(LookupError::NoCluster) };
+        let (client, namespace) =
+            connected.as_ref().map_err(|error| LookupError::NoClient(error.clone()))?;
         let namespace = if key.namespace.is_empty() { namespace } else { &*key.namespace };
         let api: Api<Service> = Api::namespaced(client.clone(), namespace);
         match tokio::time::timeout(TIMEOUT, api.get(&key.name)).await {
-            Ok(answer) => answer.map_err(|error| match error {
-                kube::Error::Api(_) => NotAsked(format!("the cluster says: {}", brief(&error))),
-                // What it comes from, such as a proxy, is what a person can mend.
-                _ => NotAsked(format!(
-                    "the cluster cannot be asked: {:#}",
-                    anyhow::Error::new(error)
-                )),
-            }),
-            Err(_) => Err(NotAsked(format!("the cluster did not answer within {TIMEOUT:?}"))),
+            Ok(Ok(service)) => Ok(service),
+            Ok(Err(error @ kube::Error::Api(_))) => Err(LookupError::Status(error)),
+            Ok(Err(error)) => Err(LookupError::Request(error.into())),
+            Err(_) => Err(LookupError::NoAnswer(TIMEOUT)),
         }
     }
 }
 
-async fn connect(cluster: ClusterSelection) -> Result<(Client, String), NotAsked> {
-    let config = cluster.config().await.map_err(|error| NotAsked(format!("{error:#}")))?;
+async fn connect(cluster: ClusterSelection) -> anyhow::Result<(Client, String)> {
+    let config = cluster.config().await?;
     let namespace = config.default_namespace.clone();
-    let client = plain_client::connect(config).map_err(|error| NotAsked(format!("{error:#}")))?;
-    Ok((client, namespace))
+    Ok((plain_client::connect(config)?, namespace))
 }
 
-/// What a route for this Service can be about.
+/// The TCP ports of a Service that a route can have as its parent.
 fn of_service(key: &ObjectKey, service: &Service) -> Result<Vec<u16>, Problem> {
     let nothing = ServiceSpec::default();
     let spec = service.spec.as_ref().unwrap_or(&nothing);

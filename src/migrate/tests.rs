@@ -1,4 +1,4 @@
-//! What people see of the command: a manifest in, routes and words out.
+//! The command as people see it: manifests in, routes and messages out.
 
 use crate::migrate::*;
 
@@ -22,28 +22,28 @@ spec: {spec}
 
 const TWO: &str = "{service: emoji-svc, backends: [{service: emoji-svc, weight: 1}, {service: emoji-svc-west, weight: 0}]}";
 
-async fn migrated_as(kind: RouteKind, input: &str, ports: &[u16]) -> Printed {
+async fn migrated_as(kind: RouteKind, input: &str, ports: &[u16]) -> Output {
     let input = documents::read("split.yaml", input.as_bytes());
     migrate(input, kind, None, ServicePortLookup::new(ports, None)).await.unwrap()
 }
 
-async fn migrated(input: &str, ports: &[u16]) -> Printed {
+async fn migrated(input: &str, ports: &[u16]) -> Output {
     migrated_as(RouteKind::Http, input, ports).await
 }
 
 /// The messages about an input that has to fail without a route.
 async fn messages(input: &str) -> String {
-    let printed = migrated(input, &[8080]).await;
-    assert_eq!(printed.yaml, "");
-    assert!(printed.verdict().is_err());
-    printed.messages.join("\n")
+    let output = migrated(input, &[8080]).await;
+    assert_eq!(output.yaml, "");
+    assert!(output.result().is_err());
+    output.messages.join("\n")
 }
 
 #[tokio::test]
 async fn a_split_becomes_a_route_for_the_port_of_the_service_beside_it() {
-    let printed = migrated(&format!("{SERVICE}{}", split(TWO)), &[]).await;
-    assert!(printed.messages.is_empty() && printed.verdict().is_ok(), "{printed:?}");
-    insta::assert_snapshot!(printed.yaml, @r#"
+    let output = migrated(&format!("{SERVICE}{}", split(TWO)), &[]).await;
+    assert!(output.messages.is_empty() && output.result().is_ok(), "{output:?}");
+    insta::assert_snapshot!(output.yaml, @r#"
     ---
     # In place of TrafficSplit emojivoto/emoji, for port 8080.
     # 1. Apply this. Nothing moves yet: the ServiceProfile of the split takes precedence.
@@ -99,10 +99,10 @@ items:
 "#;
 
 #[tokio::test]
-async fn of_a_live_split_the_author_s_part_is_taken() {
-    let printed = migrated_as(RouteKind::Grpc, LIVE, &[80, 8080, 80]).await;
-    assert!(printed.messages.is_empty(), "{printed:?}");
-    insta::assert_snapshot!(printed.yaml, @r#"
+async fn a_live_split_becomes_routes_with_its_author_s_weights_and_annotations() {
+    let output = migrated_as(RouteKind::Grpc, LIVE, &[80, 8080, 80]).await;
+    assert!(output.messages.is_empty(), "{output:?}");
+    insta::assert_snapshot!(output.yaml, @r#"
     ---
     # In place of TrafficSplit emojivoto/emoji, for port 80 (a route for each of 80, 8080).
     # 1. Apply this. Nothing moves yet: the ServiceProfile of the split takes precedence.
@@ -171,27 +171,27 @@ async fn a_default_that_became_stale_is_the_first_backend() {
     let stale = LIVE
         .replace("\"emoji-svc\"}", "\"gone\"}")
         .replace("service: emoji-svc\n      failover", "service: gone\n      failover");
-    let printed = migrated(&stale, &[80]).await;
-    assert!(printed.yaml.contains("primary-service: emoji-svc\n"), "{}", printed.yaml);
+    let output = migrated(&stale, &[80]).await;
+    assert!(output.yaml.contains("primary-service: emoji-svc\n"), "{}", output.yaml);
 }
 
 #[tokio::test]
 async fn the_author_s_own_primary_is_kept_as_it_is() {
     let own = LIVE.replace("primary-service: emoji-svc", "primary-service: emoji-svc-west");
-    let printed = migrated(&own, &[80]).await;
-    assert!(printed.yaml.contains("primary-service: emoji-svc-west\n"), "{}", printed.yaml);
+    let output = migrated(&own, &[80]).await;
+    assert!(output.yaml.contains("primary-service: emoji-svc-west\n"), "{}", output.yaml);
 }
 
 #[tokio::test]
 async fn fractions_become_whole_numbers() {
     let halves = "{service: a, backends: [{service: a, weight: 0.25}, {service: b, weight: 750m}]}";
-    let printed = migrated(&split(halves), &[80]).await;
-    let weights: Vec<_> = printed.yaml.lines().filter(|line| line.contains("weight:")).collect();
+    let output = migrated(&split(halves), &[80]).await;
+    let weights: Vec<_> = output.yaml.lines().filter(|line| line.contains("weight:")).collect();
     assert_eq!(weights, ["      weight: 1", "      weight: 3"]);
 }
 
 #[tokio::test]
-async fn a_fault_is_told_with_its_place_and_the_next_step_and_the_rest_is_printed() {
+async fn a_problem_is_reported_with_its_place_and_next_step_and_the_rest_is_printed() {
     let bad = "{service: emoji-svc.emojivoto, backends: [{service: a, weight: -1}, {service: a}]}";
     let zero = "{service: a, backends: [{service: a, weight: 0}]}";
     let odd = "{service: a, backends: [{service: a, weight: 1000001}, {service: b, weight: 1}]}";
@@ -212,10 +212,10 @@ async fn a_fault_is_told_with_its_place_and_the_next_step_and_the_rest_is_printe
         "---\nkind: ConfigMap\nmetadata: {name: other}\n".into(),
     ]
     .concat();
-    let printed = migrated(&input, &[]).await;
-    assert_eq!(printed.yaml.matches("kind: HTTPRoute").count(), 1);
-    assert_eq!(printed.verdict().unwrap_err().to_string(), "8 could not be migrated, see above");
-    insta::assert_snapshot!(printed.messages.join("\n"), @r#"
+    let output = migrated(&input, &[]).await;
+    assert_eq!(output.yaml.matches("kind: HTTPRoute").count(), 1);
+    assert_eq!(output.result().unwrap_err().to_string(), "8 could not be migrated, see above");
+    insta::assert_snapshot!(output.messages.join("\n"), @r#"
     split.yaml: document 10: YAML: found unclosed bracket '[' at line 47, column 7, expected a manifest
     split.yaml: document 11: ConfigMap other: skipped, it is no TrafficSplit
     split.yaml: document 2: TrafficSplit emojivoto/emoji: spec.service: found "emoji-svc.emojivoto", expected the bare name of a Service in the object's own namespace
@@ -231,7 +231,7 @@ async fn a_fault_is_told_with_its_place_and_the_next_step_and_the_rest_is_printe
 }
 
 #[tokio::test]
-async fn what_a_route_cannot_say_is_refused() {
+async fn a_split_that_no_route_can_express_is_refused() {
     for (spec, expected) in [
         ("{}", "spec.backends: found no backends"),
         ("{service: a}", "spec.backends: found no backends"),
@@ -250,7 +250,7 @@ async fn what_a_route_cannot_say_is_refused() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_none_reaches_no_command_in_a_comment() {
+async fn an_invalid_name_reaches_no_command_in_a_comment() {
     let name = r#"{name: "emoji\nkind: Secret", namespace: "a b"}"#;
     let input = split(TWO).replace("{name: emoji, namespace: emojivoto}", name);
     let messages = messages(&input).await;
@@ -259,7 +259,7 @@ async fn a_name_that_is_none_reaches_no_command_in_a_comment() {
 }
 
 #[tokio::test]
-async fn a_service_that_linkerd_takes_no_routes_for_is_told() {
+async fn a_service_that_cannot_be_a_route_s_parent_is_reported() {
     for (spec, found) in [
         ("{clusterIP: None, ports: [{port: 80}]}", "which is headless"),
         ("{type: ExternalName, externalName: example.com}", "which is of type ExternalName"),
@@ -268,29 +268,25 @@ async fn a_service_that_linkerd_takes_no_routes_for_is_told() {
         let service = SERVICE.lines().filter(|line| !line.starts_with("spec:"));
         let service = service.collect::<Vec<_>>().join("\n");
         let input = format!("{service}\nspec: {spec}\n{}", split(TWO));
-        let printed = migrated(&input, &[]).await;
-        assert!(printed.messages.join("").contains(found), "{spec}: {:?}", printed.messages);
+        let output = migrated(&input, &[]).await;
+        assert!(output.messages.join("").contains(found), "{spec}: {:?}", output.messages);
     }
 }
 
 #[tokio::test]
-async fn matches_that_linkerd_never_looked_at_are_mentioned_and_harm_nothing() {
+async fn matches_which_linkerd_ignores_are_a_warning() {
     let spec = TWO.replace(
         "{service: emoji-svc, b",
         "{matches: [{kind: HTTPRouteGroup, name: x}], service: emoji-svc, b",
     );
-    let printed = migrated(&split(&spec).replace("v1alpha2", "v1alpha4"), &[80]).await;
-    assert!(
-        printed.messages[0].contains("spec.matches: found 1 of them"),
-        "{:?}",
-        printed.messages
-    );
-    assert!(printed.verdict().is_ok());
+    let output = migrated(&split(&spec).replace("v1alpha2", "v1alpha4"), &[80]).await;
+    assert!(output.messages[0].contains("spec.matches: found 1 of them"), "{:?}", output.messages);
+    assert!(output.result().is_ok());
 }
 
 #[tokio::test]
-async fn an_input_without_a_split_is_a_failure_that_says_how_to_get_one() {
-    let printed = migrated(SERVICE, &[]).await;
-    let verdict = printed.verdict().unwrap_err().to_string();
-    assert!(verdict.contains("kubectl get trafficsplits.split.smi-spec.io"), "{verdict}");
+async fn an_input_without_a_split_fails_with_the_command_that_prints_one() {
+    let output = migrated(SERVICE, &[]).await;
+    let error = output.result().unwrap_err().to_string();
+    assert!(error.contains("kubectl get trafficsplits.split.smi-spec.io"), "{error}");
 }

@@ -101,8 +101,13 @@ fn gate(verdict: Option<AnnouncementOutcome>) -> Router {
     });
     let metrics = Arc::new(Metrics::default());
     let leading = watch::channel(true).1;
-    let announcer =
-        Announcer { shared, leading, reconciler: controller, peers: None, metrics: metrics.clone() };
+    let announcer = Announcer {
+        shared,
+        leading,
+        reconciler: controller,
+        peers: None,
+        metrics: metrics.clone(),
+    };
     let patience = DelayBounds {
         bound: Duration::from_millis(500),
         adaptor_grace: Duration::from_millis(100),
