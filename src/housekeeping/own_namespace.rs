@@ -1,13 +1,14 @@
 //! The label by which `linkerd check` finds the extension, on the program's own namespace.
 //!
-//! No Job of the chart does it: that needed a foreign image, a place to run and Linkerd's own
-//! namespace, and an installation that lacked one of them failed.
+//! A Job of the chart would need a foreign image, a place to run and Linkerd's own namespace: an
+//! installation that lacked one of them would fail.
 
 use crate::clock::backoff::Backoff;
 use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
 use crate::informers::list_watch::follow;
 use crate::kinds::{FIELD_MANAGER, ObjectKey, brief};
 use crate::telemetry::Metrics;
+use crate::telemetry::report_once::ReportOnce;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
@@ -26,16 +27,13 @@ use tokio_util::sync::CancellationToken;
 const EXTENSION: &str = "linkerd.io/extension";
 const FAILOVER: &str = "failover";
 
-/// The first wait after a failure, doubled up to the last, which is also how often to look where
-/// the watch brings nothing.
+/// After a failure. The longest is also how often to look where the watch brings nothing.
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), LONGEST);
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Whoever takes the label off again and again means it: no more writes than this in so long.
+/// A label that is taken off again and again is meant to be off: no more writes than this in so long.
 const WRITES: usize = 2;
 const WINDOW: Duration = Duration::from_secs(600);
-
-const NOT_DONE: &str = "it could not be labelled";
 
 /// What labels the namespace.
 pub(crate) struct NamespaceLabeller {
@@ -53,9 +51,9 @@ pub(crate) struct NamespaceLabeller {
 enum Step<'a> {
     Nothing,
     Write,
-    /// Another value is somebody's word.
+    /// Another value is set by somebody else.
     LeaveTo(&'a str),
-    /// Somebody keeps taking it off.
+    /// It was taken off too often.
     LeaveOff,
 }
 
@@ -70,43 +68,56 @@ fn step<'a>(found: Option<&'a str>, written: &[Instant], now: Instant) -> Step<'
     }
 }
 
+/// Why the namespace does not have the label.
+#[derive(Debug, thiserror::Error)]
+enum NotLabelled {
+    #[error("it is {0:?}, which is left as it is")]
+    OtherValue(String),
+    #[error("it was taken off {WRITES} times, and stays off")]
+    TakenOff,
+    #[error("it could not be labelled, which is tried again: {}", brief(.0))]
+    Failed(#[from] kube::Error),
+}
+
+/// What is reported once for as long as it lasts: of failures one after another only the first.
+#[derive(Debug, PartialEq)]
+enum Cause {
+    OtherValue(String),
+    TakenOff,
+    Failed,
+}
+
+impl NotLabelled {
+    fn cause(&self) -> Cause {
+        match self {
+            Self::OtherValue(value) => Cause::OtherValue(value.clone()),
+            Self::TakenOff => Cause::TakenOff,
+            Self::Failed(_) => Cause::Failed,
+        }
+    }
+}
+
 /// Keeps the label on the namespace while this replica leads, until `stop`.
-pub(crate) async fn label_own_namespace(labelling: NamespaceLabeller, stop: CancellationToken) {
-    let NamespaceLabeller { client, namespace, name, mut leading, recorder, metrics } = labelling;
+pub(crate) async fn label_own_namespace(labeller: NamespaceLabeller, stop: CancellationToken) {
+    let NamespaceLabeller { client, namespace, name, mut leading, recorder, metrics } = labeller;
     let api: Api<Namespace> = Api::all(client);
     let mut changes = pin!(changes(&api, &namespace));
-    let mut label = Label { api, namespace, written: vec![] };
-    let mut reported: Option<String> = None;
-    let mut failures = 0;
+    let mut label = Label { api, namespace, written: vec![], failures: 0 };
+    let mut reported = ReportOnce::default();
     loop {
         let mut wait = LONGEST;
         if *leading.borrow_and_update() {
-            let outcome = tokio::select! {
-                outcome = label.look() => outcome,
-                () = stop.cancelled() => return,
-            };
-            let problem = match outcome {
-                Ok(problem) => {
-                    failures = 0;
-                    problem
-                }
-                Err(error) => {
-                    failures += 1;
-                    wait = RETRY.after(failures);
-                    Some(format!("{NOT_DONE}, which is tried again: {error}"))
-                }
-            };
-            metrics.namespace_labelled.set(i64::from(problem.is_none()));
-            // One failure after another is reported once, whatever its text.
-            let fails = |problem: &Option<String>| {
-                problem.as_ref().is_some_and(|problem| problem.starts_with(NOT_DONE))
-            };
-            if problem.is_some() && problem != reported && !(fails(&problem) && fails(&reported)) {
-                let note = label.note(problem.as_deref().unwrap_or_default());
+            let Some(kept) = stop.run_until_cancelled(label.keep()).await else { return };
+            metrics.namespace_labelled.set(i64::from(kept.is_ok()));
+            wait = label.wait();
+            let problem = kept.err();
+            if reported.changes(problem.as_ref().map(NotLabelled::cause))
+                && let Some(problem) = problem
+            {
+                let note = label.note(&problem);
                 tracing::warn!("{note}");
                 recorder.publish(not_labelled(&name, &label.namespace, note));
             }
-            reported = problem;
         } else {
             metrics.namespace_labelled.set(0);
         }
@@ -124,40 +135,52 @@ struct Label {
     namespace: String,
     /// When it was written.
     written: Vec<Instant>,
+    /// How many requests have failed in a row.
+    failures: u32,
 }
 
 impl Label {
-    /// Looks at the namespace, and labels it where that is ours to do. What keeps it from having
-    /// the label, if anything does.
-    async fn look(&mut self) -> Result<Option<String>, String> {
-        let namespace = self.api.get(&self.namespace).await.map_err(|error| brief(&error))?;
+    /// Reads the namespace, and writes the label where it is absent.
+    async fn keep(&mut self) -> Result<(), NotLabelled> {
+        let kept = self.try_to_keep().await;
+        let failed = matches!(kept, Err(NotLabelled::Failed(_)));
+        self.failures = if failed { self.failures.saturating_add(1) } else { 0 };
+        kept
+    }
+
+    /// How long until the next look.
+    fn wait(&self) -> Duration {
+        if self.failures == 0 { LONGEST } else { RETRY.after(self.failures) }
+    }
+
+    async fn try_to_keep(&mut self) -> Result<(), NotLabelled> {
+        let namespace = self.api.get(&self.namespace).await?;
         let found = namespace.labels().get(EXTENSION).map(String::as_str);
         match step(found, &self.written, Instant::now()) {
-            Step::Nothing => Ok(None),
-            Step::LeaveTo(other) => Ok(Some(format!("it is {other:?}, which is left as it is"))),
-            Step::LeaveOff => Ok(Some(format!("it was taken off {WRITES} times, and stays off"))),
-            Step::Write => {
-                // What somebody else writes at the same moment wins.
-                let patch = json!({"metadata": {
-                    "resourceVersion": namespace.resource_version(),
-                    "labels": {EXTENSION: FAILOVER},
-                }});
-                let params = PatchParams {
-                    field_manager: Some(FIELD_MANAGER.into()),
-                    ..PatchParams::default()
-                };
-                let patched = self.api.patch(&self.namespace, &params, &Patch::Merge(patch)).await;
-                patched.map_err(|error| brief(&error))?;
-                self.written.retain(|at| at.elapsed() < WINDOW);
-                self.written.push(Instant::now());
-                tracing::info!("labelled namespace {} {EXTENSION}={FAILOVER}", self.namespace);
-                Ok(None)
-            }
+            Step::Nothing => Ok(()),
+            Step::LeaveTo(other) => Err(NotLabelled::OtherValue(other.to_owned())),
+            Step::LeaveOff => Err(NotLabelled::TakenOff),
+            Step::Write => Ok(self.write(&namespace).await?),
         }
     }
 
+    async fn write(&mut self, namespace: &Namespace) -> kube::Result<()> {
+        // With the resourceVersion that was read: another write at the same moment wins.
+        let patch = json!({"metadata": {
+            "resourceVersion": namespace.resource_version(),
+            "labels": {EXTENSION: FAILOVER},
+        }});
+        let field_manager = Some(FIELD_MANAGER.into());
+        let params = PatchParams { field_manager, ..PatchParams::default() };
+        self.api.patch(&self.namespace, &params, &Patch::Merge(patch)).await?;
+        self.written.retain(|at| at.elapsed() < WINDOW);
+        self.written.push(Instant::now());
+        tracing::info!("labelled namespace {} {EXTENSION}={FAILOVER}", self.namespace);
+        Ok(())
+    }
+
     /// For people, with what they can do.
-    fn note(&self, problem: &str) -> String {
+    fn note(&self, problem: &NotLabelled) -> String {
         let namespace = &self.namespace;
         format!(
             "Label {EXTENSION} of namespace {namespace}: expected {FAILOVER:?}, by which linkerd check finds this extension; {problem}. To set it: kubectl label --overwrite namespace {namespace} {EXTENSION}={FAILOVER}"
