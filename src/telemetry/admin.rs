@@ -14,7 +14,7 @@ pub(crate) enum NotReady {
     #[error("stopping")]
     Stopping,
     /// These kinds have not been listed yet.
-    #[error("the caches are not whole: {0}")]
+    #[error("the caches are not synced: {0}")]
     NotSynced(String),
     /// What the webhook's certificates lack.
     #[error("{0}")]

@@ -34,13 +34,17 @@ macro_rules! metrics {
                 $($(self.$group.register(registry);)+)?
             }
 
-            /// The names, without the prefix of all and the suffixes of their types.
+            /// What is declared of each metric, in the order of the declarations.
             #[cfg(test)]
-            pub(crate) fn names() -> Vec<&'static str> {
-                let mut names = vec![$($name,)+];
-                $($(names.extend(<$group_type>::names());)+)?
-                names.sort_unstable();
-                names
+            pub(crate) fn declared() -> Vec<$crate::telemetry::macros::DeclaredMetric> {
+                let own = vec![$($crate::telemetry::macros::DeclaredMetric {
+                    name: $name,
+                    rust_type: stringify!($type),
+                    has_unit: !<[&str]>::is_empty(&[$(stringify!($unit))?]),
+                    help: $help,
+                },)+];
+                let groups = vec![own, $($(<$group_type>::declared(),)+)?];
+                groups.into_iter().flatten().collect()
             }
         }
     };
@@ -84,6 +88,32 @@ macro_rules! label_values {
             }
         }
     };
+}
+
+/// A metric as its struct declares it.
+#[cfg(test)]
+pub(crate) struct DeclaredMetric {
+    pub name: &'static str,
+    pub rust_type: &'static str,
+    pub has_unit: bool,
+    pub help: &'static str,
+}
+
+#[cfg(test)]
+impl DeclaredMetric {
+    /// As Prometheus has it.
+    pub(crate) fn kind(&self) -> &'static str {
+        let kinds = [("Counter", "counter"), ("Gauge", "gauge"), ("Histogram", "histogram")];
+        let of_type = kinds.iter().find(|(name, _)| self.rust_type.contains(name));
+        of_type.map(|(_, kind)| *kind).expect("a known type of metric")
+    }
+
+    /// The name with which it is scraped, without the prefix of all.
+    pub(crate) fn scraped_name(&self) -> String {
+        let unit = if self.has_unit { "_seconds" } else { "" };
+        let total = if self.kind() == "counter" { "_total" } else { "" };
+        format!("{}{unit}{total}", self.name)
+    }
 }
 
 pub(super) use {label_values, metrics};

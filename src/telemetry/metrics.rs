@@ -56,7 +56,7 @@ metrics! {
             "Managed routes that Linkerd has not accepted, or whose backends it does not know";
         pub(crate) short: Gauge =
             "objects_short_of_a_port",
-            "Managed objects with a backend that does not serve a port which callers ask for, by who leads";
+            "Managed objects with a backend that does not serve a port which callers ask for, as the leader sees it";
         pub(crate) nothing_ready: Gauge =
             "nothing_ready_objects",
             "Managed objects that have no ready backend, or a rule that has none; their Events say why";
@@ -74,7 +74,7 @@ metrics! {
             "1 while this replica holds the Lease";
         pub(crate) synced: Gauge =
             "caches_synced",
-            "1 while all caches are whole";
+            "1 while all caches are synced";
         pub(crate) forbidden: Gauge =
             "forbidden_namespaces",
             "Namespaces in which nothing fails over because something in them may not be read";
@@ -110,7 +110,7 @@ metrics! {
             "Times that another writer was seen to undo the same weights again";
         pub(crate) events_dropped: Counter =
             "events_dropped",
-            "Events given up because too many waited";
+            "Events that were not published because too many were queued";
     }
     groups {
         admission: AdmissionMetrics,
@@ -152,6 +152,7 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::macros::DeclaredMetric;
     use crate::telemetry::{
         ClosedConnection, ObjectOperation, ReviewOutcome, ReviewPath, ShedReason,
     };
@@ -180,11 +181,11 @@ mod tests {
         }
     }
 
-    /// What documentation says of a metric has to be about one that exists.
+    /// A metric that the documentation names has to exist.
     #[test]
     fn documented_metrics_exist() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        let names = Metrics::names();
+        let mut names: Vec<_> = Metrics::declared().iter().map(|metric| metric.name).collect();
         for file in ["README.md", "charts/linkerd-failover/README.md"] {
             let text = std::fs::read_to_string(root.join(file)).unwrap();
             for (at, _) in text.match_indices("linkerd_failover_") {
@@ -199,8 +200,27 @@ mod tests {
                 assert!(names.iter().any(known), "{file}: {name} is no metric, of {names:?}");
             }
         }
+        names.sort_unstable();
         let mut distinct = names.clone();
         distinct.dedup();
         assert_eq!(names, distinct, "one meaning a name");
+    }
+
+    /// The table in docs/metrics.md is what the structs declare.
+    #[test]
+    fn every_metric_is_documented_as_it_is_declared() {
+        let documented = include_str!("../../docs/metrics.md").lines();
+        let documented: Vec<_> = documented.filter(|line| line.starts_with("| `")).collect();
+        let row = |metric: &DeclaredMetric| {
+            let name = metric.scraped_name();
+            format!("| `{PREFIX}_{name}` | {} | {} |", metric.kind(), metric.help)
+        };
+        let declared: Vec<_> = Metrics::declared().iter().map(row).collect();
+        assert_eq!(
+            documented,
+            declared,
+            "docs/metrics.md needs these rows:\n{}",
+            declared.join("\n")
+        );
     }
 }
