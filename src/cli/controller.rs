@@ -46,7 +46,7 @@ pub(super) struct Args {
     /// Linkerd runs with IPv6 (`disableIPv6: false`): endpoints of that family count
     #[arg(long, env = "LINKERD_FAILOVER_IPV6")]
     ipv6: bool,
-    /// How long to go on serving, no longer ready, after being told to stop: until nobody calls
+    /// How long to go on serving, no longer ready, after SIGTERM: until nobody calls
     #[arg(long, env = "LINKERD_FAILOVER_DRAIN", default_value = "5s", value_parser = parse_delay)]
     drain: SignedDuration,
     /// Namespaces to watch and manage, with commas between; absent: all
@@ -71,7 +71,7 @@ pub(super) struct Args {
     kubernetes: KubernetesArgs,
 }
 
-/// How Services whose endpoints are in linked clusters are seen.
+/// Health of Services whose endpoints are in linked clusters.
 #[derive(Debug, clap::Args)]
 struct RemoteArgs {
     /// Namespaces with the Secrets by which clusters are linked, with commas between; where two
@@ -85,7 +85,7 @@ struct RemoteArgs {
     remote_unreachable_after: SignedDuration,
 }
 
-/// What the webhook goes by.
+/// Settings of the rules of admission.
 #[derive(Debug, clap::Args)]
 struct RulesArgs {
     /// What becomes of an object that names a Service which does not exist
@@ -97,16 +97,16 @@ struct RulesArgs {
     linked_clusters: Vec<String>,
 }
 
-/// What holds for every object.
+/// Defaults and limits of every object.
 #[derive(Debug, clap::Args)]
 struct EngineArgs {
-    /// How long a loss must last before traffic moves, where an object does not say
+    /// How long a loss must last before traffic moves, where an object does not set it
     #[arg(long, env = "LINKERD_FAILOVER_FAILOVER_DELAY", default_value = "0s", value_parser = parse_delay)]
     failover_delay: SignedDuration,
-    /// How long a recovery must last before traffic moves, where an object does not say
+    /// How long a recovery must last before traffic moves, where an object does not set it
     #[arg(long, env = "LINKERD_FAILOVER_FAILBACK_DELAY", default_value = "0s", value_parser = parse_delay)]
     failback_delay: SignedDuration,
-    /// Ready fallbacks keep the smallest share, where an object does not say
+    /// Ready fallbacks keep the smallest share, where an object does not set it
     #[arg(long, env = "LINKERD_FAILOVER_WARM_STANDBY")]
     warm_standby: bool,
     /// Wait for a person when more than this share of all objects (in percent) would leave their
@@ -116,7 +116,7 @@ struct EngineArgs {
     /// Writes of weights at once
     #[arg(long, env = "LINKERD_FAILOVER_WRITE_CONCURRENCY", default_value_t = CONCURRENCY, hide = true)]
     write_concurrency: usize,
-    /// Version of the engine, as replicas of different versions tell each other
+    /// Version of the engine, which replicas of different versions compare
     #[arg(long, env = "LINKERD_FAILOVER_ENGINE_VERSION", default_value = env!("CARGO_PKG_VERSION"), hide = true)]
     engine_version: String,
 }

@@ -9,22 +9,22 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The API server waits for a second, and the answer needs its way.
-const LONGEST: Duration = Duration::from_millis(800);
+/// The API server waits for a second, less the way of the answer.
+const MAX_BOUND: Duration = Duration::from_millis(800);
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct GuardArgs {
-    /// Flip before a pod is deleted that traffic rests on: the API server asks before it deletes
+    /// Flip before a pod is deleted that traffic depends on: the API server has its deletion reviewed
     #[arg(long, env = "LINKERD_FAILOVER_GUARD")]
     guard: bool,
-    /// The longest that a deletion waits for a flip, everything included; at most 800ms
+    /// The longest that a deletion is delayed, everything included; at most 800ms
     #[arg(long, env = "LINKERD_FAILOVER_GUARD_BOUND", default_value = "500ms", value_parser = parse_bound)]
     guard_bound: Duration,
-    /// How long a deletion waits, within that bound, after the flip of a TrafficSplit that an adaptor
-    /// has to carry to Linkerd
+    /// How long a deletion is delayed further, within that bound, after the flip of a TrafficSplit that
+    /// linkerd-smi has to carry to Linkerd
     #[arg(long, env = "LINKERD_FAILOVER_GUARD_ADAPTOR_GRACE", default_value = "100ms", value_parser = parse_bound)]
     guard_adaptor_grace: Duration,
-    /// Token of our ServiceAccount, by which the replica that leads knows this one
+    /// Token of our ServiceAccount, by which the leader authenticates this replica
     #[arg(
         long,
         env = "LINKERD_FAILOVER_PEER_TOKEN_FILE",
@@ -39,8 +39,8 @@ pub(super) struct GuardArgs {
 
 fn parse_bound(text: &str) -> Result<Duration, Expected> {
     let time = engine::delay(text).map(|time| time.unsigned_abs());
-    time.filter(|time| *time <= LONGEST)
-        .ok_or_else(|| Expected(format!("a duration such as 500ms, of at most {LONGEST:?}")))
+    time.filter(|time| *time <= MAX_BOUND)
+        .ok_or_else(|| Expected(format!("a duration such as 500ms, of at most {MAX_BOUND:?}")))
 }
 
 impl GuardArgs {
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn no_deletion_is_held_up_longer_than_the_api_server_waits() {
+    fn no_deletion_is_delayed_longer_than_the_api_server_waits() {
         let usual = delay(&[]).unwrap();
         assert_eq!(usual.bound, Duration::from_millis(500));
         assert_eq!(usual.adaptor_grace, Duration::from_millis(100));

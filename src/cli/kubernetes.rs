@@ -1,10 +1,10 @@
-//! Flags that say which cluster, as kubectl has them.
+//! Flags that select a cluster, as in kubectl.
 
 use crate::client::cluster::ClusterSelection;
 use kube::Config;
 use std::path::PathBuf;
 
-/// Which cluster, and as whom.
+/// Selects a cluster and a user.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct ClusterArgs {
     /// Path of the kubeconfig file
@@ -35,7 +35,7 @@ pub(super) struct KubernetesArgs {
 }
 
 impl KubernetesArgs {
-    /// Which cluster, and the program's own namespace.
+    /// The cluster, and the program's own namespace.
     pub(super) async fn resolve(self) -> anyhow::Result<(Config, String)> {
         let config = ClusterSelection::from(self.cluster).config().await?;
         let ambient = Some(config.default_namespace.clone()).filter(|ns| ns != "default");

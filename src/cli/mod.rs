@@ -22,7 +22,7 @@ pub struct Cli {
 enum Command {
     /// Run the admission webhook and the controller
     Controller(Box<controller::Args>),
-    // Its description is beside its arguments.
+    // Its description stands at its arguments.
     Migrate(migrate::Args),
 }
 

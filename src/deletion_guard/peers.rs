@@ -1,5 +1,4 @@
-//! The way to the leader: its webhook port, where the API server calls it too, and with the same
-//! `caBundle`.
+//! Requests to the leader, on the port of its webhook and with the `caBundle` of the API server.
 
 use crate::client::quick_client;
 use crate::deletion_guard::announcement::{
@@ -102,7 +101,7 @@ impl Peers {
         }
     }
 
-    /// Whether the leader takes announcements of this replica; itself it takes them always.
+    /// Whether the leader takes announcements of this replica. A leader takes its own.
     async fn check(&self, leads: bool) -> Result<(), LeaderUnreachable> {
         if leads {
             return Ok(());

@@ -36,7 +36,7 @@ pub(crate) fn router(
         .with_state(Arc::new(PeerRoutes { announcer, authenticator, bounds }))
 }
 
-/// Of a caller that is no replica, nothing but the headers is read.
+/// Only the headers are read before the caller is authenticated.
 async fn announcement(State(routes): State<Arc<PeerRoutes>>, request: Request) -> Response {
     if !routes.authenticator.is_replica(token(request.headers()), false).await {
         return StatusCode::UNAUTHORIZED.into_response();

@@ -1,7 +1,7 @@
 //! Events: what people read about an object, published off the hot path.
 //!
-//! This room knows how an Event looks and how it is published. What is reported, and when, is up to the
-//! rooms that find it out: `reconciler::reports` and `housekeeping`.
+//! This room defines how an Event looks and publishes it. Which Events there are, and when, is decided by
+//! `reconciler::reports` and `housekeeping`.
 
 mod new_event;
 mod reason;

@@ -1,4 +1,4 @@
-//! An Event that is to be published.
+//! An Event before it is published.
 
 use crate::events::{EventAction, EventReason};
 use crate::kinds::{FIELD_MANAGER, ObjectKey};
@@ -18,7 +18,7 @@ pub(crate) struct Regarding {
 }
 
 impl Regarding {
-    /// An object of which no more is known than its name.
+    /// An object of which only the name is known.
     pub(crate) fn named(key: ObjectKey, kind: ApiResource) -> Self {
         Self { key, kind, uid: String::new(), resource_version: String::new() }
     }
@@ -31,7 +31,7 @@ impl Regarding {
         )
     }
 
-    /// Which one of that name, and which version of it.
+    /// The same, with its uid and resourceVersion.
     pub(crate) fn at(mut self, uid: &str, resource_version: &str) -> Self {
         self.uid = uid.to_owned();
         self.resource_version = resource_version.to_owned();
@@ -48,7 +48,7 @@ impl Regarding {
         &self.kind.kind
     }
 
-    /// Its uid, or nothing where it is not known.
+    /// Its uid; empty where it is not known.
     pub(crate) fn uid(&self) -> &str {
         &self.uid
     }
@@ -92,12 +92,12 @@ impl NewEvent {
         &self.regarding
     }
 
-    /// When it happened, as opposed to when it is published.
+    /// When it happened, not when it is published.
     pub(crate) fn at(&self) -> Timestamp {
         self.at
     }
 
-    /// As the API takes it.
+    /// As the API has it.
     pub(crate) fn to_event(&self, replica: &str) -> Event {
         let known = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         let Regarding { key, kind, uid, resource_version } = &self.regarding;
@@ -121,8 +121,8 @@ impl NewEvent {
             ..Event::default()
         };
         event.metadata.namespace = Some(key.namespace.to_string());
-        // client-go's way: a generateName that ends in a dot is refused for Events, and the name
-        // of the object leaves no room for more where it is as long as it may be.
+        // As client-go names Events: the API refuses a generateName that ends in a dot, and the name of
+        // an object may be so long that there is no room for a suffix.
         let about: String = key.name.chars().take(200).collect();
         event.metadata.name =
             Some(format!("{about}.{:x}{:04x}", self.at.as_nanosecond(), fastrand::u16(..)));
@@ -132,9 +132,9 @@ impl NewEvent {
 
 /// The API refuses a note of more than 1024 bytes.
 fn shortened(mut note: String) -> String {
-    const MOST: usize = 1024 - '…'.len_utf8();
-    if note.len() > MOST {
-        let end = (0..=MOST).rev().find(|i| note.is_char_boundary(*i)).unwrap_or(0);
+    const MAX_BYTES: usize = 1024 - '…'.len_utf8();
+    if note.len() > MAX_BYTES {
+        let end = (0..=MAX_BYTES).rev().find(|i| note.is_char_boundary(*i)).unwrap_or(0);
         note.truncate(end);
         note.push('…');
     }
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_note_is_cut_between_characters_to_what_the_api_takes() {
+    fn a_long_note_is_cut_between_characters_to_the_limit_of_the_api() {
         let note = shortened("é".repeat(2_000));
         assert!(note.len() <= 1024 && note.ends_with('…'));
         assert_eq!(shortened("short".into()), "short");

@@ -1,6 +1,6 @@
 //! The reasons and actions of Events: a contract, since people select Events by them.
 
-/// Declares an enum whose variants are written as they are named.
+/// Declares an enum whose variants have their names as text.
 macro_rules! named {
     ($(#[doc = $of_all:literal])+ $enum:ident { $($(#[doc = $doc:literal])+ $name:ident,)+ }) => {
         $(#[doc = $of_all])+
@@ -73,7 +73,7 @@ named! {
 }
 
 named! {
-    /// What the program was doing when it found the reason.
+    /// What the program did when the reason occurred.
     EventAction {
         /// Moving traffic away from a primary, or restoring weights.
         Failover,

@@ -1,4 +1,4 @@
-//! Publishes Events while no write is under way that callers wait for.
+//! Publishes Events while no write of weights is in flight.
 //!
 //! By hand because kube's `Recorder` joins Events by object and reason whatever their note, so a
 //! second failover would have the note of the first.
@@ -15,38 +15,37 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// Events that wait to be published: more are lost, and counted.
+/// Events that are queued: more are dropped, and counted.
 const QUEUE: usize = 4096;
 
-/// Events under way at once: one that hangs holds up no other.
+/// Requests in flight at once, so that one that hangs does not block the others.
 const AT_ONCE: usize = 8;
 
-/// The longest that an Event waits for writes to end, counted from when it happened.
+/// How long an Event is deferred while writes are in flight, counted from when it happened.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// The longest that the API server may take, as for any write.
+/// As for any write.
 const TIMEOUT: Duration = Duration::from_secs(40);
 
-/// Where the parts of the program hand in their Events.
+/// Queues Events for the publisher.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder {
     events: mpsc::Sender<NewEvent>,
     metrics: Arc<Metrics>,
 }
 
-/// What publishes them.
+/// Publishes the Events of its recorders.
 #[derive(Debug)]
 pub(crate) struct Publisher(mpsc::Receiver<NewEvent>);
 
 impl Recorder {
-    /// A recorder, and the publisher at its other end.
+    /// A recorder, and its publisher.
     pub(crate) fn new(metrics: Arc<Metrics>) -> (Self, Publisher) {
         let (events, published) = mpsc::channel(QUEUE);
         (Self { events, metrics }, Publisher(published))
     }
 
-    /// Hands an Event to the publisher. Events never hold up a flip: where too many wait, one is lost
-    /// and counted.
+    /// Queues an Event. A full queue drops it and counts that: no flip waits for Events.
     pub(crate) fn publish(&self, event: NewEvent) {
         if self.events.try_send(event).is_err() {
             self.metrics.events_dropped.inc();
@@ -59,7 +58,7 @@ impl Publisher {
     pub(crate) async fn run(self, client: Client, replica: Arc<str>, busy: watch::Receiver<usize>) {
         let events = futures::stream::unfold((self.0, busy), async |(mut events, mut busy)| {
             let next: NewEvent = events.recv().await?;
-            // Events share the API server's CPU with the writes that callers wait for.
+            // Events share the CPU of the API server with the writes of weights.
             let waited = Timestamp::now().duration_since(next.at()).unsigned_abs();
             let quiet = busy.wait_for(|busy| *busy == 0);
             let _ = tokio::time::timeout(LONGEST_WAIT.saturating_sub(waited), quiet).await;

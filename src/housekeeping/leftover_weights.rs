@@ -7,31 +7,31 @@ use crate::kinds::{Edit, ObjectRef};
 use kube::core::DynamicObject;
 use std::collections::BTreeMap;
 
-/// The API takes no longer note.
-const NOTE: usize = 1024;
+/// The API refuses a longer note.
+const MAX_NOTE: usize = 1024;
 
 /// An object with such weights.
 #[derive(Debug, PartialEq)]
 pub(crate) struct LeftoverWeights {
     what: String,
-    /// Gives its author's weights back.
+    /// The command that restores the author's weights.
     command: Option<String>,
 }
 
-/// The replica that decided last, of an object with our state.
+/// The replica that decided last on an object with our state.
 pub(crate) fn decided_by(annotations: &BTreeMap<String, String>) -> Option<String> {
     State::parse(annotations.get(annotations::STATE)?).map(|state| state.by)
 }
 
-/// Whether a replica is of the installation of this base name: its pods are `<name>-<hash>-<suffix>`.
-/// What another installation manages by another selector is its own.
+/// Whether a replica belongs to the installation of this base name, whose pods are
+/// `<name>-<hash>-<suffix>`: another installation may manage the object by another selector.
 pub(crate) fn is_of_installation(name: &str, replica: &str) -> bool {
     let rest = replica.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
     rest.is_some_and(|rest| rest.matches('-').count() <= 1)
 }
 
 impl LeftoverWeights {
-    /// Of an object that is not managed; none where the weights in it are its author's.
+    /// Reads an object that is not managed; none where its weights are the author's.
     pub(crate) fn read(
         object: &ObjectRef,
         found: &DynamicObject,
@@ -72,7 +72,7 @@ impl LeftoverWeights {
         })
     }
 
-    /// All of it.
+    /// The text for the log.
     pub(crate) fn full(&self) -> String {
         match &self.command {
             Some(command) => format!("{}. To give its author's weights back: {command}", self.what),
@@ -80,10 +80,10 @@ impl LeftoverWeights {
         }
     }
 
-    /// As much of it as an Event takes: no half of a command.
+    /// The text for an Event, with the whole command or without it.
     pub(crate) fn note(&self) -> String {
         let full = self.full();
-        if full.len() <= NOTE { full } else { format!("{}. {BY_HAND}", self.what) }
+        if full.len() <= MAX_NOTE { full } else { format!("{}. {BY_HAND}", self.what) }
     }
 }
 
@@ -122,11 +122,11 @@ mod tests {
     }
 
     #[test]
-    fn a_note_holds_the_whole_command_or_none() {
+    fn a_note_has_the_whole_command_or_none() {
         let mut left = read([0, 1]).unwrap();
         assert_eq!(left.note(), left.full());
-        left.command = Some("x".repeat(NOTE));
-        assert!(left.note().contains(BY_HAND) && left.note().len() <= NOTE);
+        left.command = Some("x".repeat(MAX_NOTE));
+        assert!(left.note().contains(BY_HAND) && left.note().len() <= MAX_NOTE);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// Runs until `stop`. A standby keeps what it has not reported until it leads.
+/// Runs until `stop`. A standby keeps unreported transitions until it leads.
 pub(crate) async fn report_links(
     mut transitions: mpsc::UnboundedReceiver<LinkTransition>,
     mut leading: watch::Receiver<bool>,
@@ -38,24 +38,24 @@ pub(crate) async fn report_links(
     }
 }
 
-/// What the next leader has to report: of each cluster the last transition that still holds.
+/// What the next leader has to report: the last transition of each cluster.
 #[derive(Default)]
 struct PendingTransitions(BTreeMap<String, LinkTransition>);
 
 impl PendingTransitions {
     fn add(&mut self, transition: LinkTransition) {
-        let had_trouble = self.0.remove(&transition.cluster).is_some();
-        let is_news = match transition.what {
+        let was_pending = self.0.remove(&transition.cluster).is_some();
+        let is_reported = match transition.what {
             Transition::Unreachable
             | Transition::Down
             | Transition::Unverified
             | Transition::Failing
             | Transition::Refused => true,
-            // The end of a trouble that was never reported is no news.
-            Transition::Reachable => !had_trouble,
+            // The end of a problem that was never reported is not reported either.
+            Transition::Reachable => !was_pending,
             Transition::Seen | Transition::Idle | Transition::Unlinked => false,
         };
-        if is_news {
+        if is_reported {
             self.0.insert(transition.cluster.clone(), transition);
         }
     }

@@ -1,5 +1,5 @@
 //! The managed namespaces, recorded on the Lease: a leader that manages fewer than the one before reports
-//! which were left. It may not be able to read there any more.
+//! the others. It may no longer be able to read there.
 
 use crate::kinds::Kind;
 use crate::kinds::selector::LabelSelector;
@@ -18,7 +18,7 @@ fn recorded(namespaces: &[String]) -> String {
     }
 }
 
-/// What was managed before and is no longer, for people.
+/// The namespaces that were managed before and are no longer, as text.
 fn lost(before: &str, now: &[String]) -> Option<String> {
     if now.is_empty() || before.is_empty() {
         return None;
@@ -31,7 +31,7 @@ fn lost(before: &str, now: &[String]) -> Option<String> {
     (!lost.is_empty()).then(|| lost.join(", "))
 }
 
-/// Records what is managed now. Returns what was before and is no longer, once.
+/// Records the managed namespaces. Returns, once, those that were managed before and are no longer.
 pub(crate) async fn narrowed(
     annotation: &LeaseAnnotation,
     namespaces: &[String],
@@ -47,7 +47,7 @@ pub(crate) async fn narrowed(
     Ok(before.and_then(|before| lost(&before, namespaces)))
 }
 
-/// What a person can do about it.
+/// The text of the Event, with what a person can do.
 pub(crate) fn note(lost: &str, selector: &LabelSelector) -> String {
     let kinds = Kind::ALL.map(Kind::resource).join(",");
     format!(

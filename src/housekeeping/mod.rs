@@ -1,5 +1,5 @@
-//! What the leader looks after beside failover: objects that are no longer managed, the program's own
-//! namespace, and the reports of linked clusters.
+//! Tasks of the leader beside failover: reports of objects that are not managed and of linked clusters,
+//! and the label of its own namespace.
 
 pub(crate) mod leftover_weights;
 pub(crate) mod link_reports;

@@ -79,7 +79,7 @@ enum NotLabelled {
     Failed(#[from] kube::Error),
 }
 
-/// What is reported once for as long as it lasts: of failures one after another only the first.
+/// A problem is reported once while its cause lasts; failures in a row have one cause.
 #[derive(Debug, PartialEq)]
 enum Cause {
     OtherValue(String),
@@ -179,7 +179,7 @@ impl Label {
         Ok(())
     }
 
-    /// For people, with what they can do.
+    /// The text of the Event, with what a person can do.
     fn note(&self, problem: &NotLabelled) -> String {
         let namespace = &self.namespace;
         format!(
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_is_taken_off_is_put_back_once_and_not_fought_over() {
+    fn a_label_that_is_taken_off_is_restored_once_and_then_stays_off() {
         let start = Instant::now();
         assert_eq!(step(None, &[start], start), Step::Write);
         let written = [start, start + Duration::from_secs(60)];

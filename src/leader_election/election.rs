@@ -1,14 +1,14 @@
-//! Who leads: client-go's rules as a state machine, with the time as an argument.
+//! The rules of client-go's leader election as a state machine, with the time as an argument.
 //!
-//! By hand because no crate keeps all of them: the ones there compare expiry by the wall
-//! clocks of two machines, or write without a resourceVersion, or belong to another client.
+//! No crate has all of these rules: those there are compare expiry by the wall clocks of two machines,
+//! write without a resourceVersion, or need another client.
 
 use std::time::{Duration, Instant};
 
 /// The three durations of a Lease.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
-    /// How long a record may stay as it is before it counts as expired.
+    /// How long a record may stay unchanged before it counts as expired.
     pub lease: Duration,
     /// How long a holder leads without a successful renewal; shorter than `lease`.
     pub renew_deadline: Duration,
@@ -28,24 +28,24 @@ impl Default for Timing {
     }
 }
 
-/// What of a Lease matters. Any change of it is a sign of life of whoever holds it; what others
-/// write beside it is none.
+/// The part of a Lease that its holder renews. Any change of it is a sign of life of the holder; a change
+/// of the rest is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LeaseRecord {
     pub holder: String,
-    /// Its times and transitions, as they stand there: only compared.
+    /// Its times and transitions, as text: they are only compared.
     pub renewed: String,
 }
 
 /// What to do with the Lease now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ElectionStep {
-    /// There is none: create it with us as holder.
+    /// There is none: create it with this replica as holder.
     Create,
     /// Take it over or renew it, on the observed resourceVersion. `new_holder` counts as a
     /// transition.
     Update { new_holder: bool },
-    /// Somebody else holds it.
+    /// Another replica holds it.
     Wait,
 }
 
@@ -56,8 +56,8 @@ pub(crate) struct Election {
     timing: Timing,
     observed: Option<(LeaseRecord, Instant)>,
     renewed: Option<Instant>,
-    /// It has been seen not to be ours. A Lease that names us all the same comes from before, by an
-    /// etcd that was restored from a snapshot: somebody else may lead.
+    /// The Lease was seen with another holder. One that names this replica afterwards comes from an etcd
+    /// that was restored from a snapshot: another replica may lead.
     yielded: bool,
 }
 
@@ -66,8 +66,8 @@ impl Election {
         Self { identity: identity.into(), timing, observed: None, renewed: None, yielded: false }
     }
 
-    /// Observes the record as read at `now`, and returns what to do. Expiry depends on how long the
-    /// record has not been seen to change here, never on the times in it.
+    /// Observes the record as read at `now`, and returns what to do. Expiry is measured by the clock of this
+    /// replica, from the last change that it saw, and never by the times in the record.
     pub(crate) fn observe(&mut self, lease: Option<LeaseRecord>, now: Instant) -> ElectionStep {
         let Some(record) = lease else {
             self.observed = None;
@@ -89,7 +89,7 @@ impl Election {
         }
     }
 
-    /// The Lease was written with us as holder by a request that began at `began`.
+    /// The Lease was written, with this replica as holder, by a request that began at `began`.
     pub(crate) fn wrote(&mut self, record: LeaseRecord, began: Instant) {
         self.observed = Some((record, began));
         self.renewed = Some(began);
@@ -101,7 +101,7 @@ impl Election {
         self.renewed = None;
     }
 
-    /// Whether this replica leads. It stops by itself, before anyone else can begin.
+    /// Whether this replica leads. It stops by itself, before another can begin.
     pub(crate) fn leads(&self, now: Instant) -> bool {
         self.renewed.is_some_and(|renewed| {
             now.saturating_duration_since(renewed) < self.timing.renew_deadline
@@ -118,7 +118,7 @@ impl Election {
 mod tests {
     use super::*;
 
-    fn held_by(holder: &str, renewed: &str) -> Option<LeaseRecord> {
+    fn record_of(holder: &str, renewed: &str) -> Option<LeaseRecord> {
         Some(LeaseRecord { holder: holder.into(), renewed: renewed.into() })
     }
 
@@ -127,61 +127,61 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_lease_is_created_and_an_empty_one_taken() {
+    fn an_absent_lease_is_created_and_a_released_one_acquired() {
         let mut me = Election::new("me", timing());
         let now = Instant::now();
         assert_eq!(me.observe(None, now), ElectionStep::Create);
-        assert_eq!(me.observe(held_by("", "1"), now), ElectionStep::Update { new_holder: true });
+        assert_eq!(me.observe(record_of("", "1"), now), ElectionStep::Update { new_holder: true });
     }
 
     #[test]
-    fn a_holder_is_believed_until_it_has_been_silent_for_the_leases_duration() {
+    fn a_holder_leads_until_it_is_silent_for_the_duration_of_the_lease() {
         let mut me = Election::new("me", timing());
         let start = Instant::now();
-        assert_eq!(me.observe(held_by("other", "1"), start), ElectionStep::Wait);
+        assert_eq!(me.observe(record_of("other", "1"), start), ElectionStep::Wait);
         let almost = start + timing().lease - Duration::from_millis(1);
-        assert_eq!(me.observe(held_by("other", "1"), almost), ElectionStep::Wait);
+        assert_eq!(me.observe(record_of("other", "1"), almost), ElectionStep::Wait);
         // A renewal is any change, whatever the clock of the other says.
-        assert_eq!(me.observe(held_by("other", "2"), almost), ElectionStep::Wait);
+        assert_eq!(me.observe(record_of("other", "2"), almost), ElectionStep::Wait);
         let silent = almost + timing().lease;
         assert_eq!(
-            me.observe(held_by("other", "2"), silent),
+            me.observe(record_of("other", "2"), silent),
             ElectionStep::Update { new_holder: true }
         );
     }
 
     #[test]
-    fn a_leader_that_cannot_renew_stops_before_anyone_may_begin() {
+    fn a_leader_that_cannot_renew_stops_before_another_may_begin() {
         let mut me = Election::new("me", timing());
         let start = Instant::now();
-        me.wrote(held_by("me", "1").unwrap(), start);
+        me.wrote(record_of("me", "1").unwrap(), start);
         assert!(me.leads(start));
         assert!(!me.leads(start + timing().renew_deadline));
         assert!(timing().renew_deadline < timing().lease);
     }
 
     #[test]
-    fn our_own_lease_is_renewed_also_after_a_restart() {
+    fn a_replica_renews_its_own_lease_after_a_restart() {
         let mut me = Election::new("me", timing());
-        let step = me.observe(held_by("me", "7"), Instant::now());
+        let step = me.observe(record_of("me", "7"), Instant::now());
         assert_eq!(step, ElectionStep::Update { new_holder: false });
     }
 
     #[test]
-    fn a_lease_of_ours_from_before_another_led_is_no_longer_ours() {
+    fn a_restored_lease_of_an_earlier_leader_does_not_make_it_lead() {
         let (mut old, mut new) = (Election::new("old", timing()), Election::new("new", timing()));
         let start = Instant::now();
-        old.wrote(held_by("old", "10").unwrap(), start);
-        old.observe(held_by("new", "900"), start);
-        new.wrote(held_by("new", "900").unwrap(), start);
+        old.wrote(record_of("old", "10").unwrap(), start);
+        old.observe(record_of("new", "900"), start);
+        new.wrote(record_of("new", "900").unwrap(), start);
         // etcd is restored from a snapshot of the time when the old one led.
         let restored = start + Duration::from_secs(1);
-        assert_eq!(old.observe(held_by("old", "12"), restored), ElectionStep::Wait);
+        assert_eq!(old.observe(record_of("old", "12"), restored), ElectionStep::Wait);
         assert!(new.leads(restored));
-        assert_eq!(new.observe(held_by("old", "12"), restored), ElectionStep::Wait);
+        assert_eq!(new.observe(record_of("old", "12"), restored), ElectionStep::Wait);
         let silent = restored + timing().lease;
         assert_eq!(
-            old.observe(held_by("old", "12"), silent),
+            old.observe(record_of("old", "12"), silent),
             ElectionStep::Update { new_holder: true }
         );
     }
@@ -190,12 +190,12 @@ mod tests {
     fn two_candidates_never_lead_at_once() {
         let (mut a, mut b) = (Election::new("a", timing()), Election::new("b", timing()));
         let start = Instant::now();
-        a.wrote(held_by("a", "1").unwrap(), start);
+        a.wrote(record_of("a", "1").unwrap(), start);
         for ms in (0..20_000).step_by(250) {
             let now = start + Duration::from_millis(ms);
             // a is cut off; b reads the same record again and again.
-            if let ElectionStep::Update { .. } = b.observe(held_by("a", "1"), now) {
-                b.wrote(held_by("b", "2").unwrap(), now);
+            if let ElectionStep::Update { .. } = b.observe(record_of("a", "1"), now) {
+                b.wrote(record_of("b", "2").unwrap(), now);
             }
             assert!(!(a.leads(now) && b.leads(now)), "both lead after {ms} ms");
         }

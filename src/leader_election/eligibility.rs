@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// A leader whose caches are not synced for so long releases the Lease. Longer than it takes to start
-/// a watch again that was cut.
-const INELIGIBLE: Duration = Duration::from_secs(5);
+/// A leader whose caches are not synced for so long releases the Lease. Longer than the restart of a watch
+/// takes.
+const MAX_INELIGIBLE: Duration = Duration::from_secs(5);
 
 /// What a candidate does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +20,11 @@ pub(crate) enum CandidateStep {
 /// What the state of its caches lets a replica do about the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaseAction {
-    /// Takes it if it is free, and renews it.
+    /// Acquires it where it is free, and renews it.
     AcquireOrRenew,
-    /// Renews it where it holds it already.
+    /// Renews it where it is held already.
     Renew,
-    /// Gives it back where it holds it.
+    /// Releases it where it is held.
     Release,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Eligibility {
 }
 
 impl Eligibility {
-    /// What a candidate does next, which leads or does not.
+    /// What a candidate does next.
     pub(crate) fn next_step(&mut self, synced: bool, leads: bool, now: Instant) -> CandidateStep {
         match (self.action(synced, now), leads) {
             (LeaseAction::AcquireOrRenew, _) | (LeaseAction::Renew, true) => CandidateStep::Attempt,
@@ -50,7 +50,7 @@ impl Eligibility {
             return LeaseAction::AcquireOrRenew;
         }
         let since = *self.ineligible_since.get_or_insert(now);
-        if now.saturating_duration_since(since) < INELIGIBLE {
+        if now.saturating_duration_since(since) < MAX_INELIGIBLE {
             LeaseAction::Renew
         } else {
             LeaseAction::Release

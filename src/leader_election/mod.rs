@@ -1,4 +1,4 @@
-//! The Lease: which replica leads, and what the replicas record in it for each other.
+//! The Lease: which replica leads, and the annotations in which replicas record facts for each other.
 
 mod claim;
 mod election;

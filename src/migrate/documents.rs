@@ -35,8 +35,8 @@ impl Document {
     }
 }
 
-/// Reads manifests: YAML or JSON, several with `---` between, or one JSON after another; Lists taken
-/// apart. In UTF-8, UTF-16 or UTF-32.
+/// Reads manifests in YAML or JSON: several with `---` between, one JSON object after another, or in Lists.
+/// In UTF-8, UTF-16 or UTF-32.
 pub(crate) fn read(path: &str, input: &[u8]) -> Vec<Document> {
     let mut documents = vec![];
     let mut nth = 0;
@@ -100,13 +100,13 @@ fn options() -> serde_saphyr::Options {
     serde_saphyr::options! { budget: budget, with_snippet: false, strict_booleans: true }
 }
 
-/// The documents' texts, each with the number of lines before it. Done before parsing, as kubectl
-/// does it: no content of YAML begins a line with `---`, and a document that is no YAML, or no text
-/// at all, leaves the others readable.
+/// The texts of the documents, each with the number of lines before it. As in kubectl this comes before
+/// parsing: no content of YAML begins a line with `---`, and a document that is not YAML, or not text, does
+/// not affect the others.
 fn split(input: &[u8]) -> Vec<(usize, Vec<u8>)> {
     let mut texts = vec![(0, vec![])];
     for (number, line) in input.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        // A file that was appended to another may bring its mark.
+        // A file that was appended to another may begin with a mark.
         let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
         let rest = line.strip_prefix(b"---".as_slice());
         match rest.filter(|rest| rest.first().is_none_or(u8::is_ascii_whitespace)) {
@@ -118,7 +118,7 @@ fn split(input: &[u8]) -> Vec<(usize, Vec<u8>)> {
             }
         }
     }
-    // What is before the first `---` counts only if there is something.
+    // Nothing before the first `---` is not a document.
     if texts.len() > 1 && std::str::from_utf8(&texts[0].1).is_ok_and(is_blank) {
         texts.remove(0);
     }
@@ -132,7 +132,7 @@ fn is_blank(text: &str) -> bool {
 
 fn flatten(place: String, mut object: Value, documents: &mut Vec<Document>) {
     let what = match &object {
-        // A template that yields nothing.
+        // As from a template that yields nothing.
         Value::Null => return,
         Value::Object(_) => None,
         Value::Array(_) => Some("a list"),
@@ -151,7 +151,7 @@ fn flatten(place: String, mut object: Value, documents: &mut Vec<Document>) {
         return documents.push(Document { place, object: Ok(object) });
     };
     for (nth, mut item) in items.into_iter().enumerate() {
-        // As an API server writes them: what they are stands at the list alone.
+        // An API server writes kind and apiVersion at the list alone.
         if let Some(item) = item.as_object_mut().filter(|_| !of.is_empty()) {
             item.entry("kind").or_insert_with(|| of.clone().into());
             item.entry("apiVersion").or_insert_with(|| version.clone());
@@ -205,7 +205,7 @@ mod tests {
                 vec!["x: document 1: 1", "x: document 2: unreadable", "x: document 3: 3"],
             ),
             ("{a: 1}", vec!["x: document 1: 1"]),
-            // What is no object at all.
+            // Not an object.
             (
                 "a: 1\n---\nerror from server\n---\na: 3",
                 vec!["x: document 1: 1", "x: document 2: unreadable", "x: document 3: 3"],

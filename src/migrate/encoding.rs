@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::char::decode_utf16;
 
-/// What is no UTF-8 wherever it stands, for what is no text in its own encoding.
-const NO_TEXT: u8 = 0xFF;
+/// A byte that is invalid in UTF-8 everywhere: it stands for what is invalid in another encoding.
+const INVALID: u8 = 0xFF;
 
-/// The bytes in UTF-8, from the encoding that a mark or the first character shows, as YAML 1.2 has
-/// it. What is no text stays what is none.
+/// Converts to UTF-8 from the encoding that a mark or the first character shows, by the rules of YAML 1.2.
+/// What is invalid stays invalid.
 pub(crate) fn to_utf8(bytes: &[u8]) -> Cow<'_, [u8]> {
     let utf16 = |bytes: &[u8], read: fn([u8; 2]) -> u16| {
         let (units, rest) = bytes.as_chunks::<2>();
@@ -39,11 +39,11 @@ fn encode(text: impl Iterator<Item = Option<char>>, rest: &[u8]) -> Cow<'static,
             Some(character) => {
                 utf8.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
             }
-            None => utf8.push(NO_TEXT),
+            None => utf8.push(INVALID),
         }
     }
     if !rest.is_empty() {
-        utf8.push(NO_TEXT);
+        utf8.push(INVALID);
     }
     Cow::Owned(utf8)
 }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_stays_none_and_spoils_nothing_beside_it() {
+    fn what_is_invalid_stays_invalid_and_affects_nothing_else() {
         let mut odd = utf16("\u{feff}ab", u16::to_le_bytes);
         odd.push(b'c');
         assert_eq!(*to_utf8(&odd), *b"ab\xFF");

@@ -128,7 +128,7 @@ fn author_weights(
     declared: &Declaration,
     problems: &mut Vec<Problem>,
 ) -> Vec<u32> {
-    // What a route takes, and not what a split does.
+    // The limits of a route, not those of a split.
     let limits = route::SHAPE.limits;
     let recorded = recorded(declared, problems);
     let before = problems.len();

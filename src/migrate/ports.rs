@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the cluster may take to answer.
+/// Of a request to the cluster.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Where ports come from: the flag, else the input, else the cluster.
@@ -21,7 +21,7 @@ pub(crate) struct ServicePortLookup {
     cluster: Cluster,
 }
 
-/// Connected to when the first Service has to be looked up, and once.
+/// Connected to once, when the first Service has to be looked up.
 #[derive(Default)]
 enum Cluster {
     #[default]

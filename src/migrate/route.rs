@@ -1,4 +1,4 @@
-//! A route that does what a split does.
+//! The routes of a split, as manifests.
 
 use crate::kinds::ObjectKey;
 use crate::migrate::migration::Migration;
@@ -15,7 +15,7 @@ pub(crate) enum RouteKind {
 }
 
 impl RouteKind {
-    /// As kubectl takes it.
+    /// The name of the resource, as kubectl has it.
     fn resource(self) -> &'static str {
         match self {
             Self::Http => "httproutes.gateway.networking.k8s.io",
@@ -59,7 +59,7 @@ impl Route {
 
     /// As a document of YAML.
     pub(crate) fn to_yaml(&self) -> anyhow::Result<String> {
-        // Folded values are correct, and unreadable where they are JSON.
+        // Folded values are correct, but hard to read where they are JSON.
         let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
         let manifest = serde_saphyr::to_string_with_options(&self.manifest, options)?;
         Ok(format!("---\n{}{manifest}", self.comment))

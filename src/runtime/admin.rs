@@ -8,7 +8,7 @@ use crate::runtime::tasks::Tasks;
 use crate::telemetry::admin::{self, NotReady, ReadinessProbe};
 use std::sync::Arc;
 
-/// Starts it.
+/// Starts the admin server.
 pub(crate) async fn start(
     process: &Process,
     certificates: Option<Arc<CertificateStatus>>,

@@ -1,15 +1,16 @@
-//! The connections of the process: what hangs on one holds up no other.
+//! The clients of the process, each with connections of its own: a request that hangs blocks no other
+//! kind of request.
 
 use crate::client::{plain_client, quick_client};
 use crate::informers::list_watch::READ_TIMEOUT;
 use crate::reconciler::in_flight::WriteClients;
 use kube::{Client, Config};
 
-/// Clients by what they are for.
+/// Clients by purpose.
 pub(crate) struct Clients {
-    /// For everything that no caller waits for: watches, Events, the Lease.
+    /// For requests that are not urgent: watches, Events, the Lease.
     pub ordinary: Client,
-    /// For reads before a flip: writes that hang are not before them.
+    /// For reads before a flip, which must not queue behind writes that hang.
     pub reads: Client,
     pub writes: WriteClients,
     pub profile_writes: WriteClients,
@@ -17,7 +18,7 @@ pub(crate) struct Clients {
 
 impl Clients {
     pub(crate) fn new(mut config: Config) -> anyhow::Result<Self> {
-        // A connection that died is found by its silence: no cache is older than this.
+        // A dead connection is detected by its silence, so that no cache is older than this.
         config.read_timeout = Some(READ_TIMEOUT);
         config.reset_reader_on_write = true;
         let writes = || -> anyhow::Result<WriteClients> {

@@ -1,4 +1,4 @@
-//! What the leader looks after beside failover.
+//! Starts housekeeping.
 
 use crate::engine::annotations;
 use crate::events::Recorder;
@@ -11,7 +11,7 @@ use crate::runtime::process::Process;
 use crate::runtime::tasks::Tasks;
 use tokio::sync::mpsc;
 
-/// Starts all of it.
+/// Starts every task of it.
 pub(crate) fn start(
     process: &Process,
     leadership: &Leadership,
@@ -23,7 +23,7 @@ pub(crate) fn start(
     start_scan(process, leadership, recorder, tasks);
 }
 
-/// Every replica watches linked clusters itself: a standby and each webhook go by them too.
+/// Every replica watches the linked clusters: a standby and each webhook need their facts too.
 fn start_links(process: &Process, leadership: &Leadership, recorder: &Recorder, tasks: &mut Tasks) {
     let Some(options) = &process.options.links else { return };
     let settings = LinkSettings {

@@ -1,4 +1,4 @@
-//! Which replica leads, as the other parts follow it.
+//! Starts the election, and publishes its result to the other parts.
 
 use crate::deletion_guard::LeaderAddress;
 use crate::engine::annotations;
@@ -10,7 +10,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, ResourceExt};
 use tokio::sync::watch;
 
-/// What the Lease shows.
+/// What the Lease shows, as it changes.
 pub(crate) struct Leadership {
     /// Whether this replica leads.
     pub leading: watch::Receiver<bool>,
@@ -46,7 +46,7 @@ pub(crate) fn start(process: &Process, tasks: &mut Tasks) -> Leadership {
     Leadership { leading, leader_address, brake_record }
 }
 
-/// Publishes what the Lease records of the brake; none recorded is a record too.
+/// Publishes what the Lease records of the brake; nothing recorded counts as an empty record.
 fn publish_record(published: &watch::Sender<Option<BrakeRecord>>, lease: Option<&Lease>) {
     let annotation = lease.and_then(|lease| lease.annotations().get(annotations::BRAKE));
     let record = Some(BrakeRecord::parse(annotation.map(String::as_str)));

@@ -6,11 +6,11 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::net::TcpListener;
 
-/// Connections that wait to be accepted.
+/// Connections that are not accepted yet.
 const BACKLOG: i32 = 1024;
 
-/// Listens on an address. Every address, `0.0.0.0` or `[::]`, is those of IPv4 and of IPv6, as far as
-/// the node has them: a kubelet, an API server or a Prometheus may come by either.
+/// Listens on an address. `0.0.0.0` and `[::]` both mean every address of IPv4 and of IPv6, as far as the
+/// node has them: a kubelet, an API server or a Prometheus may connect by either.
 pub(crate) async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     let listener = match address.ip().is_unspecified() {
         true => everywhere(address.port(), both_families).await,
@@ -27,13 +27,13 @@ async fn everywhere(
         Ok(listener) => Ok(listener),
         Err(error) => {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
-            tracing::info!(%error, port, "IPv6 is not to be had: listening on IPv4 alone");
+            tracing::info!(%error, port, "IPv6 is not available: listening on IPv4 alone");
             Ok(listener)
         }
     }
 }
 
-/// By one socket of IPv6 that takes IPv4 too, whatever the node's default for that is.
+/// One socket of IPv6 that accepts IPv4 too, whatever the default of the node is.
 fn both_families(port: u16) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_only_v6(false)?;

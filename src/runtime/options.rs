@@ -1,4 +1,4 @@
-//! What the operator of the program sets, whatever it was read from.
+//! The options of the process, independent of where they were read from.
 
 use crate::admission::view::Rules;
 use crate::certificates::CertificateSource;
@@ -13,20 +13,20 @@ use std::sync::Arc;
 use std::time::Duration;
 use webhook_certs::TlsVersions;
 
-/// Everything that `linkerd-failover controller` goes by.
+/// The options of `linkerd-failover controller`.
 #[derive(Debug)]
 pub(crate) struct Options {
     /// How to reach the cluster.
     pub cluster: kube::Config,
     pub installation: Installation,
-    /// This replica.
+    /// Of this replica.
     pub identity: Identity,
     /// Of managed objects.
     pub selector: LabelSelector,
     /// Where objects are managed; empty: everywhere.
     pub namespaces: Vec<String>,
     pub families: AddressFamilies,
-    /// What holds where an object does not set it.
+    /// For objects that do not set a value of their own.
     pub defaults: Defaults,
     /// Share of all objects, in percent, beyond which the brake stops failovers; none: no brake.
     pub brake: Option<u32>,
@@ -36,7 +36,7 @@ pub(crate) struct Options {
     pub uses_lease: bool,
     /// How linked clusters are watched; none: they are not.
     pub links: Option<LinkOptions>,
-    /// Set: ServiceProfiles are written, in this cluster domain.
+    /// The cluster domain in which ServiceProfiles are written; none: they are not.
     pub profiles_of: Option<String>,
     pub admin_address: SocketAddr,
     /// None: the controller runs alone.

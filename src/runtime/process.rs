@@ -8,7 +8,7 @@ use crate::telemetry::Metrics;
 use kube::{Api, Client};
 use std::sync::Arc;
 
-/// The options, the index and the metrics, and a client that no caller waits for.
+/// The options, the index, the metrics, and a client for requests that are not urgent.
 pub(crate) struct Process {
     pub options: Options,
     pub client: Client,
@@ -19,7 +19,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// With an empty index, and what reports its changes.
+    /// With an empty index, and the receiver of its changes.
     pub(crate) fn new(options: Options, client: Client) -> (Self, ChangedObjects) {
         let (index, changes) = SharedIndex::new();
         let (linked, metrics) = (LinkedClients::default(), Arc::new(Metrics::default()));

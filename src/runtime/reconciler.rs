@@ -1,4 +1,4 @@
-//! The reconciler, with its writes and its Events.
+//! Starts the reconciler, with its writes and its Events.
 
 use crate::client::quick_client;
 use crate::deletion_guard::PendingAnnouncement;
@@ -18,13 +18,13 @@ use crate::runtime::tasks::Tasks;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-/// Announcements that wait for the reconciler: more would be answered too late.
+/// Announcements that are queued for the reconciler: more would be answered too late.
 const ANNOUNCEMENTS: usize = 4096;
 
-/// Where Events are handed in.
+/// Publishing of Events.
 pub(crate) struct Events {
     pub recorder: Recorder,
-    /// How many writes are under way: Events keep out of their way.
+    /// How many writes are in flight: no Event is published meanwhile.
     busy: watch::Sender<usize>,
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn start(
     announce
 }
 
-/// A flip meets an open connection.
+/// Keeps connections open, so that no flip begins with a handshake.
 fn keep_connections(options: &Options, clients: &Clients, tasks: &mut Tasks) {
     let profiles = options.profiles_of.as_ref().map(|_| &clients.profile_writes.fast);
     let warm = [Some(&clients.writes.fast), Some(&clients.reads), profiles];

@@ -20,31 +20,31 @@ pub(crate) struct Stage {
 pub(crate) struct Tasks {
     /// End with the process: watches, certificates.
     pub background: JoinSet<()>,
-    /// Cancelled first: we are no longer ready, and all goes on until callers have noticed.
+    /// Cancelled first: the replica is no longer ready, and serves until callers have noticed.
     pub draining: CancellationToken,
     /// The webhook. It stops before the controller does: a review may wait for a flip.
     pub serving: Stage,
-    /// Where it runs.
+    /// The thread of the webhook.
     pub webhook: WebhookThread,
     /// The controller, and its Events.
     pub working: Stage,
-    /// The Lease, given back by who writes no more, and the admin server.
+    /// The Lease, released once nothing is written any more, and the admin server.
     pub last: Stage,
 }
 
-/// A stage has so long to end, on top of what the webhook's requests may take. With the default
-/// drain all of it is less than the chart's 60 s between SIGTERM and SIGKILL: 5 + 8 + 12 + 12.
+/// How long a stage may take to end. With the default drain the sum, 5 + 8 + 12 + 12, is less than the
+/// chart's 60 s between SIGTERM and SIGKILL.
 const SERVING: Duration = Duration::from_secs(8);
 const WORKING: Duration = Duration::from_secs(12);
 const LAST: Duration = Duration::from_secs(12);
 
-/// A thread for the webhook: what reviews take must not hold up a flip. The controller has its own,
-/// and no more than one, see `cli::Cli::run`.
+/// A thread for the webhook, so that reviews take no time from a flip. The controller has one thread of
+/// its own, see `cli::Cli::run`.
 #[derive(Default)]
 pub(crate) struct WebhookThread(Option<Runtime>);
 
 impl WebhookThread {
-    /// Starts it.
+    /// Starts the thread.
     pub(crate) fn start(&mut self) -> std::io::Result<Handle> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).thread_name("webhook").enable_all().build()?;
@@ -54,7 +54,7 @@ impl WebhookThread {
 
 impl Drop for WebhookThread {
     fn drop(&mut self) {
-        // One that is dropped by a task of another would wait for its own.
+        // A runtime must not block in a task of another one, and dropping it would.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
@@ -115,7 +115,7 @@ impl Stage {
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(limit, all).await.is_err() {
             tracing::warn!("{what} did not end in time");
-            // What comes next relies on it: who gives back the Lease writes no more.
+            // The next stage relies on it: a replica that releases the Lease writes nothing any more.
             self.tasks.shutdown().await;
         }
     }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_lease_is_given_back_last_and_only_by_who_writes_no_more() {
+    async fn the_lease_is_released_last_after_every_write_has_ended() {
         let (mut tasks, log) = (Tasks::default(), Log::default());
         spawn(&mut tasks.last, &log, "lease");
         spawn(&mut tasks.working, &log, "controller");
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_does_not_end_is_ended() {
+    async fn a_task_that_does_not_end_is_aborted() {
         let mut stage = Stage::default();
         stage.tasks.spawn(std::future::pending());
         stage.end("it", Duration::from_millis(20)).await;

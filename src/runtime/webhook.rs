@@ -1,4 +1,4 @@
-//! The admission webhook: its certificates, its routes and its thread.
+//! Starts the admission webhook: its certificates, its routes and its thread.
 
 use crate::certificates::{self, CertificateStatus, ClientCa, ResourceNames, TlsSettings};
 use crate::deletion_guard::{self, Announcer, Authenticator, Peers, PendingAnnouncement};
@@ -16,7 +16,7 @@ use axum::middleware::from_fn;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-/// Starts the webhook, where there is to be one. Returns the status of its certificates.
+/// Starts the webhook, unless it is disabled. Returns the status of its certificates.
 pub(crate) async fn start(
     process: &Process,
     leadership: &Leadership,
@@ -52,8 +52,8 @@ fn resource_names(process: &Process) -> ResourceNames {
     ResourceNames::new(&installation.name, &installation.namespace)
 }
 
-/// The TLS configuration for the next connection. With the deletion guard, a connection without a
-/// client certificate is accepted for what only needs a token.
+/// The TLS configuration for the next connection. With the deletion guard, a connection without a client
+/// certificate is accepted too: other replicas authenticate by token.
 fn tls(
     process: &Process,
     options: &WebhookOptions,
@@ -106,7 +106,7 @@ fn deletions(
         Authenticator::new(process.client.clone(), &installation.namespace, &installation.name);
     let metrics = process.metrics.clone();
     let reviews = pod_deletions::router(announcer.clone(), delay, limits, metrics);
-    // Replicas show tokens, and no certificate.
+    // Replicas authenticate by token, not by certificate.
     let peers = deletion_guard::router(announcer, authenticator, delay);
     for_known_clients(reviews, options).merge(peers)
 }

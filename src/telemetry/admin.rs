@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-/// Why the process cannot do its work yet, or no more.
+/// Why the process is not ready.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotReady {
     #[error("stopping")]
@@ -21,7 +21,7 @@ pub(crate) enum NotReady {
     Certificates(String),
 }
 
-/// Whether the process can do its work.
+/// Whether the process is ready.
 pub(crate) type ReadinessProbe = Arc<dyn Fn() -> Result<(), NotReady> + Send + Sync>;
 
 /// Serves until `stop` resolves.

@@ -65,7 +65,7 @@ metrics! {
 }
 
 impl GuardMetrics {
-    /// A deletion goes on.
+    /// Counts a review that was answered.
     pub(crate) fn answered(&self, verdict: DeletionVerdict, took: Duration) {
         let label = VerdictLabel { verdict };
         self.deletions.get_or_create(&label).inc();

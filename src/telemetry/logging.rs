@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
     Plain,
@@ -26,7 +26,7 @@ pub(crate) fn init(level: &str, format: LogFormat) -> Result<(), NotAFilter> {
         .map_err(|source| NotAFilter { found: level.to_owned(), source })?;
     let colours = std::io::stdout().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
-    // Only a second call in one process fails here, and then logging is there already.
+    // Only a second call in one process fails here, and then logging is set up already.
     let _ = match format {
         LogFormat::Plain => lines.try_init(),
         LogFormat::Json => lines.json().try_init(),

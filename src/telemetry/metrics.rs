@@ -127,13 +127,13 @@ impl Metrics {
         self.flips.get_or_create(&FlipLabel { to }).inc();
     }
 
-    /// A write of weights landed, so long after its object was noticed.
+    /// A write of weights succeeded, so long after its object was enqueued.
     pub(crate) fn wrote(&self, took: Duration) {
         self.count_write(WriteResult::Ok);
         self.flip_seconds.observe(took.as_secs_f64());
     }
 
-    /// Any other end of a write, or a write that nobody waited for.
+    /// Any other end of a write, or a write that moves no traffic.
     pub(crate) fn count_write(&self, result: WriteResult) {
         self.writes.get_or_create(&ResultLabel { result }).inc();
     }
@@ -193,7 +193,7 @@ mod tests {
                 let end = name.find(|c: char| !c.is_ascii_lowercase() && c != '_');
                 let name = &name[..end.unwrap_or(name.len())];
                 let known = |known: &&str| {
-                    // All that begin so, or one with the suffix of its type.
+                    // A prefix of several, or one with the suffix of its type.
                     known.starts_with(name)
                         || ["_total", "_seconds"].iter().any(|end| name == format!("{known}{end}"))
                 };

@@ -1,4 +1,4 @@
-//! What the outside sees of the process: logs, metrics, health.
+//! Observability of the process: logs, metrics, health.
 
 pub(crate) mod admin;
 mod admission_metrics;

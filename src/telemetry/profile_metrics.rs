@@ -24,7 +24,7 @@ metrics! {
 }
 
 impl ProfileMetrics {
-    /// Weights landed in a profile.
+    /// A write of weights into a profile succeeded.
     pub(crate) fn wrote(&self, took: Duration) {
         self.count(WriteResult::Ok);
         self.seconds.observe(took.as_secs_f64());

@@ -54,7 +54,7 @@ metrics! {
 }
 
 impl RemoteMetrics {
-    /// `reachable`: whether its endpoints are seen, where anything is asked of it.
+    /// `reachable`: whether its endpoints are watched; none where nothing depends on them.
     pub(crate) fn became(&self, cluster: &str, to: RemoteState, reachable: Option<bool>) {
         let of = ClusterLabel { cluster: cluster.to_owned() };
         match reachable {
