@@ -1,6 +1,6 @@
 //! Objects that look managed and are not: routes of a kind that does not fail over, and objects with our
-//! weights that the selector no longer matches. No watch shows them, and nothing is written to them: an
-//! Event tells their authors what to do.
+//! weights that the selector no longer matches. No watch shows them and nothing is written to them: an
+//! Event names what their authors can do.
 
 use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
 use crate::housekeeping::leftover_weights::{self, LeftoverWeights};
@@ -14,7 +14,7 @@ use crate::leader_election::lease_annotation::LeaseAnnotation;
 use crate::telemetry::Metrics;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{ApiResource, ListParams};
-use kube::core::{DynamicObject, GroupVersionKind};
+use kube::core::{DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::{Api, Client, ResourceExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,13 +26,13 @@ use tokio_util::sync::CancellationToken;
 /// metadata of all objects.
 const PERIOD: Duration = Duration::from_secs(30);
 const SCANS_PER_FULL: usize = 10;
-/// While it is not known yet what the cluster serves.
+/// Until the served versions are known.
 const FIRST_PERIOD: Duration = Duration::from_secs(1);
 
-/// Objects at once in an answer: decoding more would hold up what else is to be done.
+/// Objects in a page: decoding more at once would block other tasks.
 const PAGE: u32 = 200;
 
-/// What scans for them.
+/// Scans for them.
 pub(crate) struct UnmanagedScan {
     pub client: Client,
     pub shared: SharedIndex,
@@ -50,14 +50,14 @@ pub(crate) struct UnmanagedScan {
     pub metrics: Arc<Metrics>,
 }
 
-/// Something that is not managed and scans as if it were.
+/// An object that looks managed and is not.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Unmanaged {
     regarding: Regarding,
     reason: EventReason,
     /// For Events.
     note: String,
-    /// For the log, where there is more room.
+    /// For the log, which has no limit.
     full: String,
 }
 
@@ -77,7 +77,7 @@ pub(crate) async fn scan_unmanaged(mut scan: UnmanagedScan, stop: CancellationTo
             if scans == 0 {
                 scan.report_narrowed().await;
             }
-            // What was found is read more often, so that its end is reported soon.
+            // What was found is checked by every scan, so that its end is reported soon.
             let with_leftover = scans % SCANS_PER_FULL == 0 || !leftover.is_empty();
             tokio::select! {
                 () = scan.run(&mut routes, &mut leftover, with_leftover) => scans += 1,
@@ -150,7 +150,7 @@ impl UnmanagedScan {
             self.recorder.publish(one.event());
         }
         for (kind, object) in reported.keys().filter(|name| !found.contains_key(*name)) {
-            tracing::info!(kind, %object, "bears our marks no more, or is managed");
+            tracing::info!(kind, %object, "no longer looks managed, or is managed");
         }
         *reported = found;
     }
@@ -191,35 +191,43 @@ impl UnmanagedScan {
         for kind in Kind::ALL {
             let Some(version) = self.shared.read().served(kind) else { continue };
             let resource = kind.api_resource(version);
-            for part in WatchScope::each(&self.namespaces) {
-                let api = part.dynamic_api(&self.client, &resource);
-                let mut params = ListParams::default().limit(PAGE);
-                loop {
-                    let page = api.list_metadata(&params).await?;
-                    for metadata in &page.items {
-                        let unmanaged = !self.selector.matches(metadata.labels());
-                        let decided_here = leftover_weights::decided_by(metadata.annotations());
-                        let ours = decided_here.is_some_and(|replica| {
-                            leftover_weights::is_of_installation(&self.name, &replica)
-                        });
-                        if !unmanaged || !ours || metadata.metadata.deletion_timestamp.is_some() {
-                            continue;
-                        }
-                        let key = ObjectKey::of(metadata);
-                        let namespace = &*key.namespace;
-                        let api: Api<DynamicObject> =
-                            Api::namespaced_with(self.client.clone(), namespace, &resource);
-                        let Some(object) = api.get_opt(&key.name).await? else { continue };
-                        found.extend(self.read_leftover(kind, key, &object, &resource));
-                    }
-                    params.continue_token = page.metadata.continue_.filter(|t| !t.is_empty());
-                    if params.continue_token.is_none() {
-                        break;
-                    }
+            for key in self.leftover_candidates(&resource).await? {
+                let client = self.client.clone();
+                let api: Api<DynamicObject> =
+                    Api::namespaced_with(client, &key.namespace, &resource);
+                if let Some(object) = api.get_opt(&key.name).await? {
+                    found.extend(self.read_leftover(kind, key, &object, &resource));
                 }
             }
         }
         Ok(found)
+    }
+
+    /// The objects of a kind that this installation decided on and does not manage, by their metadata.
+    async fn leftover_candidates(&self, resource: &ApiResource) -> kube::Result<Vec<ObjectKey>> {
+        let mut found = vec![];
+        for part in WatchScope::each(&self.namespaces) {
+            let api = part.dynamic_api(&self.client, resource);
+            let mut params = ListParams::default().limit(PAGE);
+            loop {
+                let page = api.list_metadata(&params).await?;
+                let candidates = page.items.iter().filter(|object| self.is_candidate(object));
+                found.extend(candidates.map(ObjectKey::of));
+                params.continue_token = page.metadata.continue_.filter(|t| !t.is_empty());
+                if params.continue_token.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn is_candidate(&self, object: &PartialObjectMeta<DynamicObject>) -> bool {
+        let decided_here = leftover_weights::decided_by(object.annotations())
+            .is_some_and(|replica| leftover_weights::is_of_installation(&self.name, &replica));
+        decided_here
+            && !self.selector.matches(object.labels())
+            && object.metadata.deletion_timestamp.is_none()
     }
 
     fn read_leftover(
