@@ -22,19 +22,20 @@ use webhook_certs::Bundles;
 #[derive(Debug)]
 pub(super) struct WebhookConfiguration {
     pub kind: WebhookKind,
-    /// For people: kind and name.
-    pub what: String,
-    pub found: Found,
+    /// Kind and name, for messages.
+    pub name: String,
+    pub result: ReadResult,
 }
 
+/// What a read returned.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum ReadResult {
     Missing,
-    /// We may not read it.
+    /// RBAC does not allow the read.
     Forbidden,
-    /// It could not be read, and may be at the next attempt.
+    /// The read failed, with this error; the next one may not.
     Failed(String),
-    There {
+    Found {
         version: String,
         /// Name and `caBundle` of each webhook.
         bundles: Vec<(String, Vec<u8>)>,
@@ -42,14 +43,24 @@ pub(super) enum Found {
 }
 
 impl WebhookConfiguration {
-    /// For the decision about the CA.
+    /// The bundles, for the decision about the CA.
     pub(super) fn bundles(&self) -> Bundles {
-        match &self.found {
-            Found::Missing => Bundles::Absent,
-            Found::Forbidden | Found::Failed(_) => Bundles::Unknown,
-            Found::There { bundles, .. } => {
+        match &self.result {
+            ReadResult::Missing => Bundles::Absent,
+            ReadResult::Forbidden | ReadResult::Failed(_) => Bundles::Unknown,
+            ReadResult::Found { bundles, .. } => {
                 Bundles::Present(bundles.iter().map(|(_, bundle)| bundle.clone()).collect())
             }
+        }
+    }
+
+    /// The bundle by which replicas trust each other: that of the validating webhooks.
+    pub(super) fn peer_bundle(&self) -> Option<&[u8]> {
+        match &self.result {
+            ReadResult::Found { bundles, .. } if self.kind == WebhookKind::Validating => {
+                bundles.first().map(|(_, bundle)| bundle.as_slice())
+            }
+            _ => None,
         }
     }
 }
@@ -65,7 +76,7 @@ impl WebhookConfigurations {
         Self { client, name: name.to_owned() }
     }
 
-    /// Both as they stand now, past every cache.
+    /// Reads both from the API server, past every cache.
     pub(super) async fn read(&self) -> [WebhookConfiguration; 2] {
         let (mutating, validating) = tokio::join!(
             self.read_one(WebhookKind::Mutating),
@@ -75,44 +86,45 @@ impl WebhookConfigurations {
     }
 
     async fn read_one(&self, kind: WebhookKind) -> WebhookConfiguration {
-        let found = match get_known(&self.api(kind), &self.name).await {
-            Ok(None) => Found::Missing,
+        let result = match get_known(&self.api(kind), &self.name).await {
+            Ok(None) => ReadResult::Missing,
             Ok(Some(object)) => found(&object),
-            Err(kube::Error::Api(status)) if status.code == 403 => Found::Forbidden,
-            Err(error) => Found::Failed(brief(&error)),
+            Err(kube::Error::Api(status)) if status.code == 403 => ReadResult::Forbidden,
+            Err(error) => ReadResult::Failed(brief(&error)),
         };
-        WebhookConfiguration { kind, what: format!("{} {}", resource(kind).kind, self.name), found }
+        let name = format!("{} {}", resource(kind).kind, self.name);
+        WebhookConfiguration { kind, name, result }
     }
 
-    /// Puts the bundle into every webhook that has another one, on the version that was read: a
-    /// bundle that is older than the one it would replace is refused. False: read again.
+    /// Writes the bundle to every webhook that has another one, on the resourceVersion that was read, so
+    /// that no older bundle replaces a newer one. False: the configuration has changed since.
     pub(super) async fn write(
         &self,
-        on: &mut WebhookConfiguration,
+        read: &mut WebhookConfiguration,
         bundle: &str,
     ) -> anyhow::Result<bool> {
-        let Found::There { version, bundles } = &on.found else { return Ok(true) };
+        let ReadResult::Found { version, bundles } = &read.result else { return Ok(true) };
         let Some(mut patch) = patch(bundles, bundle) else { return Ok(true) };
         patch["metadata"] = json!({"resourceVersion": version});
         let params =
             PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         // Strategic: webhooks are merged by name, and nothing but the bundle is touched.
-        match self.api(on.kind).patch(&self.name, &params, &Patch::Strategic(patch)).await {
+        match self.api(read.kind).patch(&self.name, &params, &Patch::Strategic(patch)).await {
             Ok(object) => {
-                on.found = found(&object);
-                tracing::info!("{} has the webhook's CA now", on.what);
+                read.result = found(&object);
+                tracing::info!("{} has the webhook's CA now", read.name);
                 Ok(true)
             }
             // 404: deleted meanwhile.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
-            Err(error) => Err(error).with_context(|| on.what.clone()),
+            Err(error) => Err(error).with_context(|| read.name.clone()),
         }
     }
 
-    /// A tick for each change of one of them.
-    pub(super) fn touched(&self) -> BoxStream<'static, ()> {
-        let ticks = |kind: WebhookKind| ticks(self.api(kind), &self.name);
-        futures::stream::select(ticks(WebhookKind::Mutating), ticks(WebhookKind::Validating))
+    /// An item for each change of one of them.
+    pub(super) fn changes(&self) -> BoxStream<'static, ()> {
+        let changes = |kind: WebhookKind| changes_of(self.api(kind), &self.name);
+        futures::stream::select(changes(WebhookKind::Mutating), changes(WebhookKind::Validating))
             .boxed()
     }
 
@@ -128,7 +140,7 @@ fn resource(kind: WebhookKind) -> ApiResource {
     }
 }
 
-fn found(object: &DynamicObject) -> Found {
+fn found(object: &DynamicObject) -> ReadResult {
     let webhooks = object.data.get("webhooks").and_then(Value::as_array);
     let bundle = |webhook: &Value| {
         let bundle = webhook.pointer("/clientConfig/caBundle").cloned().unwrap_or_default();
@@ -136,13 +148,13 @@ fn found(object: &DynamicObject) -> Found {
     };
     let name = |webhook: &Value| Some(webhook.get("name")?.as_str()?.to_owned());
     let bundles = webhooks.into_iter().flatten().filter_map(|w| Some((name(w)?, bundle(w))));
-    Found::There {
+    ReadResult::Found {
         version: object.resource_version().unwrap_or_default(),
         bundles: bundles.collect(),
     }
 }
 
-/// The patch that gives the bundle to each webhook without it; none where all have it.
+/// The patch that writes the bundle to each webhook without it; none where all have it.
 fn patch(bundles: &[(String, Vec<u8>)], wanted: &str) -> Option<Value> {
     let encoded = json!(ByteString(wanted.as_bytes().to_vec()));
     let lacking = bundles.iter().filter(|(_, bundle)| bundle != wanted.as_bytes());
@@ -152,15 +164,15 @@ fn patch(bundles: &[(String, Vec<u8>)], wanted: &str) -> Option<Value> {
     (!webhooks.is_empty()).then(|| json!({"webhooks": webhooks}))
 }
 
-/// A tick for each change of one object, and for each time that the watch begins anew.
-pub(super) fn ticks<K>(api: Api<K>, name: &str) -> BoxStream<'static, ()>
+/// An item for each change of one object, and for each restart of its watch.
+pub(super) fn changes_of<K>(api: Api<K>, name: &str) -> BoxStream<'static, ()>
 where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     follow(api, &format!("metadata.name={name}"))
         .filter_map(|event| {
-            let is_tick = !matches!(event, Event::InitApply(_));
-            std::future::ready(is_tick.then_some(()))
+            let is_change = !matches!(event, Event::InitApply(_));
+            std::future::ready(is_change.then_some(()))
         })
         .boxed()
 }
@@ -175,8 +187,8 @@ mod tests {
         object.metadata.resource_version = Some("7".into());
         WebhookConfiguration {
             kind: WebhookKind::Mutating,
-            what: "x".into(),
-            found: found(&object),
+            name: "x".into(),
+            result: found(&object),
         }
     }
 
@@ -187,7 +199,7 @@ mod tests {
             {"name": "b", "clientConfig": {"caBundle": "Qg=="}},
             {"name": "c", "clientConfig": {}},
         ]));
-        let Found::There { version, bundles } = &configuration.found else { panic!() };
+        let ReadResult::Found { version, bundles } = &configuration.result else { panic!() };
         assert_eq!(version, "7");
         let patch = patch(bundles, "A").unwrap();
         let bundle = json!({"caBundle": "QQ=="});

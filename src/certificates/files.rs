@@ -1,9 +1,12 @@
-//! Certificates that somebody else issues: cert-manager, or whoever keeps a mounted Secret.
+//! Certificates that another program issues into a folder: cert-manager, or whoever writes a mounted
+//! Secret.
 
 use crate::certificates::configurations::WebhookConfigurations;
-use crate::certificates::log_once::LogOnce;
-use crate::certificates::status::{CertificateStatus, TrustCheck};
-use crate::certificates::{LOOK_AGAIN, ResourceNames};
+use crate::certificates::problem::CertificateProblem;
+use crate::certificates::status::CertificateStatus;
+use crate::certificates::trust_check::TrustCheck;
+use crate::certificates::{FILE_POLL, RESYNC, ResourceNames};
+use crate::telemetry::report_once::ReportOnce;
 use crate::telemetry::{CertificateLoad, Metrics};
 use anyhow::Context;
 use futures::StreamExt;
@@ -11,15 +14,10 @@ use jiff::Timestamp;
 use kube::Client;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 use webhook_certs::{Leaf, verifies};
 
-/// Looks at the files so often. No watch of the file system: a folder that is mounted, or swapped
-/// by a symbolic link as a kubelet does it, is not watched the same way everywhere.
-const POLL: Duration = Duration::from_secs(2);
-
-pub(super) async fn keep(
+pub(super) async fn run(
     client: Client,
     names: ResourceNames,
     folder: PathBuf,
@@ -27,92 +25,98 @@ pub(super) async fn keep(
     metrics: Arc<Metrics>,
 ) {
     let configurations = WebhookConfigurations::new(client, &names.configurations);
-    let mut touched = configurations.touched().ready_chunks(64);
-    let mut files = Files { folder, tried: None, said: LogOnce::default() };
-    let service = names.service.clone();
-    let mut judge = TrustCheck { status, service, said: LogOnce::default() };
-    let mut look_at = Instant::now();
+    let mut changes = configurations.changes().ready_chunks(64);
+    let mut trust = TrustCheck::new(status.clone(), &names.service);
+    let mut files = CertificateFiles {
+        folder,
+        service: names.service,
+        last_read: None,
+        refusal: ReportOnce::default(),
+        status,
+        metrics: metrics.clone(),
+    };
+    let mut check_at = Instant::now();
     loop {
-        let reloaded = files.reload(&names, &judge.status, &metrics).await;
-        if reloaded || look_at <= Instant::now() {
-            let found = configurations.read().await;
-            judge.judge(&found, None, &metrics.certificates, Timestamp::now());
-            look_at = Instant::now() + LOOK_AGAIN;
+        if files.reload().await || check_at <= Instant::now() {
+            let read = configurations.read().await;
+            trust.check(&read, None, &metrics.certificates, Timestamp::now());
+            check_at = Instant::now() + RESYNC;
         }
         tokio::select! {
-            Some(_) = touched.next() => look_at = Instant::now(),
-            () = tokio::time::sleep(POLL) => {}
+            Some(_) = changes.next() => check_at = Instant::now(),
+            () = tokio::time::sleep(FILE_POLL) => {}
         }
     }
 }
 
-/// What the folder holds.
-struct Pair {
+/// The content of `tls.crt` and `tls.key`.
+#[derive(PartialEq)]
+struct PemPair {
     certificate: Vec<u8>,
     key: Vec<u8>,
 }
 
-struct Files {
+struct CertificateFiles {
     folder: PathBuf,
-    /// What was last taken or refused: either is done once.
-    tried: Option<Pair>,
-    said: LogOnce,
+    service: String,
+    /// Loaded or refused already: each content once.
+    last_read: Option<PemPair>,
+    refusal: ReportOnce<String>,
+    status: Arc<CertificateStatus>,
+    metrics: Arc<Metrics>,
 }
 
-impl Files {
-    /// Takes what is new in the folder, if it is a pair; whether it was.
-    async fn reload(
-        &mut self,
-        names: &ResourceNames,
-        status: &CertificateStatus,
-        metrics: &Metrics,
-    ) -> bool {
-        let pair = match read(&self.folder).await {
-            Ok(pair) => pair,
-            Err(error) => {
-                let why = format!("{error:#}");
-                if self.said.is_news("files", &why) {
-                    metrics.certificates.loaded(CertificateLoad::Refused);
-                    tracing::warn!("the webhook's certificate cannot be read: {why}");
-                }
-                self.tried = None;
-                status.nothing_to_serve(&why);
-                return false;
-            }
-        };
-        let same = |tried: &Pair| tried.certificate == pair.certificate && tried.key == pair.key;
-        if self.tried.as_ref().is_some_and(same) {
-            return false;
-        }
-        let leaf = Leaf::from_pem(&pair.certificate, &pair.key);
-        self.tried = Some(pair);
-        match leaf {
-            Ok(leaf) => {
-                tracing::info!(not_after = %leaf.not_after, "serving the certificate of the files");
-                self.said.is_over("files");
-                self.compare(&leaf, &names.service).await;
-                metrics.certificates.loaded(CertificateLoad::File);
-                metrics.certificates.leaf_expires.set(leaf.not_after.as_second());
-                status.resolver.set(leaf);
-                true
+impl CertificateFiles {
+    /// Serves what has changed in the folder, if it is usable. Returns whether it was.
+    async fn reload(&mut self) -> bool {
+        match read(&self.folder).await {
+            Ok(pair) if self.last_read.as_ref() == Some(&pair) => false,
+            Ok(pair) => {
+                let leaf = Leaf::from_pem(&pair.certificate, &pair.key);
+                self.last_read = Some(pair);
+                self.load(leaf).await
             }
             Err(error) => {
-                let why = format!("{}: {error}", self.folder.display());
-                if self.said.is_news("files", &why) {
-                    metrics.certificates.loaded(CertificateLoad::Refused);
-                    tracing::warn!(
-                        "the webhook's certificate is not taken, the one before stays in use: {why}"
-                    );
-                }
-                status.nothing_to_serve(&why);
-                false
+                self.last_read = None;
+                let reason = format!("{error:#}");
+                self.refuse(reason, "the webhook's certificate cannot be read")
             }
         }
     }
 
-    /// A CA beside the pair is not needed, but one that does not fit is worth a word.
-    async fn compare(&self, leaf: &Leaf, service: &str) {
-        let path = self.folder.join("ca.crt");
+    async fn load(&mut self, leaf: Result<Leaf, webhook_certs::Error>) -> bool {
+        let leaf = match leaf {
+            Ok(leaf) => leaf,
+            Err(error) => {
+                let reason = format!("{}: {error}", self.folder.display());
+                return self.refuse(
+                    reason,
+                    "the webhook's certificate is not taken, the one before stays in use",
+                );
+            }
+        };
+        tracing::info!(not_after = %leaf.not_after, "serving the certificate of the files");
+        self.refusal.ends();
+        self.compare_with_ca(&leaf).await;
+        let metrics = &self.metrics.certificates;
+        metrics.loaded(CertificateLoad::File);
+        metrics.leaf_expires.set(leaf.not_after.as_second());
+        self.status.resolver.set(leaf);
+        true
+    }
+
+    fn refuse(&mut self, reason: String, message: &str) -> bool {
+        if self.refusal.begins(reason.clone()) {
+            self.metrics.certificates.loaded(CertificateLoad::Refused);
+            tracing::warn!("{message}: {reason}");
+        }
+        self.status.record_failure(CertificateProblem::Failed(reason));
+        false
+    }
+
+    /// A `ca.crt` beside the pair is optional; one that does not verify the pair is reported.
+    async fn compare_with_ca(&self, leaf: &Leaf) {
+        let (path, service) = (self.folder.join("ca.crt"), &self.service);
         let Ok(ca) = tokio::fs::read(&path).await else { return };
         if let Err(error) = verifies(&ca, leaf, service, Timestamp::now()) {
             let path = path.display();
@@ -121,10 +125,10 @@ impl Files {
     }
 }
 
-async fn read(folder: &Path) -> anyhow::Result<Pair> {
+async fn read(folder: &Path) -> anyhow::Result<PemPair> {
     let read = async |name: &str| {
         let path = folder.join(name);
         tokio::fs::read(&path).await.with_context(|| path.display().to_string())
     };
-    Ok(Pair { certificate: read("tls.crt").await?, key: read("tls.key").await? })
+    Ok(PemPair { certificate: read("tls.crt").await?, key: read("tls.key").await? })
 }

@@ -1,19 +1,22 @@
-//! The webhook's certificates. The decisions are `webhook_certs`'; this is their I/O.
+//! The webhook's certificates. `webhook_certs` decides about the CA; this room reads and writes.
 //!
-//! - `keeper`: issues them itself, from a CA in a Secret, and keeps `caBundle` in both webhook
-//!   configurations.
+//! - `issuer`: the webhook issues its own, from a CA in a Secret, and writes `caBundle` into both
+//!   webhook configurations. `rotation` is its state machine, without I/O.
+//! - `files`: another program issues them into a folder and writes `caBundle`, as cert-manager does.
+//! - `trust_check`: whether the API server trusts what is served; `status` holds the result, a
+//!   `problem` or none, for readiness.
 //! - `client_ca`: the CAs of clients, where they need certificates.
-//! - `files`: somebody else issues them into a folder and keeps `caBundle`, as cert-manager does.
-//! - `configurations` and `secret`: what is read and written in the cluster.
-//! - `status`: whether the API server would believe what is served; readiness asks it.
+//! - `configurations` and `secret`: the objects that are read and written.
 
 mod client_ca;
 mod configurations;
 mod files;
-mod keeper;
-mod log_once;
+mod issuer;
+mod problem;
+mod rotation;
 mod secret;
 mod status;
+mod trust_check;
 
 use crate::telemetry::Metrics;
 use kube::Client;
@@ -44,7 +47,7 @@ impl ResourceNames {
         }
     }
 
-    /// The name by which the API server calls the webhook, and that certificates are for.
+    /// The DNS name by which the API server calls the webhook, and that certificates are for.
     pub(crate) fn service(&self) -> &str {
         &self.service
     }
@@ -59,11 +62,14 @@ pub(crate) enum CertificateSource {
     Files(PathBuf),
 }
 
-/// Looks again where no watch brought anything.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Everything is read again after this time, also where no watch reports a change.
+const RESYNC: Duration = Duration::from_secs(60);
+/// How often files are read. They are not watched: a folder that is mounted, or that a kubelet replaces
+/// through a symbolic link, is not watched the same way on every file system.
+const FILE_POLL: Duration = Duration::from_secs(2);
 
-/// Keeps the newest certificate in the resolver of `status`, until dropped.
-pub(crate) async fn keep(
+/// Serves the newest certificate through the resolver of `status`, until dropped.
+pub(crate) async fn run(
     client: Client,
     names: ResourceNames,
     source: CertificateSource,
@@ -72,10 +78,10 @@ pub(crate) async fn keep(
 ) {
     match source {
         CertificateSource::Own(lifetimes) => {
-            keeper::keep(client, names, lifetimes, status, metrics).await
+            issuer::run(client, names, lifetimes, status, metrics).await
         }
         CertificateSource::Files(folder) => {
-            files::keep(client, names, folder, status, metrics).await
+            files::run(client, names, folder, status, metrics).await
         }
     }
 }

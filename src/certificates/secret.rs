@@ -9,13 +9,13 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use webhook_certs::Data;
 
-/// Reads and writes the Secret. It is never created: RBAC cannot limit that by name.
+/// Reads and writes the Secret. The chart creates it: RBAC cannot limit a creation by name.
 pub(super) struct CaSecret {
     pub api: Api<Secret>,
     name: String,
 }
 
-/// What was read, on which a write is made.
+/// The Secret that was read: a write needs its resourceVersion.
 pub(super) struct CaSecretState {
     secret: Secret,
     pub data: Data,
@@ -27,7 +27,7 @@ impl CaSecret {
         Self { api, name: names.secret.clone() }
     }
 
-    /// As it stands now, past every cache; none where there is no such Secret.
+    /// Reads it from the API server, past every cache; none where it does not exist.
     pub(super) async fn read(&self) -> anyhow::Result<Option<CaSecretState>> {
         let secret = get_known(&self.api, &self.name).await;
         let secret = secret.with_context(|| format!("Secret {}", self.name))?;
@@ -40,7 +40,7 @@ impl CaSecret {
         }))
     }
 
-    /// Writes on what was read; whether nobody was faster.
+    /// Writes on the resourceVersion that was read. False: the Secret has changed since.
     pub(super) async fn write(&self, read: CaSecretState, data: Data) -> anyhow::Result<bool> {
         let mut secret = read.secret;
         secret.data = Some(data.into_iter().map(|(key, v)| (key, ByteString(v))).collect());
@@ -48,7 +48,7 @@ impl CaSecret {
             PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         match self.api.replace(&self.name, &params, &secret).await {
             Ok(_) => Ok(true),
-            // 404: deleted meanwhile, which the next reading tells.
+            // 404: deleted meanwhile; the next read shows it.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
             Err(error) => Err(error).with_context(|| format!("Secret {}", self.name)),
         }

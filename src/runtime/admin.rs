@@ -24,8 +24,8 @@ pub(crate) async fn start(
             let lacking: Vec<_> = synced.lacking().map(WatchedResource::name).collect();
             Err(NotReady::NotSynced(lacking.join(", ")))
         } else {
-            let lacking = certificates.as_ref().and_then(|certificates| certificates.lacking());
-            lacking.map_or(Ok(()), |lacking| Err(NotReady::Certificates(lacking)))
+            let problem = certificates.as_ref().and_then(|certificates| certificates.problem());
+            problem.map_or(Ok(()), |problem| Err(NotReady::Certificates(problem.to_string())))
         }
     });
     let metrics = process.metrics.clone();

@@ -30,14 +30,15 @@ pub(crate) async fn start(
     let limits = ServerLimits::default();
     let mut router = reviews(process, options, limits, tasks);
     if let Some(guard) = &options.guard {
-        let announcer = announcer(process, guard, leadership, announcements, status.trust(), tasks);
+        let announcer =
+            announcer(process, guard, leadership, announcements, status.trust_bundle(), tasks);
         router = router.merge(deletions(process, options, announcer, limits));
     }
     let (metrics, stop) = (process.metrics.clone(), tasks.serving.stop.clone());
     let serving = server::serve(listener, tls, router, limits, metrics, stop);
     let thread = tasks.webhook.start().context("cannot start the webhook's thread")?;
     tasks.serving.tasks.spawn_on(serving, &thread);
-    tasks.background.spawn(certificates::keep(
+    tasks.background.spawn(certificates::run(
         process.client.clone(),
         resource_names(process),
         options.certificates.clone(),
@@ -63,14 +64,14 @@ fn tls(
     let settings = TlsSettings {
         resolver: status.resolver.clone(),
         versions: options.tls_versions,
-        peers: options.guard.is_some(),
+        certificate_optional: options.guard.is_some(),
     };
     let Some(path) = &options.client_ca else {
         return Ok(watch::channel(settings.config(None)?).1);
     };
     let opened = ClientCa::open(path, settings);
     let (client_ca, tls) = opened.with_context(|| format!("--client-ca {}", path.display()))?;
-    tasks.background.spawn(client_ca.keep(process.metrics.clone()));
+    tasks.background.spawn(client_ca.reload_on_change(process.metrics.clone()));
     Ok(tls)
 }
 

@@ -57,6 +57,8 @@ mod tests {
         assert_eq!(reported.last(), Some(&"forbidden"));
         assert!(reported.ends() && !reported.ends() && reported.is_empty());
         assert!(reported.begins("forbidden"));
+        let mut of_another_subject = ReportOnce::default();
+        assert!(of_another_subject.begins("forbidden"));
         assert!(reported.changes(None) && !reported.changes(None));
     }
 }

@@ -1,7 +1,7 @@
 //! The certificate authority.
 
 use crate::lifetimes::{backdated, shifted};
-use crate::{Error, Leaf, Lifetimes, trust};
+use crate::{Error, Leaf, Lifetimes, Unusable, trust};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
@@ -12,7 +12,6 @@ use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::sync::Arc;
 use time::OffsetDateTime;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A CA: its certificate and its key.
 pub struct Authority {
@@ -51,7 +50,7 @@ impl Authority {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let (not_before, not_after) = validity(now, lifetimes.ca);
         let mut params = params(not_before, not_after)?;
-        // The time of creation tells two of them apart in one bundle.
+        // The time of creation distinguishes two CAs in one bundle.
         let name = format!("linkerd-failover webhook CA {}", now.as_millisecond());
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -70,16 +69,14 @@ impl Authority {
         let Some(certificate) = trust::certificates(cert_pem.as_bytes()).into_iter().next() else {
             return Err(Error::unusable("no certificate", "a certificate in PEM"));
         };
-        let Ok((_, parsed)) = X509Certificate::from_der(&certificate) else {
-            return Err(Error::unusable("bytes that are none", "an X.509 certificate"));
-        };
+        let parsed = trust::parse(&certificate)?;
         if !parsed.is_ca() {
             return Err(Error::unusable("a certificate that is no CA's", "a CA certificate"));
         }
         if *parsed.public_key().subject_public_key.data != *key.public_key_raw() {
             return Err(Error::unusable("a key that is not the certificate's", "a matching pair"));
         }
-        let (not_before, not_after) = trust::validity(&certificate)?;
+        let (not_before, not_after) = trust::validity_of(&parsed)?;
         Ok(Self { certificate, key, not_before, not_after })
     }
 
@@ -114,19 +111,18 @@ impl Authority {
         names: &[String],
         lifetimes: &Lifetimes,
         now: Timestamp,
-    ) -> Result<(), String> {
+    ) -> Result<(), Unusable> {
         if now >= self.not_after {
-            return Err(format!("the CA's validity ended at {}", self.not_after));
+            return Err(Unusable::Expired(self.not_after));
         }
         if now < self.not_before {
-            let from = self.not_before;
-            return Err(format!("the CA is valid from {from} on: is the clock right?"));
+            return Err(Unusable::NotYetValid(self.not_before));
         }
-        let leaf = self.issue(names, lifetimes, now).map_err(|error| error.to_string())?;
+        let leaf = self.issue(names, lifetimes, now).map_err(Unusable::CannotIssue)?;
         let bundle = self.cert_pem();
         names.iter().try_for_each(|name| {
             trust::verifies(bundle.as_bytes(), &leaf, name, now)
-                .map_err(|error| format!("the CA cannot vouch for {name}: {error}"))
+                .map_err(|error| Unusable::Refused { name: name.clone(), error })
         })
     }
 
@@ -158,7 +154,7 @@ impl Authority {
     }
 }
 
-/// From when until when, as X.509 can say it.
+/// The start and the end of a validity, in the whole seconds of X.509.
 fn validity(now: Timestamp, life: SignedDuration) -> (Timestamp, Timestamp) {
     let to_the_second = |t: Timestamp| Timestamp::from_second(t.as_second()).unwrap_or(t);
     (to_the_second(shifted(now, -backdated(life))), to_the_second(shifted(now, life)))

@@ -44,7 +44,7 @@ impl Leaf {
     /// `jitter` (0 to 1), so that replicas do not renew together.
     pub fn renew_at(&self, jitter: f64) -> Timestamp {
         let life = self.not_before.duration_until(self.not_after);
-        let part = 2.0 / 3.0 - jitter.clamp(0.0, 1.0) / 20.0;
-        shifted(self.not_before, life.mul_f64(part))
+        let fraction = 2.0 / 3.0 - jitter.clamp(0.0, 1.0) / 20.0;
+        shifted(self.not_before, life.mul_f64(fraction))
     }
 }

@@ -3,10 +3,10 @@
 //! The CA is kept in one Secret; every replica issues its own leaf from it, in memory. The crate does
 //! no I/O and reads no clock: the Secret's data, the CA bundles and the time are arguments.
 //!
-//! - [`Authority`] is a CA that issues leaves; [`Lifetimes`] says how long both are valid.
+//! - [`Authority`] is a CA that issues leaves; [`Lifetimes`] holds how long both are valid.
 //! - [`next_step`] decides what to do with the Secret: use it, or write it.
 //! - [`Propagation`] measures for how long the next CA has been in every CA bundle.
-//! - [`verifies`] tells whether a client that trusts a bundle accepts a leaf.
+//! - [`verifies`] checks whether a client that trusts a bundle accepts a leaf.
 //! - [`Leaf::from_pem`] reads a leaf of another issuer.
 //! - [`ReloadingResolver`] gives rustls the newest leaf; open connections keep theirs.
 //!
@@ -65,7 +65,7 @@ mod stored;
 mod trust;
 
 pub use authority::Authority;
-pub use error::Error;
+pub use error::{Error, Unusable};
 pub use leaf::Leaf;
 pub use lifetimes::Lifetimes;
 pub use propagation::{Bundles, Propagation};

@@ -49,7 +49,7 @@ impl Lifetimes {
     }
 
     /// When the successor of a CA is created: after two thirds of its lifetime, and early enough for a
-    /// leaf's whole lifetime and two propagation times.
+    /// leaf's lifetime and two propagation times.
     pub(crate) fn renew_ca_at(&self, not_before: Timestamp, not_after: Timestamp) -> Timestamp {
         let two_thirds =
             shifted(not_before, not_before.duration_until(not_after).mul_f64(2.0 / 3.0));

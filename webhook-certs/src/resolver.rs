@@ -86,7 +86,7 @@ pub enum ClientAuth {
     None,
     /// A client needs a certificate of these CAs.
     Required(ClientCas),
-    /// A client's certificate has to be of these CAs. One without is admitted, and the server tells
+    /// A client's certificate has to be of these CAs. One without is admitted, and the server sees it
     /// from the connection.
     Optional(ClientCas),
 }

@@ -14,8 +14,8 @@
 //! propagation is measured by each replica itself, with a monotonic clock.
 
 use crate::lifetimes::{backdated, shifted};
-use crate::stored::{Slot, StoredCas, bundle, with_next, with_old, with_present};
-use crate::{Authority, Data, Error, Lifetimes};
+use crate::stored::{Certificates, Slot, StoredCas, with_next, with_old, with_present};
+use crate::{Authority, Data, Error, Lifetimes, Unusable};
 use jiff::{SignedDuration, Timestamp};
 
 /// Where the rotation of the CA is.
@@ -69,16 +69,16 @@ pub struct InUse {
 }
 
 /// What a write of the Secret does, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// The first CA was created.
     Created,
     /// The present CA was unusable, and is replaced at once.
-    Repaired(String),
+    Repaired(Unusable),
     /// The next CA was created: the present one is due.
     NextCreated,
     /// The next CA was unusable, and is replaced; it had issued nothing.
-    NextReplaced(String),
+    NextReplaced(Unusable),
     /// The next CA is the present one now.
     Promoted,
     /// The end of trust in former CAs was missing, or too far away, and is set.
@@ -119,81 +119,117 @@ pub fn next_step(
     lifetimes: &Lifetimes,
     now: Timestamp,
 ) -> Result<Step, Error> {
-    let data = || observed.data.clone();
-    let write = |data, change| Ok(Step::Write { data, change });
     let stored = StoredCas::read(observed.data, names, lifetimes, now);
-
-    let present = match (stored.present, &stored.next) {
-        (Slot::Good(present), _) => present,
-        (Slot::Bad(reason), Slot::Good(next)) => {
-            return write(promoted(data(), next, lifetimes, now), Change::Repaired(reason));
-        }
-        (Slot::Empty, Slot::Good(next)) => {
-            let reason = "the present CA was taken away".to_owned();
-            return write(promoted(data(), next, lifetimes, now), Change::Repaired(reason));
-        }
-        (Slot::Bad(reason), _) => {
-            let made = Authority::generate(names, lifetimes, now)?;
-            return write(with_present(data(), &made, lifetimes, now), Change::Repaired(reason));
-        }
-        (Slot::Empty, _) => {
-            let made = Authority::generate(names, lifetimes, now)?;
-            return write(with_present(data(), &made, lifetimes, now), Change::Created);
-        }
+    let certificates = &stored.certificates;
+    let rotation = Rotation { observed, certificates, names, lifetimes, now };
+    let present = match stored.present {
+        Slot::Usable(present) => present,
+        Slot::Unusable(reason) => return rotation.replace_present(stored.next, Some(reason)),
+        Slot::Empty => return rotation.replace_present(stored.next, None),
     };
     if stored.foreign {
         // The newer replica that wrote this goes on with it.
-        return Ok(Step::Use(in_use(present, observed, Phase::Steady, None)));
+        return Ok(rotation.use_ca(present, Phase::Steady, None));
     }
-    let until = shifted(now, lifetimes.retirement());
-    // Nothing promoted by a clock near ours is trusted longer: that one was far ahead.
-    let latest = shifted(until, backdated(lifetimes.leaf));
-    match stored.old_until {
-        _ if stored.old.is_empty() => {}
-        Some(end) if end <= now => return write(with_old(data(), &[], now), Change::FormerDropped),
-        Some(end) if end <= latest => {}
-        _ => return write(with_old(data(), &stored.old, until), Change::FormerDated),
+    let former_until = stored.former_until.filter(|_| !certificates.former.is_empty());
+    match rotation.limit_former(former_until) {
+        Some(write) => Ok(write),
+        None => rotation.advance(present, stored.next, former_until),
     }
-    let due = present.renew_at(lifetimes);
-    let (phase, recheck_at) = match stored.next {
-        Slot::Bad(reason) => {
-            // Made here, it is valid by a clock ahead of ours too; one made there may not be by ours.
-            let made = Authority::generate(names, lifetimes, now)?;
-            return write(with_next(data(), Some(&made)), Change::NextReplaced(reason));
+}
+
+/// One decision about the Secret. Each function of it is a state of the rotation, or a transition.
+struct Rotation<'a> {
+    observed: Observed<'a>,
+    certificates: &'a Certificates,
+    names: &'a [String],
+    lifetimes: &'a Lifetimes,
+    now: Timestamp,
+}
+
+impl Rotation<'_> {
+    /// There is no usable CA: the next one takes its place, or a new one.
+    fn replace_present(&self, next: Slot, reason: Option<Unusable>) -> Result<Step, Error> {
+        if let Slot::Usable(next) = next {
+            let reason = reason.unwrap_or(Unusable::Removed);
+            return Ok(self.promote(&next, Change::Repaired(reason)));
         }
-        Slot::Good(next) => match observed.trusted_for {
-            None => (Phase::Distributing, present.not_after()),
-            Some(trusted_for) => {
-                // An end that is near is not waited for in full.
-                let left = now.duration_until(present.not_after());
-                let needed = lifetimes.propagation.min(left / 2);
-                if trusted_for >= needed {
-                    return write(promoted(data(), &next, lifetimes, now), Change::Promoted);
-                }
-                (Phase::Propagating, shifted(now, needed - trusted_for))
-            }
-        },
-        Slot::Empty => match stored.old_until {
-            Some(end) if !stored.old.is_empty() => (Phase::Retiring, end),
-            _ if due <= now => {
-                let made = Authority::generate(names, lifetimes, now)?;
-                return write(with_next(data(), Some(&made)), Change::NextCreated);
-            }
-            _ => (Phase::Steady, due),
-        },
-    };
-    Ok(Step::Use(in_use(present, observed, phase, Some(recheck_at))))
-}
+        let change = reason.map_or(Change::Created, Change::Repaired);
+        let data = with_present(self.data(), &self.generate()?, self.lifetimes, self.now);
+        Ok(Step::Write { data, change })
+    }
 
-fn promoted(data: Data, next: &Authority, lifetimes: &Lifetimes, now: Timestamp) -> Data {
-    with_next(with_present(data, next, lifetimes, now), None)
-}
+    /// Former CAs are trusted until a time that is not too far away, and dropped then.
+    fn limit_former(&self, until: Option<Timestamp>) -> Option<Step> {
+        let former = &self.certificates.former;
+        let retired = shifted(self.now, self.lifetimes.retirement());
+        // A promotion by a clock near ours sets no later end; one by a fast clock may have.
+        let latest = shifted(retired, backdated(self.lifetimes.leaf));
+        match until {
+            _ if former.is_empty() => None,
+            Some(end) if end <= self.now => Some(Step::Write {
+                data: with_old(self.data(), &[], self.now),
+                change: Change::FormerDropped,
+            }),
+            Some(end) if end <= latest => None,
+            _ => Some(Step::Write {
+                data: with_old(self.data(), former, retired),
+                change: Change::FormerDated,
+            }),
+        }
+    }
 
-fn in_use(
-    authority: Authority,
-    observed: Observed<'_>,
-    phase: Phase,
-    recheck_at: Option<Timestamp>,
-) -> InUse {
-    InUse { authority, bundle: bundle(observed.data), phase, recheck_at }
+    /// The present CA is usable: where the rotation is, and whether it goes on.
+    fn advance(
+        &self,
+        present: Authority,
+        next: Slot,
+        former_until: Option<Timestamp>,
+    ) -> Result<Step, Error> {
+        let due = present.renew_at(self.lifetimes);
+        match (next, former_until) {
+            // A CA made by a faster clock may not be valid here yet; ours is valid there.
+            (Slot::Unusable(reason), _) => self.create_next(Change::NextReplaced(reason)),
+            (Slot::Usable(next), _) => Ok(self.distribute(present, &next)),
+            (Slot::Empty, Some(end)) => Ok(self.use_ca(present, Phase::Retiring, Some(end))),
+            (Slot::Empty, None) if due <= self.now => self.create_next(Change::NextCreated),
+            (Slot::Empty, None) => Ok(self.use_ca(present, Phase::Steady, Some(due))),
+        }
+    }
+
+    /// The next CA becomes the present one once every API server trusts it.
+    fn distribute(&self, present: Authority, next: &Authority) -> Step {
+        let end = present.not_after();
+        let Some(trusted_for) = self.observed.trusted_for else {
+            return self.use_ca(present, Phase::Distributing, Some(end));
+        };
+        // Near its end, half of the time that is left has to be enough.
+        let needed = self.lifetimes.propagation.min(self.now.duration_until(end) / 2);
+        if trusted_for >= needed {
+            return self.promote(next, Change::Promoted);
+        }
+        self.use_ca(present, Phase::Propagating, Some(shifted(self.now, needed - trusted_for)))
+    }
+
+    fn create_next(&self, change: Change) -> Result<Step, Error> {
+        let data = with_next(self.data(), Some(&self.generate()?));
+        Ok(Step::Write { data, change })
+    }
+
+    fn promote(&self, next: &Authority, change: Change) -> Step {
+        let data = with_present(self.data(), next, self.lifetimes, self.now);
+        Step::Write { data: with_next(data, None), change }
+    }
+
+    fn use_ca(&self, authority: Authority, phase: Phase, recheck_at: Option<Timestamp>) -> Step {
+        Step::Use(InUse { authority, bundle: self.certificates.bundle(), phase, recheck_at })
+    }
+
+    fn generate(&self) -> Result<Authority, Error> {
+        Authority::generate(self.names, self.lifetimes, self.now)
+    }
+
+    fn data(&self) -> Data {
+        self.observed.data.clone()
+    }
 }

@@ -1,7 +1,7 @@
 //! The Secret's content.
 
 use crate::lifetimes::Lifetimes;
-use crate::{Authority, trust};
+use crate::{Authority, Unusable, trust};
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use serde_json::{Map, Value, json};
@@ -35,18 +35,27 @@ const MOST_OLD: usize = 3;
 pub(crate) struct StoredCas {
     pub present: Slot,
     pub next: Slot,
-    pub old: Vec<CertificateDer<'static>>,
-    pub old_until: Option<Timestamp>,
+    pub certificates: Certificates,
+    /// Until when the former CAs are trusted.
+    pub former_until: Option<Timestamp>,
     /// A newer program wrote a format that is not known here.
     pub foreign: bool,
 }
 
-/// A place for a CA.
+/// A pair of a certificate and its key in the Secret.
 #[derive(Debug)]
 pub(crate) enum Slot {
     Empty,
-    Good(Authority),
-    Bad(String),
+    Usable(Authority),
+    Unusable(Unusable),
+}
+
+/// The readable certificates of the Secret.
+#[derive(Debug)]
+pub(crate) struct Certificates {
+    present: Option<CertificateDer<'static>>,
+    next: Option<CertificateDer<'static>>,
+    pub former: Vec<CertificateDer<'static>>,
 }
 
 impl StoredCas {
@@ -56,23 +65,50 @@ impl StoredCas {
         lifetimes: &Lifetimes,
         now: Timestamp,
     ) -> Self {
-        let slot = |cert, key| match authority(data, cert, key) {
-            Ok(None) => Slot::Empty,
-            Ok(Some(authority)) => match authority.check(names, lifetimes, now) {
-                Ok(()) => Slot::Good(authority),
-                Err(reason) => Slot::Bad(reason),
-            },
-            Err(reason) => Slot::Bad(reason),
+        let slot = |certificate, key| {
+            let checked = authority(data, certificate, key).and_then(|authority| {
+                authority.iter().try_for_each(|ca| ca.check(names, lifetimes, now))?;
+                Ok(authority)
+            });
+            match checked {
+                Ok(None) => Slot::Empty,
+                Ok(Some(authority)) => Slot::Usable(authority),
+                Err(reason) => Slot::Unusable(reason),
+            }
         };
         let (rotation, foreign) = rotation(data);
         let until = rotation.get(OLD_UNTIL).and_then(Value::as_str);
         Self {
             present: slot(CA_CERT, CA_KEY),
             next: slot(NEXT_CERT, NEXT_KEY),
-            old: certificates(data, OLD_CERTS),
-            old_until: until.and_then(|text| text.parse().ok()),
+            certificates: Certificates::read(data),
+            former_until: until.and_then(|text| text.parse().ok()),
             foreign,
         }
+    }
+}
+
+impl Certificates {
+    fn read(data: &Data) -> Self {
+        // A pair's certificate is the first; anything after it has no key here and is not trusted.
+        let first = |key| certificates(data, key).into_iter().next();
+        Self {
+            present: first(CA_CERT),
+            next: first(NEXT_CERT),
+            former: certificates(data, OLD_CERTS),
+        }
+    }
+
+    /// The CA bundle: the present CA, the next one, the former ones.
+    pub(crate) fn bundle(&self) -> String {
+        let former = self.former.iter().take(MOST_OLD);
+        let mut all: Vec<&CertificateDer<'static>> = vec![];
+        for certificate in self.present.iter().chain(&self.next).chain(former) {
+            if !all.contains(&certificate) {
+                all.push(certificate);
+            }
+        }
+        all.into_iter().map(trust::to_pem).collect()
     }
 }
 
@@ -81,23 +117,8 @@ pub fn next_certificate(data: &Data) -> Option<CertificateDer<'static>> {
     certificates(data, NEXT_CERT).into_iter().next()
 }
 
-/// The CA bundle: the present CA, the next one, the former ones.
-pub(crate) fn bundle(data: &Data) -> String {
-    let mut all: Vec<CertificateDer<'static>> = vec![];
-    for key in [CA_CERT, NEXT_CERT, OLD_CERTS] {
-        // A pair's certificate is its first; what else somebody put there is not ours to trust.
-        let most = if key == OLD_CERTS { MOST_OLD } else { 1 };
-        for certificate in certificates(data, key).into_iter().take(most) {
-            if !all.contains(&certificate) {
-                all.push(certificate);
-            }
-        }
-    }
-    all.iter().map(trust::to_pem).collect()
-}
-
-/// The data with this CA in the place of the present one and, where that can still have leaves,
-/// its certificate among the former ones.
+/// The data with this CA as the present one. The certificate of the replaced CA joins the former ones,
+/// unless it has expired.
 pub(crate) fn with_present(
     mut data: Data,
     present: &Authority,
@@ -142,7 +163,7 @@ pub(crate) fn with_old(mut data: Data, old: &[CertificateDer<'_>], until: Timest
     data
 }
 
-/// What is remembered, and whether a newer program wrote it. What cannot be read is as nothing.
+/// The record of the rotation, and whether a newer program wrote it. An unreadable record is empty.
 fn rotation(data: &Data) -> (Map<String, Value>, bool) {
     let text = data.get(ROTATION).map(Vec::as_slice).unwrap_or_default();
     let rotation: Map<String, Value> = serde_json::from_slice(text).unwrap_or_default();
@@ -156,19 +177,21 @@ fn certificates(data: &Data, key: &str) -> Vec<CertificateDer<'static>> {
     trust::certificates(text).into_iter().filter(readable).collect()
 }
 
-fn authority(data: &Data, cert: &str, key: &str) -> Result<Option<Authority>, String> {
-    let text = |key: &str| match data.get(key) {
-        Some(bytes) => std::str::from_utf8(bytes)
-            .map(Some)
-            .map_err(|_| format!("{key} holds bytes that are no text")),
-        None => Ok(None),
+fn authority(
+    data: &Data,
+    certificate: &'static str,
+    key: &'static str,
+) -> Result<Option<Authority>, Unusable> {
+    let text = |key: &'static str| {
+        let bytes = data.get(key).map(Vec::as_slice);
+        bytes.map(std::str::from_utf8).transpose().map_err(|_| Unusable::NotText(key))
     };
-    match (text(cert)?, text(key)?) {
+    match (text(certificate)?, text(key)?) {
         (None, None) => Ok(None),
         (Some(cert_pem), Some(key_pem)) => Authority::from_pem(cert_pem, key_pem)
             .map(Some)
-            .map_err(|error| format!("{cert} and {key} cannot be used: {error}")),
-        (Some(_), None) => Err(format!("{key} is missing")),
-        (None, Some(_)) => Err(format!("{cert} is missing")),
+            .map_err(|error| Unusable::NoCa { certificate, key, error }),
+        (Some(_), None) => Err(Unusable::Missing(key)),
+        (None, Some(_)) => Err(Unusable::Missing(certificate)),
     }
 }

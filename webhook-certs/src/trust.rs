@@ -63,9 +63,18 @@ pub(crate) fn to_pem(certificate: &CertificateDer<'_>) -> String {
 
 /// The validity of a certificate.
 pub(crate) fn validity(certificate: &[u8]) -> Result<(Timestamp, Timestamp), Error> {
-    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
-        return Err(Error::unusable("bytes that are none", "an X.509 certificate"));
-    };
+    validity_of(&parse(certificate)?)
+}
+
+/// Reads a certificate in DER.
+pub(crate) fn parse(certificate: &[u8]) -> Result<X509Certificate<'_>, Error> {
+    X509Certificate::from_der(certificate)
+        .map(|(_, parsed)| parsed)
+        .map_err(|_| Error::unusable("bytes that are none", "an X.509 certificate"))
+}
+
+/// The start and the end of its validity.
+pub(crate) fn validity_of(parsed: &X509Certificate<'_>) -> Result<(Timestamp, Timestamp), Error> {
     let validity = parsed.validity();
     let time = |time: x509_parser::time::ASN1Time| {
         Timestamp::from_second(time.timestamp())

@@ -58,7 +58,7 @@ fn a_replica_that_hung_through_a_rotation_is_believed_and_takes_nothing_away() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10))]
 
-    /// [`World::judge`] and [`World::secret_written`] watch every step.
+    /// [`World::check`] and [`World::secret_written`] watch every step.
     #[test]
     fn nobody_who_is_called_is_ever_disbelieved_and_every_rotation_ends(
         skews in skews(),

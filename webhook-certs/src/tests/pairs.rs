@@ -9,7 +9,7 @@ fn pair() -> (String, String) {
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
-fn said(cert: &str, key: &str) -> String {
+fn refusal(cert: &str, key: &str) -> String {
     Leaf::from_pem(cert.as_bytes(), key.as_bytes()).unwrap_err().to_string()
 }
 
@@ -18,14 +18,14 @@ fn only_a_matching_pair_is_taken_and_the_rest_is_named() {
     let ((cert, key), (other_cert, other_key)) = (pair(), pair());
     assert!(Leaf::from_pem(cert.as_bytes(), key.as_bytes()).is_ok());
     for (cert, key) in [(&cert, &other_key), (&other_cert, &key)] {
-        assert!(said(cert, key).contains("found a key that is not the certificate's"));
+        assert!(refusal(cert, key).contains("found a key that is not the certificate's"));
     }
-    assert!(said("", &key).contains("found no certificate"));
+    assert!(refusal("", &key).contains("found no certificate"));
     let half = &cert[..cert.len() / 2];
-    assert!(said(half, &key).contains("found no certificate"));
-    assert!(said(&cert, "").contains("a private key in PEM"));
+    assert!(refusal(half, &key).contains("found no certificate"));
+    assert!(refusal(&cert, "").contains("a private key in PEM"));
     let half = &key[..key.len() / 2];
-    assert!(said(&cert, half).contains("a private key in PEM"));
+    assert!(refusal(&cert, half).contains("a private key in PEM"));
 }
 
 #[test]

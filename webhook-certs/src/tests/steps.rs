@@ -126,8 +126,8 @@ fn a_damaged_or_ended_ca_is_replaced_at_once_and_the_reason_named() {
         (good.clone(), start() - days(1), "is the clock right?"),
     ] {
         let (data, change) = written(&data, None, at);
-        let Change::Repaired(said) = change else { panic!("{change:?}") };
-        assert!(said.contains(reason), "{said}");
+        let Change::Repaired(unusable) = change else { panic!("{change:?}") };
+        assert!(unusable.to_string().contains(reason), "{unusable}");
         used(&data, None, at);
     }
 }
@@ -197,7 +197,7 @@ fn an_end_that_is_near_is_not_waited_for_in_full() {
 }
 
 #[test]
-fn how_long_a_former_ca_is_trusted_is_put_right_where_it_is_not_said_or_a_clock_was_ahead() {
+fn how_long_a_former_ca_is_trusted_is_put_right_where_it_is_missing_or_a_clock_was_fast() {
     let (data, now) = rotating();
     let (far_ahead, _) = written(&data, Some(lifetimes().propagation), now + days(80));
     for damaged in [
@@ -214,7 +214,7 @@ fn how_long_a_former_ca_is_trusted_is_put_right_where_it_is_not_said_or_a_clock_
         assert_eq!(change, Change::FormerDropped);
     }
     let (dated, change) = written(&far_ahead, None, now);
-    assert_eq!(change, Change::FormerDated, "made before, promoted by a clock far ahead");
+    assert_eq!(change, Change::FormerDated, "made before, promoted by a fast clock");
     assert_eq!(written(&dated, None, now + days(8)).1, Change::FormerDropped);
     // Garbage among the former ones is trusted by nobody and needs no step.
     let garbage = with(&made(), OLD_CERTS, b"garbage");

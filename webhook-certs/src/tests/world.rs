@@ -9,7 +9,7 @@ pub(super) const REPLICAS: usize = 3;
 /// A replica hangs, and time passes unseen, for so long at most: what is left of a leaf's life when
 /// it is renewed is more than both and a jump of the clock.
 pub(super) const LONGEST: i64 = 30 * MINUTE;
-/// An API server hears of a bundle after so long at most.
+/// The longest time until an API server sees a bundle.
 const LAG: i64 = 5 * MINUTE;
 
 fn short() -> Lifetimes {
@@ -21,7 +21,7 @@ fn short() -> Lifetimes {
 pub(super) enum Happening {
     /// One replica does its next read or write.
     Act(usize),
-    /// An API server hears of the newest bundle of a configuration.
+    /// An API server sees the newest bundle of a configuration.
     Hear(usize),
     /// Time passes, and whoever does not hang does its work.
     Pass(i64),
@@ -71,7 +71,7 @@ impl<T> Stored<T> {
     }
 }
 
-/// How far a replica is in one round of the keeper.
+/// How far a replica is in one reconciliation.
 enum Round {
     Idle,
     ReadBundles([usize; 2], Vec<Bundles>),
@@ -185,7 +185,7 @@ impl World {
         self.replicas[r].round = round;
         // Only a new leaf or a new bundle can change who is believed: API servers hear by themselves.
         if matches!(self.replicas[r].round, Round::WriteBundles(..)) {
-            self.judge();
+            self.check();
         }
     }
 
@@ -205,7 +205,7 @@ impl World {
     }
 
     /// Everybody who is called is believed.
-    fn judge(&mut self) {
+    fn check(&mut self) {
         let now = self.wall(0);
         for (r, replica) in self.replicas.iter_mut().enumerate().filter(|(_, r)| r.alive) {
             let Some((leaf, ..)) = &replica.leaf else { continue };
@@ -220,12 +220,11 @@ impl World {
             if self.damaged || self.passed < self.excused_until {
                 continue;
             }
-            // An API server may have heard of any version since the one it must know. Of the first
-            // CA it has to hear first.
+            // An API server may have seen any version since the one it must know. It has to see
+            // the first CA at all.
             for (bundle, known) in self.bundles.iter().zip(self.known) {
-                let heard =
-                    bundle.versions[known..].iter().filter(|(_, bundle)| !bundle.is_empty());
-                for (at, version) in heard {
+                let seen = bundle.versions[known..].iter().filter(|(_, bundle)| !bundle.is_empty());
+                for (at, version) in seen {
                     if let Err(error) = verifies(version.as_bytes(), leaf, NAME, now) {
                         let passed = self.passed;
                         panic!("{r} is not believed at {passed} by the bundle of {at}: {error}");
@@ -263,10 +262,10 @@ impl World {
         self.work();
         self.passed += seconds;
         for (known, bundle) in self.known.iter_mut().zip(&self.bundles) {
-            let heard = bundle.versions.iter().rposition(|(at, _)| at + LAG <= self.passed);
-            *known = heard.unwrap_or(0).max(*known);
+            let seen = bundle.versions.iter().rposition(|(at, _)| at + LAG <= self.passed);
+            *known = seen.unwrap_or(0).max(*known);
         }
-        self.judge();
+        self.check();
         self.work();
     }
 
@@ -283,7 +282,7 @@ impl World {
                 // Further back than certificates are backdated nobody is believed.
                 self.jumped = (self.jumped + seconds).max(self.furthest - 40 * MINUTE);
                 self.furthest = self.furthest.max(self.jumped);
-                self.judge();
+                self.check();
                 self.work();
             }
             Happening::Stall(r, seconds) => self.replicas[r].stalled_until = self.passed + seconds,
@@ -318,14 +317,14 @@ impl World {
         self.secret.write(self.secret.version(), data, self.passed);
     }
 
-    /// Nothing goes wrong any more: what was begun comes to its end, and so does a whole rotation.
+    /// Nothing fails any more: what has begun ends, and so does a complete rotation.
     pub(super) fn comes_to_rest(&mut self) {
         for r in 0..self.replicas.len() {
             self.replicas[r].stalled_until = 0;
             self.happens(Happening::Start(r));
         }
         self.work();
-        // What a clock far ahead or damage left behind takes a leaf's life at most.
+        // The traces of a fast clock, or of damage, take a leaf's life at most.
         self.damaged = false;
         self.excused_until = self.passed + LAG;
         let before = self.changes.len();
