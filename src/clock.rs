@@ -6,8 +6,8 @@ use crate::engine::{Now, SteadyTime};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Instant;
 
-/// Tells the time twice: by the wall, and by a clock that started with the wall's time and then
-/// goes on by itself, whatever is done to the wall's.
+/// The wall clock, and a steady clock that starts with the wall clock's time and then does not follow its
+/// changes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     began: SteadyTime,

@@ -1,4 +1,4 @@
-//! Which cluster the program belongs to, as kubectl chooses it, with kubectl's choice of a proxy.
+//! The cluster to connect to, and the proxy, as kubectl chooses them.
 
 use crate::client::proxy_rules;
 use anyhow::Context;
@@ -6,7 +6,7 @@ use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use std::path::PathBuf;
 
-/// What a person chose; what is absent is as kubectl has it.
+/// The flags that choose a cluster; without them the choice is kubectl's.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClusterSelection {
     pub kubeconfig: Option<PathBuf>,
@@ -16,7 +16,7 @@ pub(crate) struct ClusterSelection {
 }
 
 impl ClusterSelection {
-    /// How to reach that cluster.
+    /// The configuration of a client of that cluster.
     pub(crate) async fn config(self) -> anyhow::Result<Config> {
         let options = KubeConfigOptions { context: self.context, ..KubeConfigOptions::default() };
         let mut config = match self.kubeconfig {
@@ -35,7 +35,7 @@ impl ClusterSelection {
     }
 }
 
-/// The kubeconfig that kubectl would take, else this pod's ServiceAccount, which needs no proxy.
+/// The kubeconfig that kubectl uses, else this pod's ServiceAccount, which needs no proxy.
 async fn ambient(options: &KubeConfigOptions) -> anyhow::Result<Config> {
     let file = match Kubeconfig::read() {
         Ok(file) => of_file(file, options).await,
@@ -51,7 +51,7 @@ async fn ambient(options: &KubeConfigOptions) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// What kube makes of a kubeconfig, with kubectl's choice of a proxy in place of its own.
+/// The configuration that kube reads from a kubeconfig, with the proxy that kubectl uses.
 async fn of_file(mut file: Kubeconfig, options: &KubeConfigOptions) -> anyhow::Result<Config> {
     let context = options.context.as_ref().or(file.current_context.as_ref());
     let context = file.contexts.iter().find(|named| Some(&named.name) == context);
@@ -59,7 +59,7 @@ async fn of_file(mut file: Kubeconfig, options: &KubeConfigOptions) -> anyhow::R
     let mut proxy_url = None;
     for named in &mut file.clusters {
         let Some(there) = named.cluster.as_mut() else { continue };
-        // With one in it kube does not look for another.
+        // With a proxy here kube does not read one from the environment.
         let own = there.proxy_url.replace(PROXY_CHOSEN.to_owned());
         if Some(&named.name) == cluster.as_ref() {
             proxy_url = own;
@@ -67,7 +67,7 @@ async fn of_file(mut file: Kubeconfig, options: &KubeConfigOptions) -> anyhow::R
     }
     let mut config = Config::from_custom_kubeconfig(file, options).await?;
     let env = |name: &str| std::env::var(name).ok();
-    config.proxy_url = proxy_rules::before(&config.cluster_url, proxy_url.as_deref(), env)?;
+    config.proxy_url = proxy_rules::proxy_for(&config.cluster_url, proxy_url.as_deref(), env)?;
     let plugin = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut());
     if let Some(cluster) = plugin {
         cluster.proxy_url = proxy_url;

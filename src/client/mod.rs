@@ -1,4 +1,4 @@
-//! Clients of API servers: the connections that callers wait for, and the proxies that lead there.
+//! Clients of API servers, and the proxies in between.
 
 pub(crate) mod cluster;
 pub(crate) mod plain_client;

@@ -1,4 +1,4 @@
-//! The client for LISTs, watches and whatever nobody waits for.
+//! The client for LISTs, watches, and whatever else is not urgent.
 
 use crate::client::quick_client;
 use kube::{Client, Config};

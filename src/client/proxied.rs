@@ -1,7 +1,7 @@
-//! The way to an API server that a proxy stands before.
+//! Connections to an API server through a proxy.
 //!
-//! kube's own support of proxies reads NO_PROXY in its own way, and fails where that is not to its
-//! liking; which proxy it is has been decided when a client is made.
+//! kube's own support of proxies reads NO_PROXY differently from kubectl, and fails where it cannot; here
+//! the proxy is decided when a client is made.
 
 use crate::client::transport;
 use anyhow::{Context, bail};
@@ -14,7 +14,7 @@ use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use kube::client::ConfigExt;
 use kube::{Client, Config};
 
-/// Where kubectl finds a SOCKS proxy whose port is not named.
+/// The port of a SOCKS proxy without one, as in kubectl.
 const SOCKS: u16 = 1080;
 
 /// A client through a proxy, which `tcp` reaches.
@@ -23,7 +23,7 @@ pub(crate) fn connect(proxy: &Uri, tcp: HttpConnector, config: Config) -> anyhow
     match proxy.scheme_str() {
         Some("http") => transport::over(tunnel(proxy, tcp, login)?, config),
         Some("https") => {
-            // By the same CAs as the API server, as kubectl does it.
+            // With the CAs of the API server, as in kubectl.
             let tls = HttpsConnectorBuilder::new()
                 .with_tls_config(config.rustls_client_config()?)
                 .https_only()
@@ -55,7 +55,7 @@ fn login(proxy: &Uri) -> Option<(Vec<u8>, Vec<u8>)> {
     Some((decoded(user), decoded(password)))
 }
 
-/// `%40` is an @; what is no such escape stays.
+/// Decodes percent escapes: `%40` is an @. What is no escape is copied.
 fn decoded(text: &str) -> Vec<u8> {
     let hex = |at: usize| (*text.as_bytes().get(at)? as char).to_digit(16);
     let mut bytes = vec![];

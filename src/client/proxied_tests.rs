@@ -3,7 +3,7 @@ use crate::client::plain_client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// An API server without TLS, which says which version it is.
+/// An API server without TLS, which answers its version.
 async fn api_server() -> Uri {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -19,26 +19,27 @@ async fn api_server() -> Uri {
     format!("http://{address}").parse().unwrap()
 }
 
-/// Takes one connection, has it say where it leads, and leads it to the API server.
-async fn proxy<F>(to: &Uri, open: impl FnOnce(TcpStream) -> F + Send + 'static) -> (String, Told)
+/// A proxy that accepts one connection, reads its target, and forwards it to the API server. Returns its
+/// address and the target.
+async fn proxy<F>(to: &Uri, open: impl FnOnce(TcpStream) -> F + Send + 'static) -> (String, Target)
 where
     F: Future<Output = (TcpStream, String)> + Send + 'static,
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let to = to.authority().unwrap().to_string();
-    let told = tokio::spawn(async move {
-        let (mut stream, asked) = open(listener.accept().await.unwrap().0).await;
+    let target = tokio::spawn(async move {
+        let (mut stream, requested) = open(listener.accept().await.unwrap().0).await;
         tokio::spawn(async move {
             let mut upstream = TcpStream::connect(to).await.unwrap();
             let _ = tokio::io::copy_bidirectional(&mut stream, &mut upstream).await;
         });
-        asked
+        requested
     });
-    (address.to_string(), told)
+    (address.to_string(), target)
 }
 
-type Told = tokio::task::JoinHandle<String>;
+type Target = tokio::task::JoinHandle<String>;
 
 async fn connect_proxy(mut stream: TcpStream) -> (TcpStream, String) {
     let mut request = vec![];
@@ -63,8 +64,8 @@ async fn socks_proxy(mut stream: TcpStream) -> (TcpStream, String) {
     (stream, format!("{}:{port}", String::from_utf8(name).unwrap()))
 }
 
-/// Asks for the version of an API server whose name only a proxy knows.
-async fn ask(proxy: String) -> kube::Result<String> {
+/// The version of an API server whose name only a proxy resolves.
+async fn version_through(proxy: String) -> kube::Result<String> {
     let mut config = Config::new("http://api.west.invalid:6443".parse().unwrap());
     config.proxy_url = Some(proxy.parse().unwrap());
     let version = plain_client::connect(config).unwrap().apiserver_version().await?;
@@ -72,28 +73,31 @@ async fn ask(proxy: String) -> kube::Result<String> {
 }
 
 #[tokio::test]
-async fn an_api_server_is_reached_through_a_tunnel_whose_proxy_knows_its_name() {
+async fn an_api_server_is_reached_through_a_tunnel_whose_proxy_resolves_its_name() {
     let server = api_server().await;
-    let (address, told) = proxy(&server, connect_proxy).await;
-    assert_eq!(ask(format!("http://ana:p%40ss%3A@{address}")).await.unwrap(), "v1.34.0");
-    let asked = told.await.unwrap();
-    assert!(asked.starts_with("CONNECT api.west.invalid:6443 HTTP/1.1\r\n"), "{asked}");
+    let (address, target) = proxy(&server, connect_proxy).await;
+    assert_eq!(
+        version_through(format!("http://ana:p%40ss%3A@{address}")).await.unwrap(),
+        "v1.34.0"
+    );
+    let request = target.await.unwrap();
+    assert!(request.starts_with("CONNECT api.west.invalid:6443 HTTP/1.1\r\n"), "{request}");
     let login = BASE64_STANDARD.encode("ana:p@ss:");
-    assert!(asked.contains(&format!("roxy-Authorization: Basic {login}\r\n")), "{asked}");
+    assert!(request.contains(&format!("roxy-Authorization: Basic {login}\r\n")), "{request}");
 }
 
 #[tokio::test]
-async fn an_api_server_is_reached_through_a_socks_proxy_which_knows_its_name() {
+async fn an_api_server_is_reached_through_a_socks_proxy_which_resolves_its_name() {
     for scheme in ["socks5", "socks5h"] {
         let server = api_server().await;
-        let (address, told) = proxy(&server, socks_proxy).await;
-        assert_eq!(ask(format!("{scheme}://{address}")).await.unwrap(), "v1.34.0");
-        assert_eq!(told.await.unwrap(), "api.west.invalid:6443");
+        let (address, target) = proxy(&server, socks_proxy).await;
+        assert_eq!(version_through(format!("{scheme}://{address}")).await.unwrap(), "v1.34.0");
+        assert_eq!(target.await.unwrap(), "api.west.invalid:6443");
     }
 }
 
 #[tokio::test]
-async fn a_proxy_that_does_not_let_through_is_an_error_and_no_way_round() {
+async fn a_proxy_that_refuses_is_an_error_and_is_not_bypassed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -101,12 +105,12 @@ async fn a_proxy_that_does_not_let_through_is_an_error_and_no_way_round() {
         let _ = stream.read(&mut [0; 4096]).await;
         let _ = stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await;
     });
-    let error = ask(format!("http://{address}")).await.unwrap_err();
+    let error = version_through(format!("http://{address}")).await.unwrap_err();
     assert!(format!("{error:?}").contains("ProxyAuthRequired"), "{error:?}");
 }
 
 #[test]
-fn a_login_is_what_its_escapes_stand_for() {
+fn the_escapes_of_a_login_are_decoded() {
     for (url, expected) in [
         ("http://proxy:3128", None),
         ("http://ana@proxy", Some(("ana", ""))),

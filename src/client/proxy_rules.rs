@@ -1,5 +1,5 @@
-//! Which proxy leads to an API server, by the same rules as kubectl's: a kubeconfig's `proxy-url`,
-//! else the environment's, read as Go reads it.
+//! Which proxy is used for an API server, by the rules of kubectl: the `proxy-url` of a kubeconfig, else
+//! that of the environment, read as Go reads it.
 
 use anyhow::{Context, bail, ensure};
 use http::Uri;
@@ -7,9 +7,8 @@ use std::net::IpAddr;
 
 const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
-/// The proxy before a server, if there is any. `proxy_url` is the kubeconfig's, to which no
-/// exception applies.
-pub(crate) fn before(
+/// The proxy for a server, if there is any. `proxy_url` is the kubeconfig's, to which no exception applies.
+pub(crate) fn proxy_for(
     server: &Uri,
     proxy_url: Option<&str>,
     env: impl Fn(&str) -> Option<String>,
@@ -31,12 +30,12 @@ pub(crate) fn before(
     if is_local(host) || is_excepted(&no_proxy, host, port) {
         return Ok(None);
     }
-    // A scheme may be left out there.
+    // The environment may omit the scheme.
     let url = if proxy.contains("://") { proxy } else { format!("http://{proxy}") };
     parse(&url).context(name).map(Some)
 }
 
-/// In words that do not quote it: it may have a password in it.
+/// Its errors do not quote the URL, which may have a password.
 fn parse(url: &str) -> anyhow::Result<Uri> {
     let expected = "expected http://host:port, https://, or socks5://";
     let Ok(uri) = url.parse::<Uri>() else { bail!("found no URL, {expected}") };
@@ -49,7 +48,7 @@ fn parse(url: &str) -> anyhow::Result<Uri> {
     Ok(uri)
 }
 
-/// No proxy of the environment leads to the machine itself.
+/// Whether a host is the machine itself, for which the environment's proxies are not used.
 fn is_local(host: &str) -> bool {
     host == "localhost" || address(host).is_some_and(|ip| ip.to_canonical().is_loopback())
 }
@@ -59,8 +58,8 @@ fn address(host: &str) -> Option<IpAddr> {
     bare.parse().ok()
 }
 
-/// Whether a list as in NO_PROXY has a server: `*`, addresses, CIDRs, and domains with all that is
-/// below them; `.domain` and `*.domain` are what is below alone. A port may follow.
+/// Whether a list as in NO_PROXY has a server: `*`, addresses, CIDRs, and domains with their subdomains;
+/// `.domain` and `*.domain` are the subdomains only. A port may follow.
 fn is_excepted(no_proxy: &str, host: &str, port: u16) -> bool {
     let host = host.to_ascii_lowercase();
     let ip = address(&host).map(|ip| ip.to_canonical());
@@ -87,11 +86,11 @@ fn is_of_domain(host: &str, name: &str) -> bool {
     let below = name.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(name);
     match below.strip_prefix('.') {
         Some(_) => host.ends_with(below),
-        None => !name.is_empty() && host.strip_suffix(name).is_some_and(is_whole_label),
+        None => !name.is_empty() && host.strip_suffix(name).is_some_and(is_label_boundary),
     }
 }
 
-fn is_whole_label(before: &str) -> bool {
+fn is_label_boundary(before: &str) -> bool {
     before.is_empty() || before.ends_with('.')
 }
 
@@ -128,12 +127,12 @@ mod tests {
             let found = env.iter().find(|(there, _)| *there == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        let proxy = before(&server.parse()?, proxy_url, env)?;
+        let proxy = proxy_for(&server.parse()?, proxy_url, env)?;
         Ok(proxy.map(|proxy| proxy.to_string()).unwrap_or_default())
     }
 
     #[test]
-    fn the_kubeconfigs_proxy_wins_and_knows_no_exceptions() {
+    fn the_kubeconfigs_proxy_has_precedence_and_no_exceptions() {
         let env = [("HTTPS_PROXY", "http://env:1"), ("NO_PROXY", "*")];
         let own = of("https://api.example:6443", Some("socks5://own:2"), &env).unwrap();
         assert_eq!(own, "socks5://own:2/");
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environments_proxy_is_by_the_servers_scheme_and_never_before_the_machine_itself() {
+    fn the_environments_proxy_is_by_the_servers_scheme_and_never_for_the_machine_itself() {
         let https = [
             ("HTTPS_PROXY", ""),
             ("https_proxy", "http://low:1"),
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused_where_it_stands_and_not_quoted() {
+    fn an_invalid_proxy_is_refused_by_the_name_of_its_source_and_not_quoted() {
         for (proxy_url, env, place, found) in [
             (Some("proxy.corp:3128"), "", "the kubeconfig's proxy-url", "found no scheme"),
             (Some("ftp://ana:secret@p"), "", "the kubeconfig's proxy-url", "the scheme \"ftp\""),
@@ -235,9 +234,9 @@ mod tests {
             (None, "http://ana:secret @p", "HTTPS_PROXY", "found no URL"),
         ] {
             let error = of("https://x", proxy_url, &[("HTTPS_PROXY", env)]).unwrap_err();
-            let said = format!("{error:#}");
-            assert!(said.contains(place) && said.contains(found), "{said}");
-            assert!(!said.contains("secret"), "{said}");
+            let error = format!("{error:#}");
+            assert!(error.contains(place) && error.contains(found), "{error}");
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 }

@@ -1,19 +1,19 @@
-//! The client for what callers wait for: one HTTP/2 connection that is open before it is needed.
+//! The client for urgent requests: one HTTP/2 connection that is open before it is needed.
 //!
-//! kube's own client speaks HTTP/1.1: each write beside another one costs a TLS handshake of tens of
-//! milliseconds, and so does the first after a quiet while, which is when a flip comes.
+//! kube's own client uses HTTP/1.1: a write beside another costs a TLS handshake of tens of milliseconds,
+//! and so does the first after an idle time, which a flip usually is.
 
 use crate::client::{proxied, transport};
 use hyper_util::client::legacy::connect::HttpConnector;
 use kube::{Client, Config};
 use std::time::Duration;
 
-/// How long a TCP connection may take to come about.
+/// The timeout for a TCP connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// A connection that the API server closed is made anew within this time.
+/// A connection that the API server closed is replaced within this time.
 const WARM_EVERY: Duration = Duration::from_secs(15);
 
-/// Builds the client. Retries are the controller's business: it decides anew before each.
+/// Builds the client. It does not retry: the reconciler decides again before each attempt.
 pub(crate) fn connect(config: Config) -> anyhow::Result<Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);

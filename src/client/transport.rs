@@ -1,4 +1,4 @@
-//! HTTP/2 over TLS, with pings, over whatever connector leads to the API server.
+//! HTTP/2 over TLS, with pings, over any connector.
 
 use anyhow::Context;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
@@ -10,12 +10,12 @@ use kube::{Client, Config};
 use std::time::Duration;
 use tower::{BoxError, ServiceBuilder};
 
-/// Pings find a connection that is dead before a flip does.
+/// Pings find a broken connection before a flip needs it.
 const PING_EVERY: Duration = Duration::from_secs(10);
-const PING_PATIENCE: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Over whatever leads to the API server.
-pub(crate) fn over<C>(way: C, config: Config) -> anyhow::Result<Client>
+/// A client over a connector to the API server.
+pub(crate) fn over<C>(connector: C, config: Config) -> anyhow::Result<Client>
 where
     HttpsConnector<C>: Connect + Clone + Send + Sync + 'static,
 {
@@ -26,13 +26,13 @@ where
         let name = name.clone().try_into().with_context(|| format!("tls-server-name {name:?}"))?;
         tls = tls.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
-    let https = tls.enable_http1().enable_http2().wrap_connector(way);
+    let https = tls.enable_http1().enable_http2().wrap_connector(connector);
     let http = HttpClient::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(None::<Duration>)
         .http2_keep_alive_interval(PING_EVERY)
-        .http2_keep_alive_timeout(PING_PATIENCE)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
         .http2_keep_alive_while_idle(true)
         .build(https);
     let service = ServiceBuilder::new()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The waits after failures in a row.
+/// How long to wait after a number of failures in a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backoff(Waits);
 
@@ -18,7 +18,7 @@ impl Backoff {
         Self(Waits::Doubling { first, longest })
     }
 
-    /// These waits, one after the other; the last of them from then on.
+    /// The given waits in order, then the last of them again and again.
     pub(crate) const fn steps(waits: &'static [Duration]) -> Self {
         Self(Waits::Steps(waits))
     }
@@ -62,14 +62,14 @@ mod tests {
     }
 
     #[test]
-    fn steps_are_taken_one_after_the_other_and_the_last_again_and_again() {
+    fn steps_are_used_in_order_and_then_the_last_again() {
         const STEPS: Backoff = Backoff::steps(&[Duration::ZERO, Duration::from_millis(250)]);
         let waits: Vec<_> = [0, 1, 2, 3, u32::MAX].map(|n| STEPS.after(n).as_millis()).into();
         assert_eq!(waits, [0, 0, 250, 250, 250]);
     }
 
     #[test]
-    fn jitter_takes_away_half_at_most() {
+    fn jitter_is_half_of_the_wait_at_most() {
         for failures in 0..100 {
             let (full, wait) = (BACKOFF.after(failures), BACKOFF.jittered(failures));
             assert!(wait >= full / 2 && wait <= full, "{wait:?} of {full:?}");

@@ -1,4 +1,4 @@
-//! The health of backends: what the slices of a Service, or of those that it rests on, say of it.
+//! The health of backends, from the slices of a Service or of its members.
 
 use crate::engine::SteadyTime;
 use crate::engine::{self, Backend, Health, Intent, Ports, Unknown};
@@ -87,12 +87,12 @@ impl Index {
         ports: &[Option<&str>],
         now: SteadyTime,
     ) -> EndpointCount {
-        let announced_until = |pod| self.departures.until(pod, now);
+        let announced_until = |pod| self.announced_pods.until(pod, now);
         endpoint_count::count(self.slices.of(service), ports, announced_until)
     }
 
-    /// What tells the endpoints of a Service apart, ready or not; nothing where one of its members
-    /// cannot be seen.
+    /// The identities of the endpoints of a Service, ready or not; none where one of its members cannot be
+    /// seen.
     pub(crate) fn identities_of(&self, service: &ObjectKey) -> BTreeSet<u64> {
         if let Some(ServiceKind::Elsewhere(members)) = self.service(service).map(|s| &s.kind) {
             return self.identities_of_members(service, members).unwrap_or_default();
@@ -100,13 +100,13 @@ impl Index {
         self.slices.of(service).flat_map(SliceFacts::identities).collect()
     }
 
-    /// The endpoints of a Service that an object names, or the last it had, each by a number that
-    /// is its own: Services that share endpoints share these.
+    /// The identities of the endpoints of a Service that an object names, or of the last that it had:
+    /// Services that share endpoints share these.
     pub(crate) fn endpoints_of(&self, service: &ObjectKey) -> &[u64] {
         self.past.get(service).map_or(&[], |past| &past.endpoints)
     }
 
-    /// Notes the endpoints of a Service; only of Services that objects name.
+    /// Records the endpoints of a Service in its history, where an object names it.
     pub(crate) fn observe(&mut self, service: &ObjectKey) {
         if !self.named_by.contains_key(service) {
             return;
@@ -118,7 +118,7 @@ impl Index {
         let counted = match facts {
             Some(facts) if matches!(facts.kind, ServiceKind::Elsewhere(_)) => {
                 let union = self.union(service, facts.members(), &declared, now);
-                if !union.is_whole() {
+                if !union.is_complete() {
                     return;
                 }
                 union.counted
@@ -140,7 +140,7 @@ fn own_names<'a>(ports: &[&'a ServicePort]) -> Vec<Option<&'a str>> {
     ports.iter().map(|port| Some(port.name.as_str())).collect()
 }
 
-/// The health that so many endpoints are, beside what has been seen before.
+/// The health of so many endpoints, beside the history of the Service.
 fn seen(
     counted: EndpointCount,
     ports: &[&ServicePort],

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 /// How long slices may take to follow.
 const FOLLOW: SignedDuration = SignedDuration::from_secs(5);
 
-/// Whoever edits a Service again and again gets no more patience than this.
+/// A Service that is edited again and again is waited for once in this time.
 const ONCE_IN: SignedDuration = SignedDuration::from_mins(1);
 
 /// Changed Services, by the steady clock.
@@ -18,25 +18,25 @@ pub(crate) struct ChangedServices(HashMap<ObjectKey, Change>);
 #[derive(Debug)]
 struct Change {
     at: SteadyTime,
-    /// Of its slices as they were then.
+    /// The fingerprint of its slices at that time.
     slices: u64,
     followed: bool,
 }
 
 impl ChangedServices {
-    /// A Service has changed, whose slices are these.
+    /// Records that a Service has changed, with the fingerprint of its slices.
     pub(crate) fn begin(&mut self, service: &ObjectKey, slices: u64, now: SteadyTime) {
         self.0.retain(|_, change| change.at.duration_until(now) < ONCE_IN);
         let change = Change { at: now, slices, followed: false };
         self.0.entry(service.clone()).or_insert(change);
     }
 
-    /// Whether it is of interest how the slices of a Service are.
+    /// Whether the slices of a Service have not followed its change yet.
     pub(crate) fn awaits(&self, service: &ObjectKey) -> bool {
         self.0.get(service).is_some_and(|change| !change.followed)
     }
 
-    /// The slices of a Service are these now.
+    /// Records the present fingerprint of the slices of a Service.
     pub(crate) fn observe(&mut self, service: &ObjectKey, slices: u64) {
         if let Some(change) = self.0.get_mut(service) {
             change.followed |= change.slices != slices;

@@ -1,4 +1,4 @@
-//! The settings for the whole cluster, which people make on the own namespace.
+//! The settings for the whole cluster, annotations of the own namespace.
 
 use crate::engine::annotations;
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ pub(crate) struct ClusterSettings {
 }
 
 impl ClusterSettings {
-    /// Reads the annotations; what cannot be meant is logged and ignored.
+    /// Reads the annotations; an invalid value is logged and ignored.
     pub(crate) fn read(namespace: &Namespace) -> Self {
         let annotation = |name: &str| namespace.annotations().get(name).map(String::as_str);
         let frozen = match annotation(annotations::FROZEN) {

@@ -10,12 +10,11 @@ use std::collections::HashMap;
 pub(crate) struct EndpointCount {
     /// Those that are ready, whatever they offer.
     pub ready: u32,
-    /// All, whatever they offer. Those that are on their way out, and take no more traffic, are none.
+    /// All, whatever they offer, without those that are terminating and take no more traffic.
     pub total: u32,
     /// Port by port, in the order in which they were asked for.
     pub ports: Vec<PortEndpointCount>,
-    /// Those of the ready ones that are about to be deleted: of those that offer any asked port,
-    /// where ports are asked for.
+    /// The ready ones that are announced: of those that offer any asked port, where ports are asked for.
     pub announced: Option<Announced>,
 }
 
@@ -31,8 +30,8 @@ pub(crate) struct PortEndpointCount {
 
 impl EndpointCount {
     fn add(&mut self, endpoint: &SeenEndpoint) {
-        let SeenEndpoint { ready, stays, offers, ready_on, announced_until } = *endpoint;
-        self.total = self.total.saturating_add(u32::from(stays));
+        let SeenEndpoint { ready, counts, offers, ready_on, announced_until } = *endpoint;
+        self.total = self.total.saturating_add(u32::from(counts));
         self.ready = self.ready.saturating_add(u32::from(ready));
         let takes_traffic = if self.ports.is_empty() { ready } else { ready_on != 0 };
         if let Some(until) = announced_until.filter(|_| takes_traffic) {
@@ -43,7 +42,7 @@ impl EndpointCount {
             let ready = ready_on & 1 << place != 0;
             let port = PortEndpointCount {
                 ready: ready.into(),
-                total: stays.into(),
+                total: counts.into(),
                 announced: (ready && announced_until.is_some()).into(),
                 with: 0,
             };
@@ -51,7 +50,7 @@ impl EndpointCount {
         }
     }
 
-    /// Both together.
+    /// The sum of both.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.ready = self.ready.saturating_add(other.ready);
         self.total = self.total.saturating_add(other.total);
@@ -88,8 +87,8 @@ impl PortEndpointCount {
 #[derive(Default)]
 struct SeenEndpoint {
     ready: bool,
-    /// It is ready, or not on its way out.
-    stays: bool,
+    /// It is ready, or not terminating.
+    counts: bool,
     /// The asked ports that it offers, and those that it is ready on.
     offers: PortSet,
     ready_on: PortSet,
@@ -100,7 +99,7 @@ impl SeenEndpoint {
     /// Adds what a slice that offers these ports has of it.
     fn add(&mut self, endpoint: &Endpoint, offered: PortSet) {
         self.ready |= endpoint.ready;
-        self.stays |= endpoint.ready || !endpoint.terminating;
+        self.counts |= endpoint.ready || !endpoint.terminating;
         self.offers |= offered;
         if endpoint.ready {
             self.ready_on |= offered;

@@ -4,9 +4,9 @@ use crate::index::pods::PodName;
 use serde_json::{Value, json};
 
 fn facts(slice: Value) -> Option<SliceFacts> {
-    let mut whole = json!({"addressType": "IPv4", "endpoints": [], "metadata": {}});
-    json_patch::merge(&mut whole, &slice);
-    SliceFacts::read(&serde_json::from_value(whole).unwrap(), AddressFamilies::default())
+    let mut merged = json!({"addressType": "IPv4", "endpoints": [], "metadata": {}});
+    json_patch::merge(&mut merged, &slice);
+    SliceFacts::read(&serde_json::from_value(merged).unwrap(), AddressFamilies::default())
 }
 
 fn count_of(slices: &[Value], ports: &[&str]) -> EndpointCount {
@@ -28,7 +28,7 @@ fn pod(name: &str, ready: Value) -> Value {
 }
 
 #[test]
-fn ready_is_what_is_not_said_to_be_false() {
+fn an_endpoint_is_ready_unless_its_condition_is_false() {
     let slice = json!({"endpoints": [
         pod("a", json!(true)), pod("b", json!(false)), pod("c", json!(null)),
         {"addresses": ["10.0.0.9"]},
@@ -44,7 +44,7 @@ fn an_endpoint_is_counted_once_however_many_slices_hold_it() {
 }
 
 #[test]
-fn without_a_target_the_address_tells_endpoints_apart() {
+fn without_a_target_the_address_identifies_an_endpoint() {
     let slice = json!({"endpoints": [
         {"addresses": ["10.0.0.1"]}, {"addresses": ["10.0.0.2"]}, {"addresses": ["10.0.0.1"]},
     ]});
@@ -90,7 +90,7 @@ fn ports_are_counted_one_by_one_over_all_slices_that_offer_them() {
 }
 
 #[test]
-fn as_many_ports_as_a_service_may_have_are_counted_in_no_time() {
+fn no_more_ports_are_counted_than_the_limit() {
     let names: Vec<String> = (0..2_000).map(|i| format!("port-{i}")).collect();
     let ports: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
     let slice = json!({"ports": ports, "endpoints": [pod("a", json!(true))]});
@@ -107,18 +107,19 @@ fn the_unnamed_port_is_matched_by_the_unnamed_port() {
 }
 
 #[test]
-fn an_endpoint_on_its_way_out_is_none_unless_it_still_takes_traffic() {
-    let going = |ready: bool| {
+fn a_terminating_endpoint_does_not_count_unless_it_still_takes_traffic() {
+    let terminating = |ready: bool| {
         json!({"addresses": ["10.0.0.1"],
         "conditions": {"ready": ready, "serving": true, "terminating": true},
-        "targetRef": {"kind": "Pod", "name": format!("going-{ready}")}})
+        "targetRef": {"kind": "Pod", "name": format!("terminating-{ready}")}})
     };
-    let slice = json!({"endpoints": [pod("a", json!(true)), going(false), going(true)]});
+    let slice =
+        json!({"endpoints": [pod("a", json!(true)), terminating(false), terminating(true)]});
     assert_eq!(counted(&[slice], &[]), (2, 2));
 }
 
 #[test]
-fn ready_pods_that_are_about_to_be_deleted_are_counted_once_and_with_the_first_end() {
+fn announced_pods_that_are_ready_are_counted_once_and_with_the_first_end() {
     let uid = |i: usize| format!("00000000-0000-4000-8000-00000000000{i}");
     let pod = |i: usize, ready: bool| {
         json!({"addresses": ["10.0.0.1"],
@@ -128,12 +129,12 @@ fn ready_pods_that_are_about_to_be_deleted_are_counted_once_and_with_the_first_e
     let one = facts(json!({"endpoints": [pod(1, true), pod(2, true), pod(3, false)]})).unwrap();
     let two = facts(json!({"endpoints": [pod(1, true), pod(4, true)]})).unwrap();
     let until = |seconds| Some(SteadyTime::at(seconds));
-    let leaves = |pod: PodUid| match pod.to_string() {
+    let announced_until = |pod: PodUid| match pod.to_string() {
         pod if pod == uid(1) => until(30),
         pod if pod == uid(2) || pod == uid(3) => until(20),
         _ => None,
     };
-    let counted = count([&one, &two].into_iter(), &[], leaves);
+    let counted = count([&one, &two].into_iter(), &[], announced_until);
     let announced = Announced { count: 2, until: until(20).unwrap() };
     let (ready, total, ports) = (3, 4, vec![]);
     assert_eq!(counted, EndpointCount { ready, total, ports, announced: Some(announced) });
@@ -143,23 +144,23 @@ fn ready_pods_that_are_about_to_be_deleted_are_counted_once_and_with_the_first_e
 }
 
 #[test]
-fn families_that_no_proxy_uses_are_left_out() {
+fn families_that_no_proxy_uses_are_ignored() {
     assert!(facts(json!({"addressType": "IPv6"})).is_none());
     assert!(facts(json!({"addressType": "FQDN"})).is_none());
 }
 
 #[test]
-fn without_ipv6_the_addresses_of_pods_alone_are_left_out() {
+fn without_ipv6_only_the_addresses_of_pods_are_ignored() {
     let target =
         |kind: &str| json!({"addresses": ["fd00::2"], "targetRef": {"kind": kind, "name": "t"}});
     let slice = json!({"addressType": "IPv6", "endpoints": [
         pod("a", json!(true)), target("ExternalWorkload"), {"addresses": ["fd00::3"]},
     ]});
     assert_eq!(counted(std::slice::from_ref(&slice), &[]), (2, 2));
-    let mut whole = json!({"addressType": "IPv6", "metadata": {}, "endpoints": []});
-    json_patch::merge(&mut whole, &slice);
+    let mut merged = json!({"addressType": "IPv6", "metadata": {}, "endpoints": []});
+    json_patch::merge(&mut merged, &slice);
     let families = AddressFamilies { ipv6: true };
-    let facts = SliceFacts::read(&serde_json::from_value(whole).unwrap(), families).unwrap();
+    let facts = SliceFacts::read(&serde_json::from_value(merged).unwrap(), families).unwrap();
     assert_eq!(count([&facts].into_iter(), &[], |_| None).ready, 3);
     let pods = json!({"addressType": "IPv6", "endpoints": [pod("a", json!(true))]});
     assert!(self::facts(pods).is_none());

@@ -6,7 +6,7 @@ use crate::index::service_facts::ServicePort;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Who makes a slice, where that is Kubernetes itself.
+/// The label of slices that Kubernetes itself makes, and its value.
 const MANAGED_BY: (&str, &str) =
     ("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io");
 
@@ -37,7 +37,7 @@ pub(super) struct Endpoint {
     is_pod: bool,
     pub(super) pod: Option<PodEndpoint>,
     pub(super) ready: bool,
-    /// It is on its way out, and neither ready nor lost.
+    /// It is being deleted.
     pub(super) terminating: bool,
 }
 
@@ -48,8 +48,8 @@ impl SliceFacts {
         let endpoints: Vec<Endpoint> = match slice.address_type.as_str() {
             "IPv4" => endpoints.collect(),
             "IPv6" if families.ipv6 => endpoints.collect(),
-            // Linkerd leaves out the IPv6 addresses of pods alone: a gateway's, or those of an
-            // external workload, it sends to.
+            // Linkerd ignores the IPv6 addresses of pods only: it sends to those of a gateway or of an
+            // external workload.
             "IPv6" => {
                 let others: Vec<Endpoint> = endpoints.filter(|e| !e.is_pod).collect();
                 if others.is_empty() {
@@ -67,8 +67,8 @@ impl SliceFacts {
         Some(Self { follows, ports, endpoints })
     }
 
-    /// Whether its ports have changed to some that a Service which declares these does not have: the
-    /// Service has changed too, and its own watch reports that later.
+    /// Whether its ports have changed to some that its Service does not declare: the Service has changed
+    /// too, and its own watch reports that later.
     pub(crate) fn overtakes(&self, before: &Self, declared: &[ServicePort]) -> bool {
         let undeclared = |name: &String| declared.iter().all(|port| port.name != *name);
         self.follows
@@ -101,7 +101,7 @@ impl SliceFacts {
         self.endpoints.iter().any(|endpoint| endpoint.ready)
     }
 
-    /// What tells the endpoints apart.
+    /// The identities of the endpoints.
     pub(crate) fn identities(&self) -> impl Iterator<Item = u64> {
         self.endpoints.iter().map(|endpoint| endpoint.identity)
     }

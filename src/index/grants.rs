@@ -3,10 +3,10 @@
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-/// Who may name which Services of a grant's namespace.
+/// Which objects may name which Services of a grant's namespace.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct GrantFacts {
-    /// Kind and namespace of those who may.
+    /// Kind and namespace of the objects.
     from: Vec<(Box<str>, Box<str>)>,
     /// Names; none: any.
     to: Vec<Option<Box<str>>>,

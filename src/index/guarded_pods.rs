@@ -1,7 +1,7 @@
-//! Pods that traffic rests on, and what becomes of it when they go.
+//! The pods that traffic depends on, and the records of those that are announced.
 
 use crate::engine::{AnnouncedPodUids, Now, SteadyTime, flips_early};
-use crate::index::announced_pods::{Belief, Recorded, is_kept};
+use crate::index::announced_pods::{AnnounceResult, RecordedPods, is_current};
 use crate::index::managed_object::{ManagedObject, ManagedSet};
 use crate::index::pods::{PodName, PodUid};
 use crate::index::remote::members::Member;
@@ -9,7 +9,7 @@ use crate::index::store::Index;
 use crate::kinds::{ObjectKey, ObjectRef};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// More pods are not recorded in one object: each takes 65 bytes of an annotation.
+/// The most pods that are recorded in one object: each takes 65 bytes of an annotation.
 const MOST_RECORDED: usize = 500;
 
 /// A pod by which Services that managed objects name have a ready endpoint.
@@ -22,13 +22,13 @@ pub(crate) struct GuardedPod {
 }
 
 impl Index {
-    /// From now on it is known which Services a pod is an endpoint of. To be called first.
+    /// Keeps which Services a pod is an endpoint of. Called before anything enters.
     pub(crate) fn follow_pods(&mut self) {
         self.slices.follow_pods();
     }
 
-    /// What is known of a pod, if traffic that may be moved before it goes rests on it. The uid is
-    /// that of the endpoint where none is given: an Eviction has none.
+    /// The facts of a pod that traffic which may flip early depends on. The uid is that of the endpoint
+    /// where none is given: an Eviction has none.
     pub(crate) fn guarded(
         &self,
         namespace: &str,
@@ -52,27 +52,27 @@ impl Index {
             let sets = self.object(object).map(ManagedObject::readable).unwrap_or_default();
             sets.iter().any(|set| flips_early(&set.intent, now))
         };
-        let rests = self.resting_on(&found).any(acts);
-        rests.then_some(found)
+        let is_depended_on = self.depending_on(&found).any(acts);
+        is_depended_on.then_some(found)
     }
 
-    /// The objects whose traffic may rest on a pod, also through federated Services.
-    pub(crate) fn resting_on<'a>(
+    /// The objects whose traffic may depend on a pod, also through federated Services.
+    pub(crate) fn depending_on<'a>(
         &'a self,
         pod: &'a GuardedPod,
     ) -> impl Iterator<Item = &'a ObjectRef> {
-        let through = |service| self.remote.resting_here(service).chain([service]);
+        let through = |service| self.remote.federated_over(service).chain([service]);
         pod.services.iter().flat_map(through).flat_map(|service| self.objects_naming(service))
     }
 
-    /// Takes in that a pod is about to be deleted.
-    pub(crate) fn depart(&mut self, pod: &GuardedPod) -> Belief {
-        self.departures.announce(pod.uid, &pod.name, self.now.steady)
+    /// Adds a pod that is about to be deleted.
+    pub(crate) fn announce_pod(&mut self, pod: &GuardedPod) -> AnnounceResult {
+        self.announced_pods.announce(pod.uid, &pod.name, self.now.steady)
     }
 
-    /// Forgets of pods what is past.
-    pub(crate) fn prune_departures(&mut self) {
-        self.departures.prune(self.now.steady);
+    /// Removes the pods whose announcements have no effect any more.
+    pub(crate) fn prune_announced_pods(&mut self) {
+        self.announced_pods.prune(self.now.steady);
     }
 
     /// The pods of a backend that are ready.
@@ -88,63 +88,63 @@ impl Index {
         ready.map(|(pod, _)| pod.uid).collect()
     }
 
-    /// Those of them that are about to be deleted.
-    fn leaving_from(&self, backend: &ObjectKey, now: Now) -> Vec<(PodUid, SteadyTime)> {
+    /// Those of them that are announced, and until when.
+    fn announced_of(&self, backend: &ObjectKey, now: Now) -> Vec<(PodUid, SteadyTime)> {
         let ready = self.ready_pods(backend).into_iter();
-        let until = |pod: PodUid| self.departures.until(pod, now.steady);
+        let until = |pod: PodUid| self.announced_pods.until(pod, now.steady);
         ready.filter_map(|pod| Some((pod, until(pod)?))).collect()
     }
 
-    /// Whether a backend still has a ready pod that traffic was moved for before it went.
-    pub(crate) fn still_has_one_of(&self, leaving: &Recorded, backend: &ObjectKey) -> bool {
-        let recorded = |pod: &PodUid| leaving.iter().any(|(one, _)| one == pod);
-        !leaving.is_empty() && self.ready_pods(backend).iter().any(recorded)
+    /// Whether a backend still has a ready pod of these: an early flip was made for them.
+    pub(crate) fn still_has_one_of(&self, recorded: &RecordedPods, backend: &ObjectKey) -> bool {
+        let is_recorded = |pod: &PodUid| recorded.iter().any(|(one, _)| one == pod);
+        !recorded.is_empty() && self.ready_pods(backend).iter().any(is_recorded)
     }
 
-    /// What an object records of pods, by the wall clock: where traffic moves ahead of a loss, those
-    /// that are about to go, and those that it was moved for lately and that are still there.
-    pub(crate) fn leaving_to_record(
+    /// The pods that an object records, by the wall clock: with an early flip those that are announced,
+    /// and those that one was made for lately and that are still there.
+    pub(crate) fn pods_to_record(
         &self,
         object: &ObjectRef,
         managed: &ManagedObject,
-        ahead: bool,
+        is_early: bool,
         now: Now,
     ) -> AnnouncedPodUids {
-        if !ahead && managed.leaving.is_empty() {
+        if !is_early && managed.recorded_pods.is_empty() {
             return AnnouncedPodUids::new();
         }
         let backends = managed.readable().iter().flat_map(|set| &set.intent.backends);
         let backends: BTreeSet<ObjectKey> = backends.map(|b| object.beside(&b.name)).collect();
         let there: HashSet<PodUid> = backends.iter().flat_map(|b| self.ready_pods(b)).collect();
         let kept = managed
-            .leaving
+            .recorded_pods
             .iter()
-            .filter(|(pod, until)| there.contains(pod) && is_kept(*until, now.steady));
-        let mut leaving: BTreeMap<PodUid, SteadyTime> = kept.copied().collect();
-        if ahead {
-            leaving.extend(backends.iter().flat_map(|b| self.leaving_from(b, now)));
+            .filter(|(pod, until)| there.contains(pod) && is_current(*until, now.steady));
+        let mut recorded: BTreeMap<PodUid, SteadyTime> = kept.copied().collect();
+        if is_early {
+            recorded.extend(backends.iter().flat_map(|b| self.announced_of(b, now)));
         }
-        while leaving.len() > MOST_RECORDED {
-            leaving.pop_last();
+        while recorded.len() > MOST_RECORDED {
+            recorded.pop_last();
         }
-        let written = leaving.iter().map(|(pod, until)| (pod.to_string(), *until)).collect();
+        let written = recorded.iter().map(|(pod, until)| (pod.to_string(), *until)).collect();
         now.to_wall(&written)
     }
 
-    /// The pods that traffic leaves before they go, of these backends, for people.
-    pub(crate) fn named_leaving(
+    /// The announced pods of these backends, for people.
+    pub(crate) fn describe_announced(
         &self,
         object: &ObjectRef,
-        ahead_of: &[String],
+        backends: &[String],
         now: Now,
     ) -> String {
-        let leaving = ahead_of.iter().map(|backend| object.beside(backend));
-        let leaving: BTreeMap<_, _> = leaving.flat_map(|b| self.leaving_from(&b, now)).collect();
-        let named = |uid: &PodUid| match self.departures.name(*uid) {
+        let backends = backends.iter().map(|backend| object.beside(backend));
+        let announced: BTreeMap<_, _> = backends.flat_map(|b| self.announced_of(&b, now)).collect();
+        let named = |uid: &PodUid| match self.announced_pods.name(*uid) {
             Some(name) => name.to_owned(),
             None => format!("with uid {uid}"),
         };
-        let mut names: Vec<String> = leaving.keys().map(named).collect();
+        let mut names: Vec<String> = announced.keys().map(named).collect();
         names.sort_unstable();
         match names.as_slice() {
             [] => "pods".into(),
@@ -156,7 +156,7 @@ impl Index {
 }
 
 impl ManagedSet {
-    /// The backends that traffic has left ahead of an announced loss.
+    /// The vacated backends.
     pub(crate) fn left_early(&self) -> &[String] {
         self.state.as_ref().map_or(&[], |state| &state.left_early)
     }

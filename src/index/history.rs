@@ -1,9 +1,9 @@
-//! What is remembered of a Service: its peak, the ports that it has served, its last endpoints.
+//! The history of a Service: its peak, the ports that it has served, its last endpoints.
 
 use crate::index::peak::Peak;
 use crate::index::served_ports::ServedPorts;
 
-/// The past of a Service that an object names.
+/// The history of a Service that an object names.
 #[derive(Debug, Default)]
 pub(crate) struct ServiceHistory {
     pub peak: Peak,

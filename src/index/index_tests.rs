@@ -21,7 +21,7 @@ fn emoji() -> ObjectRef {
 }
 
 #[test]
-fn of_services_that_nobody_names_any_more_nothing_is_kept() {
+fn nothing_is_kept_of_services_that_no_object_names() {
     let mut index = Index::default();
     for version in 1..=1_000 {
         let fallback = format!("fallback-{version}");
@@ -33,7 +33,7 @@ fn of_services_that_nobody_names_any_more_nothing_is_kept() {
 }
 
 #[test]
-fn a_service_that_is_still_named_keeps_its_past() {
+fn a_service_that_is_still_named_keeps_its_history() {
     let mut index = Index::default();
     index.set_object(emoji(), split(1, &["emoji-svc", "west"]));
     index.past.get_mut(&ObjectKey::new("ns", "emoji-svc")).unwrap().endpoints = [7].into();

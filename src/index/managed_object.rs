@@ -5,7 +5,7 @@ use crate::engine::{
     Intent, Now, PendingDelays, Previous, Problem, SetState, State, SteadyTime, annotations,
     authored, external_edit, no_primary, service_of, too_many,
 };
-use crate::index::announced_pods::{Recorded, recorded_pods};
+use crate::index::announced_pods::{RecordedPods, read_recorded_pods};
 use crate::kinds::Kind;
 use crate::kinds::adapter::InUse;
 use crate::kinds::managed_fields::Owners;
@@ -13,10 +13,10 @@ use jiff::Timestamp;
 use kube::core::DynamicObject;
 use std::collections::BTreeSet;
 
-/// As whom linkerd-failover 0.1 wrote weights: they were no author's.
+/// The field manager of linkerd-failover 0.1: weights that it wrote are no author's.
 const PREDECESSOR: &str = "failover.linkerd.io";
 
-/// So many faults of an object are kept, to be reported.
+/// The most faults of an object that are kept, to be reported.
 const FAULTS: usize = 16;
 
 /// The facts of a managed object.
@@ -25,13 +25,13 @@ pub(crate) struct ManagedObject {
     /// Its sets of backends that fail over, at least one; or everything that keeps it from being
     /// read.
     pub sets: Result<Box<[ManagedSet]>, Vec<Problem>>,
-    /// What is wrong with an object that can be worked with, the first of it.
+    /// The first faults of an object that is decided in spite of them.
     pub faults: Box<[Problem]>,
-    /// Who made the decision that it carries.
+    /// Who made the decision that its state records.
     pub decider: Option<Decider>,
-    /// Since when that decision has been seen here.
+    /// Since when that decision is known here.
     pub seen: SteadyTime,
-    /// The version that a decision from these facts must be written to.
+    /// The version that these facts are of, which guards a write.
     pub resource_version: String,
     pub uid: String,
     /// Seconds since the epoch: of two objects on one apex the older wins.
@@ -39,27 +39,27 @@ pub(crate) struct ManagedObject {
     pub has_annotations: bool,
     /// Whether the author's weights are recorded already, for these very backends.
     pub authored_recorded: bool,
-    /// Those of them that he wrote otherwise than as whole numbers.
+    /// Those of them that the author did not write as integers.
     pub written: BySet<AuthoredText>,
     pub owners: Owners,
-    /// Who wrote weights past the webhook that are the author's from now on.
+    /// Who wrote weights past the webhook that count as the author's.
     pub edited_by: Option<Box<str>>,
     /// Whether Linkerd routes by it.
     pub in_use: InUse,
-    /// What stands as `primary-service` because the author named none.
+    /// The value of `primary-service` where it is our default: the author named none.
     pub defaulted_primary: Option<Box<str>>,
-    /// Its rules whose primary nobody can tell: they are left alone.
+    /// Its rules without a primary that can be determined: they are not written.
     pub without_primary: Box<[Problem]>,
-    /// Pods that its traffic was moved for before they went, as it records them; the index takes them
-    /// into `leaving`.
-    recorded_pods: AnnouncedPodUids,
+    /// Announced pods that an early flip was made for, as the state records them by the wall clock; the
+    /// index reads them into `recorded_pods`.
+    recorded_by_wall: AnnouncedPodUids,
     /// The same by the steady clock, in the index.
-    pub leaving: Recorded,
-    /// Services that the object names, read or not.
+    pub recorded_pods: RecordedPods,
+    /// The Services that the object names, also where it cannot be read.
     pub(crate) services: Box<[Box<str>]>,
 }
 
-/// A set of backends: what the author asked for, and what was decided last.
+/// A set of backends: its intent, and the decision that is recorded for it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ManagedSet {
     pub intent: Intent,
@@ -69,7 +69,7 @@ pub(crate) struct ManagedSet {
 }
 
 impl ManagedSet {
-    /// What was so before a decision from these facts.
+    /// The previous state for a decision from these facts.
     pub(crate) fn previous(&self) -> Previous<'_> {
         match &self.state {
             Some(state) => Previous::Decided(state, &self.pending),
@@ -78,7 +78,7 @@ impl ManagedSet {
     }
 }
 
-/// Who decided what an object's state says.
+/// Who made the decision that an object's state records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Decider {
     pub replica: Box<str>,
@@ -108,7 +108,7 @@ impl ManagedObject {
         });
         let decider = state.as_ref().map(Decider::of);
         let defaulted_primary = defaulted_primary(&declared, state.as_ref());
-        let (states, recorded_pods) =
+        let (states, recorded_by_wall) =
             state.map(|state| (state.sets, state.announced_pods)).unwrap_or_default();
         Self {
             sets: intents.map(|intents| managed_sets(intents, states)),
@@ -126,8 +126,8 @@ impl ManagedObject {
             in_use: kind.in_use(object),
             defaulted_primary,
             without_primary: declared.without_primary().map(no_primary).collect(),
-            recorded_pods,
-            leaving: Recorded::default(),
+            recorded_by_wall,
+            recorded_pods: RecordedPods::default(),
             services: match declared.backends().nth(FAR_BEYOND) {
                 None => named(&declared).into_iter().map(Into::into).collect(),
                 Some(_) => Box::default(),
@@ -142,8 +142,9 @@ impl ManagedObject {
                 set.pending = now.to_steady(&state.pending);
             }
         }
-        if !self.recorded_pods.is_empty() {
-            self.leaving = recorded_pods(&now.to_steady(&std::mem::take(&mut self.recorded_pods)));
+        if !self.recorded_by_wall.is_empty() {
+            let recorded = std::mem::take(&mut self.recorded_by_wall);
+            self.recorded_pods = read_recorded_pods(&now.to_steady(&recorded));
         }
     }
 
@@ -162,14 +163,14 @@ impl ManagedObject {
         self.readable().iter().all(|set| set.state.is_some() || set.intent.is_alone())
     }
 
-    /// The sets of which it is recorded that nothing is ready, and since when.
+    /// The sets recorded to have nothing ready, and since when.
     pub(crate) fn nothing_ready(&self) -> BySet<Timestamp> {
         let since =
             |set: &ManagedSet| Some((set.intent.set.clone(), set.state.as_ref()?.nothing_ready?));
         self.readable().iter().filter_map(since).collect()
     }
 
-    /// The decision that the object carries: who made it, and where it sent the traffic.
+    /// The decision that the state records: who made it, and the active backends of each set.
     pub(crate) fn decision(&self) -> (Option<&Decider>, Vec<Option<&[String]>>) {
         let sets = self.readable().iter();
         let active = sets.map(|set| set.state.as_ref().map(|state| state.active.as_slice()));

@@ -1,5 +1,5 @@
-//! The index: what is true in the cluster, as small as a decision allows. Pure data: informers feed
-//! it, and nothing here does I/O.
+//! The index: the facts of the cluster, as small as a decision allows. Pure data: informers enter
+//! them, and nothing here does I/O.
 
 pub(crate) mod announced_pods;
 pub(crate) mod backends;

@@ -7,7 +7,7 @@ use crate::index::store::Index;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use kube::core::ObjectMeta;
 
-/// More names of replicas than this are not remembered: anybody may write a state.
+/// The most replicas that are remembered: anybody may write a state.
 const REPLICAS: usize = 1_000;
 
 impl Index {
@@ -19,7 +19,7 @@ impl Index {
         self.named_by.get(service).into_iter().flatten()
     }
 
-    /// Whether this very version of an object is there.
+    /// Whether the index has this version of an object.
     pub(crate) fn has_version(&self, key: &ObjectRef, metadata: &ObjectMeta) -> bool {
         let same = |there: &ManagedObject| {
             Some(&there.uid) == metadata.uid.as_ref()
@@ -28,7 +28,7 @@ impl Index {
         self.object(key).is_some_and(same)
     }
 
-    /// A write of an object, or of what is written for it, is about to begin.
+    /// A ticket for a write of an object, or of its ServiceProfiles.
     pub(crate) fn ticket(&self, object: &ObjectRef) -> Ticket {
         self.orders[object.kind as usize].ticket(&object.key)
     }
@@ -37,13 +37,13 @@ impl Index {
         &mut self.orders[kind as usize]
     }
 
-    /// Puts an object in, as the watch reports it. Returns the objects that it concerns.
+    /// Enters an object, as the watch reports it. Returns the objects that it concerns.
     #[cfg(test)]
     pub(crate) fn set_object(&mut self, key: ObjectRef, object: ManagedObject) -> Vec<ObjectRef> {
         self.enter_object(key, object, Arrival::Watched)
     }
 
-    /// Puts an object in, where it may enter. Returns the objects that it concerns.
+    /// Enters an object where it is the newest. Returns the objects that it concerns.
     pub(crate) fn enter_object(
         &mut self,
         key: ObjectRef,
@@ -53,15 +53,15 @@ impl Index {
         let version = object.resource_version.parse().unwrap_or_default();
         let order = &mut self.orders[key.kind as usize];
         match order.enter(&key.key, version, &key.key, arrival) {
-            Freshness::Enters => self.put_object(key, object),
-            Freshness::Leaves => self.remove_object(&key),
-            Freshness::Late => vec![],
+            Freshness::Newest => self.put_object(key, object),
+            Freshness::Deleted => self.remove_object(&key),
+            Freshness::Stale => vec![],
         }
     }
 
     fn put_object(&mut self, key: ObjectRef, mut object: ManagedObject) -> Vec<ObjectRef> {
         object.start_clocks(self.now);
-        self.departures.record(&object.leaving, self.now.steady);
+        self.announced_pods.record(&object.recorded_pods, self.now.steady);
         object.seen = self.observe_decision(&key, &object);
         if self.object(&key) == Some(&object) {
             return vec![];
@@ -75,7 +75,7 @@ impl Index {
         before.map_or_else(Vec::new, |before| self.replaced(key.clone(), Some(&before)))
     }
 
-    /// Since when the decision that an object carries has been seen. Remembers who has moved its traffic.
+    /// Since when the decision that an object records is known. Remembers who has moved its traffic.
     fn observe_decision(&mut self, key: &ObjectRef, object: &ManagedObject) -> SteadyTime {
         let now = self.now.steady;
         let known =
@@ -90,20 +90,20 @@ impl Index {
         }
     }
 
-    /// An object has been replaced, or removed. Returns it, and the splits that steer the apexes that it
-    /// has no more.
+    /// Follows the replacement or the removal of an object. Returns it, and the splits that now steer the
+    /// apexes that it no longer has.
     fn replaced(&mut self, key: ObjectRef, before: Option<&ManagedObject>) -> Vec<ObjectRef> {
         self.update_names(&key, before);
         let apexes = self.object(&key).map(ManagedObject::apexes);
-        let left = before.map(ManagedObject::apexes).filter(|before| apexes != Some(*before));
-        let left = left.into_iter().flatten().filter(|_| self.writes_profiles);
-        let steering = left.filter_map(|apex| self.first_split_on(&key.beside(apex)).cloned());
+        let lost = before.map(ManagedObject::apexes).filter(|before| apexes != Some(*before));
+        let lost = lost.into_iter().flatten().filter(|_| self.writes_profiles);
+        let steering = lost.filter_map(|apex| self.first_split_on(&key.beside(apex)).cloned());
         let steering: Vec<ObjectRef> = steering.collect();
         [key].into_iter().chain(steering).collect()
     }
 
-    /// Keeps what objects name in step with one that has been replaced, or removed. What is kept of a
-    /// Service is forgotten with the last object that names it.
+    /// Updates which objects name a Service, after the replacement or the removal of one. The history of a
+    /// Service is dropped with the last object that names it.
     fn update_names(&mut self, key: &ObjectRef, before: Option<&ManagedObject>) {
         let names = |object: &ManagedObject| -> Vec<ObjectKey> {
             object.services.iter().map(|name| key.beside(name)).collect()
@@ -111,7 +111,7 @@ impl Index {
         let before = before.map(names).unwrap_or_default();
         let now = self.object(key).map(names).unwrap_or_default();
         if before != now {
-            self.remote.reconsider();
+            self.remote.objects_changed();
         }
         for service in &before {
             if let Some(objects) = self.named_by.get_mut(service) {
@@ -132,8 +132,8 @@ impl Index {
         }
     }
 
-    /// Another managed object on one of the same apexes that wins over this one: the older, then the
-    /// name.
+    /// Another managed object on one of the same apexes that has precedence: the older one, then the first
+    /// by name.
     pub(crate) fn winner_over(
         &self,
         object: &ObjectRef,
@@ -146,7 +146,7 @@ impl Index {
     }
 
     /// The oldest other managed object on one of the same apexes, and whether it is older than this
-    /// one. Routes of one kind have an apex together: their rules add up.
+    /// one. Routes of one kind share an apex: their rules add up.
     pub(crate) fn clash(
         &self,
         object: &ObjectRef,
@@ -168,7 +168,7 @@ impl Index {
         Some((oldest, (age(oldest), oldest) < (created, object)))
     }
 
-    /// All objects, and those that are gone or unmanaged while a ServiceProfile is still written for
+    /// All objects, and the splits that are gone or unmanaged while a ServiceProfile is still written for
     /// them.
     pub(crate) fn object_refs(&self) -> Vec<ObjectRef> {
         let gone = self.profiles.marked_splits().filter(|split| !self.objects.contains_key(*split));
@@ -176,13 +176,13 @@ impl Index {
         self.objects.keys().chain(gone).cloned().collect()
     }
 
-    /// When a replica other than this was last seen to move the traffic of any object.
+    /// When another replica was last seen to move the traffic of any object.
     pub(crate) fn last_move_by_others(&self, than: &str) -> Option<SteadyTime> {
         let others = self.moved.iter().filter(|(replica, _)| replica.as_ref() != than);
         others.map(|(_, at)| *at).max()
     }
 
-    /// Of the managed splits on an apex the one that steers: the oldest, then the first by name.
+    /// The managed split that steers an apex: the oldest, then the first by name.
     pub(crate) fn first_split_on(&self, apex: &ObjectKey) -> Option<&ObjectRef> {
         let splits = self.objects_naming(apex).filter(|object| object.kind.needs_service_profile());
         let on_it = splits.filter_map(|split| {

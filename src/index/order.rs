@@ -1,21 +1,20 @@
-//! One order for all that enters the index: whether what arrives of a key may.
+//! The order in which facts enter the index: whether a fact that arrives is the newest of its key.
 //!
-//! Versions are compared within one watch only. The LIST that begins a watch takes the place of what
-//! was known whatever its numbers: an etcd restored from a snapshot counts on from an older one. What
-//! is asked for past the watch, a confirming LIST or a write of our own, takes a [`Ticket`] along: its
-//! answer enters only while that very watch goes on, and brings back nothing that the watch has
-//! deleted meanwhile.
+//! Versions are compared within one watch only. The LIST that begins a watch replaces what was known,
+//! whatever its numbers: an etcd restored from a snapshot counts on from an older one. A request past the
+//! watch, a confirming LIST or a write of our own, has a [`Ticket`]: its answer enters only during the same
+//! watch, and brings back nothing that the watch has deleted meanwhile.
 
 use crate::kinds::ObjectKey;
 use std::collections::HashMap;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// More deletions are not kept for requests that are under way: their answers do not enter then, and
-/// the watch delivers what they would have.
+/// The most deletions that are kept for requests under way. Beyond it their answers do not enter, and the
+/// watch delivers the same.
 const MOST_DELETED: usize = 10_000;
 
-/// How a state of an object arrives.
+/// How a fact arrives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Arrival<'a> {
     /// With the LIST that begins a watch.
@@ -26,15 +25,15 @@ pub(crate) enum Arrival<'a> {
     Answered(&'a Ticket),
 }
 
-/// What becomes of what arrives.
+/// How a fact that arrives compares with what is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Freshness {
-    /// It is the newest that is known.
-    Enters,
-    /// It is the newest, and known to have gone since: what there is of the object goes.
-    Leaves,
-    /// Something newer is known.
-    Late,
+    /// It is the newest that is known, and enters.
+    Newest,
+    /// It is the newest of an object that is known to be deleted since: the object is removed.
+    Deleted,
+    /// Something newer is known: it does not enter.
+    Stale,
 }
 
 /// A request that is under way past the watch.
@@ -45,13 +44,13 @@ pub(crate) struct Ticket {
     newest: u64,
 }
 
-/// Why the answer to a request does not enter.
+/// Why the answer to a request past the watch does not enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum Superseded {
-    #[error("the watch has been listed anew since it was asked for")]
+    #[error("the watch has begun again since the request")]
     ListedSince,
-    /// The answer is older than what was known when it was asked for.
-    #[error("the resourceVersions have gone back: the watch is listed anew first")]
+    /// The answer is older than what was known at the request.
+    #[error("the resourceVersions have gone back: the watch has to begin again first")]
     WentBack,
 }
 
@@ -66,8 +65,8 @@ pub(crate) struct Order {
 /// What is known of the versions of one watch.
 #[derive(Debug, Default)]
 struct Watch {
-    /// Another with each LIST that begins it, and with its end. Tickets hold it: while there are any,
-    /// deletions are remembered.
+    /// Another with each LIST that begins it, and with its end. Tickets share it: while there are any,
+    /// deletions are kept.
     epoch: Arc<()>,
     /// That LIST is not complete yet.
     listing: bool,
@@ -75,15 +74,15 @@ struct Watch {
     newest: u64,
     /// Each key's last version.
     versions: HashMap<ObjectKey, u64>,
-    /// What the watch has deleted while requests were under way, with the deletion's version.
+    /// The keys that the watch has deleted while requests were under way, with the deletion's version.
     deleted: HashMap<ObjectKey, u64>,
-    /// Up to which version a LIST past the watch has shown what there is of this name, or of this
-    /// Service; until the watch has come that far.
+    /// The version up to which a LIST past the watch has shown all of a name, or of a Service; until the
+    /// watch has reached it.
     shown: HashMap<ObjectKey, u64>,
 }
 
 impl Order {
-    /// The LIST of a watch begins: nothing that is under way enters any more.
+    /// Begins the LIST of a watch: the answers to requests under way do not enter any more.
     pub(crate) fn begin(&mut self, namespace: Option<&str>) {
         let watch = match namespace {
             None => &mut self.cluster,
@@ -92,8 +91,8 @@ impl Order {
         *watch = Watch { listing: true, ..Watch::default() };
     }
 
-    /// The LIST is complete. What was asked for while it was under way may be older than it, and of
-    /// another history.
+    /// Completes that LIST. The answers to requests during it do not enter either: they may be older, and
+    /// of another history.
     pub(crate) fn complete(&mut self, namespace: Option<&str>) {
         let watch = match namespace {
             None => Some(&mut self.cluster),
@@ -105,20 +104,20 @@ impl Order {
         }
     }
 
-    /// A request about an object, past the watch, is about to be made.
+    /// A ticket for a request about an object, past the watch.
     pub(crate) fn ticket(&self, key: &ObjectKey) -> Ticket {
         let watch = self.watch(key);
         Ticket { epoch: watch.epoch.clone(), newest: watch.newest }
     }
 
-    /// Whether a LIST past the watch, of this version, may be taken in.
+    /// Whether a LIST past the watch, of this version, may enter.
     pub(crate) fn places(
         &self,
         ticket: &Ticket,
         key: &ObjectKey,
         at: u64,
     ) -> Result<(), Superseded> {
-        if !self.watch(key).honours(ticket) {
+        if !self.watch(key).is_valid(ticket) {
             Err(Superseded::ListedSince)
         } else if at == 0 || at < ticket.newest {
             Err(Superseded::WentBack)
@@ -127,8 +126,8 @@ impl Order {
         }
     }
 
-    /// A state of an object arrives. `of` is what a LIST past the watch would be asked for to have it:
-    /// itself, or of a slice the Service that it belongs to.
+    /// Compares a fact that arrives, and records it where it is the newest. `of` is the subject of the LIST
+    /// past the watch that has it: the object itself, or the Service of a slice.
     pub(crate) fn enter(
         &mut self,
         key: &ObjectKey,
@@ -139,37 +138,37 @@ impl Order {
         let watch = self.watch_mut(key);
         match arrival {
             Arrival::Listed => watch.note(key, version),
-            Arrival::Watched if watch.is_late(key, version) => return Freshness::Late,
+            Arrival::Watched if watch.is_stale(key, version) => return Freshness::Stale,
             Arrival::Watched => {
-                watch.has_come_to(version);
+                watch.advance_to(version);
                 if watch.has_gone(key, version, of) {
                     watch.versions.remove(key);
-                    return Freshness::Leaves;
+                    return Freshness::Deleted;
                 }
                 watch.note(key, version);
             }
             Arrival::Answered(ticket) => {
-                let late = !watch.honours(ticket)
-                    // One without a number has no place.
+                let is_stale = !watch.is_valid(ticket)
+                    // Without a number it has no place in the order.
                     || version == 0
-                    || watch.is_late(key, version)
+                    || watch.is_stale(key, version)
                     || watch.deleted.get(key).is_some_and(|deleted| *deleted >= version)
                     || watch.has_gone(key, version, of);
-                if late {
-                    return Freshness::Late;
+                if is_stale {
+                    return Freshness::Stale;
                 }
                 watch.note(key, version);
             }
         }
-        Freshness::Enters
+        Freshness::Newest
     }
 
-    /// The watch says that an object is gone. Whether it goes: an answer may have shown the next of
-    /// that name already.
+    /// Records that the watch reports an object deleted. Returns whether it is to be removed: an answer may
+    /// have shown the next of that name already.
     pub(crate) fn delete(&mut self, key: &ObjectKey, version: u64) -> bool {
         let watch = self.watch_mut(key);
-        watch.has_come_to(version);
-        if watch.is_late(key, version) {
+        watch.advance_to(version);
+        if watch.is_stale(key, version) {
             return false;
         }
         watch.newest = watch.newest.max(version);
@@ -186,21 +185,21 @@ impl Order {
         true
     }
 
-    /// An answer says that at this version an object was not there, or not among those that were
-    /// asked for. Whether what is known of it goes.
+    /// Records that an answer of this version does not have an object. Returns whether the object is to be
+    /// removed.
     pub(crate) fn lack(&mut self, ticket: &Ticket, key: &ObjectKey, at: u64) -> bool {
         let watch = self.watch_mut(key);
-        let goes = watch.honours(ticket) && !watch.is_late(key, at);
-        if goes {
+        let is_removed = watch.is_valid(ticket) && !watch.is_stale(key, at);
+        if is_removed {
             watch.versions.remove(key);
         }
-        goes
+        is_removed
     }
 
-    /// All that there was at this version, of this name or of this Service, has been taken in.
+    /// Records that an answer of this version, with all of a name or of a Service, has entered.
     pub(crate) fn show(&mut self, ticket: &Ticket, of: &ObjectKey, at: u64) {
         let watch = self.watch_mut(of);
-        if watch.honours(ticket) {
+        if watch.is_valid(ticket) {
             let shown = watch.shown.entry(of.clone()).or_default();
             *shown = at.max(*shown);
         }
@@ -216,15 +215,15 @@ impl Order {
 }
 
 impl Watch {
-    fn honours(&self, ticket: &Ticket) -> bool {
+    fn is_valid(&self, ticket: &Ticket) -> bool {
         !self.listing && Arc::ptr_eq(&self.epoch, &ticket.epoch)
     }
 
-    fn is_late(&self, key: &ObjectKey, version: u64) -> bool {
+    fn is_stale(&self, key: &ObjectKey, version: u64) -> bool {
         self.versions.get(key).is_some_and(|known| *known > version)
     }
 
-    /// Whether a LIST past the watch has shown that this state is past: what that had is known by its
+    /// Whether a LIST past the watch has shown that this fact is past: what the LIST had is known by its
     /// version.
     fn has_gone(&self, key: &ObjectKey, version: u64, of: &ObjectKey) -> bool {
         self.shown.get(of).is_some_and(|at| *at >= version)
@@ -239,8 +238,9 @@ impl Watch {
         }
     }
 
-    /// The watch reports in order: what a LIST showed of versions before this one, it has reported too.
-    fn has_come_to(&mut self, version: u64) {
+    /// Records that the watch has reached a version. It reports in order, so it has reported what a LIST of
+    /// an earlier version has shown.
+    fn advance_to(&mut self, version: u64) {
         if !self.shown.is_empty() {
             self.shown.retain(|_, at| *at >= version);
         }

@@ -25,10 +25,10 @@ fn a_list_that_begins_a_watch_replaces_whatever_its_numbers() {
     order.enter(&one, 1_000, &one, Arrival::Listed);
     order.complete(None);
     order.begin(None);
-    assert_eq!(order.enter(&one, 800, &one, Arrival::Listed), Freshness::Enters);
+    assert_eq!(order.enter(&one, 800, &one, Arrival::Listed), Freshness::Newest);
     order.complete(None);
-    assert_eq!(order.enter(&one, 801, &one, Arrival::Watched), Freshness::Enters);
-    assert_eq!(order.enter(&one, 800, &one, Arrival::Watched), Freshness::Late);
+    assert_eq!(order.enter(&one, 801, &one, Arrival::Watched), Freshness::Newest);
+    assert_eq!(order.enter(&one, 800, &one, Arrival::Watched), Freshness::Stale);
 }
 
 #[test]
@@ -42,10 +42,10 @@ fn an_answer_that_was_asked_for_before_the_watch_was_listed_anew_does_not_enter(
     }
     order.complete(None);
     for ticket in [&before, &meanwhile] {
-        assert_eq!(order.enter(&one, 900, &one, Arrival::Answered(ticket)), Freshness::Late);
+        assert_eq!(order.enter(&one, 900, &one, Arrival::Answered(ticket)), Freshness::Stale);
     }
     let after = order.ticket(&one);
-    assert_eq!(order.enter(&one, 900, &one, Arrival::Answered(&after)), Freshness::Enters);
+    assert_eq!(order.enter(&one, 900, &one, Arrival::Answered(&after)), Freshness::Newest);
 }
 
 #[test]
@@ -67,8 +67,8 @@ fn the_watch_of_one_namespace_voids_no_answer_of_another() {
     }
     let (of_a, of_b) = (order.ticket(&a), order.ticket(&b));
     order.begin(Some("a"));
-    assert_eq!(order.enter(&a, 5, &a, Arrival::Answered(&of_a)), Freshness::Late);
-    assert_eq!(order.enter(&b, 5, &b, Arrival::Answered(&of_b)), Freshness::Enters);
+    assert_eq!(order.enter(&a, 5, &a, Arrival::Answered(&of_a)), Freshness::Stale);
+    assert_eq!(order.enter(&b, 5, &b, Arrival::Answered(&of_b)), Freshness::Newest);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn deletions_are_remembered_for_requests_under_way_alone_and_never_without_bound
     assert!(order.cluster.deleted.len() <= MOST_DELETED);
     // What would have to be remembered for it is not: it does not enter at all.
     let first = order.enter(&keys[0], 1, &keys[0], Arrival::Answered(&ticket));
-    assert_eq!(first, Freshness::Late);
+    assert_eq!(first, Freshness::Stale);
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

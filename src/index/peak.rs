@@ -4,20 +4,20 @@ use crate::engine::SteadyTime;
 use jiff::SignedDuration;
 use std::collections::VecDeque;
 
-/// How long the past counts.
+/// How far back the peak looks.
 const WINDOW: SignedDuration = SignedDuration::from_mins(10);
 
 /// The most endpoints that were ready in the last ten minutes.
 #[derive(Debug, Default)]
 pub(crate) struct Peak {
     current: u32,
-    /// Counts of the past with the moment they ended; both grow towards the front's past: only a
-    /// count that is larger than all after it matters.
+    /// Earlier counts with the time at which each ended, the oldest first: only a count that is larger than
+    /// all after it matters.
     past: VecDeque<(SteadyTime, u32)>,
 }
 
 impl Peak {
-    /// So many are ready from `now` on.
+    /// Records that so many are ready from `now` on.
     pub(crate) fn observe(&mut self, ready: u32, now: SteadyTime) {
         while self.past.front().is_some_and(|(ended, _)| !counts(*ended, now)) {
             self.past.pop_front();

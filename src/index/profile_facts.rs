@@ -1,5 +1,5 @@
-//! A ServiceProfile, which is what Linkerd reads in a TrafficSplit's place, as small as a warning
-//! and the decision to write it allow.
+//! What the lane of profiles and warnings need of a ServiceProfile, which Linkerd reads in place of a
+//! TrafficSplit.
 
 use crate::engine::{MAX_WEIGHT, ParsedWeight};
 use crate::kinds::service_profile::{LABEL, Mark, Override, SKIP, WRITTEN_FOR};
@@ -10,27 +10,27 @@ use serde_json::Value;
 /// The facts of a ServiceProfile.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ProfileFacts {
-    /// The linkerd-smi adaptor leaves it alone.
+    /// The linkerd-smi adaptor does not write it.
     pub skipped: bool,
     /// Where its overrides send the traffic: `emoji-svc.emojivoto.svc.cluster.local`.
     pub overrides: Box<[Override]>,
     /// Any of them has a weight.
     has_weight: bool,
     pub has_routes: bool,
-    /// It says anything beside its overrides.
+    /// It has fields beside its overrides.
     pub has_more: bool,
-    /// For which split it is written here, if it is.
+    /// The split that it is written for by us, if any.
     pub mark: Option<Box<Mark>>,
     /// The split that owns it, for Kubernetes' garbage collection.
     pub owner: Option<ProfileOwner>,
     /// How many owners it has, of any kind.
     pub owners: usize,
-    /// The version that a decision from these facts must be written to.
+    /// The version that these facts are of, which guards a write.
     pub resource_version: Box<str>,
     pub there: PresentFields,
 }
 
-/// Which of the fields are there that a patch sets something in.
+/// Which of the fields that a patch writes to are present.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PresentFields {
     pub spec: bool,
@@ -66,7 +66,7 @@ impl ProfileFacts {
             let weight = o.get("weight").map(|w| ParsedWeight::parse(Some(w), 0, MAX_WEIGHT));
             Some(Override { authority, weight: weight.and_then(|weight| weight.whole()) })
         };
-        let says = |value: &Value| match value {
+        let is_set = |value: &Value| match value {
             Value::Array(list) => !list.is_empty(),
             other => !other.is_null(),
         };
@@ -81,7 +81,7 @@ impl ProfileFacts {
             has_routes: field("routes")
                 .and_then(Value::as_array)
                 .is_some_and(|routes| !routes.is_empty()),
-            has_more: others.any(|(name, value)| name != "dstOverrides" && says(value)),
+            has_more: others.any(|(name, value)| name != "dstOverrides" && is_set(value)),
             mark: mark.and_then(|mark| Mark::parse(mark)).map(Box::new),
             owner: owner
                 .map(|(position, owner)| ProfileOwner { uid: owner.uid.as_str().into(), position }),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_that_sends_traffic_past_all_backends_is_somebody_elses() {
+    fn a_profile_that_sends_traffic_past_all_backends_is_foreign() {
         let profile = |authorities: &[&str]| {
             let overrides: Vec<_> =
                 authorities.iter().map(|a| json!({"authority": a, "weight": "1"})).collect();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_profile_says_beside_its_overrides_is_noticed_and_empty_lists_are_not() {
+    fn fields_beside_the_overrides_are_recognized_and_empty_lists_are_not() {
         let more = |spec: Value| profile(json!({}), spec).has_more;
         assert!(!more(json!({"dstOverrides": [], "routes": [], "opaquePorts": null})));
         assert!(!more(Value::Null));

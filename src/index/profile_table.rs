@@ -15,7 +15,7 @@ pub(crate) struct ProfileTable {
 }
 
 impl ProfileTable {
-    /// The profile of this very name.
+    /// The profile of this name.
     pub(crate) fn get(&self, key: &ObjectKey) -> Option<&ProfileFacts> {
         self.facts.get(key)
     }
@@ -43,7 +43,7 @@ impl ProfileTable {
         self.facts.keys()
     }
 
-    /// Adds a profile that is not there. Returns the split that its mark names.
+    /// Adds a profile that is not in the table. Returns the split that its mark names.
     pub(super) fn insert(&mut self, key: ObjectKey, facts: ProfileFacts) -> Option<ObjectRef> {
         let split = split_of(&key, &facts);
         if let Some(split) = &split {
@@ -53,7 +53,7 @@ impl ProfileTable {
         split
     }
 
-    /// Returns the split that the mark of what is removed named.
+    /// Removes a profile. Returns the split that its mark named.
     pub(super) fn remove(&mut self, key: &ObjectKey) -> Option<ObjectRef> {
         let split = split_of(key, &self.facts.remove(key)?)?;
         if let Some(profiles) = self.written_for.get_mut(&split) {

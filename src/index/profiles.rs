@@ -13,7 +13,7 @@ impl Index {
         self.profiles.of(service)
     }
 
-    /// The ServiceProfile of this very name.
+    /// The ServiceProfile of this name.
     pub(crate) fn profile(&self, key: &ObjectKey) -> Option<&ProfileFacts> {
         self.profiles.get(key)
     }
@@ -26,19 +26,19 @@ impl Index {
         self.profiles.written_for(split)
     }
 
-    /// A write of a profile is about to begin.
+    /// A ticket for a write of a profile.
     pub(crate) fn profile_ticket(&self, profile: &ObjectKey) -> Ticket {
         self.profiles.order.ticket(profile)
     }
 
-    /// Puts a profile in, as the watch reports it.
+    /// Enters a profile, as the watch reports it.
     #[cfg(test)]
     pub(crate) fn set_profile(&mut self, key: ObjectKey, profile: ProfileFacts) -> Vec<ObjectRef> {
         self.enter_profile(key, profile, Arrival::Watched)
     }
 
-    /// Puts a profile in, where it may enter. Returns the splits that it concerns, where profiles are
-    /// written here.
+    /// Enters a profile where it is the newest. Returns the splits that it concerns, where profiles are
+    /// written.
     pub(crate) fn enter_profile(
         &mut self,
         key: ObjectKey,
@@ -47,9 +47,9 @@ impl Index {
     ) -> Vec<ObjectRef> {
         let version = profile.resource_version.parse().unwrap_or_default();
         match self.profiles.order.enter(&key, version, &key, arrival) {
-            Freshness::Enters => self.put_profile(key, profile),
-            Freshness::Leaves => self.remove_profile(&key),
-            Freshness::Late => vec![],
+            Freshness::Newest => self.put_profile(key, profile),
+            Freshness::Deleted => self.remove_profile(&key),
+            Freshness::Stale => vec![],
         }
     }
 
@@ -63,8 +63,8 @@ impl Index {
         affected
     }
 
-    /// The answer to a write shows that a profile of this version is gone. One that is there since
-    /// stays.
+    /// Removes a profile that the answer to a write shows to be gone at this version. A newer one is not
+    /// removed.
     pub(crate) fn lack_profile(
         &mut self,
         key: &ObjectKey,
@@ -79,7 +79,7 @@ impl Index {
         self.remove_profile(key)
     }
 
-    /// Returns the splits that it concerns, where profiles are written here.
+    /// Removes a profile. Returns the splits that it concerns, where profiles are written.
     pub(crate) fn remove_profile(&mut self, key: &ObjectKey) -> Vec<ObjectRef> {
         let named = self.profiles.remove(key);
         if !self.writes_profiles {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_watch_tells_late_does_not_undo_what_a_write_has_shown() {
+    fn a_stale_event_of_the_watch_does_not_undo_what_a_write_has_shown() {
         let mut index = Index::default();
         index.writes_profiles = true;
         let key = ObjectKey::new("ns", NAME);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn where_profiles_are_not_written_nobody_hears_of_them() {
+    fn where_profiles_are_not_written_a_change_of_one_concerns_no_split() {
         let mut index = Index::default();
         let key = ObjectKey::new("ns", NAME);
         assert_eq!(index.set_profile(key.clone(), profile("1", Some("a"))), []);

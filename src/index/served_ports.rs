@@ -14,13 +14,13 @@ pub(crate) struct ServedPorts(HashMap<Box<str>, PortPast>);
 #[derive(Debug, Default)]
 struct PortPast {
     peak: Peak,
-    /// The ports that all its ready endpoints offered too, when it had any last.
+    /// The ports that all its ready endpoints also offered, when it last had any.
     with: Box<[Box<str>]>,
 }
 
 impl ServedPorts {
-    /// Takes in how many endpoints offer these ports now, which are all that the Service declares:
-    /// others are forgotten.
+    /// Records how many endpoints offer these ports now. They are all that the Service declares: others are
+    /// dropped.
     pub(crate) fn observe(
         &mut self,
         declared: &[&ServicePort],
@@ -54,7 +54,7 @@ impl ServedPorts {
         self.0.get(port.name.as_str()).map_or(0, |past| past.peak.most(now))
     }
 
-    /// Which of these ports all the ready endpoints of one offered too, when it had any last.
+    /// Which of these ports all the ready endpoints of one also offered, when it last had any.
     pub(crate) fn with(&self, port: &ServicePort, asked: &[&ServicePort]) -> PortSet {
         let Some(past) = self.0.get(port.name.as_str()) else { return 0 };
         let with =

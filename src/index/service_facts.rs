@@ -17,12 +17,12 @@ pub(crate) struct ServiceFacts {
     pub kind: ServiceKind,
     /// The linked cluster whose Service this one mirrors.
     pub mirrors: Option<Box<str>>,
-    /// A number that changes with all that its slices follow.
+    /// A number that changes with every field that its slices follow.
     pub shape: u64,
     pub serving: Serving,
 }
 
-/// By which of its endpoints are ready otherwise than people think: only for advice.
+/// Settings by which other endpoints are ready than people expect: only for warnings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Serving {
     pub headless: bool,
@@ -50,7 +50,7 @@ impl ServicePort {
     }
 }
 
-/// Where the health of a Service is to be seen.
+/// Where the endpoints of a Service are.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ServiceKind {
     /// In its own EndpointSlices: ordinary, headless, selectorless and gateway mirrors alike.
@@ -80,7 +80,7 @@ impl ServiceFacts {
         Self { ports: ports.iter().map(port).collect(), kind, mirrors, shape, serving }
     }
 
-    /// The Services that its health is to be seen in, where that is not itself.
+    /// The Services whose endpoints are its endpoints, where it has none of its own.
     pub(crate) fn members(&self) -> &[Member] {
         match &self.kind {
             ServiceKind::Elsewhere(members) => members,
@@ -133,9 +133,9 @@ fn serving(spec: &ServiceSpec) -> Serving {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RequestedPorts<'a> {
     Any,
-    /// A route says which.
+    /// The port that a route names.
     Port(u16),
-    /// Clients may call any port of the apex.
+    /// All ports of the apex: clients may call any.
     PortsOf(&'a ServiceFacts),
 }
 
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_told_by_what_linkerd_wrote_on_it() {
+    fn the_kind_of_a_service_is_read_from_what_linkerd_wrote_on_it() {
         assert_eq!(kind(json!({}), json!({})), ServiceKind::Slices);
         let gateway = json!({"labels": {"mirror.linkerd.io/mirrored-service": "true"}});
         assert_eq!(kind(gateway, json!({})), ServiceKind::Slices);

@@ -9,13 +9,13 @@ use crate::kinds::{ObjectKey, ObjectRef};
 use std::collections::BTreeSet;
 
 impl Index {
-    /// A Service changed: notes it, and returns the objects that it concerns, also through the
-    /// federated Services that it is a member of.
-    pub(crate) fn noticed(&mut self, service: &ObjectKey) -> Vec<ObjectRef> {
+    /// Records the endpoints of a Service that changed. Returns the objects that it concerns, also through
+    /// the federated Services that it is a member of.
+    pub(crate) fn service_changed(&mut self, service: &ObjectKey) -> Vec<ObjectRef> {
         if self.changes.awaits(service) {
             self.changes.observe(service, self.slices.fingerprint(service));
         }
-        let federated: Vec<ObjectKey> = self.remote.resting_here(service).cloned().collect();
+        let federated: Vec<ObjectKey> = self.remote.federated_over(service).cloned().collect();
         let mut affected = vec![];
         for service in federated.iter().chain([service]) {
             self.observe(service);
@@ -24,12 +24,12 @@ impl Index {
         affected
     }
 
-    /// Whether an object's traffic may go to the endpoints of a Service.
+    /// Whether traffic of an object may go to the endpoints of a Service.
     fn is_rested_on(&self, service: &ObjectKey) -> bool {
-        self.named_by.contains_key(service) || self.remote.resting_here(service).next().is_some()
+        self.named_by.contains_key(service) || self.remote.federated_over(service).next().is_some()
     }
 
-    /// The Service of a slice that follows a change of it which has not arrived here yet: each comes by a
+    /// The Service of a slice that follows a change of the Service which has not arrived yet: each has a
     /// watch of its own.
     fn overtaken_by<'a>(&self, update: &'a SliceUpdate) -> Option<&'a ObjectKey> {
         let (service, now) = (update.service.as_ref()?, update.facts.as_ref()?);
@@ -38,13 +38,13 @@ impl Index {
         overtakes.then_some(service)
     }
 
-    /// Puts a Service in, as the watch reports it.
+    /// Enters a Service, as the watch reports it.
     #[cfg(test)]
     pub(crate) fn set_service(&mut self, key: ObjectKey, service: ServiceFacts) -> Vec<ObjectRef> {
         self.enter_service(key, 0, service, Arrival::Watched)
     }
 
-    /// Puts a Service in, where it may enter. Returns the objects that it concerns.
+    /// Enters a Service where it is the newest. Returns the objects that it concerns.
     pub(crate) fn enter_service(
         &mut self,
         key: ObjectKey,
@@ -53,9 +53,9 @@ impl Index {
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef> {
         match self.service_order.enter(&key, version, &key, arrival) {
-            Freshness::Enters => self.put_service(key, service),
-            Freshness::Leaves => self.remove_service(&key),
-            Freshness::Late => vec![],
+            Freshness::Newest => self.put_service(key, service),
+            Freshness::Deleted => self.remove_service(&key),
+            Freshness::Stale => vec![],
         }
     }
 
@@ -69,25 +69,25 @@ impl Index {
             self.changes.begin(&key, self.slices.fingerprint(&key), self.now.steady);
         }
         let members = self.services.get(&key).map_or(&[][..], ServiceFacts::members);
-        self.remote.rest(&key, members, service.members());
+        self.remote.set_members(&key, members, service.members());
         self.services.insert(key.clone(), service);
-        self.noticed(&key)
+        self.service_changed(&key)
     }
 
     pub(crate) fn remove_service(&mut self, key: &ObjectKey) -> Vec<ObjectRef> {
         if let Some(service) = self.services.remove(key) {
-            self.remote.rest(key, service.members(), &[]);
+            self.remote.set_members(key, service.members(), &[]);
         }
-        self.noticed(key)
+        self.service_changed(key)
     }
 
-    /// Puts a slice in, as the watch says it is.
+    /// Enters a slice, as the watch reports it.
     #[cfg(test)]
     pub(crate) fn set_slice(&mut self, update: SliceUpdate) -> Vec<ObjectRef> {
         self.enter_slice(update, Arrival::Watched)
     }
 
-    /// Puts a slice in under the Service it belongs to now, where it may enter; no facts take it out.
+    /// Enters a slice under its present Service where it is the newest; without facts it is removed.
     pub(crate) fn enter_slice(
         &mut self,
         update: SliceUpdate,
@@ -98,21 +98,21 @@ impl Index {
         if let Some(service) = overtaken.filter(|service| changed.contains(service)) {
             self.changes.begin(&service, self.slices.fingerprint(&service), self.now.steady);
         }
-        self.all_noticed(changed)
+        self.services_changed(changed)
     }
 
     pub(crate) fn remove_slice(&mut self, slice: &ObjectKey) -> Vec<ObjectRef> {
         let changed = self.slices.remove(slice);
-        self.all_noticed(changed)
+        self.services_changed(changed)
     }
 
-    /// Reads of a Service, and of its slices, past the watches are about to begin.
+    /// Tickets for LISTs of a Service and of its slices, past the watches.
     pub(crate) fn service_tickets(&self, service: &ObjectKey) -> (Ticket, Ticket) {
         (self.service_order.ticket(service), self.slices.order.ticket(service))
     }
 
-    /// Takes in a consistent LIST of a Service, made past the watch, with its version; it has none
-    /// where there is no such Service. Returns the objects it concerns where it shows something new.
+    /// Enters a consistent LIST of a Service, past the watch: the Service with its version, if there is
+    /// one. Returns the objects that it concerns, where it shows something new.
     pub(crate) fn confirm_service(
         &mut self,
         ticket: &Ticket,
@@ -126,16 +126,16 @@ impl Index {
                 self.enter_service(service.clone(), version, facts, Arrival::Answered(ticket))
             }
             None => {
-                let goes = self.service_order.lack(ticket, service, at);
+                let is_removed = self.service_order.lack(ticket, service, at);
                 let is_there = self.services.contains_key(service);
-                if goes && is_there { self.remove_service(service) } else { vec![] }
+                if is_removed && is_there { self.remove_service(service) } else { vec![] }
             }
         };
         self.service_order.show(ticket, service, at);
         Ok(affected)
     }
 
-    /// The same of its slices.
+    /// Enters a consistent LIST of its slices.
     pub(crate) fn confirm_slices(
         &mut self,
         ticket: &Ticket,
@@ -144,14 +144,14 @@ impl Index {
         at: u64,
     ) -> Result<Vec<ObjectRef>, Superseded> {
         let changed = self.slices.confirm(ticket, service, listed, at)?;
-        Ok(self.all_noticed(changed))
+        Ok(self.services_changed(changed))
     }
 
-    fn all_noticed(&mut self, services: BTreeSet<ObjectKey>) -> Vec<ObjectRef> {
-        services.iter().flat_map(|service| self.noticed(service)).collect()
+    fn services_changed(&mut self, services: BTreeSet<ObjectKey>) -> Vec<ObjectRef> {
+        services.iter().flat_map(|service| self.service_changed(service)).collect()
     }
 
-    /// The keys of everything of a kind, to tell after a LIST what has gone.
+    /// The keys of all Services, to find after a LIST which are gone.
     pub(crate) fn service_keys(&self) -> Vec<ObjectKey> {
         self.services.keys().cloned().collect()
     }

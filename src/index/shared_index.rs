@@ -1,4 +1,4 @@
-//! The index as it is shared: who changes it, and who is notified of changes.
+//! The index behind a lock, which notifies the reconciler of changes.
 
 use crate::clock::Clock;
 use crate::engine::Now;
@@ -8,10 +8,10 @@ use crate::kinds::ObjectRef;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{mpsc, watch};
 
-/// The objects that each change concerns: they are to be reconciled.
+/// The objects that each change concerns, to be reconciled.
 pub(crate) type ChangedObjects = mpsc::UnboundedReceiver<Vec<ObjectRef>>;
 
-/// The index, and whom its changes notify. Its locks are taken for lookups, never across I/O.
+/// The index, shared. Its lock is held for lookups and changes, never across I/O.
 #[derive(Clone)]
 pub(crate) struct SharedIndex {
     index: Arc<RwLock<Index>>,
@@ -28,17 +28,17 @@ impl SharedIndex {
         (Self { index, changed, clock: Clock::start(), remote_revision }, changes)
     }
 
-    /// The time that the index goes by.
+    /// The time by the clock of the index.
     pub(crate) fn now(&self) -> Now {
         self.clock.now()
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Index> {
-        // A poisoned lock still guards consistent facts: no update panics half way.
+        // After a panic the facts are consistent: no update panics in between.
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes whenever the Services that are requested of linked clusters may have changed.
+    /// Notifies when the Services that are requested of linked clusters may have changed.
     pub(crate) fn remote_revision(&self) -> watch::Receiver<u64> {
         self.remote_revision.subscribe()
     }
@@ -59,14 +59,14 @@ impl SharedIndex {
                 .send_if_modified(|last| std::mem::replace(last, revision) != revision);
             (affected, index.synced != synced)
         };
-        // What is synced concerns every object, and the metrics.
+        // A change of what is synced concerns every object, and the metrics.
         if synced_changed || !affected.is_empty() {
             // The receiver is gone while the process stops.
             let _ = self.changed.send(affected);
         }
     }
 
-    /// Changes the index by the answer to a request past the watch, unless it is superseded.
+    /// Enters the answer to a request past the watch, unless it is superseded.
     pub(crate) fn enter_answer(
         &self,
         change: impl FnOnce(&mut Index) -> Result<Vec<ObjectRef>, Superseded>,

@@ -6,7 +6,7 @@ use crate::index::pods::{PodEndpoint, PodName};
 use crate::kinds::ObjectKey;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// A slice as an API server has it: its Service, and its facts where a proxy would use it.
+/// A slice with the Service that it belongs to, and its facts where a proxy uses it.
 #[derive(Debug)]
 pub(crate) struct SliceUpdate {
     pub slice: ObjectKey,
@@ -18,11 +18,11 @@ pub(crate) struct SliceUpdate {
 /// The slices that each pod is in.
 type Pods = HashMap<PodName, Vec<ObjectKey>>;
 
-/// Slices, and the order in which they come.
+/// The slices by Service, and the order in which they enter.
 #[derive(Debug, Default)]
 pub(crate) struct SliceTable {
     by_service: HashMap<ObjectKey, HashMap<ObjectKey, SliceFacts>>,
-    /// Which Service a slice belonged to when it was last reported: its label may change.
+    /// The Service that each slice belongs to, as last reported: its label may change.
     service_of: HashMap<ObjectKey, ObjectKey>,
     pub(crate) order: Order,
     /// The slices that a pod is in; kept only where [`Self::follow_pods`] asks for it.
@@ -34,7 +34,7 @@ impl SliceTable {
         self.by_service.get(service).into_iter().flat_map(HashMap::values)
     }
 
-    /// What is known of a slice.
+    /// The facts of a slice.
     pub(crate) fn get(&self, slice: &ObjectKey) -> Option<&SliceFacts> {
         self.by_service.get(self.service_of.get(slice)?)?.get(slice)
     }
@@ -45,7 +45,7 @@ impl SliceTable {
         self.of(service).map(SliceFacts::fingerprint).fold(0, u64::wrapping_add)
     }
 
-    /// From now on it is known which slices a pod is in. Called before any slice enters.
+    /// Keeps which slices a pod is in. Called before any slice enters.
     pub(crate) fn follow_pods(&mut self) {
         self.pods.get_or_insert_default();
     }
@@ -64,12 +64,12 @@ impl SliceTable {
         endpoints.flatten().filter(move |(_, there, _)| there.name == pod)
     }
 
-    /// Takes in what the watch reports. Returns the Services that changed.
+    /// Enters a slice, as the watch reports it. Returns the Services that changed.
     pub(crate) fn set(&mut self, update: SliceUpdate) -> BTreeSet<ObjectKey> {
         self.enter(update, Arrival::Watched)
     }
 
-    /// Takes in a slice, where it may enter. Returns the Services that changed.
+    /// Enters a slice where it is the newest. Returns the Services that changed.
     pub(crate) fn enter(
         &mut self,
         update: SliceUpdate,
@@ -79,9 +79,9 @@ impl SliceTable {
         let freshness =
             self.order.enter(&slice, version, service.as_ref().unwrap_or(&slice), arrival);
         match (freshness, service, facts) {
-            (Freshness::Late, ..) => BTreeSet::new(),
-            (Freshness::Enters, Some(service), Some(facts)) => self.put(slice, service, facts),
-            (Freshness::Enters | Freshness::Leaves, ..) => self.remove(&slice),
+            (Freshness::Stale, ..) => BTreeSet::new(),
+            (Freshness::Newest, Some(service), Some(facts)) => self.put(slice, service, facts),
+            (Freshness::Newest | Freshness::Deleted, ..) => self.remove(&slice),
         }
     }
 
@@ -100,13 +100,13 @@ impl SliceTable {
         let now = Some(&slices[&slice]);
         if before.as_ref() != now {
             changed.insert(service.clone());
-            note_pods(&mut self.pods, &slice, before.as_ref(), now);
+            update_pods(&mut self.pods, &slice, before.as_ref(), now);
         }
         self.service_of.insert(slice, service);
         changed
     }
 
-    /// Takes a slice out. Returns the Service that changed.
+    /// Removes a slice. Returns the Service that changed.
     pub(crate) fn remove(&mut self, slice: &ObjectKey) -> BTreeSet<ObjectKey> {
         let Some(service) = self.service_of.remove(slice) else { return BTreeSet::new() };
         if let Some(slices) = self.by_service.get_mut(&service) {
@@ -114,12 +114,12 @@ impl SliceTable {
             if slices.is_empty() {
                 self.by_service.remove(&service);
             }
-            note_pods(&mut self.pods, slice, before.as_ref(), None);
+            update_pods(&mut self.pods, slice, before.as_ref(), None);
         }
         BTreeSet::from([service])
     }
 
-    /// Takes in all that a watch begins with.
+    /// Replaces all slices by those of the LIST that begins a watch.
     pub(crate) fn replace(&mut self, listed: Vec<SliceUpdate>) {
         let names: HashSet<ObjectKey> = listed.iter().map(|update| update.slice.clone()).collect();
         let there: Vec<_> = self.service_of.keys().filter(|s| !names.contains(*s)).collect();
@@ -133,8 +133,8 @@ impl SliceTable {
         self.order.complete(None);
     }
 
-    /// Takes in a consistent LIST of a Service's slices, made past the watch with this ticket. Returns
-    /// the Services that changed.
+    /// Enters a consistent LIST of a Service's slices, requested with this ticket. Returns the Services that
+    /// changed.
     pub(crate) fn confirm(
         &mut self,
         ticket: &Ticket,
@@ -159,7 +159,7 @@ impl SliceTable {
         Ok(changed)
     }
 
-    /// The watch reports that a slice is gone. Returns the Services that changed.
+    /// Removes a slice that the watch reports deleted. Returns the Services that changed.
     pub(crate) fn delete(&mut self, slice: &ObjectKey, version: u64) -> BTreeSet<ObjectKey> {
         if self.order.delete(slice, version) { self.remove(slice) } else { BTreeSet::new() }
     }
@@ -170,8 +170,8 @@ impl SliceTable {
     }
 }
 
-/// Notes that a slice has other pods than before, where they are followed.
-fn note_pods(
+/// Updates the slices of each pod, where they are kept.
+fn update_pods(
     pods: &mut Option<Pods>,
     slice: &ObjectKey,
     before: Option<&SliceFacts>,
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_list_has_shown_is_not_undone_by_what_the_watch_tells_late() {
+    fn what_a_list_has_shown_is_not_undone_by_a_stale_event_of_the_watch() {
         let mut slices = SliceTable::default();
         slices.set(update("bb-1", 10, "bb", 1));
         let service = ObjectKey::new("ns", "bb");
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_does_not_take_away_what_is_younger_than_it() {
+    fn a_list_does_not_remove_what_is_newer_than_it() {
         let mut slices = SliceTable::default();
         let service = ObjectKey::new("ns", "bb");
         let ticket = slices.order.ticket(&service);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_watch_begins_with_takes_the_place_of_everything() {
+    fn the_list_that_begins_a_watch_replaces_everything() {
         let mut slices = SliceTable::default();
         slices.set(update("bb-1", 10, "bb", 1));
         slices.set(update("cc-1", 10, "cc", 2));
@@ -272,7 +272,8 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_that_has_moved_to_another_service_is_its_though_a_list_of_the_first_was_quicker() {
+    fn a_slice_that_has_moved_to_another_service_counts_there_though_a_list_of_the_first_was_quicker()
+     {
         let mut slices = SliceTable::default();
         let service = ObjectKey::new("ns", "bb");
         slices.set(update("s", 10, "bb", 1));

@@ -18,41 +18,40 @@ use crate::index::synced::Synced;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// All facts that decisions are made from.
+/// All facts that decisions and reviews need.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     pub synced: Synced,
-    /// The moment of the change being made: whoever changes the index sets it.
+    /// The time of the present change, set by whoever changes the index.
     pub now: Now,
     pub cluster_wide: ClusterSettings,
     pub forbidden: ForbiddenNamespaces,
     /// The namespaces that are watched; empty: all.
     pub namespaces: Vec<String>,
-    /// Boxed: a table keeps room for twice what it holds.
+    /// Boxed: a table reserves room for twice as many.
     pub(super) objects: HashMap<ObjectRef, Box<ManagedObject>>,
-    /// By [`Kind`]: the version that the cluster serves and we read; none where it has no such kind.
+    /// By [`Kind`]: the version that the cluster serves and we read; none where it does not have the kind.
     served: [Option<&'static str>; Kind::ALL.len()],
     /// By [`Kind`].
     pub(super) orders: [Order; Kind::ALL.len()],
-    /// Every Service of the cluster: admission judges objects that are new to it from here.
+    /// Every Service of the cluster: admission reviews objects that are not in the index.
     pub(crate) services: HashMap<ObjectKey, ServiceFacts>,
     pub(crate) service_order: Order,
     pub(crate) profiles: ProfileTable,
     grants: BTreeMap<ObjectKey, GrantFacts>,
     /// The cluster does not have the kind ServiceProfile.
     pub no_profiles: bool,
-    /// Of the clusters that are linked.
+    /// The facts of linked clusters.
     pub remote: LinkedClusters,
-    /// ServiceProfiles are written here: a change of one concerns its split.
+    /// Whether ServiceProfiles are written: then a change of one concerns its split.
     pub writes_profiles: bool,
     pub(crate) slices: SliceTable,
-    /// Of Services that objects name.
+    /// The history of Services that objects name.
     pub(crate) past: HashMap<ObjectKey, ServiceHistory>,
-    /// Services that have changed lately.
+    /// Services that have changed lately, and whose slices may follow.
     pub(crate) changes: ChangedServices,
-    /// Pods that are about to be deleted.
-    pub(crate) departures: AnnouncedPods,
-    /// When a replica was last seen to move the traffic of an object.
+    pub(crate) announced_pods: AnnouncedPods,
+    /// When each replica was last seen to move the traffic of an object.
     pub(super) moved: HashMap<Box<str>, SteadyTime>,
     /// From a Service to the objects that name it.
     pub(crate) named_by: HashMap<ObjectKey, BTreeSet<ObjectRef>>,
@@ -107,12 +106,12 @@ impl Index {
         keys.map(|key| &*key.name)
     }
 
-    /// Whether Services of this namespace are seen at all.
+    /// Whether Services of a namespace are watched.
     pub(crate) fn watches(&self, namespace: &str) -> bool {
         self.namespaces.is_empty() || self.namespaces.iter().any(|n| n == namespace)
     }
 
-    /// Takes in the settings for the whole cluster.
+    /// Replaces the settings for the whole cluster. Returns the objects that it concerns.
     pub(crate) fn set_cluster_wide(&mut self, settings: ClusterSettings) -> Vec<ObjectRef> {
         if std::mem::replace(&mut self.cluster_wide, settings) == settings {
             return vec![];
@@ -120,7 +119,7 @@ impl Index {
         self.object_refs()
     }
 
-    /// The version in which the cluster serves a kind that we read; none where it does not have it.
+    /// The version of a kind that the cluster serves and we read; none where it does not have the kind.
     pub(crate) fn served(&self, kind: Kind) -> Option<&'static str> {
         self.served[kind as usize]
     }

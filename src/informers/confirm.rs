@@ -19,7 +19,8 @@ use kube::{Api, Client};
 use std::time::Duration;
 use thiserror::Error;
 
-/// Less than whoever asks has: a cluster that hangs must count as one that does not answer.
+/// Shorter than the timeout of a confirmation: a cluster that hangs has to count as one that does not
+/// answer.
 const REMOTE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a LIST did not confirm what is known.
@@ -39,7 +40,7 @@ pub(crate) enum ConfirmError {
     Timeout(Duration),
 }
 
-/// Reads Services and their slices past the watches, wherever they are, into the index.
+/// Reads Services and their slices past the watches, of this cluster and of linked ones, into the index.
 #[derive(Clone)]
 pub(crate) struct ConsistentReader {
     pub(crate) index: SharedIndex,
@@ -69,7 +70,7 @@ impl ConsistentReader {
             return Ok(());
         }
         let before = self.members_of(service);
-        // Both at once: what a Service is decides where its endpoints are looked for, and hardly ever
+        // Both at once: where the endpoints of a Service are depends on its kind, which hardly ever
         // changes.
         let (itself, endpoints) = tokio::join!(
             self.confirm_service(service),
@@ -101,8 +102,8 @@ impl ConsistentReader {
         }
     }
 
-    /// Each member from its own cluster. A cluster that is known to be out of reach, and is, agrees with
-    /// what is known.
+    /// Each member in its own cluster. A cluster that is known to be out of reach, and does not answer,
+    /// confirms what is known.
     async fn confirm_members(
         &self,
         service: &ObjectKey,
@@ -142,7 +143,7 @@ impl ConsistentReader {
             let ticket = index.remote.ticket(cluster, service);
             (ticket, index.remote.service_ticket(cluster, service))
         };
-        // Nobody to ask: what is known, or not, is all there is.
+        // Without a client nothing more can be known.
         let (Some(client), Some(ticket)) = (self.linked.get(cluster), ticket) else {
             return Ok(());
         };

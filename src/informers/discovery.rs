@@ -1,4 +1,4 @@
-//! In which version the cluster serves a kind, if it has it at all.
+//! The version in which the cluster serves a kind, if it has the kind at all.
 
 use crate::kinds::Kind;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
@@ -48,9 +48,9 @@ async fn has_kind(client: &Client, group: &str, version: &str, plural: &str) -> 
     Ok(list.resources.iter().any(|resource| resource.name == plural))
 }
 
-/// What the cluster says of a group; none where it does not have it. By the list of all groups: that
-/// one is not in it is the API server's own word, which a 404 for the group is not; that is the same
-/// plain text from whatever stands before an API server that is away.
+/// A group as the cluster serves it; none where it does not have it. From the list of all groups, which only
+/// an API server answers; a 404 for the group is the same plain text from a load balancer whose API server is
+/// down.
 async fn group_of(client: &Client, name: &str) -> kube::Result<Option<APIGroup>> {
     let all = client.list_api_groups().await?;
     if all.groups.is_empty() {

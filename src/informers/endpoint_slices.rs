@@ -1,4 +1,4 @@
-//! The one reader of EndpointSlices, of this cluster and of linked ones.
+//! The reader of EndpointSlices, of this cluster and of linked ones.
 
 use crate::index::endpoints::{AddressFamilies, SERVICE_NAME, SliceFacts};
 use crate::index::slice_table::SliceUpdate;

@@ -1,10 +1,10 @@
 //! A LIST and the watch that follows it, as one stream.
 //!
-//! kube's `watcher` resumes a watch that ended, whatever ended it, and cannot tell a connection that
-//! broke from one that was closed. Where the API server came back on an etcd that was restored from a
-//! snapshot, a watch that is resumed at a version from before is silent until the numbers have grown
-//! past it. Here only a watch that ended in its own time is resumed; after any other end the stream
-//! ends too, and whoever reads it begins with a LIST.
+//! kube's `watcher` resumes a watch that ended for whatever reason, and does not distinguish a connection
+//! that broke from one that was closed. Where the API server came back on an etcd that was restored from a
+//! snapshot, a watch that is resumed at an earlier version is silent until the numbers have grown past it.
+//! Here only a watch that ended at its timeout is resumed; after any other end the stream ends too, and its
+//! reader begins with a LIST.
 
 use crate::clock::backoff::Backoff;
 use futures::stream::{self, BoxStream};
@@ -29,7 +29,7 @@ pub(crate) fn config() -> Config {
     Config::default().timeout(WATCH_TIMEOUT)
 }
 
-/// A watch that has lasted for so long works.
+/// After how long a watch counts as one that works.
 pub(crate) const WORKS_AFTER: Duration = Duration::from_secs(5);
 
 /// How much earlier than asked for a watch may end.
@@ -44,7 +44,7 @@ enum State<K> {
         objects: VecDeque<K>,
         next: Next,
     },
-    /// The LIST of this version is delivered, or a watch from it has ended in its time.
+    /// The LIST of this version is delivered, or a watch from it has ended at its timeout.
     Listed(String),
     Watches(OpenWatch<K>),
     Ended,
@@ -103,11 +103,11 @@ where
     api.flat_map(move |api| list_watch(api, config.clone()).boxed())
 }
 
-/// Between the end of one and the next.
+/// Between the end of a watch and the next LIST.
 const RETRY: Backoff = Backoff::steps(&[Duration::from_secs(1)]);
 
 /// [`list_watch`] without an end: each failure is followed by another LIST. Errors are dropped; for callers
-/// that only want to look sooner than they would anyway.
+/// that also look at intervals.
 pub(crate) fn follow<K>(api: Api<K>, fields: &str) -> impl Stream<Item = Event<K>> + Send + use<K>
 where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
@@ -188,7 +188,7 @@ impl<K: ResourceExt> OpenWatch<K> {
             }
             Some(Ok(WatchEvent::Error(status))) => Err(Error::WatchError(status)),
             Some(Err(error)) => Err(Error::WatchFailed(error)),
-            None if ended_in_time(self.began.elapsed(), timeout) => {
+            None if ended_at_timeout(self.began.elapsed(), timeout) => {
                 Ok((None, State::Listed(self.version)))
             }
             None => Ok((None, State::Ended)),
@@ -218,8 +218,8 @@ fn page(config: &Config, continue_token: Option<String>) -> ListParams {
     }
 }
 
-/// Whether a watch ended because its time was over.
-fn ended_in_time(lasted: Duration, timeout: Option<u32>) -> bool {
+/// Whether a watch ended at its timeout.
+fn ended_at_timeout(lasted: Duration, timeout: Option<u32>) -> bool {
     let Some(timeout) = timeout.map(|seconds| Duration::from_secs(seconds.into())) else {
         return false;
     };

@@ -8,28 +8,28 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 #[test]
-fn only_a_watch_that_ended_when_its_time_was_over_is_resumed() {
-    let after = |ms: u64| ended_in_time(Duration::from_millis(ms), Some(25));
+fn only_a_watch_that_ended_at_its_timeout_is_resumed() {
+    let after = |ms: u64| ended_at_timeout(Duration::from_millis(ms), Some(25));
     assert!(after(24_600) && after(25_000) && after(27_900));
-    // Closed by who is about to go, or broken.
+    // Closed by an API server that stops, or broken.
     assert!(!after(0) && !after(24_000));
-    // Found dead by its silence: nobody knows what it has missed.
+    // Ended by the read timeout: what it has missed is unknown.
     assert!(!after(29_000));
-    assert!(!ended_in_time(Duration::from_secs(25), None));
+    assert!(!ended_at_timeout(Duration::from_secs(25), None));
 }
 
-/// An API server that answers so, one after the other; and what it was asked for.
+/// An API server with these answers, one after the other; and the requests that it has received.
 fn api(answers: &[&'static str]) -> (Api<Service>, Arc<Mutex<Vec<String>>>) {
-    let asked = Arc::new(Mutex::new(vec![]));
-    let seen = asked.clone();
+    let requests = Arc::new(Mutex::new(vec![]));
+    let received = requests.clone();
     let answers = Mutex::new(answers.iter().copied().collect::<VecDeque<_>>());
     let service = tower::service_fn(move |request: Request<Body>| {
-        seen.lock().unwrap().push(request.uri().to_string());
+        received.lock().unwrap().push(request.uri().to_string());
         let answer = answers.lock().unwrap().pop_front().unwrap_or("{}");
         let answer = Response::new(Body::from(answer.as_bytes().to_vec()));
         std::future::ready(Ok::<_, Infallible>(answer))
     });
-    (Api::all(Client::new(service, "default")), asked)
+    (Api::all(Client::new(service, "default")), requests)
 }
 
 async fn events(api: Api<Service>) -> Vec<String> {
@@ -37,7 +37,7 @@ async fn events(api: Api<Service>) -> Vec<String> {
     let events = list_watch(api, config).map(|event| match event {
         Ok(Event::Init) => "init".to_owned(),
         Ok(Event::InitApply(service)) => format!("listed {}", service.name_any()),
-        Ok(Event::InitDone) => "whole".to_owned(),
+        Ok(Event::InitDone) => "listed all".to_owned(),
         Ok(Event::Apply(service)) => format!("set {}", service.name_any()),
         Ok(Event::Delete(service)) => format!("gone {}", service.name_any()),
         Err(error) => format!("failed: {error}"),
@@ -55,12 +55,12 @@ async fn a_watch_that_ends_before_its_time_ends_the_stream_and_is_not_resumed() 
 "metadata": {"name": "b", "resourceVersion": "1001"}}}
 "#;
     let watch: &'static str = Box::leak(watch.replace('\n', "").into_boxed_str());
-    let (api, asked) = api(&[LIST, watch]);
-    assert_eq!(events(api).await, ["init", "listed a", "whole", "set b"]);
-    let asked = asked.lock().unwrap();
-    assert_eq!(asked.len(), 2, "{asked:?}");
-    assert!(!asked[0].contains("resourceVersion"), "{asked:?}");
-    assert!(asked[1].contains("watch=true") && asked[1].contains("resourceVersion=1000"));
+    let (api, requests) = api(&[LIST, watch]);
+    assert_eq!(events(api).await, ["init", "listed a", "listed all", "set b"]);
+    let requests = requests.lock().unwrap();
+    assert_eq!(requests.len(), 2, "{requests:?}");
+    assert!(!requests[0].contains("resourceVersion"), "{requests:?}");
+    assert!(requests[1].contains("watch=true") && requests[1].contains("resourceVersion=1000"));
 }
 
 #[tokio::test]
@@ -68,9 +68,9 @@ async fn pages_are_one_list_and_anything_else_than_a_list_fails() {
     let first = r#"{"apiVersion": "v1", "kind": "ServiceList",
         "metadata": {"resourceVersion": "1000", "continue": "more"},
         "items": [{"metadata": {"name": "z", "resourceVersion": "7"}}]}"#;
-    let (two, asked) = api(&[first, LIST, ""]);
-    assert_eq!(events(two).await, ["init", "listed z", "listed a", "whole"]);
-    assert!(asked.lock().unwrap()[1].contains("continue=more"));
+    let (two, requests) = api(&[first, LIST, ""]);
+    assert_eq!(events(two).await, ["init", "listed z", "listed a", "listed all"]);
+    assert!(requests.lock().unwrap()[1].contains("continue=more"));
     for page in ["<html>Bad gateway</html>", "{}", r#"{"metadata": {}, "items": []}"#, ""] {
         let (broken, _) = api(&[page]);
         let events = events(broken).await;

@@ -22,13 +22,13 @@ pub(crate) trait Source: Send + 'static {
         object: &Self::Object,
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef>;
-    /// The order in which its objects enter; none where only the watch brings any.
+    /// The order in which its objects enter; none where they come from the watch only.
     fn order<'a>(&self, _: &'a mut Index) -> Option<&'a mut Order> {
         None
     }
     /// Removes an object that is gone.
     fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef>;
-    /// The objects that are in the index, to find after a LIST which have gone.
+    /// The objects in the index, to find after a LIST which are gone.
     fn keys(&self, index: &Index) -> Vec<ObjectKey>;
     /// LIST and watch.
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<Self::Object>>> + Send;
@@ -37,7 +37,7 @@ pub(crate) trait Source: Send + 'static {
         std::future::ready(Ok(true))
     }
     /// Resolves when the cluster serves a better version than the one that is watched. Runs beside the
-    /// watch, which goes on.
+    /// watch.
     fn outdated(&self) -> impl Future<Output = ()> + Send {
         std::future::pending()
     }

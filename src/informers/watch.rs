@@ -1,4 +1,4 @@
-//! The informers: events of watches become facts in the index, and the objects that they concern are
+//! Runs an informer: events of its watch become facts in the index, and the objects that they concern are
 //! reported at once.
 
 use crate::clock::backoff::Backoff;
@@ -40,14 +40,14 @@ const RETRY: Backoff = Backoff::steps(&[
 /// How often to look for a kind that the cluster does not have.
 const ABSENT: Duration = Duration::from_secs(5);
 
-/// An API server that has just started serves no kind of a CustomResourceDefinition yet, and its list of
-/// groups says so. A kind that has been served counts as gone only when it is missing for so long;
-/// until then its objects stay known, and nothing is written from them.
+/// An API server that has just started does not serve the kinds of CustomResourceDefinitions yet, nor list
+/// their groups. A kind that has been served counts as gone only when it is missing for so long; until then
+/// its objects stay in the index, and nothing is written from them.
 const GONE_AFTER: Duration = Duration::from_secs(20);
 
 /// Why a watch ended.
 enum Ended {
-    /// Another version is to be watched; what is known stays until that is listed.
+    /// Another version is to be watched; the facts stay until that is listed.
     Outdated,
     NoSuchKind,
     Forbidden,
@@ -70,7 +70,7 @@ enum WatchFailure {
 }
 
 impl From<watcher::Error> for Ended {
-    /// Only a `Status` of Kubernetes counts: a page of a load balancer shows nothing of a kind, whatever
+    /// Only a `Status` of Kubernetes counts: the page of a load balancer says nothing about a kind, whatever
     /// its code. Whether there is such a kind is known from discovery.
     fn from(error: watcher::Error) -> Self {
         match &error {
@@ -100,13 +100,13 @@ struct Informer<S> {
     source: S,
     scope: WatchScope,
     index: SharedIndex,
-    /// In a row.
+    /// How many in a row.
     failures: u32,
     /// When the LIST of the present watch was complete.
     listed_at: Option<Instant>,
     /// It has been listed since the cluster was last without the kind.
     was_served: bool,
-    /// Since when it has not been served, where it was before.
+    /// Since when it has not been served.
     missing_since: Option<Instant>,
     is_absence_reported: bool,
     is_forbidden_reported: bool,
@@ -132,7 +132,7 @@ impl<S: Source> Informer<S> {
         match self.source.discover().await {
             Ok(true) => {}
             Ok(false) => return Ended::NoSuchKind,
-            // What was absent a moment ago is looked for again: no known fact is in doubt.
+            // A kind that was absent before is looked for again: no fact is in doubt.
             Err(_) if self.is_absence_reported => return Ended::NoSuchKind,
             Err(error) => return Ended::Failed(WatchFailure::Discovery(error)),
         }
@@ -174,7 +174,7 @@ impl<S: Source> Informer<S> {
         match ended {
             Ended::Outdated => {
                 let kind = self.source.resource().name();
-                tracing::info!(kind, "served in a better version: listing anew");
+                tracing::info!(kind, "served in a better version: listing again");
                 None
             }
             Ended::NoSuchKind if self.may_come_back(Instant::now()) => {
@@ -203,7 +203,7 @@ impl<S: Source> Informer<S> {
         if !std::mem::replace(&mut self.is_absence_reported, true) {
             tracing::info!("no {} in this cluster: looking again", self.source.resource().name());
         }
-        readable(&self.source, &self.index, &self.scope);
+        allow(&self.source, &self.index, &self.scope);
         replace_all(&self.source, &self.index, &self.scope, &HashSet::new(), false);
         ABSENT
     }
@@ -246,7 +246,7 @@ impl<S: Source> Informer<S> {
             vec![]
         });
         let ended = why.to_string();
-        tracing::warn!(kind = resource.name(), ended, "watch failed; listing anew");
+        tracing::warn!(kind = resource.name(), ended, "watch failed; listing again");
         self.back_off()
     }
 }
@@ -269,7 +269,7 @@ fn handle<S: Source>(
         }
         Event::InitDone => {
             tracing::debug!(kind = source.resource().name(), count = listed.len(), "listed");
-            readable(source, shared, scope);
+            allow(source, shared, scope);
             replace_all(source, shared, scope, &std::mem::take(listed), true);
         }
         Event::Apply(object) => {
@@ -278,14 +278,14 @@ fn handle<S: Source>(
         Event::Delete(object) => shared.update(|index| {
             let key = ObjectKey::of(&object);
             let order = source.order(index);
-            let goes =
+            let is_removed =
                 order.is_none_or(|order| order.delete(&key, resource_version::of_object(&object)));
-            if goes { source.remove(index, &key) } else { vec![] }
+            if is_removed { source.remove(index, &key) } else { vec![] }
         }),
     }
 }
 
-/// No answer past the watch enters before the LIST is complete.
+/// Begins the LIST: no answer past the watch enters before it is complete.
 fn begin<S: Source>(source: &S, scope: &WatchScope, shared: &SharedIndex) {
     shared.update(|index| {
         if let Some(order) = source.order(index) {
@@ -295,8 +295,8 @@ fn begin<S: Source>(source: &S, scope: &WatchScope, shared: &SharedIndex) {
     });
 }
 
-/// A kind may be read here, perhaps again: then all objects are reconciled.
-fn readable<S: Source>(source: &S, shared: &SharedIndex, scope: &WatchScope) {
+/// Records that the resource may be read in this scope. If it could not before, all objects are reconciled.
+fn allow<S: Source>(source: &S, shared: &SharedIndex, scope: &WatchScope) {
     let Some(namespace) = scope.namespace() else { return };
     shared.update(|index| {
         let news = index.forbidden.note(namespace, source.resource(), false);
@@ -304,8 +304,8 @@ fn readable<S: Source>(source: &S, shared: &SharedIndex, scope: &WatchScope) {
     });
 }
 
-/// Removes what a LIST no longer has, and marks the kind as synced. All objects are reconciled: what
-/// changed while nothing could be written was dropped.
+/// Removes what a LIST does not have, and marks the resource as synced. All objects are reconciled: they are
+/// dropped from the queue while anything is not synced.
 fn replace_all<S: Source>(
     source: &S,
     shared: &SharedIndex,
@@ -316,7 +316,6 @@ fn replace_all<S: Source>(
     shared.update(|index| {
         let here = source.keys(index).into_iter().filter(|key| scope.covers(key));
         let gone: Vec<_> = here.filter(|key| !listed.contains(key)).collect();
-        // With whatever else is known of them.
         let mut affected: Vec<ObjectRef> =
             gone.iter().flat_map(|key| source.remove(index, key)).collect();
         if let Some(order) = source.order(index) {
@@ -325,7 +324,7 @@ fn replace_all<S: Source>(
         let no_profiles = index.no_profiles;
         source.listed(index, scope, kind_exists);
         index.synced.set_tried(source.resource());
-        // Where there are any, they are written: also the first one.
+        // Once the kind is there, profiles are written: also the first one.
         let same_kinds = index.no_profiles == no_profiles;
         let was = index.synced.set(source.resource(), scope.set_synced(true));
         let nothing_new = was && same_kinds && gone.is_empty() && listed.is_empty();

@@ -1,4 +1,4 @@
-//! The scope of one watch: the whole cluster, or one of the namespaces that the program is limited to.
+//! The scope of one watch: the cluster, or one of the namespaces that the program is limited to.
 
 use crate::kinds::ObjectKey;
 use k8s_openapi::NamespaceResourceScope;
@@ -11,17 +11,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct WatchScope {
     namespace: Option<String>,
     position: usize,
-    /// Of each scope of the kind, whether its facts are complete.
+    /// Whether the facts of each scope of the kind are complete.
     synced: Arc<Mutex<Vec<bool>>>,
 }
 
 impl WatchScope {
-    /// The whole cluster.
+    /// The cluster.
     pub(crate) fn everything() -> Self {
         Self { namespace: None, position: 0, synced: Arc::new(Mutex::new(vec![false])) }
     }
 
-    /// One scope for each namespace; without any, the whole cluster.
+    /// One scope for each namespace; without any, the cluster.
     pub(crate) fn each(namespaces: &[String]) -> Vec<Self> {
         let synced = Arc::new(Mutex::new(vec![false; namespaces.len()]));
         let scope = |(position, namespace): (usize, &String)| Self {

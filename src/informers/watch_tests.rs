@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use kube::core::{DynamicObject, Status};
 use serde_json::json;
 
-/// Splits, that come from nowhere.
+/// TrafficSplits, from no API server.
 struct Splits;
 
 impl Source for Splits {
@@ -54,12 +54,12 @@ fn split(name: &str, version: u64) -> DynamicObject {
     serde_json::from_value(split).unwrap()
 }
 
-/// A watch begins with these.
+/// A LIST of these begins a watch.
 fn lists(shared: &SharedIndex, splits: &[(&str, u64)]) {
-    let (part, mut listed) = (WatchScope::everything(), HashSet::new());
+    let (scope, mut listed) = (WatchScope::everything(), HashSet::new());
     let items = splits.iter().map(|(name, version)| Event::InitApply(split(name, *version)));
     for event in [Event::Init].into_iter().chain(items).chain([Event::InitDone]) {
-        handle(&Splits, &part, shared, &mut listed, event);
+        handle(&Splits, &scope, shared, &mut listed, event);
     }
 }
 
@@ -69,25 +69,25 @@ fn weight(shared: &SharedIndex, name: &str) -> u32 {
 }
 
 #[test]
-fn what_went_while_a_watch_was_broken_is_noticed_when_it_is_listed_anew() {
+fn what_went_while_a_watch_was_broken_is_reported_by_the_next_list() {
     let (shared, mut changes) = SharedIndex::new();
     lists(&shared, &[("a", 1), ("b", 2)]);
     while changes.try_recv().is_ok() {}
     lists(&shared, &[("a", 1)]);
-    let mut noticed = vec![];
+    let mut reported = vec![];
     while let Ok(mut some) = changes.try_recv() {
-        noticed.append(&mut some);
+        reported.append(&mut some);
     }
-    assert!(noticed.contains(&reference("b")), "{noticed:?}");
-    assert!(noticed.contains(&reference("a")), "{noticed:?}");
+    assert!(reported.contains(&reference("b")), "{reported:?}");
+    assert!(reported.contains(&reference("a")), "{reported:?}");
 }
 
 #[test]
-fn that_the_facts_are_whole_no_more_is_told_at_once_though_no_object_changed() {
+fn a_change_of_what_is_synced_is_reported_at_once_though_no_object_changed() {
     let (shared, mut changes) = SharedIndex::new();
-    for whole in [true, false] {
+    for is_complete in [true, false] {
         shared.update(|index| {
-            index.synced.set(WatchedResource::EndpointSlices, whole);
+            index.synced.set(WatchedResource::EndpointSlices, is_complete);
             vec![]
         });
         assert_eq!(changes.try_recv().ok(), Some(vec![]));
@@ -96,18 +96,18 @@ fn that_the_facts_are_whole_no_more_is_told_at_once_though_no_object_changed() {
 }
 
 #[test]
-fn a_list_with_lower_numbers_replaces_what_was_known_also_where_a_number_comes_again() {
+fn a_list_with_lower_versions_replaces_what_was_known_also_where_a_version_recurs() {
     let (shared, _changes) = SharedIndex::new();
     lists(&shared, &[("a", 1_000)]);
     lists(&shared, &[("a", 800)]);
     assert_eq!(weight(&shared, "a"), 800);
-    let (part, mut listed) = (WatchScope::everything(), HashSet::new());
-    handle(&Splits, &part, &shared, &mut listed, Event::Apply(split("a", 801)));
+    let (scope, mut listed) = (WatchScope::everything(), HashSet::new());
+    handle(&Splits, &scope, &shared, &mut listed, Event::Apply(split("a", 801)));
     assert_eq!(weight(&shared, "a"), 801);
 }
 
 #[test]
-fn only_kubernetes_own_word_is_forbidden_and_no_answer_is_there_is_no_such_kind() {
+fn only_a_status_of_kubernetes_is_forbidden_and_no_answer_means_that_there_is_no_such_kind() {
     let ended = |code, reason: &str| {
         let status = Status::failure("x", reason).with_code(code).boxed();
         Ended::from(watcher::Error::InitialListFailed(kube::Error::Api(status)))
@@ -121,11 +121,11 @@ fn only_kubernetes_own_word_is_forbidden_and_no_answer_is_there_is_no_such_kind(
 }
 
 #[test]
-fn a_kind_that_an_api_server_serves_not_yet_is_not_gone_and_one_that_stays_away_is() {
+fn a_kind_that_an_api_server_does_not_serve_yet_is_not_gone_and_one_that_stays_away_is() {
     let (shared, _changes) = SharedIndex::new();
     let mut informer = Informer::new(Splits, WatchScope::everything(), shared.clone());
     let is_synced = || shared.read().synced.has(Splits.resource());
-    // It has not been there: nothing waits for it.
+    // It has never been served: nothing waits for it.
     informer.end(Ended::NoSuchKind);
     assert!(is_synced());
 

@@ -3,7 +3,7 @@
 
 use crate::deletion_guard::{AnnouncementOutcome, PendingAnnouncement};
 use crate::engine::Now;
-use crate::index::announced_pods::Belief;
+use crate::index::announced_pods::AnnounceResult;
 use crate::index::guarded_pods::GuardedPod;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
@@ -34,7 +34,7 @@ impl Reconciler {
         let mut moves: HashMap<ObjectRef, bool> = HashMap::new();
         for (pod, reply) in &asked {
             // Who has gone away meanwhile is not waited for.
-            for object in index.resting_on(pod).filter(|_| !reply.is_closed()) {
+            for object in index.depending_on(pod).filter(|_| !reply.is_closed()) {
                 if !moves.contains_key(object) {
                     let is_to_move = self.is_to_move(&index, object, now);
                     moves.insert(object.clone(), is_to_move);
@@ -45,7 +45,7 @@ impl Reconciler {
             self.enqueue_first(object.clone());
         }
         for (pod, reply) in asked {
-            let waits_for = index.resting_on(&pod).filter(|o| moves.get(o) == Some(&true));
+            let waits_for = index.depending_on(&pod).filter(|o| moves.get(o) == Some(&true));
             let waits_for: HashSet<ObjectRef> = waits_for.cloned().collect();
             match waits_for.is_empty() {
                 true => drop(reply.send(AnnouncementOutcome::NoFlip)),
@@ -80,17 +80,17 @@ impl Reconciler {
         let (mut believed, now) = (vec![], self.context.shared.now().steady);
         self.context.shared.update(|index| {
             for (pod, reply) in asked {
-                let answer = match index.depart(&pod) {
-                    Belief::Believed => None,
+                let answer = match index.announce_pod(&pod) {
+                    AnnounceResult::Accepted => None,
                     // The API server asks again where the pod has changed while it was held up: then
                     // it has been held up for long enough.
-                    Belief::Known(since) => {
+                    AnnounceResult::Repeated(since) => {
                         let long =
                             since.duration_until(now) >= self.context.settings.max_deletion_delay;
                         long.then_some(AnnouncementOutcome::NoFlip)
                     }
-                    Belief::NotAgain => Some(AnnouncementOutcome::NotBelieved),
-                    Belief::TooMany => Some(AnnouncementOutcome::NoFlip),
+                    AnnounceResult::TooSoon => Some(AnnouncementOutcome::NotBelieved),
+                    AnnounceResult::TooMany => Some(AnnouncementOutcome::NoFlip),
                 };
                 match answer {
                     None => believed.push((pod, reply)),

@@ -1,7 +1,7 @@
 //! Early flips, from the announcement to what other replicas make of the record.
 
 use crate::engine::{Defaults, Identity, Now};
-use crate::index::announced_pods::Belief;
+use crate::index::announced_pods::AnnounceResult;
 use crate::index::endpoints::{AddressFamilies, SliceFacts};
 use crate::index::guarded_pods::GuardedPod;
 use crate::index::managed_object::ManagedObject;
@@ -96,10 +96,10 @@ impl Replica {
         self.index.guarded(NAMESPACE, &format!("pod-{pod}"), None, at(seconds))
     }
 
-    fn announce(&mut self, pod: usize, seconds: i64) -> Belief {
+    fn announce(&mut self, pod: usize, seconds: i64) -> AnnounceResult {
         let guarded = self.guarded(pod, seconds).unwrap();
         self.index.now = at(seconds);
-        self.index.depart(&guarded)
+        self.index.announce_pod(&guarded)
     }
 
     fn plan(&mut self, seconds: i64) -> Plan {
@@ -136,9 +136,9 @@ impl Replica {
 #[test]
 fn the_last_pod_that_goes_takes_traffic_along_before_it_does() {
     let mut leader = Replica::with(&[1, 2], json!({}));
-    assert_eq!(leader.announce(1, 2), Belief::Believed);
+    assert_eq!(leader.announce(1, 2), AnnounceResult::Accepted);
     assert!(leader.plan(2).write.is_none());
-    assert_eq!(leader.announce(2, 3), Belief::Believed);
+    assert_eq!(leader.announce(2, 3), AnnounceResult::Accepted);
     let note = leader.write(3).unwrap();
     assert_eq!(
         note,
@@ -170,8 +170,12 @@ fn every_replica_counts_them_as_gone_by_the_record_and_nobody_reverses_the_flip(
     assert!(standby.plan(31).write.is_none());
     let note = standby.write(32).unwrap();
     assert!(note.contains("from west to emoji-svc, which was not lost after all:"), "{note}");
-    assert_eq!(standby.announce(1, 40), Belief::NotAgain, "a drain tries again every five seconds");
-    assert_eq!(leader.announce(1, 640), Belief::Believed);
+    assert_eq!(
+        standby.announce(1, 40),
+        AnnounceResult::TooSoon,
+        "a drain tries again every five seconds"
+    );
+    assert_eq!(leader.announce(1, 640), AnnounceResult::Accepted);
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn object_state(
     let Subject { index, object, managed, now, .. } = *subject;
     let mut state = State::new(me, states);
     state.defaulted_primary = managed.defaulted_primary.as_deref().map(str::to_owned);
-    state.announced_pods = index.leaving_to_record(object, managed, is_early, now);
+    state.announced_pods = index.pods_to_record(object, managed, is_early, now);
     state
 }
 

@@ -102,7 +102,8 @@ impl<'a> SetDecision<'a> {
     /// there.
     fn takes_back(&self, subject: &Subject<'_>, to: &[String]) -> bool {
         let Subject { index, object, managed, .. } = *subject;
-        let is_there = |b: &String| index.still_has_one_of(&managed.leaving, &object.beside(b));
+        let is_there =
+            |b: &String| index.still_has_one_of(&managed.recorded_pods, &object.beside(b));
         self.left_early.iter().filter(|b| to.contains(b)).any(is_there)
     }
 
@@ -110,7 +111,7 @@ impl<'a> SetDecision<'a> {
         let Subject { index, object, now, .. } = *subject;
         let left_early = self.decision.names_left_early(&self.set.intent);
         if left_early.iter().any(|name| from.contains(name)) {
-            Occasion::EarlyFlip(index.named_leaving(object, &left_early, now))
+            Occasion::EarlyFlip(index.describe_announced(object, &left_early, now))
         } else if taken_back {
             Occasion::NotLost
         } else {
@@ -146,7 +147,7 @@ fn left_early(subject: &Subject<'_>, set: &ManagedSet, memory: Option<&Memory>) 
     let is_left = |backend: &&String| match memory {
         Some(memory) if memory.has_seen_loss(name, backend) => false,
         Some(memory) if memory.has_watched(name, backend) => true,
-        _ => index.still_has_one_of(&managed.leaving, &object.beside(backend)),
+        _ => index.still_has_one_of(&managed.recorded_pods, &object.beside(backend)),
     };
     set.left_early().iter().filter(is_left).cloned().collect()
 }

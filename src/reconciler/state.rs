@@ -155,7 +155,7 @@ impl Reconciler {
         self.arbiter.prune(self.context.shared.now().steady);
         self.deletions.prune();
         self.context.shared.update(|index| {
-            index.prune_departures();
+            index.prune_announced_pods();
             vec![]
         });
     }

@@ -1,4 +1,4 @@
-//! The health of Services that rest on others: the union of their members.
+//! The health of Services without endpoints of their own: the union of their members.
 
 use crate::engine::{SteadyTime, Unknown};
 use crate::index::endpoint_count::EndpointCount;
@@ -42,7 +42,7 @@ impl Index {
         union
     }
 
-    /// What tells the endpoints of a Service's members apart; none while one cannot be seen.
+    /// The identities of the endpoints of a Service's members; none while one cannot be seen.
     pub(crate) fn identities_of_members(
         &self,
         service: &ObjectKey,

@@ -135,7 +135,7 @@ fn a_cluster_out_of_reach_is_unknown_and_then_down_and_nothing_else_is() {
     east.0.link("west");
     east.here(0);
     east.west_lists(2);
-    let note = |east: &mut East, change: fn(&mut Reach, Now)| east.0.note_reach("west", change);
+    let note = |east: &mut East, change: fn(&mut Reach, Now)| east.0.change_reach("west", change);
     east.at(100);
     assert_eq!(note(&mut east, Reach::interrupted).0, None);
     assert!(east.health()[1].is_ready());
@@ -190,13 +190,13 @@ fn a_cluster_that_answers_is_never_down_by_time_and_says_why_it_is_not_seen() {
         east.here(0);
         east.west_lists(2);
         east.at(100);
-        assert_eq!(east.0.note_reach("west", Reach::failed).0, Some(Transition::Unreachable));
+        assert_eq!(east.0.change_reach("west", Reach::failed).0, Some(Transition::Unreachable));
         east.at(160);
         let passes = |reach: &mut Reach, now| reach.pass(now, LIMIT);
-        assert_eq!(east.0.note_reach("west", passes).0, Some(Transition::Down));
-        assert_eq!(east.0.note_reach("west", change), (Some(transition), vec![split_bb()]));
+        assert_eq!(east.0.change_reach("west", passes).0, Some(Transition::Down));
+        assert_eq!(east.0.change_reach("west", change), (Some(transition), vec![split_bb()]));
         east.at(1_000_000);
-        assert_eq!(east.0.note_reach("west", passes), (None, vec![]));
+        assert_eq!(east.0.change_reach("west", passes), (None, vec![]));
         for health in &east.health()[1..] {
             assert!(health.is_unknown(), "{health}");
             assert_eq!(health.to_string(), words);
@@ -464,9 +464,9 @@ impl East {
                     self.0.confirm_remote_slices("west", &ticket, &key("bb"), listed, version);
                 asked.unwrap()
             }
-            Step::Interrupted => self.0.note_reach("west", Reach::interrupted).1,
-            Step::Failed => self.0.note_reach("west", Reach::failed).1,
-            Step::Refused => self.0.note_reach("west", |reach, _| reach.refused("no".into())).1,
+            Step::Interrupted => self.0.change_reach("west", Reach::interrupted).1,
+            Step::Failed => self.0.change_reach("west", Reach::failed).1,
+            Step::Refused => self.0.change_reach("west", |reach, _| reach.refused("no".into())).1,
             Step::Here(ready) => {
                 let (slice, service) = (key("bb-1"), Some(key("bb")));
                 self.0.set_slice(SliceUpdate { slice, version, service, facts: facts(1, ready) })
@@ -489,7 +489,7 @@ impl East {
             Step::Pass(seconds) => {
                 let now = self.0.now.steady.as_second() + seconds;
                 self.at(now);
-                self.0.note_reach("west", |reach, now| reach.pass(now, LIMIT)).1
+                self.0.change_reach("west", |reach, now| reach.pass(now, LIMIT)).1
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What is known of linked clusters, and which Services here rest on what there.
+//! The facts of linked clusters, and which Services here have members there.
 
 use crate::engine::SteadyTime;
 use crate::engine::{Health, Unknown};
@@ -16,18 +16,18 @@ use crate::kinds::ObjectKey;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// From a Service that is rested on to the local ones that do.
-type Resting = HashMap<ObjectKey, BTreeSet<ObjectKey>>;
+/// From a member to the local Services that it is a member of.
+type Memberships = HashMap<ObjectKey, BTreeSet<ObjectKey>>;
 
 /// The facts of every linked cluster.
 #[derive(Debug, Default)]
 pub(crate) struct LinkedClusters {
     clusters: HashMap<Box<str>, LinkedCluster>,
-    /// On Services of this cluster: the local members of federated ones.
-    on_here: Resting,
-    /// On Services of linked clusters, linked or not yet.
-    on_there: HashMap<Box<str>, Resting>,
-    /// Grows when what is asked of a cluster may have changed.
+    /// By the local members of federated Services.
+    of_local: Memberships,
+    /// By cluster, linked or not yet.
+    of_remote: HashMap<Box<str>, Memberships>,
+    /// Grows when the Services that are requested of a cluster may have changed.
     revision: u64,
 }
 
@@ -36,7 +36,7 @@ struct LinkedCluster {
     reach: Reach,
     slices: SliceTable,
     services: RemoteServices,
-    /// The Services that the slices are those of.
+    /// The Services whose slices are listed.
     listed: HashSet<ObjectKey>,
     /// Its own mirrors of other clusters, through gateways.
     mirrors: HashMap<ObjectKey, MirrorThere>,
@@ -47,65 +47,65 @@ impl LinkedClusters {
         self.revision
     }
 
-    /// The objects that are managed, or what they name, may have changed.
-    pub(crate) fn reconsider(&mut self) {
+    /// Notifies that the managed objects, or what they name, may have changed.
+    pub(crate) fn objects_changed(&mut self) {
         self.revision += 1;
     }
 
-    /// A Service rests on these now, and rested on those before.
-    pub(crate) fn rest(&mut self, service: &ObjectKey, before: &[Member], now: &[Member]) {
+    /// Replaces the members of a Service.
+    pub(crate) fn set_members(&mut self, service: &ObjectKey, before: &[Member], now: &[Member]) {
         if before == now {
             return;
         }
         for member in before {
             let on = named(service, member);
-            let resting = self.resting_on(member);
-            if let Some(there) = resting.get_mut(&on) {
+            let memberships = self.memberships_of(member);
+            if let Some(there) = memberships.get_mut(&on) {
                 there.remove(service);
                 if there.is_empty() {
-                    resting.remove(&on);
+                    memberships.remove(&on);
                 }
             }
         }
         for member in now {
             let on = named(service, member);
-            self.resting_on(member).entry(on).or_default().insert(service.clone());
+            self.memberships_of(member).entry(on).or_default().insert(service.clone());
         }
-        self.on_there.retain(|_, resting| !resting.is_empty());
+        self.of_remote.retain(|_, memberships| !memberships.is_empty());
         self.revision += 1;
     }
 
-    fn resting_on(&mut self, member: &Member) -> &mut Resting {
+    fn memberships_of(&mut self, member: &Member) -> &mut Memberships {
         match member {
-            Member::Here(_) => &mut self.on_here,
-            Member::There { cluster, .. } => self.on_there.entry(cluster.clone()).or_default(),
+            Member::Here(_) => &mut self.of_local,
+            Member::There { cluster, .. } => self.of_remote.entry(cluster.clone()).or_default(),
         }
     }
 
     /// The federated Services that a Service of this cluster is a member of.
-    pub(crate) fn resting_here(&self, on: &ObjectKey) -> impl Iterator<Item = &ObjectKey> {
-        self.on_here.get(on).into_iter().flatten()
+    pub(crate) fn federated_over(&self, member: &ObjectKey) -> impl Iterator<Item = &ObjectKey> {
+        self.of_local.get(member).into_iter().flatten()
     }
 
-    /// The Services of a cluster that local ones rest on, with these.
-    pub(crate) fn resting_there(
+    /// The Services of a cluster that are members of local ones, with those.
+    pub(crate) fn members_in(
         &self,
         cluster: &str,
     ) -> impl Iterator<Item = (&ObjectKey, &BTreeSet<ObjectKey>)> {
-        self.on_there.get(cluster).into_iter().flatten()
+        self.of_remote.get(cluster).into_iter().flatten()
     }
 
-    /// There are credentials for a cluster.
+    /// Adds a cluster, whose credentials are there.
     pub(crate) fn link(&mut self, cluster: &str) {
         self.clusters.entry(cluster.into()).or_default();
     }
 
-    /// There are none any more.
+    /// Removes a cluster, whose credentials are gone.
     pub(crate) fn unlink(&mut self, cluster: &str) {
         self.clusters.remove(cluster);
     }
 
-    /// The mirrors of other clusters that a linked one has, as far as that can be seen.
+    /// The mirrors of other clusters that a linked one has, as far as they can be seen.
     pub(crate) fn mirrors_there(&self, cluster: &str) -> impl Iterator<Item = &MirrorThere> {
         self.clusters.get(cluster).into_iter().flat_map(|there| there.mirrors.values())
     }
@@ -124,8 +124,8 @@ impl LinkedClusters {
         self.clusters.get(cluster).map(|there| &there.reach)
     }
 
-    /// Changes what is known of whether a cluster can be reached.
-    pub(crate) fn note(
+    /// Changes the reach of a cluster. Returns the transition to report, if any; none where nothing changed.
+    pub(crate) fn change_reach(
         &mut self,
         cluster: &str,
         change: impl FnOnce(&mut Reach),
@@ -137,8 +137,8 @@ impl LinkedClusters {
         (*reach != before).then_some(transition)
     }
 
-    /// A LIST of these Services' slices is complete: it replaces what was known, whatever its
-    /// numbers. It may be another API server's, or that of an etcd that was restored.
+    /// Replaces the slices by a complete LIST of those of these Services, whatever its versions: it may come
+    /// from another API server, or from an etcd that was restored.
     pub(crate) fn set_listed(
         &mut self,
         cluster: &str,
@@ -150,13 +150,13 @@ impl LinkedClusters {
         there.listed = requested.iter().cloned().collect();
     }
 
-    /// A slice changed. Returns the Services there that did.
+    /// Enters a slice. Returns the Services there that changed.
     pub(crate) fn set_slice(&mut self, cluster: &str, update: SliceUpdate) -> BTreeSet<ObjectKey> {
         let there = self.clusters.get_mut(cluster);
         there.map(|there| there.slices.set(update)).unwrap_or_default()
     }
 
-    /// Its watch says that a slice is gone. Returns the Services there that changed.
+    /// Removes a slice, as its watch reports. Returns the Services there that changed.
     pub(crate) fn delete_slice(
         &mut self,
         cluster: &str,
@@ -167,13 +167,13 @@ impl LinkedClusters {
         there.map(|there| there.slices.delete(slice, version)).unwrap_or_default()
     }
 
-    /// A LIST of a Service's slices, past the watch, is about to be asked for.
+    /// A ticket for a LIST of a Service's slices, past the watch.
     pub(crate) fn ticket(&self, cluster: &str, service: &ObjectKey) -> Option<Ticket> {
         self.clusters.get(cluster).map(|there| there.slices.order.ticket(service))
     }
 
-    /// Takes in a LIST of one Service's slices, made past the watch with this ticket. Returns whether
-    /// it showed anything new.
+    /// Enters a LIST of one Service's slices, requested past the watch with this ticket. Returns whether it
+    /// shows anything new.
     pub(crate) fn confirm(
         &mut self,
         cluster: &str,
@@ -186,8 +186,8 @@ impl LinkedClusters {
         Ok(!there.slices.confirm(ticket, service, listed, at)?.is_empty())
     }
 
-    /// Changes what is known of a cluster's Services.
-    pub(crate) fn note_services<T>(
+    /// Changes the facts of a cluster's Services.
+    pub(crate) fn change_services<T>(
         &mut self,
         cluster: &str,
         now: SteadyTime,
@@ -197,13 +197,13 @@ impl LinkedClusters {
         Some(change(services, Beside { now, slices: &|service| slices.fingerprint(service) }))
     }
 
-    /// A LIST of a Service itself, past the watch, is about to be asked for; none where we may not.
+    /// A ticket for a LIST of a Service itself, past the watch; none where it may not be read.
     pub(crate) fn service_ticket(&self, cluster: &str, service: &ObjectKey) -> Option<Ticket> {
         self.clusters.get(cluster)?.services.ticket(service)
     }
 
-    /// The endpoints of a Service of a cluster for these ports of the local one, or why they cannot
-    /// be seen. Deletions there are not announced here.
+    /// The endpoints of a Service of a cluster for these ports of the local one, or why they cannot be seen.
+    /// Pods there are not announced here.
     pub(crate) fn count(
         &self,
         cluster: &str,
@@ -218,13 +218,13 @@ impl LinkedClusters {
             RemoteService::Unread => ports.iter().map(|port| Some(port.name.as_str())).collect(),
             RemoteService::Is(facts) if facts.kind == ServiceKind::Slices => facts.names_of(ports),
             RemoteService::Is(_) => return Ok(EndpointCount::default()),
-            // What is left of it goes in a moment, and is asked by number until then.
+            // Its slices go in a moment; until then they are asked by number.
             RemoteService::Missing => vec![None; ports.len()],
         };
         of_member(&names, ports, count)
     }
 
-    /// Why the endpoints of a Service of a cluster may offer ports that they do not seem to.
+    /// Why the endpoints of a Service of a cluster may offer more ports than they seem to.
     pub(crate) fn doubt(
         &self,
         cluster: &str,
@@ -234,7 +234,7 @@ impl LinkedClusters {
         self.clusters.get(cluster)?.services.doubt(cluster, service, now)
     }
 
-    /// Services of a cluster changed, or their slices did.
+    /// Follows a change of Services of a cluster, or of their slices.
     pub(crate) fn observe(&mut self, cluster: &str, changed: &[ObjectKey]) {
         let Some(LinkedCluster { slices, services, .. }) = self.clusters.get_mut(cluster) else {
             return;
@@ -244,7 +244,7 @@ impl LinkedClusters {
         }
     }
 
-    /// What tells its endpoints apart, also from those of other clusters; none where it cannot be
+    /// The identities of its endpoints, different from those of other clusters; none where it cannot be
     /// seen.
     pub(crate) fn identities(&self, cluster: &str, service: &ObjectKey) -> Option<Vec<u64>> {
         let slices = self.seen(cluster, service).ok()?.slices.of(service);
@@ -264,7 +264,7 @@ impl LinkedClusters {
         };
         match &there.reach {
             Reach::Seen { .. } if there.listed.contains(service) => Ok(there),
-            Reach::Idle | Reach::Asked { .. } | Reach::Seen { .. } => {
+            Reach::Idle | Reach::Requested { .. } | Reach::Seen { .. } => {
                 unknown(Unknown::NotListed { cluster: named() })
             }
             Reach::Lost { since } => {

@@ -1,4 +1,4 @@
-//! What a Service without endpoints of its own rests on.
+//! The members of a Service without endpoints of its own.
 
 use crate::engine::is_service_name;
 use k8s_openapi::api::core::v1::Service;
@@ -22,7 +22,7 @@ pub(crate) enum Member {
 
 impl Member {
     fn there(service: &str, cluster: &str) -> Option<Self> {
-        // A name that no Service has is one without endpoints; Linkerd leaves it out too.
+        // A name that no Service can have is one without endpoints; Linkerd ignores it too.
         let named = is_service_name(service) && !cluster.is_empty();
         named.then(|| Self::There { cluster: cluster.into(), service: service.into() })
     }
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mirror_rests_on_the_one_service_that_its_labels_name() {
+    fn a_mirror_has_the_one_member_that_its_labels_name() {
         assert_eq!(members(json!({})), None);
         let gateway = json!({"labels": {"mirror.linkerd.io/mirrored-service": "true",
             "mirror.linkerd.io/cluster-name": "west"}});
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_federated_service_rests_on_all_that_its_annotations_name_whatever_its_labels() {
+    fn a_federated_service_has_all_members_that_its_annotations_name_whatever_its_labels() {
         let federated = json!({
             "annotations": {REMOTE_DISCOVERY: "bb@west,bb@north,bb@west", LOCAL_DISCOVERY: "bb"},
             "labels": {REMOTE_DISCOVERY: "south", REMOTE_SERVICE: "bb"},
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_service_can_be_called_is_left_out() {
+    fn a_name_that_no_service_can_have_is_ignored() {
         for text in ["", ",", "bb", "bb@", "@west", "bb@a@b", "b b@west", "x) or (y@west", "B@west"]
         {
             assert_eq!(members(json!({"annotations": {REMOTE_DISCOVERY: text}})), Some(vec![]));

@@ -1,5 +1,5 @@
-//! The mirrors that a linked cluster has of others, perhaps of this one. Only for advice: no
-//! decision rests on them.
+//! The mirrors that a linked cluster has of others, perhaps of this one. Only for warnings: no decision
+//! depends on them.
 
 use crate::index::service_facts::CLUSTER_NAME;
 use crate::kinds::ObjectKey;
@@ -20,7 +20,7 @@ pub(crate) struct MirrorThere {
 }
 
 impl MirrorThere {
-    /// None where it is no mirror through a gateway: others lead to pods, and follow no object there.
+    /// None where it is no mirror through a gateway: other mirrors lead to pods, past the objects there.
     pub(crate) fn read(service: &impl ResourceExt) -> Option<Self> {
         let (labels, annotations) = (service.labels(), service.annotations());
         let cluster = labels.get(CLUSTER_NAME)?;
@@ -28,17 +28,17 @@ impl MirrorThere {
             return None;
         }
         let key = ObjectKey::new(service.namespace().unwrap_or_default(), service.name_any());
-        let told = annotations.get(OF).and_then(|name| {
+        let annotated = annotations.get(OF).and_then(|name| {
             let mut parts = name.split('.');
             let (name, namespace) = (parts.next()?, parts.next()?);
             Some(ObjectKey::new(namespace, name))
         });
-        // By the name that Linkerd gives it.
+        // Linkerd gives it a name with the cluster's at its end.
         let by_name = || {
             let name = key.name.strip_suffix(&**cluster)?.strip_suffix('-')?;
             Some(ObjectKey::new(&*key.namespace, name))
         };
-        let of = told.or_else(by_name)?;
+        let of = annotated.or_else(by_name)?;
         Some(Self { service: key, of, cluster: cluster.as_str().into() })
     }
 }

@@ -1,8 +1,8 @@
 //! Services whose endpoints are in other clusters: Linkerd's pod-to-pod mirrors and federated
 //! Services, seen as Linkerd sees them, in the EndpointSlices of the clusters that are linked.
 //!
-//! [`members`] reads what a Service rests on; [`services`] is how a cluster's own Services call their
-//! ports; [`reach`] is what is known of a cluster's API, as a function of what happened and of time.
+//! [`members`] reads the members of a Service; [`services`] has the port names of a cluster's own
+//! Services; [`reach`] is whether a cluster's API can be watched, a function of events and of time.
 
 pub(crate) mod health;
 pub(crate) mod linked_clusters;

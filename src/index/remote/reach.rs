@@ -1,32 +1,32 @@
-//! What is known of the API of a linked cluster: a function of what happened, and of time.
+//! Whether the API of a linked cluster can be reached: a function of events, and of time.
 
 use crate::engine::Now;
 use jiff::SignedDuration;
 
-/// How long what was seen counts after a watch was interrupted, while it is listed anew. A watch
-/// that dies silently may have been silent for longer than this.
+/// How long the facts count after a watch was interrupted, until the next LIST. A watch that breaks without
+/// a sign may have been silent for longer than this.
 const DOUBT: SignedDuration = SignedDuration::from_secs(3);
 
 /// Whether the API of a linked cluster can be reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// Nothing is asked of it.
+    /// Nothing is requested of it.
     #[default]
     Idle,
-    /// Asked for the first time, and not answered yet.
-    Asked { since: Now },
-    /// Its slices are known; `doubted` while they are listed anew.
+    /// Requested for the first time, and not answered yet.
+    Requested { since: Now },
+    /// Its slices are known; `doubted` until they are listed again.
     Seen { doubted: Option<Now> },
-    /// It cannot be reached: what is there is unknown.
+    /// It cannot be reached: its health is unknown.
     Lost { since: Now },
     /// It could not be reached for longer than the limit.
     Down { since: Now },
-    /// Somebody answers who cannot be verified to be that cluster.
+    /// An answer comes from a server that cannot be verified to be that cluster.
     Unverified { why: String },
-    /// It answers as Kubernetes does, and with errors only.
+    /// It answers as Kubernetes does, with errors only.
     Failing { why: String },
-    /// It answers, but not to us; or its credentials cannot be used. Neither that nor the two above
-    /// ever become `Down`: nothing says that it does not serve.
+    /// It refuses us, or its credentials cannot be used. Neither this nor the two above ever become `Down`:
+    /// the cluster may well serve.
     Refused { why: String },
 }
 
@@ -42,36 +42,36 @@ pub(crate) enum Transition {
     Unverified,
     Failing,
     Refused,
-    /// Nothing is asked of it any more.
+    /// Nothing is requested of it any more.
     Idle,
     /// Its credentials are gone.
     Unlinked,
 }
 
 impl Reach {
-    /// It is about to be listed.
-    pub(crate) fn ask(&mut self, now: Now) {
+    /// A LIST of it begins.
+    pub(crate) fn request(&mut self, now: Now) {
         match self {
-            Self::Idle => *self = Self::Asked { since: now },
+            Self::Idle => *self = Self::Requested { since: now },
             Self::Seen { doubted: doubted @ None } => *doubted = Some(now),
             _ => {}
         }
     }
 
-    /// What was known goes on being known by its watch.
+    /// A LIST of it is complete.
     pub(crate) fn listed(&mut self) {
         *self = Self::Seen { doubted: None };
     }
 
-    /// The watch broke: it is listed anew at once.
+    /// The watch broke: a LIST follows at once.
     pub(crate) fn interrupted(&mut self, now: Now) {
-        self.ask(now);
+        self.request(now);
     }
 
     /// It did not answer.
     pub(crate) fn failed(&mut self, now: Now) {
         let since = match self {
-            Self::Asked { since } | Self::Seen { doubted: Some(since) } => *since,
+            Self::Requested { since } | Self::Seen { doubted: Some(since) } => *since,
             Self::Lost { .. } | Self::Down { .. } => return,
             Self::Idle
             | Self::Seen { doubted: None }
@@ -82,7 +82,7 @@ impl Reach {
         *self = Self::Lost { since };
     }
 
-    /// Somebody answered who cannot be verified.
+    /// A server answered that cannot be verified.
     pub(crate) fn unverified(&mut self, why: String) {
         *self = Self::Unverified { why };
     }
@@ -92,7 +92,7 @@ impl Reach {
         *self = Self::Failing { why };
     }
 
-    /// It answered, and not with what was asked for.
+    /// It refused the request.
     pub(crate) fn refused(&mut self, why: String) {
         *self = Self::Refused { why };
     }
@@ -103,10 +103,10 @@ impl Reach {
         }
     }
 
-    /// What time alone changes, a step at a time: each is reported.
+    /// Follows the time, one transition at a call: each is reported.
     pub(crate) fn pass(&mut self, now: Now, limit: SignedDuration) {
         match self {
-            Self::Asked { since } | Self::Seen { doubted: Some(since) }
+            Self::Requested { since } | Self::Seen { doubted: Some(since) }
                 if lasted(*since, now) >= DOUBT =>
             {
                 *self = Self::Lost { since: *since };
@@ -118,10 +118,10 @@ impl Reach {
         }
     }
 
-    /// In how long time alone does something.
+    /// After how long the next transition is due by time alone.
     pub(crate) fn next(&self, now: Now, limit: SignedDuration) -> Option<SignedDuration> {
         let left = match self {
-            Self::Asked { since } | Self::Seen { doubted: Some(since) } => {
+            Self::Requested { since } | Self::Seen { doubted: Some(since) } => {
                 DOUBT - lasted(*since, now)
             }
             Self::Lost { since } => limit - lasted(*since, now),
@@ -130,7 +130,7 @@ impl Reach {
         Some(left.max(SignedDuration::ZERO))
     }
 
-    /// Whether its slices count as they are known.
+    /// Whether its slices count.
     pub(crate) fn is_seen(&self) -> bool {
         matches!(self, Self::Seen { .. })
     }
@@ -142,7 +142,7 @@ impl Reach {
             Self::Refused { .. } if self != before => Some(Transition::Refused),
             Self::Unverified { .. } if self != before => Some(Transition::Unverified),
             _ if kind(self) == kind(before) => None,
-            Self::Seen { .. } if matches!(before, Self::Idle | Self::Asked { .. }) => {
+            Self::Seen { .. } if matches!(before, Self::Idle | Self::Requested { .. }) => {
                 Some(Transition::Seen)
             }
             Self::Seen { .. } => Some(Transition::Reachable),
@@ -150,12 +150,12 @@ impl Reach {
             Self::Down { .. } => Some(Transition::Down),
             Self::Failing { .. } => Some(Transition::Failing),
             Self::Idle => Some(Transition::Idle),
-            Self::Asked { .. } | Self::Unverified { .. } | Self::Refused { .. } => None,
+            Self::Requested { .. } | Self::Unverified { .. } | Self::Refused { .. } => None,
         }
     }
 }
 
-/// By the clock that never jumps.
+/// By the steady clock.
 fn lasted(since: Now, now: Now) -> SignedDuration {
     since.steady.duration_until(now.steady)
 }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_that_breaks_and_is_listed_anew_at_once_was_never_lost() {
+    fn a_watch_that_breaks_and_is_listed_again_at_once_was_never_lost() {
         let mut reach = Reach::Seen { doubted: None };
         reach.interrupted(at(1_000));
         reach.pass(at(3_999), LIMIT);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_not_listed_anew_is_lost_since_it_broke_and_down_after_the_limit() {
+    fn one_that_is_not_listed_again_is_lost_since_it_broke_and_down_after_the_limit() {
         let mut reach = Reach::Seen { doubted: None };
         reach.interrupted(at(1_000));
         reach.failed(at(1_010));
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn one_that_hangs_is_lost_after_a_moment() {
         let mut reach = Reach::Idle;
-        reach.ask(at(0));
+        reach.request(at(0));
         assert_eq!(reach.next(at(0), LIMIT), Some(DOUBT));
         reach.pass(at(3_000), LIMIT);
         assert_eq!(reach, Reach::Lost { since: at(0) });
@@ -215,13 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn one_that_answers_and_cannot_be_verified_or_fails_is_never_down_and_its_loss_begins_anew() {
+    fn one_that_answers_and_cannot_be_verified_or_fails_is_never_down_and_its_next_loss_is_a_new_one()
+     {
         for answer in [
             (|reach, why| Reach::unverified(reach, why)) as fn(&mut Reach, String),
             |reach, why| reach.failing(why),
         ] {
             for mut reach in [
-                Reach::Asked { since: at(0) },
+                Reach::Requested { since: at(0) },
                 Reach::Seen { doubted: Some(at(0)) },
                 Reach::Lost { since: at(0) },
                 Reach::Down { since: at(0) },
@@ -230,7 +231,7 @@ mod tests {
                 let answered = reach.clone();
                 assert_eq!(reach.next(at(1_000), LIMIT), None);
                 reach.pass(at(1_000_000), LIMIT);
-                reach.ask(at(1_000_000));
+                reach.request(at(1_000_000));
                 assert_eq!(reach, answered);
                 assert!(!reach.is_seen());
                 // What was before it answered does not count.
@@ -241,24 +242,24 @@ mod tests {
     }
 
     #[test]
-    fn people_hear_of_another_certificate_and_not_of_another_error() {
+    fn another_certificate_is_reported_and_another_error_is_not() {
         let unverified = |why: &str| Reach::Unverified { why: why.into() };
         let failing = |why: &str| Reach::Failing { why: why.into() };
-        let told = |before: &Reach, now: &Reach| now.transition(before);
-        assert_eq!(told(&Reach::Idle, &unverified("a")), Some(Transition::Unverified));
-        assert_eq!(told(&unverified("a"), &unverified("a")), None);
-        assert_eq!(told(&unverified("a"), &unverified("b")), Some(Transition::Unverified));
-        assert_eq!(told(&unverified("a"), &failing("a")), Some(Transition::Failing));
-        assert_eq!(told(&failing("a"), &failing("b")), None);
+        let reported = |before: &Reach, now: &Reach| now.transition(before);
+        assert_eq!(reported(&Reach::Idle, &unverified("a")), Some(Transition::Unverified));
+        assert_eq!(reported(&unverified("a"), &unverified("a")), None);
+        assert_eq!(reported(&unverified("a"), &unverified("b")), Some(Transition::Unverified));
+        assert_eq!(reported(&unverified("a"), &failing("a")), Some(Transition::Failing));
+        assert_eq!(reported(&failing("a"), &failing("b")), None);
         assert_eq!(
-            told(&failing("a"), &Reach::Seen { doubted: None }),
+            reported(&failing("a"), &Reach::Seen { doubted: None }),
             Some(Transition::Reachable)
         );
     }
 
     #[derive(Clone, Debug)]
     enum Step {
-        Ask,
+        Request,
         Listed,
         Interrupted,
         Failed,
@@ -272,7 +273,7 @@ mod tests {
         #[test]
         fn down_comes_by_time_alone_and_not_before_the_limit_of_one_loss(
             steps in proptest::collection::vec(prop_oneof![
-                Just(Step::Ask), Just(Step::Listed), Just(Step::Interrupted), Just(Step::Failed),
+                Just(Step::Request), Just(Step::Listed), Just(Step::Interrupted), Just(Step::Failed),
                 Just(Step::Unverified), Just(Step::Failing), Just(Step::Refused),
                 (1_i64..40_000).prop_map(Step::Pass),
             ], 1..80),
@@ -281,7 +282,7 @@ mod tests {
             for step in steps {
                 let before = reach.clone();
                 match step {
-                    Step::Ask => reach.ask(at(now)),
+                    Step::Request => reach.request(at(now)),
                     Step::Listed => { reach.listed(); last_answer = now }
                     Step::Interrupted => reach.interrupted(at(now)),
                     Step::Failed => reach.failed(at(now)),
@@ -294,9 +295,9 @@ mod tests {
                     prop_assert!(lasted(since, at(now)) >= LIMIT);
                     prop_assert!(since.steady >= at(last_answer).steady, "it answered meanwhile");
                 }
-                // What is told is what changed.
-                let told = reach.transition(&before);
-                prop_assert_eq!(told == Some(Transition::Down),
+                // What is reported is what changed.
+                let reported = reach.transition(&before);
+                prop_assert_eq!(reported == Some(Transition::Down),
                     matches!(reach, Reach::Down { .. }) && !matches!(before, Reach::Down { .. }));
                 // Whoever keeps the time comes to rest.
                 let mut rested = reach.clone();

@@ -1,5 +1,5 @@
-//! The Services of a linked cluster that are rested on, as that cluster has them: a member is asked
-//! for a port by its number, and its own Service says how slices call that.
+//! The Services of a linked cluster that are members of local ones, as that cluster has them: a member is
+//! asked for a port by its number, and its own Service has the name of the port in the slices.
 
 use crate::engine::SteadyTime;
 use crate::engine::Unknown;
@@ -9,14 +9,14 @@ use crate::index::service_facts::ServiceFacts;
 use crate::kinds::ObjectKey;
 use std::collections::{BTreeSet, HashMap};
 
-/// What is known of the Services of a cluster.
+/// The facts of the Services of a cluster.
 #[derive(Debug, Default)]
 pub(crate) struct RemoteServices {
-    /// None where they cannot be read: ports are taken to be called there as they are here.
+    /// None where they cannot be read: ports are taken to have the same names there.
     listed: Option<HashMap<ObjectKey, ServiceFacts>>,
-    /// What the LIST was asked for.
-    asked: BTreeSet<ObjectKey>,
-    /// Why what is known may be old.
+    /// The Services that the LIST is of.
+    requested: BTreeSet<ObjectKey>,
+    /// Why the facts may be outdated.
     doubt: Option<String>,
     order: Order,
     changes: ChangedServices,
@@ -25,28 +25,28 @@ pub(crate) struct RemoteServices {
 /// A Service with its version, as an API server has it.
 pub(crate) type Versioned = (u64, ServiceFacts);
 
-/// The state of things beside a change: the moment, by the steady clock, and a number for how the
-/// slices of a Service are.
+/// What a change needs beside itself: the time, by the steady clock, and the fingerprint of the slices of a
+/// Service.
 #[derive(Clone, Copy)]
 pub(crate) struct Beside<'a> {
     pub now: SteadyTime,
     pub slices: &'a dyn Fn(&ObjectKey) -> u64,
 }
 
-/// One of them.
+/// A Service of a linked cluster.
 #[derive(Debug, PartialEq)]
 pub(crate) enum RemoteService<'a> {
-    /// We may not look.
+    /// It may not be read, or is not listed.
     Unread,
     Missing,
     Is(&'a ServiceFacts),
 }
 
 impl RemoteServices {
-    /// These have been asked for, and listed.
+    /// Replaces the Services by a complete LIST of the requested ones.
     pub(crate) fn replace(
         &mut self,
-        asked: BTreeSet<ObjectKey>,
+        requested: BTreeSet<ObjectKey>,
         listed: HashMap<ObjectKey, Versioned>,
         beside: Beside<'_>,
     ) {
@@ -57,21 +57,22 @@ impl RemoteServices {
             self.enter(&service, versioned, beside, Arrival::Listed);
         }
         self.order.complete(None);
-        (self.asked, self.doubt) = (asked, None);
+        (self.requested, self.doubt) = (requested, None);
     }
 
-    /// Their watch broke, or cannot begin: what is known may be old. Returns whether that is news.
+    /// Records that their watch broke, or cannot begin: the facts may be outdated. Returns whether that is
+    /// new.
     pub(crate) fn interrupted(&mut self, why: &str) -> bool {
         self.doubt.replace(why.to_owned()).is_none_or(|before| before != why)
     }
 
-    /// They may not be read. Returns whether that is news.
+    /// Records that they may not be read. Returns whether that is new.
     pub(crate) fn refused(&mut self, why: &str) -> bool {
         let were_read = self.listed.take().is_some();
         self.interrupted(why) || were_read
     }
 
-    /// Takes in one, where it may enter. Returns whether it is news.
+    /// Enters one where it is the newest. Returns whether it changed.
     pub(crate) fn enter(
         &mut self,
         service: &ObjectKey,
@@ -83,9 +84,9 @@ impl RemoteServices {
             return false;
         }
         match self.order.enter(service, version, service, arrival) {
-            Freshness::Enters => self.put(service, facts, beside),
-            Freshness::Leaves => self.remove(service),
-            Freshness::Late => false,
+            Freshness::Newest => self.put(service, facts, beside),
+            Freshness::Deleted => self.remove(service),
+            Freshness::Stale => false,
         }
     }
 
@@ -100,17 +101,17 @@ impl RemoteServices {
         is_new
     }
 
-    /// The watch says that one is gone. Returns whether that is news.
+    /// Removes one, as the watch reports. Returns whether it was there.
     pub(crate) fn delete(&mut self, service: &ObjectKey, version: u64) -> bool {
         self.order.delete(service, version) && self.remove(service)
     }
 
-    /// A LIST of one, past the watch, is about to be asked for; none where they cannot be read.
+    /// A ticket for a LIST of one, past the watch; none where they cannot be read.
     pub(crate) fn ticket(&self, service: &ObjectKey) -> Option<Ticket> {
         self.listed.as_ref().map(|_| self.order.ticket(service))
     }
 
-    /// Takes in that LIST. Returns whether it is news.
+    /// Enters that LIST. Returns whether it shows anything new.
     pub(crate) fn confirm(
         &mut self,
         ticket: &Ticket,
@@ -120,12 +121,12 @@ impl RemoteServices {
         beside: Beside<'_>,
     ) -> Result<bool, Superseded> {
         self.order.places(ticket, service, at)?;
-        let news = match found {
+        let is_news = match found {
             Some(versioned) => self.enter(service, versioned, beside, Arrival::Answered(ticket)),
             None => self.order.lack(ticket, service, at) && self.remove(service),
         };
         self.order.show(ticket, service, at);
-        Ok(news)
+        Ok(is_news)
     }
 
     fn remove(&mut self, service: &ObjectKey) -> bool {
@@ -135,12 +136,12 @@ impl RemoteServices {
     pub(crate) fn get(&self, service: &ObjectKey) -> RemoteService<'_> {
         match self.listed.as_ref().map(|listed| listed.get(service)) {
             Some(Some(facts)) => RemoteService::Is(facts),
-            Some(None) if self.asked.contains(service) => RemoteService::Missing,
+            Some(None) if self.requested.contains(service) => RemoteService::Missing,
             None | Some(None) => RemoteService::Unread,
         }
     }
 
-    /// Why an endpoint that offers no port by the name that is known for it may do so all the same.
+    /// Why an endpoint may offer a port by another name than the one that is known for it.
     pub(crate) fn doubt(
         &self,
         cluster: &str,
@@ -156,7 +157,7 @@ impl RemoteServices {
         Some(Unknown::Refused { cluster: cluster.to_owned(), why })
     }
 
-    /// The slices of a Service are these now.
+    /// Records the present fingerprint of the slices of a Service.
     pub(crate) fn observe(&mut self, service: &ObjectKey, slices: impl FnOnce() -> u64) {
         if self.changes.awaits(service) {
             self.changes.observe(service, slices());
@@ -217,13 +218,13 @@ mod tests {
         services.observe(&bb(), || 8);
         assert_eq!(until(&services, 1), None);
 
-        // While its watch was broken, and with a lower number: a LIST counts anew.
+        // While its watch was broken, and with a lower number: a LIST replaces what was known.
         lists(&mut services, Some((1, "rpc")), 100);
         assert_eq!(until(&services, 100), Some(at(105)));
     }
 
     #[test]
-    fn what_is_known_is_in_doubt_while_it_is_not_watched() {
+    fn facts_are_in_doubt_while_they_are_not_watched() {
         let mut services = RemoteServices::default();
         let is_doubted = |services: &RemoteServices| services.doubt("west", &bb(), at(0)).is_some();
         assert!(is_doubted(&services) && services.ticket(&bb()).is_none());
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_past_the_watch_brings_nothing_back_and_takes_away_what_is_older() {
+    fn a_list_past_the_watch_brings_nothing_back_and_removes_what_is_older() {
         let mut services = RemoteServices::default();
         lists(&mut services, Some((5, "http")), 0);
         let ticket = services.ticket(&bb()).unwrap();
@@ -262,7 +263,7 @@ mod tests {
         assert!(!watched(&mut services, 11, "web", 0));
         assert_eq!(confirm(&mut services, None, 20), Ok(true));
         assert_eq!(services.get(&bb()), RemoteService::Missing);
-        // Listed anew meanwhile.
+        // Another LIST has begun the watch again.
         lists(&mut services, Some((5, "http")), 0);
         assert_eq!(confirm(&mut services, None, 30), Err(Superseded::ListedSince));
     }

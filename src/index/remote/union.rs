@@ -10,9 +10,9 @@ pub(crate) struct Union {
     pub counted: EndpointCount,
     /// The first member that cannot be seen, not known to be down.
     unknown: Option<Health>,
-    /// The first member that may be more than it seems.
+    /// The first member that may have more ready endpoints than it seems.
     doubt: Option<Health>,
-    /// The first whose cluster has been out of reach for too long.
+    /// The first whose cluster counts as down.
     down: Option<Health>,
 }
 
@@ -36,16 +36,15 @@ impl Union {
     }
 
     /// Whether every member is seen.
-    pub(crate) fn is_whole(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.unknown.is_none() && self.down.is_none()
     }
 
-    /// What is known to be ready is, `seen` by its members that are; without any, not known is not
-    /// down.
+    /// Ready, where the members that are `seen` are; otherwise not known is not down.
     pub(crate) fn health(self, seen: impl FnOnce(EndpointCount) -> Health) -> Health {
         let Self { counted, unknown, doubt, down } = self;
         let mut seen = seen(counted);
-        // Without what is about to go it would be unknown, and not down.
+        // Without its announced pods it would be unknown, and not down.
         if unknown.is_some() && !seen.without_announced().is_ready() {
             seen = seen.as_seen();
         }
@@ -53,8 +52,7 @@ impl Union {
     }
 }
 
-/// The endpoints of a member, which is asked for ports by their numbers and has names of its own for
-/// them.
+/// The endpoints of a member: ports are asked for by number, and each member has names of its own.
 pub(crate) fn of_member(
     names: &[Option<&str>],
     ports: &[&ServicePort],

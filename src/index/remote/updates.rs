@@ -1,4 +1,4 @@
-//! What enters the index of linked clusters, and which objects it concerns.
+//! The linked clusters in the index: which facts enter, and which objects a change concerns.
 
 use crate::engine::Now;
 use crate::index::order::{Arrival, Superseded, Ticket};
@@ -10,40 +10,40 @@ use crate::kinds::{ObjectKey, ObjectRef};
 use std::collections::{BTreeSet, HashMap};
 
 impl Index {
-    /// The Services of a linked cluster that managed objects rest on.
+    /// The Services of a linked cluster that managed objects depend on.
     pub(crate) fn requested_of(&self, cluster: &str) -> BTreeSet<ObjectKey> {
         let is_named = |service: &ObjectKey| self.objects_naming(service).next().is_some();
-        let resting = self.remote.resting_there(cluster);
-        let requested = resting.filter(|(_, local)| local.iter().any(is_named));
+        let members = self.remote.members_in(cluster);
+        let requested = members.filter(|(_, local)| local.iter().any(is_named));
         requested.map(|(service, _)| service.clone()).collect()
     }
 
-    /// A cluster has credentials.
+    /// Adds a cluster, whose credentials are there.
     pub(crate) fn link(&mut self, cluster: &str) -> Vec<ObjectRef> {
         self.remote.link(cluster);
-        self.noticed_there(cluster, |_| true)
+        self.remote_services_changed(cluster, |_| true)
     }
 
-    /// A cluster has no credentials any more.
+    /// Removes a cluster, whose credentials are gone.
     pub(crate) fn unlink(&mut self, cluster: &str) -> Vec<ObjectRef> {
         self.remote.unlink(cluster);
-        self.noticed_there(cluster, |_| true)
+        self.remote_services_changed(cluster, |_| true)
     }
 
     /// Changes the reach of a cluster. Returns the transition that is to be reported.
-    pub(crate) fn note_reach(
+    pub(crate) fn change_reach(
         &mut self,
         cluster: &str,
         change: impl FnOnce(&mut Reach, Now),
     ) -> (Option<Transition>, Vec<ObjectRef>) {
         let now = self.now;
-        match self.remote.note(cluster, |reach| change(reach, now)) {
-            Some(transition) => (transition, self.noticed_there(cluster, |_| true)),
+        match self.remote.change_reach(cluster, |reach| change(reach, now)) {
+            Some(transition) => (transition, self.remote_services_changed(cluster, |_| true)),
             None => (None, vec![]),
         }
     }
 
-    /// A LIST of a cluster's slices is complete: it replaces what was known.
+    /// Replaces the slices of a cluster by a complete LIST.
     pub(crate) fn set_remote_listing(
         &mut self,
         cluster: &str,
@@ -51,8 +51,8 @@ impl Index {
         listed: Vec<SliceUpdate>,
     ) -> (Option<Transition>, Vec<ObjectRef>) {
         self.remote.set_listed(cluster, requested, listed);
-        let transition = self.remote.note(cluster, Reach::listed).flatten();
-        (transition, self.noticed_there(cluster, |_| true))
+        let transition = self.remote.change_reach(cluster, Reach::listed).flatten();
+        (transition, self.remote_services_changed(cluster, |_| true))
     }
 
     pub(crate) fn set_remote_slice(
@@ -61,7 +61,7 @@ impl Index {
         update: SliceUpdate,
     ) -> Vec<ObjectRef> {
         let changed = self.remote.set_slice(cluster, update);
-        self.noticed_there(cluster, |service| changed.contains(service))
+        self.remote_services_changed(cluster, |service| changed.contains(service))
     }
 
     pub(crate) fn delete_remote_slice(
@@ -71,10 +71,10 @@ impl Index {
         version: u64,
     ) -> Vec<ObjectRef> {
         let changed = self.remote.delete_slice(cluster, slice, version);
-        self.noticed_there(cluster, |service| changed.contains(service))
+        self.remote_services_changed(cluster, |service| changed.contains(service))
     }
 
-    /// Takes in a LIST of one Service's slices, made past the watch with this ticket.
+    /// Enters a LIST of one Service's slices, requested past the watch with this ticket.
     pub(crate) fn confirm_remote_slices(
         &mut self,
         cluster: &str,
@@ -85,25 +85,25 @@ impl Index {
     ) -> Result<Vec<ObjectRef>, Superseded> {
         let changed = self.remote.confirm(cluster, ticket, service, listed, at)?;
         Ok(match changed {
-            true => self.noticed_there(cluster, |changed| changed == service),
+            true => self.remote_services_changed(cluster, |changed| changed == service),
             false => vec![],
         })
     }
 
-    /// A LIST of these Services of a cluster is complete.
+    /// Replaces the Services of a cluster by a complete LIST of the requested ones.
     pub(crate) fn set_remote_services(
         &mut self,
         cluster: &str,
-        asked: BTreeSet<ObjectKey>,
+        requested: BTreeSet<ObjectKey>,
         listed: HashMap<ObjectKey, Versioned>,
     ) -> Vec<ObjectRef> {
-        self.remote.note_services(cluster, self.now.steady, |services, beside| {
-            services.replace(asked, listed, beside);
+        self.remote.change_services(cluster, self.now.steady, |services, beside| {
+            services.replace(requested, listed, beside);
         });
-        self.noticed_there(cluster, |_| true)
+        self.remote_services_changed(cluster, |_| true)
     }
 
-    /// The Services of a cluster are not watched, or may not be read at all.
+    /// Records that the Services of a cluster are not watched, or may not be read at all.
     pub(crate) fn doubt_remote_services(
         &mut self,
         cluster: &str,
@@ -111,11 +111,11 @@ impl Index {
         refused: bool,
     ) -> Vec<ObjectRef> {
         let news =
-            self.remote.note_services(cluster, self.now.steady, |services, _| match refused {
+            self.remote.change_services(cluster, self.now.steady, |services, _| match refused {
                 true => services.refused(why),
                 false => services.interrupted(why),
             });
-        self.noticed_there(cluster, |_| news == Some(true))
+        self.remote_services_changed(cluster, |_| news == Some(true))
     }
 
     /// Enters a Service of a cluster, as its watch reports it.
@@ -125,10 +125,10 @@ impl Index {
         service: &ObjectKey,
         versioned: Versioned,
     ) -> Vec<ObjectRef> {
-        let news = self.remote.note_services(cluster, self.now.steady, |services, beside| {
+        let news = self.remote.change_services(cluster, self.now.steady, |services, beside| {
             services.enter(service, versioned, beside, Arrival::Watched)
         });
-        self.noticed_there(cluster, |changed| news == Some(true) && changed == service)
+        self.remote_services_changed(cluster, |changed| news == Some(true) && changed == service)
     }
 
     /// Removes a Service of a cluster, as its watch reports.
@@ -138,13 +138,13 @@ impl Index {
         service: &ObjectKey,
         version: u64,
     ) -> Vec<ObjectRef> {
-        let news = self.remote.note_services(cluster, self.now.steady, |services, _| {
+        let news = self.remote.change_services(cluster, self.now.steady, |services, _| {
             services.delete(service, version)
         });
-        self.noticed_there(cluster, |changed| news == Some(true) && changed == service)
+        self.remote_services_changed(cluster, |changed| news == Some(true) && changed == service)
     }
 
-    /// Takes in a LIST of one Service itself, made past the watch with this ticket.
+    /// Enters a LIST of one Service itself, requested past the watch with this ticket.
     pub(crate) fn confirm_remote_service(
         &mut self,
         cluster: &str,
@@ -153,26 +153,26 @@ impl Index {
         found: Option<Versioned>,
         at: u64,
     ) -> Result<Vec<ObjectRef>, Superseded> {
-        let news = self.remote.note_services(cluster, self.now.steady, |services, beside| {
+        let news = self.remote.change_services(cluster, self.now.steady, |services, beside| {
             services.confirm(ticket, service, found, at, beside)
         });
         let news = news.unwrap_or(Err(Superseded::ListedSince))?;
-        Ok(self.noticed_there(cluster, |changed| news && changed == service))
+        Ok(self.remote_services_changed(cluster, |changed| news && changed == service))
     }
 
-    /// Services of a cluster changed: whoever rests on them did.
-    fn noticed_there(
+    /// Follows a change of Services of a cluster. Returns the objects that it concerns.
+    fn remote_services_changed(
         &mut self,
         cluster: &str,
         changed: impl Fn(&ObjectKey) -> bool,
     ) -> Vec<ObjectRef> {
-        let resting = self.remote.resting_there(cluster).filter(|(service, _)| changed(service));
+        let members = self.remote.members_in(cluster).filter(|(service, _)| changed(service));
         let (there, local): (Vec<_>, Vec<_>) =
-            resting.map(|(service, local)| (service.clone(), local.clone())).unzip();
+            members.map(|(service, local)| (service.clone(), local.clone())).unzip();
         self.remote.observe(cluster, &there);
         let local: BTreeSet<ObjectKey> = local.into_iter().flatten().collect();
         let affected: BTreeSet<ObjectRef> =
-            local.iter().flat_map(|service| self.noticed(service)).collect();
+            local.iter().flat_map(|service| self.service_changed(service)).collect();
         affected.into_iter().collect()
     }
 }

@@ -1,7 +1,7 @@
 //! The answers of a linked cluster's API server, as distinct from those of a proxy before it.
 //!
-//! kube makes an error of Kubernetes out of whatever has the status of one: the page of a load
-//! balancer whose API server is dead would count as a sign of life.
+//! kube takes any response with an error status for one of Kubernetes: the page of a load balancer whose API
+//! server is down would count as an answer of the API server.
 
 use axum::body::{Body, to_bytes};
 use http::header::CONTENT_TYPE;
@@ -9,38 +9,31 @@ use http::{HeaderMap, HeaderValue, Response};
 use kube::client::DynBody;
 use serde::Deserialize;
 use serde_json::json;
-use std::fmt;
+use thiserror::Error;
 use tower::BoxError;
 
-/// More than an API server writes into a `Status`.
+/// Longer than any `Status` of an API server.
 const LONGEST: usize = 256 * 1024;
 
-/// Written by the priority and fairness of the API server, into every answer; also into those
-/// whose body is no `Status`, such as most of 429.
+/// Headers that the API server's priority and fairness writes into every response; also into those whose
+/// body is no `Status`, as most with 429.
 const KUBERNETES: &str = "x-kubernetes-pf-";
 
-/// The answer of something that is no API server, or of one that shows nothing of it.
-#[derive(Debug)]
+/// A response that shows no sign of an API server.
+#[derive(Debug, Error)]
+#[error("an answer that is not Kubernetes' ({code})")]
 pub(crate) struct Foreign {
     pub code: u16,
 }
 
-impl fmt::Display for Foreign {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an answer that is not Kubernetes' ({})", self.code)
-    }
-}
-
-impl std::error::Error for Foreign {}
-
-/// What of a `Status` shows that it is one. kube's own takes any JSON object for one.
+/// The fields that every `Status` has. kube's own type reads any JSON object.
 #[derive(Deserialize)]
 struct Status {
     kind: String,
     code: u16,
 }
 
-/// Lets errors of Kubernetes through, as a `Status` each, and makes [`Foreign`] of all others.
+/// Passes errors of Kubernetes, as a `Status` each, and turns all others into [`Foreign`].
 pub(crate) async fn classify(response: Response<Box<DynBody>>) -> Result<Response<Body>, BoxError> {
     let (mut head, body) = response.into_parts();
     let body = Body::new(body);

@@ -1,7 +1,7 @@
 //! The Secrets by which clusters are linked, as `linkerd multicluster link-gen` writes them.
 //!
-//! Nothing here has a `Debug` that shows what is in a Secret, its annotations included: `kubectl
-//! apply` keeps a copy of the data in one.
+//! No `Debug` here shows the content of a Secret, nor its annotations: `kubectl apply` keeps a copy of the
+//! data in one.
 
 use crate::informers::remote::kubeconfig::{Checked, Refusal, check};
 use k8s_openapi::ByteString;
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Of every such Secret.
+/// The type of every such Secret.
 pub(crate) const TYPE: &str = "mirror.linkerd.io/remote-kubeconfig";
 const CLUSTER_NAME: &str = "multicluster.linkerd.io/cluster-name";
 const PREFIX: &str = "cluster-credentials-";
@@ -60,7 +60,7 @@ impl Resource for CredentialsSecret {
     }
 }
 
-/// Which Secret, for Events about it.
+/// The Secret that an Event is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SecretName {
     pub namespace: String,
@@ -75,7 +75,7 @@ impl fmt::Display for SecretName {
     }
 }
 
-/// What a Secret says of a cluster.
+/// The credentials of a cluster, as a Secret has them.
 #[derive(Clone)]
 pub(crate) struct Credentials {
     pub cluster: String,
@@ -85,7 +85,7 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// None where no cluster is named: by the label, as in Linkerd's namespace, or by the name.
+    /// None where the Secret names no cluster: by the label, as in Linkerd's namespace, or by its name.
     pub(crate) fn read(secret: &CredentialsSecret) -> Option<Self> {
         let metadata = &secret.metadata;
         let name = metadata.name.clone().unwrap_or_default();
@@ -104,16 +104,16 @@ impl Credentials {
     }
 
     /// Whether both lead to the same API server as the same user.
-    pub(crate) fn leads_where(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.bytes == other.bytes
     }
 }
 
-/// All credentials that there are, by the namespace's place and the Secret's name.
+/// All credentials, by the namespace's place and the Secret's name.
 pub(crate) type AllCredentials = BTreeMap<(usize, String), Credentials>;
 
-/// Of each cluster the credentials to use: the first that can be, in the order of the namespaces;
-/// without any the first, so that the reason is reported.
+/// The credentials to use for each cluster: the first usable ones, in the order of the namespaces; without
+/// any the first, so that the reason is reported.
 pub(crate) fn chosen(all: &AllCredentials) -> BTreeMap<&str, &Credentials> {
     let mut chosen: BTreeMap<&str, &Credentials> = BTreeMap::new();
     for credentials in all.values() {
@@ -166,7 +166,7 @@ mod tests {
         assert!(chosen(&all)["x"].checked.is_err());
         all.insert((1, "a".into()), read(GOOD));
         all.insert((2, "a".into()), read("nonsense too"));
-        assert!(chosen(&all)["x"].leads_where(&read(GOOD)));
+        assert!(chosen(&all)["x"].is_same_as(&read(GOOD)));
     }
 
     #[test]

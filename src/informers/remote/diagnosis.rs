@@ -1,4 +1,4 @@
-//! From the error of a request to a linked cluster to what it shows of the cluster.
+//! What the error of a request to a linked cluster shows of the cluster.
 
 use crate::informers::remote::answer::Foreign;
 use crate::informers::remote::failure::RequestFailure;
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How long a page of a LIST may take.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Of a request by the client of a linked cluster: its `Api` errors are Kubernetes' own, by
+/// The failure of a request by the client of a linked cluster, whose `Api` errors are Kubernetes' own: see
 /// [`answer`](crate::informers::remote::answer).
 pub(crate) fn of(error: &kube::Error) -> RequestFailure {
     if let kube::Error::Api(status) = error {
@@ -43,7 +43,7 @@ pub(crate) async fn next_event<K>(
     }
 }
 
-/// Of a LIST, or of the watch that follows it.
+/// The failure of a LIST, or of the watch that follows it.
 fn of_watch(error: &watcher::Error) -> RequestFailure {
     match error {
         watcher::Error::InitialListFailed(error)
@@ -56,10 +56,10 @@ fn of_watch(error: &watcher::Error) -> RequestFailure {
     }
 }
 
-/// Longer than any chain of causes: one that leads back to itself must end too.
+/// Longer than any chain of causes: a circular one has to end too.
 const CAUSES: usize = 32;
 
-/// An error, and what it comes from.
+/// An error, and the chain of its causes.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     successors(Some(error), |error| cause(*error)).take(CAUSES)
 }
@@ -72,7 +72,7 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
     }
 }
 
-/// What a cause says of why there is no answer of the API server.
+/// Why there is no answer of the API server, where this cause shows it.
 fn silence(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(Foreign { code }) = cause.downcast_ref() {
         return Some(format!(

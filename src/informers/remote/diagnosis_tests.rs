@@ -36,7 +36,7 @@ fn authority(name: &str) -> Authority {
     Authority { issuer: Issuer::new(params, key), pem }
 }
 
-/// Of an API server that nothing is wrong with.
+/// The certificate of an API server without a fault.
 fn named() -> CertificateParams {
     CertificateParams::new(["127.0.0.1".to_owned()]).unwrap()
 }
@@ -46,7 +46,7 @@ fn server(params: &CertificateParams, by: Option<&Authority>) -> ServerConfig {
     server_for(params, by, None)
 }
 
-/// The same, let in only clients of an authority.
+/// The same, for clients of an authority only.
 fn server_for(
     params: &CertificateParams,
     by: Option<&Authority>,
@@ -110,7 +110,7 @@ async fn serve_tls(config: ServerConfig, answer: String) -> SocketAddr {
     .await
 }
 
-/// A server that answers whatever comes with the same bytes, and leaves.
+/// A server that answers every request with the same bytes, and closes.
 async fn serve_bytes(answer: &'static [u8]) -> SocketAddr {
     serve(move |stream| reply(stream, answer)).await
 }
@@ -134,8 +134,8 @@ fn empty_list() -> String {
     http("200 OK", &[], &list.to_string())
 }
 
-/// What a LIST of slices by a kubeconfig fails with.
-async fn ask(server: &str, ca: &Authority) -> Option<RequestFailure> {
+/// The failure of a LIST of slices by a kubeconfig.
+async fn list_by(server: &str, ca: &Authority) -> Option<RequestFailure> {
     let kubeconfig = json!({
         "current-context": "west", "contexts": [{"name": "west", "context": {"cluster": "west",
             "user": "west"}}],
@@ -149,12 +149,12 @@ async fn ask(server: &str, ca: &Authority) -> Option<RequestFailure> {
     slices.list(&ListParams::default()).await.err().map(|error| of(&error))
 }
 
-async fn ask_at(address: SocketAddr, ca: &Authority) -> Option<RequestFailure> {
-    ask(&format!("https://{address}"), ca).await
+async fn list_at(address: SocketAddr, ca: &Authority) -> Option<RequestFailure> {
+    list_by(&format!("https://{address}"), ca).await
 }
 
 #[tokio::test]
-async fn a_certificate_that_does_not_verify_is_not_an_outage_and_the_way_out_is_named() {
+async fn a_certificate_that_does_not_verify_is_not_an_outage_and_the_next_step_is_named() {
     let ca = authority("west");
     let with = |change: fn(&mut CertificateParams)| {
         let mut params = named();
@@ -169,11 +169,11 @@ async fn a_certificate_that_does_not_verify_is_not_an_outage_and_the_way_out_is_
     let elsewhere = CertificateParams::new(["api.elsewhere.example".to_owned()]).unwrap();
     let nameless = CertificateParams::default();
     let other = authority("another");
-    // By the same name, as one that was made anew.
-    let anew = authority("west");
-    for (what, config, words) in [
+    // With the same name, as one that was replaced.
+    let replaced = authority("west");
+    for (what, config, expected) in [
         ("another CA", server(&named(), Some(&other)), "not signed by the CA"),
-        ("the CA made anew", server(&named(), Some(&anew)), "not signed by the CA"),
+        ("a replaced CA", server(&named(), Some(&replaced)), "not signed by the CA"),
         ("self-signed", server(&named(), None), "not signed by the CA"),
         ("expired", server(&expired, Some(&ca)), "has expired"),
         ("not yet valid", server(&early, Some(&ca)), "not valid yet"),
@@ -183,20 +183,20 @@ async fn a_certificate_that_does_not_verify_is_not_an_outage_and_the_way_out_is_
         ("expired, of another CA", server(&expired, Some(&other)), ""),
     ] {
         let address = serve_tls(config, empty_list()).await;
-        let failure = ask_at(address, &ca).await;
+        let failure = list_at(address, &ca).await;
         let Some(RequestFailure::Unverified(why)) = failure else { panic!("{what}: {failure:?}") };
-        assert!(why.contains(words), "{what}: {why}");
+        assert!(why.contains(expected), "{what}: {why}");
         for next in ["ink it again", "linkerd multicluster link-gen"] {
             assert!(why.contains(next), "{what}: {why}");
         }
         assert!(!why.contains("127.0.0.1") && !why.contains("elsewhere"), "it quotes: {why}");
     }
     let address = serve_tls(server(&named(), Some(&ca)), empty_list()).await;
-    assert_eq!(ask_at(address, &ca).await, None);
+    assert_eq!(list_at(address, &ca).await, None);
 }
 
 #[tokio::test]
-async fn one_that_breaks_off_tls_answers_and_one_that_refuses_our_certificate_was_verified() {
+async fn a_server_that_ends_tls_is_unverified_and_one_that_refuses_our_certificate_was_verified() {
     let ca = authority("west");
     // A fatal alert each: handshake_failure, protocol_version, internal_error, unrecognized_name.
     for alert in [
@@ -205,39 +205,39 @@ async fn one_that_breaks_off_tls_answers_and_one_that_refuses_our_certificate_wa
         &[21, 3, 3, 0, 2, 2, 80],
         &[21, 3, 3, 0, 2, 2, 112],
     ] {
-        let failure = ask_at(serve_bytes(alert).await, &ca).await;
+        let failure = list_at(serve_bytes(alert).await, &ca).await;
         assert!(matches!(failure, Some(RequestFailure::Unverified(_))), "{alert:?}: {failure:?}");
     }
     let asks = server_for(&named(), Some(&ca), Some(&ca));
-    let failure = ask_at(serve_tls(asks, empty_list()).await, &ca).await;
+    let failure = list_at(serve_tls(asks, empty_list()).await, &ca).await;
     assert!(matches!(failure, Some(RequestFailure::Refused(_))), "{failure:?}");
 }
 
 #[tokio::test]
-async fn who_says_nothing_or_speaks_no_tls_shows_no_life() {
+async fn a_server_that_is_silent_or_speaks_no_tls_is_unreachable() {
     let ca = authority("west");
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let gone = serve(|stream| async move { drop(stream) }).await;
+    let closed = serve(|stream| async move { drop(stream) }).await;
     let reset = serve(|stream| async move { stream.set_zero_linger().unwrap() }).await;
-    for (what, address, words) in [
+    for (what, address, expected) in [
         ("nobody", nobody, "connection refused"),
-        ("one that leaves", gone, "the connection broke"),
+        ("one that closes", closed, "the connection broke"),
         ("a reset", reset, "the connection broke"),
         ("half a record", serve_bytes(&[22, 3, 3, 0, 100, 2]).await, "the connection broke"),
         ("no TLS", serve_bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n").await, "no TLS"),
         ("an end in order", serve_bytes(&[21, 3, 3, 0, 2, 1, 0]).await, "the connection broke"),
     ] {
-        let failure = ask_at(address, &ca).await;
+        let failure = list_at(address, &ca).await;
         let Some(RequestFailure::Unreachable(why)) = failure else { panic!("{what}: {failure:?}") };
-        assert!(why.contains(words), "{what}: {why}");
+        assert!(why.contains(expected), "{what}: {why}");
     }
-    let nowhere = ask("https://api.west.invalid:6443", &ca).await;
+    let nowhere = list_by("https://api.west.invalid:6443", &ca).await;
     let not_found = "the name of its API server is not found".to_owned();
     assert_eq!(nowhere, Some(RequestFailure::Unreachable(not_found)));
 }
 
 #[tokio::test]
-async fn an_error_as_kubernetes_answers_it_is_a_sign_of_life_and_any_other_body_is_none() {
+async fn an_error_as_kubernetes_answers_it_is_failing_and_any_other_body_is_unreachable() {
     let ca = authority("west");
     let status = |code: u16, reason: &str| {
         json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -259,7 +259,7 @@ async fn an_error_as_kubernetes_answers_it_is_a_sign_of_life_and_any_other_body_
         (refused, "401 Unauthorized", vec![], unauthorized.clone()),
         (refused, "403 Forbidden", vec![], status(403, "Forbidden")),
         (refused, "404 Not Found", vec![], status(404, "NotFound")),
-        // As its filters write it, with no Status.
+        // As the filters of an API server write it, without a Status.
         (failing, "429 Too Many Requests", vec![pf], "Too many requests, please try again".into()),
         (
             failing,
@@ -270,7 +270,7 @@ async fn an_error_as_kubernetes_answers_it_is_a_sign_of_life_and_any_other_body_
         (failing, "503 Service Unavailable", vec![pf], "".into()),
         (refused, "401 Unauthorized", vec![pf], "".into()),
         (refused, "404 Not Found", vec![pf], "404 page not found".into()),
-        // What stands before a dead one.
+        // A load balancer whose API server is down.
         (unreachable, "503 Service Unavailable", vec![], html.into()),
         (
             unreachable,
@@ -303,7 +303,7 @@ async fn an_error_as_kubernetes_answers_it_is_a_sign_of_life_and_any_other_body_
     ] {
         let what = format!("{line} {headers:?} {body}");
         let address = serve_tls(server(&named(), Some(&ca)), http(line, &headers, &body)).await;
-        let failure = ask_at(address, &ca).await.unwrap_or_else(|| panic!("{what}"));
+        let failure = list_at(address, &ca).await.unwrap_or_else(|| panic!("{what}"));
         let why = match &failure {
             RequestFailure::Unreachable(why) | RequestFailure::Unverified(why) => why,
             RequestFailure::Failing(why) | RequestFailure::Refused(why) => why,
@@ -311,15 +311,15 @@ async fn an_error_as_kubernetes_answers_it_is_a_sign_of_life_and_any_other_body_
         assert_eq!(failure, is(why.clone()), "{what}");
         assert!(!why.contains("html") && !why.contains("please"), "it quotes: {why}");
     }
-    // Who answers must be verified first.
+    // The server is verified before its answer.
     let stranger = server(&named(), Some(&authority("stranger")));
     let address = serve_tls(stranger, http("401 Unauthorized", &[], &unauthorized)).await;
-    let failure = ask_at(address, &ca).await;
+    let failure = list_at(address, &ca).await;
     assert!(matches!(failure, Some(RequestFailure::Unverified(_))), "{failure:?}");
 }
 
 #[test]
-fn every_problem_with_a_certificate_is_one_of_who_answers() {
+fn every_problem_with_a_certificate_is_unverified() {
     use CertificateError::*;
     for problem in [BadEncoding, Revoked, UnknownRevocationStatus, BadSignature, InvalidPurpose] {
         let error = rustls::Error::InvalidCertificate(problem);
@@ -339,7 +339,7 @@ fn every_problem_with_a_certificate_is_one_of_who_answers() {
 }
 
 #[test]
-fn an_error_that_comes_from_itself_ends_too() {
+fn an_error_whose_cause_is_itself_ends_too() {
     #[derive(Debug)]
     struct Itself;
     impl std::fmt::Display for Itself {
@@ -357,7 +357,7 @@ fn an_error_that_comes_from_itself_ends_too() {
 }
 
 #[test]
-fn only_who_does_not_answer_is_unreachable() {
+fn only_a_server_that_does_not_answer_is_unreachable() {
     for (code, refused) in [
         (401, true),
         (403, true),
@@ -377,7 +377,7 @@ fn only_who_does_not_answer_is_unreachable() {
 }
 
 #[test]
-fn an_error_is_told_without_where_it_was_met() {
+fn a_failure_does_not_quote_the_address() {
     let refused = io::Error::new(ErrorKind::ConnectionRefused, "192.0.2.1:6443 of ana");
     let failure = of(&kube::Error::ReadEvents(refused));
     assert_eq!(failure, RequestFailure::Unreachable("connection refused".into()));

@@ -1,23 +1,26 @@
 //! Why a request to a linked cluster failed, and what that shows of the cluster.
 
-/// Why a request to a linked cluster failed. In words of our own: an error's own may quote where
-/// the kubeconfig leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use thiserror::Error;
+
+/// Why a request to a linked cluster failed. The texts are our own: an error's own may quote the server of
+/// the kubeconfig.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
 pub(crate) enum RequestFailure {
-    /// No sign of life.
+    /// No answer of an API server.
     Unreachable(String),
-    /// Somebody answers who cannot be verified to be that cluster.
+    /// An answer comes from a server that cannot be verified to be that cluster.
     Unverified(String),
     /// It answers as Kubernetes does, with an error that may pass.
     Failing(String),
-    /// It answers, and not with what was asked for.
+    /// It refuses the request.
     Refused(String),
 }
 
 impl RequestFailure {
-    /// Of a `Status` of the API server.
+    /// The failure that a `Status` of the API server is.
     pub(crate) fn answered(code: u16, reason: &str) -> Self {
-        // Another cluster's text: nothing but what Kubernetes has there goes into an Event.
+        // The text comes from another cluster: only a reason as Kubernetes writes it goes into an Event.
         let is_reason = reason.len() <= 64 && reason.bytes().all(|b| b.is_ascii_alphanumeric());
         let reason = if is_reason { reason } else { "" };
         let why = format!("its API server answers {code} {reason}").trim_end().to_owned();
@@ -29,7 +32,7 @@ impl RequestFailure {
                 "its API server does not let them list and watch endpointslices (403): link it again"
                     .into(),
             ),
-            // Those come and go.
+            // These pass.
             408 | 410 | 429 => Self::Failing(why),
             400..500 => Self::Refused(why),
             _ => Self::Failing(why),

@@ -1,12 +1,12 @@
 //! What a TLS handshake that failed shows of who is at the other end.
 //!
-//! Whoever speaks TLS lives. That the program cannot verify it says that a certificate was renewed,
-//! has expired or was never right; nothing of that is an outage of the cluster.
+//! A server that speaks TLS is up. That it cannot be verified means that a certificate was renewed, has
+//! expired or was never valid, which is no outage of the cluster.
 
 use crate::informers::remote::failure::RequestFailure;
 use rustls::{AlertDescription, CertificateError, Error};
 
-/// What to do where the CA, or the name, is not what the kubeconfig has.
+/// The next step where the CA, or the name, is not that of the kubeconfig.
 const AGAIN: &str =
     "Link it again with linkerd multicluster link-gen, from a kubeconfig that reaches it";
 
@@ -36,7 +36,7 @@ pub(crate) fn failure(error: &Error) -> RequestFailure {
 fn certificate(problem: &CertificateError) -> String {
     use CertificateError as Problem;
     let (found, next) = match problem {
-        // The latter where a CA was made anew under the name that it had.
+        // The latter where a CA was replaced by one with the same name.
         Problem::UnknownIssuer | Problem::BadSignature => (
             "its API server's certificate is not signed by the CA in the kubeconfig",
             "Link it again with linkerd multicluster link-gen, which writes the CA that it has now",
@@ -72,7 +72,7 @@ fn ended(alert: AlertDescription) -> RequestFailure {
         Alert::CloseNotify | Alert::UserCanceled => {
             RequestFailure::Unreachable("the connection broke".into())
         }
-        // Said of the client's certificate, which is shown to a server that is verified.
+        // About the client's certificate, which is sent to a server that is verified.
         Alert::NoCertificate
         | Alert::BadCertificate
         | Alert::UnsupportedCertificate

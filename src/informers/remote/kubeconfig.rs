@@ -1,7 +1,7 @@
-//! Which kubeconfig of a linked cluster may be used: one that has everything in it.
+//! Which kubeconfig of a linked cluster may be used: one that has everything inline.
 //!
-//! It comes out of a Secret that others write: nothing that it names is run, and no file is read.
-//! No value of it is shown; a refusal names fields only.
+//! It comes from a Secret that others write: no program that it names is run, and no file is read. No value
+//! of it is shown; a refusal names fields only.
 
 use kube::Config;
 use kube::client::RustlsTlsError;
@@ -9,24 +9,19 @@ use kube::config::{
     AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedAuthInfo,
     NamedCluster, NamedContext,
 };
-use std::fmt;
+use thiserror::Error;
 
 /// A kubeconfig that needs nothing but itself. Without `Debug`: it holds a token.
 #[derive(Clone)]
 pub(crate) struct Checked(Kubeconfig);
 
 /// Why a kubeconfig is not used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{field}: found {found}, expected {expected}")]
 pub(crate) struct Refusal {
     field: &'static str,
     found: &'static str,
     expected: &'static str,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: found {}, expected {}", self.field, self.found, self.expected)
-    }
 }
 
 const KUBECONFIG: &str = "data.kubeconfig";
@@ -38,9 +33,9 @@ fn refusal(field: &'static str, found: &'static str, expected: &'static str) -> 
     Refusal { field, found, expected }
 }
 
-/// Judges the current context of a kubeconfig, and takes from it what is needed and nothing else.
+/// Checks the current context of a kubeconfig, and takes only the fields that are needed.
 pub(crate) fn check(bytes: &[u8]) -> Result<Checked, Refusal> {
-    // The parser's own words would quote the text.
+    // The parser's own error would quote the text.
     let text = std::str::from_utf8(bytes).ok();
     let read = text.and_then(|text| Kubeconfig::from_yaml(text).ok());
     let read = read.ok_or(refusal(KUBECONFIG, "no kubeconfig", "the YAML that linkerd wrote"))?;
@@ -87,10 +82,10 @@ pub(crate) fn check(bytes: &[u8]) -> Result<Checked, Refusal> {
     Ok(Checked(kubeconfig))
 }
 
-/// What everything is called in a kubeconfig of ours.
+/// The name of every entry in a checked kubeconfig.
 const LINKED: &str = "linked";
 
-/// An empty field is one that is not there.
+/// An empty field counts as absent.
 fn given(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
@@ -164,13 +159,12 @@ impl Checked {
             }
             _ => refusal(KUBECONFIG, "something else", "what linkerd wrote"),
         })?;
-        // kube takes it from the environment, which means the way to this cluster's own world.
+        // kube takes it from the environment, which is about this cluster.
         config.proxy_url = None;
         Ok(config)
     }
 
-    /// For one that no client can be made from: what is left is the CA, or the user's certificate
-    /// and key.
+    /// The refusal of one that no client can be made from: by its CA, or by the user's certificate and key.
     pub(crate) fn unusable(error: &kube::Error) -> Refusal {
         if let kube::Error::RustlsTls(RustlsTlsError::AddRootCertificate(_)) = error {
             return refusal(
@@ -204,13 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn what_linkerd_writes_is_taken() {
+    fn what_linkerd_writes_is_accepted() {
         let server =
             json!({"server": "https://192.0.2.1:6443", "certificate-authority-data": "QQ=="});
         assert_eq!(refused(server.clone(), json!({"token": "t"})), None);
         let certificate = json!({"client-certificate-data": "QQ==", "client-key-data": "QQ=="});
         assert_eq!(refused(server, certificate), None);
-        // Inline data wins over a path that is left beside it, as in kubectl.
+        // Inline data wins over a path beside it, as in kubectl.
         let both = json!({"server": "https://x", "certificate-authority": "/ca.crt",
             "certificate-authority-data": "QQ=="});
         assert_eq!(refused(both, json!({"token": "t", "tokenFile": ""})), None);
@@ -253,9 +247,9 @@ mod tests {
                 json!({"client-certificate-data": "QQ==", "client-key": "/home/ana/k"}),
             ),
         ] {
-            let said = refused(cluster, user).unwrap_or_default();
-            assert!(said.contains(&format!(".{field}: found ")), "{field}: {said}");
-            assert!(!said.contains("ana"), "it quotes the Secret: {said}");
+            let refusal = refused(cluster, user).unwrap_or_default();
+            assert!(refusal.contains(&format!(".{field}: found ")), "{field}: {refusal}");
+            assert!(!refusal.contains("ana"), "it quotes the Secret: {refusal}");
         }
     }
 
@@ -264,8 +258,8 @@ mod tests {
         let lost = kubeconfig(json!({"server": "https://x"}), json!({}))
             .replace(r#""current-context":"west""#, r#""current-context":"ana""#);
         for text in ["", "token-of-ana", "[token-of-ana", "token-of-ana: {", "{}", &lost] {
-            let said = check(text.as_bytes()).err().unwrap().to_string();
-            assert!(!said.contains("ana"), "{said}");
+            let refusal = check(text.as_bytes()).err().unwrap().to_string();
+            assert!(!refusal.contains("ana"), "{refusal}");
         }
         assert!(check(b"\xff\xfe").is_err());
     }
@@ -276,8 +270,8 @@ mod tests {
             let cluster = json!({"server": "https://x", "certificate-authority-data": ca});
             check(kubeconfig(cluster, json!({"token": "t"})).as_bytes()).ok().unwrap()
         };
-        let said = with("%%").config().await.err().unwrap().to_string();
-        assert!(said.contains("certificate-authority-data: found no certificate"), "{said}");
+        let refusal = with("%%").config().await.err().unwrap().to_string();
+        assert!(refusal.contains("certificate-authority-data: found no certificate"), "{refusal}");
         let cluster = json!({"server": "https://x"});
         let plain = check(kubeconfig(cluster, json!({"token": "t"})).as_bytes()).ok().unwrap();
         assert_eq!(plain.config().await.unwrap().proxy_url, None);

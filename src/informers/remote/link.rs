@@ -17,20 +17,20 @@ pub(crate) struct Link {
     pub secret: SecretName,
     pub client: Client,
     pub families: AddressFamilies,
-    /// How long it may be out of reach before that counts as down.
+    /// How long it may be out of reach before it counts as down.
     pub limit: SignedDuration,
     pub index: SharedIndex,
     pub transitions: mpsc::UnboundedSender<LinkTransition>,
-    /// The reach changed: time is counted from another moment.
+    /// Notifies that the reach changed: the next transition is due at another time.
     pub reach_changed: Notify,
 }
 
 impl Link {
-    /// Watches what is requested, for as long as this is polled.
+    /// Watches what is requested of the cluster, until dropped.
     pub(crate) async fn follow(self) {
         tokio::join!(
             self.watch_slices(),
-            self.count_time(),
+            self.follow_time(),
             self.watch_services(),
             self.follow_mirrors()
         );
@@ -40,7 +40,7 @@ impl Link {
         self.index.read().remote.reach(&self.cluster).is_some_and(Reach::is_seen)
     }
 
-    /// In how long time alone changes the reach.
+    /// After how long the next transition is due by time alone.
     pub(super) fn time_left(&self) -> Option<Duration> {
         let now = self.index.now();
         let reach = self.index.read().remote.reach(&self.cluster).cloned();
@@ -48,8 +48,8 @@ impl Link {
         left.map(SignedDuration::unsigned_abs)
     }
 
-    /// Lets time change the reach.
-    async fn count_time(&self) {
+    /// Makes the transitions that are due by time alone.
+    async fn follow_time(&self) {
         loop {
             let left = self.time_left();
             let due = async {
@@ -69,7 +69,7 @@ impl Link {
     pub(super) fn set_reach(&self, why: &str, change: impl FnOnce(&mut Reach, Now)) {
         let mut transition = None;
         self.index.update(|index| {
-            let (news, affected) = index.note_reach(&self.cluster, change);
+            let (news, affected) = index.change_reach(&self.cluster, change);
             transition = news;
             affected
         });

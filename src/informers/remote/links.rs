@@ -1,5 +1,5 @@
-//! Which clusters are linked: with each Secret that comes, changes or goes, a watch begins, restarts or
-//! ends. None waits for another.
+//! Which clusters are linked: each Secret that is added, changed or deleted begins, restarts or ends the
+//! watches of a cluster. No cluster waits for another.
 
 use crate::index::endpoints::AddressFamilies;
 use crate::index::remote::reach::Transition;
@@ -21,17 +21,17 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tower::util::AndThenLayer;
 
-/// How long a connection, TLS included, may take to come about.
+/// The timeout for connecting, TLS included.
 const CONNECT: Duration = Duration::from_secs(3);
 
 const NEXT: &str = "Link it again from a kubeconfig that has everything inline: `kubectl config view --raw --minify --flatten` writes one, and `linkerd multicluster link-gen` takes it with --kubeconfig";
 
-/// Where clusters are linked, and what holds for all of them.
+/// Where clusters are linked, and what applies to all of them.
 pub(crate) struct LinkSettings {
-    /// The namespaces of the Secrets, in the order in which they are believed.
+    /// The namespaces of the Secrets, in the order of precedence.
     pub namespaces: Vec<String>,
     pub families: AddressFamilies,
-    /// How long a cluster may be out of reach before that counts as down.
+    /// How long a cluster may be out of reach before it counts as down.
     pub limit: SignedDuration,
 }
 
@@ -87,7 +87,7 @@ struct Running {
     watch: Option<AbortHandle>,
 }
 
-/// A task that was ended by us is no defect; one that panicked is.
+/// A task that we aborted is no defect; one that panicked is.
 fn propagate_panic(ended: Result<(), JoinError>) {
     match ended {
         Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
@@ -96,7 +96,7 @@ fn propagate_panic(ended: Result<(), JoinError>) {
 }
 
 impl Links {
-    /// Ends a watch. When this returns it changes nothing any more: what it knows could be old.
+    /// Ends a watch. After this it no longer changes the index: its facts could be outdated.
     async fn end(&mut self, watch: Option<AbortHandle>) {
         let Some(watch) = watch else { return };
         watch.abort();
@@ -108,7 +108,7 @@ impl Links {
         }
     }
 
-    /// Begins and ends watches so that they are those of the credentials there are.
+    /// Begins and ends watches so that there is one for each of the present credentials.
     async fn follow(&mut self, all: &AllCredentials) {
         let chosen = chosen(all);
         let gone: Vec<String> =
@@ -123,7 +123,7 @@ impl Links {
         }
         for (cluster, credentials) in chosen {
             let there = self.running.get(cluster);
-            if there.is_some_and(|there| there.credentials.leads_where(credentials)) {
+            if there.is_some_and(|there| there.credentials.is_same_as(credentials)) {
                 continue;
             }
             if let Some(running) = self.running.remove(cluster) {
@@ -169,7 +169,8 @@ impl Links {
         let why = format!("its credentials are not used: {refusal}");
         let mut transition = None;
         self.index.update(|index| {
-            let (news, affected) = index.note_reach(cluster, |reach, _| reach.refused(why.clone()));
+            let (news, affected) =
+                index.change_reach(cluster, |reach, _| reach.refused(why.clone()));
             transition = news;
             affected
         });
@@ -193,10 +194,10 @@ impl Links {
 pub(crate) async fn connect(kubeconfig: Checked) -> Result<Client, Refusal> {
     let mut config = kubeconfig.config().await?;
     config.connect_timeout = Some(CONNECT);
-    // A connection that died is found by its silence.
+    // A connection that broke without a sign is found by this timeout.
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
-    // Whether it answers is ours to know, and when to try again ours to choose.
+    // Whether it answers is observed here, and retries are decided here.
     config.default_retry = false;
     let client = ClientBuilder::try_from(config).map_err(|error| Checked::unusable(&error))?;
     Ok(client.with_layer(&AndThenLayer::new(answer::classify)).build())

@@ -1,4 +1,4 @@
-//! The watch of the mirrors that a linked cluster has of others. Only for advice: no decision rests on
+//! The watch of the mirrors that a linked cluster has of others. Only for warnings: no decision depends on
 //! them.
 
 use crate::index::remote::mirrors::MirrorThere;
@@ -21,8 +21,8 @@ const MIRRORED: &str = "mirror.linkerd.io/mirrored-service";
 const AGAIN: Duration = Duration::from_secs(2);
 
 impl Link {
-    /// Watches them while Services here mirror that cluster through its gateway. That it cannot be
-    /// asked is told by the watch that health rests on.
+    /// Watches them while Services here mirror that cluster through its gateway. That the cluster cannot be
+    /// reached is reported by the watch of slices.
     pub(crate) async fn follow_mirrors(&self) {
         loop {
             if self.has_gateway_mirrors() {
@@ -44,7 +44,7 @@ impl Link {
         })
     }
 
-    /// Until none is left here.
+    /// Watches them until no Service here mirrors the cluster.
     async fn watch_mirrors(&self) {
         let api: Api<PartialObjectMeta<Service>> = Api::all(self.client.clone());
         let config = config().labels(&format!("{MIRRORED}=true"));

@@ -5,9 +5,9 @@
 //!       (I/O)            (begin, end)       (I/O)
 //! ```
 //!
-//! [`kubeconfig`] checks whether credentials may be used; [`diagnosis`], [`handshake`] and [`answer`]
-//! are what an error shows of a cluster; [`requested_services`] and
-//! [`watch_selector`] keep small what is asked of it.
+//! [`kubeconfig`] checks whether credentials may be used; [`diagnosis`], [`handshake`] and [`answer`] have
+//! what an error shows of a cluster; [`requested_services`] and [`watch_selector`] limit the watches of a
+//! cluster to what is needed.
 
 pub(crate) mod answer;
 pub(crate) mod clients;

@@ -1,4 +1,4 @@
-//! The Services that are requested of a linked cluster: those that managed objects rest on.
+//! The Services that are requested of a linked cluster: those that managed objects depend on.
 
 use crate::index::shared_index::SharedIndex;
 use crate::kinds::ObjectKey;
@@ -48,8 +48,8 @@ impl<'a> RequestedServices<'a> {
         }
     }
 
-    /// Lets a burst of changes pass.
-    pub(crate) async fn settle(&self) {
+    /// Waits for the end of a burst of changes.
+    pub(crate) async fn debounce(&self) {
         tokio::time::sleep(BURST).await;
     }
 

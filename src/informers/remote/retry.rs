@@ -1,4 +1,4 @@
-//! When a linked cluster is asked again.
+//! When a request to a linked cluster is retried.
 
 use crate::clock::backoff::{Backoff, with_jitter};
 use std::time::Duration;
@@ -14,12 +14,12 @@ const RETRY: Backoff = Backoff::steps(&[
     Duration::from_secs(8),
 ]);
 
-/// Not sooner, however little time is left.
+/// The shortest wait, however little time is left.
 const SOONEST: Duration = Duration::from_millis(250);
 
-/// How long to wait after a failure, with so many before it: the longer the more there were, but the
-/// cluster is asked more often before time alone changes what is known of it. Nothing counts as lost or
-/// down for not having been asked.
+/// How long to wait after a failure that follows so many others: the longer the more there were, but shorter
+/// before time alone changes the reach of the cluster. A cluster never counts as lost or down without a
+/// request just before.
 pub(crate) fn pause(before: u32, left: Option<Duration>, jitter: f64) -> Duration {
     let pause = with_jitter(RETRY.after(before.saturating_add(1)), jitter);
     left.map_or(pause, |left| pause.min((left / 2).max(SOONEST)))
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cluster_is_asked_again_before_time_makes_it_lost_or_down() {
+    fn a_request_is_retried_before_time_makes_a_cluster_lost_or_down() {
         let ms = Duration::from_millis;
         assert_eq!(pause(0, None, 0.0), Duration::ZERO);
         assert_eq!(pause(1, Some(ms(60_000)), 1.0), ms(250));

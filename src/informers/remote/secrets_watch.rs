@@ -44,14 +44,14 @@ impl SecretEvent {
 pub(super) struct SecretsWatch {
     pub api: Api<CredentialsSecret>,
     pub namespace: String,
-    /// The namespace's place in the order in which they are believed.
+    /// The namespace's place in the order of precedence.
     pub place: usize,
     pub events: mpsc::UnboundedSender<SecretEvent>,
 }
 
 impl SecretsWatch {
-    /// Watches until dropped. While the Secrets cannot be read, what is known of them stays: a cluster is
-    /// not gone because we may not look.
+    /// Watches until dropped. While the Secrets cannot be read, the credentials stay: a cluster is not gone
+    /// because its Secret may not be read.
     pub(super) async fn run(self) {
         let mut is_reported = false;
         loop {

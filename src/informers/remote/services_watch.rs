@@ -1,7 +1,7 @@
-//! The watch of a linked cluster's Services: how they call their ports.
+//! The watch of a linked cluster's Services, for the names of their ports.
 //!
-//! It does not change the cluster's reach, which follows from the watch of slices: without it a member
-//! may be unknown, and never down.
+//! It does not change the cluster's reach, which follows from the watch of slices: without it a member may be
+//! unknown, and never down.
 
 use crate::index::remote::services::Versioned;
 use crate::index::service_facts::ServiceFacts;
@@ -20,26 +20,26 @@ use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
 
 impl Link {
-    /// Watches the requested Services, for as long as this is polled.
+    /// Watches the requested Services, until dropped.
     pub(super) async fn watch_services(&self) {
         let mut requests = RequestedServices::new(&self.index, &self.cluster);
         let mut failures = 0;
         while let Some(requested) = requests.next(|| {}).await {
             let ended = self.watch_services_once(&requested, &mut requests).await;
             let Err((failure, was_listed)) = ended else {
-                requests.settle().await;
+                requests.debounce().await;
                 continue;
             };
             failures = if was_listed { 0 } else { failures };
             self.doubt(failure, failures == 0);
-            // Where it worked a moment ago not at once either: who ends each watch is not asked
+            // Not at once, even where it worked before: a server that ends each watch is not asked
             // without a pause.
             failures += 1;
             tokio::time::sleep(pause(failures, None, fastrand::f64())).await;
         }
     }
 
-    /// Until other Services are requested, or until it fails: then with whether it worked before.
+    /// Watches until other Services are requested, or until it fails: then with whether it was listed.
     async fn watch_services_once(
         &self,
         requested: &BTreeSet<ObjectKey>,
@@ -93,7 +93,7 @@ impl Link {
         }
     }
 
-    /// What is known of the Services may be old.
+    /// Records that the facts of the Services may be outdated.
     fn doubt(&self, failure: RequestFailure, is_news: bool) {
         let (why, refused) = match failure {
             RequestFailure::Refused(why) => (why, true),

@@ -1,5 +1,5 @@
-//! The watch of a linked cluster's slices: they become facts, and what happens to the watch becomes
-//! the cluster's reach.
+//! The watch of a linked cluster's slices: they become facts, and the state of the watch becomes the
+//! cluster's reach.
 
 use crate::index::remote::reach::Reach;
 use crate::index::slice_table::SliceUpdate;
@@ -28,19 +28,19 @@ enum Ended {
 }
 
 impl Link {
-    /// Watches the slices of the requested Services, for as long as this is polled.
+    /// Watches the slices of the requested Services, until dropped.
     pub(super) async fn watch_slices(&self) {
         let mut requests = RequestedServices::new(&self.index, &self.cluster);
         let mut failures = 0;
         let idle = || self.set_reach("", |reach, _| reach.idle());
         while let Some(requested) = requests.next(idle).await {
-            self.set_reach("", Reach::ask);
+            self.set_reach("", Reach::request);
             let began = Instant::now();
-            // The first after one that worked.
+            // The first failure after a watch that worked.
             let first = failures <= 1;
             match self.watch_slices_once(&requested, &mut requests, first).await {
                 Ended::Outdated => {
-                    requests.settle().await;
+                    requests.debounce().await;
                     continue;
                 }
                 Ended::Interrupted if began.elapsed() > WORKS_AFTER => failures = 0,
@@ -78,23 +78,23 @@ impl Link {
         }
     }
 
-    /// What a failure shows of the cluster's reach.
+    /// Changes the cluster's reach by a failure.
     fn end_slices_watch(&self, failure: RequestFailure, is_listed: bool, first: bool) -> Ended {
         match failure {
             RequestFailure::Refused(why) => {
                 self.set_reach(&why, |reach, _| reach.refused(why.clone()));
             }
-            // What the LIST is answered with shows more.
+            // The answer to the next LIST shows more.
             RequestFailure::Unreachable(why)
             | RequestFailure::Unverified(why)
             | RequestFailure::Failing(why)
                 if is_listed =>
             {
-                tracing::info!(cluster = self.cluster, why, "watch interrupted; listing anew");
+                tracing::info!(cluster = self.cluster, why, "watch interrupted; listing again");
                 self.set_reach(&why, Reach::interrupted);
                 return Ended::Interrupted;
             }
-            // It may have been a connection from before the watch broke: it is asked again at once.
+            // It may have been a connection from before the watch broke: the retry comes at once.
             RequestFailure::Unreachable(why) if first && self.is_seen() => {
                 tracing::info!(cluster = self.cluster, why, "listing failed; listing again");
             }
@@ -127,7 +127,7 @@ impl Link {
             Event::InitDone => self.enter_slices(requested, std::mem::take(listed)),
             Event::Apply(slice) => {
                 let mut update = endpoint_slices::read(&slice, self.families);
-                // One that belongs to no requested Service any more.
+                // It no longer belongs to a requested Service.
                 if !is_requested(&update) {
                     update.service = None;
                 }
@@ -140,7 +140,7 @@ impl Link {
         }
     }
 
-    /// The LIST is complete.
+    /// Enters a complete LIST.
     fn enter_slices(&self, requested: &BTreeSet<ObjectKey>, listed: Vec<SliceUpdate>) {
         tracing::debug!(cluster = self.cluster, count = listed.len(), "listed");
         let mut transition = None;

@@ -4,7 +4,7 @@ use crate::index::remote::reach::Transition;
 use crate::informers::remote::credentials::SecretName;
 use jiff::SignedDuration;
 
-/// A change of what is known of a linked cluster.
+/// A change of the reach of a linked cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LinkTransition {
     pub cluster: String,

@@ -6,17 +6,17 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use std::collections::BTreeSet;
 
-/// A longer selector is a longer URL than every proxy on the way takes.
+/// The longest selector: not every proxy on the way accepts a longer URL.
 const LONGEST: usize = 4 * 1024;
 
-/// Where one watch looks.
+/// The namespace and the selectors of one watch.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct WatchSelector {
-    /// None: everywhere, since several namespaces are asked for.
+    /// None: all, since several namespaces are requested.
     pub namespace: Option<String>,
-    /// Of EndpointSlices.
+    /// The label selector of EndpointSlices.
     pub selector: String,
-    /// Of Services, by their fields; empty: all.
+    /// The field selector of Services; empty: all.
     pub services: String,
 }
 
@@ -26,7 +26,7 @@ impl WatchSelector {
         let names: BTreeSet<&str> = requested.iter().map(|service| &*service.name).collect();
         let names: Vec<&str> = names.into_iter().collect();
         let selector = format!("{SERVICE_NAME} in ({})", names.join(","));
-        // By their names, Services can be asked for one at a time only.
+        // A field selector can name one Service only.
         let services = match *names {
             [only] => format!("metadata.name={only}"),
             _ => String::new(),
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn more_names_than_a_url_takes_are_not_named() {
+    fn more_names_than_fit_a_url_are_not_in_the_selector() {
         let names: Vec<String> = (0..1_000).map(|i| format!("service-{i}")).collect();
         let many: Vec<(&str, &str)> = names.iter().map(|name| ("books", name.as_str())).collect();
         let scope = scope(&many);

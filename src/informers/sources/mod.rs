@@ -29,13 +29,13 @@ pub(crate) struct WatchSettings {
     pub selector: LabelSelector,
     pub families: AddressFamilies,
     pub defaults: Defaults,
-    /// The controller's own.
+    /// The namespace of the program.
     pub namespace: String,
     /// Where objects are managed; empty: everywhere.
     pub namespaces: Vec<String>,
-    /// Whether anybody asks for what only warnings need: the webhook does.
+    /// Whether to watch what only the warnings of the webhook need.
     pub warns: bool,
-    /// Whether ServiceProfiles are written here.
+    /// Whether ServiceProfiles are written.
     pub writes_profiles: bool,
 }
 

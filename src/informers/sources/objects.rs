@@ -57,7 +57,7 @@ impl Source for ObjectSource {
         WatchedResource::Objects(self.kind)
     }
     fn may_be_forbidden(&self) -> bool {
-        // Where rights are older than this program the other kinds go on.
+        // Where the ClusterRole is older than this program, the other kinds go on.
         true
     }
     async fn discover(&mut self) -> kube::Result<bool> {
@@ -70,7 +70,7 @@ impl Source for ObjectSource {
         loop {
             tokio::time::sleep(REDISCOVER).await;
             let served = discovery::served_kind(&self.client, self.kind).await;
-            // One that is gone ends the watch by itself.
+            // A version that is gone ends the watch by itself.
             if served.is_ok_and(|served| served.is_some() && served != self.served) {
                 return;
             }
@@ -82,14 +82,14 @@ impl Source for ObjectSource {
         object: &DynamicObject,
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef> {
-        // Mostly our own write, whose answer came before the watch. In a LIST the same number may stand
-        // for something else.
+        // Mostly our own write, whose answer came before the event. In a LIST the same version may be of
+        // another history.
         let object_ref = ObjectRef::new(self.kind, ObjectKey::of(object));
         let watched = matches!(arrival, Arrival::Watched);
         if watched && index.has_version(&object_ref, &object.metadata) {
             return vec![];
         }
-        // A change may be noticed before the LIST that it is part of has ended.
+        // An object may be reconciled before the LIST that has it is complete.
         index.set_served(self.kind, self.served);
         let managed = ManagedObject::read(self.kind, object, &self.defaults);
         index.enter_object(object_ref, managed, arrival)
@@ -105,7 +105,7 @@ impl Source for ObjectSource {
         ours.map(|(object, _)| object.key.clone()).collect()
     }
     fn listed(&self, index: &mut Index, _: &WatchScope, kind_exists: bool) {
-        // One namespace may have looked a moment too early.
+        // One of several namespaces may have looked a moment too early.
         if kind_exists || self.keys(index).is_empty() {
             index.set_served(self.kind, self.served.filter(|_| kind_exists));
         }

@@ -50,7 +50,7 @@ impl Source for SliceSource {
         index.slice_keys()
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<EndpointSlice>>> + Send {
-        // Slices of no Service concern nobody.
+        // Only slices of a Service.
         list_watch(self.api.clone(), config().labels(SERVICE_NAME))
     }
 }
