@@ -15,16 +15,12 @@ impl Index {
     pub(crate) fn health(&self, namespace: &str, intent: &Intent, now: SteadyTime) -> Vec<Health> {
         let own = ObjectKey::new(namespace, "");
         let apex = intent.apexes.first().and_then(|apex| self.services.get(&own.beside(apex)));
-        let health = |backend: &Backend| {
-            if let Some(fault) = &backend.fault {
-                return fault.into();
+        let health = |backend: &Backend| match &backend.fault {
+            Some(fault) => fault.into(),
+            None => {
+                let asked = RequestedPorts::of(backend.port, apex);
+                self.backend_health(&own.beside(&backend.name), asked, now)
             }
-            let asked = match (backend.port, apex) {
-                (Some(port), _) => RequestedPorts::Port(port),
-                (None, Some(apex)) => RequestedPorts::PortsOf(apex),
-                (None, None) => RequestedPorts::Any,
-            };
-            self.backend_health(&own.beside(&backend.name), asked, now)
         };
         intent.backends.iter().map(health).collect()
     }
@@ -35,19 +31,23 @@ impl Index {
         asked: RequestedPorts<'_>,
         now: SteadyTime,
     ) -> Health {
-        if !self.watches(&backend.namespace) || self.forbidden.has(&backend.namespace) {
-            return Health::Unknown(Unknown::NotWatched {
-                namespace: backend.namespace.to_string(),
-            });
-        }
-        let Some(service) = self.services.get(backend) else { return Health::Missing };
-        let health = match &service.kind {
-            ServiceKind::ExternalName => Health::ExternalName,
-            ServiceKind::Elsewhere(_) | ServiceKind::Slices => {
-                self.service_health(backend, service, asked, now)
+        let namespace = &backend.namespace;
+        let is_watched = self.watches(namespace) && !self.forbidden.has(namespace);
+        match self.services.get(backend) {
+            _ if !is_watched => {
+                Health::Unknown(Unknown::NotWatched { namespace: namespace.to_string() })
             }
-        };
-        match self.changes.until(backend, now) {
+            None => Health::Missing,
+            Some(service) => {
+                let health = self.service_health(backend, service, asked, now);
+                self.unless_changed(backend, health, now)
+            }
+        }
+    }
+
+    /// The health of a Service, unless it is not ready and its slices may still follow a change of it.
+    fn unless_changed(&self, service: &ObjectKey, health: Health, now: SteadyTime) -> Health {
+        match self.changes.until(service, now) {
             Some(until) if !health.is_ready() && !health.is_unknown() => {
                 Health::Unknown(Unknown::Changed { until })
             }
@@ -66,12 +66,9 @@ impl Index {
         let past = self.past.get(backend);
         let seen = |counted: EndpointCount| seen(counted, &ports, asked, past, now);
         let health = match &service.kind {
-            ServiceKind::Elsewhere(members) => {
-                self.union(backend, members, &ports, now).health(seen)
-            }
-            ServiceKind::Slices | ServiceKind::ExternalName => {
-                seen(self.count(backend, &own_names(&ports), now))
-            }
+            ServiceKind::Members(members) => self.union(backend, members, &ports, now).health(seen),
+            ServiceKind::Slices => seen(self.count(backend, &own_names(&ports), now)),
+            ServiceKind::ExternalName => Health::ExternalName,
         };
         let numbers = asked.numbers();
         match ports.is_empty() && !numbers.is_empty() && health.is_ready() {
@@ -94,7 +91,7 @@ impl Index {
     /// The identities of the endpoints of a Service, ready or not; none where one of its members cannot be
     /// seen.
     pub(crate) fn identities_of(&self, service: &ObjectKey) -> BTreeSet<u64> {
-        if let Some(ServiceKind::Elsewhere(members)) = self.service(service).map(|s| &s.kind) {
+        if let Some(ServiceKind::Members(members)) = self.service(service).map(|s| &s.kind) {
             return self.identities_of_members(service, members).unwrap_or_default();
         }
         self.slices.of(service).flat_map(SliceFacts::identities).collect()
@@ -116,7 +113,7 @@ impl Index {
         let declared = facts.map(|facts| facts.asked_ports(RequestedPorts::PortsOf(facts)));
         let declared = declared.unwrap_or_default();
         let counted = match facts {
-            Some(facts) if matches!(facts.kind, ServiceKind::Elsewhere(_)) => {
+            Some(facts) if matches!(facts.kind, ServiceKind::Members(_)) => {
                 let union = self.union(service, facts.members(), &declared, now);
                 if !union.is_complete() {
                     return;
@@ -157,29 +154,39 @@ fn seen(
         announced,
         ports: None,
     };
-    if ports.is_empty() {
-        return plain(ready, total, past.map_or(0, |past| past.peak.most(now)));
-    }
-    let port = |(port, counted): (&&ServicePort, &PortEndpointCount)| {
-        let served = past.map(|past| &past.served);
-        engine::Port {
-            // A route asks each of its backends for one port, whatever the number.
-            number: if several { u16::try_from(port.number).unwrap_or_default() } else { 0 },
-            name: port.label(),
-            ready: counted.ready,
-            total: counted.total,
-            peak: served.map_or(0, |served| served.peak(port, now)).max(counted.ready),
-            announced: counted.announced,
-            served: counted.ready > 0 || served.is_some_and(|served| served.has(port)),
-            with: match served {
-                Some(served) if counted.ready == 0 => served.with(port, ports),
-                _ => counted.with,
-            },
-        }
+    let port = |(port, counted): (&&ServicePort, &PortEndpointCount)| engine::Port {
+        // A route asks each of its backends for one port, whatever the number.
+        number: if several { u16::try_from(port.number).unwrap_or_default() } else { 0 },
+        ..seen_port(port, *counted, ports, past, now)
     };
     let by_port: Vec<engine::Port> = ports.iter().zip(&by_port).map(port).collect();
     match by_port.as_slice() {
+        [] if ports.is_empty() => plain(ready, total, past.map_or(0, |past| past.peak.most(now))),
         [only] if !several && only.total == total => plain(only.ready, total, only.peak),
         _ => Health::of_ports(Ports::new(by_port, total), announced),
+    }
+}
+
+/// A port with so many endpoints, beside the history of the Service.
+fn seen_port(
+    port: &ServicePort,
+    counted: PortEndpointCount,
+    asked: &[&ServicePort],
+    past: Option<&ServiceHistory>,
+    now: SteadyTime,
+) -> engine::Port {
+    let served = past.map(|past| &past.served);
+    engine::Port {
+        number: 0,
+        name: port.label(),
+        ready: counted.ready,
+        total: counted.total,
+        peak: served.map_or(0, |served| served.peak(port, now)).max(counted.ready),
+        announced: counted.announced,
+        served: counted.ready > 0 || served.is_some_and(|served| served.has(port)),
+        with: match served {
+            Some(served) if counted.ready == 0 => served.with(port, asked),
+            _ => counted.with,
+        },
     }
 }

@@ -1,8 +1,11 @@
 //! What a decision needs of an EndpointSlice.
 
 use crate::engine::PortSet;
+use crate::index::hash::hash_of;
 use crate::index::pods::{PodEndpoint, PodName, PodUid};
 use crate::index::service_facts::ServicePort;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::discovery;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -44,27 +47,21 @@ pub(super) struct Endpoint {
 impl SliceFacts {
     /// The facts of a slice; none where no proxy would use its addresses.
     pub(crate) fn read(slice: &EndpointSlice, families: AddressFamilies) -> Option<Self> {
+        // Linkerd ignores the IPv6 addresses of pods only: it sends to those of a gateway or of an external
+        // workload.
+        let has_pods = match slice.address_type.as_str() {
+            "IPv4" => Some(true),
+            "IPv6" => Some(families.ipv6),
+            _ => None,
+        }?;
         let endpoints = slice.endpoints.iter().filter_map(read_endpoint);
-        let endpoints: Vec<Endpoint> = match slice.address_type.as_str() {
-            "IPv4" => endpoints.collect(),
-            "IPv6" if families.ipv6 => endpoints.collect(),
-            // Linkerd ignores the IPv6 addresses of pods only: it sends to those of a gateway or of an
-            // external workload.
-            "IPv6" => {
-                let others: Vec<Endpoint> = endpoints.filter(|e| !e.is_pod).collect();
-                if others.is_empty() {
-                    return None;
-                }
-                others
-            }
-            _ => return None,
-        };
+        let endpoints: Vec<Endpoint> = endpoints.filter(|e| has_pods || !e.is_pod).collect();
         let ports = slice.ports.iter().flatten();
         let ports = ports.map(|port| port.name.clone().unwrap_or_default()).collect();
         let (label, controller) = MANAGED_BY;
         let managed_by = slice.metadata.labels.as_ref().and_then(|labels| labels.get(label));
         let follows = managed_by.is_some_and(|manager| manager == controller);
-        Some(Self { follows, ports, endpoints })
+        (has_pods || !endpoints.is_empty()).then_some(Self { follows, ports, endpoints })
     }
 
     /// Whether its ports have changed to some that its Service does not declare: the Service has changed
@@ -112,32 +109,35 @@ impl SliceFacts {
     }
 }
 
-fn read_endpoint(endpoint: &k8s_openapi::api::discovery::v1::Endpoint) -> Option<Endpoint> {
-    let mut identity = DefaultHasher::new();
-    let (mut is_pod, mut pod) = (false, None);
-    match &endpoint.target_ref {
-        Some(target) => {
-            // Linkerd sends to nothing else.
-            if !matches!(target.kind.as_deref(), Some("Pod" | "ExternalWorkload")) {
-                return None;
-            }
-            is_pod = target.kind.as_deref() == Some("Pod");
-            (&target.kind, &target.namespace, &target.name, &target.uid).hash(&mut identity);
-            if let (Some("Pod"), Some(namespace), Some(name), Some(uid)) =
-                (target.kind.as_deref(), &target.namespace, &target.name, &target.uid)
-            {
-                let name = PodName::new(namespace, name);
-                pod = PodUid::parse(uid).map(|uid| PodEndpoint { uid, name });
-            }
-        }
-        None => endpoint.addresses.first()?.hash(&mut identity),
-    }
+/// An endpoint that Linkerd sends to.
+fn read_endpoint(endpoint: &discovery::v1::Endpoint) -> Option<Endpoint> {
+    let target = endpoint.target_ref.as_ref();
+    let pod = target.filter(|target| target.kind.as_deref() == Some("Pod"));
     let conditions = endpoint.conditions.as_ref();
     Some(Endpoint {
-        identity: identity.finish(),
-        is_pod,
-        pod,
+        identity: identity(endpoint)?,
+        is_pod: pod.is_some(),
+        pod: pod.and_then(pod_endpoint),
         ready: conditions.and_then(|c| c.ready).unwrap_or(true),
         terminating: conditions.and_then(|c| c.terminating).unwrap_or_default(),
     })
+}
+
+/// The hash of the targetRef, or of the address where there is none; none for a target of a kind that Linkerd
+/// does not send to.
+fn identity(endpoint: &discovery::v1::Endpoint) -> Option<u64> {
+    match &endpoint.target_ref {
+        Some(target) => match target.kind.as_deref() {
+            kind @ Some("Pod" | "ExternalWorkload") => {
+                Some(hash_of((kind, &target.namespace, &target.name, &target.uid)))
+            }
+            _ => None,
+        },
+        None => endpoint.addresses.first().map(hash_of),
+    }
+}
+
+fn pod_endpoint(target: &ObjectReference) -> Option<PodEndpoint> {
+    let name = PodName::new(target.namespace.as_ref()?, target.name.as_ref()?);
+    Some(PodEndpoint { uid: PodUid::parse(target.uid.as_ref()?)?, name })
 }

@@ -10,6 +10,7 @@ pub(crate) mod endpoints;
 pub(crate) mod forbidden_namespaces;
 pub(crate) mod grants;
 pub(crate) mod guarded_pods;
+pub(crate) mod hash;
 pub(crate) mod history;
 pub(crate) mod managed_object;
 pub(crate) mod objects;

@@ -1,7 +1,7 @@
 //! Pods, as small as an index of all of them allows.
 
+use crate::index::hash::hash_of;
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The pod of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +38,7 @@ pub(crate) struct PodName(u64);
 
 impl PodName {
     pub(crate) fn new(namespace: &str, name: &str) -> Self {
-        let mut hasher = DefaultHasher::new();
-        (namespace, name).hash(&mut hasher);
-        Self(hasher.finish())
+        Self(hash_of((namespace, name)))
     }
 }
 

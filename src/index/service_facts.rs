@@ -57,7 +57,7 @@ pub(crate) enum ServiceKind {
     Slices,
     ExternalName,
     /// In those of its members: pod-to-pod mirrors and federated Services.
-    Elsewhere(Box<[Member]>),
+    Members(Box<[Member]>),
 }
 
 impl ServiceFacts {
@@ -67,7 +67,7 @@ impl ServiceFacts {
         let kind = if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
             ServiceKind::ExternalName
         } else {
-            members::read(service).map_or(ServiceKind::Slices, ServiceKind::Elsewhere)
+            members::read(service).map_or(ServiceKind::Slices, ServiceKind::Members)
         };
         let port = |port: &k8s_openapi::api::core::v1::ServicePort| ServicePort {
             number: port.port,
@@ -83,7 +83,7 @@ impl ServiceFacts {
     /// The Services whose endpoints are its endpoints, where it has none of its own.
     pub(crate) fn members(&self) -> &[Member] {
         match &self.kind {
-            ServiceKind::Elsewhere(members) => members,
+            ServiceKind::Members(members) => members,
             ServiceKind::Slices | ServiceKind::ExternalName => &[],
         }
     }
@@ -139,7 +139,16 @@ pub(crate) enum RequestedPorts<'a> {
     PortsOf(&'a ServiceFacts),
 }
 
-impl RequestedPorts<'_> {
+impl<'a> RequestedPorts<'a> {
+    /// The ports of a backend, which a route may name; otherwise those of the apex, where it is known.
+    pub(crate) fn of(port: Option<u16>, apex: Option<&'a ServiceFacts>) -> Self {
+        match (port, apex) {
+            (Some(port), _) => Self::Port(port),
+            (None, Some(apex)) => Self::PortsOf(apex),
+            (None, None) => Self::Any,
+        }
+    }
+
     /// The numbers asked for.
     pub(crate) fn numbers(self) -> BTreeSet<i32> {
         match self {
@@ -179,7 +188,7 @@ mod tests {
         let name = "multicluster.linkerd.io/local-discovery";
         let federated = json!({"annotations": {name: "bb"}});
         let members = Box::new([Member::Here("bb".into())]);
-        assert_eq!(kind(federated, json!({})), ServiceKind::Elsewhere(members));
+        assert_eq!(kind(federated, json!({})), ServiceKind::Members(members));
         let external = json!({"type": "ExternalName"});
         assert_eq!(kind(json!({}), external), ServiceKind::ExternalName);
     }

@@ -86,7 +86,7 @@ impl ConsistentReader {
 
     fn members_of(&self, service: &ObjectKey) -> Option<Box<[Member]>> {
         match &self.index.read().service(service)?.kind {
-            ServiceKind::Elsewhere(members) => Some(members.clone()),
+            ServiceKind::Members(members) => Some(members.clone()),
             ServiceKind::Slices | ServiceKind::ExternalName => None,
         }
     }

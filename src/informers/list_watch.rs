@@ -68,7 +68,7 @@ struct OpenWatch<K> {
 /// An event, where the step has one to deliver, and the state that follows.
 type Step<K> = Result<(Option<Event<K>>, State<K>)>;
 
-/// Lists, then watches, until anything goes wrong.
+/// Lists, then watches, until an error or the end of a watch before its timeout.
 pub(crate) fn list_watch<K>(
     api: Api<K>,
     config: Config,

@@ -1,6 +1,7 @@
 //! The informers: LIST and watch of each kind, turned into facts and entered into the index.
 //!
-//! [`watch`] runs every informer of this cluster: it lists, watches, retries and keeps what is synced.
+//! [`watch`] runs every informer of this cluster: it lists, watches and retries, and [`reflector`] enters the
+//! events and keeps what is synced.
 //! What differs from one to another is one implementation of [`source::Source`], a file in [`sources`].
 //!
 //! To add an informer: add its [`WatchedResource`](crate::index::resource::WatchedResource), implement
@@ -13,6 +14,7 @@ pub(crate) mod confirm;
 pub(crate) mod discovery;
 pub(crate) mod endpoint_slices;
 pub(crate) mod list_watch;
+pub(crate) mod reflector;
 pub(crate) mod remote;
 pub(crate) mod resource_version;
 pub(crate) mod source;

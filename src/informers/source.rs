@@ -1,4 +1,4 @@
-//! What an informer is made from.
+//! The source of an informer: what differs from one to another.
 
 use crate::index::order::{Arrival, Order};
 use crate::index::resource::WatchedResource;
@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use kube::runtime::watcher::{self, Event};
 use std::fmt;
 
-/// What differs from one informer to another: where its objects come from, and how they enter the index.
+/// Where the objects of an informer come from, and how they enter the index.
 pub(crate) trait Source: Send + 'static {
     type Object: Clone + fmt::Debug + ResourceExt + Send + 'static;
     /// The resource that it lists and watches.

@@ -1,14 +1,11 @@
-//! Runs an informer: events of its watch become facts in the index, and the objects that they concern are
-//! reported at once.
+//! Runs an informer: it lists, watches, retries, and reflects the events into the index.
 
 use crate::clock::backoff::Backoff;
-use crate::index::order::Arrival;
 use crate::index::shared_index::SharedIndex;
 use crate::informers::list_watch::WORKS_AFTER;
-use crate::informers::resource_version;
+use crate::informers::reflector::Reflector;
 use crate::informers::source::Source;
 use crate::informers::watch_scope::WatchScope;
-use crate::kinds::{ObjectKey, ObjectRef};
 use futures::StreamExt;
 use futures::future::join_all;
 use kube::core::response::reason;
@@ -97,9 +94,7 @@ pub(crate) async fn watch<S: Source>(source: S, scope: WatchScope, index: Shared
 
 /// LIST and watch of one kind in one scope.
 struct Informer<S> {
-    source: S,
-    scope: WatchScope,
-    index: SharedIndex,
+    reflector: Reflector<S>,
     /// How many in a row.
     failures: u32,
     /// When the LIST of the present watch was complete.
@@ -115,9 +110,7 @@ struct Informer<S> {
 impl<S: Source> Informer<S> {
     fn new(source: S, scope: WatchScope, index: SharedIndex) -> Self {
         Self {
-            source,
-            scope,
-            index,
+            reflector: Reflector { source, scope, index },
             failures: 0,
             listed_at: None,
             was_served: false,
@@ -129,7 +122,7 @@ impl<S: Source> Informer<S> {
 
     /// Lists and watches until that ends.
     async fn watch_once(&mut self) -> Ended {
-        match self.source.discover().await {
+        match self.reflector.source.discover().await {
             Ok(true) => {}
             Ok(false) => return Ended::NoSuchKind,
             // A kind that was absent before is looked for again: no fact is in doubt.
@@ -137,8 +130,8 @@ impl<S: Source> Informer<S> {
             Err(error) => return Ended::Failed(WatchFailure::Discovery(error)),
         }
         let mut listed = HashSet::new();
-        let mut events = pin!(self.source.open());
-        let mut outdated = pin!(self.source.outdated());
+        let mut events = pin!(self.reflector.source.open());
+        let mut outdated = pin!(self.reflector.source.outdated());
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
@@ -152,7 +145,7 @@ impl<S: Source> Informer<S> {
                         self.is_absence_reported = false;
                         self.is_forbidden_reported = false;
                     }
-                    handle(&self.source, &self.scope, &self.index, &mut listed, event);
+                    self.reflector.handle(&mut listed, event);
                 }
                 Some(Err(error)) => return Ended::from(error),
                 None => return Ended::Failed(WatchFailure::EndedEarly),
@@ -166,14 +159,14 @@ impl<S: Source> Informer<S> {
     /// from them: also where the watch could be resumed, since a resumed watch of a quiet kind shows
     /// no sign of life.
     fn end(&mut self, ended: Ended) -> Option<Duration> {
-        begin(&self.source, &self.scope, &self.index);
+        self.reflector.begin();
         // A LIST that works beside a watch that does not must not become a loop of LISTs.
         if self.listed_at.take().is_some_and(|at| at.elapsed() > WORKS_AFTER) {
             self.failures = 0;
         }
         match ended {
             Ended::Outdated => {
-                let kind = self.source.resource().name();
+                let kind = self.reflector.source.resource().name();
                 tracing::info!(kind, "served in a better version: listing again");
                 None
             }
@@ -201,20 +194,23 @@ impl<S: Source> Informer<S> {
     fn end_absent(&mut self) -> Duration {
         self.was_served = false;
         if !std::mem::replace(&mut self.is_absence_reported, true) {
-            tracing::info!("no {} in this cluster: looking again", self.source.resource().name());
+            tracing::info!(
+                "no {} in this cluster: looking again",
+                self.reflector.source.resource().name()
+            );
         }
-        allow(&self.source, &self.index, &self.scope);
-        replace_all(&self.source, &self.index, &self.scope, &HashSet::new(), false);
+        self.reflector.allow();
+        self.reflector.replace_all(&HashSet::new(), false);
         ABSENT
     }
 
     /// Without an optional resource all goes on, and without another nothing fails over in a namespace:
     /// it counts as empty. Without it in the whole cluster nothing is known.
     fn end_forbidden(&mut self) -> Duration {
-        let name = self.source.resource().name();
+        let name = self.reflector.source.resource().name();
         let is_news = !std::mem::replace(&mut self.is_forbidden_reported, true);
-        match self.scope.namespace() {
-            _ if self.source.may_be_forbidden() => {
+        match self.reflector.scope.namespace() {
+            _ if self.reflector.source.may_be_forbidden() => {
                 if is_news {
                     tracing::warn!("{name} may not be read: what they declare has no effect");
                 }
@@ -227,112 +223,20 @@ impl<S: Source> Informer<S> {
                          or without its RoleBinding?"
                     );
                 }
-                self.index.update(|index| {
-                    index.forbidden.note(namespace, self.source.resource(), true);
-                    vec![]
-                });
+                self.reflector.forbid(namespace);
             }
             None => return self.end_failed(&WatchFailure::Forbidden),
         }
-        replace_all(&self.source, &self.index, &self.scope, &HashSet::new(), true);
+        self.reflector.replace_all(&HashSet::new(), true);
         self.back_off()
     }
 
     fn end_failed(&mut self, why: &WatchFailure) -> Duration {
-        let resource = self.source.resource();
-        self.index.update(|index| {
-            index.synced.set(resource, self.scope.set_synced(false));
-            index.synced.set_tried(resource);
-            vec![]
-        });
-        let ended = why.to_string();
-        tracing::warn!(kind = resource.name(), ended, "watch failed; listing again");
+        self.reflector.interrupt();
+        let (kind, ended) = (self.reflector.source.resource().name(), why.to_string());
+        tracing::warn!(kind, ended, "watch failed; listing again");
         self.back_off()
     }
-}
-
-fn handle<S: Source>(
-    source: &S,
-    scope: &WatchScope,
-    shared: &SharedIndex,
-    listed: &mut HashSet<ObjectKey>,
-    event: Event<S::Object>,
-) {
-    match event {
-        Event::Init => {
-            listed.clear();
-            begin(source, scope, shared);
-        }
-        Event::InitApply(object) => {
-            listed.insert(ObjectKey::of(&object));
-            shared.update(|index| source.apply(index, &object, Arrival::Listed));
-        }
-        Event::InitDone => {
-            tracing::debug!(kind = source.resource().name(), count = listed.len(), "listed");
-            allow(source, shared, scope);
-            replace_all(source, shared, scope, &std::mem::take(listed), true);
-        }
-        Event::Apply(object) => {
-            shared.update(|index| source.apply(index, &object, Arrival::Watched));
-        }
-        Event::Delete(object) => shared.update(|index| {
-            let key = ObjectKey::of(&object);
-            let order = source.order(index);
-            let is_removed =
-                order.is_none_or(|order| order.delete(&key, resource_version::of_object(&object)));
-            if is_removed { source.remove(index, &key) } else { vec![] }
-        }),
-    }
-}
-
-/// Begins the LIST: no answer past the watch enters before it is complete.
-fn begin<S: Source>(source: &S, scope: &WatchScope, shared: &SharedIndex) {
-    shared.update(|index| {
-        if let Some(order) = source.order(index) {
-            order.begin(scope.namespace());
-        }
-        vec![]
-    });
-}
-
-/// Records that the resource may be read in this scope. If it could not before, all objects are reconciled.
-fn allow<S: Source>(source: &S, shared: &SharedIndex, scope: &WatchScope) {
-    let Some(namespace) = scope.namespace() else { return };
-    shared.update(|index| {
-        let news = index.forbidden.note(namespace, source.resource(), false);
-        if news { index.object_refs() } else { vec![] }
-    });
-}
-
-/// Removes what a LIST does not have, and marks the resource as synced. All objects are reconciled: they are
-/// dropped from the queue while anything is not synced.
-fn replace_all<S: Source>(
-    source: &S,
-    shared: &SharedIndex,
-    scope: &WatchScope,
-    listed: &HashSet<ObjectKey>,
-    kind_exists: bool,
-) {
-    shared.update(|index| {
-        let here = source.keys(index).into_iter().filter(|key| scope.covers(key));
-        let gone: Vec<_> = here.filter(|key| !listed.contains(key)).collect();
-        let mut affected: Vec<ObjectRef> =
-            gone.iter().flat_map(|key| source.remove(index, key)).collect();
-        if let Some(order) = source.order(index) {
-            order.complete(scope.namespace());
-        }
-        let no_profiles = index.no_profiles;
-        source.listed(index, scope, kind_exists);
-        index.synced.set_tried(source.resource());
-        // Once the kind is there, profiles are written: also the first one.
-        let same_kinds = index.no_profiles == no_profiles;
-        let was = index.synced.set(source.resource(), scope.set_synced(true));
-        let nothing_new = was && same_kinds && gone.is_empty() && listed.is_empty();
-        if !nothing_new {
-            affected.extend(index.object_refs());
-        }
-        affected
-    });
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 use super::*;
 use crate::engine::Defaults;
 use crate::index::managed_object::ManagedObject;
-use crate::index::order::Order;
+use crate::index::order::{Arrival, Order};
 use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
-use crate::kinds::Kind;
+use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use futures::Stream;
 use kube::ResourceExt;
 use kube::core::{DynamicObject, Status};
@@ -54,12 +54,16 @@ fn split(name: &str, version: u64) -> DynamicObject {
     serde_json::from_value(split).unwrap()
 }
 
+fn reflector(shared: &SharedIndex) -> Reflector<Splits> {
+    Reflector { source: Splits, scope: WatchScope::everything(), index: shared.clone() }
+}
+
 /// A LIST of these begins a watch.
 fn lists(shared: &SharedIndex, splits: &[(&str, u64)]) {
-    let (scope, mut listed) = (WatchScope::everything(), HashSet::new());
+    let (reflector, mut listed) = (reflector(shared), HashSet::new());
     let items = splits.iter().map(|(name, version)| Event::InitApply(split(name, *version)));
     for event in [Event::Init].into_iter().chain(items).chain([Event::InitDone]) {
-        handle(&Splits, &scope, shared, &mut listed, event);
+        reflector.handle(&mut listed, event);
     }
 }
 
@@ -101,8 +105,7 @@ fn a_list_with_lower_versions_replaces_what_was_known_also_where_a_version_recur
     lists(&shared, &[("a", 1_000)]);
     lists(&shared, &[("a", 800)]);
     assert_eq!(weight(&shared, "a"), 800);
-    let (scope, mut listed) = (WatchScope::everything(), HashSet::new());
-    handle(&Splits, &scope, &shared, &mut listed, Event::Apply(split("a", 801)));
+    reflector(&shared).handle(&mut HashSet::new(), Event::Apply(split("a", 801)));
     assert_eq!(weight(&shared, "a"), 801);
 }
 

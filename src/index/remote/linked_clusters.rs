@@ -4,6 +4,7 @@ use crate::engine::SteadyTime;
 use crate::engine::{Health, Unknown};
 use crate::index::endpoint_count::{self, EndpointCount};
 use crate::index::endpoints::SliceFacts;
+use crate::index::hash::hash_of;
 use crate::index::order::{Superseded, Ticket};
 use crate::index::remote::members::Member;
 use crate::index::remote::mirrors::MirrorThere;
@@ -14,7 +15,6 @@ use crate::index::service_facts::{ServiceKind, ServicePort};
 use crate::index::slice_table::{SliceTable, SliceUpdate};
 use crate::kinds::ObjectKey;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// From a member to the local Services that it is a member of.
 type Memberships = HashMap<ObjectKey, BTreeSet<ObjectKey>>;
@@ -248,11 +248,7 @@ impl LinkedClusters {
     /// seen.
     pub(crate) fn identities(&self, cluster: &str, service: &ObjectKey) -> Option<Vec<u64>> {
         let slices = self.seen(cluster, service).ok()?.slices.of(service);
-        let salted = |identity: u64| {
-            let mut hasher = DefaultHasher::new();
-            (cluster, identity).hash(&mut hasher);
-            hasher.finish()
-        };
+        let salted = |identity: u64| hash_of((cluster, identity));
         Some(slices.flat_map(SliceFacts::identities).map(salted).collect())
     }
 

@@ -299,15 +299,15 @@ mod tests {
                 let reported = reach.transition(&before);
                 prop_assert_eq!(reported == Some(Transition::Down),
                     matches!(reach, Reach::Down { .. }) && !matches!(before, Reach::Down { .. }));
-                // Whoever keeps the time comes to rest.
-                let mut rested = reach.clone();
-                while let Some(wait) = rested.next(at(now), LIMIT) {
+                // Time alone leads to a state that stays.
+                let mut last = reach.clone();
+                while let Some(wait) = last.next(at(now), LIMIT) {
                     now += i64::try_from(wait.as_millis()).unwrap();
-                    let before = rested.clone();
-                    rested.pass(at(now), LIMIT);
-                    prop_assert_ne!(&rested, &before);
+                    let before = last.clone();
+                    last.pass(at(now), LIMIT);
+                    prop_assert_ne!(&last, &before);
                 }
-                reach = rested;
+                reach = last;
             }
         }
     }

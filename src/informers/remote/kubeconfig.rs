@@ -39,6 +39,12 @@ pub(crate) fn check(bytes: &[u8]) -> Result<Checked, Refusal> {
     let text = std::str::from_utf8(bytes).ok();
     let read = text.and_then(|text| Kubeconfig::from_yaml(text).ok());
     let read = read.ok_or(refusal(KUBECONFIG, "no kubeconfig", "the YAML that linkerd wrote"))?;
+    let (cluster, user) = selected(read)?;
+    Ok(Checked(linked_kubeconfig(checked_cluster(cluster)?, checked_user(user)?)))
+}
+
+/// The cluster and the user of the current context.
+fn selected(read: Kubeconfig) -> Result<(Cluster, AuthInfo), Refusal> {
     let name = given(read.current_context);
     let context = read.contexts.into_iter().find(|c| Some(&c.name) == name.as_ref());
     let context = context.and_then(|named| named.context).ok_or(refusal(
@@ -56,15 +62,20 @@ pub(crate) fn check(bytes: &[u8]) -> Result<Checked, Refusal> {
         let user = read.auth_infos.into_iter().find(|user| user.name == *name)?;
         user.auth_info
     });
-    let kubeconfig = Kubeconfig {
+    Ok((cluster, user.unwrap_or_default()))
+}
+
+/// A kubeconfig with nothing but a cluster and a user.
+fn linked_kubeconfig(cluster: Cluster, user: AuthInfo) -> Kubeconfig {
+    Kubeconfig {
         clusters: vec![NamedCluster {
             name: LINKED.into(),
-            cluster: Some(checked_cluster(cluster)?),
+            cluster: Some(cluster),
             ..NamedCluster::default()
         }],
         auth_infos: vec![NamedAuthInfo {
             name: LINKED.into(),
-            auth_info: Some(checked_user(user.unwrap_or_default())?),
+            auth_info: Some(user),
             ..NamedAuthInfo::default()
         }],
         contexts: vec![NamedContext {
@@ -78,8 +89,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<Checked, Refusal> {
         }],
         current_context: Some(LINKED.into()),
         ..Kubeconfig::default()
-    };
-    Ok(Checked(kubeconfig))
+    }
 }
 
 /// The name of every entry in a checked kubeconfig.

@@ -40,7 +40,7 @@ impl WatchSelector {
         }
     }
 
-    /// The API of a kind, as far as the watch looks.
+    /// The API of a kind, in the namespaces of the watch.
     pub(crate) fn api<K>(&self, client: &Client) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
