@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 
 /// How long an announcement is valid: longer than slices take to follow a pod that is deleted, also where
 /// kube-controller-manager has to elect a leader first. Until then the fallback serves.
-pub(crate) const VALID: SignedDuration = SignedDuration::from_secs(30);
+const VALID: SignedDuration = SignedDuration::from_secs(30);
 
 /// After an early flip for a pod, its announcements are refused for so long: `kubectl drain` repeats them
 /// every five seconds while a PodDisruptionBudget refuses.
-pub(crate) const REFUSED_FOR: SignedDuration = SignedDuration::from_mins(10);
+const REFUSED_FOR: SignedDuration = SignedDuration::from_mins(10);
 
 /// The most pods that are remembered: anybody who may delete pods adds to them.
 const MOST: usize = 50_000;

@@ -195,5 +195,5 @@ impl Index {
 }
 
 #[cfg(test)]
-#[path = "index_tests.rs"]
+#[path = "objects_tests.rs"]
 mod tests;

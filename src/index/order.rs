@@ -136,31 +136,20 @@ impl Order {
         arrival: Arrival<'_>,
     ) -> Freshness {
         let watch = self.watch_mut(key);
-        match arrival {
-            Arrival::Listed => watch.note(key, version),
-            Arrival::Watched if watch.is_stale(key, version) => return Freshness::Stale,
-            Arrival::Watched => {
-                watch.advance_to(version);
-                if watch.has_gone(key, version, of) {
-                    watch.versions.remove(key);
-                    return Freshness::Deleted;
-                }
-                watch.note(key, version);
+        let freshness = match arrival {
+            Arrival::Listed => Freshness::Newest,
+            Arrival::Watched => watch.freshness_of_event(key, version, of),
+            Arrival::Answered(ticket) if watch.takes_answer(ticket, key, version, of) => {
+                Freshness::Newest
             }
-            Arrival::Answered(ticket) => {
-                let is_stale = !watch.is_valid(ticket)
-                    // Without a number it has no place in the order.
-                    || version == 0
-                    || watch.is_stale(key, version)
-                    || watch.deleted.get(key).is_some_and(|deleted| *deleted >= version)
-                    || watch.has_gone(key, version, of);
-                if is_stale {
-                    return Freshness::Stale;
-                }
-                watch.note(key, version);
-            }
+            Arrival::Answered(_) => Freshness::Stale,
+        };
+        match freshness {
+            Freshness::Newest => watch.note(key, version),
+            Freshness::Deleted => drop(watch.versions.remove(key)),
+            Freshness::Stale => {}
         }
-        Freshness::Newest
+        freshness
     }
 
     /// Records that the watch reports an object deleted. Returns whether it is to be removed: an answer may
@@ -217,6 +206,24 @@ impl Order {
 impl Watch {
     fn is_valid(&self, ticket: &Ticket) -> bool {
         !self.listing && Arc::ptr_eq(&self.epoch, &ticket.epoch)
+    }
+
+    fn freshness_of_event(&mut self, key: &ObjectKey, version: u64, of: &ObjectKey) -> Freshness {
+        if self.is_stale(key, version) {
+            return Freshness::Stale;
+        }
+        self.advance_to(version);
+        if self.has_gone(key, version, of) { Freshness::Deleted } else { Freshness::Newest }
+    }
+
+    /// Whether the answer to a request past the watch is the newest of its key. Without a number it has no
+    /// place in the order.
+    fn takes_answer(&self, ticket: &Ticket, key: &ObjectKey, version: u64, of: &ObjectKey) -> bool {
+        self.is_valid(ticket)
+            && version != 0
+            && !self.is_stale(key, version)
+            && self.deleted.get(key).is_none_or(|deleted| *deleted < version)
+            && !self.has_gone(key, version, of)
     }
 
     fn is_stale(&self, key: &ObjectKey, version: u64) -> bool {

@@ -37,7 +37,7 @@ pub(crate) struct ServicePort {
     /// `""` for the unnamed port.
     pub name: String,
     /// Whether Linkerd carries it: UDP it does not.
-    pub is_tcp: bool,
+    is_tcp: bool,
 }
 
 impl ServicePort {

@@ -25,17 +25,21 @@ impl Index {
     }
 
     /// Whether traffic of an object may go to the endpoints of a Service.
-    fn is_rested_on(&self, service: &ObjectKey) -> bool {
+    fn is_depended_on(&self, service: &ObjectKey) -> bool {
         self.named_by.contains_key(service) || self.remote.federated_over(service).next().is_some()
     }
 
     /// The Service of a slice that follows a change of the Service which has not arrived yet: each has a
     /// watch of its own.
     fn overtaken_by<'a>(&self, update: &'a SliceUpdate) -> Option<&'a ObjectKey> {
-        let (service, now) = (update.service.as_ref()?, update.facts.as_ref()?);
-        let (before, facts) = (self.slices.get(&update.slice)?, self.services.get(service)?);
-        let overtakes = self.is_rested_on(service) && now.overtakes(before, &facts.ports);
-        overtakes.then_some(service)
+        let (before, now) = (self.slices.get(&update.slice), update.facts.as_ref());
+        let overtakes = |service: &&ObjectKey| match (before, now, self.services.get(*service)) {
+            (Some(before), Some(now), Some(facts)) => {
+                self.is_depended_on(service) && now.overtakes(before, &facts.ports)
+            }
+            _ => false,
+        };
+        update.service.as_ref().filter(overtakes)
     }
 
     /// Enters a Service, as the watch reports it.
@@ -65,7 +69,8 @@ impl Index {
         }
         let reshaped = |before: &ServiceFacts| before.shape != service.shape;
         let has_ready = || self.slices.of(&key).any(SliceFacts::has_ready);
-        if self.services.get(&key).is_some_and(reshaped) && self.is_rested_on(&key) && has_ready() {
+        if self.services.get(&key).is_some_and(reshaped) && self.is_depended_on(&key) && has_ready()
+        {
             self.changes.begin(&key, self.slices.fingerprint(&key), self.now.steady);
         }
         let members = self.services.get(&key).map_or(&[][..], ServiceFacts::members);
