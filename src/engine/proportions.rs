@@ -38,7 +38,8 @@ fn quantity(text: &str) -> Option<Nanos> {
     if power >= 0 {
         return scaled.checked_mul(factor);
     }
-    scaled.is_multiple_of(factor).then(|| scaled / factor)
+    // What is finer than a billionth is rounded up, as Kubernetes does it: a third is 0.3333333333333333.
+    Some(scaled.div_ceil(factor))
 }
 
 /// What a suffix multiplies by: a power of ten, and one of two.
@@ -156,6 +157,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_finer_than_a_billionth_is_rounded_up_and_keeps_its_proportions() {
+        // As a JSON writer prints thirds.
+        let thirds = [json!(1.0 / 3.0), json!(2.0 / 3.0)];
+        let thirds: Vec<Nanos> = thirds.iter().map(|weight| read(Some(weight)).unwrap()).collect();
+        assert_eq!(thirds, [333_333_334, 666_666_667]);
+        let [one, two] = scaled(&thirds, OF_A_SPLIT)[..] else { panic!("two") };
+        assert!(two.abs_diff(2 * one) <= 1, "{one} {two}");
+        assert_eq!(read(Some(&json!("0.0000000001"))), Some(1));
+    }
+
+    #[test]
     fn what_is_no_weight_is_not_read() {
         for weight in [
             json!(-1),
@@ -169,7 +181,6 @@ mod tests {
             json!("1x"),
             json!(true),
             json!([]),
-            json!("0.0000000001"),
             json!("999999999999999999999999999999999999999"),
         ] {
             assert_eq!(read(Some(&weight)), None, "{weight}");
