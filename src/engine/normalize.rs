@@ -4,7 +4,9 @@
 use crate::engine::names::AuthoredText;
 use crate::engine::proportions::{self, Nanos};
 use crate::engine::tiers::Preference;
-use crate::engine::{BySet, Declaration, DeclaredBackend, DeclaredSet, ParsedWeight, WeightLimits};
+use crate::engine::{
+    AuthoredWeights, BySet, Declaration, DeclaredBackend, DeclaredSet, ParsedWeight, WeightLimits,
+};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
@@ -33,14 +35,21 @@ impl Declaration {
 
 impl Declaration {
     /// Of a normalized one: the weights that are written otherwise than as they are read, or were when
-    /// they were recorded, for the day they are given back.
-    pub fn as_written(&self, recorded: &BySet<AuthoredText>) -> BySet<AuthoredText> {
+    /// they were recorded, for the day they are given back. `before` is the record as it stands: what it
+    /// has of a weight holds until its author writes another, since the live ones may be ours.
+    pub fn as_written(&self, before: Option<&AuthoredWeights>) -> BySet<AuthoredText> {
         let mut all = BySet::new();
         for set in self.sets.iter().filter(|set| !set.is_alone()) {
-            let recorded = recorded.get(&set.name);
+            let number = |record: Option<&AuthoredWeights>, name: &str| {
+                record?.sets.get(&set.name)?.get(name).copied()
+            };
+            let recorded = before.and_then(|before| before.written.get(&set.name));
             let mut written = AuthoredText::new();
             for DeclaredBackend { name, .. } in &set.backends {
-                let found = set.written.get(name).or_else(|| recorded?.get(name));
+                let is_edited = number(before, name) != number(self.record(), name);
+                let recorded = recorded.and_then(|recorded| recorded.get(name));
+                let live = set.written.get(name);
+                let found = if is_edited { live.or(recorded) } else { recorded.or(live) };
                 written.extend(found.map(|found| (name.clone(), found.clone())));
             }
             if !written.is_empty() {

@@ -58,6 +58,28 @@ fn a_name_that_stands_twice_is_one_backend_with_the_weight_on_its_first_entry() 
 }
 
 #[test]
+fn the_weights_of_a_name_that_stands_twice_are_kept_while_ours_are_in_the_object() {
+    const RECORD: &str = r#"{"v":1,"sets":{"":{"a":3,"b":0}},"written":{"":{"a":[1,2]}}}"#;
+    let annotations = [("failover.linkerd.io/authored-weights", RECORD)];
+    for live in [[0, 1, 0], [3, 0, 0]] {
+        let [a, b, again] = live.map(|weight| json!(weight));
+        let declared = declaration(&[("a", a), ("b", b), ("a", again)], &annotations);
+        let record = declared.record().cloned();
+        let written = declared.normalized().as_written(record.as_ref());
+        assert_eq!(written[""]["a"], [json!(1), json!(2)], "{live:?}");
+    }
+    // Its author has written others past the webhook.
+    let backends = [("a", json!(4)), ("b", json!(0)), ("a", json!(5))];
+    let mut edited = declaration(&backends, &annotations);
+    let record = edited.record().cloned();
+    let mut sets = record.clone().unwrap().sets;
+    sets.get_mut("").unwrap().insert("a".into(), 9);
+    edited.annotations.set_record(AuthoredWeights::new(sets));
+    let written = edited.normalized().as_written(record.as_ref());
+    assert_eq!(written[""]["a"], [json!(4), json!(5)]);
+}
+
+#[test]
 fn only_a_name_that_cannot_be_makes_a_backend_that_never_has_traffic() {
     let ready = [Health::seen(1, 1), Health::seen(1, 1), Health::seen(0, 1)];
     let foreign = "web.other.svc.cluster.local";

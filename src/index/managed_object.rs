@@ -100,8 +100,7 @@ impl ManagedObject {
         let state = declared.state().cloned();
         let edited_by = adopt_external_edit(&mut declared, &owners);
         let (intents, faults) = read_intents(&declared, defaults);
-        let recorded = record.as_ref().map(|record| &record.written);
-        let written = declared.normalized().as_written(recorded.unwrap_or(&BySet::new()));
+        let written = declared.normalized().as_written(record.as_ref());
         let authored_recorded = intents.as_ref().is_ok_and(|intents| {
             let authored = AuthoredWeights::new(authored(intents)).written(written.clone());
             record == Some(authored)

@@ -68,6 +68,7 @@ async fn a_stored_split_with_a_faulty_backend_fails_over_among_the_others() -> R
     wait_weights(&splits, "fraction", &[9.0, 0.0]).await?;
     wait_weights(&splits, "negative", &[1.0, 0.0]).await?;
     wait_weights(&splits, "foreign", &[1.0, 0.0, 0.0]).await?;
+    wait_weights(&splits, "twice", &[4.0, 0.0, 0.0]).await?;
 
     // What its author wrote comes back with the label off: as text where the version that it goes
     // through takes text, otherwise as the number that it is.
@@ -84,6 +85,10 @@ async fn a_stored_split_with_a_faulty_backend_fails_over_among_the_others() -> R
         })
         .await?;
     }
+    let label =
+        ["label", "trafficsplits.split.smi-spec.io/twice", "failover.linkerd.io/controlled-by-"];
+    workload.kubectl(label).ok().await?;
+    wait_weights(&splits, "twice", &[1.0, 0.0, 3.0]).await?;
     Ok(())
 }
 
