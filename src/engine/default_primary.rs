@@ -1,13 +1,16 @@
 //! The primary of a set of backends whose author named none.
 
-use crate::engine::{BySet, Declaration, DeclaredSet, SetState, State, Weights};
+use crate::engine::{
+    BySet, Declaration, DeclaredBackend, DeclaredSet, Fault, SetState, State, Weights,
+};
+use std::collections::BTreeSet;
 
 /// The primary of a set whose author named none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DefaultPrimary {
     Is(String),
-    /// Several of its backends have weight, or it cannot be read, and it did not fail over until now:
-    /// it is not known which its author prefers, and an upgrade moves nothing.
+    /// Several of its backends have weight, or none, or it cannot be read, and it did not fail over until
+    /// now: it is not known which its author prefers, and an upgrade moves nothing.
     Ambiguous,
     /// A rule with one backend: there is nowhere to go.
     Alone,
@@ -74,13 +77,26 @@ impl<'a> DefaultPrimaries<'a> {
         if is_split || known.is_some() {
             return DefaultPrimary::Is(first);
         }
-        let live = set.live();
-        let recorded = self.recorded.and_then(|sets| sets.get(&set.name)).unwrap_or(&live);
-        let weighted = |name: &&str| recorded.get(*name).is_some_and(|w| *w > 0);
-        let mut weighted = set.names().filter(weighted);
+        let recorded = self.recorded.and_then(|sets| sets.get(&set.name));
+        let weight = |backend: &DeclaredBackend| match recorded {
+            Some(recorded) => recorded.get(&backend.name).copied(),
+            None => backend.weight.whole(),
+        };
+        let is_closed = set.backends.iter().all(|backend| weight(backend) == Some(0));
+        let shares = |backend: &&DeclaredBackend| {
+            !matches!(backend.fault, Some(Fault::NoService(_)))
+                && weight(backend).is_some_and(|weight| weight > 0)
+        };
+        let weighted: BTreeSet<&str> =
+            set.backends.iter().filter(shares).map(|b| b.name.as_str()).collect();
+        let mut weighted = weighted.into_iter();
         match (weighted.next(), weighted.next(), of_earlier) {
             _ if of_earlier.is_none() && !is_readable(set) => DefaultPrimary::Ambiguous,
             (Some(_), Some(_), None) => DefaultPrimary::Ambiguous,
+            // An earlier version would have moved it at once, and recorded that.
+            (Some(_), Some(_), _) if recorded.is_none() => DefaultPrimary::Ambiguous,
+            // A rule that its author has closed.
+            _ if is_closed && recorded.is_none() => DefaultPrimary::Ambiguous,
             (Some(only), None, None) => DefaultPrimary::Is(only.to_owned()),
             // Any other may have the traffic because that one is lost.
             (Some(only), None, Some(earlier)) if only != first => {

@@ -82,6 +82,29 @@ fn where_the_author_names_none_each_rule_prefers_its_own() {
 }
 
 #[test]
+fn an_upgrade_moves_nothing_of_a_rule_that_shares_traffic_or_is_closed_and_has_no_record() {
+    // The first backend of all is in it, and nothing tells that it ever failed over.
+    let half = route(&[&[("web-v2", 50), ("web-v1", 50)]]);
+    assert_eq!(primaries(&half), [""; 0]);
+    let problems = parsed(&half).unwrap_err();
+    assert!(problems[0].to_string().contains("web-v1 with weight 50, web-v2 with weight 50"));
+    let closed = route(&[&[("a", 1), ("b", 0)], &[("a", 0), ("b", 0)]]);
+    assert_eq!(primaries(&closed), ["#0=a"]);
+    let closed = route(&[&[("a", 0), ("b", 0)]]);
+    let problems = parsed(&closed).unwrap_err();
+    assert!(problems[0].to_string().contains("found no backend with weight"), "{problems:?}");
+    // What is recorded did.
+    let mut recorded = route(&[&[("a", 50), ("b", 50)]]);
+    let record = r##"{"v":1,"sets":{"#0":{"a":50,"b":50}}}"##;
+    recorded.annotations.insert(annotations::AUTHORED_WEIGHTS.into(), record.into());
+    assert_eq!(primaries(&recorded), ["#0=a"]);
+    // What can have no traffic shares none.
+    let mut egress = route(&[&[("a", 1), ("all", 1), ("b", 0)]]);
+    egress.sets[0].backends[1].fault = Some(Fault::NoService("of another kind".into()));
+    assert_eq!(primaries(&egress), ["#0=a"]);
+}
+
+#[test]
 fn rules_have_a_default_together_only_where_it_is_that_of_all() {
     let same = parsed(&route(&[&[("a", 1), ("b", 0)], &[("a", 1), ("c", 0)]])).unwrap();
     assert_eq!(defaulted_primary(&same).as_deref(), Some("a"));

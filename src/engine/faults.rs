@@ -85,8 +85,9 @@ pub(crate) fn no_primary(set: &DeclaredSet) -> Problem {
     let weighted = weighted.map(|(name, weight)| format!("{name} with weight {weight}"));
     let unreadable = set.unreadable.iter().map(Problem::to_string);
     let found: Vec<String> = weighted.chain(unreadable).collect();
+    let nothing = || "no backend with weight".to_owned();
     Problem::error(&set.path)
-        .found(found.join(", "))
+        .found(if found.is_empty() { nothing() } else { found.join(", ") })
         .expected(format!(
             "one backend with weight, or the primaries of this rule in {}",
             annotations::PRIMARY_SERVICE

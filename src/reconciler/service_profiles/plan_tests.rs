@@ -48,11 +48,11 @@ impl World {
     }
 
     fn route(&mut self, created: i64) {
-        let backend = |name: &str| json!({"name": name, "port": 80, "weight": 1});
+        let backend = |name: &str, weight: u32| json!({"name": name, "port": 80, "weight": weight});
         let object: DynamicObject = serde_json::from_value(json!({
             "metadata": {"name": "route", "namespace": NAMESPACE, "uid": "r"},
             "spec": {"parentRefs": [{"group": "core", "kind": "Service", "name": "emoji-svc"}],
-                "rules": [{"backendRefs": [backend("emoji-svc"), backend("west")]}]},
+                "rules": [{"backendRefs": [backend("emoji-svc", 1), backend("west", 0)]}]},
         }))
         .unwrap();
         let mut managed = ManagedObject::read(Kind::HttpRoute, &object, &Defaults::default());

@@ -68,28 +68,31 @@ async fn each_rule_fails_over_from_its_own_first_backend_and_one_inserted_in_an_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stored_rule_that_was_not_managed_and_shares_traffic_is_left_until_its_primaries_are_named()
+async fn a_stored_rule_that_was_not_managed_and_shares_traffic_or_is_closed_is_left_until_its_primaries_are_named()
 -> Result<()> {
     let cluster = bare_cluster().await?;
     cluster.install_gateway_api_crds().await?;
     let (workload, _west) = emojivoto(&cluster).await?;
     workload.deploy("web", 1).await?;
     let both: &[&str] = &["emoji-svc", "emoji-svc-west"];
-    let mut manifest =
-        route(Kind::HttpRoute, &[("api", both), ("shares", &["web-svc", "emoji-svc-west"])]);
-    let weights = manifest["spec"]["rules"][1]["backendRefs"].as_array_mut();
-    weights.into_iter().flatten().for_each(|backend| backend["weight"] = json!(50));
+    let sharing: &[&str] = &["web-svc", "emoji-svc-west"];
+    let rules = [("api", both), ("shares", sharing), ("closed", both)];
+    let mut manifest = route(Kind::HttpRoute, &rules);
+    for (rule, weight) in [(1, 50), (2, 0)] {
+        let backends = manifest["spec"]["rules"][rule]["backendRefs"].as_array_mut();
+        backends.into_iter().flatten().for_each(|backend| backend["weight"] = json!(weight));
+    }
     workload.apply(&manifest.to_string()).await?;
     let _installation = install_for_routes(&cluster, 1).await?;
     let routes = routes(&cluster, Kind::HttpRoute);
     let note = wait_event(&workload, "emoji", "NoPrimary", "Warning").await?;
     assert!(note.contains("spec.rules[1].backendRefs"), "{note}");
     workload.scale("emoji", 0).await?;
-    wait_rules(&routes, "emoji", &[vec![0, 1], vec![50, 50]]).await?;
+    wait_rules(&routes, "emoji", &[vec![0, 1], vec![50, 50], vec![0, 0]]).await?;
     let named = ["annotate", "httproutes.gateway.networking.k8s.io/emoji"];
     let named = named.into_iter().chain(["failover.linkerd.io/primary-service=emoji-svc,web-svc"]);
     workload.kubectl(named).ok().await?;
-    wait_rules(&routes, "emoji", &[vec![0, 1], vec![50, 0]]).await?;
+    wait_rules(&routes, "emoji", &[vec![0, 1], vec![50, 0], vec![0, 1]]).await?;
     Ok(())
 }
 
