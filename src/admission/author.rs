@@ -88,8 +88,13 @@ impl Request<'_> {
     }
 
     /// Whether the object is replaced by a manifest, as `kubectl replace` does: what we recorded in it
-    /// is gone.
+    /// is gone. Who takes that away from an object by hand sends our weights with it.
     fn replaces_object(&self) -> bool {
+        const EDITS: [&str; 4] =
+            ["kubectl-annotate", "kubectl-edit", "kubectl-label", "kubectl-patch"];
+        if self.manager.is_some_and(|manager| EDITS.contains(&manager)) {
+            return false;
+        }
         let has_record = |object: &DynamicObject| {
             let there = object.annotations();
             [annotations::STATE, annotations::AUTHORED_WEIGHTS]

@@ -254,3 +254,20 @@ proptest! {
         prop_assert_eq!(authored(&there), expected);
     }
 }
+
+#[test]
+fn who_takes_our_annotations_away_by_hand_writes_no_weights() {
+    let mut world = World::with(&[("a", 0), ("b", 1), ("emoji-svc", 1)]);
+    let old = stored(mutated(&world, None, &of(&[("a", 9), ("b", 0)], &[])));
+    let mut new = old.clone();
+    for name in [annotations::STATE, annotations::AUTHORED_WEIGHTS] {
+        new.annotations_mut().remove(name);
+    }
+    let record =
+        |object: &DynamicObject| object.annotations()[annotations::AUTHORED_WEIGHTS].clone();
+    world.manager = Some("kubectl-annotate");
+    assert_eq!(record(&mutated(&world, Some(&old), &new)), record(&old));
+    // Of a manifest that stands in its place they are the author's.
+    world.manager = Some("kubectl-replace");
+    assert_ne!(record(&mutated(&world, Some(&old), &new)), record(&old));
+}

@@ -287,6 +287,30 @@ fn weights_set_by_hand_while_paused_take_effect_and_are_the_authors() {
 }
 
 #[test]
+fn one_weight_set_by_hand_while_paused_takes_effect_also_where_it_is_the_authors_own() {
+    let (old, world) = failed_over();
+    let paused = mutated(Some(&old), &annotated(&old, &[(annotations::PAUSED, "true")]), &world).0;
+    // Back to the primary in steps: its authored weight beside the live one of the fallback.
+    let (object, notes) = mutated(Some(&paused), &with_weights(&paused, [5, 1]), &world);
+    assert_eq!((weights(&object), notes.len()), (vec![5, 1], 0), "{notes:?}");
+    assert_eq!(active(&object), ["emoji-svc", "emoji-svc-west"]);
+    // All zero stays, for the validator to see.
+    let (object, _) = mutated(Some(&paused), &with_weights(&paused, [0, 0]), &world);
+    assert_eq!(weights(&object), [0, 0]);
+}
+
+#[test]
+fn where_the_fallback_is_replaced_the_note_names_where_traffic_goes() {
+    let (old, world) = failed_over();
+    let mut renamed = with_weights(&old, [5, 0]);
+    renamed.data["spec"]["backends"][1]["service"] = json!("emoji-svc-north");
+    let (_, notes) = mutated(Some(&old), &renamed, &world);
+    assert!(notes[0].starts_with("traffic goes to emoji-svc-north ("), "{notes:?}");
+    let (_, notes) = mutated(Some(&old), &with_weights(&old, [5, 0]), &world);
+    assert!(notes[0].starts_with("traffic stays on emoji-svc-west ("), "{notes:?}");
+}
+
+#[test]
 fn the_authors_weights_count_again_when_the_pause_ends() {
     let (old, world) = failed_over();
     let paused = mutated(Some(&old), &annotated(&old, &[(annotations::PAUSED, "true")]), &world).0;

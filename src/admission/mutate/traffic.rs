@@ -3,7 +3,7 @@
 use crate::admission::previous::PreviousSet;
 use crate::admission::view::View;
 use crate::engine::{
-    Backend, BackendIndex, Intent, Previous, RecordedDelays, SetState, Weights, decide, weights_for,
+    BackendIndex, Intent, Previous, RecordedDelays, SetState, Weights, decide, weights_for,
 };
 
 /// The weights and the state of a set after an edit.
@@ -19,13 +19,12 @@ pub(super) fn traffic_after(
 }
 
 /// Whether the weights of a request take effect as they are given: while an object is paused, but
-/// not where they only repeat what is known, since that is a manifest which is applied again.
+/// not where all of them are the live ones, or those recorded: that is a manifest which is applied
+/// again.
 fn takes_given_weights(intent: &Intent, previous: &PreviousSet) -> bool {
-    let repeats = |b: &Backend| {
-        let known = [&previous.live, &previous.recorded];
-        known.iter().any(|weights| weights.get(&b.name) == Some(&b.live))
-    };
-    intent.policy.paused && !intent.backends.iter().all(repeats)
+    let repeats =
+        |known: &Weights| intent.backends.iter().all(|b| known.get(&b.name) == Some(&b.live));
+    intent.policy.paused && !repeats(&previous.live) && !repeats(&previous.recorded)
 }
 
 /// The weights that stand in the request, and a state that records them.

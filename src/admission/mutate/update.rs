@@ -113,9 +113,12 @@ impl Update<'_> {
             let previous = self.previous.set(&intent.set).unwrap_or(&unknown);
             let (weights, set) = traffic_after(intent, previous, view);
             if intent.backends.iter().zip(&weights).any(|(b, weight)| b.live != *weight) {
+                let before = previous.active();
+                let stays = before.is_empty() || set.active.iter().any(|n| before.contains(n));
                 self.notes.push(format!(
-                    "{}traffic stays on {} ({}); the weights given here are recorded as yours",
+                    "{}traffic {} {} ({}); the weights given here are recorded as yours",
                     rule_prefix(intent),
+                    if stays { "stays on" } else { "goes to" },
                     set.active.join(", "),
                     set.why,
                 ));
