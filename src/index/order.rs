@@ -111,7 +111,7 @@ impl Order {
     }
 
     /// Whether a LIST past the watch, of this version, may enter.
-    pub(crate) fn places(
+    pub(crate) fn check_answer(
         &self,
         ticket: &Ticket,
         key: &ObjectKey,
@@ -176,7 +176,7 @@ impl Order {
 
     /// Records that an answer of this version does not have an object. Returns whether the object is to be
     /// removed.
-    pub(crate) fn lack(&mut self, ticket: &Ticket, key: &ObjectKey, at: u64) -> bool {
+    pub(crate) fn answer_lacks(&mut self, ticket: &Ticket, key: &ObjectKey, at: u64) -> bool {
         let watch = self.watch_mut(key);
         let is_removed = watch.is_valid(ticket) && !watch.is_stale(key, at);
         if is_removed {
@@ -186,7 +186,7 @@ impl Order {
     }
 
     /// Records that an answer of this version, with all of a name or of a Service, has entered.
-    pub(crate) fn show(&mut self, ticket: &Ticket, of: &ObjectKey, at: u64) {
+    pub(crate) fn answer_covers(&mut self, ticket: &Ticket, of: &ObjectKey, at: u64) {
         let watch = self.watch_mut(of);
         if watch.is_valid(ticket) {
             let shown = watch.shown.entry(of.clone()).or_default();

@@ -38,7 +38,7 @@ fn an_answer_that_was_asked_for_before_the_watch_was_listed_anew_does_not_enter(
     order.begin(None);
     let meanwhile = order.ticket(&one);
     for ticket in [&before, &meanwhile] {
-        assert_eq!(order.places(ticket, &one, 900), Err(Superseded::ListedSince));
+        assert_eq!(order.check_answer(ticket, &one, 900), Err(Superseded::ListedSince));
     }
     order.complete(None);
     for ticket in [&before, &meanwhile] {
@@ -53,8 +53,8 @@ fn a_list_that_is_older_than_what_was_known_when_it_was_asked_for_says_that_numb
     let (mut order, one) = (Order::default(), key("one"));
     order.enter(&one, 1_000, &one, Arrival::Watched);
     let ticket = order.ticket(&one);
-    assert_eq!(order.places(&ticket, &one, 999), Err(Superseded::WentBack));
-    assert_eq!(order.places(&ticket, &one, 1_000), Ok(()));
+    assert_eq!(order.check_answer(&ticket, &one, 999), Err(Superseded::WentBack));
+    assert_eq!(order.check_answer(&ticket, &one, 1_000), Ok(()));
 }
 
 #[test]
@@ -504,7 +504,7 @@ impl World {
                 if self.subject == Subject::Profiles =>
             {
                 let name = self.name(of);
-                self.index.lack_profile(&name, &on.to_string(), &ticket);
+                self.index.remove_absent_profile(&name, &on.to_string(), &ticket);
             }
             _ => {}
         }

@@ -65,17 +65,17 @@ impl Index {
 
     /// Removes a profile that the answer to a write shows to be gone at this version. A newer one is not
     /// removed.
-    pub(crate) fn lack_profile(
+    pub(crate) fn remove_absent_profile(
         &mut self,
         key: &ObjectKey,
         version: &str,
         ticket: &Ticket,
     ) -> Vec<ObjectRef> {
         let version = version.parse().unwrap_or_default();
-        if !self.profiles.order.lack(ticket, key, version) {
+        if !self.profiles.order.answer_lacks(ticket, key, version) {
             return vec![];
         }
-        self.profiles.order.show(ticket, key, version);
+        self.profiles.order.answer_covers(ticket, key, version);
         self.remove_profile(key)
     }
 

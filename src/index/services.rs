@@ -125,18 +125,18 @@ impl Index {
         found: Option<(u64, ServiceFacts)>,
         at: u64,
     ) -> Result<Vec<ObjectRef>, Superseded> {
-        self.service_order.places(ticket, service, at)?;
+        self.service_order.check_answer(ticket, service, at)?;
         let affected = match found {
             Some((version, facts)) => {
                 self.enter_service(service.clone(), version, facts, Arrival::Answered(ticket))
             }
             None => {
-                let is_removed = self.service_order.lack(ticket, service, at);
+                let is_removed = self.service_order.answer_lacks(ticket, service, at);
                 let is_there = self.services.contains_key(service);
                 if is_removed && is_there { self.remove_service(service) } else { vec![] }
             }
         };
-        self.service_order.show(ticket, service, at);
+        self.service_order.answer_covers(ticket, service, at);
         Ok(affected)
     }
 

@@ -142,20 +142,20 @@ impl SliceTable {
         listed: Vec<SliceUpdate>,
         version: u64,
     ) -> Result<BTreeSet<ObjectKey>, Superseded> {
-        self.order.places(ticket, service, version)?;
+        self.order.check_answer(ticket, service, version)?;
         let names: HashSet<&ObjectKey> = listed.iter().map(|update| &update.slice).collect();
         let there = self.by_service.get(service).into_iter().flat_map(HashMap::keys);
         let lacking: Vec<ObjectKey> = there.filter(|s| !names.contains(s)).cloned().collect();
         let mut changed = BTreeSet::new();
         for slice in lacking {
-            if self.order.lack(ticket, &slice, version) {
+            if self.order.answer_lacks(ticket, &slice, version) {
                 changed.append(&mut self.remove(&slice));
             }
         }
         for update in listed {
             changed.append(&mut self.enter(update, Arrival::Answered(ticket)));
         }
-        self.order.show(ticket, service, version);
+        self.order.answer_covers(ticket, service, version);
         Ok(changed)
     }
 

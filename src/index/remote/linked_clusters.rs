@@ -9,7 +9,7 @@ use crate::index::order::{Superseded, Ticket};
 use crate::index::remote::members::Member;
 use crate::index::remote::mirrors::MirrorThere;
 use crate::index::remote::reach::{Reach, Transition};
-use crate::index::remote::services::{Beside, RemoteService, RemoteServices};
+use crate::index::remote::services::{ChangeContext, RemoteService, RemoteServices};
 use crate::index::remote::union::of_member;
 use crate::index::service_facts::{ServiceKind, ServicePort};
 use crate::index::slice_table::{SliceTable, SliceUpdate};
@@ -191,10 +191,13 @@ impl LinkedClusters {
         &mut self,
         cluster: &str,
         now: SteadyTime,
-        change: impl FnOnce(&mut RemoteServices, Beside<'_>) -> T,
+        change: impl FnOnce(&mut RemoteServices, ChangeContext<'_>) -> T,
     ) -> Option<T> {
         let LinkedCluster { slices, services, .. } = self.clusters.get_mut(cluster)?;
-        Some(change(services, Beside { now, slices: &|service| slices.fingerprint(service) }))
+        Some(change(
+            services,
+            ChangeContext { now, slices: &|service| slices.fingerprint(service) },
+        ))
     }
 
     /// A ticket for a LIST of a Service itself, past the watch; none where it may not be read.

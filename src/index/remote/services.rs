@@ -25,10 +25,10 @@ pub(crate) struct RemoteServices {
 /// A Service with its version, as an API server has it.
 pub(crate) type Versioned = (u64, ServiceFacts);
 
-/// What a change needs beside itself: the time, by the steady clock, and the fingerprint of the slices of a
-/// Service.
+/// What a change of the facts depends on: the time, by the steady clock, and the fingerprint of the slices of
+/// a Service.
 #[derive(Clone, Copy)]
-pub(crate) struct Beside<'a> {
+pub(crate) struct ChangeContext<'a> {
     pub now: SteadyTime,
     pub slices: &'a dyn Fn(&ObjectKey) -> u64,
 }
@@ -48,13 +48,13 @@ impl RemoteServices {
         &mut self,
         requested: BTreeSet<ObjectKey>,
         listed: HashMap<ObjectKey, Versioned>,
-        beside: Beside<'_>,
+        context: ChangeContext<'_>,
     ) {
         self.order.begin(None);
         let known = self.listed.get_or_insert_default();
         known.retain(|service, _| listed.contains_key(service));
         for (service, versioned) in listed {
-            self.enter(&service, versioned, beside, Arrival::Listed);
+            self.enter(&service, versioned, context, Arrival::Listed);
         }
         self.order.complete(None);
         (self.requested, self.doubt) = (requested, None);
@@ -77,26 +77,31 @@ impl RemoteServices {
         &mut self,
         service: &ObjectKey,
         (version, facts): Versioned,
-        beside: Beside<'_>,
+        context: ChangeContext<'_>,
         arrival: Arrival<'_>,
     ) -> bool {
         if self.listed.is_none() {
             return false;
         }
         match self.order.enter(service, version, service, arrival) {
-            Freshness::Newest => self.put(service, facts, beside),
+            Freshness::Newest => self.put(service, facts, context),
             Freshness::Deleted => self.remove(service),
             Freshness::Stale => false,
         }
     }
 
-    fn put(&mut self, service: &ObjectKey, facts: ServiceFacts, beside: Beside<'_>) -> bool {
+    fn put(
+        &mut self,
+        service: &ObjectKey,
+        facts: ServiceFacts,
+        context: ChangeContext<'_>,
+    ) -> bool {
         let shape = facts.shape;
         let listed = self.listed.get_or_insert_default();
         let is_new = listed.get(service) != Some(&facts);
         let before = listed.insert(service.clone(), facts);
         if before.is_some_and(|before| before.shape != shape) {
-            self.changes.begin(service, (beside.slices)(service), beside.now);
+            self.changes.begin(service, (context.slices)(service), context.now);
         }
         is_new
     }
@@ -118,14 +123,14 @@ impl RemoteServices {
         service: &ObjectKey,
         found: Option<Versioned>,
         at: u64,
-        beside: Beside<'_>,
+        context: ChangeContext<'_>,
     ) -> Result<bool, Superseded> {
-        self.order.places(ticket, service, at)?;
+        self.order.check_answer(ticket, service, at)?;
         let is_news = match found {
-            Some(versioned) => self.enter(service, versioned, beside, Arrival::Answered(ticket)),
-            None => self.order.lack(ticket, service, at) && self.remove(service),
+            Some(versioned) => self.enter(service, versioned, context, Arrival::Answered(ticket)),
+            None => self.order.answer_lacks(ticket, service, at) && self.remove(service),
         };
-        self.order.show(ticket, service, at);
+        self.order.answer_covers(ticket, service, at);
         Ok(is_news)
     }
 
@@ -183,17 +188,17 @@ mod tests {
         ObjectKey::new("books", "bb")
     }
 
-    fn beside(seconds: i64) -> Beside<'static> {
-        Beside { now: at(seconds), slices: &|_| 7 }
+    fn context(seconds: i64) -> ChangeContext<'static> {
+        ChangeContext { now: at(seconds), slices: &|_| 7 }
     }
 
     fn lists(services: &mut RemoteServices, listed: Option<(u64, &str)>, seconds: i64) {
         let listed = listed.map(|(version, port)| (bb(), (version, facts(port))));
-        services.replace([bb()].into(), listed.into_iter().collect(), beside(seconds));
+        services.replace([bb()].into(), listed.into_iter().collect(), context(seconds));
     }
 
     fn watched(services: &mut RemoteServices, version: u64, port: &str, seconds: i64) -> bool {
-        services.enter(&bb(), (version, facts(port)), beside(seconds), Arrival::Watched)
+        services.enter(&bb(), (version, facts(port)), context(seconds), Arrival::Watched)
     }
 
     fn until(services: &RemoteServices, seconds: i64) -> Option<SteadyTime> {
@@ -251,7 +256,7 @@ mod tests {
         let ticket = services.ticket(&bb()).unwrap();
         let confirm = |services: &mut RemoteServices, found: Option<(u64, &str)>, at: u64| {
             let found = found.map(|(version, port)| (version, facts(port)));
-            services.confirm(&ticket, &bb(), found, at, beside(0))
+            services.confirm(&ticket, &bb(), found, at, context(0))
         };
         // The watch was quicker.
         assert!(services.delete(&bb(), 7));

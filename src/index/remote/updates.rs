@@ -97,8 +97,8 @@ impl Index {
         requested: BTreeSet<ObjectKey>,
         listed: HashMap<ObjectKey, Versioned>,
     ) -> Vec<ObjectRef> {
-        self.remote.change_services(cluster, self.now.steady, |services, beside| {
-            services.replace(requested, listed, beside);
+        self.remote.change_services(cluster, self.now.steady, |services, context| {
+            services.replace(requested, listed, context);
         });
         self.remote_services_changed(cluster, |_| true)
     }
@@ -110,12 +110,12 @@ impl Index {
         why: &str,
         refused: bool,
     ) -> Vec<ObjectRef> {
-        let news =
+        let is_news =
             self.remote.change_services(cluster, self.now.steady, |services, _| match refused {
                 true => services.refused(why),
                 false => services.interrupted(why),
             });
-        self.remote_services_changed(cluster, |_| news == Some(true))
+        self.remote_services_changed(cluster, |_| is_news == Some(true))
     }
 
     /// Enters a Service of a cluster, as its watch reports it.
@@ -125,10 +125,10 @@ impl Index {
         service: &ObjectKey,
         versioned: Versioned,
     ) -> Vec<ObjectRef> {
-        let news = self.remote.change_services(cluster, self.now.steady, |services, beside| {
-            services.enter(service, versioned, beside, Arrival::Watched)
+        let is_news = self.remote.change_services(cluster, self.now.steady, |services, context| {
+            services.enter(service, versioned, context, Arrival::Watched)
         });
-        self.remote_services_changed(cluster, |changed| news == Some(true) && changed == service)
+        self.remote_services_changed(cluster, |changed| is_news == Some(true) && changed == service)
     }
 
     /// Removes a Service of a cluster, as its watch reports.
@@ -138,10 +138,10 @@ impl Index {
         service: &ObjectKey,
         version: u64,
     ) -> Vec<ObjectRef> {
-        let news = self.remote.change_services(cluster, self.now.steady, |services, _| {
+        let is_news = self.remote.change_services(cluster, self.now.steady, |services, _| {
             services.delete(service, version)
         });
-        self.remote_services_changed(cluster, |changed| news == Some(true) && changed == service)
+        self.remote_services_changed(cluster, |changed| is_news == Some(true) && changed == service)
     }
 
     /// Enters a LIST of one Service itself, requested past the watch with this ticket.
@@ -153,11 +153,12 @@ impl Index {
         found: Option<Versioned>,
         at: u64,
     ) -> Result<Vec<ObjectRef>, Superseded> {
-        let news = self.remote.change_services(cluster, self.now.steady, |services, beside| {
-            services.confirm(ticket, service, found, at, beside)
-        });
-        let news = news.unwrap_or(Err(Superseded::ListedSince))?;
-        Ok(self.remote_services_changed(cluster, |changed| news && changed == service))
+        let confirmed =
+            self.remote.change_services(cluster, self.now.steady, |services, context| {
+                services.confirm(ticket, service, found, at, context)
+            });
+        let is_news = confirmed.unwrap_or(Err(Superseded::ListedSince))?;
+        Ok(self.remote_services_changed(cluster, |changed| is_news && changed == service))
     }
 
     /// Follows a change of Services of a cluster. Returns the objects that it concerns.

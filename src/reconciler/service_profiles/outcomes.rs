@@ -103,7 +103,9 @@ impl ProfileWrites {
         self.memories.entry(&attempt.split).clear_failure();
         let ProfileKey { profile, resource_version, .. } = &attempt.key;
         let ticket = &attempt.ticket;
-        context.shared.update(|index| index.lack_profile(profile, resource_version, ticket));
+        context
+            .shared
+            .update(|index| index.remove_absent_profile(profile, resource_version, ticket));
     }
 
     fn observe_landed(&mut self, context: &Context, attempt: &ProfileAttempt) {
