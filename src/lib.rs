@@ -45,6 +45,8 @@
 
 // The program's documentation is built with its private items: it is for those who work on it.
 #![allow(rustdoc::private_intra_doc_links)]
+// The program has no panic of its own; tests may.
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 
 pub(crate) mod admission;
 pub(crate) mod certificates;

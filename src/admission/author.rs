@@ -2,7 +2,7 @@
 //! the manifest that was applied, the field owners and the request itself decide.
 
 use crate::admission::reviewed_object::ReviewedObject;
-use crate::engine::{BySet, Declaration, Weights, annotations};
+use crate::engine::{BySet, Declaration, DeclaredSet, Weights, annotations};
 use crate::kinds::{FIELD_MANAGER, Kind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
@@ -143,7 +143,7 @@ impl Request<'_> {
     /// The weights of the object. Argo CD, where it ignores them, sends back the live ones: its author
     /// did not write those.
     fn without_echoes(&self, before: &Declaration, now: &Declaration) -> BySet<Weights> {
-        let live: Vec<Weights> = before.sets.iter().map(|set| set.live()).collect();
+        let live: Vec<Weights> = before.sets.iter().map(DeclaredSet::live).collect();
         let argo = self.manager.is_some_and(|manager| manager.starts_with("argocd"));
         let mut weights = now.live();
         weights.retain(|_, weights| !argo || !live.contains(weights));

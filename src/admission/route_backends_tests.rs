@@ -95,7 +95,7 @@ fn the_same_service_with_two_ports_in_a_rule_is_two_backends() {
         match said {
             None => assert_eq!(found, None, "{name}={value}"),
             Some(said) => {
-                assert!(found.as_ref().is_some_and(|found| found.contains(said)), "{found:?}")
+                assert!(found.as_ref().is_some_and(|found| found.contains(said)), "{found:?}");
             }
         }
     }

@@ -78,10 +78,10 @@ pub(crate) async fn run(
 ) {
     match source {
         CertificateSource::Own(lifetimes) => {
-            issuer::run(client, names, lifetimes, status, metrics).await
+            issuer::run(client, names, lifetimes, status, metrics).await;
         }
         CertificateSource::Files(folder) => {
-            files::run(client, names, folder, status, metrics).await
+            files::run(client, names, folder, status, metrics).await;
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::deletion_guard::DelayBounds;
 use crate::engine;
 use crate::runtime::options::GuardOptions;
 use anyhow::ensure;
+use jiff::SignedDuration;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,7 +39,7 @@ pub(super) struct GuardArgs {
 }
 
 fn parse_bound(text: &str) -> Result<Duration, Expected> {
-    let time = engine::delay(text).map(|time| time.unsigned_abs());
+    let time = engine::delay(text).map(SignedDuration::unsigned_abs);
     time.filter(|time| *time <= MAX_BOUND)
         .ok_or_else(|| Expected(format!("a duration such as 500ms, of at most {MAX_BOUND:?}")))
 }

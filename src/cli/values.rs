@@ -14,7 +14,7 @@ pub(super) struct Expected(pub String);
 
 /// A duration, as the annotations of objects take it.
 pub(super) fn parse_delay(text: &str) -> Result<SignedDuration, Expected> {
-    engine::delay(text).ok_or_else(|| Expected(engine::expected_delay().to_string()))
+    engine::delay(text).ok_or_else(|| Expected(engine::expected_delay().clone()))
 }
 
 /// An empty variable names no namespace, and one that is named twice is watched once.

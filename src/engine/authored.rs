@@ -25,6 +25,7 @@ impl Default for AuthoredWeights {
 }
 
 impl AuthoredWeights {
+    /// The author's weights of each set, with none that were written otherwise.
     pub fn new(sets: BySet<Weights>) -> Self {
         Self { v: VERSION, sets, written: BySet::new() }
     }

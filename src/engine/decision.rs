@@ -54,6 +54,7 @@ pub struct Decision {
     pub active: Vec<BackendIndex>,
     /// The backends that had the traffic before this decision.
     pub before: Vec<BackendIndex>,
+    /// Why these are the active backends.
     pub reason: DecisionReason,
     /// A weight for each backend, in the author's order; never all zero.
     pub weights: Vec<u32>,
@@ -61,9 +62,11 @@ pub struct Decision {
     pub since: Timestamp,
     /// Since when traffic has been off the primary because of a loss.
     pub left: Option<Timestamp>,
+    /// No primary has been ready since birth: `failback` and its delay do not apply.
     pub awaiting_primary: bool,
     /// Since when an active backend has been lost, or a better one back.
     pub pending: PendingDelays,
+    /// The most endpoints of each backend that were ready lately, for thresholds in percent.
     pub peaks: Peaks,
     /// What each backend is short of, where it would be forgotten otherwise.
     pub short: ShortPorts,

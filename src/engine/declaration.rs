@@ -33,9 +33,11 @@ pub struct Shape {
     pub backends: &'static str,
     /// The field of a backend that holds its name.
     pub name: &'static str,
+    /// What its weights may be.
     pub limits: WeightLimits,
     /// Whether a backend may be in another namespace, as `namespace/name`.
     pub crosses_namespaces: bool,
+    /// How many backends it may have.
     pub bounds: Bounds,
 }
 
@@ -44,6 +46,7 @@ pub struct Shape {
 pub struct Bounds {
     /// In one set.
     pub of_set: usize,
+    /// In all sets together.
     pub of_object: usize,
 }
 
@@ -92,6 +95,7 @@ pub struct DeclaredBackend {
     /// The Service: `name`, or `namespace/name` in another namespace than the object's; with its
     /// port, `name:8080`, where its set has it with several.
     pub name: String,
+    /// The weight as it stands, as far as it can be read.
     pub weight: ParsedWeight,
     /// The Service's port that traffic goes to; none: the apex's ports.
     pub port: Option<u16>,
@@ -99,6 +103,7 @@ pub struct DeclaredBackend {
     pub path: FieldPath,
     /// Its place in the list of its set.
     pub entry: usize,
+    /// What keeps it from being used.
     pub fault: Option<Fault>,
 }
 
@@ -127,6 +132,7 @@ impl DeclaredSet {
         self.backends.iter().map(|b| b.name.as_str())
     }
 
+    /// Whether a backend of this name is in it.
     pub fn has(&self, backend: &str) -> bool {
         self.backends.iter().any(|b| b.name == backend)
     }

@@ -3,6 +3,7 @@
 use crate::engine::conclusion::decide_by_health;
 use crate::engine::decision::contains;
 use crate::engine::{BackendIndex, Decision, Health, Intent, Now, Peaks, Previous, SteadyTime};
+use jiff::SignedDuration;
 
 /// The decision that leaves announced pods early; none where what is `seen` decides.
 pub(super) fn early_flip(
@@ -116,7 +117,7 @@ impl Announcements<'_> {
         Decision {
             left_early: self.left_early(&flip),
             rescue: self.seen.rescue && !behind.any(is_ready),
-            next: flip.next.into_iter().chain([ends]).filter(|next| next.is_positive()).min(),
+            next: flip.next.into_iter().chain([ends]).filter(SignedDuration::is_positive).min(),
             ..flip
         }
     }

@@ -13,8 +13,11 @@ pub enum Health {
     /// the most that were ready in the last ten minutes. Of several ports, those of the one that has
     /// the least.
     Seen {
+        /// The ready endpoints.
         ready: u32,
+        /// All endpoints.
         total: u32,
+        /// The most that were ready in the last ten minutes.
         peak: u32,
         /// Those of the ready ones that are about to be deleted.
         announced: Option<Announced>,
@@ -24,11 +27,19 @@ pub enum Health {
     /// There is no such Service.
     Missing,
     /// It can be no Service that Linkerd sends to; why, in words.
-    Impossible { why: Box<str> },
+    Impossible {
+        /// As a part of a sentence.
+        why: Box<str>,
+    },
     /// An ExternalName Service has no endpoints, and Linkerd does not follow it.
     ExternalName,
     /// Its endpoints are in a cluster whose API has been out of reach for too long: down.
-    Unreachable { cluster: String, since: Timestamp },
+    Unreachable {
+        /// Its name.
+        cluster: String,
+        /// When it was reached last.
+        since: Timestamp,
+    },
     /// The Service exists, its endpoints are where we cannot look. Not known is not down.
     Unknown(Unknown),
 }
@@ -36,6 +47,7 @@ pub enum Health {
 /// Endpoints whose pods are about to be deleted, as their deletion was announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {
+    /// How many.
     pub count: u32,
     /// When the first of them is no longer believed to go.
     pub until: SteadyTime,
@@ -55,28 +67,66 @@ impl Announced {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unknown {
     /// Its endpoints are in a cluster that there are no credentials for.
-    NotLinked { cluster: String },
+    NotLinked {
+        /// Its name.
+        cluster: String,
+    },
     /// The credentials for that cluster cannot be used, or its API refuses them.
-    Refused { cluster: String, why: String },
+    Refused {
+        /// Its name.
+        cluster: String,
+        /// As a part of a sentence.
+        why: String,
+    },
     /// Somebody answers for that cluster's API who cannot be verified to be it.
-    Unverified { cluster: String, why: String },
+    Unverified {
+        /// Its name.
+        cluster: String,
+        /// As a part of a sentence.
+        why: String,
+    },
     /// That cluster's API answers with errors.
-    Failing { cluster: String, why: String },
+    Failing {
+        /// Its name.
+        cluster: String,
+        /// As a part of a sentence.
+        why: String,
+    },
     /// That cluster's API cannot be reached.
-    Unreachable { cluster: String, since: Timestamp },
+    Unreachable {
+        /// Its name.
+        cluster: String,
+        /// When it was reached last.
+        since: Timestamp,
+    },
     /// That cluster's endpoints have not been listed yet.
-    NotListed { cluster: String },
+    NotListed {
+        /// Its name.
+        cluster: String,
+    },
     /// It exists, but the caches have not seen it yet.
     NotYet,
     /// The Service has just changed, and its slices follow a moment later: until then at most.
-    Changed { until: SteadyTime },
+    Changed {
+        /// The latest time.
+        until: SteadyTime,
+    },
     /// The Service has none of the ports that callers ask for. Linkerd takes the number as its pods'
     /// own: whether those listen there is not to be seen.
-    NoSuchPort { port: String },
+    NoSuchPort {
+        /// The port that is asked for.
+        port: String,
+    },
     /// Its namespace is not one of those that we are limited to.
-    NotWatched { namespace: String },
+    NotWatched {
+        /// Its namespace.
+        namespace: String,
+    },
     /// The object leaves open which Service it means; why, in words.
-    Unclear { why: Box<str> },
+    Unclear {
+        /// As a part of a sentence.
+        why: Box<str>,
+    },
 }
 
 impl From<&Fault> for Health {

@@ -413,9 +413,9 @@ proptest! {
         // A percentage is measured by what was, on purpose.
         let percent = |o: &Object| o.intent().backends.iter().any(|b| matches!(b.min_ready, Threshold::Percent(_)));
         prop_assume!(!percent(&one));
-        let state = |o: &Object| o.state.clone().map(|s| s.active).unwrap_or_else(|| {
+        let state = |o: &Object| o.state.clone().map_or_else(|| {
             o.intent().carrying().iter().map(|i| (*i.of(&NAMES).unwrap()).to_owned()).collect()
-        });
+        }, |s| s.active);
         prop_assert_eq!(state(&one), state(&two));
         prop_assert_eq!(one.intent().backends, two.intent().backends);
     }

@@ -28,6 +28,7 @@ pub struct Intent {
     pub tiers: Vec<Vec<BackendIndex>>,
     /// Whether the primary is the default because the author named none.
     pub primary_is_default: bool,
+    /// What holds beside the weights: delays, failback, pin, pause.
     pub policy: Policy,
     /// What its weights may be.
     pub limits: WeightLimits,
@@ -48,11 +49,13 @@ pub struct Backend {
     pub authored: u32,
     /// What stands in the object now.
     pub live: u32,
+    /// What it needs to count as ready.
     pub min_ready: Threshold,
     /// 0 for a primary.
     pub tier: usize,
     /// Its place in the list of its set.
     pub entry: usize,
+    /// What keeps it from being used.
     pub fault: Option<Fault>,
 }
 

@@ -10,8 +10,11 @@ use std::collections::BTreeSet;
 /// What holds where an author sets nothing: the chart's values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
+    /// How long a loss must last before traffic moves.
     pub failover_delay: SignedDuration,
+    /// How long a recovery must last before traffic moves.
     pub failback_delay: SignedDuration,
+    /// Whether ready fallbacks keep the smallest share.
     pub warm_standby: bool,
 }
 

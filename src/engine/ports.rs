@@ -36,6 +36,7 @@ pub struct Port {
     pub number: u16,
     /// As the backend's Service calls it.
     pub name: Box<str>,
+    /// Ready endpoints that offer it.
     pub ready: u32,
     /// Endpoints that offer it, ready or not.
     pub total: u32,
@@ -53,8 +54,11 @@ pub struct Port {
 /// The endpoints of a port that counts: of each of these a backend has to have enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortCount<'a> {
+    /// Ready endpoints that offer the port.
     pub ready: u32,
+    /// Endpoints that offer it, ready or not.
     pub total: u32,
+    /// The most that were ready in the last ten minutes.
     pub peak: u32,
     /// The port; none where it is the only one that counts.
     pub port: Option<&'a str>,
@@ -71,6 +75,7 @@ impl PortCount<'_> {
 }
 
 impl Ports {
+    /// The ports that callers ask for, of a backend with so many endpoints.
     pub fn new(asked: Vec<Port>, endpoints: u32) -> Self {
         let asked = asked.into_iter().take(MOST_PORTS).collect();
         Self { asked, endpoints }

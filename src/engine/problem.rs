@@ -15,9 +15,13 @@ pub enum Severity {
 /// One cause: where it is, what was found there, what is expected, and what to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// Whether it denies the object.
     pub severity: Severity,
+    /// The field that is wrong.
     pub field: FieldPath,
+    /// What stands there.
     pub found: String,
+    /// What has to stand there.
     pub expected: String,
     /// The next step, if there is more to say than `expected` does.
     pub next: Option<String>,
@@ -29,10 +33,12 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// An error in a field.
     pub fn error(field: impl Into<FieldPath>) -> Self {
         Self::new(Severity::Error, field)
     }
 
+    /// A warning about a field.
     pub fn warning(field: impl Into<FieldPath>) -> Self {
         Self::new(Severity::Warning, field)
     }
@@ -49,31 +55,37 @@ impl Problem {
         }
     }
 
+    /// With what was found, shortened where it is long.
     pub fn found(mut self, found: impl fmt::Display) -> Self {
         self.found = excerpt(&found.to_string());
         self
     }
 
+    /// With what is expected.
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = expected.into();
         self
     }
 
+    /// With what identifies it beside its field.
     pub fn about(mut self, about: impl Into<Box<str>>) -> Self {
         self.about = Some(about.into());
         self
     }
 
+    /// With how much of something there is.
     pub fn sized(mut self, size: usize) -> Self {
         self.size = u32::try_from(size).unwrap_or(u32::MAX);
         self
     }
 
+    /// With the next step.
     pub fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
     }
 
+    /// Whether it denies the object.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }

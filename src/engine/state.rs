@@ -161,6 +161,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl State {
+    /// The state of an object's sets, as a replica decided it.
     pub fn new(by: &Identity, sets: BySet<SetState>) -> Self {
         Self {
             v: VERSION,

@@ -2,6 +2,7 @@
 
 use crate::engine::{AnnouncedPodUids, Now, SteadyTime, flips_early};
 use crate::index::announced_pods::{AnnounceResult, RecordedPods, is_current};
+use crate::index::endpoints::SliceFacts;
 use crate::index::managed_object::{ManagedObject, ManagedSet};
 use crate::index::pods::{PodName, PodUid};
 use crate::index::remote::members::Member;
@@ -84,7 +85,7 @@ impl Index {
         });
         let services: Vec<ObjectKey> = here.chain([backend.clone()]).collect();
         let slices = services.iter().flat_map(|service| self.slices.of(service));
-        let ready = slices.flat_map(|slice| slice.pods()).filter(|(_, ready)| *ready);
+        let ready = slices.flat_map(SliceFacts::pods).filter(|(_, ready)| *ready);
         ready.map(|(pod, _)| pod.uid).collect()
     }
 

@@ -169,7 +169,7 @@ impl World {
     fn new(subject: Subject) -> Self {
         let mut index = Index::default();
         index.writes_profiles = true;
-        World {
+        Self {
             subject,
             index,
             history: vec![],

@@ -73,10 +73,12 @@ impl Edit {
         self.operations.push(PatchOperation::Remove(RemoveOperation { path }));
     }
 
+    /// Whether nothing is edited.
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
     }
 
+    /// The JSON patch of all edits, in their order.
     pub fn into_patch(self) -> Patch {
         Patch(self.operations)
     }

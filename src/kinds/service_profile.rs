@@ -11,6 +11,7 @@ pub const SKIP: &str = "smi.linkerd.io/skip";
 pub(crate) use crate::engine::annotations::WRITTEN_FOR;
 /// Label beside it, so that `kubectl -l` finds what is written here.
 pub const LABEL: &str = "failover.linkerd.io/service-profile";
+/// The value of [`LABEL`].
 pub const LABELLED: &str = "written";
 
 /// Version of the mark's JSON shape.
@@ -35,6 +36,7 @@ pub fn service_of(profile: &str) -> &str {
 /// A part of the traffic, and where it goes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Override {
+    /// The [`host`] of the backend.
     pub authority: Box<str>,
     /// None where it is no whole number, as we write them.
     pub weight: Option<u32>,
@@ -55,6 +57,7 @@ pub struct Mark {
     v: u32,
     /// Name of the split, in the profile's namespace.
     pub split: String,
+    /// The uid of the split.
     pub uid: String,
     /// The profile was made here, and holds nothing of others.
     pub created: bool,
@@ -64,6 +67,7 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// A mark of the present version.
     pub fn new(split: &str, uid: &str, created: bool, by: &str) -> Self {
         let (split, uid, by) = (split.to_owned(), uid.to_owned(), by.to_owned());
         Self { v: VERSION, split, uid, created, by }
@@ -74,6 +78,7 @@ impl Mark {
         serde_json::from_str(text).ok().filter(|mark: &Self| mark.v == VERSION)
     }
 
+    /// The content of the annotation.
     pub fn to_annotation(&self) -> String {
         // A struct of strings and numbers has a JSON form.
         serde_json::to_string(self).unwrap_or_default()

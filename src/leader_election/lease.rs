@@ -43,8 +43,11 @@ pub(crate) struct LeaderElection {
     /// Where the leader takes announcements.
     pub leader_address: watch::Sender<Option<SocketAddr>>,
     /// Called with the Lease each time that it is read past the caches; none while there is none.
-    pub on_read: Box<dyn Fn(Option<&Lease>) + Send + Sync>,
+    pub on_read: OnRead,
 }
+
+/// What follows the Lease as it is read.
+pub(crate) type OnRead = Box<dyn Fn(Option<&Lease>) + Send + Sync>;
 
 /// Acquires and renews the Lease until `stop`, then releases it. `leading` turns false by itself where
 /// the Lease cannot be renewed in time, and where the caches are not synced for too long.

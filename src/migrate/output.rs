@@ -64,7 +64,7 @@ impl Output {
 /// `TrafficSplit emojivoto/emoji`: an object as it stands in the input.
 struct DisplayObject<'a>(&'a Value);
 
-impl fmt::Display for DisplayObject<'_> {
+impl Display for DisplayObject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |path| self.0.pointer(path).and_then(Value::as_str);
         let Some(kind) = text("/kind") else {

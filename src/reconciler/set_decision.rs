@@ -89,7 +89,7 @@ impl<'a> SetDecision<'a> {
             lost: lost.map(str::to_owned).collect(),
             taken_back,
             traffic: TrafficMove {
-                apex: intent.apex().to_owned(),
+                apex: intent.apex().clone(),
                 occasion: self.occasion(subject, &from, taken_back),
                 from,
                 to,

@@ -21,7 +21,7 @@ pub(crate) fn of_set(intent: &Intent, health: &[Health], decision: &Decision) ->
     for ((i, backend), health) in intent.indexed().zip(health) {
         let (backend, is_active) = (backend.name.clone(), decision.active.contains(&i));
         if let Health::Unknown(Unknown::NoSuchPort { port }) = health {
-            let (port, apex) = (port.clone(), intent.apex().to_owned());
+            let (port, apex) = (port.clone(), intent.apex().clone());
             short.push(ShortPort::NotDeclared { backend: backend.clone(), port, apex });
         }
         let Some(ports) = health.ports() else { continue };

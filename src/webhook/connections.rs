@@ -122,7 +122,7 @@ impl Connection {
     pub(crate) async fn has_to_make_room(&self) {
         self.leave.cancelled().await;
         if self.has_time() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use jiff::SignedDuration;
 use prometheus_client::metrics::gauge::Gauge;
 use std::sync::Arc;
 use std::time::Duration;
@@ -199,7 +200,8 @@ impl IntoResponse for ReviewResponse {
 pub(crate) fn patience(query: Option<&str>, most: Duration) -> Duration {
     let timeout =
         query.unwrap_or_default().split('&').find_map(|part| part.strip_prefix("timeout="));
-    let timeout = timeout.and_then(engine::delay).map_or(DEFAULT_TIMEOUT, |t| t.unsigned_abs());
+    let timeout =
+        timeout.and_then(engine::delay).map_or(DEFAULT_TIMEOUT, SignedDuration::unsigned_abs);
     (timeout * 5 / 6).min(most)
 }
 

@@ -31,6 +31,7 @@ use tower::util::MapFuture;
 pub struct ServerLimits {
     /// Connections at once; an API server needs one.
     pub connections: usize,
+    /// Of a TLS handshake.
     pub handshake: Duration,
     /// From the first byte of a request's headers to their last, and for an idle connection.
     pub headers: Duration,

@@ -2,6 +2,7 @@
 
 use super::rule::{Check, Rule, SetReview};
 use crate::engine::{Problem, service_of};
+use crate::index::managed_object::ManagedObject;
 use crate::kinds::ObjectRef;
 use std::collections::HashSet;
 
@@ -15,7 +16,7 @@ fn check(set: &SetReview<'_>) -> Vec<Problem> {
         let index = view.index();
         let mut others = index.objects_naming(&service).filter(|other| *other != object);
         let is_apex = |other: &&ObjectRef| {
-            let apexes = index.object(other).map(|managed| managed.apexes()).unwrap_or_default();
+            let apexes = index.object(other).map(ManagedObject::apexes).unwrap_or_default();
             apexes.iter().any(|apex| other.beside(apex) == service)
         };
         others.find(is_apex).cloned()

@@ -2,6 +2,7 @@
 //! with the record in the Lease.
 
 use crate::engine::{Now, SteadyTime};
+use crate::index::managed_object::ManagedObject;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::reconciler::context::Subject;
@@ -69,7 +70,7 @@ impl BrakeGate {
     ) {
         let Some(brake) = &mut self.brake else { return };
         let primaries = || {
-            let sets = index.object(object).map(|managed| managed.readable()).unwrap_or_default();
+            let sets = index.object(object).map(ManagedObject::readable).unwrap_or_default();
             endpoints_of(index, object, sets.iter().flat_map(|set| set.intent.primaries()))
         };
         brake.observe(object, position, primaries, now);

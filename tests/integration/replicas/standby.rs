@@ -107,9 +107,9 @@ async fn frozen_slices(frozen_leads: bool, lists_too: bool) -> Result<()> {
 
     let slices = "/endpointslices";
     if lists_too {
-        proxy.freeze(slices)
+        proxy.freeze(slices);
     } else {
-        proxy.freeze_watches(slices)
+        proxy.freeze_watches(slices);
     }
     let mut changes = Box::pin(changes_of_weights(&splits, "emoji").await?);
     workload.scale("emoji", 0).await?;

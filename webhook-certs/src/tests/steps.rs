@@ -255,7 +255,8 @@ fn propagation_is_measured_while_every_configuration_that_exists_has_the_next_ca
         at += SignedDuration::from_secs(1);
         propagation.observe(&data, configurations, at).map(|passed| passed.as_secs())
     };
-    let of = |bundles: &[&Vec<u8>]| Bundles::Present(bundles.iter().map(|b| b.to_vec()).collect());
+    let of =
+        |bundles: &[&Vec<u8>]| Bundles::Present(bundles.iter().map(|b| (*b).clone()).collect());
     assert_eq!(observe(&[of(&[&has]), Bundles::Absent]), Some(0));
     assert_eq!(observe(&[of(&[&has, &has]), of(&[&has])]), Some(1));
     assert_eq!(observe(&[of(&[&has, &lacks]), of(&[&has])]), None);

@@ -294,7 +294,7 @@ impl World {
             }
             Happening::Start(r) if !self.replicas[r].alive => {
                 let skew = self.replicas[r].skew;
-                self.replicas[r] = World::new(&[skew]).replicas.remove(0);
+                self.replicas[r] = Self::new(&[skew]).replicas.remove(0);
             }
             Happening::Start(_) => {}
             Happening::Damage(damage) => self.damage(damage),
