@@ -114,7 +114,7 @@ fn deletions(
 
 fn for_known_clients(router: Router, options: &WebhookOptions) -> Router {
     match options.client_ca {
-        Some(_) => router.layer(from_fn(server::only_known)),
+        Some(_) => router.layer(from_fn(server::require_client_certificate)),
         None => router,
     }
 }

@@ -91,7 +91,7 @@ label_values! {
     /// The connection that was closed because there were too many.
     pub(crate) enum ClosedConnection {
         /// The one that was idle for longest.
-        Quiet = "quiet",
+        Idle = "quiet",
         /// The new one: no other was idle.
         New = "new",
     }

@@ -164,7 +164,7 @@ mod tests {
         let (operation, outcome) = (ObjectOperation::Create, ReviewOutcome::Allowed);
         metrics.admission.answered(ReviewPath::Mutate, operation, outcome, took);
         metrics.admission.shed(ShedReason::Memory);
-        metrics.admission.shed_connection(ClosedConnection::Quiet);
+        metrics.admission.shed_connection(ClosedConnection::Idle);
         metrics.flipped(false);
         let text = metrics.encode();
         for line in [

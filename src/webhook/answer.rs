@@ -1,4 +1,4 @@
-//! The answer to a review: whatever it is, it carries the request's uid.
+//! The AdmissionReview of a response. It always carries the request's uid.
 
 use crate::engine::Problem;
 use crate::webhook::review::{self, ReviewRequest};
@@ -6,8 +6,9 @@ use kube::core::Status;
 use kube::core::admission::{AdmissionResponse, META_API_VERSION_V1, META_KIND};
 use kube::core::response::{StatusCause, StatusDetails, StatusSummary};
 use serde_json::json;
+use std::error::Error;
 
-/// An answer reports so many causes; the others come up once these are mended.
+/// The most causes in one answer; the next answer has the others.
 const CAUSES: usize = 64;
 
 /// The answer that refuses an object.
@@ -71,14 +72,14 @@ pub(crate) fn without_patch(uid: &str, denial: Option<&Status>) -> Vec<u8> {
         .into_bytes()
 }
 
-/// The review where the program failed, whatever the object is.
-pub(crate) fn failed(uid: &str, allowed: bool, why: &str) -> Vec<u8> {
+/// The review that an error ended.
+pub(crate) fn failed(uid: &str, allowed: bool, error: &dyn Error) -> Vec<u8> {
     let status = Status {
         status: Some(StatusSummary::Failure),
         code: 500,
         reason: "InternalError".into(),
         message: format!(
-            "linkerd-failover could not judge the object: {why}; try again, and see the logs of the linkerd-failover pods"
+            "linkerd-failover could not review the object: {error}; try again, and see the logs of the linkerd-failover pods"
         ),
         ..Status::default()
     };

@@ -1,13 +1,13 @@
 //! Counts the backends in the bytes of a review.
 //!
-//! To parse a megabyte of backends takes a hundred times what it takes to count them.
+//! Parsing a megabyte of backends takes a hundred times as long as counting them.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// How many backends an object has, all together and in its largest rule.
+/// How many backends an object has, in total and in its largest rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct BackendCounts {
     pub all: usize,
@@ -15,8 +15,8 @@ pub(super) struct BackendCounts {
 }
 
 impl BackendCounts {
-    /// Those of the objects of a review, the new one and the old one. Nothing is kept of the body, and
-    /// nothing is allocated. A body that is no review, or an odd one, has none.
+    /// The counts of the new and the old object of a review, without an allocation. A body that is not a
+    /// review, or has other shapes, counts none.
     pub(super) fn of(body: &[u8]) -> (Self, Self) {
         let review: Scan = serde_json::from_slice(body).unwrap_or_default();
         let request = review.request.unwrap_or_default();
@@ -90,8 +90,8 @@ impl Counted for ScannedRule {
     }
 }
 
-/// The length of a list, and what is in its items together, and in the largest. Anything but a list
-/// has none.
+/// The length of a list, and the backends in its items, in total and in the largest. Anything but a
+/// list counts none.
 struct Tally<T> {
     items: usize,
     within: usize,

@@ -60,7 +60,7 @@ impl Reviewer for Handler {
 }
 
 impl Handler {
-    /// Runs a function of the cluster as it is known now.
+    /// Runs a function with a view of the cluster as it is known now.
     fn with_view<T>(
         &self,
         request: &ReviewRequest,
@@ -94,7 +94,7 @@ impl Handler {
         let missing = {
             let index = self.shared.read();
             let mut missing = lookup::missing(&index, namespace, &new.declared);
-            // The old object's faults are told from new ones: they need the same look.
+            // Preexisting faults are compared with new ones: they need the same look-ups.
             if let Some(old) = old {
                 missing.extend(lookup::missing(&index, namespace, &old.declared));
             }
@@ -106,8 +106,8 @@ impl Handler {
         lookup::look_up(&self.client, namespace, missing).await
     }
 
-    /// Looks up every other Service that the object names, before it is denied: the cache may be
-    /// behind, where they changed a moment ago, in the same file perhaps.
+    /// Looks up every other Service that the object names, before it is denied: the cache may not have
+    /// the last change of one that is applied from the same file.
     async fn look_up_rest(
         &self,
         request: &ReviewRequest,
@@ -139,8 +139,8 @@ fn review_service_deletion(request: &ReviewRequest, index: &Index) -> AdmissionR
     response
 }
 
-/// The answer for an object that does not fail over, whatever its label: at most a warning, and by the
-/// mutating webhook, which denies nobody where it does not answer.
+/// The response for an object of another kind, whatever its label: at most a warning, and only by the
+/// mutating webhook, whose failure denies nothing.
 fn review_unmanaged(
     webhook: ReviewPath,
     request: &ReviewRequest,

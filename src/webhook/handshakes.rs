@@ -1,5 +1,5 @@
-//! Handshakes that fail: counted by reason, and said once for as long as they go on. Where it is the
-//! API server whose handshakes fail, every review does, and its own message names no cause.
+//! TLS handshakes that fail: counted by reason, and logged once while they go on. If the handshakes of
+//! the API server fail, every review does, and its own message names no cause.
 
 use crate::telemetry::HandshakeFailure;
 use rustls::{AlertDescription, Error, PeerIncompatible};
@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Without another failure of its kind for so long, it is over.
+/// A series of failures is over after this time without another one of its kind.
 const OVER: Duration = Duration::from_secs(60);
 
 impl HandshakeFailure {
@@ -50,7 +50,7 @@ impl HandshakeFailure {
         }
     }
 
-    /// What it means and what to do; none where it means nothing, or is said elsewhere.
+    /// What it means and what to do; none where it is harmless, or reported elsewhere.
     fn advice(self) -> Option<&'static str> {
         match self {
             Self::TlsVersion => Some(
@@ -76,18 +76,18 @@ impl HandshakeFailure {
     }
 }
 
-/// The failures that go on, by reason.
+/// The failures that go on, by reason: a series each.
 #[derive(Debug, Default)]
-pub(crate) struct Handshakes(Mutex<BTreeMap<HandshakeFailure, FailureSpell>>);
+pub(crate) struct Handshakes(Mutex<BTreeMap<HandshakeFailure, FailureSeries>>);
 
 #[derive(Debug)]
-struct FailureSpell {
+struct FailureSeries {
     last: Instant,
     times: u64,
 }
 
 impl Handshakes {
-    /// Takes in a failure. What is to be said of it: only of the first of its kind.
+    /// Records a failure. Returns a warning for the first of a series.
     pub(crate) fn failed(
         &self,
         reason: HandshakeFailure,
@@ -96,24 +96,24 @@ impl Handshakes {
         now: Instant,
     ) -> Option<String> {
         let advice = reason.advice()?;
-        let mut spells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let spell = spells.entry(reason).or_insert(FailureSpell { last: now, times: 0 });
-        (spell.last, spell.times) = (now, spell.times + 1);
-        (spell.times == 1).then(|| {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let series = all.entry(reason).or_insert(FailureSeries { last: now, times: 0 });
+        (series.last, series.times) = (now, series.times + 1);
+        (series.times == 1).then(|| {
             format!(
-                "a TLS handshake with the webhook failed, which is said once while it goes on: from {from}: {error}: {advice}"
+                "a TLS handshake with the webhook failed, which is logged once while it goes on: from {from}: {error}: {advice}"
             )
         })
     }
 
-    /// What is over by now, each with how often it failed.
-    pub(crate) fn over(&self, now: Instant) -> Vec<(HandshakeFailure, u64)> {
-        let mut spells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let past = |spell: &FailureSpell| now.saturating_duration_since(spell.last) >= OVER;
-        let over: Vec<_> =
-            spells.iter().filter(|(_, s)| past(s)).map(|(r, s)| (*r, s.times)).collect();
-        spells.retain(|_, spell| !past(spell));
-        over
+    /// Removes the series that are over, and returns how many failures each had.
+    pub(crate) fn take_ended(&self, now: Instant) -> Vec<(HandshakeFailure, u64)> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_ended = |series: &FailureSeries| now.saturating_duration_since(series.last) >= OVER;
+        let ended: Vec<_> =
+            all.iter().filter(|(_, s)| has_ended(s)).map(|(r, s)| (*r, s.times)).collect();
+        all.retain(|_, series| !has_ended(series));
+        ended
     }
 }
 
@@ -125,7 +125,7 @@ mod tests {
     const FROM: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     #[test]
-    fn a_failure_is_told_by_what_a_person_has_to_do_about_it() {
+    fn a_failure_is_classified_by_what_a_person_has_to_do_about_it() {
         let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
         for (error, reason) in [
             (
@@ -142,8 +142,9 @@ mod tests {
             ),
             (Error::DecryptError, HandshakeFailure::Other),
         ] {
-            let told = HandshakeFailure::of(&io::Error::new(io::ErrorKind::InvalidData, error));
-            assert_eq!(told, reason);
+            let classified =
+                HandshakeFailure::of(&io::Error::new(io::ErrorKind::InvalidData, error));
+            assert_eq!(classified, reason);
         }
         assert_eq!(
             HandshakeFailure::of(&io::ErrorKind::UnexpectedEof.into()),
@@ -152,19 +153,19 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_said_once_while_it_lasts_and_again_after_it_was_over() {
+    fn a_failure_is_reported_once_while_it_lasts_and_again_after_it_has_ended() {
         let (handshakes, start) = (Handshakes::default(), Instant::now());
         let fail = |reason, after: u64| {
             handshakes.failed(reason, "why", FROM, start + Duration::from_secs(after))
         };
-        let over = |after: u64| handshakes.over(start + Duration::from_secs(after));
-        let said = fail(HandshakeFailure::TlsVersion, 0).unwrap();
-        assert!(said.contains("127.0.0.1") && said.contains("tlsMinVersion"), "{said}");
+        let ended = |after: u64| handshakes.take_ended(start + Duration::from_secs(after));
+        let warning = fail(HandshakeFailure::TlsVersion, 0).unwrap();
+        assert!(warning.contains("127.0.0.1") && warning.contains("tlsMinVersion"), "{warning}");
         assert_eq!(fail(HandshakeFailure::TlsVersion, 30), None);
         assert!(fail(HandshakeFailure::NotTls, 31).is_some(), "another reason is another matter");
-        assert_eq!(over(60), []);
-        assert_eq!(over(90), [(HandshakeFailure::TlsVersion, 2)]);
-        assert_eq!(over(91), [(HandshakeFailure::NotTls, 1)]);
+        assert_eq!(ended(60), []);
+        assert_eq!(ended(90), [(HandshakeFailure::TlsVersion, 2)]);
+        assert_eq!(ended(91), [(HandshakeFailure::NotTls, 1)]);
         assert!(fail(HandshakeFailure::TlsVersion, 92).is_some());
     }
 

@@ -10,13 +10,13 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use tower::ServiceExt;
 
-/// Judges a large review once a small one has been judged, and not before.
-struct Waits {
+/// Answers a large review only after a small one.
+struct SmallFirst {
     light: Sender<()>,
     heavy: Mutex<Receiver<()>>,
 }
 
-impl Reviewer for Waits {
+impl Reviewer for SmallFirst {
     fn precheck(&self, _: ReviewPath, body: &[u8]) -> Option<ReviewResponse> {
         let unread = body.windows(6).any(|text| text == b"glance");
         let review = Ok(answer::without_patch("u-1", None));
@@ -53,8 +53,13 @@ fn body(name: &str, bytes: usize) -> Body {
 
 fn webhook() -> axum::Router {
     let (light, heavy) = channel();
-    let judge = Waits { light, heavy: Mutex::new(heavy) };
-    router(judge, ServerLimits::default(), Arc::new(Metrics::default()), CancellationToken::new())
+    let reviewer = SmallFirst { light, heavy: Mutex::new(heavy) };
+    router(
+        reviewer,
+        ServerLimits::default(),
+        Arc::new(Metrics::default()),
+        CancellationToken::new(),
+    )
 }
 
 async fn post(router: axum::Router, path: &str, body: Body) -> (StatusCode, serde_json::Value) {
@@ -67,7 +72,7 @@ async fn post(router: axum::Router, path: &str, body: Body) -> (StatusCode, serd
 }
 
 #[tokio::test]
-async fn a_large_review_keeps_no_small_one_waiting() {
+async fn a_large_review_delays_no_small_one() {
     let router = webhook();
     let heavy = tokio::spawn(post(router.clone(), "/validate", body("heavy", 1_400_000)));
     // On the only thread there is.
@@ -82,7 +87,7 @@ async fn a_large_review_that_is_late_or_panics_is_answered_with_its_uid() {
     let router = webhook();
     let (_, late) = post(router.clone(), "/validate?timeout=100ms", body("heavy", 20_000)).await;
     assert_eq!((&late["uid"], &late["allowed"]), (&json!("u-1"), &json!(false)));
-    // The place is taken until that has ended: whoever waits in vain is told to try again.
+    // Its permit is released when it ends: the next large one is asked to retry.
     let (status, _) = post(router.clone(), "/validate?timeout=100ms", body("heavy", 20_000)).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     post(router.clone(), "/validate", body("light", 0)).await;
@@ -91,7 +96,7 @@ async fn a_large_review_that_is_late_or_panics_is_answered_with_its_uid() {
 }
 
 #[tokio::test]
-async fn what_a_glance_answers_waits_for_no_place() {
+async fn a_response_of_the_precheck_needs_no_permit() {
     let router = webhook();
     let heavy = tokio::spawn(post(router.clone(), "/validate", body("heavy", 20_000)));
     tokio::task::yield_now().await;

@@ -1,5 +1,5 @@
-//! The webhook's server: TLS, limits, reviews in and answers out. The room `admission` decides what the
-//! answers are.
+//! The webhook's server: TLS, limits, reviews in and responses out. The room `admission` decides what
+//! the responses are.
 
 mod answer;
 mod backend_counts;

@@ -1,6 +1,6 @@
 //! The review of a pod's deletion or eviction, and the announcement in it.
 //!
-//! Of thousands that may wait at once only the pod's name, its uid and its end are kept.
+//! Thousands may be delayed at once: only the pod's name, its uid and its end are kept of each.
 
 use crate::deletion_guard::Announcement;
 use crate::telemetry::ObjectOperation;
@@ -64,12 +64,12 @@ struct Preconditions {
 pub(super) enum SkipReason {
     /// Nothing is deleted.
     DryRun,
-    /// The pod is on its way out already, or goes in no time.
+    /// The pod is being deleted already, or has no grace period.
     TooLate,
 }
 
 impl DeletionRequest {
-    /// What it announces.
+    /// The announcement of this deletion.
     pub(super) fn announcement(self) -> Result<Announcement, SkipReason> {
         let evicts = self.operation == ObjectOperation::Create;
         let within = self.object.as_ref().and_then(|object| object.delete_options.as_ref());
@@ -81,15 +81,15 @@ impl DeletionRequest {
             return Err(SkipReason::DryRun);
         }
         let old = self.old_object.as_ref().map(|old| &old.metadata);
-        let going = old.is_some_and(|pod| pod.deletion_timestamp.is_some());
+        let is_deleted = old.is_some_and(|pod| pod.deletion_timestamp.is_some());
         // The API server fills in the pod's own grace: a pod that has none is not forced out by it.
         let spec = self.old_object.as_ref().map(|old| &old.spec);
         let own = spec.and_then(|spec| spec.termination_grace_period_seconds);
-        if going || forced && own != Some(0) {
+        if is_deleted || forced && own != Some(0) {
             return Err(SkipReason::TooLate);
         }
-        let promised = within.and_then(|o| o.preconditions.as_ref()?.uid.clone());
-        let uid = if evicts { promised } else { old.and_then(|pod| pod.uid.clone()) };
+        let precondition = within.and_then(|o| o.preconditions.as_ref()?.uid.clone());
+        let uid = if evicts { precondition } else { old.and_then(|pod| pod.uid.clone()) };
         // Of a deleted collection only the objects have names.
         let names = [self.object.as_ref().map(|o| &o.metadata), old].into_iter().flatten();
         let mut names = [self.name].into_iter().chain(names.map(|m| m.name.clone()));

@@ -19,49 +19,52 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Deletions that are delayed at once. More than these go on: a retry after a second, as other
-/// reviews have, would come after the bound.
+/// Deletions that are delayed at once. Beyond them a deletion goes on: a retry after a second, as for
+/// other reviews, would come after the bound.
 const AT_ONCE: usize = 4_096;
 
 struct PodDeletionReviewer {
     announcer: Announcer,
-    patience: DelayBounds,
+    delay: DelayBounds,
     limits: ServerLimits,
     metrics: Arc<Metrics>,
-    places: Semaphore,
+    permits: Semaphore,
     memory: Semaphore,
 }
 
 /// The routes for deletions and evictions of pods.
 pub(crate) fn router(
     announcer: Announcer,
-    patience: DelayBounds,
+    delay: DelayBounds,
     limits: ServerLimits,
     metrics: Arc<Metrics>,
 ) -> Router {
     let reviewer = PodDeletionReviewer {
         announcer,
-        patience,
+        delay,
         limits,
         metrics,
-        places: Semaphore::new(AT_ONCE),
+        permits: Semaphore::new(AT_ONCE),
         memory: Semaphore::new(limits.bodies_bytes),
     };
     Router::new()
-        .route("/pod-deletion", post(delay))
-        .route("/eviction", post(delay))
+        .route("/pod-deletion", post(delay_deletion))
+        .route("/eviction", post(delay_deletion))
         .with_state(Arc::new(reviewer))
 }
 
-async fn delay(State(reviewer): State<Arc<PodDeletionReviewer>>, request: Request) -> Response {
+async fn delay_deletion(
+    State(reviewer): State<Arc<PodDeletionReviewer>>,
+    request: Request,
+) -> Response {
     let began = Instant::now();
-    let Ok(_place) = reviewer.places.try_acquire() else {
+    let Ok(_permit) = reviewer.permits.try_acquire() else {
         reviewer.metrics.admission.shed(ShedReason::Deletions);
         return (StatusCode::SERVICE_UNAVAILABLE, "too many deletions at once\n").into_response();
     };
     let _in_flight = InFlightGauge::new(&reviewer.metrics.admission.in_flight);
     let patience = patience(request.uri().query(), reviewer.limits.answer);
-    let until = began + patience.min(reviewer.patience.bound);
+    let until = began + patience.min(reviewer.delay.bound);
     let request = match timeout_at(until, reviewer.read(request)).await {
         Ok(Ok(request)) => request,
         Ok(Err(why)) => return (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
@@ -84,8 +87,8 @@ async fn delay(State(reviewer): State<Arc<PodDeletionReviewer>>, request: Reques
 /// Why a review was not read.
 #[derive(Debug, thiserror::Error)]
 enum Unreadable {
-    #[error("the review was not read: {0:?}")]
-    Body(BodyError),
+    #[error("the review was not read: {0}")]
+    Body(#[from] BodyError),
     #[error("the AdmissionReview cannot be read: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -93,9 +96,8 @@ enum Unreadable {
 impl PodDeletionReviewer {
     /// Reads a review, and drops its body.
     async fn read(&self, request: Request) -> Result<DeletionRequest, Unreadable> {
-        let body = body::read(request.into_body(), self.limits.body_bytes, &self.memory).await;
-        let review: DeletionReview =
-            serde_json::from_slice(&body.map_err(Unreadable::Body)?.bytes)?;
+        let body = body::read(request.into_body(), self.limits.body_bytes, &self.memory).await?;
+        let review: DeletionReview = serde_json::from_slice(&body.bytes)?;
         Ok(review.request)
     }
 
@@ -115,13 +117,13 @@ impl PodDeletionReviewer {
             Ok(AnnouncementOutcome::NoFlip) => DeletionVerdict::NoFlip,
             Ok(AnnouncementOutcome::NotBelieved) => DeletionVerdict::NotBelieved,
             Ok(AnnouncementOutcome::NoDecision) => {
-                tracing::debug!(pod, "deleted without a flip: nobody judged it");
+                tracing::debug!(pod, "deleted without a flip: no leader decided on it");
                 DeletionVerdict::NoDecision
             }
             Ok(AnnouncementOutcome::Flipped { by_adaptor }) => {
                 self.metrics.guard.delayed.inc();
                 if by_adaptor {
-                    let _ = timeout_at(until, sleep(self.patience.adaptor_grace)).await;
+                    let _ = timeout_at(until, sleep(self.delay.adaptor_grace)).await;
                 }
                 tracing::info!(pod, "its deletion waited until traffic had moved");
                 DeletionVerdict::Flipped
@@ -135,7 +137,7 @@ impl PodDeletionReviewer {
     }
 }
 
-/// The answer, which an audit log shows with its reason.
+/// The response. The audit log shows the verdict.
 fn allowed(uid: &str, verdict: DeletionVerdict) -> Response {
     let review = json!({
         "apiVersion": META_API_VERSION_V1,

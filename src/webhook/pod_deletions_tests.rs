@@ -68,16 +68,16 @@ fn what_deletes_nothing_or_in_no_time_announces_nothing() {
 }
 
 #[test]
-fn a_review_that_cannot_be_read_says_what_it_lacks() {
+fn the_error_of_an_unreadable_review_has_a_message() {
     for body in ["", "{}", r#"{"request": {}}"#, r#"{"request": {"uid": 1}}"#] {
         let error = serde_json::from_str::<DeletionReview>(body).unwrap_err().to_string();
         assert!(!error.is_empty(), "{body}");
     }
 }
 
-/// A gate before a controller that gives these verdicts, or none; in a cluster where a split rests on
-/// pod emoji-1.
-fn gate(verdict: Option<AnnouncementOutcome>) -> Router {
+/// The routes before a reconciler that replies with this outcome, or not at all; in a cluster where a
+/// split depends on pod emoji-1.
+fn routes(outcome: Option<AnnouncementOutcome>) -> Router {
     let mut world = World::with(&[("emoji-svc", 0), ("west", 1)]);
     world.index.follow_pods();
     let target = json!({"kind": "Pod", "namespace": NAMESPACE, "name": "emoji-1", "uid": UID});
@@ -89,39 +89,34 @@ fn gate(verdict: Option<AnnouncementOutcome>) -> Router {
         *index = world.index;
         vec![]
     });
-    let (controller, mut told) = mpsc::channel::<PendingAnnouncement>(8);
+    let (reconciler, mut announcements) = mpsc::channel::<PendingAnnouncement>(8);
     tokio::spawn(async move {
-        let mut held = vec![];
-        while let Some(PendingAnnouncement { reply, .. }) = told.recv().await {
-            match verdict {
-                Some(verdict) => drop(reply.send(verdict)),
-                None => held.push(reply),
+        let mut pending = vec![];
+        while let Some(PendingAnnouncement { reply, .. }) = announcements.recv().await {
+            match outcome {
+                Some(outcome) => drop(reply.send(outcome)),
+                None => pending.push(reply),
             }
         }
     });
     let metrics = Arc::new(Metrics::default());
     let leading = watch::channel(true).1;
-    let announcer = Announcer {
-        shared,
-        leading,
-        reconciler: controller,
-        peers: None,
-        metrics: metrics.clone(),
-    };
-    let patience = DelayBounds {
+    let announcer =
+        Announcer { shared, leading, reconciler, peers: None, metrics: metrics.clone() };
+    let delay = DelayBounds {
         bound: Duration::from_millis(500),
         adaptor_grace: Duration::from_millis(100),
     };
-    router(announcer, patience, ServerLimits::default(), metrics)
+    router(announcer, delay, ServerLimits::default(), metrics)
 }
 
-/// The answer's verdict, and how long it took.
-async fn asked(gate: Router, path: &str, mut request: Value) -> (String, Duration) {
+/// The verdict of the response, and how long it took.
+async fn reviewed(routes: Router, path: &str, mut request: Value) -> (String, Duration) {
     request["namespace"] = json!(NAMESPACE);
     let body = json!({"kind": "AdmissionReview", "request": request}).to_string();
     let request = axum::http::Request::post(path).body(axum::body::Body::from(body)).unwrap();
     let began = Instant::now();
-    let response = gate.oneshot(request).await.unwrap();
+    let response = routes.oneshot(request).await.unwrap();
     let took = began.elapsed();
     let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
     let answer: Value = serde_json::from_slice(&body).unwrap();
@@ -133,9 +128,9 @@ async fn asked(gate: Router, path: &str, mut request: Value) -> (String, Duratio
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deletion_waits_for_the_verdict_and_never_longer_than_the_bound() {
+async fn a_deletion_is_delayed_until_the_verdict_and_never_beyond_the_bound() {
     let ms = Duration::from_millis;
-    for (verdict, told, took) in [
+    for (outcome, verdict, took) in [
         (Some(AnnouncementOutcome::NoFlip), "no_flip", ms(0)),
         (Some(AnnouncementOutcome::NotBelieved), "not_believed", ms(0)),
         (Some(AnnouncementOutcome::NoDecision), "no_judge", ms(0)),
@@ -143,24 +138,24 @@ async fn a_deletion_waits_for_the_verdict_and_never_longer_than_the_bound() {
         (Some(AnnouncementOutcome::Flipped { by_adaptor: true }), "flipped", ms(100)),
         (None, "bound", ms(500)),
     ] {
-        let answer = asked(gate(verdict), "/pod-deletion", deletion()).await;
-        assert_eq!(answer.0, told);
-        // The clock stands still but for what is waited for, and its timer counts whole ones.
-        assert!(answer.1 >= took && answer.1 <= took + ms(2), "{told}: {:?}", answer.1);
-        assert_eq!(asked(gate(verdict), "/eviction", eviction()).await.0, told);
+        let answer = reviewed(routes(outcome), "/pod-deletion", deletion()).await;
+        assert_eq!(answer.0, verdict);
+        // The paused clock advances to each timer, in milliseconds.
+        assert!(answer.1 >= took && answer.1 <= took + ms(2), "{verdict}: {:?}", answer.1);
+        assert_eq!(reviewed(routes(outcome), "/eviction", eviction()).await.0, verdict);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_nothing_rests_on_is_not_asked_about() {
+async fn a_pod_that_no_traffic_depends_on_is_not_announced() {
     let mut other = deletion();
     other["oldObject"]["metadata"]["uid"] = json!("0189abcd-ef01-4abc-8def-000000000000");
-    let answer = asked(gate(None), "/pod-deletion", other).await;
+    let answer = reviewed(routes(None), "/pod-deletion", other).await;
     assert_eq!(answer, ("unconcerned".into(), Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_api_servers_own_patience_bounds_it_too() {
-    let answer = asked(gate(None), "/pod-deletion?timeout=300ms", deletion()).await;
+async fn the_timeout_of_the_api_server_bounds_it_too() {
+    let answer = reviewed(routes(None), "/pod-deletion?timeout=300ms", deletion()).await;
     assert!(answer.1 <= Duration::from_millis(252), "{:?}", answer.1);
 }

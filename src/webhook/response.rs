@@ -1,8 +1,8 @@
-//! From a body to an answer: whatever happens inside, the answer carries the request's uid.
+//! From a body to a response: whatever happens inside, the response carries the request's uid.
 
 use crate::telemetry::{ObjectOperation, ReviewOutcome, ReviewPath};
 use crate::webhook::answer;
-use crate::webhook::review::{self, ReviewRequest};
+use crate::webhook::review::{self, MalformedReason, ReviewRequest};
 use futures::FutureExt;
 use kube::core::admission::AdmissionResponse;
 use std::future::Future;
@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// Answers a review that could be parsed.
 pub(crate) trait Reviewer: Send + Sync + 'static {
-    /// An answer that needs no parsing of the review, if there is one.
+    /// A response that needs no parsing of the review, if there is one.
     fn precheck(&self, _: ReviewPath, _body: &[u8]) -> Option<ReviewResponse> {
         None
     }
@@ -23,20 +23,45 @@ pub(crate) trait Reviewer: Send + Sync + 'static {
     ) -> impl Future<Output = AdmissionResponse> + Send;
 }
 
+/// Why a review has no result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReviewError {
+    #[error(transparent)]
+    Malformed(#[from] MalformedReason),
+    /// The deadline passed.
+    #[error("it took too long")]
+    Late,
+    #[error("an error of its own")]
+    Panicked,
+    #[error("the response cannot be written: {0}")]
+    Unwritable(#[from] serde_json::Error),
+}
+
+impl ReviewError {
+    fn outcome(&self) -> ReviewOutcome {
+        match self {
+            Self::Malformed(_) => ReviewOutcome::Malformed,
+            Self::Late => ReviewOutcome::Late,
+            Self::Panicked | Self::Unwritable(_) => ReviewOutcome::Panicked,
+        }
+    }
+}
+
 /// The response to a review.
 #[derive(Debug)]
 pub(crate) struct ReviewResponse {
-    /// An AdmissionReview; `Err` only where no uid can be found, with a sentence for the client.
-    pub review: Result<Vec<u8>, String>,
+    /// An AdmissionReview; an error only where the body has no uid.
+    pub review: Result<Vec<u8>, ReviewError>,
     pub outcome: ReviewOutcome,
     pub operation: ObjectOperation,
 }
 
-/// What a response needs of a request whose review did not end.
-struct RequestInfo {
-    uid: String,
-    object: String,
-    operation: ObjectOperation,
+/// What a response needs of a request whose review has no result.
+#[derive(Debug, Default)]
+pub(crate) struct RequestInfo {
+    pub uid: Option<String>,
+    pub object: Option<String>,
+    pub operation: ObjectOperation,
 }
 
 /// Answers by the deadline.
@@ -46,84 +71,51 @@ pub(crate) async fn answer(
     body: &[u8],
     deadline: Instant,
 ) -> ReviewResponse {
-    let mut info = None;
-    let reviewing = AssertUnwindSafe(reviewed(reviewer, webhook, body, &mut info)).catch_unwind();
-    let (outcome, why) = match timeout_at(deadline, reviewing).await {
-        Ok(Ok(answer)) => return answer,
-        Ok(Err(_)) => (ReviewOutcome::Panicked, "an error of its own"),
-        Err(_) => (ReviewOutcome::Late, "it took too long"),
+    let mut info = RequestInfo::default();
+    let reviewing = AssertUnwindSafe(review(reviewer, webhook, body, &mut info)).catch_unwind();
+    let reviewed = match timeout_at(deadline, reviewing).await {
+        Ok(Ok(reviewed)) => reviewed,
+        Ok(Err(_)) => Err(ReviewError::Panicked),
+        Err(_) => Err(ReviewError::Late),
     };
-    let Some(info) = info else {
-        tracing::error!(webhook = webhook.as_str(), why, "a review could not be read");
-        return ReviewResponse {
-            review: Err(why.into()),
-            outcome,
-            operation: ObjectOperation::Unknown,
-        };
-    };
-    tracing::error!(
-        webhook = webhook.as_str(),
-        object = info.object,
-        why,
-        "a review was not judged"
-    );
-    let review = Ok(answer::failed(&info.uid, is_allowed_on_failure(webhook), why));
-    ReviewResponse { review, outcome, operation: info.operation }
+    reviewed.unwrap_or_else(|error| failure(webhook, info, error))
 }
 
-/// The response to a review that did not end in time, or panicked.
-pub(crate) fn failure(
-    uid: Option<String>,
-    webhook: ReviewPath,
-    outcome: ReviewOutcome,
-) -> ReviewResponse {
-    let why = match outcome {
-        ReviewOutcome::Late => "it took too long",
-        _ => "an error of its own",
-    };
-    tracing::error!(
-        webhook = webhook.as_str(),
-        uid = uid.as_deref(),
-        why,
-        "a review was not judged"
-    );
-    let review = match uid {
-        Some(uid) => Ok(answer::failed(&uid, is_allowed_on_failure(webhook), why)),
-        None => Err(why.into()),
-    };
-    ReviewResponse { review, outcome, operation: ObjectOperation::Unknown }
-}
-
-async fn reviewed(
+async fn review(
     reviewer: &impl Reviewer,
     webhook: ReviewPath,
     body: &[u8],
-    info: &mut Option<RequestInfo>,
-) -> ReviewResponse {
-    let request = match review::parse(body) {
-        Ok(request) => request,
-        Err(malformed) => {
-            let allowed = is_allowed_on_failure(webhook);
-            let review = match malformed.uid {
-                Some(uid) => Ok(answer::failed(&uid, allowed, &malformed.why)),
-                None => Err(malformed.why),
-            };
-            return ReviewResponse {
-                review,
-                outcome: ReviewOutcome::Malformed,
-                operation: ObjectOperation::Unknown,
-            };
-        }
-    };
+    info: &mut RequestInfo,
+) -> Result<ReviewResponse, ReviewError> {
+    let request = review::parse(body).map_err(|malformed| {
+        info.uid = malformed.uid;
+        malformed.reason
+    })?;
     let operation = review::operation(&request);
-    *info = Some(RequestInfo {
-        uid: request.uid.clone(),
-        object: review::describe(&request),
-        operation,
-    });
+    let object = Some(review::describe(&request));
+    *info = RequestInfo { uid: Some(request.uid.clone()), object, operation };
     let response = reviewer.review(webhook, &request).await;
     let outcome = if response.allowed { ReviewOutcome::Allowed } else { ReviewOutcome::Denied };
-    let review = serde_json::to_vec(&response.into_review()).map_err(|error| error.to_string());
+    let review = Ok(serde_json::to_vec(&response.into_review())?);
+    Ok(ReviewResponse { review, outcome, operation })
+}
+
+/// The response to a review without a result.
+pub(crate) fn failure(
+    webhook: ReviewPath,
+    info: RequestInfo,
+    error: ReviewError,
+) -> ReviewResponse {
+    let RequestInfo { uid, object, operation } = info;
+    let outcome = error.outcome();
+    if outcome != ReviewOutcome::Malformed {
+        let (webhook, why) = (webhook.as_str(), error.to_string());
+        tracing::error!(webhook, object, uid, why, "a review was not answered");
+    }
+    let review = match uid {
+        Some(uid) => Ok(answer::failed(&uid, is_allowed_on_failure(webhook), &error)),
+        None => Err(error),
+    };
     ReviewResponse { review, outcome, operation }
 }
 

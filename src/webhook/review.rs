@@ -9,12 +9,25 @@ use serde_json::Value;
 /// A request about an object of a kind that is only known at run time.
 pub(crate) type ReviewRequest = AdmissionRequest<DynamicObject>;
 
-/// A body that is no review we can work with.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Malformed {
-    /// The request's uid, where one could be found: an answer with another uid is a failed call.
+/// A body that is not an AdmissionReview with a request.
+#[derive(Debug)]
+pub(crate) struct MalformedReview {
+    /// The request's uid, where the body has one: an answer with another uid is a failed call.
     pub uid: Option<String>,
-    pub why: String,
+    pub reason: MalformedReason,
+}
+
+/// What is wrong with such a body.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MalformedReason {
+    #[error("the body is not JSON: {0}")]
+    NotJson(serde_json::Error),
+    #[error("found {kind} of {version}, expected {META_KIND} of {META_API_VERSION_V1}")]
+    OtherKind { kind: String, version: String },
+    #[error("the AdmissionReview has no request")]
+    NoRequest,
+    #[error("the AdmissionReview cannot be read: {0}")]
+    Unreadable(serde_json::Error),
 }
 
 /// The review itself. kube's own type buffers all of it to read its first two fields.
@@ -29,41 +42,40 @@ struct Envelope {
 }
 
 /// Reads a review.
-pub(crate) fn parse(body: &[u8]) -> Result<ReviewRequest, Malformed> {
-    let why = match serde_json::from_slice::<Envelope>(body) {
+pub(crate) fn parse(body: &[u8]) -> Result<ReviewRequest, MalformedReview> {
+    let reason = match serde_json::from_slice::<Envelope>(body) {
         Ok(Envelope { api_version, kind, request: Some(mut request) })
             if api_version == META_API_VERSION_V1 && kind == META_KIND =>
         {
             request.types = TypeMeta { api_version, kind };
             return Ok(request);
         }
-        Ok(_) => "the AdmissionReview has no request".into(),
-        Err(error) => format!("the AdmissionReview cannot be read: {error}"),
+        Ok(_) => MalformedReason::NoRequest,
+        Err(error) => MalformedReason::Unreadable(error),
     };
-    Err(explain(body, why))
+    Err(explain(body, reason))
 }
 
-/// What is wrong with a body that could not be read as a review for this reason, and all that an
-/// answer needs of it.
-fn explain(body: &[u8], why: String) -> Malformed {
+/// The uid of a body that is not a review, and a more exact reason where the body gives one.
+fn explain(body: &[u8], reason: MalformedReason) -> MalformedReview {
     let value: Value = match serde_json::from_slice(body) {
         Ok(value) => value,
         Err(error) => {
-            return Malformed { uid: None, why: format!("the body is not JSON: {error}") };
+            return MalformedReview { uid: None, reason: MalformedReason::NotJson(error) };
         }
     };
     let uid = value.pointer("/request/uid").and_then(Value::as_str).map(str::to_owned);
     let found = |name| value.get(name).and_then(Value::as_str).unwrap_or("nothing");
     let (kind, version) = (found("kind"), found("apiVersion"));
     if (kind, version) == (META_KIND, META_API_VERSION_V1) {
-        return Malformed { uid, why };
+        return MalformedReview { uid, reason };
     }
-    let expected = format!("{META_KIND} of {META_API_VERSION_V1}");
-    Malformed { uid, why: format!("found {kind} of {version}, expected {expected}") }
+    let (kind, version) = (kind.to_owned(), version.to_owned());
+    MalformedReview { uid, reason: MalformedReason::OtherKind { kind, version } }
 }
 
-/// Whether weights may be text in the version in which the object is sent, `900m`: it is shown in the
-/// version that the webhook is registered for, and stored as the schema of its own lets it.
+/// Whether weights may be text, `900m`, in the version in which the object was sent. The review shows the
+/// version that the webhook is registered for; the schema of the sent version decides what is stored.
 pub(crate) fn takes_text(request: &ReviewRequest) -> bool {
     let asked = request.request_kind.as_ref().unwrap_or(&request.kind);
     asked.version == "v1alpha1"
@@ -99,7 +111,7 @@ mod tests {
     use kube::core::admission::AdmissionResponse;
 
     #[test]
-    fn a_body_that_is_no_review_says_what_was_found() {
+    fn the_error_of_a_body_that_is_no_review_names_what_was_found() {
         for (body, why) in [
             ("", "not JSON"),
             ("{", "not JSON"),
@@ -109,12 +121,13 @@ mod tests {
             (r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}"#, "no request"),
         ] {
             let malformed = parse(body.as_bytes()).unwrap_err();
-            assert!(malformed.why.contains(why), "{body}: {}", malformed.why);
+            let reason = malformed.reason.to_string();
+            assert!(reason.contains(why), "{body}: {reason}");
         }
     }
 
     #[test]
-    fn a_review_is_read_with_all_that_it_says() {
+    fn a_review_is_read_with_all_its_fields() {
         let gvk = r#"{"group":"split.smi-spec.io","version":"v1alpha2","kind":"TrafficSplit"}"#;
         let gvr = gvk.replace("kind", "resource").replace("TrafficSplit", "trafficsplits");
         let body = format!(

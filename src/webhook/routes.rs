@@ -2,9 +2,9 @@
 
 use crate::engine;
 use crate::telemetry::{Metrics, ObjectOperation, ReviewOutcome, ReviewPath, ShedReason};
-use crate::webhook::body;
+use crate::webhook::body::{self, BodyError, RequestBody};
 use crate::webhook::partial_review;
-use crate::webhook::response::{self, ReviewResponse, Reviewer};
+use crate::webhook::response::{self, RequestInfo, ReviewError, ReviewResponse, Reviewer};
 use crate::webhook::server::ServerLimits;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, Version, header};
@@ -19,15 +19,15 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-/// A review of more bytes may take long to parse and to answer.
+/// A review of more bytes may take long to parse and to answer: it is heavy.
 const LIGHT: usize = 16 * 1024;
-/// So many of those at once: what flips needs a core too.
+/// Heavy reviews at once: the reconciler needs a core too.
 const HEAVY_AT_ONCE: usize = 1;
 
-/// What an API server waits where the URL has no timeout.
+/// The timeout of an API server where the URL has none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The routes of the webhook. Once `draining`, clients are asked to make their next connection.
+/// The routes of the webhook. Once `draining`, clients of HTTP/1 are asked to reconnect.
 pub(crate) fn router<R: Reviewer>(
     reviewer: R,
     limits: ServerLimits,
@@ -64,15 +64,29 @@ struct ReviewService<R> {
     draining: CancellationToken,
     requests: Semaphore,
     memory: Semaphore,
-    /// Places for reviews that take long to read.
+    /// Permits for heavy reviews.
     heavy: Arc<Semaphore>,
 }
 
-/// A body that was not read.
-enum Unread {
+/// Why a request is answered without a review.
+#[derive(Debug, thiserror::Error)]
+enum Rejection {
+    #[error("too much to do")]
     Shed(ShedReason),
-    /// With a status and a sentence for the client.
-    Failed(ReviewOutcome, StatusCode, String),
+    #[error(transparent)]
+    Unread(BodyError),
+    /// The deadline passed while the body was read.
+    #[error("the body came too slowly")]
+    Late,
+}
+
+impl Rejection {
+    fn outcome(&self) -> ReviewOutcome {
+        match self {
+            Self::Late => ReviewOutcome::Late,
+            Self::Shed(_) | Self::Unread(_) => ReviewOutcome::Unread,
+        }
+    }
 }
 
 async fn respond<R: Reviewer>(
@@ -81,7 +95,7 @@ async fn respond<R: Reviewer>(
     request: Request,
 ) -> Response {
     let http1 = request.version() < Version::HTTP_2;
-    let mut response = service.take(webhook, request).await;
+    let mut response = service.serve(webhook, request).await;
     // An idle HTTP/1 connection that we close may meet a request on its way; one that the client
     // closes cannot. HTTP/2 has GOAWAY for it.
     if http1 && service.draining.is_cancelled() {
@@ -91,23 +105,22 @@ async fn respond<R: Reviewer>(
 }
 
 impl<R: Reviewer> ReviewService<R> {
-    async fn take(&self, webhook: ReviewPath, request: Request) -> Response {
-        let Ok(_place) = self.requests.try_acquire() else {
+    async fn serve(&self, webhook: ReviewPath, request: Request) -> Response {
+        let Ok(_permit) = self.requests.try_acquire() else {
             return self.shed(ShedReason::Requests);
         };
         let _in_flight = InFlightGauge::new(&self.metrics.admission.in_flight);
         let began = Instant::now();
         let deadline = began + patience(request.uri().query(), self.limits.answer);
-        let (outcome, operation, response) = match self.read(request, deadline).await {
-            Ok(body) => {
-                let Some(answer) = self.answer(webhook, body, deadline).await else {
-                    return self.shed(ShedReason::Heavy);
-                };
-                (answer.outcome, answer.operation, answer.into_response())
-            }
-            Err(Unread::Shed(reason)) => return self.shed(reason),
-            Err(Unread::Failed(outcome, code, why)) => {
-                (outcome, ObjectOperation::Unknown, (code, why + "\n").into_response())
+        let answered = match self.read(request, deadline).await {
+            Ok(body) => self.answer(webhook, body, deadline).await,
+            Err(rejection) => Err(rejection),
+        };
+        let (outcome, operation, response) = match answered {
+            Ok(answer) => (answer.outcome, answer.operation, answer.into_response()),
+            Err(Rejection::Shed(reason)) => return self.shed(reason),
+            Err(rejection) => {
+                (rejection.outcome(), ObjectOperation::Unknown, rejection.into_response())
             }
         };
         let metrics = &self.metrics.admission;
@@ -122,81 +135,89 @@ impl<R: Reviewer> ReviewService<R> {
         &self,
         request: Request,
         deadline: Instant,
-    ) -> Result<body::RequestBody<'_>, Unread> {
+    ) -> Result<RequestBody<'_>, Rejection> {
         let reading = body::read(request.into_body(), self.limits.body_bytes, &self.memory);
-        let failed = |code, why| Unread::Failed(ReviewOutcome::Unread, code, why);
         match timeout_at(deadline, reading).await {
             Ok(Ok(body)) => Ok(body),
-            Ok(Err(body::BodyError::NoMemory)) => Err(Unread::Shed(ShedReason::Memory)),
-            Ok(Err(body::BodyError::TooLarge)) => {
-                let why = format!("a review has at most {} bytes", self.limits.body_bytes);
-                Err(failed(StatusCode::PAYLOAD_TOO_LARGE, why))
-            }
-            Ok(Err(body::BodyError::Broken(why))) => Err(failed(StatusCode::BAD_REQUEST, why)),
-            Err(_) => {
-                let why = "the body came too slowly".into();
-                Err(Unread::Failed(ReviewOutcome::Late, StatusCode::REQUEST_TIMEOUT, why))
-            }
+            Ok(Err(BodyError::NoMemory)) => Err(Rejection::Shed(ShedReason::Memory)),
+            Ok(Err(error)) => Err(Rejection::Unread(error)),
+            Err(_) => Err(Rejection::Late),
         }
     }
 
-    /// The answer to a review, large ones in a thread of their own; none where too many of those
-    /// wait.
+    /// The response to a review. A heavy one has a thread of its own, or is shed where too many wait
+    /// for one.
     async fn answer(
         &self,
         webhook: ReviewPath,
-        mut body: body::RequestBody<'_>,
+        mut body: RequestBody<'_>,
         deadline: Instant,
-    ) -> Option<ReviewResponse> {
+    ) -> Result<ReviewResponse, Rejection> {
         if body.bytes.len() <= LIGHT {
-            return Some(response::answer(&*self.reviewer, webhook, &body.bytes, deadline).await);
+            return Ok(response::answer(&*self.reviewer, webhook, &body.bytes, deadline).await);
         }
         if let Some(answer) = self.reviewer.precheck(webhook, &body.bytes) {
-            return Some(answer);
+            return Ok(answer);
         }
-        let place = timeout_at(deadline, self.heavy.clone().acquire_owned()).await;
-        let place = place.ok()?.ok()?;
-        let uid = partial_review::uid_of(&body.bytes);
+        let Ok(Ok(permit)) = timeout_at(deadline, self.heavy.clone().acquire_owned()).await else {
+            return Err(Rejection::Shed(ShedReason::Heavy));
+        };
+        let info = RequestInfo { uid: partial_review::uid_of(&body.bytes), ..Default::default() };
         let (reviewer, bytes) = (self.reviewer.clone(), std::mem::take(&mut body.bytes));
         let runtime = Handle::current();
         let reviewing = tokio::task::spawn_blocking(move || {
-            // Kept until it has ended, whether or not anybody waits for it still.
-            let _place = place;
+            // Released when the review has ended, also where its client has given up.
+            let _permit = permit;
             runtime.block_on(response::answer(&*reviewer, webhook, &bytes, deadline))
         });
-        Some(match timeout_at(deadline, reviewing).await {
+        Ok(match timeout_at(deadline, reviewing).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => response::failure(uid, webhook, ReviewOutcome::Panicked),
-            Err(_) => response::failure(uid, webhook, ReviewOutcome::Late),
+            Ok(Err(_)) => response::failure(webhook, info, ReviewError::Panicked),
+            Err(_) => response::failure(webhook, info, ReviewError::Late),
         })
     }
 
-    /// Turned away at once rather than made to wait: an API server that waits in vain holds its own
-    /// caller up for just as long. On 503 (or 429) with Retry-After it tries again by itself after
-    /// that second, twice within its 3 s and perhaps with another replica; without the header, or
-    /// with an AdmissionReview, the call would have failed for good. 503, as it is this replica that
-    /// has too much to do, not this client that asks too often.
+    /// Turns a request away at once: an API server that waits in vain delays its own caller for as long.
+    /// On 503 (or 429) with Retry-After it tries again by itself after that second, twice within its
+    /// 3 s and perhaps with another replica; without the header, or with an AdmissionReview, the call
+    /// fails for good. 503 and not 429: this replica is overloaded, the client does not ask too often.
     fn shed(&self, reason: ShedReason) -> Response {
         self.metrics.admission.shed(reason);
         let retry = [(header::RETRY_AFTER, "1")];
-        (StatusCode::SERVICE_UNAVAILABLE, retry, "too much to do\n").into_response()
+        (retry, Rejection::Shed(reason)).into_response()
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Shed(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unread(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unread(_) => StatusCode::BAD_REQUEST,
+            Self::Late => StatusCode::REQUEST_TIMEOUT,
+        };
+        (status, format!("{self}\n")).into_response()
     }
 }
 
 impl IntoResponse for ReviewResponse {
     fn into_response(self) -> Response {
-        match self.review {
-            Ok(review) => ([(header::CONTENT_TYPE, "application/json")], review).into_response(),
-            Err(why) if self.outcome == ReviewOutcome::Malformed => {
-                (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response()
+        let error = match self.review {
+            Ok(review) => {
+                return ([(header::CONTENT_TYPE, "application/json")], review).into_response();
             }
-            Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{why}\n")).into_response(),
-        }
+            Err(error) => error,
+        };
+        let status = match error {
+            ReviewError::Malformed(_) => StatusCode::BAD_REQUEST,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, format!("{error}\n")).into_response()
     }
 }
 
-/// How long an answer may take: a sixth less than the API server waits, by the URL (`?timeout=3s`), for
-/// the way there and back.
+/// How long an answer may take: a sixth less than the timeout in the URL (`?timeout=3s`), for the time on
+/// the network.
 pub(crate) fn patience(query: Option<&str>, most: Duration) -> Duration {
     let timeout =
         query.unwrap_or_default().split('&').find_map(|part| part.strip_prefix("timeout="));

@@ -7,7 +7,7 @@ use kube::core::admission::AdmissionResponse;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-/// Does as it was made to.
+/// A reviewer with one behaviour.
 #[derive(Clone, Copy)]
 enum Fake {
     Allows,
@@ -34,13 +34,13 @@ struct Webhook {
 }
 
 impl Webhook {
-    fn new(judge: Fake) -> Self {
-        Self::with(judge, ServerLimits::default())
+    fn new(reviewer: Fake) -> Self {
+        Self::with(reviewer, ServerLimits::default())
     }
 
-    fn with(judge: Fake, limits: ServerLimits) -> Self {
+    fn with(reviewer: Fake, limits: ServerLimits) -> Self {
         let (metrics, draining) = (Arc::new(Metrics::default()), CancellationToken::new());
-        let router = router(judge, limits, metrics.clone(), draining.clone());
+        let router = router(reviewer, limits, metrics.clone(), draining.clone());
         Self { router, metrics, draining }
     }
 
@@ -64,7 +64,7 @@ impl Webhook {
         serde_json::from_str::<Value>(&body).unwrap()["response"].take()
     }
 
-    fn says(&self, line: &str) -> bool {
+    fn has_metric(&self, line: &str) -> bool {
         self.metrics.encode().lines().any(|l| l == format!("linkerd_failover_{line}"))
     }
 }
@@ -93,13 +93,13 @@ async fn an_answer_is_a_review_and_is_counted() {
     let allows = Webhook::new(Fake::Allows);
     assert_eq!(allows.review("/mutate?timeout=3s").await["allowed"], true);
     let admissions = "admissions_total{webhook=\"mutate\",operation=\"CREATE\"";
-    assert!(allows.says(&format!("{admissions},verdict=\"allowed\"}} 1")));
-    assert!(allows.says("admission_seconds_count{webhook=\"mutate\"} 1"));
-    assert!(allows.says("admissions_in_flight 0"));
+    assert!(allows.has_metric(&format!("{admissions},verdict=\"allowed\"}} 1")));
+    assert!(allows.has_metric("admission_seconds_count{webhook=\"mutate\"} 1"));
+    assert!(allows.has_metric("admissions_in_flight 0"));
     let denies = Webhook::new(Fake::Denies);
     let denial = denies.review("/mutate").await;
     assert_eq!((&denial["allowed"], &denial["status"]["code"]), (&json!(false), &json!(403)));
-    assert!(denies.says(&format!("{admissions},verdict=\"denied\"}} 1")));
+    assert!(denies.has_metric(&format!("{admissions},verdict=\"denied\"}} 1")));
 }
 
 #[tokio::test]
@@ -110,8 +110,8 @@ async fn after_a_panic_the_answer_carries_the_uid_and_the_panic_is_counted() {
     let failed = webhook.review("/validate").await;
     assert_eq!((&failed["uid"], &failed["allowed"]), (&json!("u-1"), &json!(false)));
     assert_eq!(failed["status"]["code"], 500);
-    assert!(webhook.says("admission_panics_total 2"));
-    assert!(webhook.says(
+    assert!(webhook.has_metric("admission_panics_total 2"));
+    assert!(webhook.has_metric(
         "admissions_total{webhook=\"validate\",operation=\"CREATE\",verdict=\"panicked\"} 1"
     ));
 }
@@ -124,22 +124,21 @@ async fn an_answer_comes_before_the_api_server_gives_up() {
     assert!(began.elapsed() >= Duration::from_millis(200));
     assert_eq!((&late["uid"], &late["allowed"]), (&json!("u-1"), &json!(false)));
     assert!(late["status"]["message"].as_str().unwrap().contains("it took too long"));
-    assert!(
-        webhook
-            .says("admissions_total{webhook=\"validate\",operation=\"CREATE\",verdict=\"late\"} 1")
-    );
+    assert!(webhook.has_metric(
+        "admissions_total{webhook=\"validate\",operation=\"CREATE\",verdict=\"late\"} 1"
+    ));
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_not_waited_for() {
+async fn a_body_that_does_not_arrive_ends_at_the_deadline() {
     let webhook = Webhook::new(Fake::Allows);
     let (status, _) = webhook.post("/mutate?timeout=60ms", endless()).await;
     assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
-    assert!(webhook.says("admissions_in_flight 0"));
+    assert!(webhook.has_metric("admissions_in_flight 0"));
 }
 
 #[test]
-fn the_deadline_is_inside_what_the_api_server_waits() {
+fn the_deadline_is_within_the_timeout_of_the_api_server() {
     let most = Duration::from_secs(5);
     for (query, millis) in [
         (None, 2_500),
@@ -155,14 +154,14 @@ fn the_deadline_is_inside_what_the_api_server_waits() {
 }
 
 #[tokio::test]
-async fn beyond_the_limit_requests_are_turned_away_at_once_and_may_come_again() {
+async fn beyond_the_limit_requests_are_turned_away_at_once_and_accepted_later() {
     let webhook =
         Webhook::with(Fake::Allows, ServerLimits { requests: 2, ..ServerLimits::default() });
     let path = "/mutate?timeout=600ms";
     let busy = async { tokio::join!(webhook.post(path, endless()), webhook.post(path, endless())) };
     let third = async {
         tokio::task::yield_now().await;
-        assert!(webhook.says("admissions_in_flight 2"));
+        assert!(webhook.has_metric("admissions_in_flight 2"));
         let began = Instant::now();
         let response = webhook.response(path, review_body()).await;
         assert!(began.elapsed() < Duration::from_millis(300));
@@ -171,7 +170,7 @@ async fn beyond_the_limit_requests_are_turned_away_at_once_and_may_come_again() 
     let (busy, third) = tokio::join!(busy, third);
     assert_eq!(third.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(third.headers()[header::RETRY_AFTER], "1");
-    assert!(webhook.says("admissions_shed_total{why=\"requests\"} 1"));
+    assert!(webhook.has_metric("admissions_shed_total{why=\"requests\"} 1"));
     assert_eq!([busy.0.0, busy.1.0], [StatusCode::REQUEST_TIMEOUT; 2]);
     assert_eq!(webhook.review(path).await["allowed"], true);
 }
@@ -182,20 +181,20 @@ async fn bodies_are_bounded_each_and_together() {
     let webhook = Webhook::with(Fake::Allows, limits);
     let (status, _) = webhook.post("/mutate", vec![b' '; 1_001]).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
-    let holds = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 900]))]);
-    let holds = Body::from_stream(futures::StreamExt::chain(holds, stream::pending()));
+    let slow = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 900]))]);
+    let slow = Body::from_stream(futures::StreamExt::chain(slow, stream::pending()));
     let other = async {
         tokio::task::yield_now().await;
         webhook.post("/mutate", vec![b' '; 900]).await.0
     };
-    let (held, other) = tokio::join!(webhook.post("/mutate?timeout=120ms", holds), other);
-    assert_eq!((held.0, other), (StatusCode::REQUEST_TIMEOUT, StatusCode::SERVICE_UNAVAILABLE));
-    assert!(webhook.says("admissions_shed_total{why=\"memory\"} 1"));
+    let (slow, other) = tokio::join!(webhook.post("/mutate?timeout=120ms", slow), other);
+    assert_eq!((slow.0, other), (StatusCode::REQUEST_TIMEOUT, StatusCode::SERVICE_UNAVAILABLE));
+    assert!(webhook.has_metric("admissions_shed_total{why=\"memory\"} 1"));
     assert_eq!(webhook.review("/mutate").await["allowed"], true);
 }
 
 #[tokio::test]
-async fn while_the_server_drains_clients_of_http_1_are_asked_to_connect_anew() {
+async fn while_the_server_drains_clients_of_http_1_are_asked_to_reconnect() {
     let webhook = Webhook::new(Fake::Allows);
     let before = webhook.response("/mutate", review_body()).await;
     assert!(!before.headers().contains_key(header::CONNECTION));

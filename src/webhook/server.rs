@@ -1,5 +1,5 @@
-//! The TLS server: an accept loop of our own, so that a silent client costs one place for a bounded time,
-//! and other clients nothing.
+//! The TLS server. It has its own accept loop, so that a silent client takes one connection slot for a
+//! bounded time, and nothing from other clients.
 
 use crate::telemetry::{HandshakeFailure, Metrics};
 use crate::webhook::connections::{Connection, Connections};
@@ -29,22 +29,22 @@ use tower::util::MapFuture;
 /// Bounds on what clients can take.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerLimits {
-    /// Connections at once; an API server needs one.
+    /// Open connections; an API server needs one.
     pub connections: usize,
     /// Of a TLS handshake.
     pub handshake: Duration,
     /// From the first byte of a request's headers to their last, and for an idle connection.
     pub headers: Duration,
-    /// Requests at once, from their headers to their answer.
+    /// Requests under way, from their headers to their answer.
     pub requests: usize,
     /// The API server sends the old and the new object, each at most 3 MiB.
     pub body_bytes: usize,
-    /// Bodies in memory at once, in bytes.
+    /// All bodies in memory together, in bytes.
     pub bodies_bytes: usize,
-    /// For an answer, however patient the API server is.
+    /// The longest time for an answer, whatever the timeout of the API server.
     pub answer: Duration,
-    /// How long what runs may go on after the stop: longer than any answer takes.
-    pub finish: Duration,
+    /// How long requests may run after the stop: longer than any answer takes.
+    pub drain: Duration,
 }
 
 impl Default for ServerLimits {
@@ -57,47 +57,47 @@ impl Default for ServerLimits {
             body_bytes: 8 * 1024 * 1024,
             bodies_bytes: 32 * 1024 * 1024,
             answer: Duration::from_secs(5),
-            finish: Duration::from_secs(6),
+            drain: Duration::from_secs(6),
         }
     }
 }
 
-/// What a connection may hold in memory that no request has taken in yet.
+/// The bytes of a connection that are buffered before a request reads them.
 const WINDOW: u32 = 256 * 1024;
-/// Above what an API server has under way; it opens another connection where it needs more.
+/// More than an API server has under way; beyond it, the API server opens another connection.
 const STREAMS: u32 = 1_000;
-/// For a connection that makes room for another.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// How long an evicted connection may drain.
+const EVICTION_GRACE: Duration = Duration::from_secs(1);
 
-/// Whether a connection's client has shown a certificate that we asked for.
+/// Whether the client of a connection sent a certificate, which the handshake has verified.
 #[derive(Clone)]
-struct Known {
-    is: bool,
-    failures: Failures,
+struct ClientCertificate {
+    is_verified: bool,
+    failures: HandshakeFailures,
 }
 
-/// Turns away whoever has shown none, where the handshake lets such in.
-pub async fn only_known(request: Request, next: Next) -> Response {
-    let known = request.extensions().get::<Known>();
-    if known.is_some_and(|known| known.is) {
+/// Turns away a client without a certificate, where the handshake accepts one.
+pub async fn require_client_certificate(request: Request, next: Next) -> Response {
+    let certificate = request.extensions().get::<ClientCertificate>();
+    if certificate.is_some_and(|certificate| certificate.is_verified) {
         return next.run(request).await;
     }
-    if let Some(known) = known {
-        known.failures.note(HandshakeFailure::NoClientCertificate, "no certificate was shown");
+    if let Some(ClientCertificate { failures, .. }) = certificate {
+        failures.record(HandshakeFailure::NoClientCertificate, "no certificate was shown");
     }
     (StatusCode::UNAUTHORIZED, "a client certificate is asked for\n").into_response()
 }
 
 /// Counts and logs the failures of one client.
 #[derive(Clone)]
-struct Failures {
+struct HandshakeFailures {
     from: IpAddr,
     handshakes: Arc<Handshakes>,
     metrics: Arc<Metrics>,
 }
 
-impl Failures {
-    fn note(&self, reason: HandshakeFailure, error: &str) {
+impl HandshakeFailures {
+    fn record(&self, reason: HandshakeFailure, error: &str) {
         self.metrics.admission.handshake_failed(reason);
         match self.handshakes.failed(reason, error, self.from, Instant::now()) {
             Some(warning) => tracing::warn!("{warning}"),
@@ -106,11 +106,11 @@ impl Failures {
     }
 }
 
-/// How often to look whether failures are over.
-const LOOK_BACK: Duration = Duration::from_secs(10);
+/// How often series of failures are checked for their end.
+const FAILURE_CHECK: Duration = Duration::from_secs(10);
 
-/// Serves until `stop`, then lets what runs come to its end. What `tls` holds is for connections to
-/// come; those that are open are asked to come again where it changes.
+/// Serves until `stop`, then drains. A change of `tls` applies to new connections; open ones are drained,
+/// so that their clients reconnect.
 pub async fn serve(
     listener: TcpListener,
     mut tls: watch::Receiver<Arc<rustls::ServerConfig>>,
@@ -121,17 +121,17 @@ pub async fn serve(
 ) {
     let connections = Arc::new(Connections::new(limits.connections, metrics.clone(), stop.clone()));
     let handshakes = Arc::new(Handshakes::default());
-    let mut look_back = tokio::time::interval(LOOK_BACK);
+    let mut failure_check = tokio::time::interval(FAILURE_CHECK);
     let tasks = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Ok(()) = tls.changed() => {
-                connections.renew();
+                connections.drain_all();
                 continue;
             }
-            _ = look_back.tick() => {
-                for (reason, times) in handshakes.over(Instant::now()) {
+            _ = failure_check.tick() => {
+                for (reason, times) in handshakes.take_ended(Instant::now()) {
                     tracing::info!(why = reason.as_str(), times, "TLS handshakes fail no longer");
                 }
                 continue;
@@ -141,22 +141,22 @@ pub async fn serve(
         let (stream, from) = match accepted {
             Ok((stream, from)) => (stream, from.ip().to_canonical()),
             Err(error) => {
-                // Out of file descriptors, most likely: they come back as connections end.
+                // Most likely no file descriptor is free; connections that end free some.
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        let Some(connection) = connections.enter() else { continue };
+        let Some(connection) = connections.accept() else { continue };
         let acceptor = TlsAcceptor::from(tls.borrow().clone());
         let (handshakes, metrics) = (handshakes.clone(), metrics.clone());
-        let failures = Failures { from, handshakes, metrics };
+        let failures = HandshakeFailures { from, handshakes, metrics };
         let router = router.clone();
         tasks.spawn(serve_connection(stream, acceptor, router, limits, connection, failures));
     }
     drop(listener);
     tasks.close();
-    if timeout(limits.finish, tasks.wait()).await.is_err() {
+    if timeout(limits.drain, tasks.wait()).await.is_err() {
         tracing::warn!("{} connections did not end in time", tasks.len());
     }
 }
@@ -167,18 +167,18 @@ async fn serve_connection(
     router: axum::Router,
     limits: ServerLimits,
     connection: Connection,
-    failures: Failures,
+    failures: HandshakeFailures,
 ) {
     let _ = stream.set_nodelay(true);
-    let shaken = tokio::select! {
-        shaken = timeout(limits.handshake, acceptor.accept(stream)) => shaken,
-        // At a stop, or for a renewal, the handshake goes on: then GOAWAY tells the client to go elsewhere, at no cost.
-        () = connection.has_to_make_room() => return,
+    let handshake = tokio::select! {
+        handshake = timeout(limits.handshake, acceptor.accept(stream)) => handshake,
+        // A connection that drains completes its handshake: GOAWAY sends its client elsewhere, at no cost.
+        () = connection.evicted() => return,
     };
-    match shaken {
+    match handshake {
         Ok(Ok(stream)) => serve_requests(stream, router, limits, connection, failures).await,
-        Ok(Err(error)) => failures.note(HandshakeFailure::of(&error), &error.to_string()),
-        Err(_) => failures.note(HandshakeFailure::Timeout, "it took too long"),
+        Ok(Err(error)) => failures.record(HandshakeFailure::of(&error), &error.to_string()),
+        Err(_) => failures.record(HandshakeFailure::Timeout, "it took too long"),
     }
 }
 
@@ -187,16 +187,17 @@ async fn serve_requests(
     router: axum::Router,
     limits: ServerLimits,
     connection: Connection,
-    failures: Failures,
+    failures: HandshakeFailures,
 ) {
-    let known = Known { is: stream.get_ref().1.peer_certificates().is_some(), failures };
-    let router = router.layer(axum::Extension(known));
+    let is_verified = stream.get_ref().1.peer_certificates().is_some();
+    let certificate = ClientCertificate { is_verified, failures };
+    let router = router.layer(axum::Extension(certificate));
     let counted = connection.clone();
     let service = MapFuture::new(router, move |answer: RouteFuture<Infallible>| {
-        let running = counted.begin();
+        let active = counted.begin_request();
         async move {
             let answer = answer.await;
-            drop(running);
+            drop(active);
             answer
         }
     });
@@ -212,10 +213,10 @@ async fn serve_requests(
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
         () = never_used => return,
-        () = connection.leave.cancelled() => {
-            let patience = if connection.has_time() { limits.finish } else { GOODBYE };
+        () = connection.shutdown.cancelled() => {
+            let grace = if connection.may_drain() { limits.drain } else { EVICTION_GRACE };
             serving.as_mut().graceful_shutdown();
-            match timeout(patience, serving).await {
+            match timeout(grace, serving).await {
                 Ok(ended) => ended,
                 Err(_) => return tracing::debug!("a connection did not end in time"),
             }
@@ -226,7 +227,7 @@ async fn serve_requests(
     }
 }
 
-/// The protocol is the one that the handshake agreed on: a silent client is noticed too.
+/// Speaks the protocol of the handshake, so that the timeouts hold for a client that sends nothing.
 fn builder(stream: &TlsStream<TcpStream>, limits: ServerLimits) -> auto::Builder<TokioExecutor> {
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let mut builder = auto::Builder::new(TokioExecutor::new());

@@ -34,8 +34,8 @@ struct Metadata {
     deletion_timestamp: Option<IgnoredAny>,
 }
 
-/// The answer to a review of an object that is new, or grows, beyond what one may hold; none where it
-/// has to be parsed. A mutating webhook lets it pass: the validator denies it.
+/// The response to a review of an object that is created with, or grows to, more backends than allowed;
+/// none where it has to be parsed. The mutating webhook allows it: the validator denies it.
 pub(crate) fn size_denial(
     body: &[u8],
     webhook: ReviewPath,
@@ -45,7 +45,7 @@ pub(crate) fn size_denial(
         return None;
     }
     let (now, before) = BackendCounts::of(body);
-    // Of any kind.
+    // No kind may hold fewer.
     if now.all <= Kind::HttpRoute.shape().bounds.of_set {
         return None;
     }
@@ -58,8 +58,8 @@ pub(crate) fn size_denial(
         Some(old) if old.is_managed(selector) => before,
         _ => BackendCounts::default(),
     };
-    let going = object.metadata.deletion_timestamp.is_some();
-    if going || !object.is_managed(selector) || !now.grows_from(before) {
+    let is_deleted = object.metadata.deletion_timestamp.is_some();
+    if is_deleted || !object.is_managed(selector) || !now.grows_from(before) {
         return None;
     }
     let PartialRequest { uid, name, namespace, kind, operation, .. } = &request;

@@ -77,9 +77,12 @@ fn backends_are_counted_without_reading_them() {
 
 #[test]
 fn an_object_with_more_than_it_may_hold_is_refused_unread() {
-    let said = refused(&of_splits(&split(129, true), &Value::Null)).unwrap();
-    assert!(said.contains("TrafficSplit emojivoto/emoji cannot fail over"), "{said}");
-    assert!(said.contains("spec.backends: found 129 backends, expected at most 128"), "{said}");
+    let message = refused(&of_splits(&split(129, true), &Value::Null)).unwrap();
+    assert!(message.contains("TrafficSplit emojivoto/emoji cannot fail over"), "{message}");
+    assert!(
+        message.contains("spec.backends: found 129 backends, expected at most 128"),
+        "{message}"
+    );
     let of_routes = |rules: &[usize]| {
         refused(&review("gateway.networking.k8s.io", "HTTPRoute", &route(rules), &Value::Null))
     };

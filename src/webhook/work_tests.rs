@@ -21,7 +21,7 @@ fn huge(backends: usize) -> (DynamicObject, World) {
 }
 
 #[test]
-fn a_stored_split_of_10_000_backends_is_judged_with_as_much_work_for_each_as_one_of_1_000() {
+fn a_stored_split_of_10_000_backends_costs_as_much_work_for_each_as_one_of_1_000() {
     let work = |backends: usize| {
         let (old, world) = huge(backends);
         let mut new = old.clone();
@@ -32,8 +32,8 @@ fn a_stored_split_of_10_000_backends_is_judged_with_as_much_work_for_each_as_one
             for new in [&new, &released] {
                 let mutation = mutate(Some(&old), new, &world.view());
                 let after = patched(new, mutation.edit);
-                let verdict = validate(Some(&old), &after, &world.view());
-                assert_eq!(verdict.errors, [], "it does not grow");
+                let validation = validate(Some(&old), &after, &world.view());
+                assert_eq!(validation.errors, [], "it does not grow");
             }
         });
         steps
@@ -43,7 +43,7 @@ fn a_stored_split_of_10_000_backends_is_judged_with_as_much_work_for_each_as_one
 }
 
 #[test]
-fn a_split_that_grows_beyond_what_it_may_hold_is_refused_and_told_in_part() {
+fn a_split_that_grows_beyond_what_it_may_hold_is_refused_and_a_stored_one_is_warned_about() {
     let (old, world) = huge(200);
     let (larger, _) = huge(300);
     let errors = validate(Some(&old), &larger, &world.view()).errors;
@@ -52,7 +52,7 @@ fn a_split_that_grows_beyond_what_it_may_hold_is_refused_and_told_in_part() {
     let errors = validate(None, &new, &world.view()).errors;
     assert!(errors[0].to_string().contains("expected at most 128 backends"), "{}", errors[0]);
     let warnings = validate(Some(&old), &old, &world.view()).warnings;
-    assert!(warnings.iter().any(|w| w.to_string().contains("200 backends")), "said all the same");
+    assert!(warnings.iter().any(|w| w.to_string().contains("200 backends")), "{warnings:?}");
 }
 
 #[test]
