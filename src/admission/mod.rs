@@ -4,7 +4,7 @@
 //! [objects of a review](reviewed_object::ReviewedObject), each parsed once, and of a
 //! [`View`](view::View) of the cluster. They do no I/O.
 //!
-//! A rule of admission is a file of [`rules`], where it is said how one is added.
+//! A rule of admission is a file of [`rules`], whose documentation shows how one is added.
 
 pub(crate) mod author;
 pub(crate) mod lookup;
@@ -15,7 +15,15 @@ pub(crate) mod reviewed_object;
 #[cfg(test)]
 mod route_backends_tests;
 #[cfg(test)]
-mod route_review_tests;
+mod route_defaulting_tests;
+#[cfg(test)]
+mod route_edit_tests;
+#[cfg(test)]
+mod route_property_tests;
+#[cfg(test)]
+pub(crate) mod route_test_support;
+#[cfg(test)]
+mod route_validation_tests;
 pub(crate) mod rules;
 pub(crate) mod service_deletion;
 #[cfg(test)]

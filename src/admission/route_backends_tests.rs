@@ -1,6 +1,6 @@
 //! Backends of a rule: one alone, a Service with two ports, what is no Service.
 
-use crate::admission::route_review_tests::{
+use crate::admission::route_test_support::{
     backend, http_route, mutated, two_rules, weights, world,
 };
 use crate::admission::test_support::{stored, validate};
@@ -78,7 +78,7 @@ fn the_same_service_with_two_ports_in_a_rule_is_two_backends() {
     assert_eq!(names, ["emoji-svc-west", "emoji-svc:8080", "emoji-svc:9090"]);
 
     // Named in an annotation where the name alone is clear, and where it is not.
-    for (name, value, said) in [
+    for (name, value, expected) in [
         (annotations::PRIMARY_SERVICE, "emoji-svc:9090", None),
         (annotations::FALLBACK_ORDER, "emoji-svc-west,emoji-svc:9090", None),
         (annotations::FALLBACK_ORDER, "emoji-svc-west:8080", None),
@@ -92,10 +92,10 @@ fn the_same_service_with_two_ports_in_a_rule_is_two_backends() {
         rules.annotations_mut().insert(name.into(), value.into());
         let errors = validate(None, &rules, &world.view()).errors;
         let found = errors.first().map(ToString::to_string);
-        match said {
+        match expected {
             None => assert_eq!(found, None, "{name}={value}"),
-            Some(said) => {
-                assert!(found.as_ref().is_some_and(|found| found.contains(said)), "{found:?}");
+            Some(expected) => {
+                assert!(found.as_ref().is_some_and(|found| found.contains(expected)), "{found:?}");
             }
         }
     }
@@ -133,7 +133,7 @@ fn an_egress_network_under_a_service_is_refused_with_the_reason() {
         "port": 443, "weight": 0});
     let route = http_route(&[("/", json!([backend("emoji-svc", 1), egress]))]);
     let errors = validate(None, &route, &world().view()).errors;
-    let said = errors[0].to_string();
-    assert!(said.contains("only where that same EgressNetwork is the parent"), "{said}");
-    assert!(!said.contains("Linkerd sends to Services only"), "{said}");
+    let message = errors[0].to_string();
+    assert!(message.contains("only where that same EgressNetwork is the parent"), "{message}");
+    assert!(!message.contains("Linkerd sends to Services only"), "{message}");
 }
