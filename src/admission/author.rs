@@ -1,5 +1,5 @@
-//! Who wrote the fields of a request. An object that equals ours may still be what its author wrote:
-//! the manifest that was applied, the field owners and the request itself decide.
+//! Who wrote the fields of a request. Fields that equal ours may still be authored: the applied manifest,
+//! the field owners and the request itself decide.
 
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::engine::{BySet, Declaration, DeclaredSet, Weights, annotations};
@@ -14,7 +14,7 @@ pub(crate) enum PrimaryNamed {
     Yes,
     /// The author's manifest is known, and does not name them.
     No,
-    /// The request only carries on what stands in the object, and may mean it.
+    /// The request repeats the value of the object, and its author may intend it.
     Unclear,
 }
 
@@ -22,9 +22,9 @@ pub(crate) enum PrimaryNamed {
 #[derive(Debug)]
 pub(crate) struct Author {
     pub primary: PrimaryNamed,
-    /// `kubectl apply` brought a manifest in this request.
+    /// The request has a new manifest of `kubectl apply`.
     pub has_applied: bool,
-    /// The weights that are known to be written by the author, every one of them, by set.
+    /// The weights that the author certainly wrote, by set.
     pub weights: BySet<Weights>,
 }
 
@@ -87,8 +87,8 @@ impl Request<'_> {
         }
     }
 
-    /// Whether the object is replaced by a manifest, as `kubectl replace` does: what we recorded in it
-    /// is gone. Who takes that away from an object by hand sends our weights with it.
+    /// Whether a manifest replaces the object, as `kubectl replace` does: our annotations are gone. A person
+    /// who removes them with kubectl sends our weights with the object.
     fn replaces_object(&self) -> bool {
         const EDITS: [&str; 4] =
             ["kubectl-annotate", "kubectl-edit", "kubectl-label", "kubectl-patch"];
@@ -104,9 +104,8 @@ impl Request<'_> {
         has_record(self.old) && !has_record(self.new)
     }
 
-    /// Whether the request applies a manifest that holds the weights: the API server gives their
-    /// list, which is atomic, to that manager. It tells no update by the same manager from it, but
-    /// for the entry that this leaves.
+    /// Whether the request is a server-side apply with weights: the API server makes its manager the owner
+    /// of their list, which is atomic. An update by the same manager differs only in its own entry.
     fn is_server_side_apply(&self) -> bool {
         let Some(manager) = self.manager.filter(|manager| *manager != FIELD_MANAGER) else {
             return false;
@@ -124,7 +123,7 @@ impl Request<'_> {
             && of(self.new, "Update") == of(self.old, "Update")
     }
 
-    /// Whether a field owner wrote the primary: what a webhook adds has none.
+    /// Whether the primary has a field owner: a field that a webhook adds has none.
     fn is_owned(&self) -> bool {
         const PRIMARY: &str = "/f:metadata/f:annotations/f:failover.linkerd.io~1primary-service";
         let by_others = |object: &DynamicObject, operation: &str| {
@@ -135,13 +134,13 @@ impl Request<'_> {
                     && owns(entry, PRIMARY)
             })
         };
-        // Who creates an object from a backup owns our default in it too.
+        // The creator of an object from a backup also owns our default in it.
         by_others(self.new, "Apply")
             || by_others(self.new, "Update") && !by_others(self.old, "Update")
     }
 
-    /// The weights of the object. Argo CD, where it ignores them, sends back the live ones: its author
-    /// did not write those.
+    /// The weights of the object, without those that Argo CD, where it ignores differences in them, copies
+    /// from the live object.
     fn without_echoes(&self, before: &Declaration, now: &Declaration) -> BySet<Weights> {
         let live: Vec<Weights> = before.sets.iter().map(DeclaredSet::live).collect();
         let argo = self.manager.is_some_and(|manager| manager.starts_with("argocd"));

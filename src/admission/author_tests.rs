@@ -30,9 +30,9 @@ enum Way {
     ClientSide,
     /// Flux, Helm 4, `kubectl apply --server-side`.
     ServerSide,
-    /// `kubectl replace`: the whole object, as the manifest has it.
+    /// `kubectl replace`: the manifest takes the place of the object.
     Replace,
-    /// Helm 3, or a merge patch by hand: what the manifest says, over what is there.
+    /// Helm 3, or a merge patch by hand: the manifest, merged into the object.
     Merge,
 }
 
@@ -109,7 +109,7 @@ fn who_names_the_primary_that_was_defaulted_and_reorders_is_obeyed_by_every_way(
 }
 
 #[test]
-fn who_names_nothing_and_reorders_gets_the_first_wherever_that_can_be_told() {
+fn who_names_nothing_and_reorders_gets_the_first_where_the_author_is_known() {
     for way in WAYS {
         let world = way.world(world());
         let old = of(&[("a", 1), ("b", 0)], &[]);
@@ -146,7 +146,7 @@ fn a_name_that_equals_the_default_stays_its_authors_until_it_is_taken_back() {
 }
 
 #[test]
-fn a_weight_set_to_0_while_0_is_live_is_the_authors_where_that_can_be_told() {
+fn a_weight_set_to_0_while_0_is_live_is_the_authors_where_the_author_is_known() {
     let both = [(annotations::PRIMARY_SERVICE, "a,b")];
     for way in WAYS {
         let mut world = way.world(world());
@@ -203,7 +203,7 @@ fn an_update_by_the_manager_that_applies_is_no_manifest() {
     old.data = of(&[("a", 0), ("b", 10)], &both).data;
     let applied = entry("kustomize-controller", "Apply", &of(&[], &both));
     old.metadata.managed_fields = serde_json::from_value(json!([applied])).unwrap();
-    // It sets a label by a patch, which leaves an entry of its own.
+    // Its patch sets a label, which has its own entry.
     let mut new = old.clone();
     let label = json!({"manager": "kustomize-controller", "operation": "Update",
         "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {"f:labels": {"f:x": {}}}}});

@@ -1,5 +1,5 @@
-//! The live look-up: a Service and the object that names it are often applied in one file, and the cache
-//! may not have the first when the second is reviewed.
+//! The live look-up. A Service and the object that names it are often applied in one file, and the cache
+//! may not have the Service yet when the object is reviewed.
 
 use crate::admission::view::{LiveLookups, Lookup};
 use crate::engine::{Declaration, service_of};
@@ -12,15 +12,15 @@ use kube::{Api, Client};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// One object may not ask for more look-ups than this: its other names stay unchecked.
+/// The most look-ups for one object: its other names stay unchecked.
 const MOST: usize = 32;
-/// For all of them together: well inside the shortest timeout of a webhook, which is a second. A look-up
-/// without an answer by then is not known.
+/// The time for all look-ups together: well below the shortest timeout of a webhook, a second. The result
+/// of an unfinished look-up is not known.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Names of the Services that matter for an object's failover, as it names them.
 pub(crate) fn named(declared: &Declaration) -> BTreeSet<String> {
-    // The mutator has yet to distinguish new rules from those that do not fail over.
+    // Before the mutator, new rules look like rules without failover.
     let sets = declared.failing_over().chain(declared.without_primary());
     let backends = sets.flat_map(|set| &set.backends);
     let backends = backends.filter(|b| b.fault.is_none()).map(|b| &b.name);
@@ -28,14 +28,14 @@ pub(crate) fn named(declared: &Declaration) -> BTreeSet<String> {
     names.map(|name| service_of(name).to_owned()).collect()
 }
 
-/// Those of them that the cache does not have.
+/// The names that the cache does not have.
 pub(crate) fn missing(index: &Index, namespace: &str, declared: &Declaration) -> BTreeSet<String> {
     let own = ObjectKey::new(namespace, "");
     let unseen = |name: &String| index.service(&own.beside(name)).is_none();
     watched(index, namespace, named(declared)).into_iter().filter(unseen).collect()
 }
 
-/// Those of them that we may look at: where we may not, nothing is gained by asking.
+/// The names in namespaces that are watched: elsewhere RBAC denies a look-up too.
 pub(crate) fn watched(
     index: &Index,
     namespace: &str,
@@ -46,7 +46,7 @@ pub(crate) fn watched(
     names
 }
 
-/// Asks the API server for each name.
+/// Reads each Service from the API server.
 pub(crate) async fn look_up(
     client: &Client,
     namespace: &str,

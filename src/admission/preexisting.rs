@@ -1,15 +1,15 @@
-//! What was wrong with an object before an edit: a fix must never be blocked by it.
+//! Problems that an object had before an edit: they never block a fix.
 
 use crate::admission::view::View;
 use crate::engine::{Declaration, FieldPath, Problem};
 use std::collections::HashMap;
 
-/// The faults that an object had before; of what it had too much, how much.
+/// The problems that an object had before, each with its size, where it is an excess.
 #[derive(Debug, Default)]
 pub(crate) struct PreexistingProblems(HashMap<Fault, u32>);
 
-/// What makes two problems the same fault, wherever in a list it stands: the field, and what it is
-/// about or else its words.
+/// What makes two problems the same, at any index of a list: the field, and the subject or else the
+/// message.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Fault {
     field: FieldPath,
@@ -18,8 +18,11 @@ struct Fault {
 
 impl Fault {
     fn of(problem: &Problem) -> Self {
-        let words = || (problem.found.clone(), problem.expected.clone());
-        Self { field: problem.field.at_any_index(), about: problem.about.clone().ok_or_else(words) }
+        let message = || (problem.found.clone(), problem.expected.clone());
+        Self {
+            field: problem.field.at_any_index(),
+            about: problem.about.clone().ok_or_else(message),
+        }
     }
 }
 
@@ -38,8 +41,8 @@ impl PreexistingProblems {
     }
 }
 
-/// What is wrong with an object by itself, as it stands and as its author wrote it: once traffic has
-/// moved, weights of ours stand where he has his.
+/// What is wrong with an object by itself, as it is and as its author wrote it: after a failover the
+/// weights in the object are not the authored ones.
 pub(crate) fn of_object(old: &Declaration, view: &View<'_>) -> Vec<Problem> {
     let mut problems = view.read(old).problems;
     let authored = old.as_authored();

@@ -1,4 +1,4 @@
-//! What is known of an object before an edit, by the sets that it has after it.
+//! The object before an edit, by the sets that it has after it.
 
 use crate::engine::{
     AuthoredText, AuthoredWeights, BySet, Declaration, DeclaredBackend, DeclaredSet, SetState,
@@ -9,31 +9,31 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
-/// What is known of an object before an edit.
+/// An object before an edit.
 #[derive(Debug)]
 pub(crate) struct PreviousObject {
     /// Its state, with its sets by the names that they have after the edit.
     pub state: Option<State>,
-    /// The API server calls again for one request: what is known is what we made of it before.
+    /// The API server calls again for the same request: this is the result of the first call.
     pub is_reinvocation: bool,
     sets: BySet<PreviousSet>,
 }
 
-/// What is known of a set of backends before an edit.
+/// A set before an edit.
 #[derive(Debug, Default)]
 pub(crate) struct PreviousSet {
     pub live: Weights,
-    /// The live ones as they stand, where that is something else.
+    /// The live weights as text, where they are no whole numbers.
     pub live_text: AuthoredText,
     pub recorded: Weights,
-    /// The recorded ones as their author wrote them, where that is something else.
+    /// The recorded weights as text, where they are no whole numbers.
     pub recorded_text: AuthoredText,
     pub state: Option<SetState>,
-    /// Its preferred backends; none: it did not fail over.
+    /// Its primaries; none: it did not fail over.
     pub primaries: Vec<String>,
-    /// Whether nobody could tell what it prefers.
+    /// Whether its primaries were neither named nor clear from the weights.
     pub without_primary: bool,
-    /// Whether its author named none.
+    /// Whether its author named no primary.
     pub by_default: bool,
     /// The backend that was first.
     pub first: Option<String>,
@@ -41,10 +41,10 @@ pub(crate) struct PreviousSet {
 }
 
 impl PreviousObject {
-    /// From the old object; where the API server calls again for one request, from what we made of it.
+    /// Reads the old object, or, where the API server calls again for the same request, our first result.
     pub(crate) fn of(old: &DynamicObject, before: &Declaration, now: &Declaration) -> Self {
         let version = old.resource_version();
-        // Our own work in this very request, which the API server shows us again.
+        // The state of the first call has the resourceVersion of the old object.
         let again = now.state().filter(|state| version.is_some() && state.edited == version);
         if let Some(state) = again {
             let record = now.record().cloned().unwrap_or_default();
@@ -66,7 +66,7 @@ impl PreviousObject {
         Self::before(before, now)
     }
 
-    /// From the old object; both as [`Declaration::normalized`] reads them.
+    /// Reads the old object; both declarations are [normalized](Declaration::normalized).
     pub(crate) fn before(before: &Declaration, now: &Declaration) -> Self {
         let mut state = before.state().cloned();
         let mut states = state.as_mut().map(|s| std::mem::take(&mut s.sets)).unwrap_or_default();
@@ -144,12 +144,12 @@ impl PreviousSet {
         }
     }
 
-    /// Whether a backend's weight stands in this set as it stood before.
+    /// Whether the weight of a backend is the same as before.
     pub(crate) fn is_untouched(&self, set: &DeclaredSet, backend: &DeclaredBackend) -> bool {
         match (set.written.get(&backend.name), self.live_text.get(&backend.name)) {
             (None, None) => self.live.get(&backend.name).copied() == backend.weight.whole(),
             (Some(now), Some(before)) => now == before,
-            // It stands beside others by which it is read as another number.
+            // Other weights of the set changed how it is scaled.
             (Some(now), None) => {
                 self.live.get(&backend.name).is_some_and(|live| *now == [Value::from(*live)])
             }
@@ -165,18 +165,18 @@ impl PreviousSet {
         carrying.map(|(name, _)| name.clone()).collect()
     }
 
-    /// The backends that had the traffic.
+    /// The active backends.
     pub(crate) fn active(&self) -> Vec<String> {
         self.state.as_ref().map_or_else(|| self.carrying(), |state| state.active.clone())
     }
 
-    /// Whether the traffic is off what it prefers.
+    /// Whether no active backend is a primary.
     pub(crate) fn is_away(&self) -> bool {
         let active = self.active();
         !active.is_empty() && !active.iter().any(|name| self.primaries.contains(name))
     }
 
-    /// A note on each weight that is changed past the manifest that was applied.
+    /// A note on each weight that was changed in another way than by the applied manifest.
     pub(crate) fn two_authors(&self, authored: &Weights) -> Vec<String> {
         let changed = authored.iter().filter_map(|(name, weight)| {
             let was = self.recorded.get(name).filter(|was| *was != weight)?;
@@ -188,8 +188,8 @@ impl PreviousSet {
     }
 }
 
-/// The names that backends have come to have: with a second port of its Service beside it, one is
-/// called by its own too.
+/// The new names of backends, by the old ones: with a second port of the same Service in the set, the
+/// name of a backend includes its port.
 fn new_names(old: &DeclaredSet, new: &DeclaredSet) -> HashMap<String, String> {
     let ports = |set: &'_ DeclaredSet| -> Vec<((String, u16), String)> {
         let with_port = set.backends.iter().filter_map(|backend| {
@@ -216,9 +216,9 @@ fn is_named(set: &DeclaredSet) -> bool {
 
 type Alike = fn(&DeclaredSet, &DeclaredSet) -> bool;
 
-/// Which set was which: by name; otherwise by what it matches, with its backends and without, then
-/// by its backends. Never by its place: a rule that is like none before is new. Each is taken once: a
-/// rule may be given a name, or lose it.
+/// Pairs old and new sets: by name; otherwise by what a rule matches, with its backends and without,
+/// then by its backends. Never by index: a rule without a counterpart is new. A rule may get a name or
+/// lose it.
 fn pairs<'a>(
     before: &'a [DeclaredSet],
     now: &'a [DeclaredSet],

@@ -1,10 +1,10 @@
-//! Warnings to whoever deletes a Service that failover rests on.
+//! Warnings about the deletion of a Service that failover objects name.
 
 use crate::index::managed_object::ManagedSet;
 use crate::index::store::Index;
 use crate::kinds::ObjectKey;
 
-/// An answer has room for so many.
+/// The most warnings in one response.
 const MOST: usize = 10;
 
 /// One warning for each object that names the Service.
@@ -30,7 +30,7 @@ pub(crate) fn warnings(service: &ObjectKey, index: &Index) -> Vec<String> {
                 );
             }
             let now = if active { ", and its traffic is on it now" } else { "" };
-            // It may be named only by a rule that does not fail over.
+            // None where only a rule without failover names it.
             let role = role?;
             let kind = object.kind;
             let name = match object.key.namespace == service.namespace {
@@ -58,20 +58,22 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn who_deletes_a_service_hears_of_the_objects_that_name_it() {
+    fn a_deletion_of_a_service_warns_of_each_object_that_names_it() {
         let mut world = World::with(&[("emoji-svc", 1), ("emoji-svc-west", 1)]);
         let object = stored(split(&[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))], &[]));
         for i in 0..12 {
             world.manage(&format!("s{i:02}"), &object);
         }
-        let said = |name: &str| warnings(&ObjectKey::new(NAMESPACE, name), &world.index);
+        let warned = |name: &str| warnings(&ObjectKey::new(NAMESPACE, name), &world.index);
         assert_eq!(
-            said("emoji-svc")[0],
+            warned("emoji-svc")[0],
             "Service emoji-svc is the primary of TrafficSplit s00, and its traffic is on it now: change or delete that object too, or it counts as down"
         );
-        assert!(said("emoji-svc-west")[0].contains("is the fallback of TrafficSplit s00: change"));
-        assert_eq!(said("emoji-svc").len(), MOST + 1);
-        assert!(said("emoji-svc")[MOST].starts_with("and 2 more"));
-        assert!(said("web-svc").is_empty());
+        assert!(
+            warned("emoji-svc-west")[0].contains("is the fallback of TrafficSplit s00: change")
+        );
+        assert_eq!(warned("emoji-svc").len(), MOST + 1);
+        assert!(warned("emoji-svc")[MOST].starts_with("and 2 more"));
+        assert!(warned("web-svc").is_empty());
     }
 }

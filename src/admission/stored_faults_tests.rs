@@ -1,5 +1,5 @@
 //! Objects that were stored before the webhook was there: edits of them go on, and what is new is
-//! judged strictly.
+//! read strictly.
 
 use crate::admission::test_support::{World, mutate, split, stored, validate};
 use crate::engine::annotations;
@@ -35,7 +35,7 @@ fn errors(old: Option<&DynamicObject>, new: &DynamicObject, world: &World) -> Ve
     validate(old, new, &world.view()).errors.iter().map(ToString::to_string).collect()
 }
 
-/// The object as the controller leaves it once the primary is lost.
+/// The object after the failover.
 fn failed_over(mut object: DynamicObject) -> DynamicObject {
     // An edit of anything while the primary is down, with the flip already made.
     for (i, weight) in [0, 1].iter().enumerate() {
@@ -65,7 +65,7 @@ fn what_is_wrong_is_refused_in_a_new_object() {
 }
 
 #[test]
-fn an_edit_of_a_stored_object_passes_and_leaves_its_weights() {
+fn an_edit_of_a_stored_object_is_allowed_and_keeps_its_weights() {
     let old = with_fractions();
     let mut new = old.clone();
     new.annotations_mut().insert(annotations::FAILOVER_DELAY.into(), "3s".into());
@@ -101,13 +101,13 @@ fn the_authors_text_comes_back_when_the_label_goes() {
     let mut new = old.clone();
     new.labels_mut().clear();
     let mut world = world(0);
-    // The schema of v1alpha2 refuses text, and says the same as a number.
+    // The schema of v1alpha2 refuses text: the same value as a number.
     assert_eq!(weights(&mutated(&old, &new, &world)), [json!(0.9), json!(0)]);
     world.takes_text = true;
     let released = mutated(&old, &new, &world);
     assert_eq!(weights(&released), [json!("900m"), json!(0)]);
     assert!(released.annotations().is_empty());
-    // Whoever gives weights with it has the last word.
+    // Weights in the same request win.
     new.data["spec"]["backends"][0]["weight"] = json!("250m");
     assert_eq!(weights(&mutated(&old, &new, &world)), [json!("250m"), json!(0)]);
 }

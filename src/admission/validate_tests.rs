@@ -14,16 +14,16 @@ fn good() -> DynamicObject {
 }
 
 fn errors(old: Option<&DynamicObject>, new: &DynamicObject) -> Vec<String> {
-    let verdict = validate(old, new, &world().view());
-    verdict.errors.iter().map(ToString::to_string).collect()
+    let validation = validate(old, new, &world().view());
+    validation.errors.iter().map(ToString::to_string).collect()
 }
 
 #[test]
-fn a_good_object_passes_without_a_word() {
+fn a_good_object_is_allowed_without_a_warning() {
     assert_eq!(validate(None, &good(), &world().view()), Validation::default());
 }
 
-/// Each rule, with the exact words of its answer.
+/// Each rule, with its exact message.
 #[test]
 fn what_failover_cannot_work_with_is_refused() {
     type Case<'a> = (&'a str, &'a [(&'a str, Value)], &'a [(&'a str, &'a str)]);
@@ -40,14 +40,14 @@ fn what_failover_cannot_work_with_is_refused() {
         ("typo", &[("emoji-svc", json!(1)), ("emoji-svc-wset", json!(0))], &[]),
         ("stranger", &[("emoji-svc", json!(1)), ("nowhere", json!(0))], &[]),
     ];
-    let mut said = String::new();
+    let mut messages = String::new();
     for (name, backends, annotations) in cases {
-        said.push_str(&format!("{name}\n"));
+        messages.push_str(&format!("{name}\n"));
         for error in errors(None, &split(backends, annotations)) {
-            said.push_str(&format!("  {error}\n"));
+            messages.push_str(&format!("  {error}\n"));
         }
     }
-    insta::assert_snapshot!(said, @r#"
+    insta::assert_snapshot!(messages, @r#"
     no backends
       spec.backends: found no backends, expected the primary and at least one fallback
     twice
@@ -77,9 +77,9 @@ fn a_missing_apex_is_refused() {
 #[test]
 fn a_service_that_could_not_be_looked_up_is_a_warning() {
     let world = World::with(&[("emoji-svc", 1)]);
-    let verdict = validate(None, &good(), &world.view());
-    assert!(verdict.errors.is_empty());
-    assert!(verdict.warnings[0].to_string().contains("could not be looked up"));
+    let validation = validate(None, &good(), &world.view());
+    assert!(validation.errors.is_empty());
+    assert!(validation.warnings[0].to_string().contains("could not be looked up"));
 }
 
 #[test]
@@ -87,12 +87,12 @@ fn a_fix_is_not_blocked_by_what_was_wrong_before() {
     let bad =
         split(&[("emoji-svc", json!(1)), ("nowhere", json!(0)), ("emoji-svc", json!(0))], &[]);
     let fixed_in_part = split(&[("emoji-svc", json!(1)), ("nowhere", json!(0))], &[]);
-    let verdict = validate(Some(&stored(bad)), &fixed_in_part, &world().view());
-    assert!(verdict.errors.is_empty(), "{:?}", verdict.errors);
-    assert_eq!(verdict.warnings.len(), 1);
+    let validation = validate(Some(&stored(bad)), &fixed_in_part, &world().view());
+    assert!(validation.errors.is_empty(), "{:?}", validation.errors);
+    assert_eq!(validation.warnings.len(), 1);
 }
 
-/// The words of a fault may name its neighbours, which an edit changes.
+/// The message of a problem may name other backends, which an edit changes.
 #[test]
 fn a_fault_stays_the_same_when_its_neighbours_change() {
     let north = [("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))];
@@ -104,13 +104,14 @@ fn a_fault_stays_the_same_when_its_neighbours_change() {
     );
     let mut world = world();
     world.set_ready("third", 1);
-    let verdict = validate(Some(&bad), &added, &world.view());
-    assert!(verdict.errors.is_empty(), "{verdict:?}");
-    // The same words about another backend are another fault.
+    let validation = validate(Some(&bad), &added, &world.view());
+    assert!(validation.errors.is_empty(), "{validation:?}");
+    // The same message about another backend is another problem.
     let weight = [("emoji-svc", json!(1)), ("emoji-svc-west", json!(-1))];
     let both = [("emoji-svc", json!(-1)), ("emoji-svc-west", json!(-1))];
-    let verdict = validate(Some(&stored(split(&weight, &[]))), &split(&both, &[]), &world.view());
-    assert_eq!(verdict.errors.len(), 1, "{verdict:?}");
+    let validation =
+        validate(Some(&stored(split(&weight, &[]))), &split(&both, &[]), &world.view());
+    assert_eq!(validation.errors.len(), 1, "{validation:?}");
 }
 
 #[test]
@@ -134,16 +135,19 @@ fn an_update_that_would_undo_a_failover_is_refused() {
     let old = failed_over();
     let down = World::with(&[("emoji-svc", 0), ("emoji-svc-west", 1)]);
     let refused = validate(Some(&old), &stored(good()), &down.view()).errors;
-    let said: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    let messages: Vec<String> = refused.iter().map(ToString::to_string).collect();
     assert!(
-        said[0].contains("1 for emoji-svc, expected 0 while traffic is on emoji-svc-west"),
-        "{said:?}"
+        messages[0].contains("1 for emoji-svc, expected 0 while traffic is on emoji-svc-west"),
+        "{messages:?}"
     );
     // It is ready again: nobody is hurt, and the controller puts it right.
-    let verdict = validate(Some(&old), &stored(good()), &world().view());
-    assert_eq!(verdict.errors, []);
-    assert!(verdict.warnings[0].to_string().contains("1 for emoji-svc, expected 0"), "{verdict:?}");
-    // No active backend remains: whatever the author says is better.
+    let validation = validate(Some(&old), &stored(good()), &world().view());
+    assert_eq!(validation.errors, []);
+    assert!(
+        validation.warnings[0].to_string().contains("1 for emoji-svc, expected 0"),
+        "{validation:?}"
+    );
+    // No active backend remains: the weights of the author are better.
     let replaced = split(&[("emoji-svc", json!(1))], &[]);
     assert!(errors(Some(&old), &replaced).is_empty());
 }
@@ -153,12 +157,12 @@ fn an_apex_that_another_split_has_is_a_warning() {
     let mut world = world();
     let other = stored(good());
     world.manage("older", &other);
-    let verdict = validate(None, &good(), &world.view());
-    assert!(verdict.warnings[0].to_string().contains("the apex of older too"), "{verdict:?}");
+    let validation = validate(None, &good(), &world.view());
+    assert!(validation.warnings[0].to_string().contains("the apex of older too"), "{validation:?}");
 }
 
 #[test]
-fn unmanaged_and_deleted_objects_are_not_judged() {
+fn unmanaged_and_deleted_objects_are_not_validated() {
     let mut unmanaged = split(&[], &[]);
     unmanaged.labels_mut().clear();
     let mut deleted = split(&[], &[]);
@@ -169,9 +173,9 @@ fn unmanaged_and_deleted_objects_are_not_judged() {
     }
 }
 
-/// What depends on the time of day or on what is ready, with the exact words.
+/// Warnings that depend on the time of day or on what is ready, with the exact messages.
 #[test]
-fn what_may_not_do_what_its_author_means_is_said_and_nothing_is_refused_for_it() {
+fn what_may_not_have_the_intended_effect_is_warned_about_and_not_denied() {
     let mut world = World::with(&[("emoji-svc", 1), ("emoji-svc-west", 0)]);
     world.now = crate::engine::Now::at("2026-11-21T03:00:00Z".parse().unwrap());
     let (pin, until) = (annotations::PIN, annotations::PIN_UNTIL);
@@ -186,16 +190,16 @@ fn what_may_not_do_what_its_author_means_is_said_and_nothing_is_refused_for_it()
         ("asked in vain", &[(asked, "2026-11-21T02:00:00Z")]),
     ];
     let backends = [("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))];
-    let mut said = String::new();
+    let mut messages = String::new();
     for (name, annotations) in cases {
-        let verdict = validate(None, &split(&backends, annotations), &world.view());
-        assert!(verdict.errors.is_empty(), "{name}: {verdict:?}");
-        said.push_str(&format!("{name}\n"));
-        for warning in verdict.warnings {
-            said.push_str(&format!("  {warning}\n"));
+        let validation = validate(None, &split(&backends, annotations), &world.view());
+        assert!(validation.errors.is_empty(), "{name}: {validation:?}");
+        messages.push_str(&format!("{name}\n"));
+        for warning in validation.warnings {
+            messages.push_str(&format!("  {warning}\n"));
         }
     }
-    insta::assert_snapshot!(said, @r"
+    insta::assert_snapshot!(messages, @r"
     pinned to what is ready
     pinned to what is not
       metadata.annotations[failover.linkerd.io/pin]: found emoji-svc-west (no endpoints), expected a backend with ready endpoints; a pin wins over health, so callers will get errors; remove failover.linkerd.io/pin to let health decide

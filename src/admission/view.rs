@@ -1,4 +1,4 @@
-//! What admission sees of the cluster during one review.
+//! The view of the cluster during one review.
 
 use crate::engine::{
     BackendIndex, Declaration, Defaults, FieldPath, Health, Identity, Intent, Now, Problem,
@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::RwLockReadGuard;
 
-/// Whether a Service is there.
+/// Whether a Service exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
     Exists,
@@ -35,10 +35,10 @@ pub(crate) enum Lookup {
     NotKnown,
 }
 
-/// All such answers, by name.
+/// All look-ups, by name.
 pub(crate) type LiveLookups = HashMap<String, Lookup>;
 
-/// What becomes of an object that names a Service which does not exist.
+/// How an object is answered that names a Service which does not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum MissingBackends {
     #[default]
@@ -50,22 +50,21 @@ pub(crate) enum MissingBackends {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules {
     pub missing_backends: MissingBackends,
-    /// Clusters that are linked, beside those that Services mirror already.
+    /// Linked clusters without a mirror yet.
     pub linked_clusters: Vec<String>,
 }
 
-/// Where the facts are. The index is locked for one look-up at a time, so that a flip waits for no
-/// review.
+/// The source of facts. The index is locked for one look-up at a time, so that no review delays a flip.
 #[derive(Clone, Copy)]
 pub(crate) enum FactSource<'a> {
     Shared(&'a SharedIndex),
-    /// An index of a test's own, which fails on a second look while one is taken.
+    /// An index of a test, which panics where it is locked twice.
     #[cfg(test)]
     Own(&'a Index, &'a Cell<bool>),
 }
 
-/// A look at the index, locked until it is dropped. A second one meanwhile, in the same thread, could
-/// wait for a writer that waits for the first.
+/// A read lock on the index. A second one in the same thread could block on a writer that waits for the
+/// first.
 pub(crate) enum IndexGuard<'a> {
     Locked(RwLockReadGuard<'a, Index>),
     #[cfg(test)]
@@ -75,7 +74,7 @@ pub(crate) enum IndexGuard<'a> {
     },
 }
 
-/// Asserts that there is one look at a time.
+/// Asserts that there is one lock at a time.
 #[cfg(test)]
 pub(crate) struct OneLook<'a>(&'a Cell<bool>);
 
@@ -105,44 +104,43 @@ pub(crate) struct View<'a> {
     pub selector: &'a LabelSelector,
     /// Of the object.
     pub kind: Kind,
-    /// Whether the version that its author speaks has weights as text, `900m`: others refuse it.
+    /// Whether the version that was sent allows weights as text, `900m`.
     pub takes_text: bool,
     pub namespace: &'a str,
     pub rules: &'a Rules,
-    /// What holds where an author says nothing.
+    /// The policy of an object without annotations.
     pub defaults: &'a Defaults,
     /// The field manager of the request, where it has one.
     pub manager: Option<&'a str>,
-    /// The replica that answers.
+    /// This replica.
     pub me: &'a Identity,
     pub now: Now,
 }
 
 impl View<'_> {
-    /// A look at the index, to be dropped before the next.
+    /// Locks the index; to be dropped before the next lock.
     pub(crate) fn index(&self) -> IndexGuard<'_> {
         match self.facts {
             FactSource::Shared(shared) => IndexGuard::Locked(shared.read()),
             #[cfg(test)]
             FactSource::Own(index, looking) => {
-                assert!(!looking.replace(true), "a second look while one is taken");
+                assert!(!looking.replace(true), "the index is locked twice");
                 IndexGuard::Own { index, _look: OneLook(looking) }
             }
         }
     }
 
-    /// Whether an object is managed by us: an `objectSelector` matches where either the old or
-    /// the new object does.
+    /// Whether an object is managed. A webhook is also called where only the old object is.
     pub(crate) fn manages(&self, object: &DynamicObject) -> bool {
         self.selector.matches(object.labels())
     }
 
-    /// What is asked for by an object that is new.
+    /// The intents of a new object, which is read strictly.
     pub(crate) fn intents(&self, declared: &Declaration) -> Result<Vec<Intent>, Vec<Problem>> {
         self.read(declared).strictly()
     }
 
-    /// Everything that can be read of an object, and all that is wrong with it.
+    /// The intents that can be read of an object, and its problems.
     pub(crate) fn read(&self, declared: &Declaration) -> Reading {
         Intent::read(declared, self.defaults)
     }
@@ -181,8 +179,8 @@ impl View<'_> {
         ObjectKey::new(self.namespace, "").beside(service)
     }
 
-    /// The health of each backend; what the caches have not seen yet is unknown, not down. What is
-    /// announced is for the controller, which takes it back too.
+    /// The health of each backend; without complete caches it is unknown, not down. Announcements are for
+    /// the reconciler alone, which also reverts them.
     pub(crate) fn health(&self, intent: &Intent) -> Vec<Health> {
         let (mut health, complete) = {
             let index = self.index();

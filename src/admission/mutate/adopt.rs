@@ -10,8 +10,8 @@ use crate::engine::{
 };
 use std::collections::BTreeSet;
 
-/// Weights start as the decision; what the author wrote is recorded. Nothing where the object cannot
-/// be read strictly: the validator has to see it as it was sent.
+/// The weights become those of the first decision, and the authored ones are recorded. None where the
+/// object cannot be read strictly: the validator has to see it as it was sent.
 pub(super) fn adopt(new: &ReviewedObject<'_>, view: &View<'_>) -> Option<Mutation> {
     let metadata = &new.object.metadata;
     let created = metadata.uid.is_none() || metadata.resource_version.is_none();
@@ -37,7 +37,7 @@ pub(super) fn adopt(new: &ReviewedObject<'_>, view: &View<'_>) -> Option<Mutatio
     }
     let mut state = State::new(view.me, states);
     state.defaulted_primary = defaulted_primary(&intents);
-    // The API server calls again for the same request: the moments between do not matter.
+    // The API server may call again for the same request: the time between makes no difference.
     if let Some(brought) = brought.filter(|brought| is_same_but_for_time(brought, &state)) {
         state = brought;
     }
@@ -46,8 +46,8 @@ pub(super) fn adopt(new: &ReviewedObject<'_>, view: &View<'_>) -> Option<Mutatio
     Some(Mutation { edit: desired.edit(new.object, &declared), notes })
 }
 
-/// The declaration with what is believed of the annotations that a restored backup brings: of the
-/// state its defaults alone, and authored weights of the same backends.
+/// The declaration with the annotations of a restored backup that are trusted: the defaults in its state,
+/// and authored weights of the same backends.
 fn with_brought_annotations(
     sent: &Declaration,
     brought: Option<&State>,

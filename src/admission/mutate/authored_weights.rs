@@ -4,8 +4,8 @@ use crate::admission::author::Author;
 use crate::admission::previous::{PreviousObject, PreviousSet};
 use crate::engine::{AuthoredText, BySet, DeclaredBackend, DeclaredSet, Weights};
 
-/// The weights that are known to be the author's. Where the API server calls again for one request,
-/// those that stand in the object are ours.
+/// The weights that the author certainly wrote. In a second call for the same request, the weights in the
+/// object are ours.
 pub(super) fn certain_weights(author: &Author, previous: &PreviousObject) -> BySet<Weights> {
     match previous.is_reinvocation && !author.has_applied {
         true => BySet::new(),
@@ -30,7 +30,7 @@ pub(super) fn weights_after(
     Some(authored)
 }
 
-/// The same as their author wrote them, where that is something else.
+/// The author's weights as text, where they are no whole numbers.
 pub(super) fn text_after(set: &DeclaredSet, previous: &PreviousSet) -> AuthoredText {
     let mut text = AuthoredText::new();
     for backend in &set.backends {
@@ -43,8 +43,8 @@ pub(super) fn text_after(set: &DeclaredSet, previous: &PreviousSet) -> AuthoredT
     text
 }
 
-/// The author's weights of a set that fails over no longer; none where they cannot be had, or would
-/// leave it all zero, on which a proxy keeps its old weights for good.
+/// The author's weights of a set that fails over no longer; none where they are unknown, or all zero, on
+/// which a proxy keeps its old weights for good.
 pub(super) fn restored_weights(
     set: &DeclaredSet,
     previous: &PreviousSet,

@@ -8,8 +8,8 @@ use crate::engine::{
     BySet, Declaration, DeclaredSet, Intent, SetState, State, annotations, defaulted_primary,
 };
 
-/// The state by which an object that becomes managed is read: the defaults of the state that it
-/// brings, or that of every set which is new here.
+/// The state by which an object that becomes managed is read: the defaults of the state in it, or a
+/// default for each set of a new object.
 pub(super) fn defaults_at_birth(
     declared: &Declaration,
     brought: Option<&State>,
@@ -25,7 +25,7 @@ pub(super) fn defaults_at_birth(
             of_set.primary.as_ref().is_some_and(|primary| set.has(primary))
                 && of_set.first.as_ref().or(of_set.primary.as_ref()) == first.as_ref()
         });
-        // What was there before keeps its traffic: its author has to name what cannot be told.
+        // An existing set keeps its traffic: its author has to name a primary that is not clear.
         let Some(primary) = was.map_or(first.clone().filter(|_| created), |w| w.primary.clone())
         else {
             continue;
@@ -36,8 +36,8 @@ pub(super) fn defaults_at_birth(
     (state.defaulted_primary.is_some() || !state.sets.is_empty()).then_some(state)
 }
 
-/// The state by which an object is read after an edit: whether the primary that stands in it is the
-/// default, and which the default of each set is then.
+/// The state by which an object is read after an edit: whether its primary is a default, and the default
+/// of each set.
 pub(super) fn defaults_after(
     declared: &Declaration,
     previous: &PreviousObject,
@@ -56,9 +56,9 @@ pub(super) fn defaults_after(
     state
 }
 
-/// The default of a set after an edit: its first backend. It stays as it was in a failover, where
-/// nothing says that the author means another, and where that is not what the edit changes. None
-/// where nobody can tell: it did not fail over until now.
+/// The default of a set after an edit: its first backend. It does not change during a failover, where the
+/// author may not intend another, or where the first backend is the same. None for a set that has not
+/// failed over before, since its primary is not clear.
 fn default_after(
     set: &DeclaredSet,
     previous: Option<&PreviousSet>,

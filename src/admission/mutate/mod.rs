@@ -13,7 +13,7 @@ pub(crate) use mutation::Mutation;
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
 
-/// Defaults an object. What cannot be read passes untouched: the validator reports it.
+/// Defaults an object. An object that cannot be read is not changed: the validator reports it.
 ///
 /// `mutate(mutate(x)) == mutate(x)`: the API server may call again after other webhooks.
 pub(crate) fn mutate(

@@ -7,7 +7,7 @@ use kube::core::DynamicObject;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// The object after the webhook, and what was said.
+/// The object after the webhook, and its notes.
 fn mutated(
     old: Option<&DynamicObject>,
     new: &DynamicObject,
@@ -58,12 +58,12 @@ fn failed_over() -> (DynamicObject, World) {
 
 #[test]
 fn at_creation_the_primary_is_defaulted_and_the_authors_weights_recorded() {
-    let (object, said) = mutated(None, &authored_split(), &healthy());
+    let (object, notes) = mutated(None, &authored_split(), &healthy());
     assert_eq!(object.annotations()[annotations::PRIMARY_SERVICE], "emoji-svc");
     assert_eq!(authored(&object), named(&[("emoji-svc", 5), ("emoji-svc-west", 0)]));
     assert_eq!(weights(&object), [5, 0]);
     assert_eq!(active(&object), ["emoji-svc"]);
-    assert!(said[0].contains("was not set: the first backend, emoji-svc, is the primary"));
+    assert!(notes[0].contains("was not set: the first backend, emoji-svc, is the primary"));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_service_that_the_cache_has_not_seen_yet_is_not_down() {
 }
 
 #[test]
-fn before_the_caches_are_whole_nothing_is_down() {
+fn before_the_caches_are_synced_nothing_is_down() {
     let mut world = World::with(&[("emoji-svc", 0), ("emoji-svc-west", 1)]);
     world.index.synced.set(WatchedResource::EndpointSlices, false);
     assert_eq!(weights(&mutated(None, &authored_split(), &world).0), [5, 0]);
@@ -98,9 +98,9 @@ fn applying_the_manifest_again_does_not_undo_a_failover() {
     let (old, world) = failed_over();
     let mut again = old.clone();
     again.data["spec"] = authored_split().data["spec"].clone();
-    let (object, said) = mutated(Some(&old), &again, &world);
+    let (object, notes) = mutated(Some(&old), &again, &world);
     assert_eq!(object, old, "a dry run shows no difference");
-    assert!(said[0].contains("traffic stays on emoji-svc-west"), "{said:?}");
+    assert!(notes[0].contains("traffic stays on emoji-svc-west"), "{notes:?}");
 }
 
 #[test]
@@ -144,15 +144,15 @@ fn a_newly_applied_manifest_is_taken_exactly() {
 }
 
 #[test]
-fn of_two_authors_the_last_wins_and_hears_of_the_other() {
+fn of_two_authors_the_last_wins_with_a_note_of_the_other() {
     let (mut old, world) = failed_over();
     let text = serde_json::to_string(&authored_split()).unwrap();
     old.annotations_mut().insert(annotations::LAST_APPLIED.into(), text);
     let mut edited = old.clone();
     edited.data["spec"]["backends"][0]["weight"] = json!(9);
-    let (object, said) = mutated(Some(&old), &edited, &world);
+    let (object, notes) = mutated(Some(&old), &edited, &world);
     assert_eq!(authored(&object)["emoji-svc"], 9);
-    assert!(said.iter().any(|s| s.contains("two authors")), "{said:?}");
+    assert!(notes.iter().any(|s| s.contains("two authors")), "{notes:?}");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_backend_that_is_added_gets_nothing_until_it_is_decided() {
 }
 
 #[test]
-fn where_no_active_backend_remains_it_is_decided_anew() {
+fn where_no_active_backend_remains_there_is_a_new_decision() {
     let (old, world) = failed_over();
     let mut edited = old.clone();
     edited.data["spec"]["backends"][1]["service"] = json!("emoji-svc-north");
@@ -355,10 +355,10 @@ fn taking_the_label_off_gives_the_authors_weights_back() {
     let (old, world) = failed_over();
     let mut edited = old.clone();
     edited.labels_mut().remove(LABEL);
-    let (object, said) = mutated(Some(&old), &edited, &world);
+    let (object, notes) = mutated(Some(&old), &edited, &world);
     assert_eq!(weights(&object), [5, 0]);
     assert!(object.annotations().keys().all(|name| !name.starts_with(annotations::PREFIX)));
-    assert!(said[0].contains("emoji-svc gets traffic again and is not ready"), "{said:?}");
+    assert!(notes[0].contains("emoji-svc gets traffic again and is not ready"), "{notes:?}");
 }
 
 #[test]
@@ -410,8 +410,8 @@ fn what_cannot_be_read_and_what_is_not_ours_passes_untouched() {
         (Some(failed_over().0), &unreadable),
         (Some(failed_over().0), &deleted),
     ] {
-        let (object, said) = mutated(old.as_ref(), new, &healthy());
-        assert_eq!((&object, said.len()), (new, 0));
+        let (object, notes) = mutated(old.as_ref(), new, &healthy());
+        assert_eq!((&object, notes.len()), (new, 0));
     }
 }
 

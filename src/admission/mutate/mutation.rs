@@ -7,7 +7,7 @@ use crate::kinds::Edit;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 
-/// What to change in the object of a request, and what its author is told of it.
+/// The edit of the object in a request, and the notes for its author.
 #[derive(Default)]
 pub(crate) struct Mutation {
     pub edit: Edit,
@@ -15,7 +15,7 @@ pub(crate) struct Mutation {
     pub notes: Vec<String>,
 }
 
-/// What an object shall hold; the edit is the difference to what it holds.
+/// The desired content of an object; the edit is the difference to the present one.
 pub(super) struct DesiredObject {
     /// By set; a set that is not here stays as it is.
     pub weights: BySet<Vec<u32>>,
@@ -37,7 +37,7 @@ impl DesiredObject {
             (annotations::STATE, Some(state.to_annotation())),
         ];
         if declared.authored_primary().is_none() {
-            // Where rules have different ones none is the primary of all.
+            // Rules with different primaries have none in common.
             ours.push((annotations::PRIMARY_SERVICE, defaulted_primary(intents)));
         }
         Self { weights, annotations: ours }

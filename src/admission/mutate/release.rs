@@ -1,4 +1,4 @@
-//! The label comes off: the author's weights go back in, as he wrote them.
+//! The label is removed: the author's weights are restored, as he wrote them.
 
 use super::authored_weights::{certain_weights, restored_weights, text_after};
 use super::mutation::{Mutation, rule_prefix};
@@ -25,7 +25,7 @@ pub(super) fn release(
     let mut edit = Edit::default();
     let mut weights = HashMap::new();
     for (sent, set) in new.declared.sets.iter().zip(&normalized.sets) {
-        // With one backend it was never written.
+        // A set of one backend was never written.
         let Some(previous) = previous.set(&set.name).filter(|_| !set.is_alone()) else { continue };
         let Some(own) = restored_weights(set, previous, certain.get(&set.name)) else { continue };
         let own: HashMap<&str, u32> = set.names().zip(own).collect();
@@ -62,8 +62,8 @@ fn ours(
     ours
 }
 
-/// Sets the weights of a set as its author wrote them. All of them, where any is another: the schema
-/// refuses one alone where another is stored as text.
+/// Sets the weights of a set as its author wrote them. If one differs, all are written: the schema refuses
+/// a change of one where another is stored as text.
 fn restore(
     set: &DeclaredSet,
     weights: &HashMap<&str, u32>,
@@ -89,7 +89,7 @@ fn restore(
     }
 }
 
-/// A weight in the form that the version of a request allows; none where there is none.
+/// A weight in a form that the version of a request allows, if there is one.
 fn as_version_has_it(found: &Value, takes_text: bool) -> Option<Value> {
     if takes_text || found.is_number() {
         return Some(found.clone());

@@ -1,4 +1,4 @@
-//! Where the traffic of a set is after an edit: it stays where it was.
+//! The traffic of a set after an edit: it stays where it was.
 
 use crate::admission::previous::PreviousSet;
 use crate::admission::view::View;
@@ -18,16 +18,15 @@ pub(super) fn traffic_after(
     }
 }
 
-/// Whether the weights of a request take effect as they are given: while an object is paused, but
-/// not where all of them are the live ones, or those recorded: that is a manifest which is applied
-/// again.
+/// Whether the weights of a request take effect: while the object is paused, except where all of them are
+/// the live ones, or the recorded ones: that is a manifest which is applied again.
 fn takes_given_weights(intent: &Intent, previous: &PreviousSet) -> bool {
     let repeats =
         |known: &Weights| intent.backends.iter().all(|b| known.get(&b.name) == Some(&b.live));
     intent.policy.paused && !repeats(&previous.live) && !repeats(&previous.recorded)
 }
 
-/// The weights that stand in the request, and a state that records them.
+/// The weights of the request, and a state that records them.
 fn given_weights(intent: &Intent, previous: &PreviousSet, view: &View<'_>) -> (Vec<u32>, SetState) {
     let weights: Vec<u32> = intent.backends.iter().map(|b| b.live).collect();
     let by_name: Weights = intent.backends.iter().map(|b| (b.name.clone(), b.live)).collect();
@@ -73,7 +72,7 @@ fn kept_weights(intent: &Intent, previous: &PreviousSet, view: &View<'_>) -> (Ve
     let names = |i: BackendIndex| intent.backends[i].name.clone();
     let by_name = intent.backends.iter().zip(&weights).map(|(b, w)| (b.name.clone(), *w));
     let active: Vec<String> = remaining.iter().copied().map(names).collect();
-    // A delay is noted for the backends that were active then.
+    // A pending delay is that of the former active backends.
     let pending = if active == set.active { set.pending.clone() } else { RecordedDelays::new() };
     let set = SetState { active, weights: by_name.collect(), pending, ..set };
     (weights, set.remembering(intent))
@@ -82,7 +81,7 @@ fn kept_weights(intent: &Intent, previous: &PreviousSet, view: &View<'_>) -> (Ve
 fn decided_weights(intent: &Intent, before: SetState, view: &View<'_>) -> (Vec<u32>, SetState) {
     let health = view.health(intent);
     let mut decision = decide(intent, &health, Previous::Birth, view.now);
-    // Traffic that a loss took off the primary is still off it: a manual stay goes on.
+    // Traffic that left the primary has not returned: a manual stay continues.
     if before.left.is_some() && !decision.on_primary(intent) {
         (decision.left, decision.awaiting_primary) = (before.left, false);
     }

@@ -1,5 +1,5 @@
-//! A managed object is edited, or its manifest applied again: traffic stays where it is, and what the
-//! author changed is recorded.
+//! A managed object is edited, or its manifest applied again: traffic stays where it is, and the changes
+//! of the author are recorded.
 
 use super::authored_weights::{certain_weights, restored_weights, text_after, weights_after};
 use super::default_primary::{defaults_after, note_after};
@@ -62,7 +62,7 @@ pub(super) fn update(
     Some(Mutation { edit: desired.edit(new.object, &declared), notes })
 }
 
-/// The author's weights of each set after an edit, as numbers and as he wrote them.
+/// The author's weights of each set after an edit, as numbers and as text.
 fn record_after(
     declared: &Declaration,
     previous: &PreviousObject,
@@ -70,7 +70,7 @@ fn record_after(
 ) -> (BySet<Weights>, BySet<AuthoredText>) {
     let (mut recorded, mut text) = (BySet::new(), BySet::new());
     for set in &declared.sets {
-        // A rule that does not fail over may hold what nobody can read.
+        // The weights of a rule without failover may be unreadable.
         let Some(previous) = previous.set(&set.name) else { continue };
         let Some(weights) = weights_after(set, previous, certain.get(&set.name)) else { continue };
         recorded.insert(set.name.clone(), weights);
@@ -80,7 +80,7 @@ fn record_after(
     (recorded, text)
 }
 
-/// Whether the edit brings problems: they are for the validator to see, as they were sent.
+/// Whether the edit adds problems: the validator has to see them as they were sent.
 fn has_new_problems(
     old: &ReviewedObject<'_>,
     new: &ReviewedObject<'_>,
@@ -93,7 +93,7 @@ fn has_new_problems(
     view.read(&as_sent).problems.iter().any(|problem| !preexisting.has(problem))
 }
 
-/// An update as it takes shape.
+/// An update in progress.
 struct Update<'a> {
     weights: BySet<Vec<u32>>,
     state: State,
@@ -133,13 +133,13 @@ impl Update<'_> {
         for intent in self.intents {
             let previous = self.previous.set(&intent.set);
             let note = previous.and_then(|previous| note_after(intent, previous));
-            // As it stands without its rule: where no rule is named, once is enough.
+            // Without the name of its rule a note would repeat itself.
             let note = note.filter(|note| !self.notes.contains(note));
             self.notes.extend(note.map(|note| rule_prefix(intent) + &note));
         }
     }
 
-    /// Rules that failed over before the edit, and do not after it.
+    /// Notes on rules that failed over before the edit and do not after it.
     fn end_failover_of_rules(&mut self) {
         for (name, previous) in self.previous.failed_over() {
             let Some(set) = self.declared.sets.iter().find(|set| set.name == name) else {
@@ -164,8 +164,8 @@ impl Update<'_> {
         }
     }
 
-    /// The authored weights to record. The state names the version that was edited where anything
-    /// changes: without a trace otherwise, a dry run of the authored manifest shows no difference.
+    /// The authored weights to record. The state names the edited version only where something changes, so
+    /// that a dry run of an unchanged manifest shows no difference.
     fn record(
         &mut self,
         mut text: BySet<AuthoredText>,

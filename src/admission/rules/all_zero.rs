@@ -4,8 +4,8 @@
 use super::rule::{Check, ObjectReview, Rule};
 use crate::engine::{DeclaredSet, Problem};
 
-/// Denies an edit that makes every weight of a set zero; warns of such weights at birth, and of those
-/// that were there before.
+/// Denies an edit that makes every weight of a set zero; warns of such weights at birth, and of
+/// preexisting ones.
 pub(super) const RULE: Rule = Rule { name: "all_zero", check: Check::Review(check) };
 
 fn check(review: &ObjectReview<'_>) -> Vec<Problem> {
@@ -21,7 +21,7 @@ fn check(review: &ObjectReview<'_>) -> Vec<Problem> {
         let was = previous.and_then(|previous| previous.set(&set.name));
         let is_preexisting =
             was.is_some_and(|was| !was.live.is_empty() && was.live.values().all(|w| *w == 0));
-        // At birth the weights are a wish, and the first flip puts them right.
+        // At birth the weights are provisional, and the first flip corrects them.
         let is_ours =
             failing_over.contains(&set.name.as_str()) && (review.is_paused() || previous.is_some());
         let problem = match is_ours && !is_preexisting {

@@ -3,7 +3,7 @@
 use super::rule::{Check, ObjectReview, Rule};
 use crate::engine::{Problem, annotations, to_the_second};
 
-/// Warns of a request without a manual failback, and of one that is to come.
+/// Warns of a request without a manual failback, and of one in the future.
 pub(super) const RULE: Rule = Rule { name: "failback_request", check: Check::Review(check) };
 
 fn check(review: &ObjectReview<'_>) -> Vec<Problem> {

@@ -1,4 +1,4 @@
-//! A linked cluster that falls back to this one sends traffic back to where it came from.
+//! A linked cluster that falls back to this one returns traffic to its origin.
 
 use super::rule::{Check, Rule, SetReview};
 use crate::engine::Problem;
@@ -9,7 +9,7 @@ use std::collections::HashSet;
 /// Warns of a mirror through the gateway of a cluster that mirrors this one's Service as well: where it
 /// falls back to that, requests go round while both are lost.
 ///
-/// Failover objects there cannot be seen: that cluster lets us read Services, and no others.
+/// Failover objects there are not readable: that cluster permits us to read Services only.
 pub(super) const RULE: Rule = Rule { name: "mirror_loop", check: Check::Set(check) };
 
 fn check(set: &SetReview<'_>) -> Vec<Problem> {

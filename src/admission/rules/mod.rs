@@ -1,8 +1,8 @@
 //! The rules of admission, one a file.
 //!
-//! To add a rule, write a file here with a `RULE` that says what it denies or warns of, and list it in
-//! [`RULES`], which is the order of the problems in an answer. A rule is a function of what its
-//! [`Check`] hands it, without I/O: [`View`] has the facts. Its tests go through
+//! To add a rule, write a file here with a `RULE`, and list it in [`RULES`], which is the order of the
+//! problems in a response. A rule is a function of the arguments
+//! of its [`Check`], without I/O: [`View`] has the facts. Its tests go through
 //! [`validate`](crate::admission::validate::validate).
 //!
 //! A rule that the engine could not work without belongs to
@@ -39,7 +39,7 @@ use crate::engine::Problem;
 use rule::{Check, Rule, SetReview};
 use std::collections::HashSet;
 
-/// Every rule, in the order of an answer.
+/// Every rule, in the order of a response.
 const RULES: &[Rule] = &[
     services::RULE,
     progressive_delivery::RULE,

@@ -1,4 +1,4 @@
-//! A tool for progressive delivery writes the very weights that failover would.
+//! A tool for progressive delivery writes the same weights as failover.
 
 use super::rule::{Check, Rule};
 use crate::admission::reviewed_object::ReviewedObject;
@@ -9,19 +9,19 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 
-/// Denies an object that such a tool steers.
+/// Denies an object whose weights such a tool writes.
 pub(super) const RULE: Rule = Rule { name: "progressive_delivery", check: Check::Object(check) };
 
 fn check(object: &ReviewedObject<'_>, view: &View<'_>) -> Vec<Problem> {
     problem(view.kind, object.object).into_iter().collect()
 }
 
-/// A tool that steers objects, and the traces that it leaves on them.
+/// A tool that writes weights, and its traces in the objects.
 struct Tool {
     name: &'static str,
-    /// API group and kind of the objects that own what it made.
+    /// API group and kind of the owners of objects that it creates.
     owner: (&'static str, &'static str),
-    /// A label that it sets on what it steers.
+    /// A label that it sets on objects while it writes them.
     label: Option<(&'static str, &'static str)>,
     /// The field managers by which it writes weights.
     managers: &'static [&'static str],
@@ -60,7 +60,7 @@ fn problem(kind: Kind, object: &DynamicObject) -> Option<Problem> {
 }
 
 impl Tool {
-    /// Where it left a trace, and which.
+    /// The field with a trace of the tool, and the trace.
     fn trace(&self, kind: Kind, object: &DynamicObject) -> Option<(FieldPath, String)> {
         let owner = object.owner_references().iter().find(|owner| {
             let group = owner.api_version.split_once('/').map(|(group, _)| group);
@@ -92,32 +92,34 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn said(metadata: Value) -> Option<String> {
+    fn message(metadata: Value) -> Option<String> {
         let object = json!({"apiVersion": "v1", "kind": "X", "metadata": metadata});
         let object = serde_json::from_value(object).unwrap();
         problem(Kind::HttpRoute, &object).map(|problem| problem.to_string())
     }
 
     #[test]
-    fn what_flagger_or_argo_rollouts_steer_is_told_by_the_traces_they_leave() {
+    fn objects_of_flagger_and_argo_rollouts_are_recognized_by_their_traces() {
         let owned = |api_version: &str, kind: &str| {
             json!({"name": "r", "ownerReferences": [
                 {"apiVersion": api_version, "kind": kind, "name": "emoji", "uid": "u"}]})
         };
-        let flagger = said(owned("flagger.app/v1beta1", "Canary")).unwrap();
+        let flagger = message(owned("flagger.app/v1beta1", "Canary")).unwrap();
         assert!(flagger.contains("found Canary emoji, of Flagger"), "{flagger}");
-        assert!(said(owned("argoproj.io/v1alpha1", "Rollout")).unwrap().contains("Argo Rollouts"));
+        assert!(
+            message(owned("argoproj.io/v1alpha1", "Rollout")).unwrap().contains("Argo Rollouts")
+        );
         let label = json!({"labels": {"rollouts.argoproj.io/gatewayapi-canary": "in-progress"}});
-        assert!(said(label).unwrap().contains("metadata.labels["));
+        assert!(message(label).unwrap().contains("metadata.labels["));
         let wrote = |fields: Value| {
             json!({"managedFields": [{"manager": "gatewayAPI", "operation": "Update",
                 "fieldsType": "FieldsV1", "fieldsV1": fields}]})
         };
-        assert!(said(wrote(json!({"f:spec": {"f:rules": {}}}))).unwrap().contains("gatewayAPI"));
-        assert_eq!(said(wrote(json!({"f:metadata": {}}))), None);
-        assert_eq!(said(owned("argoproj.io/v1alpha1", "Workflow")), None);
-        assert_eq!(said(owned("apps/v1", "Deployment")), None);
-        assert_eq!(said(owned("v1", "Service")), None);
-        assert_eq!(said(json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}})), None);
+        assert!(message(wrote(json!({"f:spec": {"f:rules": {}}}))).unwrap().contains("gatewayAPI"));
+        assert_eq!(message(wrote(json!({"f:metadata": {}}))), None);
+        assert_eq!(message(owned("argoproj.io/v1alpha1", "Workflow")), None);
+        assert_eq!(message(owned("apps/v1", "Deployment")), None);
+        assert_eq!(message(owned("v1", "Service")), None);
+        assert_eq!(message(json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}})), None);
     }
 }

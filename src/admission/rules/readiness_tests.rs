@@ -11,9 +11,9 @@ fn warnings(world: &World, fallbacks: &[&str]) -> String {
     let names = ["emoji-svc"].into_iter().chain(fallbacks.iter().copied());
     let backends: Vec<_> =
         names.enumerate().map(|(i, name)| (name, json!(u8::from(i == 0)))).collect();
-    let verdict = validate(None, &split(&backends, &[]), &world.view());
-    assert!(verdict.errors.is_empty(), "{verdict:?}");
-    verdict.warnings.iter().map(|warning| format!("{warning}\n")).collect()
+    let validation = validate(None, &split(&backends, &[]), &world.view());
+    assert!(validation.errors.is_empty(), "{validation:?}");
+    validation.warnings.iter().map(|warning| format!("{warning}\n")).collect()
 }
 
 fn world() -> World {
@@ -29,7 +29,7 @@ fn service(mirrors: bool, spec: Value) -> Value {
 }
 
 #[test]
-fn a_service_whose_readiness_is_not_what_it_seems_is_told_with_the_setting_that_makes_it_so() {
+fn a_setting_that_makes_readiness_misleading_is_warned_about() {
     let mut world = world();
     world.service("emoji-svc", service(false, json!({"clusterIP": "None"})));
     assert_eq!(warnings(&world, &["emoji-svc-west"]), "", "headless alone is as any other");
@@ -74,6 +74,6 @@ fn a_mirror_of_a_cluster_that_mirrors_us_may_send_it_all_back() {
     to_pods["metadata"]["labels"]["multicluster.linkerd.io/remote-discovery"] = json!("west");
     to_pods["metadata"]["labels"]["multicluster.linkerd.io/remote-service"] = json!("emoji-svc");
     world.service("emoji-svc-west", to_pods);
-    let said = warnings(&world, &["emoji-svc-west"]);
-    assert!(!said.contains("go round"), "those lead to pods: {said}");
+    let warnings = warnings(&world, &["emoji-svc-west"]);
+    assert!(!warnings.contains("go round"), "those lead to pods: {warnings}");
 }

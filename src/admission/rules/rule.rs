@@ -15,11 +15,11 @@ pub(crate) struct Rule {
     pub check: Check,
 }
 
-/// What a rule looks at. An error denies the object, a warning does not.
+/// The subject of a rule. An error denies the object, a warning does not.
 #[derive(Clone, Copy)]
 pub(crate) enum Check {
-    /// An object by itself, the new one and the old one: an error that was there before becomes a
-    /// warning, so that a fix is never blocked.
+    /// An object by itself, the new one and the old one: a preexisting error becomes a warning, so that a
+    /// fix is never blocked.
     Object(fn(&ReviewedObject<'_>, &View<'_>) -> Vec<Problem>),
     /// The new object, beside the old one.
     Review(fn(&ObjectReview<'_>) -> Vec<Problem>),
@@ -58,7 +58,7 @@ impl<'a> ObjectReview<'a> {
         !self.intents.is_empty()
     }
 
-    /// While an object is paused, what its author writes takes effect.
+    /// Whether the object is paused: then the weights of its author take effect.
     pub(crate) fn is_paused(&self) -> bool {
         self.intents.iter().any(|intent| intent.policy.paused)
     }

@@ -3,7 +3,7 @@
 use super::rule::{Check, ObjectReview, Rule};
 use crate::engine::{DeclaredSet, Problem, Severity, annotations, no_primary};
 
-/// Warns of each rule that is left as it is. Where the object cannot be read, that is an error already.
+/// Warns of each rule without failover. An object that cannot be read has errors instead.
 pub(super) const RULE: Rule = Rule { name: "rules_without_failover", check: Check::Review(check) };
 
 fn check(review: &ObjectReview<'_>) -> Vec<Problem> {

@@ -42,7 +42,7 @@ fn carries(intent: &Intent, before: Option<&Declaration>, view: &View<'_>) -> Op
     let before = before.into_iter().flat_map(Declaration::backends).map(|b| b.name.as_str());
     let names = intent.backends.iter().map(|b| b.name.as_str()).chain(before);
     let expected = if ours {
-        // Marked, it is written here; and what sends traffic elsewhere is put right.
+        // A marked profile is written here, and one that sends traffic elsewhere is corrected.
         if !profile.skipped || profile.mark.is_some() {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Settings of a Service by which Linkerd sees its readiness otherwise than people think.
+//! Settings of a Service that make its readiness misleading.
 
 use super::rule::{Check, Rule, SetReview};
 use crate::engine::Problem;

@@ -51,7 +51,7 @@ fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
 fn missing(name: &str, field: FieldPath, guess: &Guess<'_>) -> Option<Problem> {
     let view = guess.view;
     let service = view.key_of(name);
-    // What cannot be seen there is reported with its health.
+    // A namespace that is not watched is reported with the health.
     if !view.index().watches(&service.namespace) {
         return None;
     }
@@ -84,7 +84,7 @@ fn missing(name: &str, field: FieldPath, guess: &Guess<'_>) -> Option<Problem> {
     }
 }
 
-/// A route says which port of its backend it means.
+/// A route names the port of its backend.
 fn own_port(backend: &DeclaredBackend, port: u16, service: &ServiceFacts) -> Option<Problem> {
     if service.ports.iter().any(|p| p.number == i32::from(port)) {
         return None;
@@ -99,11 +99,11 @@ fn own_port(backend: &DeclaredBackend, port: u16, service: &ServiceFacts) -> Opt
     )
 }
 
-/// What a Service that is not there may be meant to be. Every guess is a look at all Services: there
-/// are so many of one object, and no more.
+/// What a missing Service may be. A guess compares the name with all Services of the namespace, so their
+/// number is limited.
 struct Guess<'a> {
     view: &'a View<'a>,
-    left: Cell<usize>,
+    remaining: Cell<usize>,
     clusters: OnceCell<BTreeSet<String>>,
 }
 
@@ -111,12 +111,12 @@ const GUESSES: usize = 16;
 
 impl<'a> Guess<'a> {
     fn new(view: &'a View<'a>) -> Self {
-        Self { view, left: Cell::new(GUESSES), clusters: OnceCell::new() }
+        Self { view, remaining: Cell::new(GUESSES), clusters: OnceCell::new() }
     }
 
     /// The Service of a namespace that a misspelt name most likely meant.
     fn near(&self, service: &ObjectKey) -> Option<String> {
-        self.left.set(self.left.get().checked_sub(1)?);
+        self.remaining.set(self.remaining.get().checked_sub(1)?);
         let index = self.view.index();
         closest(&service.name, index.services_in(&service.namespace)).map(str::to_owned)
     }

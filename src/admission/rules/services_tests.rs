@@ -16,10 +16,10 @@ fn world() -> World {
     world
 }
 
-/// Each rule about Services, with the exact words of its answer.
+/// Each rule about Services, with its exact message.
 #[test]
 fn services_that_failover_cannot_work_with_are_refused() {
-    let mut said = String::new();
+    let mut errors_by_case = String::new();
     for name in [
         "emoji-svc-wset",
         "nowhere",
@@ -33,13 +33,13 @@ fn services_that_failover_cannot_work_with_are_refused() {
         "-",
     ] {
         let object = split(&[("emoji-svc", json!(1)), (name, json!(0))], &[]);
-        let verdict = validate(None, &object, &world().view());
-        said.push_str(&format!("{name}\n"));
-        for error in verdict.errors {
-            said.push_str(&format!("  {error}\n"));
+        let validation = validate(None, &object, &world().view());
+        errors_by_case.push_str(&format!("{name}\n"));
+        for error in validation.errors {
+            errors_by_case.push_str(&format!("  {error}\n"));
         }
     }
-    insta::assert_snapshot!(said, @r#"
+    insta::assert_snapshot!(errors_by_case, @r#"
     emoji-svc-wset
       spec.backends[1].service: found "emoji-svc-wset", which does not exist, expected a Service in namespace emojivoto; did you mean emoji-svc-west?
     nowhere
@@ -69,28 +69,28 @@ fn an_apex_with_several_ports_of_which_some_are_there_is_a_warning() {
     let apex = json!({"spec": {"ports": [{"name": "http", "port": 80}, {"name": "m", "port": 9}]}});
     world.service("emoji-svc", apex);
     let object = split(&[("emoji-svc", json!(1)), ("other-port", json!(0))], &[]);
-    let verdict = validate(None, &object, &world.view());
-    assert!(verdict.errors.is_empty(), "{verdict:?}");
-    let said = verdict.warnings[0].to_string();
-    assert!(said.contains("clients call port 9 (m)"), "{said}");
+    let validation = validate(None, &object, &world.view());
+    assert!(validation.errors.is_empty(), "{validation:?}");
+    let warning = validation.warnings[0].to_string();
+    assert!(warning.contains("clients call port 9 (m)"), "{warning}");
 }
 
 #[test]
 fn the_apex_by_a_name_with_dots_is_refused_too() {
     let mut object = split(&[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))], &[]);
     object.data["spec"]["service"] = json!("emoji-svc.emojivoto");
-    let verdict = validate(None, &object, &world().view());
-    assert_eq!(verdict.errors[0].field, "spec.service");
+    let validation = validate(None, &object, &world().view());
+    assert_eq!(validation.errors[0].field, "spec.service");
 }
 
 #[test]
-fn a_missing_service_is_only_a_warning_where_the_operator_says_so() {
+fn a_missing_service_is_only_a_warning_where_the_option_is_set() {
     let mut world = world();
     world.rules.missing_backends = MissingBackends::Warn;
     let object = split(&[("emoji-svc", json!(1)), ("nowhere", json!(0))], &[]);
-    let verdict = validate(None, &object, &world.view());
-    assert!(verdict.errors.is_empty());
-    assert!(verdict.warnings[0].to_string().contains("\"nowhere\", which does not exist"));
+    let validation = validate(None, &object, &world.view());
+    assert!(validation.errors.is_empty());
+    assert!(validation.warnings[0].to_string().contains("\"nowhere\", which does not exist"));
 }
 
 /// East is rebuilt while west is down: its mirrors come later.
@@ -98,17 +98,17 @@ fn a_missing_service_is_only_a_warning_where_the_operator_says_so() {
 fn a_missing_mirror_of_a_linked_cluster_is_only_a_warning() {
     let mut world = world();
     world.rules.linked_clusters = vec!["north".into()];
-    let judged = |world: &World, name: &str| {
+    let validated = |world: &World, name: &str| {
         let object = split(&[("emoji-svc", json!(1)), (name, json!(0))], &[]);
-        let verdict = validate(None, &object, &world.view());
-        (verdict.errors.len(), verdict.warnings.first().map(ToString::to_string))
+        let validation = validate(None, &object, &world.view());
+        (validation.errors.len(), validation.warnings.first().map(ToString::to_string))
     };
-    let (errors, warning) = judged(&world, "web-north");
+    let (errors, warning) = validated(&world, "web-north");
     assert_eq!(errors, 0);
     assert!(warning.unwrap().contains("it looks like a mirror of cluster north"));
-    assert_eq!(judged(&world, "web-west").0, 1);
-    // A mirror that is there tells which clusters are linked.
+    assert_eq!(validated(&world, "web-west").0, 1);
+    // An existing mirror shows that its cluster is linked.
     let labels = json!({"mirror.linkerd.io/cluster-name": "west"});
     world.service("emoji-svc-west", json!({"metadata": {"labels": labels}}));
-    assert_eq!(judged(&world, "web-west").0, 0);
+    assert_eq!(validated(&world, "web-west").0, 0);
 }

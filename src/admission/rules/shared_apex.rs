@@ -1,12 +1,12 @@
-//! Of two objects on one apex only one can steer.
+//! Of two objects for one apex only one has an effect.
 
 use super::rule::{Check, ObjectReview, Rule};
 use crate::engine::Problem;
 use crate::kinds::Kind;
 use kube::ResourceExt;
 
-/// Warns of an apex that another managed object has too. Nothing is denied for a neighbour that may go
-/// next.
+/// Warns of an apex that another managed object has too. It is no error, since the other object may be
+/// deleted next.
 pub(super) const RULE: Rule = Rule { name: "shared_apex", check: Check::Review(check) };
 
 fn check(review: &ObjectReview<'_>) -> Vec<Problem> {

@@ -1,4 +1,4 @@
-//! An edit must not put traffic back on what is down.
+//! An edit must not return traffic to a backend that is down.
 
 use super::rule::{Check, ObjectReview, Rule};
 use crate::admission::previous::PreviousSet;
@@ -95,8 +95,7 @@ fn weight(backend: &DeclaredBackend, set: &DeclaredSet) -> String {
     }
 }
 
-/// What is known of the backends that a set has, and of those that it had, whatever else is wrong
-/// with the object.
+/// The health of the present and the former backends of a set, whatever else is wrong with the object.
 fn health_of(
     previous: &PreviousSet,
     set: &DeclaredSet,

@@ -23,7 +23,7 @@ fn mutated(old: Option<&DynamicObject>, new: &DynamicObject) -> DynamicObject {
     serde_json::from_value(json).unwrap()
 }
 
-fn judged(old: Option<&DynamicObject>, new: &DynamicObject) -> Validation {
+fn validated(old: Option<&DynamicObject>, new: &DynamicObject) -> Validation {
     validate(old, new, &world().view())
 }
 
@@ -34,19 +34,19 @@ fn weights_set_to_zero_by_hand_while_paused_are_refused() {
     zero.data = of_weights([0, 0], PAUSED).data;
     let there = mutated(Some(&old), &zero);
     assert_eq!(there.data, zero.data, "while paused what is given stands");
-    let said: Vec<String> =
-        judged(Some(&old), &there).errors.iter().map(ToString::to_string).collect();
-    assert_eq!(said.len(), 1, "{said:?}");
+    let errors: Vec<String> =
+        validated(Some(&old), &there).errors.iter().map(ToString::to_string).collect();
+    assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(
-        said[0].starts_with(
+        errors[0].starts_with(
             "spec.backends: found weight 0 for every backend, expected a backend with weight"
         ),
-        "{said:?}"
+        "{errors:?}"
     );
     // Paused in the same request, and where the mutating webhook is away.
     let unpaused = stored(mutated(None, &of_weights([5, 0], &[])));
-    assert_eq!(judged(Some(&unpaused), &mutated(Some(&unpaused), &zero)).errors.len(), 1);
-    assert_eq!(judged(None, &of_weights([0, 0], PAUSED)).errors.len(), 1);
+    assert_eq!(validated(Some(&unpaused), &mutated(Some(&unpaused), &zero)).errors.len(), 1);
+    assert_eq!(validated(None, &of_weights([0, 0], PAUSED)).errors.len(), 1);
 }
 
 #[test]
@@ -54,8 +54,12 @@ fn weights_that_are_zero_already_do_not_block_a_fix_of_anything_else() {
     let old = stored(of_weights([0, 0], PAUSED));
     let mut labelled = old.clone();
     labelled.labels_mut().insert("team".into(), "emoji".into());
-    let verdict = judged(Some(&old), &labelled);
-    assert_eq!((verdict.errors.len(), verdict.warnings.is_empty()), (0, false), "{verdict:?}");
+    let validation = validated(Some(&old), &labelled);
+    assert_eq!(
+        (validation.errors.len(), validation.warnings.is_empty()),
+        (0, false),
+        "{validation:?}"
+    );
     // Without a pause they are put right at birth.
-    assert_eq!(judged(None, &mutated(None, &of_weights([0, 0], &[]))).errors, []);
+    assert_eq!(validated(None, &mutated(None, &of_weights([0, 0], &[]))).errors, []);
 }

@@ -9,9 +9,9 @@ pub(super) const RULE: Rule = Rule { name: "unknown_health", check: Check::Set(c
 fn check(set: &SetReview<'_>) -> Vec<Problem> {
     let SetReview { intent, health, view, .. } = *set;
     let cannot = |health: &Health| match health {
-        // Nobody has asked for it before.
+        // Nothing named it before, so it is not watched yet.
         Health::Unknown(Unknown::NotYet | Unknown::NotListed { .. }) => false,
-        // It follows in a moment; and that is reported with the ports of Services.
+        // Known in a moment; and the rule `services` reports missing ports.
         Health::Unknown(Unknown::Changed { .. } | Unknown::NoSuchPort { .. }) => false,
         health => health.is_unknown(),
     };

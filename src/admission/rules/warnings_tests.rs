@@ -1,4 +1,4 @@
-//! Warnings of the rules, each with its exact words.
+//! Warnings of the rules, each with its exact message.
 
 use crate::admission::test_support::{NAMESPACE, World, split, stored, validate};
 use crate::index::profile_facts::ProfileFacts;
@@ -17,9 +17,9 @@ fn profile(authority: &str, annotations: serde_json::Value) -> ProfileFacts {
     )
 }
 
-/// Each piece of advice, with its exact words.
+/// Each warning, with its exact message.
 #[test]
-fn what_is_legal_and_hurts_is_said_and_never_refused() {
+fn what_is_legal_and_harmful_is_warned_about_and_never_denied() {
     type Change = fn(&mut World);
     let nothing: Change = |_| {};
     let cases: [(&str, &[&str], Change); 16] = [
@@ -100,20 +100,20 @@ fn what_is_legal_and_hurts_is_said_and_never_refused() {
             world.index.set_profile(ObjectKey::new(NAMESPACE, PROFILE), skipped);
         }),
     ];
-    let mut said = String::new();
+    let mut warnings_by_case = String::new();
     for (name, backends, change) in cases {
         let mut world = World::with(&[("emoji-svc", 1), ("emoji-svc-west", 1)]);
         change(&mut world);
         let backends: Vec<_> =
             backends.iter().enumerate().map(|(i, b)| (*b, json!(u8::from(i == 0)))).collect();
-        let verdict = validate(None, &split(&backends, &[]), &world.view());
-        assert!(verdict.errors.is_empty(), "{name}: {verdict:?}");
-        said.push_str(&format!("{name}\n"));
-        for warning in verdict.warnings {
-            said.push_str(&format!("  {warning}\n"));
+        let validation = validate(None, &split(&backends, &[]), &world.view());
+        assert!(validation.errors.is_empty(), "{name}: {validation:?}");
+        warnings_by_case.push_str(&format!("{name}\n"));
+        for warning in validation.warnings {
+            warnings_by_case.push_str(&format!("  {warning}\n"));
         }
     }
-    insta::assert_snapshot!(said, @r#"
+    insta::assert_snapshot!(warnings_by_case, @r#"
     all is well
     one backend
       spec.backends: found "emoji-svc" alone, expected a fallback beside it; with one backend there is nowhere to go
@@ -153,12 +153,12 @@ fn a_port_that_callers_ask_for_and_no_endpoint_offers_is_named() {
         world.service(name, json!({"spec": {"ports": ports}}));
     }
     let split = split(&[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))], &[]);
-    let said = |world: &World| -> Vec<String> {
-        let verdict = validate(None, &split, &world.view());
-        assert!(verdict.errors.is_empty(), "{verdict:?}");
-        verdict.warnings.iter().map(ToString::to_string).collect()
+    let warnings_in = |world: &World| -> Vec<String> {
+        let validation = validate(None, &split, &world.view());
+        assert!(validation.errors.is_empty(), "{validation:?}");
+        validation.warnings.iter().map(ToString::to_string).collect()
     };
-    let warnings = said(&world);
+    let warnings = warnings_in(&world);
     assert_eq!(
         warnings[0],
         r#"spec.backends[0].service: found "emoji-svc": 2 of 2 endpoints ready, none offers port prom, expected endpoints that offer every port that callers ask for; it moves no traffic until an endpoint offers it once"#
@@ -166,7 +166,7 @@ fn a_port_that_callers_ask_for_and_no_endpoint_offers_is_named() {
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     let renamed = json!([{"name": "http", "port": 8080}]);
     world.service("emoji-svc", json!({"spec": {"ports": renamed}}));
-    let warnings = said(&world);
+    let warnings = warnings_in(&world);
     assert_eq!(
         warnings[0],
         r#"spec.backends[0].service: found "emoji-svc": 2 endpoints, none offers port http, expected endpoints that offer every port that callers ask for; name the port as the pods do in the Service's targetPort"#
