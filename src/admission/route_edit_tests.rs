@@ -33,6 +33,33 @@ fn applying_the_manifest_again_keeps_every_rule_where_it_is() {
 }
 
 #[test]
+fn a_stored_rule_that_shares_traffic_or_is_closed_stays_so_until_its_author_names_primaries() {
+    let world = world();
+    let rule =
+        |one: u32, other: u32| json!([backend("emoji-svc", one), backend("emoji-svc-west", other)]);
+    let half = stored(http_route(&[("/", rule(50, 50))]));
+    let again = mutated(&world, Some(&half), &half);
+    assert_eq!((again.data.clone(), again.annotations().len()), (half.data.clone(), 0));
+    let reviewed = validation(&world, Some(&half), &again);
+    assert_eq!(reviewed.errors, []);
+    assert!(reviewed.warnings.iter().any(|w| w.to_string().contains("with weight 50")));
+    let closed = stored(http_route(&[("/off", rule(0, 0)), ("/", rule(9, 0))]));
+    let again = mutated(&world, Some(&closed), &closed);
+    assert_eq!(weights(&again), [[0, 0], [9, 0]]);
+    let state = State::parse(&again.annotations()[annotations::STATE]).unwrap();
+    assert_eq!(state.sets.keys().collect::<Vec<_>>(), ["#1"]);
+
+    let mut named = half.clone();
+    named.annotations_mut().insert(annotations::PRIMARY_SERVICE.into(), "emoji-svc".into());
+    let named = mutated(&world, Some(&half), &named);
+    assert_eq!(
+        named.annotations()[annotations::AUTHORED_WEIGHTS],
+        r##"{"v":1,"sets":{"#0":{"emoji-svc":50,"emoji-svc-west":50}}}"##
+    );
+    assert_eq!(validation(&world, Some(&half), &named).errors, []);
+}
+
+#[test]
 fn rules_that_are_inserted_moved_and_removed_keep_their_traffic() {
     let mut world = world();
     let old = failed_over(&mut world);

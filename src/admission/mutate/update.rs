@@ -70,8 +70,10 @@ fn record_after(
 ) -> (BySet<Weights>, BySet<AuthoredText>) {
     let (mut recorded, mut text) = (BySet::new(), BySet::new());
     for set in &declared.sets {
-        // The weights of a rule without failover may be unreadable.
-        let Some(previous) = previous.set(&set.name) else { continue };
+        // The weights of a rule without failover may be unreadable; and with a record it would be taken
+        // for one that failed over.
+        let previous = previous.set(&set.name).filter(|previous| !previous.without_primary);
+        let Some(previous) = previous else { continue };
         let Some(weights) = weights_after(set, previous, certain.get(&set.name)) else { continue };
         recorded.insert(set.name.clone(), weights);
         text.insert(set.name.clone(), text_after(set, previous));
