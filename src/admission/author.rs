@@ -90,9 +90,7 @@ impl Request<'_> {
     /// Whether a manifest replaces the object, as `kubectl replace` does: our annotations are gone. A person
     /// who removes them with kubectl sends our weights with the object.
     fn replaces_object(&self) -> bool {
-        const EDITS: [&str; 4] =
-            ["kubectl-annotate", "kubectl-edit", "kubectl-label", "kubectl-patch"];
-        if self.manager.is_some_and(|manager| EDITS.contains(&manager)) {
+        if is_edit_by_hand(self.manager) {
             return false;
         }
         let has_record = |object: &DynamicObject| {
@@ -121,6 +119,26 @@ impl Request<'_> {
         let applies = of(self.new, "Apply");
         applies.is_some_and(|entry| owns(&entry, self.kind.weights_pointer()))
             && of(self.new, "Update") == of(self.old, "Update")
+            && !self.only_hands_over()
+    }
+
+    /// Whether nothing changes but who owns the fields. So kubectl and Flux hand those of a client-side
+    /// apply over to server-side apply, with our weights in the object.
+    fn only_hands_over(&self) -> bool {
+        let is_gone = |entry: &ManagedFieldsEntry| {
+            let of = |e: &ManagedFieldsEntry| (e.manager.clone(), e.operation.clone());
+            entry.manager.as_deref() != Some(FIELD_MANAGER)
+                && self.new.managed_fields().iter().all(|other| of(other) != of(entry))
+        };
+        let annotations = |object: &DynamicObject| {
+            let mut there = object.annotations().clone();
+            there.remove(annotations::LAST_APPLIED);
+            there
+        };
+        self.old.managed_fields().iter().any(is_gone)
+            && self.old.data == self.new.data
+            && self.old.labels() == self.new.labels()
+            && annotations(self.old) == annotations(self.new)
     }
 
     /// Whether the primary has a field owner: a field that a webhook adds has none.
@@ -148,6 +166,12 @@ impl Request<'_> {
         weights.retain(|_, weights| !argo || !live.contains(weights));
         weights
     }
+}
+
+/// Whether a field manager is that of a person with kubectl, who changes a part of an object.
+pub(crate) fn is_edit_by_hand(manager: Option<&str>) -> bool {
+    const EDITS: [&str; 4] = ["kubectl-annotate", "kubectl-edit", "kubectl-label", "kubectl-patch"];
+    manager.is_some_and(|manager| EDITS.contains(&manager))
 }
 
 fn owns(entry: &ManagedFieldsEntry, pointer: &str) -> bool {

@@ -271,3 +271,21 @@ fn who_takes_our_annotations_away_by_hand_writes_no_weights() {
     world.manager = Some("kubectl-replace");
     assert_ne!(record(&mutated(&world, Some(&old), &new)), record(&old));
 }
+
+#[test]
+fn handing_fields_over_to_server_side_apply_writes_no_weights() {
+    let mut world = World::with(&[("a", 0), ("b", 1), ("emoji-svc", 1)]);
+    world.manager = Some("kubectl");
+    let manifest = of(&[("a", 9), ("b", 0)], &[]);
+    let mut old = stored(mutated(&world, None, &manifest));
+    let applied = entry("kubectl", "Apply", &manifest);
+    let before = json!([applied, entry("kubectl-client-side-apply", "Update", &manifest)]);
+    old.metadata.managed_fields = serde_json::from_value(before).unwrap();
+    let mut new = old.clone();
+    new.metadata.managed_fields = serde_json::from_value(json!([applied])).unwrap();
+    let record =
+        |object: &DynamicObject| object.annotations()[annotations::AUTHORED_WEIGHTS].clone();
+    assert_eq!(record(&mutated(&world, Some(&old), &new)), record(&old));
+    // A manifest that equals what is live is its author's.
+    assert_ne!(record(&mutated(&world, Some(&old), &old)), record(&old));
+}

@@ -287,13 +287,19 @@ fn weights_set_by_hand_while_paused_take_effect_and_are_the_authors() {
 }
 
 #[test]
-fn one_weight_set_by_hand_while_paused_takes_effect_also_where_it_is_the_authors_own() {
-    let (old, world) = failed_over();
+fn a_weight_set_by_hand_while_paused_takes_effect_also_where_it_is_the_authors_own() {
+    let (old, mut world) = failed_over();
     let paused = mutated(Some(&old), &annotated(&old, &[(annotations::PAUSED, "true")]), &world).0;
     // Back to the primary in steps: its authored weight beside the live one of the fallback.
     let (object, notes) = mutated(Some(&paused), &with_weights(&paused, [5, 1]), &world);
     assert_eq!((weights(&object), notes.len()), (vec![5, 1], 0), "{notes:?}");
     assert_eq!(active(&object), ["emoji-svc", "emoji-svc-west"]);
+    // All of them are what is recorded: a manifest, unless a person has written them.
+    let all = with_weights(&paused, [5, 0]);
+    assert_eq!(weights(&mutated(Some(&paused), &all, &world).0), [0, 1]);
+    world.manager = Some("kubectl-edit");
+    assert_eq!(weights(&mutated(Some(&paused), &all, &world).0), [5, 0]);
+    world.manager = None;
     // All zero stays, for the validator to see.
     let (object, _) = mutated(Some(&paused), &with_weights(&paused, [0, 0]), &world);
     assert_eq!(weights(&object), [0, 0]);

@@ -1,5 +1,6 @@
 //! The traffic of a set after an edit: it stays where it was.
 
+use crate::admission::author::is_edit_by_hand;
 use crate::admission::previous::PreviousSet;
 use crate::admission::view::View;
 use crate::engine::{
@@ -12,18 +13,20 @@ pub(super) fn traffic_after(
     previous: &PreviousSet,
     view: &View<'_>,
 ) -> (Vec<u32>, SetState) {
-    match takes_given_weights(intent, previous) {
+    match takes_given_weights(intent, previous, view) {
         true => given_weights(intent, previous, view),
         false => kept_weights(intent, previous, view),
     }
 }
 
 /// Whether the weights of a request take effect: while the object is paused, except where all of them are
-/// the live ones, or the recorded ones: that is a manifest which is applied again.
-fn takes_given_weights(intent: &Intent, previous: &PreviousSet) -> bool {
+/// the live ones, or the recorded ones. That is a manifest which is applied again, unless a person has
+/// edited them with kubectl.
+fn takes_given_weights(intent: &Intent, previous: &PreviousSet, view: &View<'_>) -> bool {
     let repeats =
         |known: &Weights| intent.backends.iter().all(|b| known.get(&b.name) == Some(&b.live));
-    intent.policy.paused && !repeats(&previous.live) && !repeats(&previous.recorded)
+    let is_new = is_edit_by_hand(view.manager) || !repeats(&previous.recorded);
+    intent.policy.paused && !repeats(&previous.live) && is_new
 }
 
 /// The weights of the request, and a state that records them.
