@@ -30,6 +30,15 @@ impl Decision {
                 intent.policy.failover_delay,
                 healths(&mut active())
             ),
+            DecisionReason::NothingReady
+                if !self.active.iter().any(|i| self.before.contains(i)) =>
+            {
+                // What had the traffic can have none any more.
+                format!(
+                    "no backend is ready, so traffic goes to the first that can have it, {}",
+                    healths(&mut intent.indices_of_all())
+                )
+            }
             DecisionReason::BelowMinimum
             | DecisionReason::NothingCovers
             | DecisionReason::OnlyUnknownLeft

@@ -1,6 +1,6 @@
 //! Ports that backends are short of, or were released from.
 
-use crate::engine::{Decision, DecisionReason, Health, Intent, Unknown};
+use crate::engine::{Decision, DecisionReason, Health, Intent, Unknown, service_of};
 use std::fmt;
 
 /// A port that a backend does not serve. Without numbers that come and go: a report is repeated when it
@@ -46,11 +46,13 @@ impl fmt::Display for ShortPort {
         match self {
             Self::NotDeclared { backend, port, apex } => write!(
                 f,
-                "{backend} has no port {port}, which callers of {apex} ask for: Linkerd takes the number as its pods' own port, and whether they listen there is not to be seen. It gets traffic only while no other backend is known to be ready: add the port to Service {backend}"
+                "{backend} has no port {port}, which callers of {apex} ask for: Linkerd takes the number as its pods' own port, and whether they listen there is not to be seen. It gets traffic only while no other backend is known to be ready: add the port to Service {}",
+                service_of(backend)
             ),
             Self::Released { backend, port, other } => write!(
                 f,
-                "port {port} of {backend} is offered no more since a release: all that served it served port {other} too, which is ready, so no traffic moves for it. If that is meant, take it out of Service {backend}"
+                "port {port} of {backend} is offered no more since a release: all that served it served port {other} too, which is ready, so no traffic moves for it. If that is meant, take it out of Service {}",
+                service_of(backend)
             ),
             Self::Lost { backend, ports, keeps_traffic } => {
                 let consequence = match keeps_traffic {
@@ -120,5 +122,12 @@ mod tests {
         let port = "80".to_owned();
         let lacks = reported([shop(2, 1, 0), Health::Unknown(Unknown::NoSuchPort { port })]);
         assert!(lacks[0].starts_with("shop-b has no port 80"), "{lacks:?}");
+        // With two ports in one rule of a route a backend is called by its port too.
+        let called = ShortPort::Released {
+            backend: "shop:80".into(),
+            port: "adm".into(),
+            other: "web".into(),
+        };
+        assert!(called.to_string().ends_with("take it out of Service shop"), "{called}");
     }
 }
