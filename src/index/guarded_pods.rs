@@ -80,8 +80,8 @@ impl Index {
     fn ready_pods(&self, backend: &ObjectKey) -> Vec<PodUid> {
         let members = self.service(backend).map_or(&[][..], |facts| facts.members());
         let here = members.iter().filter_map(|member| match member {
-            Member::Here(name) => Some(backend.beside(name)),
-            Member::There { .. } => None,
+            Member::Local(name) => Some(backend.beside(name)),
+            Member::Remote { .. } => None,
         });
         let services: Vec<ObjectKey> = here.chain([backend.clone()]).collect();
         let slices = services.iter().flat_map(|service| self.slices.of(service));

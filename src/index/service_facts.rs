@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(kind(gateway, json!({})), ServiceKind::Slices);
         let name = "multicluster.linkerd.io/local-discovery";
         let federated = json!({"annotations": {name: "bb"}});
-        let members = Box::new([Member::Here("bb".into())]);
+        let members = Box::new([Member::Local("bb".into())]);
         assert_eq!(kind(federated, json!({})), ServiceKind::Members(members));
         let external = json!({"type": "ExternalName"});
         assert_eq!(kind(json!({}), external), ServiceKind::ExternalName);

@@ -111,13 +111,13 @@ impl ConsistentReader {
     ) -> Result<(), ConfirmError> {
         let each = members.iter().map(|member| async move {
             match member {
-                Member::Here(name) => {
+                Member::Local(name) => {
                     let member = service.beside(name);
                     let (itself, slices) =
                         tokio::join!(self.confirm_service(&member), self.confirm_slices(&member));
                     itself.and(slices)
                 }
-                Member::There { cluster, service: name } => {
+                Member::Remote { cluster, service: name } => {
                     self.confirm_remote(cluster, &service.beside(name)).await
                 }
             }

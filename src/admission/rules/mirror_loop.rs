@@ -25,7 +25,7 @@ fn check(set: &SetReview<'_>) -> Vec<Problem> {
         let mirror = gateway(&backend.name).and_then(|service| service.mirrors);
         let Some(cluster) = mirror.as_deref() else { continue };
         let index = view.index();
-        let theirs = index.remote.mirrors_there(cluster).filter(|mirror| {
+        let theirs = index.remote.mirrors_of(cluster).filter(|mirror| {
             // A cluster that is known here by that name is a third one.
             let is_third = || {
                 *mirror.cluster != *cluster

@@ -1,7 +1,7 @@
 //! Warnings about Services whose readiness is not what it seems.
 
 use crate::admission::test_support::{NAMESPACE, World, split, validate};
-use crate::index::remote::mirrors::MirrorThere;
+use crate::index::remote::mirrors::RemoteMirror;
 use crate::kinds::ObjectKey;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -50,9 +50,9 @@ fn a_setting_that_makes_readiness_misleading_is_warned_about() {
 fn mirrored_there(world: &mut World, of: &str, cluster: &str) {
     let key = ObjectKey::new(NAMESPACE, format!("{of}-{cluster}"));
     let of = ObjectKey::new(NAMESPACE, of);
-    let mirror = MirrorThere { service: key.clone(), of, cluster: cluster.into() };
+    let mirror = RemoteMirror { service: key.clone(), of, cluster: cluster.into() };
     world.index.link("west");
-    world.index.remote.set_mirrors_there("west", HashMap::from([(key, mirror)]));
+    world.index.remote.set_mirrors_of("west", HashMap::from([(key, mirror)]));
 }
 
 #[test]

@@ -22,19 +22,19 @@ impl Index {
         let mut union = Union::default();
         for member in members {
             match member {
-                Member::There { cluster, service: name } => {
-                    let there = service.beside(name);
-                    let doubt = self.remote.doubt(cluster, &there, now);
-                    union.add(self.remote.count(cluster, &there, ports), doubt);
+                Member::Remote { cluster, service: name } => {
+                    let remote = service.beside(name);
+                    let doubt = self.remote.doubt(cluster, &remote, now);
+                    union.add(self.remote.count(cluster, &remote, ports), doubt);
                 }
-                Member::Here(name) => {
-                    let here = service.beside(name);
-                    let facts = self.service(&here).filter(|f| f.kind == ServiceKind::Slices);
-                    let count = |names: &[Option<&str>]| self.count(&here, names, now);
+                Member::Local(name) => {
+                    let local = service.beside(name);
+                    let facts = self.service(&local).filter(|f| f.kind == ServiceKind::Slices);
+                    let count = |names: &[Option<&str>]| self.count(&local, names, now);
                     let counted = facts.map_or(Ok(EndpointCount::default()), |facts| {
                         of_member(&facts.names_of(ports), ports, count)
                     });
-                    let until = self.changes.until(&here, now);
+                    let until = self.changes.until(&local, now);
                     union.add(counted, until.map(|until| Unknown::Changed { until }));
                 }
             }
@@ -51,8 +51,8 @@ impl Index {
         let mut identities = BTreeSet::new();
         for member in members {
             match member {
-                Member::Here(name) => identities.extend(self.identities_of(&service.beside(name))),
-                Member::There { cluster, service: name } => {
+                Member::Local(name) => identities.extend(self.identities_of(&service.beside(name))),
+                Member::Remote { cluster, service: name } => {
                     identities.extend(self.remote.identities(cluster, &service.beside(name))?);
                 }
             }

@@ -7,7 +7,7 @@ use crate::index::endpoints::SliceFacts;
 use crate::index::hash::hash_of;
 use crate::index::order::{Superseded, Ticket};
 use crate::index::remote::members::Member;
-use crate::index::remote::mirrors::MirrorThere;
+use crate::index::remote::mirrors::RemoteMirror;
 use crate::index::remote::reach::{Reach, Transition};
 use crate::index::remote::services::{ChangeContext, RemoteService, RemoteServices};
 use crate::index::remote::union::of_member;
@@ -39,7 +39,7 @@ struct LinkedCluster {
     /// The Services whose slices are listed.
     listed: HashSet<ObjectKey>,
     /// Its own mirrors of other clusters, through gateways.
-    mirrors: HashMap<ObjectKey, MirrorThere>,
+    mirrors: HashMap<ObjectKey, RemoteMirror>,
 }
 
 impl LinkedClusters {
@@ -58,18 +58,18 @@ impl LinkedClusters {
             return;
         }
         for member in before {
-            let on = named(service, member);
+            let key = key_of(service, member);
             let memberships = self.memberships_of(member);
-            if let Some(there) = memberships.get_mut(&on) {
-                there.remove(service);
-                if there.is_empty() {
-                    memberships.remove(&on);
+            if let Some(services) = memberships.get_mut(&key) {
+                services.remove(service);
+                if services.is_empty() {
+                    memberships.remove(&key);
                 }
             }
         }
         for member in now {
-            let on = named(service, member);
-            self.memberships_of(member).entry(on).or_default().insert(service.clone());
+            let key = key_of(service, member);
+            self.memberships_of(member).entry(key).or_default().insert(service.clone());
         }
         self.of_remote.retain(|_, memberships| !memberships.is_empty());
         self.revision += 1;
@@ -77,8 +77,8 @@ impl LinkedClusters {
 
     fn memberships_of(&mut self, member: &Member) -> &mut Memberships {
         match member {
-            Member::Here(_) => &mut self.of_local,
-            Member::There { cluster, .. } => self.of_remote.entry(cluster.clone()).or_default(),
+            Member::Local(_) => &mut self.of_local,
+            Member::Remote { cluster, .. } => self.of_remote.entry(cluster.clone()).or_default(),
         }
     }
 
@@ -87,7 +87,7 @@ impl LinkedClusters {
         self.of_local.get(member).into_iter().flatten()
     }
 
-    /// The Services of a cluster that are members of local ones, with those.
+    /// The Services of a cluster that are members of local ones, with the local ones.
     pub(crate) fn members_in(
         &self,
         cluster: &str,
@@ -106,22 +106,18 @@ impl LinkedClusters {
     }
 
     /// The mirrors of other clusters that a linked one has, as far as they can be seen.
-    pub(crate) fn mirrors_there(&self, cluster: &str) -> impl Iterator<Item = &MirrorThere> {
-        self.clusters.get(cluster).into_iter().flat_map(|there| there.mirrors.values())
+    pub(crate) fn mirrors_of(&self, cluster: &str) -> impl Iterator<Item = &RemoteMirror> {
+        self.clusters.get(cluster).into_iter().flat_map(|linked| linked.mirrors.values())
     }
 
-    pub(crate) fn set_mirrors_there(
-        &mut self,
-        cluster: &str,
-        now: HashMap<ObjectKey, MirrorThere>,
-    ) {
-        if let Some(there) = self.clusters.get_mut(cluster) {
-            there.mirrors = now;
+    pub(crate) fn set_mirrors_of(&mut self, cluster: &str, now: HashMap<ObjectKey, RemoteMirror>) {
+        if let Some(linked) = self.clusters.get_mut(cluster) {
+            linked.mirrors = now;
         }
     }
 
     pub(crate) fn reach(&self, cluster: &str) -> Option<&Reach> {
-        self.clusters.get(cluster).map(|there| &there.reach)
+        self.clusters.get(cluster).map(|linked| &linked.reach)
     }
 
     /// Changes the reach of a cluster. Returns the transition to report, if any; none where nothing changed.
@@ -145,15 +141,15 @@ impl LinkedClusters {
         requested: &BTreeSet<ObjectKey>,
         listed: Vec<SliceUpdate>,
     ) {
-        let Some(there) = self.clusters.get_mut(cluster) else { return };
-        there.slices.replace(listed);
-        there.listed = requested.iter().cloned().collect();
+        let Some(linked) = self.clusters.get_mut(cluster) else { return };
+        linked.slices.replace(listed);
+        linked.listed = requested.iter().cloned().collect();
     }
 
     /// Enters a slice. Returns the Services there that changed.
     pub(crate) fn set_slice(&mut self, cluster: &str, update: SliceUpdate) -> BTreeSet<ObjectKey> {
-        let there = self.clusters.get_mut(cluster);
-        there.map(|there| there.slices.set(update)).unwrap_or_default()
+        let linked = self.clusters.get_mut(cluster);
+        linked.map(|linked| linked.slices.set(update)).unwrap_or_default()
     }
 
     /// Removes a slice, as its watch reports. Returns the Services there that changed.
@@ -163,13 +159,13 @@ impl LinkedClusters {
         slice: &ObjectKey,
         version: u64,
     ) -> BTreeSet<ObjectKey> {
-        let there = self.clusters.get_mut(cluster);
-        there.map(|there| there.slices.delete(slice, version)).unwrap_or_default()
+        let linked = self.clusters.get_mut(cluster);
+        linked.map(|linked| linked.slices.delete(slice, version)).unwrap_or_default()
     }
 
     /// A ticket for a LIST of a Service's slices, past the watch.
     pub(crate) fn ticket(&self, cluster: &str, service: &ObjectKey) -> Option<Ticket> {
-        self.clusters.get(cluster).map(|there| there.slices.order.ticket(service))
+        self.clusters.get(cluster).map(|linked| linked.slices.order.ticket(service))
     }
 
     /// Enters a LIST of one Service's slices, requested past the watch with this ticket. Returns whether it
@@ -182,8 +178,8 @@ impl LinkedClusters {
         listed: Vec<SliceUpdate>,
         at: u64,
     ) -> Result<bool, Superseded> {
-        let there = self.clusters.get_mut(cluster).ok_or(Superseded::ListedSince)?;
-        Ok(!there.slices.confirm(ticket, service, listed, at)?.is_empty())
+        let linked = self.clusters.get_mut(cluster).ok_or(Superseded::ListedSince)?;
+        Ok(!linked.slices.confirm(ticket, service, listed, at)?.is_empty())
     }
 
     /// Changes the facts of a cluster's Services.
@@ -213,11 +209,11 @@ impl LinkedClusters {
         service: &ObjectKey,
         ports: &[&ServicePort],
     ) -> Result<EndpointCount, Health> {
-        let there = self.seen(cluster, service)?;
+        let linked = self.seen(cluster, service)?;
         let count = |names: &[Option<&str>]| {
-            endpoint_count::count(there.slices.of(service), names, |_| None)
+            endpoint_count::count(linked.slices.of(service), names, |_| None)
         };
-        let names = match there.services.get(service) {
+        let names = match linked.services.get(service) {
             RemoteService::Unread => ports.iter().map(|port| Some(port.name.as_str())).collect(),
             RemoteService::Is(facts) if facts.kind == ServiceKind::Slices => facts.names_of(ports),
             RemoteService::Is(_) => return Ok(EndpointCount::default()),
@@ -256,38 +252,38 @@ impl LinkedClusters {
     }
 
     fn seen(&self, cluster: &str, service: &ObjectKey) -> Result<&LinkedCluster, Health> {
-        let named = || cluster.to_owned();
+        let name = || cluster.to_owned();
         let unknown = |unknown| Err(Health::Unknown(unknown));
-        let Some(there) = self.clusters.get(cluster) else {
-            return unknown(Unknown::NotLinked { cluster: named() });
+        let Some(linked) = self.clusters.get(cluster) else {
+            return unknown(Unknown::NotLinked { cluster: name() });
         };
-        match &there.reach {
-            Reach::Seen { .. } if there.listed.contains(service) => Ok(there),
+        match &linked.reach {
+            Reach::Seen { .. } if linked.listed.contains(service) => Ok(linked),
             Reach::Idle | Reach::Requested { .. } | Reach::Seen { .. } => {
-                unknown(Unknown::NotListed { cluster: named() })
+                unknown(Unknown::NotListed { cluster: name() })
             }
             Reach::Lost { since } => {
-                unknown(Unknown::Unreachable { cluster: named(), since: since.wall })
+                unknown(Unknown::Unreachable { cluster: name(), since: since.wall })
             }
             Reach::Unverified { why } => {
-                unknown(Unknown::Unverified { cluster: named(), why: why.clone() })
+                unknown(Unknown::Unverified { cluster: name(), why: why.clone() })
             }
             Reach::Failing { why } => {
-                unknown(Unknown::Failing { cluster: named(), why: why.clone() })
+                unknown(Unknown::Failing { cluster: name(), why: why.clone() })
             }
             Reach::Refused { why } => {
-                unknown(Unknown::Refused { cluster: named(), why: why.clone() })
+                unknown(Unknown::Refused { cluster: name(), why: why.clone() })
             }
             Reach::Down { since } => {
-                Err(Health::Unreachable { cluster: named(), since: since.wall })
+                Err(Health::Unreachable { cluster: name(), since: since.wall })
             }
         }
     }
 }
 
 /// A member of a Service, in that one's namespace.
-fn named(service: &ObjectKey, member: &Member) -> ObjectKey {
+fn key_of(service: &ObjectKey, member: &Member) -> ObjectKey {
     match member {
-        Member::Here(name) | Member::There { service: name, .. } => service.beside(name),
+        Member::Local(name) | Member::Remote { service: name, .. } => service.beside(name),
     }
 }

@@ -15,16 +15,16 @@ const REMOTE_SERVICE: &str = "multicluster.linkerd.io/remote-service";
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Member {
     /// Of this cluster.
-    Here(Box<str>),
+    Local(Box<str>),
     /// Of a linked cluster.
-    There { cluster: Box<str>, service: Box<str> },
+    Remote { cluster: Box<str>, service: Box<str> },
 }
 
 impl Member {
-    fn there(service: &str, cluster: &str) -> Option<Self> {
+    fn remote(service: &str, cluster: &str) -> Option<Self> {
         // A name that no Service can have is one without endpoints; Linkerd ignores it too.
         let named = is_service_name(service) && !cluster.is_empty();
-        named.then(|| Self::There { cluster: cluster.into(), service: service.into() })
+        named.then(|| Self::Remote { cluster: cluster.into(), service: service.into() })
     }
 }
 
@@ -34,19 +34,19 @@ pub(crate) fn read(service: &Service) -> Option<Box<[Member]>> {
     let annotation = |name: &str| service.annotations().get(name).map(String::as_str);
     let (remote, local) = (annotation(REMOTE_DISCOVERY), annotation(LOCAL_DISCOVERY));
     if remote.is_some() || local.is_some() {
-        let there = remote.unwrap_or_default().split(',').filter_map(|member| {
+        let remote = remote.unwrap_or_default().split(',').filter_map(|member| {
             let (service, cluster) = member.split_once('@')?;
-            Member::there(service, cluster).filter(|_| !cluster.contains('@'))
+            Member::remote(service, cluster).filter(|_| !cluster.contains('@'))
         });
-        let here = local.filter(|name| is_service_name(name));
+        let local = local.filter(|name| is_service_name(name));
         let members: BTreeSet<Member> =
-            there.chain(here.map(|name| Member::Here(name.into()))).collect();
+            remote.chain(local.map(|name| Member::Local(name.into()))).collect();
         return Some(members.into_iter().collect());
     }
     let cluster = service.labels().get(REMOTE_DISCOVERY)?;
     // Without a name Linkerd refuses to resolve it.
     let name = service.labels().get(REMOTE_SERVICE).map(String::as_str).unwrap_or_default();
-    Some(Member::there(name, cluster).into_iter().collect())
+    Some(Member::remote(name, cluster).into_iter().collect())
 }
 
 #[cfg(test)]
@@ -59,8 +59,8 @@ mod tests {
         read(&service).map(Vec::from)
     }
 
-    fn there(service: &str, cluster: &str) -> Member {
-        Member::There { cluster: cluster.into(), service: service.into() }
+    fn remote(service: &str, cluster: &str) -> Member {
+        Member::Remote { cluster: cluster.into(), service: service.into() }
     }
 
     #[test]
@@ -70,7 +70,7 @@ mod tests {
             "mirror.linkerd.io/cluster-name": "west"}});
         assert_eq!(members(gateway), None);
         let mirror = json!({"labels": {REMOTE_DISCOVERY: "west", REMOTE_SERVICE: "bb"}});
-        assert_eq!(members(mirror), Some(vec![there("bb", "west")]));
+        assert_eq!(members(mirror), Some(vec![remote("bb", "west")]));
         let nameless = json!({"labels": {REMOTE_DISCOVERY: "west"}});
         assert_eq!(members(nameless), Some(vec![]));
     }
@@ -81,10 +81,10 @@ mod tests {
             "annotations": {REMOTE_DISCOVERY: "bb@west,bb@north,bb@west", LOCAL_DISCOVERY: "bb"},
             "labels": {REMOTE_DISCOVERY: "south", REMOTE_SERVICE: "bb"},
         });
-        let all = vec![Member::Here("bb".into()), there("bb", "north"), there("bb", "west")];
+        let all = vec![Member::Local("bb".into()), remote("bb", "north"), remote("bb", "west")];
         assert_eq!(members(federated), Some(all));
         let alone = json!({"annotations": {LOCAL_DISCOVERY: "bb"}});
-        assert_eq!(members(alone), Some(vec![Member::Here("bb".into())]));
+        assert_eq!(members(alone), Some(vec![Member::Local("bb".into())]));
     }
 
     #[test]

@@ -11,7 +11,7 @@ const REMOTE_DISCOVERY: &str = "multicluster.linkerd.io/remote-discovery";
 
 /// A mirror through a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MirrorThere {
+pub(crate) struct RemoteMirror {
     /// Its own name, in that cluster.
     pub service: ObjectKey,
     /// What it mirrors, in the cluster that it names.
@@ -19,7 +19,7 @@ pub(crate) struct MirrorThere {
     pub cluster: Box<str>,
 }
 
-impl MirrorThere {
+impl RemoteMirror {
     /// None where it is no mirror through a gateway: other mirrors lead to pods, past the objects there.
     pub(crate) fn read(service: &impl ResourceExt) -> Option<Self> {
         let (labels, annotations) = (service.labels(), service.annotations());
@@ -51,7 +51,7 @@ mod tests {
 
     fn mirror(metadata: Value) -> Option<(String, String)> {
         let service: Service = serde_json::from_value(json!({"metadata": metadata})).unwrap();
-        MirrorThere::read(&service).map(|mirror| (mirror.of.to_string(), mirror.cluster.into()))
+        RemoteMirror::read(&service).map(|mirror| (mirror.of.to_string(), mirror.cluster.into()))
     }
 
     #[test]

@@ -168,9 +168,9 @@ impl Index {
         changed: impl Fn(&ObjectKey) -> bool,
     ) -> Vec<ObjectRef> {
         let members = self.remote.members_in(cluster).filter(|(service, _)| changed(service));
-        let (there, local): (Vec<_>, Vec<_>) =
+        let (remote, local): (Vec<_>, Vec<_>) =
             members.map(|(service, local)| (service.clone(), local.clone())).unzip();
-        self.remote.observe(cluster, &there);
+        self.remote.observe(cluster, &remote);
         let local: BTreeSet<ObjectKey> = local.into_iter().flatten().collect();
         let affected: BTreeSet<ObjectRef> =
             local.iter().flat_map(|service| self.service_changed(service)).collect();

@@ -1,7 +1,7 @@
 //! The watch of the mirrors that a linked cluster has of others. Only for warnings: no decision depends on
 //! them.
 
-use crate::index::remote::mirrors::MirrorThere;
+use crate::index::remote::mirrors::RemoteMirror;
 use crate::index::service_facts::ServiceKind;
 use crate::informers::list_watch::config;
 use crate::informers::remote::link::Link;
@@ -28,7 +28,7 @@ impl Link {
             if self.has_gateway_mirrors() {
                 self.watch_mirrors().await;
                 self.index.update(|index| {
-                    index.remote.set_mirrors_there(&self.cluster, HashMap::new());
+                    index.remote.set_mirrors_of(&self.cluster, HashMap::new());
                     vec![]
                 });
             }
@@ -62,13 +62,13 @@ impl Link {
             match event {
                 Ok(Event::Init) => listed.clear(),
                 Ok(Event::InitApply(service)) => {
-                    listed.extend(MirrorThere::read(&service).map(|m| (m.service.clone(), m)));
+                    listed.extend(RemoteMirror::read(&service).map(|m| (m.service.clone(), m)));
                     continue;
                 }
                 Ok(Event::InitDone) => mirrors = std::mem::take(&mut listed),
                 Ok(Event::Apply(service)) => {
                     mirrors.remove(&ObjectKey::of(&service));
-                    mirrors.extend(MirrorThere::read(&service).map(|m| (m.service.clone(), m)));
+                    mirrors.extend(RemoteMirror::read(&service).map(|m| (m.service.clone(), m)));
                 }
                 Ok(Event::Delete(service)) => {
                     mirrors.remove(&ObjectKey::of(&service));
@@ -80,7 +80,7 @@ impl Link {
             }
             let now = mirrors.clone();
             self.index.update(|index| {
-                index.remote.set_mirrors_there(&self.cluster, now);
+                index.remote.set_mirrors_of(&self.cluster, now);
                 vec![]
             });
         }
