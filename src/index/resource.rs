@@ -83,8 +83,15 @@ impl ResourceSet {
 }
 
 fn bit(resource: WatchedResource) -> u32 {
-    let position = WatchedResource::all().position(|one| one == resource);
-    position.map_or(0, |position| 1 << position)
+    let position = match resource {
+        WatchedResource::Services => 0,
+        WatchedResource::EndpointSlices => 1,
+        WatchedResource::OwnNamespace => 2,
+        WatchedResource::ServiceProfiles => 3,
+        WatchedResource::ReferenceGrants => 4,
+        WatchedResource::Objects(kind) => 5 + kind as u32,
+    };
+    1 << position
 }
 
 #[cfg(test)]
