@@ -3,6 +3,32 @@
 //! Nothing here knows Kubernetes clients, async or the clock. A kind of object reaches the engine
 //! as a [`Declaration`]; [`Intent::parse`] is the one parser that webhook, controller and CLI
 //! share; [`decide`] is the one decision.
+//!
+//! # Example
+//!
+//! ```
+//! use jiff::Timestamp;
+//! use linkerd_failover::engine::{Defaults, Health, Intent, Now, Previous, decide};
+//! use linkerd_failover::kinds::Kind;
+//!
+//! let split = serde_json::from_value(serde_json::json!({
+//!     "apiVersion": "split.smi-spec.io/v1alpha2",
+//!     "kind": "TrafficSplit",
+//!     "metadata": {"name": "emoji", "namespace": "emojivoto"},
+//!     "spec": {"service": "emoji-svc", "backends": [
+//!         {"service": "emoji-svc", "weight": 1},
+//!         {"service": "emoji-svc-west", "weight": 0},
+//!     ]},
+//! }))?;
+//! let declaration = Kind::TrafficSplit.read(&split);
+//! let intents = Intent::parse(&declaration, &Defaults::default()).expect("a readable split");
+//!
+//! // The primary has lost its only endpoint; the fallback has two.
+//! let health = [Health::seen(0, 1), Health::seen(2, 2)];
+//! let decision = decide(&intents[0], &health, Previous::Live, Now::at(Timestamp::now()));
+//! assert_eq!(decision.weights, [0, 1]);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 pub(crate) mod annotations;
 mod authored;
