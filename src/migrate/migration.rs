@@ -40,7 +40,9 @@ impl Migration {
         let name = split.name_any();
         let namespace = split.namespace().or(namespace.map(str::to_owned));
         own_names(&name, namespace.as_deref(), &mut problems);
+        backend_count(&declared, &mut problems);
         service_names(&declared, &mut problems);
+        repeated_backends(&declared, &mut problems);
         let weights = author_weights(split, &declared, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
@@ -79,22 +81,22 @@ fn own_names(name: &str, namespace: Option<&str>, problems: &mut Vec<Problem>) {
     }
 }
 
+fn backend_count(declared: &Declaration, problems: &mut Vec<Problem>) {
+    let field = || FieldPath::from("spec.backends");
+    match declared.backends().count() {
+        0 if !has_problem(problems, &field()) => {
+            problems.push(Problem::error(field()).found("no backends").expected("at least one"))
+        }
+        count if count > MOST_BACKENDS => {
+            problems.push(Problem::error(field()).found(format!("{count} backends")).expected(
+                format!("at most {MOST_BACKENDS}, which is what a rule of a route takes"),
+            ))
+        }
+        _ => {}
+    }
+}
+
 fn service_names(declared: &Declaration, problems: &mut Vec<Problem>) {
-    let has_problem =
-        |problems: &[Problem], field: &FieldPath| problems.iter().any(|p| p.field == *field);
-    if declared.backends().next().is_none() && !has_problem(problems, &"spec.backends".into()) {
-        problems
-            .push(Problem::error("spec.backends").found("no backends").expected("at least one"));
-    }
-    if declared.backends().count() > MOST_BACKENDS {
-        problems.push(
-            Problem::error("spec.backends")
-                .found(format!("{} backends", declared.backends().count()))
-                .expected(format!(
-                    "at most {MOST_BACKENDS}, which is what a rule of a route takes"
-                )),
-        );
-    }
     let backends = declared.backends().map(|b| (b.path.field("service"), &b.name));
     let nothing = String::new();
     let apex = declared.apexes.first().unwrap_or(&nothing);
@@ -109,6 +111,9 @@ fn service_names(declared: &Declaration, problems: &mut Vec<Problem>) {
                 .expected("the bare name of a Service in the object's own namespace"),
         );
     }
+}
+
+fn repeated_backends(declared: &Declaration, problems: &mut Vec<Problem>) {
     let mut seen = BTreeSet::new();
     for backend in declared.backends().filter(|b| !b.name.is_empty()) {
         if !seen.insert(&backend.name) {
@@ -122,16 +127,53 @@ fn service_names(declared: &Declaration, problems: &mut Vec<Problem>) {
     }
 }
 
-/// The author's weights, not those of a failover: the recorded ones where there are any.
+fn has_problem(problems: &[Problem], field: &FieldPath) -> bool {
+    problems.iter().any(|problem| problem.field == *field)
+}
+
+/// The author's weights as a route takes them; none where a problem was found.
 fn author_weights(
     split: &DynamicObject,
     declared: &Declaration,
     problems: &mut Vec<Problem>,
 ) -> Vec<u32> {
-    // The limits of a route, not those of a split.
-    let limits = route::SHAPE.limits;
     let recorded = recorded(declared, problems);
     let before = problems.len();
+    let read = read_weights(split, declared, &recorded, problems);
+    if problems.len() > before || read.is_empty() {
+        return vec![];
+    }
+    if read.iter().all(|weight| *weight == 0) {
+        problems.push(
+            Problem::error("spec.backends")
+                .found("weights that are all 0")
+                .expected(
+                    "at least one above 0: of a route without any, proxies keep what they had",
+                )
+                .next("give the backend that is to have the traffic the weight 1"),
+        );
+    }
+    // The limits of a route, not those of a split.
+    let limits = route::SHAPE.limits;
+    proportions::whole(&read, limits).unwrap_or_else(|| {
+        problems.push(
+            Problem::error("spec.backends")
+                .found("weights in proportions that need larger numbers")
+                .expected(format!("proportions of whole numbers of at most {}", limits.weight))
+                .next("round the weights"),
+        );
+        vec![]
+    })
+}
+
+/// The proportions that the author asked for: the recorded weights where there are any, since the live
+/// ones may be those of a failover.
+fn read_weights(
+    split: &DynamicObject,
+    declared: &Declaration,
+    recorded: &Weights,
+    problems: &mut Vec<Problem>,
+) -> Vec<proportions::Nanos> {
     let mut read = vec![];
     for (i, backend) in declared.backends().enumerate() {
         let written = split.data.pointer(&format!("/spec/backends/{i}/weight"));
@@ -148,28 +190,7 @@ fn author_weights(
             ),
         }
     }
-    if problems.len() > before || read.is_empty() {
-        return vec![];
-    }
-    if read.iter().all(|weight| *weight == 0) {
-        problems.push(
-            Problem::error("spec.backends")
-                .found("weights that are all 0")
-                .expected(
-                    "at least one above 0: of a route without any, proxies keep what they had",
-                )
-                .next("give the backend that is to have the traffic the weight 1"),
-        );
-    }
-    proportions::whole(&read, limits).unwrap_or_else(|| {
-        problems.push(
-            Problem::error("spec.backends")
-                .found("weights in proportions that need larger numbers")
-                .expected(format!("proportions of whole numbers of at most {}", limits.weight))
-                .next("round the weights"),
-        );
-        vec![]
-    })
+    read
 }
 
 fn recorded(declared: &Declaration, problems: &mut Vec<Problem>) -> Weights {
