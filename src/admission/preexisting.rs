@@ -13,16 +13,29 @@ pub(crate) struct PreexistingProblems(HashMap<Fault, u32>);
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Fault {
     field: FieldPath,
-    about: Result<Box<str>, (String, String)>,
+    subject: FaultSubject,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum FaultSubject {
+    Named(Box<str>),
+    /// A problem without a subject is known by its message.
+    Message {
+        found: String,
+        expected: String,
+    },
 }
 
 impl Fault {
     fn of(problem: &Problem) -> Self {
-        let message = || (problem.found.clone(), problem.expected.clone());
-        Self {
-            field: problem.field.at_any_index(),
-            about: problem.about.clone().ok_or_else(message),
-        }
+        let subject = match &problem.about {
+            Some(about) => FaultSubject::Named(about.clone()),
+            None => FaultSubject::Message {
+                found: problem.found.clone(),
+                expected: problem.expected.clone(),
+            },
+        };
+        Self { field: problem.field.at_any_index(), subject }
     }
 }
 

@@ -58,8 +58,8 @@ struct Issuer {
     problem: ReportOnce<CertificateProblem>,
 }
 
-/// How an attempt ended.
-enum Attempt {
+/// How an attempt to reconcile ended.
+enum AttemptResult {
     /// Every object is as it should be.
     InSync,
     Failed(CertificateProblem),
@@ -114,9 +114,9 @@ impl Issuer {
     async fn attempts(&mut self) -> anyhow::Result<Option<CertificateProblem>> {
         for _ in 0..ATTEMPTS {
             match self.attempt().await? {
-                Attempt::InSync => return Ok(None),
-                Attempt::Failed(problem) => return Ok(Some(problem)),
-                Attempt::ReadAgain => {}
+                AttemptResult::InSync => return Ok(None),
+                AttemptResult::Failed(problem) => return Ok(Some(problem)),
+                AttemptResult::ReadAgain => {}
             }
         }
         anyhow::bail!(
@@ -126,12 +126,12 @@ impl Issuer {
         )
     }
 
-    async fn attempt(&mut self) -> anyhow::Result<Attempt> {
+    async fn attempt(&mut self) -> anyhow::Result<AttemptResult> {
         // Read before the Secret, so that no bundle replaces one of a newer Secret.
         let configurations = self.configurations.read().await;
         let Some(read) = self.secret.read().await? else {
             self.check_trust(&configurations, None);
-            return Ok(Attempt::Failed(self.secret_missing()));
+            return Ok(AttemptResult::Failed(self.secret_missing()));
         };
         let bundles = configurations.each_ref().map(WebhookConfiguration::bundles);
         match self.rotation.next_step(&read.data, &bundles, self.clock.now())? {
@@ -139,7 +139,7 @@ impl Issuer {
                 if self.secret.write(read, data).await? {
                     self.report(&change);
                 }
-                Ok(Attempt::ReadAgain)
+                Ok(AttemptResult::ReadAgain)
             }
             Step::Use(in_use) => self.use_ca(in_use, configurations).await,
         }
@@ -150,7 +150,7 @@ impl Issuer {
         &mut self,
         in_use: InUse,
         mut configurations: [WebhookConfiguration; 2],
-    ) -> anyhow::Result<Attempt> {
+    ) -> anyhow::Result<AttemptResult> {
         let bundle = in_use.bundle.clone();
         let in_use = self.rotation.use_ca(in_use);
         let metrics = &self.metrics.certificates;
@@ -158,10 +158,13 @@ impl Issuer {
         metrics.phase(rotation::label(in_use.phase));
         self.serve()?;
         if !self.distribute(&mut configurations, &bundle).await? {
-            return Ok(Attempt::ReadAgain);
+            return Ok(AttemptResult::ReadAgain);
         }
         self.check_trust(&configurations, Some(&bundle));
-        Ok(configurations.iter().find_map(unread).map_or(Attempt::InSync, Attempt::Failed))
+        Ok(configurations
+            .iter()
+            .find_map(unread)
+            .map_or(AttemptResult::InSync, AttemptResult::Failed))
     }
 
     /// Writes the bundle to both configurations, to the second also where the first fails. False:

@@ -145,20 +145,29 @@ impl<R: Reviewer> ReviewService<R> {
         }
     }
 
-    /// The response to a review. A heavy one has a thread of its own, or is shed where too many wait
-    /// for one.
+    /// The response to a review.
     async fn answer(
+        &self,
+        webhook: ReviewPath,
+        body: RequestBody<'_>,
+        deadline: Instant,
+    ) -> Result<ReviewResponse, Rejection> {
+        let is_heavy = body.bytes.len() > LIGHT;
+        let unparsed = is_heavy.then(|| self.reviewer.precheck(webhook, &body.bytes)).flatten();
+        match unparsed {
+            Some(answer) => Ok(answer),
+            None if is_heavy => self.answer_heavy(webhook, body, deadline).await,
+            None => Ok(response::answer(&*self.reviewer, webhook, &body.bytes, deadline).await),
+        }
+    }
+
+    /// The response to a heavy review, in a thread of its own; it is shed where too many wait for one.
+    async fn answer_heavy(
         &self,
         webhook: ReviewPath,
         mut body: RequestBody<'_>,
         deadline: Instant,
     ) -> Result<ReviewResponse, Rejection> {
-        if body.bytes.len() <= LIGHT {
-            return Ok(response::answer(&*self.reviewer, webhook, &body.bytes, deadline).await);
-        }
-        if let Some(answer) = self.reviewer.precheck(webhook, &body.bytes) {
-            return Ok(answer);
-        }
         let Ok(Ok(permit)) = timeout_at(deadline, self.heavy.clone().acquire_owned()).await else {
             return Err(Rejection::Shed(ShedReason::Heavy));
         };
@@ -202,17 +211,12 @@ impl IntoResponse for Rejection {
 
 impl IntoResponse for ReviewResponse {
     fn into_response(self) -> Response {
-        let error = match self.review {
-            Ok(review) => {
-                return ([(header::CONTENT_TYPE, "application/json")], review).into_response();
-            }
-            Err(error) => error,
-        };
-        let status = match error {
-            ReviewError::Malformed(_) => StatusCode::BAD_REQUEST,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        (status, format!("{error}\n")).into_response()
+        let error = |status, error: ReviewError| (status, format!("{error}\n")).into_response();
+        match self.review {
+            Ok(review) => ([(header::CONTENT_TYPE, "application/json")], review).into_response(),
+            Err(malformed @ ReviewError::Malformed(_)) => error(StatusCode::BAD_REQUEST, malformed),
+            Err(failure) => error(StatusCode::INTERNAL_SERVER_ERROR, failure),
+        }
     }
 }
 

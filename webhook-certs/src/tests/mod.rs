@@ -46,7 +46,7 @@ fn certificates_are_valid_from_an_hour_ago_and_short_ones_from_a_quarter_of_thei
 }
 
 #[test]
-fn the_successor_of_a_ca_is_made_early_enough_for_a_leaf_and_the_waiting() {
+fn the_successor_of_a_ca_is_made_early_enough_for_a_leaf_and_the_propagation() {
     let now = Timestamp::now();
     let renew = authority(now).renew_at(&lifetimes());
     assert!(now + days(242) < renew && renew < now + days(244), "{renew}");
@@ -56,7 +56,7 @@ fn the_successor_of_a_ca_is_made_early_enough_for_a_leaf_and_the_waiting() {
 }
 
 #[test]
-fn lives_in_which_no_rotation_fits_are_refused_with_what_would_fit() {
+fn lifetimes_in_which_no_rotation_fits_are_refused_with_the_least_that_fit() {
     assert!(lifetimes().checked().is_ok());
     let message = Lifetimes { ca: days(14), ..lifetimes() }.checked().unwrap_err().to_string();
     assert_eq!(

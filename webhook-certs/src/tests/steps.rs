@@ -64,7 +64,7 @@ fn an_empty_secret_gets_a_ca_that_is_used_from_then_on() {
 }
 
 #[test]
-fn a_rotation_goes_through_its_phases_and_leaves_one_ca_and_one_key() {
+fn a_rotation_goes_through_its_phases_and_ends_with_one_ca_and_one_key() {
     let (data, mut now) = rotating();
     let before = data.clone();
     let next = data[NEXT_CERT].clone();
@@ -152,7 +152,7 @@ fn a_secret_that_is_damaged_again_and_again_does_not_grow() {
 }
 
 #[test]
-fn a_damaged_next_ca_is_made_anew_and_does_not_hurt_the_present_one() {
+fn a_damaged_next_ca_is_replaced_and_does_not_affect_the_present_one() {
     let (good, now) = rotating();
     for data in [
         with(&good, NEXT_CERT, b"garbage"),
@@ -197,13 +197,13 @@ fn an_end_that_is_near_is_not_waited_for_in_full() {
 }
 
 #[test]
-fn how_long_a_former_ca_is_trusted_is_put_right_where_it_is_missing_or_a_clock_was_fast() {
+fn how_long_a_former_ca_is_trusted_is_corrected_where_it_is_missing_or_a_clock_was_fast() {
     let (data, now) = rotating();
-    let (far_ahead, _) = written(&data, Some(lifetimes().propagation), now + days(80));
+    let (fast_clock, _) = written(&data, Some(lifetimes().propagation), now + days(80));
     for damaged in [
-        with(&far_ahead, ROTATION, b"garbage"),
-        with(&far_ahead, ROTATION, br#"{"v":1}"#),
-        without(&far_ahead, &[ROTATION]),
+        with(&fast_clock, ROTATION, b"garbage"),
+        with(&fast_clock, ROTATION, br#"{"v":1}"#),
+        without(&fast_clock, &[ROTATION]),
     ] {
         // That CA is not valid yet by the right clock, so its successor's time is what is asked.
         let at = now + days(80);
@@ -213,7 +213,7 @@ fn how_long_a_former_ca_is_trusted_is_put_right_where_it_is_missing_or_a_clock_w
         let (_, change) = written(&dated, None, at + days(8));
         assert_eq!(change, Change::FormerDropped);
     }
-    let (dated, change) = written(&far_ahead, None, now);
+    let (dated, change) = written(&fast_clock, None, now);
     assert_eq!(change, Change::FormerDated, "made before, promoted by a fast clock");
     assert_eq!(written(&dated, None, now + days(8)).1, Change::FormerDropped);
     // Garbage among the former ones is trusted by nobody and needs no step.
@@ -234,7 +234,7 @@ fn keys_of_the_secret_that_are_not_known_here_are_kept() {
 }
 
 #[test]
-fn what_a_newer_program_wrote_is_used_and_not_led_on() {
+fn what_a_newer_program_wrote_is_used_and_not_advanced() {
     let (data, now) = rotating();
     let newer = with(&data, ROTATION, br#"{"v":2}"#);
     let used = used(&newer, Some(days(1)), now);
