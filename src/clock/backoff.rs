@@ -4,34 +4,34 @@ use std::time::Duration;
 
 /// How long to wait after a number of failures in a row.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Backoff(Waits);
+pub(crate) struct Backoff(Schedule);
 
 #[derive(Clone, Copy, Debug)]
-enum Waits {
+enum Schedule {
     Doubling { first: Duration, longest: Duration },
     Steps(&'static [Duration]),
 }
 
 impl Backoff {
-    /// Waits that double from the first to the longest.
+    /// Delays that double from the first to the longest.
     pub(crate) const fn new(first: Duration, longest: Duration) -> Self {
-        Self(Waits::Doubling { first, longest })
+        Self(Schedule::Doubling { first, longest })
     }
 
-    /// The given waits in order, then the last of them again and again.
-    pub(crate) const fn steps(waits: &'static [Duration]) -> Self {
-        Self(Waits::Steps(waits))
+    /// The given delays in order, then the last of them again and again.
+    pub(crate) const fn steps(delays: &'static [Duration]) -> Self {
+        Self(Schedule::Steps(delays))
     }
 
-    /// The wait after so many failures in a row.
+    /// The delay after so many failures in a row.
     pub(crate) fn after(self, failures: u32) -> Duration {
         let before = failures.saturating_sub(1);
         match self.0 {
-            Waits::Doubling { first, longest } => {
+            Schedule::Doubling { first, longest } => {
                 first.saturating_mul(1 << before.min(20)).min(longest)
             }
-            Waits::Steps(waits) => {
-                let step = waits.get(before as usize).or(waits.last());
+            Schedule::Steps(delays) => {
+                let step = delays.get(before as usize).or(delays.last());
                 step.copied().unwrap_or_default()
             }
         }
@@ -43,10 +43,10 @@ impl Backoff {
     }
 }
 
-/// Between half of a wait and all of it, by a random number from 0 to 1: what fails together does not
+/// Between half of a delay and all of it, by a random number from 0 to 1: what fails together does not
 /// retry together.
-pub(crate) fn with_jitter(wait: Duration, random: f64) -> Duration {
-    wait.mul_f64(0.5 + random / 2.0)
+pub(crate) fn with_jitter(delay: Duration, random: f64) -> Duration {
+    delay.mul_f64(0.5 + random / 2.0)
 }
 
 #[cfg(test)]
@@ -56,23 +56,23 @@ mod tests {
     const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
 
     #[test]
-    fn waits_double_up_to_the_longest() {
-        let waits: Vec<_> = [0, 1, 2, 3, 8, u32::MAX].map(|n| BACKOFF.after(n).as_millis()).into();
-        assert_eq!(waits, [50, 50, 100, 200, 5_000, 5_000]);
+    fn the_delay_doubles_up_to_the_longest() {
+        let delays: Vec<_> = [0, 1, 2, 3, 8, u32::MAX].map(|n| BACKOFF.after(n).as_millis()).into();
+        assert_eq!(delays, [50, 50, 100, 200, 5_000, 5_000]);
     }
 
     #[test]
     fn steps_are_used_in_order_and_then_the_last_again() {
         const STEPS: Backoff = Backoff::steps(&[Duration::ZERO, Duration::from_millis(250)]);
-        let waits: Vec<_> = [0, 1, 2, 3, u32::MAX].map(|n| STEPS.after(n).as_millis()).into();
-        assert_eq!(waits, [0, 0, 250, 250, 250]);
+        let delays: Vec<_> = [0, 1, 2, 3, u32::MAX].map(|n| STEPS.after(n).as_millis()).into();
+        assert_eq!(delays, [0, 0, 250, 250, 250]);
     }
 
     #[test]
-    fn jitter_is_half_of_the_wait_at_most() {
+    fn jitter_is_half_of_the_delay_at_most() {
         for failures in 0..100 {
-            let (full, wait) = (BACKOFF.after(failures), BACKOFF.jittered(failures));
-            assert!(wait >= full / 2 && wait <= full, "{wait:?} of {full:?}");
+            let (full, delay) = (BACKOFF.after(failures), BACKOFF.jittered(failures));
+            assert!(delay >= full / 2 && delay <= full, "{delay:?} of {full:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The settings for the whole cluster, annotations of the own namespace.
+//! The settings that apply to every object of the cluster, annotations of the own namespace.
 
 use crate::engine::annotations;
 use jiff::Timestamp;

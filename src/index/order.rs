@@ -57,7 +57,7 @@ pub(crate) enum Superseded {
 /// The order of one kind: that of its one watch, or of each namespace's.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
-    /// Of the whole cluster, where there is one watch.
+    /// Of the cluster, where there is one watch.
     cluster: Watch,
     by_namespace: HashMap<Box<str>, Watch>,
 }

@@ -111,7 +111,7 @@ impl Index {
         self.namespaces.is_empty() || self.namespaces.iter().any(|n| n == namespace)
     }
 
-    /// Replaces the settings for the whole cluster. Returns the objects that it concerns.
+    /// Replaces the cluster settings. Returns the objects that it concerns.
     pub(crate) fn set_cluster_wide(&mut self, settings: ClusterSettings) -> Vec<ObjectRef> {
         if std::mem::replace(&mut self.cluster_wide, settings) == settings {
             return vec![];

@@ -15,7 +15,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-/// Watches a kind in each of the namespaces on its own; without any, in the whole cluster.
+/// Watches a kind in each of the namespaces on its own; without any, in the cluster.
 pub(crate) async fn watch_each<S: Source>(
     namespaces: &[String],
     source: impl Fn(&WatchScope) -> S,
@@ -205,7 +205,7 @@ impl<S: Source> Informer<S> {
     }
 
     /// Without an optional resource all goes on, and without another nothing fails over in a namespace:
-    /// it counts as empty. Without it in the whole cluster nothing is known.
+    /// it counts as empty. Where it may not be read in the cluster, nothing is known.
     fn end_forbidden(&mut self) -> Duration {
         let name = self.reflector.source.resource().name();
         let is_news = !std::mem::replace(&mut self.is_forbidden_reported, true);

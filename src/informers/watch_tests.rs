@@ -128,7 +128,7 @@ fn a_kind_that_an_api_server_does_not_serve_yet_is_not_gone_and_one_that_stays_a
     let (shared, _changes) = SharedIndex::new();
     let mut informer = Informer::new(Splits, WatchScope::everything(), shared.clone());
     let is_synced = || shared.read().synced.has(Splits.resource());
-    // It has never been served: nothing waits for it.
+    // It has never been served, and counts as synced.
     informer.end(Ended::NoSuchKind);
     assert!(is_synced());
 

@@ -1,5 +1,5 @@
 //! Which clusters are linked: each Secret that is added, changed or deleted begins, restarts or ends the
-//! watches of a cluster. No cluster waits for another.
+//! watches of a cluster. Clusters do not block each other.
 
 use crate::index::endpoints::AddressFamilies;
 use crate::index::remote::reach::Transition;

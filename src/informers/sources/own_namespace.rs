@@ -1,4 +1,4 @@
-//! The informer of the own namespace, which has the settings for the whole cluster.
+//! The informer of the own namespace, which has the cluster settings.
 
 use crate::index::cluster_settings::ClusterSettings;
 use crate::index::order::Arrival;
