@@ -1,22 +1,22 @@
 //! The annotations and labels of the contract, in one table.
 //!
 //! A new annotation is a row of [`ALL`] and, where an author asks for something by it, a field of
-//! [`Policy`](crate::engine::Policy) with the line that reads it. Tests hold README's table and the
-//! CEL of the optional ValidatingAdmissionPolicy to these rows.
+//! [`Policy`](crate::engine::Policy) with the line that reads it. Tests compare README's table and the
+//! CEL of the optional ValidatingAdmissionPolicy with these rows.
 
 use crate::engine::problem::closest;
 use crate::engine::{FieldPath, Problem};
 use std::collections::BTreeMap;
 
-/// Every label and annotation of ours begins with this.
+/// The prefix of every label and annotation of this program.
 pub(crate) const PREFIX: &str = "failover.linkerd.io/";
 /// Label that marks a managed object.
 pub(crate) const CONTROLLED_BY: &str = "failover.linkerd.io/controlled-by";
-/// What `kubectl apply` leaves behind: the manifest as its author wrote it.
+/// `kubectl apply` records in it the manifest as its author wrote it.
 pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// An annotation of the contract.
-#[cfg_attr(not(test), expect(dead_code, reason = "tests hold the documentation to the table"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "tests compare the documentation with the table"))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AnnotationInfo {
     /// With the prefix.
@@ -27,7 +27,7 @@ pub(crate) struct AnnotationInfo {
     pub writer: Writer,
     /// How its value is written.
     pub syntax: Syntax,
-    /// What holds without it, where it has a default of its own.
+    /// What applies without it, where it has a default of its own.
     pub default: Option<&'static str>,
     /// The optional ValidatingAdmissionPolicy checks it too, while no replica runs.
     pub in_policy: bool,
@@ -66,7 +66,7 @@ pub(crate) enum Syntax {
     Thresholds,
     /// `90s`, `1h30m`.
     Delay,
-    /// One of these words.
+    /// One of these values.
     OneOf(&'static [&'static str]),
     /// An RFC 3339 time.
     Time,

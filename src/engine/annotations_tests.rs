@@ -25,7 +25,7 @@ fn the_freeze_of_the_cluster_has_no_effect_on_one_object_and_says_where_it_belon
 }
 
 #[test]
-fn annotations_of_others_and_ours_in_use_are_not_mentioned() {
+fn annotations_of_others_and_ours_in_use_are_not_reported() {
     assert!(warnings("example.com/primary-service").is_empty());
     assert!(of_objects().all(|name| warnings(name).is_empty()));
 }
@@ -107,10 +107,10 @@ fn the_admission_policy_checks_what_the_table_says_and_by_the_same_syntax() {
                 assert_eq!(rules[name], expected_delay());
                 has(format!("\"name\" \"{name}\") }}}}"));
             }
-            Syntax::OneOf(words) => {
-                assert_eq!(rules[name], words.join(" or "));
-                let words: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-                has(format!("\"name\" \"{name}\" \"words\" \"[{}]\"", words.join(", ")));
+            Syntax::OneOf(values) => {
+                assert_eq!(rules[name], values.join(" or "));
+                let values: Vec<String> = values.iter().map(|value| format!("'{value}'")).collect();
+                has(format!("\"name\" \"{name}\" \"words\" \"[{}]\"", values.join(", ")));
             }
             Syntax::Time => has(format!("'{}' in variables", info.name)),
             Syntax::Record => panic!("{name} is the program's own"),
@@ -129,9 +129,9 @@ fn variable(name: &str) -> &'static str {
 
 #[test]
 fn the_admission_policy_names_no_annotation_that_is_not_in_the_table() {
-    for mention in POLICY.split(PREFIX).skip(1) {
-        let end = mention.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap();
-        let name = format!("{PREFIX}{}", &mention[..end]);
+    for occurrence in POLICY.split(PREFIX).skip(1) {
+        let end = occurrence.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap();
+        let name = format!("{PREFIX}{}", &occurrence[..end]);
         assert!(name == PREFIX || info(&name).is_some(), "{name}");
     }
 }
@@ -150,9 +150,9 @@ fn the_parser_reads_each_annotation_by_the_syntax_of_its_row() {
             Syntax::Backends => &["b", " b "],
             Syntax::Thresholds => &["2", "50%", "a=2,b=50%"],
             Syntax::Delay => &["0s", "1h30m"],
-            Syntax::OneOf(words) => words,
+            Syntax::OneOf(values) => values,
             Syntax::Time => &["2026-01-31T14:30:00Z"],
-            // What cannot be read of it is decided anew.
+            // What cannot be read of it is decided again.
             Syntax::Record => continue,
         };
         assert!(good.iter().all(|value| reads(info.name, value)), "{}", info.name);

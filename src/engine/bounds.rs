@@ -1,4 +1,4 @@
-//! How much one object may hold: whoever writes more makes every other object wait.
+//! The largest object that is read: a larger one would delay the decisions for all others.
 
 use crate::engine::{Bounds, Declaration, DeclaredSet, Problem, Shape, annotations};
 

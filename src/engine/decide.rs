@@ -9,9 +9,9 @@ use crate::engine::{Decision, Health, Intent, Now, Previous, remembered};
 /// `health` has an entry for each of `intent.backends`; a missing entry counts as
 /// [`Health::Missing`].
 ///
-/// Leaving a backend that no longer serves is a loss: it waits for `failover-delay` alone. Moving
-/// to a better one while this one serves is a recovery: it waits for `failback-delay`, and for a
-/// person where `failback` is manual, but only where a loss had brought the traffic here.
+/// Moving off a backend that no longer serves is a loss: it is delayed by `failover-delay` alone. Moving
+/// to a better one while this one serves is a recovery: it is delayed by `failback-delay`, and until a
+/// person asks for it where `failback` is manual, but only where a loss brought the traffic here.
 ///
 /// Endpoints that are about to be deleted count as gone already, where traffic has a ready backend
 /// to go to and its author wants no delay. A loss that was announced and has not come is none: traffic
@@ -30,11 +30,15 @@ use crate::engine::{Decision, Health, Intent, Now, Previous, remembered};
 /// })).unwrap();
 /// let declared = Kind::TrafficSplit.read(&split);
 /// let intent = &Intent::parse(&declared, &Defaults::default()).unwrap()[0];
-/// let down = Health::Seen { ready: 0, total: 2, peak: 2, announced: None, ports: None };
-/// let up = Health::Seen { ready: 2, total: 2, peak: 2, announced: None, ports: None };
-/// let decision = decide(intent, &[down, up], Previous::Live, Now::default());
-/// assert_eq!(decision.weights, [0, 1]);
+/// // The primary has no ready endpoint of its two, the fallback has both of its own.
+/// let health = [Health::seen(0, 2), Health::seen(2, 2)];
+/// let decision = decide(intent, &health, Previous::Live, Now::default());
 /// assert_eq!(decision.names(intent), ["emoji-west"]);
+/// assert_eq!(decision.weights, [0, 1]);
+/// assert_eq!(
+///     decision.explain(intent, &health),
+///     "emoji: 0 of 2 endpoints ready, emoji-west: 2 of 2 endpoints ready"
+/// );
 /// ```
 pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: Now) -> Decision {
     let recorded = previous.decided().map(|(set, _)| set);

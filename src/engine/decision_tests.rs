@@ -82,14 +82,14 @@ fn the_first_tier_that_can_serve_is_active() {
         ([DOWN, READY, READY], vec!["a"], vec![1, 2]),
         ([DOWN, DOWN, READY], vec!["a"], vec![2]),
         ([READY, READY, READY], vec!["b", "c"], vec![0]),
-        // Nothing ready: hold what is there, wherever that is.
+        // Nothing is ready: traffic stays, wherever that is.
         ([DOWN, DOWN, DOWN], vec!["a"], vec![0]),
         ([DOWN, DOWN, DOWN], vec!["b", "c"], vec![1, 2]),
         ([DOWN, DOWN, gone.clone()], vec!["b", "c"], vec![1]),
         ([DOWN, gone.clone(), gone.clone()], vec!["b", "c"], vec![0]),
         ([gone.clone(), gone.clone(), gone.clone()], vec!["b"], vec![1]),
         ([gone.clone(), DOWN, DOWN], vec!["a"], vec![1]),
-        // Not known is not down: held if active, otherwise the last resort.
+        // Not known is not down: active backends stay active, others are the last resort.
         ([UNSEEN, READY, READY], vec!["a"], vec![0]),
         ([UNSEEN, READY, READY], vec!["b"], vec![1, 2]),
         ([UNSEEN, DOWN, DOWN], vec!["b"], vec![0]),
@@ -157,7 +157,7 @@ fn a_loss_by_percentage_is_not_forgotten_when_the_past_fades_or_a_new_leader_beg
 }
 
 #[test]
-fn a_loss_must_last_for_the_failover_delay_and_is_counted_anew_when_interrupted() {
+fn a_loss_must_last_for_the_failover_delay_and_is_counted_again_when_interrupted() {
     let mut life = Life::of(&[("failover-delay", "10s")]);
     assert_eq!(life.step(1, [DOWN, READY, DOWN]), "a");
     assert_eq!(life.step(10, [DOWN, READY, DOWN]), "a");
@@ -259,7 +259,7 @@ fn until_the_primary_has_been_ready_once_failback_and_its_delay_do_not_apply() {
 }
 
 #[test]
-fn a_primary_named_anew_by_its_author_gets_the_traffic_at_once() {
+fn a_primary_newly_named_by_its_author_gets_the_traffic_at_once() {
     let mut life = Life::of(&[("failback", "manual"), ("failback-delay", "60s")]);
     life.edit(&[("failback", "manual"), ("failback-delay", "60s"), ("primary-service", "c")]);
     assert_eq!(life.step(1, [READY, READY, READY]), "c");
@@ -294,7 +294,7 @@ fn a_pin_in_the_middle_of_a_manual_stay_ends_in_that_stay() {
 
 /// What a pin has put on a dead backend was no loss of that backend: no delay holds it there.
 #[test]
-fn a_pin_that_ends_leaves_a_dead_backend_at_once() {
+fn when_a_pin_ends_traffic_moves_off_a_dead_backend_at_once() {
     let mut life = Life::of(&[("failover-delay", "60s"), ("pin", "c")]);
     assert_eq!(life.step(1, [DOWN, READY, DOWN]), "c");
     life.edit(&[("failover-delay", "60s")]);
@@ -334,12 +334,12 @@ fn a_delay_goes_on_where_another_replica_with_another_steady_clock_takes_over() 
         assert_eq!(life.at(sleepy(1), [DOWN, READY, DOWN]), "a");
         life.pending = at(5).to_steady(&sleepy(5).to_wall(&life.pending));
         assert_eq!(life.step(5, [DOWN, READY, DOWN]), "a", "not early");
-        assert_eq!(life.step(11, [DOWN, READY, DOWN]), "b", "nor anew");
+        assert_eq!(life.step(11, [DOWN, READY, DOWN]), "b", "nor again");
     }
 }
 
 #[test]
-fn a_delay_that_began_in_the_future_of_this_clock_begins_anew_and_ends() {
+fn a_delay_that_began_in_the_future_of_this_clock_restarts_and_ends() {
     let mut life = Life::of(&[("failover-delay", "10s")]);
     assert_eq!(life.step(1_000_000, [DOWN, READY, DOWN]), "a");
     assert_eq!(life.step(50, [DOWN, READY, DOWN]), "a");
@@ -377,9 +377,9 @@ fn all_zero_weights_left_by_the_predecessor_become_the_first_tiers() {
 #[test]
 fn a_failover_of_the_predecessor_is_taken_over_where_it_stands() {
     let intent = split([0, 1, 1]);
-    let held = decide(&intent, &[DOWN, READY, READY], Previous::Live, at(0));
+    let kept = decide(&intent, &[DOWN, READY, READY], Previous::Live, at(0));
     assert_eq!(
-        (&held.weights, write_need(&intent, Previous::Live, &held)),
+        (&kept.weights, write_need(&intent, Previous::Live, &kept)),
         (&vec![0, 1, 1], WriteNeed::Record)
     );
     let back = decide(&intent, &[READY, READY, READY], Previous::Live, at(0));
@@ -390,7 +390,7 @@ fn a_failover_of_the_predecessor_is_taken_over_where_it_stands() {
 }
 
 #[test]
-fn without_a_record_the_backends_that_carry_traffic_are_held() {
+fn without_a_record_the_backends_that_carry_traffic_keep_it() {
     let decision = decide(&split([0, 3, 0]), &[DOWN, DOWN, DOWN], Previous::Live, at(0));
     assert_eq!(decision.weights, [0, 3, 0]);
 }
@@ -455,20 +455,20 @@ fn only_leaving_the_dead_without_delay_is_a_rescue() {
 
 #[test]
 fn the_explanation_names_each_backend_and_its_health() {
-    let said = |annotations: &[(&str, &str)], health: [Health; 3]| {
+    let explained = |annotations: &[(&str, &str)], health: [Health; 3]| {
         let intent = split_with([1, 0, 0], annotations);
         decide(&intent, &health, Previous::undelayed(&was(&["a"])), at(1)).explain(&intent, &health)
     };
-    insta::assert_snapshot!(said(&[], [DOWN, READY, Health::Missing]),
+    insta::assert_snapshot!(explained(&[], [DOWN, READY, Health::Missing]),
         @"a: 0 of 1 endpoints ready, b: 1 of 1 endpoints ready");
-    insta::assert_snapshot!(said(&[], [DOWN, DOWN, Health::Missing]),
+    insta::assert_snapshot!(explained(&[], [DOWN, DOWN, Health::Missing]),
         @"no backend is ready, so traffic stays where it is, a: 0 of 1 endpoints ready, b: 0 of 1 endpoints ready, c: no such Service");
-    insta::assert_snapshot!(said(&[], [Health::Missing, DOWN, DOWN]),
+    insta::assert_snapshot!(explained(&[], [Health::Missing, DOWN, DOWN]),
         @"no backend is ready, so traffic goes to the first that can have it, a: no such Service, b: 0 of 1 endpoints ready, c: 0 of 1 endpoints ready");
-    insta::assert_snapshot!(said(&[("pin", "b"), ("pin-until", "2026-01-31T14:30:00Z")], [READY, READY, READY]),
+    insta::assert_snapshot!(explained(&[("pin", "b"), ("pin-until", "2026-01-31T14:30:00Z")], [READY, READY, READY]),
         @"pinned until 2026-01-31T14:30:00Z, b: 1 of 1 endpoints ready");
-    insta::assert_snapshot!(said(&[("failover-delay", "90s")], [DOWN, READY, READY]),
+    insta::assert_snapshot!(explained(&[("failover-delay", "90s")], [DOWN, READY, READY]),
         @"traffic stays for the failover-delay of 1m 30s, a: 0 of 1 endpoints ready");
-    insta::assert_snapshot!(said(&[("min-ready", "2")], [READY, DOWN, DOWN]),
+    insta::assert_snapshot!(explained(&[("min-ready", "2")], [READY, DOWN, DOWN]),
         @"no backend has as many ready endpoints as it needs, a: 1 of 1 endpoints ready, b: 0 of 1 endpoints ready, c: 0 of 1 endpoints ready");
 }

@@ -24,7 +24,7 @@ pub struct Declaration {
     pub unreadable: Vec<Problem>,
 }
 
-/// How a kind of object calls its parts, and what it can hold.
+/// The field names of a kind of object, and its limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Field path of the apex.
@@ -76,7 +76,7 @@ pub struct DeclaredSet {
     pub name: String,
     /// Its list of backends: `spec.rules[2].backendRefs`.
     pub path: FieldPath,
-    /// What requests a rule is for, as it stands: two rules without a name are told apart by it.
+    /// What requests a rule is for, as it stands: it distinguishes two rules without a name.
     pub matches: String,
     /// In the author's order.
     pub backends: Vec<DeclaredBackend>,

@@ -127,10 +127,10 @@ impl Declaration {
         let is_route = self.sets.iter().any(|set| !set.name.is_empty());
         let named = self.authored_primary().is_some();
         let defaulted = (is_route && !named).then(|| DefaultPrimaries::new(self));
-        let cannot_be_told = move |set: &&DeclaredSet| {
+        let is_ambiguous = move |set: &&DeclaredSet| {
             defaulted.as_ref().is_some_and(|d| d.primary(set) == DefaultPrimary::Ambiguous)
         };
-        self.sets.iter().filter(cannot_be_told)
+        self.sets.iter().filter(is_ambiguous)
     }
 }
 

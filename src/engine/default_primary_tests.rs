@@ -75,7 +75,7 @@ fn where_the_author_names_none_each_rule_prefers_its_own() {
     // What failed over until now may be in the middle of it, with nothing recorded.
     let lost = route(&[&[("a", 1), ("b", 0)], &[("a", 0), ("c", 1)], &[("c", 0), ("a", 1)]]);
     assert_eq!(primaries(&lost), ["#0=a", "#1=a", "#2=a"]);
-    // Two backends with weight that did not fail over until now: nobody can tell.
+    // Two backends with weight that did not fail over until now: ambiguous.
     let half = route(&[&[("a", 1), ("b", 0)], &[("web-v2", 50), ("web-v1", 50)]]);
     assert_eq!(primaries(&half), ["#0=a"]);
     assert_eq!(half.without_primary().map(|s| &*s.name).collect::<Vec<_>>(), ["#1"]);

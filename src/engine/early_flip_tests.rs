@@ -45,13 +45,13 @@ fn a_loss_that_does_not_come_is_taken_back_whatever_failback_says() {
 }
 
 #[test]
-fn it_is_looked_at_again_when_the_word_is_no_longer_believed() {
+fn it_is_decided_again_when_the_announcement_is_no_longer_believed() {
     let intent = split_with([1, 0, 0], &[]);
     let state = was(&["a"]);
     let health = [going(1, 1, 32), READY, DOWN];
     let decision = decide(&intent, &health, Previous::undelayed(&state), at(2));
     assert_eq!(decision.next.unwrap().as_secs(), 30);
-    assert!(!decision.rescue, "it is for who leads: not every replica hears of it");
+    assert!(!decision.rescue, "the leader makes it: not every replica gets the announcement");
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_rollout_whose_new_pod_is_seen_late_brings_traffic_back_at_once() {
 }
 
 #[test]
-fn traffic_returns_only_to_what_it_left_ahead_and_not_to_a_primary_that_was_lost_before() {
+fn traffic_returns_only_to_what_it_left_early_and_not_to_a_primary_that_was_lost_before() {
     let order = [("failback", "manual"), ("fallback-order", "b,c")];
     let mut life = Life::of(&order);
     assert_eq!(life.step(1, [DOWN, READY, READY]), "b");
@@ -108,7 +108,7 @@ fn a_delay_begins_with_the_loss_and_not_with_its_announcement() {
 }
 
 #[test]
-fn a_primary_below_its_minimum_is_left_ahead_too_and_scaling_down_moves_nothing() {
+fn a_primary_below_its_minimum_is_left_early_too_and_scaling_down_moves_nothing() {
     let mut life = Life::of(&[("min-ready", "2")]);
     assert_eq!(life.step(1, [going(3, 1, 32), READY, DOWN]), "a");
     assert_eq!(life.step(2, [going(3, 2, 32), READY, DOWN]), "b");
@@ -141,7 +141,7 @@ fn of_two_losses_in_a_row_each_is_taken_back() {
 }
 
 #[test]
-fn a_tier_that_was_passed_over_for_a_word_gets_the_traffic_that_it_should_have_had() {
+fn a_tier_that_was_passed_over_for_an_announcement_gets_the_traffic_that_it_should_have_had() {
     let order = [("failback", "manual"), ("fallback-order", "b,c")];
     let mut life = Life::of(&order);
     assert_eq!(life.step(1, [going(1, 1, 31), going(1, 1, 31), READY]), "c");
@@ -161,8 +161,8 @@ fn what_is_dead_already_is_left_by_any_replica_whatever_is_announced_of_others()
 
 #[test]
 fn a_stay_that_a_person_ends_is_not_ended_by_an_announcement() {
-    for hold in [("failback", "manual"), ("failback-delay", "1h")] {
-        let mut life = Life::of(&[hold]);
+    for setting in [("failback", "manual"), ("failback-delay", "1h")] {
+        let mut life = Life::of(&[setting]);
         assert_eq!(life.step(1, [DOWN, READY, DOWN]), "b");
         assert_eq!(life.step(2, [READY, going(1, 1, 32), DOWN]), "b");
         assert_eq!(life.step(3, [READY, DOWN, DOWN]), "a", "the loss itself ends it");

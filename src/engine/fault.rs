@@ -5,6 +5,6 @@
 pub enum Fault {
     /// It can be no Service that Linkerd sends to: never ready, and never given weight.
     NoService(Box<str>),
-    /// Which Service it means cannot be told: not known is not down.
+    /// Which Service it means is ambiguous: not known is not down.
     Unclear(Box<str>),
 }

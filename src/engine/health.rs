@@ -26,7 +26,7 @@ pub enum Health {
     },
     /// There is no such Service.
     Missing,
-    /// It can be no Service that Linkerd sends to; why, in words.
+    /// It cannot be a Service that Linkerd sends to; why, for people.
     Impossible {
         /// As a part of a sentence.
         why: Box<str>,
@@ -122,7 +122,7 @@ pub enum Unknown {
         /// Its namespace.
         namespace: String,
     },
-    /// The object leaves open which Service it means; why, in words.
+    /// The object leaves open which Service it means; why, for people.
     Unclear {
         /// As a part of a sentence.
         why: Box<str>,

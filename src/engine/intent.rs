@@ -34,7 +34,7 @@ pub struct Intent {
     pub limits: WeightLimits,
     /// Entries that name a backend once more: they have no weight beside the first.
     pub repeated: Box<[usize]>,
-    /// Whether live weights stand for what is written otherwise: see [`Declaration::normalized`].
+    /// Whether live weights replace what is written otherwise: see [`Declaration::normalized`].
     pub is_normalized: bool,
 }
 
@@ -87,7 +87,7 @@ impl Backend {
 pub struct Reading {
     /// One for each set that fails over; none where the primary is ambiguous.
     pub intents: Vec<Intent>,
-    /// Everything that is wrong, as the author of a new object is told.
+    /// Everything that is wrong, as it is reported to the author of a new object.
     pub problems: Vec<Problem>,
 }
 
@@ -113,9 +113,9 @@ impl Index<BackendIndex> for Vec<Backend> {
 
 impl Intent {
     /// Reads what the author asked for, one intent for each set that fails over and at least one;
-    /// or everything that is in the way. New objects are read so.
+    /// or every problem with it. New objects are read in this way.
     ///
-    /// `defaults` hold where the author sets nothing.
+    /// `defaults` apply where the author sets nothing.
     ///
     /// ```
     /// use linkerd_failover::engine::{Defaults, Intent};
@@ -129,6 +129,7 @@ impl Intent {
     ///     "spec": {"service": "emoji", "backends": [{"service": "emoji"}, {"service": "emoji-west"}]},
     /// })).unwrap();
     /// let declared = Kind::TrafficSplit.read(&split);
+    /// // The primary is misspelt.
     /// let problems = Intent::parse(&declared, &Defaults::default()).unwrap_err();
     /// assert!(problems[0].to_string().ends_with("did you mean emoji-west?"));
     /// ```
@@ -136,8 +137,8 @@ impl Intent {
         Self::read(declared, defaults).strictly()
     }
 
-    /// Reads as much as can be read. What is stored is read so: the fault of one backend is that
-    /// backend's alone, and where an annotation cannot be read, the defaults hold.
+    /// Reads as much as can be read. Stored objects are read in this way: the fault of one backend is that
+    /// backend's alone, and where an annotation cannot be read, the defaults apply.
     pub fn read(declared: &Declaration, defaults: &Defaults) -> Reading {
         let mut of_annotations = vec![];
         let recorded = faults::recorded_weights(declared, &mut of_annotations);

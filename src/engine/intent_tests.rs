@@ -91,7 +91,7 @@ fn recorded_weights_are_the_authors_and_live_ones_are_live() {
 }
 
 #[test]
-fn every_problem_of_an_object_is_told_at_once() {
+fn every_problem_of_an_object_is_reported_at_once() {
     let declared = declaration(
         &[("a", json!(-1)), ("a", json!(0.5)), ("b", json!("500m"))],
         &[(annotations::PRIMARY_SERVICE, "zzz"), (annotations::AUTHORED_WEIGHTS, "{")],
@@ -177,7 +177,7 @@ fn the_policy_is_what_the_annotations_say_and_the_defaults_where_they_are_silent
     assert_eq!(silent.failback_delay, defaults.failback_delay);
     assert!(silent.warm_standby && !silent.manual_failback && !silent.paused);
 
-    let said = three(&[
+    let declared = three(&[
         ("failover-delay", "0s"),
         ("failback-delay", "1h30m"),
         ("warm-standby", "false"),
@@ -189,7 +189,7 @@ fn the_policy_is_what_the_annotations_say_and_the_defaults_where_they_are_silent
     ]);
     let time = "2026-01-31T14:30:00Z".parse().unwrap();
     assert_eq!(
-        only(Intent::parse(&said, &defaults)).unwrap().policy,
+        only(Intent::parse(&declared, &defaults)).unwrap().policy,
         Policy {
             failback_delay: SignedDuration::from_mins(90),
             manual_failback: true,
@@ -252,11 +252,11 @@ fn a_value_that_cannot_be_meant_is_a_problem_that_names_annotation_value_and_exp
         let field = format!("metadata.annotations[failover.linkerd.io/{name}]");
         assert_eq!(problems.len(), 1, "{name}={value}: {problems:?}");
         assert_eq!(problems[0].field, field.as_str());
-        let said = problems[0].to_string();
-        assert!(said.contains(expected), "{name}={value}: {said}");
+        let problem = problems[0].to_string();
+        assert!(problem.contains(expected), "{name}={value}: {problem}");
         let excerpt: String = value.chars().take(100).collect();
-        assert!(name == "authored-weights" || said.contains(&excerpt), "{said}");
-        assert!(said.len() < 500, "{said}");
+        assert!(name == "authored-weights" || problem.contains(&excerpt), "{problem}");
+        assert!(problem.len() < 500, "{problem}");
     }
 }
 

@@ -1,8 +1,14 @@
 //! The pure core: what an author asked for, what is healthy, and what the weights should be.
 //!
-//! Nothing here knows Kubernetes clients, async or the clock. A kind of object reaches the engine
+//! Nothing here depends on a Kubernetes client, async or the clock. A kind of object reaches the engine
 //! as a [`Declaration`]; [`Intent::parse`] is the one parser that webhook, controller and CLI
 //! share; [`decide`] is the one decision.
+//!
+//! ```text
+//!  Declaration ──► Intent ─┐
+//!  Health, Previous, Now ──┴─► decide: evaluation (facts) ──► choice ──► conclusion ──► Decision
+//!                                └── early_flip: the same, as if announced pods were gone
+//! ```
 //!
 //! # Example
 //!

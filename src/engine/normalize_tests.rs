@@ -39,7 +39,7 @@ fn weights_that_are_no_whole_numbers_are_read_in_the_same_proportions() {
 }
 
 #[test]
-fn whole_weights_are_left_as_they_are() {
+fn weights_in_whole_numbers_do_not_change() {
     let declared = declaration(&[("a", json!(4)), ("b", json!(2))], &[]);
     assert!(matches!(declared.normalized(), Cow::Borrowed(_)));
 }
@@ -112,7 +112,7 @@ fn only_a_name_that_cannot_be_makes_a_backend_that_never_has_traffic() {
 }
 
 #[test]
-fn where_no_primary_can_be_told_the_object_is_left_alone() {
+fn where_no_primary_is_known_the_object_does_not_change() {
     let name = "failover.linkerd.io/primary-service";
     let backends = [("a", json!("900m")), ("b", json!(0))];
     for (backends, annotations) in [
@@ -129,7 +129,7 @@ fn where_no_primary_can_be_told_the_object_is_left_alone() {
 }
 
 #[test]
-fn an_annotation_that_cannot_be_read_leaves_what_it_would_say_to_the_defaults() {
+fn an_annotation_that_cannot_be_read_counts_as_its_default() {
     let prefixed = |name: &str| format!("failover.linkerd.io/{name}");
     for (name, value) in [
         ("min-ready", "0"),
@@ -151,7 +151,7 @@ fn an_annotation_that_cannot_be_read_leaves_what_it_would_say_to_the_defaults() 
 }
 
 #[test]
-fn what_is_wrong_is_told_all_the_same() {
+fn problems_are_reported_all_the_same() {
     let backends = [("a", json!("900m")), ("a", json!(1)), ("b.c", json!(-1))];
     let declared = declaration(&backends, &[]);
     let read = Intent::read(&declared, &Defaults::default());

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Annotations {
     all: BTreeMap<String, String>,
-    /// The largest weight that a record may hold.
+    /// The largest weight that a record may contain.
     most: u32,
     state: Option<State>,
     record: Option<Result<AuthoredWeights, Problem>>,

@@ -21,7 +21,7 @@ pub struct Defaults {
 /// Everything an author can ask for by annotations, but for tiers and thresholds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policy {
-    /// How long an active backend must be lost before traffic leaves it. Never negative.
+    /// How long an active backend must be lost before traffic moves. Never negative.
     pub failover_delay: SignedDuration,
     /// How long a better backend must be ready before traffic moves to it. Never negative.
     pub failback_delay: SignedDuration,

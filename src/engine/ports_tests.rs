@@ -80,8 +80,8 @@ fn while_a_rollout_adds_or_removes_a_port_it_is_counted_by_those_that_its_pods_s
 }
 
 #[test]
-fn what_is_short_is_said_with_the_port() {
-    for (ports, said) in [
+fn what_is_short_is_reported_with_the_port() {
+    for (ports, text) in [
         (vec![port(80, 2, &[]), lost(81, &[])], "2 endpoints, none offers port adm"),
         (vec![port(80, 1, &[]), lost(81, &[])], "1 endpoint, none offers port adm"),
         (vec![lost(80, &[]), lost(81, &[])], "no endpoints"),
@@ -91,7 +91,7 @@ fn what_is_short_is_said_with_the_port() {
             "0 of 3 endpoints of port adm ready",
         ),
     ] {
-        assert_eq!(seen(&ports).to_string(), said);
+        assert_eq!(seen(&ports).to_string(), text);
     }
     let two_workers = Ports::new(vec![port(80, 0, &[])], 2);
     assert_eq!(
@@ -139,7 +139,7 @@ fn with_more_ports_than_are_looked_at_nothing_breaks() {
 
 const NONE: &[(&str, &str)] = &[];
 
-fn whole() -> Health {
+fn all_ports() -> Health {
     seen(&[port(80, 2, &[]), port(81, 1, &[])])
 }
 
@@ -162,8 +162,8 @@ fn dead() -> Health {
 fn a_lost_port_moves_traffic_only_to_what_serves_it_and_all_that_is_left() {
     let adm_only = || seen(&[lost(80, &[]), port(81, 1, &[])]);
     for (health, before, active) in [
-        ([without_adm(), whole(), dead()], "a", vec![1]),
-        ([without_adm(), web_only(), whole()], "a", vec![2]),
+        ([without_adm(), all_ports(), dead()], "a", vec![1]),
+        ([without_adm(), web_only(), all_ports()], "a", vec![2]),
         // None that serves it, or at the price of another.
         ([without_adm(), web_only(), dead()], "a", vec![0]),
         ([without_adm(), adm_only(), dead()], "a", vec![0]),
@@ -174,9 +174,9 @@ fn a_lost_port_moves_traffic_only_to_what_serves_it_and_all_that_is_left() {
         ([dead(), adm_only(), dead()], "a", vec![1]),
         // The fallback that has the traffic loses a port.
         ([dead(), without_adm(), web_only()], "b", vec![1]),
-        ([dead(), without_adm(), whole()], "b", vec![2]),
+        ([dead(), without_adm(), all_ports()], "b", vec![2]),
         ([without_adm(), without_adm(), dead()], "b", vec![1]),
-        ([whole(), without_adm(), dead()], "b", vec![0]),
+        ([all_ports(), without_adm(), dead()], "b", vec![0]),
     ] {
         let intent = split_with([1, 0, 0], &[("fallback-order", "b,c")]);
         let decision = decide(&intent, &health, Previous::undelayed(&was(&[before])), at(1_000));
@@ -190,22 +190,22 @@ fn a_lost_port_moves_traffic_only_to_what_serves_it_and_all_that_is_left() {
 #[test]
 fn a_loss_is_not_forgotten_by_a_process_that_begins_after_it() {
     let mut life = Life::of(NONE);
-    assert_eq!(life.step(1, [without_adm(), whole(), dead()]), "b");
+    assert_eq!(life.step(1, [without_adm(), all_ports(), dead()]), "b");
     assert_eq!(life.state.short["a"], [["adm"]]);
     // A new process has seen nothing before.
-    assert_eq!(life.step(2, [web_only(), whole(), dead()]), "b");
-    assert_eq!(life.step(3, [whole(), whole(), dead()]), "a");
+    assert_eq!(life.step(2, [web_only(), all_ports(), dead()]), "b");
+    assert_eq!(life.step(3, [all_ports(), all_ports(), dead()]), "a");
     assert!(!life.state.short.contains_key("a"));
-    assert_eq!(life.step(4, [web_only(), whole(), dead()]), "a");
+    assert_eq!(life.step(4, [web_only(), all_ports(), dead()]), "a");
 }
 
 #[test]
 fn what_cannot_be_seen_for_a_while_is_as_short_as_it_was() {
     let mut life = Life::of(NONE);
-    assert_eq!(life.step(1, [without_adm(), whole(), dead()]), "b");
+    assert_eq!(life.step(1, [without_adm(), all_ports(), dead()]), "b");
     let unseen = Health::Unknown(crate::engine::Unknown::NotYet);
-    assert_eq!(life.step(2, [unseen, whole(), dead()]), "b");
-    assert_eq!(life.step(3, [web_only(), whole(), dead()]), "b");
+    assert_eq!(life.step(2, [unseen, all_ports(), dead()]), "b");
+    assert_eq!(life.step(3, [web_only(), all_ports(), dead()]), "b");
 }
 
 #[test]
@@ -234,11 +234,11 @@ fn a_percentage_and_its_record_are_of_each_port() {
         seen(&[port(80, web), port(81, adm)])
     };
     let mut life = Life::of(&[("min-ready", "60%")]);
-    assert_eq!(life.step(1, [some((6, 10), (2, 2)), whole(), dead()]), "a");
-    assert_eq!(life.step(2, [some((6, 10), (1, 2)), whole(), dead()]), "b");
+    assert_eq!(life.step(1, [some((6, 10), (2, 2)), all_ports(), dead()]), "a");
+    assert_eq!(life.step(2, [some((6, 10), (1, 2)), all_ports(), dead()]), "b");
     assert_eq!(life.state.peaks, Peaks::from([("a#adm".into(), 2)]));
-    assert_eq!(life.step(3, [some((6, 10), (2, 2)), whole(), dead()]), "a");
-    assert_eq!(life.step(4, [some((5, 10), (2, 2)), whole(), dead()]), "b");
+    assert_eq!(life.step(3, [some((6, 10), (2, 2)), all_ports(), dead()]), "a");
+    assert_eq!(life.step(4, [some((5, 10), (2, 2)), all_ports(), dead()]), "b");
     assert_eq!(life.state.peaks, Peaks::from([("a#web".into(), 10)]));
 }
 
@@ -253,7 +253,7 @@ fn numbers_alone_are_no_reason_to_give_up_a_port() {
     };
     let mut life = begun();
     assert_eq!(life.step(1, [few(), web_only(), dead()]), "a");
-    assert_eq!(life.step(2, [few(), web_only(), whole()]), "c");
+    assert_eq!(life.step(2, [few(), web_only(), all_ports()]), "c");
     // The ports of one application come together: a fallback that lacks one of them is none the less
     // a fallback, as it was before.
     let few = || seen(&[port(80, 1, &[1]), port(81, 1, &[0])]);
@@ -261,7 +261,7 @@ fn numbers_alone_are_no_reason_to_give_up_a_port() {
 }
 
 #[test]
-fn a_port_is_left_ahead_of_the_pods_that_alone_serve_it() {
+fn a_port_that_only_announced_pods_serve_is_left_early() {
     let until = crate::engine::SteadyTime::at(30);
     let going = |adm: Port| {
         let announced = Some(Announced { count: 1, until });
@@ -271,23 +271,23 @@ fn a_port_is_left_ahead_of_the_pods_that_alone_serve_it() {
     let mut life = Life::of(NONE);
     let last = || going(Port { announced: 1, ..port(81, 1, &[]) });
     assert_eq!(life.step(1, [last(), web_only(), dead()]), "a");
-    assert_eq!(life.step(2, [last(), whole(), dead()]), "b");
+    assert_eq!(life.step(2, [last(), all_ports(), dead()]), "b");
     assert_eq!(life.state.left_early, ["a"]);
-    assert_eq!(life.step(31, [whole(), whole(), dead()]), "a");
+    assert_eq!(life.step(31, [all_ports(), all_ports(), dead()]), "a");
     let one_of_two = going(Port { announced: 1, ..port(81, 2, &[]) });
-    assert_eq!(life.step(32, [one_of_two, whole(), dead()]), "a");
+    assert_eq!(life.step(32, [one_of_two, all_ports(), dead()]), "a");
 }
 
 #[test]
 fn a_port_that_goes_and_comes_with_a_delay_waits_for_it() {
     let mut life = Life::of(&[("failover-delay", "10s"), ("failback-delay", "5s")]);
-    assert_eq!(life.step(1, [without_adm(), whole(), dead()]), "a");
-    assert_eq!(life.step(10, [without_adm(), whole(), dead()]), "a");
-    assert_eq!(life.step(11, [without_adm(), whole(), dead()]), "b");
-    assert_eq!(life.step(20, [whole(), whole(), dead()]), "b");
-    assert_eq!(life.step(25, [whole(), whole(), dead()]), "a");
+    assert_eq!(life.step(1, [without_adm(), all_ports(), dead()]), "a");
+    assert_eq!(life.step(10, [without_adm(), all_ports(), dead()]), "a");
+    assert_eq!(life.step(11, [without_adm(), all_ports(), dead()]), "b");
+    assert_eq!(life.step(20, [all_ports(), all_ports(), dead()]), "b");
+    assert_eq!(life.step(25, [all_ports(), all_ports(), dead()]), "a");
     // Held past the delay for want of a refuge, and left once there is one.
     assert_eq!(life.step(30, [without_adm(), web_only(), dead()]), "a");
     assert_eq!(life.step(50, [without_adm(), web_only(), dead()]), "a");
-    assert_eq!(life.step(51, [without_adm(), whole(), dead()]), "b");
+    assert_eq!(life.step(51, [without_adm(), all_ports(), dead()]), "b");
 }

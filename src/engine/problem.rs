@@ -25,7 +25,7 @@ pub struct Problem {
     pub expected: String,
     /// The next step, if there is more to say than `expected` does.
     pub next: Option<String>,
-    /// What it is about, where the words depend on neighbours too: a fault is the same as before if
+    /// What it is about, where the text depends on neighbours too: a fault is the same as before if
     /// its field and this are.
     pub about: Option<Box<str>>,
     /// How much of something there is, where it is too much: more than before is a fault of its own.
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_value_is_quoted_in_part() {
+    fn only_an_excerpt_of_a_huge_value_is_quoted() {
         let problem = Problem::error("spec").found("é".repeat(1_000_000)).expected("less");
         assert!(problem.to_string().len() < 400);
     }

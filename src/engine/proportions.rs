@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_whole_numbers_say_exactly_is_said_as_nearly_as_they_can() {
+    fn proportions_that_whole_numbers_cannot_express_are_approximated() {
         let thirds = [333_333_333, 666_666_667];
         assert_eq!(scaled(&thirds, OF_A_SPLIT), [143_164, 286_329]);
         assert_eq!(scaled(&[of_whole(400_000), of_whole(400_000)], OF_A_SPLIT), [1, 1]);

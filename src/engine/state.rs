@@ -62,7 +62,7 @@ pub struct SetState {
     pub active: Vec<String>,
     /// Since when these are the active ones, to the second.
     pub since: Timestamp,
-    /// Why, in words.
+    /// Why, for people.
     #[serde(default)]
     pub why: String,
     /// The weights last written.
@@ -122,7 +122,7 @@ pub type PendingDelays = BTreeMap<String, SteadyTime>;
 pub type RecordedDelays = BTreeMap<String, Timestamp>;
 
 /// Whether delays that were written down and read back are these very ones: a clock that is slewed
-/// in between tells them a little apart.
+/// in between makes them differ a little.
 pub(super) fn same_delays(one: &PendingDelays, other: &PendingDelays) -> bool {
     let near = |(a, b): (&SteadyTime, &SteadyTime)| a.duration_until(*b).abs().as_secs() < 1;
     one.keys().eq(other.keys()) && one.values().zip(other.values()).all(near)

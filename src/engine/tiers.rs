@@ -149,8 +149,8 @@ impl Needed {
             return needed;
         }
         let (names, before) = (Names::of(declared), problems.len());
-        for part in text.split(',') {
-            let read = part.split_once('=').and_then(|(name, threshold)| {
+        for entry in text.split(',') {
+            let read = entry.split_once('=').and_then(|(name, threshold)| {
                 Some((name.trim(), Threshold::parse(threshold.trim())?))
             });
             let Some((name, threshold)) = read else {

@@ -6,7 +6,7 @@ use crate::engine::{Declaration, Problem, annotations, closest};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeSet, HashSet};
 
-/// The two words for yes and no; kubectl demands them quoted.
+/// The two values for yes and no; kubectl demands them quoted.
 pub(super) const BOOLEAN: &[(&str, bool)] = &[("true", true), ("false", false)];
 
 /// Longer than this is taken for a slip: traffic would stay on a dead backend for a week.
@@ -68,17 +68,17 @@ impl<'a> Annotation<'a> {
         })
     }
 
-    /// One of these words.
+    /// One of these values.
     pub(super) fn as_one_of<T: Copy>(
         &self,
-        words: &[(&str, T)],
+        values: &[(&str, T)],
         problems: &mut Vec<Problem>,
     ) -> Option<T> {
         let text = self.value?;
-        let meant = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+        let meant = values.iter().find(|(value, _)| *value == text).map(|(_, meaning)| *meaning);
         self.or_problem(meant, problems, || {
-            let words: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
-            words.join(" or ")
+            let values: Vec<_> = values.iter().map(|(value, _)| format!("{value:?}")).collect();
+            values.join(" or ")
         })
     }
 

@@ -76,7 +76,7 @@ fn what_is_wrong_with_each_of_10_000_backends_takes_no_more() {
 }
 
 #[test]
-fn an_annotation_of_a_megabyte_is_told_in_part() {
+fn only_an_excerpt_of_an_annotation_of_a_megabyte_is_reported() {
     for value in [",".repeat(1_400_000), "zzz,".repeat(350_000), "x".repeat(1_400_000)] {
         for name in ["primary-service", "fallback-order", "min-ready", "pin"] {
             let name = format!("failover.linkerd.io/{name}");

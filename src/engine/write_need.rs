@@ -29,7 +29,7 @@ pub(crate) fn write_need(
     let mut weights = intent.backends.iter().zip(&decision.weights);
     let differs = |(b, weight): (&Backend, &u32)| b.live != *weight;
     let live_differs = weights.any(differs);
-    // What an author wrote otherwise than as whole numbers is left until traffic has to move.
+    // Weights that the author did not write as whole numbers stay until traffic has to move.
     let Some((state, delays)) = previous.decided() else {
         let to_record = !decision.on_primary(intent)
             || !decision.pending.is_empty()
@@ -56,8 +56,8 @@ pub(crate) fn write_need(
     if live_differs || !recorded { WriteNeed::Record } else { WriteNeed::Nothing }
 }
 
-/// Whether traffic leaves no primary and nothing that is lost: at most fallbacks have a share that is
-/// their author's.
+/// Whether traffic can stay: it leaves no primary and nothing that is lost. At most fallbacks have a
+/// share that is their author's.
 fn serves_where_it_is(intent: &Intent, decision: &Decision) -> bool {
     let leaves_primary =
         decision.before.iter().any(|i| intent.is_primary(*i) && !contains(&decision.active, *i));

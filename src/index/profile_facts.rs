@@ -2,6 +2,7 @@
 //! TrafficSplit.
 
 use crate::engine::{MAX_WEIGHT, ParsedWeight};
+use crate::kinds::Kind;
 use crate::kinds::service_profile::{LABEL, Mark, Override, SKIP, WRITTEN_FOR};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -73,7 +74,10 @@ impl ProfileFacts {
         let mut others = spec.and_then(Value::as_object).into_iter().flatten();
         let mark = profile.annotations().get(WRITTEN_FOR);
         let owners = metadata.owner_references.as_deref().unwrap_or_default();
-        let owner = owners.iter().enumerate().find(|(_, owner)| owner.kind == "TrafficSplit");
+        let owner = owners
+            .iter()
+            .enumerate()
+            .find(|(_, owner)| owner.kind == Kind::OF_SERVICE_PROFILES.as_str());
         Self {
             skipped: profile.annotations().contains_key(SKIP),
             has_weight: entries().any(weight),

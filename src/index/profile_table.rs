@@ -69,5 +69,5 @@ impl ProfileTable {
 /// The split that a profile's mark names.
 fn split_of(key: &ObjectKey, facts: &ProfileFacts) -> Option<ObjectRef> {
     let mark = facts.mark.as_ref()?;
-    Some(ObjectRef::new(Kind::TrafficSplit, ObjectKey::new(&key.namespace, &mark.split)))
+    Some(ObjectRef::new(Kind::OF_SERVICE_PROFILES, ObjectKey::new(&key.namespace, &mark.split)))
 }

@@ -13,7 +13,7 @@ pub(crate) struct Adapter {
     /// The versions that the adapter reads, the best first: what a cluster serves of them is found
     /// out there.
     pub versions: &'static [&'static str],
-    /// How the kind calls its parts, and what it can hold.
+    /// The kind's field names, and its limits.
     pub shape: Shape,
     /// The field path of all weights, for people.
     pub weights_path: &'static str,
@@ -37,12 +37,12 @@ impl Adapter {
     }
 }
 
-/// Whether Linkerd routes by an object, as far as its status says.
+/// Whether Linkerd routes by an object, as its status reports.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum InUse {
     #[default]
     Yes,
-    /// Not, or not for every backend; why, in words.
+    /// Not, or not for every backend; why, for people.
     No(Box<str>),
     /// Linkerd has written no status.
     NotSaid,

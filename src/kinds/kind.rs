@@ -7,7 +7,7 @@ use crate::kinds::{route, traffic_split};
 use kube::core::{ApiResource, DynamicObject};
 use std::fmt;
 
-/// A kind of object that says who is primary and who is backup.
+/// A kind of object that names a primary and its fallbacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// `split.smi-spec.io`
@@ -22,6 +22,9 @@ pub enum Kind {
 impl Kind {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::TrafficSplit, Self::HttpRoute, Self::GrpcRoute];
+
+    /// The kind whose weights ServiceProfiles have: their marks and owner references name an object of it.
+    pub(crate) const OF_SERVICE_PROFILES: Self = Self::TrafficSplit;
 
     fn adapter(self) -> &'static Adapter {
         match self {
@@ -81,7 +84,7 @@ impl Kind {
         self.adapter().needs_service_profile
     }
 
-    /// How the kind calls its parts, and what it can hold.
+    /// The kind's field names, and its limits.
     pub(crate) fn shape(self) -> &'static Shape {
         &self.adapter().shape
     }
@@ -105,5 +108,17 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn service_profiles_are_of_the_one_kind_that_needs_them() {
+        let needing: Vec<Kind> =
+            Kind::ALL.into_iter().filter(|k| k.needs_service_profile()).collect();
+        assert_eq!(needing, [Kind::OF_SERVICE_PROFILES]);
     }
 }

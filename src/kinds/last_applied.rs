@@ -1,4 +1,4 @@
-//! The manifest that `kubectl apply` leaves in an annotation: what its author wrote, exactly.
+//! The manifest that `kubectl apply` records in an annotation: what its author wrote, exactly.
 
 use crate::engine::{Declaration, annotations};
 use crate::kinds::Kind;

@@ -60,7 +60,7 @@ mod tests {
     use kube::core::Status;
 
     #[test]
-    fn only_kubernetes_own_word_says_that_an_object_is_not_there() {
+    fn only_an_answer_of_kubernetes_itself_means_that_an_object_is_absent() {
         let answer = |reason: &str, code| {
             kube::Error::Api(Status::failure("x", reason).with_code(code).boxed())
         };

@@ -1,4 +1,4 @@
-//! What the indexes and the queue call things by.
+//! The keys of objects, in the index and in queues.
 
 use crate::engine::service_of;
 use crate::kinds::Kind;
@@ -22,7 +22,7 @@ impl ObjectKey {
         Self::new(object.namespace().unwrap_or_default(), object.name_any())
     }
 
-    /// Another object of the same namespace, unless the name says another: `namespace/name`. Of a
+    /// Another object of the same namespace, unless the name has another: `namespace/name`. Of a
     /// backend that is called by its port too, the Service.
     pub(crate) fn beside(&self, name: &str) -> Self {
         let name = service_of(name);

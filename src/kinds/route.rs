@@ -109,7 +109,7 @@ pub(crate) fn read(route: &DynamicObject) -> Declaration {
             let read = backend_ref(backend, path, &namespace, ambiguous, &mut set.unreadable);
             set.backends.push(DeclaredBackend { entry: j, ..read });
         }
-        tell_ports_apart(&mut set.backends);
+        name_by_port(&mut set.backends);
         (!set.backends.is_empty() || !set.unreadable.is_empty()).then_some(set)
     });
     Declaration {
@@ -226,7 +226,7 @@ fn no_service(backend: &Value, path: &FieldPath, name: &str) -> (Problem, String
 }
 
 /// A Service that a rule has with several ports is a backend for each, and called so.
-fn tell_ports_apart(backends: &mut [DeclaredBackend]) {
+fn name_by_port(backends: &mut [DeclaredBackend]) {
     let mut ports: HashMap<&str, HashSet<u16>> = HashMap::new();
     for backend in backends.iter() {
         ports.entry(&backend.name).or_default().extend(backend.port);

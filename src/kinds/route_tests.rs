@@ -40,10 +40,10 @@ fn every_rule_with_the_primary_is_a_set_and_the_others_are_left_alone() {
     ]});
     let intents = intents(&annotated(spec, named)).unwrap();
     let place = BackendIndex::new;
-    let told: Vec<_> =
+    let unreadable: Vec<_> =
         intents.iter().map(|i| (i.set.as_str(), i.path.to_string(), &*i.tiers)).collect();
     assert_eq!(
-        told,
+        unreadable,
         [
             ("api", "spec.rules[0].backendRefs".to_owned(), &[vec![place(0)], vec![place(1)]][..]),
             ("#2", "spec.rules[2].backendRefs".to_owned(), &[vec![place(1)], vec![place(0)]][..]),
@@ -96,11 +96,11 @@ fn annotations_may_name_backends_of_any_rule_and_count_where_those_are() {
     assert_eq!(intents[1].backends[1].min_ready.to_string(), "2");
 }
 
-/// What is wrong, and what must be said about it.
+/// What is wrong, and what must be reported of it.
 #[test]
 fn what_linkerd_could_not_route_is_a_problem_that_names_its_field() {
     let rules = |refs: Value| json!({"parentRefs": parent(), "rules": [{"backendRefs": refs}]});
-    for (spec, said) in [
+    for (spec, expected) in [
         (json!({}), vec!["spec.parentRefs: found nothing", "spec.rules: found no backends"]),
         (json!([]), vec!["spec.parentRefs: found nothing", "spec.rules: found no backends"]),
         (
@@ -152,9 +152,9 @@ fn what_linkerd_could_not_route_is_a_problem_that_names_its_field() {
         ),
     ] {
         let found = intents(&route(spec.clone())).unwrap_err();
-        assert_eq!(found.len(), said.len(), "{spec}: {found:?}");
-        for (found, said) in found.iter().zip(said) {
-            assert!(found.starts_with(said), "{spec}: {found}");
+        assert_eq!(found.len(), expected.len(), "{spec}: {found:?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.starts_with(expected), "{spec}: {found}");
         }
     }
 }

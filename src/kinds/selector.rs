@@ -1,7 +1,7 @@
 //! The label selector of managed objects.
 //!
 //! The API server evaluates it for the watch; a webhook's `objectSelector` matches where the old
-//! *or* the new object does, so the webhook has to tell them apart itself. kube's `Selector` has
+//! *or* the new object does, so the webhook has to distinguish them itself. kube's `Selector` has
 //! the matching; its text form is parsed here because no crate of the tree does.
 
 use kube::core::{Expression, Selector, SelectorExt};

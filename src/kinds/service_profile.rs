@@ -1,11 +1,12 @@
 //! `ServiceProfile` (`linkerd.io/v1alpha2`): what Linkerd reads in the place of a TrafficSplit. How
 //! one is called, marked and filled.
 
+use crate::kinds::Kind;
 use kube::core::{ApiResource, GroupVersionKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The linkerd-smi adaptor leaves a profile with this annotation alone, whatever its value.
+/// The linkerd-smi adaptor ignores a profile with this annotation, whatever its value.
 pub const SKIP: &str = "smi.linkerd.io/skip";
 /// Annotation: for which split the profile is written, and by whom. See [`Mark`].
 pub(crate) use crate::engine::annotations::WRITTEN_FOR;
@@ -33,12 +34,12 @@ pub fn service_of(profile: &str) -> &str {
     profile.split_once('.').map_or(profile, |(service, _)| service)
 }
 
-/// A part of the traffic, and where it goes.
+/// A share of the traffic, and where it goes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Override {
     /// The [`host`] of the backend.
     pub authority: Box<str>,
-    /// None where it is no whole number, as we write them.
+    /// None where it is not a whole number, as it is written here.
     pub weight: Option<u32>,
 }
 
@@ -88,7 +89,8 @@ impl Mark {
 /// The reference by which Kubernetes removes a profile together with its split, also while nobody
 /// of ours runs.
 pub fn owner_reference(api_version: &str, split: &str, uid: &str) -> Value {
-    json!({"apiVersion": api_version, "kind": "TrafficSplit", "name": split, "uid": uid})
+    let kind = Kind::OF_SERVICE_PROFILES.as_str();
+    json!({"apiVersion": api_version, "kind": kind, "name": split, "uid": uid})
 }
 
 #[cfg(test)]

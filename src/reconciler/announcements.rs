@@ -1,5 +1,4 @@
-//! Announced deletions of pods, as they come in: which of them are believed, and which have to wait for
-//! a flip.
+//! Announced deletions of pods: which of them are believed, and which have to wait for a flip.
 
 use crate::deletion_guard::{AnnouncementOutcome, PendingAnnouncement};
 use crate::engine::Now;
@@ -14,10 +13,10 @@ use std::collections::{HashMap, HashSet};
 use tokio::sync::{mpsc, oneshot};
 
 /// A pod that is about to be deleted, and where the answer goes.
-type Asked = (GuardedPod, oneshot::Sender<AnnouncementOutcome>);
+type Announced = (GuardedPod, oneshot::Sender<AnnouncementOutcome>);
 
 impl Reconciler {
-    /// Takes in an announcement, and all that came with it: what one decision can answer is decided
+    /// Admits an announcement, and all that are queued behind it: what one decision can answer is decided
     /// once.
     pub(crate) fn admit_announcements(
         &mut self,
@@ -28,11 +27,11 @@ impl Reconciler {
         while let Ok(announcement) = others.try_recv() {
             batch.push(announcement);
         }
-        let asked = self.accept(self.guarded(batch));
+        let announced = self.accept(self.guarded(batch));
         let shared = self.context.shared.clone();
         let (index, now) = (shared.read(), shared.now());
         let mut moves: HashMap<ObjectRef, bool> = HashMap::new();
-        for (pod, reply) in &asked {
+        for (pod, reply) in &announced {
             // Who has gone away meanwhile is not waited for.
             for object in index.depending_on(pod).filter(|_| !reply.is_closed()) {
                 if !moves.contains_key(object) {
@@ -44,7 +43,7 @@ impl Reconciler {
         for object in moves.iter().filter(|(_, moves)| **moves).map(|(object, _)| object) {
             self.enqueue_first(object.clone());
         }
-        for (pod, reply) in asked {
+        for (pod, reply) in announced {
             let waits_for = index.depending_on(&pod).filter(|o| moves.get(o) == Some(&true));
             let waits_for: HashSet<ObjectRef> = waits_for.cloned().collect();
             match waits_for.is_empty() {
@@ -55,7 +54,7 @@ impl Reconciler {
     }
 
     /// Those that traffic rests on; the others are answered.
-    fn guarded(&self, batch: Vec<PendingAnnouncement>) -> Vec<Asked> {
+    fn guarded(&self, batch: Vec<PendingAnnouncement>) -> Vec<Announced> {
         let (index, now) = (self.context.shared.read(), self.context.shared.now());
         let decides = self.context.leads() && index.synced.all();
         let concerned =
@@ -76,14 +75,14 @@ impl Reconciler {
     }
 
     /// Those that count as gone from now on; the others are answered.
-    fn accept(&self, asked: Vec<Asked>) -> Vec<Asked> {
+    fn accept(&self, announced: Vec<Announced>) -> Vec<Announced> {
         let (mut believed, now) = (vec![], self.context.shared.now().steady);
         self.context.shared.update(|index| {
-            for (pod, reply) in asked {
+            for (pod, reply) in announced {
                 let answer = match index.announce_pod(&pod) {
                     AnnounceResult::Accepted => None,
-                    // The API server asks again where the pod has changed while it was held up: then
-                    // it has been held up for long enough.
+                    // The API server asks again where the pod has changed while its deletion was
+                    // delayed: then it has been delayed for long enough.
                     AnnounceResult::Repeated(since) => {
                         let long =
                             since.duration_until(now) >= self.context.settings.max_deletion_delay;

@@ -18,7 +18,7 @@ const REPORTED_AFTER: Duration = Duration::from_secs(10);
 pub(crate) enum WriteFailure {
     /// Somebody else wrote first.
     Conflict,
-    /// The API server says that there is no such object.
+    /// The API server answers that there is no such object.
     Gone,
     /// The API server or a webhook denied it, or it could not be sent.
     Refused,
@@ -84,7 +84,7 @@ impl FailureStreak {
     }
 }
 
-/// What tells one attempt from another.
+/// What identifies an attempt.
 pub(crate) trait AttemptKey: PartialEq {
     /// Whether the other attempt writes the same, from whatever version of the object.
     fn writes_the_same(&self, other: &Self) -> bool;
@@ -194,7 +194,7 @@ impl Attempt {
             let state = sets.iter().find(|s| s.intent.set == *set).and_then(|s| s.state.as_ref());
             state.is_some_and(|state| state.active == *active)
         };
-        // A move of some sets leaves the weights of the others open.
+        // A move of some sets does not determine the weights of the others.
         let live: Vec<u32> =
             sets.iter().flat_map(|set| set.intent.backends.iter().map(|b| b.live)).collect();
         let weights = live.len() != self.write.weights.len() || live == self.write.weights;

@@ -218,7 +218,7 @@ fn each_set(
 }
 
 /// Traffic should move and does not, because of a person or until a person agrees.
-pub(crate) fn report_held(
+pub(crate) fn report_hold(
     context: &Context,
     memories: &mut Memories,
     subject: &Subject<'_>,
@@ -227,15 +227,15 @@ pub(crate) fn report_held(
 ) {
     let (write, active) = (&wanted.write, &wanted.plan.active);
     let Some(flip) = write.flip().filter(|_| subject.leads) else { return };
-    let problem = Problem::Held(hold.clone(), active.clone());
+    let problem = Problem::OnHold(hold.clone(), active.clone());
     if memories.entry(subject.object).problem.begins(problem) {
         tracing::warn!(object = %write.object, "{}; nothing is written: {hold}", flip.due());
-        context.recorder.publish(reports::held(write, flip, &hold.to_string()));
+        context.recorder.publish(reports::on_hold(write, flip, &hold.to_string()));
     }
 }
 
-/// Another writer keeps overwriting our weights. Once in a while somebody edits by hand: that is no
-/// news.
+/// Another writer keeps overwriting our weights. A single edit by hand is
+/// not reported.
 pub(crate) fn report_overwritten(
     context: &Context,
     memories: &mut Memories,

@@ -70,7 +70,7 @@ enum Input {
     /// A delayed object is due.
     Due(ObjectRef),
     /// Writes under way have become slow.
-    Turn,
+    WritesSlow,
     BrakeRecord,
     LedgerAnswered(LedgerAnswer),
     BrakeTick,
@@ -107,7 +107,7 @@ impl Controller {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         loop {
             tokio::select! {
-                input = self.next_input() => self.take_in(input),
+                input = self.next_input() => self.handle(input),
                 () = stop.cancelled() => break,
             }
             self.reconcile_queued();
@@ -129,14 +129,14 @@ impl Controller {
             Some(object) = state.queue.next_due() => Input::Due(object),
             Ok(()) = self.brake_record.changed() => Input::BrakeRecord,
             Some(answer) = state.brake.next_answer() => Input::LedgerAnswered(answer),
-            () = until(due) => Input::Turn,
+            () = until(due) => Input::WritesSlow,
             _ = self.brake_tick.tick(), if brakes => Input::BrakeTick,
             Ok(()) = self.leading.changed() => Input::LeadershipChanged,
             _ = self.prune.tick() => Input::Prune,
         }
     }
 
-    fn take_in(&mut self, input: Input) {
+    fn handle(&mut self, input: Input) {
         let state = &mut self.reconciler;
         match input {
             Input::Changed(objects) => state.enqueue_all(objects),
@@ -148,8 +148,8 @@ impl Controller {
                 state.enqueue_answered(objects);
             }
             Input::Due(object) => state.enqueue(object, Instant::now()),
-            Input::Turn => state.turn(Instant::now()),
-            Input::BrakeRecord => self.take_in_brake_record(),
+            Input::WritesSlow => state.advance(Instant::now()),
+            Input::BrakeRecord => self.observe_brake_record(),
             Input::LedgerAnswered(LedgerAnswer { record, objects }) => {
                 if let Some(record) = record {
                     state.observe_brake_record(record);
@@ -163,7 +163,7 @@ impl Controller {
     }
 
     /// The candidate for the Lease has read the brake's record.
-    fn take_in_brake_record(&mut self) {
+    fn observe_brake_record(&mut self) {
         let record = self.brake_record.borrow_and_update().clone();
         // Where there is no candidate, none is read.
         if let Some(record) = record {
@@ -173,7 +173,7 @@ impl Controller {
 
     fn change_leadership(&mut self) {
         // A new leader begins with what the one before it knew.
-        self.take_in_brake_record();
+        self.observe_brake_record();
         let state = &mut self.reconciler;
         state.arbiter.leadership_changed();
         if !state.context.leads() {

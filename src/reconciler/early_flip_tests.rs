@@ -112,7 +112,7 @@ impl Replica {
         plan
     }
 
-    /// Writes what is planned, as the API server would; what it says of a flip.
+    /// Writes what is planned, as the API server would. Returns the sentence about a flip.
     fn write(&mut self, seconds: i64) -> Option<String> {
         let write = self.plan(seconds).write?;
         let mut json = serde_json::to_value(&self.object).unwrap();
@@ -185,7 +185,7 @@ fn a_new_pod_after_a_loss_that_came_waits_for_a_person_even_before_the_record_is
     leader.announce(1, 2);
     leader.write(2).unwrap();
     leader.see("emoji-svc", &[], 3);
-    assert!(leader.plan(3).write.is_some(), "the record, which waits for its turn");
+    assert!(leader.plan(3).write.is_some(), "the record, which is not urgent");
     leader.see("emoji-svc", &[2], 4);
     assert_eq!(leader.write(4).as_deref(), Some(""));
     assert_eq!(leader.state()["sets"][""]["active"], json!(["west"]));
@@ -206,12 +206,12 @@ fn who_comes_to_lead_after_the_loss_knows_by_the_pods_that_it_has_come() {
 }
 
 #[test]
-fn a_return_after_a_loss_that_came_is_told_as_any_other() {
+fn a_return_after_a_loss_that_came_is_reported_as_any_other() {
     let mut leader = Replica::with(&[1], json!({}));
     leader.announce(1, 2);
     leader.write(2).unwrap();
     leader.see("emoji-svc", &[], 3);
-    assert!(leader.plan(3).write.is_some(), "the record, which waits for its turn");
+    assert!(leader.plan(3).write.is_some(), "the record, which is not urgent");
     leader.see("emoji-svc", &[2], 4);
     let note = leader.write(4).unwrap();
     assert!(note.contains("from west to emoji-svc: emoji-svc: 1 of 1"), "{note}");

@@ -35,7 +35,7 @@ pub(crate) enum GiveUp {
     Crowded,
 }
 
-/// The writes that are under way; `A` tells one attempt from another, `F` is what a task hands back.
+/// The writes that are under way; `A` identifies an attempt, `F` is what a task returns.
 pub(crate) struct InFlight<A, F> {
     tasks: JoinSet<F>,
     lanes: Lanes,
@@ -134,7 +134,7 @@ impl<A: PartialEq, F: Send + 'static> InFlight<A, F> {
         self.lanes.has_room(Lane::Fast)
     }
 
-    /// Begins a write; `finished` makes what is handed back from its outcome.
+    /// Begins a write; `finished` makes what the task returns from its outcome.
     pub(crate) fn begin<O: From<GiveUp> + Send + 'static>(
         &mut self,
         object: &ObjectRef,
@@ -184,19 +184,19 @@ impl<A: PartialEq, F: Send + 'static> InFlight<A, F> {
         self.lanes.forget_waiting();
     }
 
-    /// When [`Self::turn`] has something to do.
+    /// When [`Self::advance`] has something to do.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.lanes.due()
     }
 
-    /// Takes in that it is `now`. Returns the objects that were enqueued while their write became slow:
+    /// Advances to `now`. Returns the objects that were enqueued while their write became slow:
     /// they need not wait for it any longer.
-    pub(crate) fn turn(&mut self, now: Instant) -> Vec<ObjectRef> {
-        let turn = self.lanes.turn(now);
-        for object in &turn.given_up {
+    pub(crate) fn advance(&mut self, now: Instant) -> Vec<ObjectRef> {
+        let advance = self.lanes.advance(now);
+        for object in &advance.given_up {
             self.give_up(object, GiveUp::Crowded);
         }
-        turn.slow.into_iter().filter(|object| self.dirty.remove(object)).collect()
+        advance.slow.into_iter().filter(|object| self.dirty.remove(object)).collect()
     }
 
     /// How many writes are under way.

@@ -78,7 +78,7 @@ impl UnderWay {
 
 /// What time has done to the writes under way.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Turn {
+pub(crate) struct Advance {
     /// They have become slow: what was enqueued of them meanwhile is to be decided.
     pub slow: Vec<ObjectRef>,
     /// They are to be given up, to make room.
@@ -167,7 +167,7 @@ impl Lanes {
         self.in_line.clear();
     }
 
-    /// When [`Self::turn`] has something to do; none while no write is under way that waits for it.
+    /// When [`Self::advance`] has something to do; none while no write is under way that waits for it.
     pub(crate) fn due(&self) -> Option<Instant> {
         let fresh = self.writes.values().filter(|write| !write.slow);
         let slows = fresh.map(|write| write.since).min().map(|began| began + SLOW_AFTER);
@@ -186,13 +186,13 @@ impl Lanes {
     }
 
     /// Advances the lanes to `now`.
-    pub(crate) fn turn(&mut self, now: Instant) -> Turn {
+    pub(crate) fn advance(&mut self, now: Instant) -> Advance {
         let lasts = |since: Instant, time| now.saturating_duration_since(since) >= time;
-        let mut turn = Turn::default();
+        let mut advance = Advance::default();
         for (key, write) in &mut self.writes {
             if !write.slow && lasts(write.since, SLOW_AFTER) {
                 write.slow = true;
-                turn.slow.push(key.clone());
+                advance.slow.push(key.clone());
             }
         }
         let mut slow: Vec<_> = self
@@ -211,14 +211,14 @@ impl Lanes {
             };
             for (key, write) in slow.iter_mut().filter(stuck).take(excess) {
                 write.given_up = true;
-                turn.given_up.push((*key).clone());
+                advance.given_up.push((*key).clone());
                 room += 1;
             }
         }
         for (_, write) in slow.into_iter().filter(|(_, write)| write.has_place).take(room) {
             write.has_place = false;
         }
-        turn
+        advance
     }
 }
 
@@ -257,9 +257,9 @@ mod tests {
                 return (now - start, given_up);
             }
             now = lanes.due().unwrap();
-            let turn = lanes.turn(now);
-            given_up += turn.given_up.len();
-            turn.given_up.iter().for_each(|key| lanes.end(key, None));
+            let advance = lanes.advance(now);
+            given_up += advance.given_up.len();
+            advance.given_up.iter().for_each(|key| lanes.end(key, None));
         }
     }
 
@@ -302,7 +302,7 @@ mod tests {
                 next += 1;
             }
             now += Duration::from_millis(100);
-            assert_eq!(lanes.turn(now).given_up, []);
+            assert_eq!(lanes.advance(now).given_up, []);
             assert!(lanes.len() <= 32 + MAX_BESIDE);
             lanes.end(&key(ended), Some(now));
             ended += 1;
@@ -314,14 +314,14 @@ mod tests {
         let (mut lanes, start) = (Lanes::new(2), Instant::now());
         fill(&mut lanes, 0..2, Lane::Fast, start);
         assert!(!lanes.has_room(Lane::Fast));
-        assert_eq!(lanes.turn(start + SLOW_AFTER / 2), Turn::default());
+        assert_eq!(lanes.advance(start + SLOW_AFTER / 2), Advance::default());
         assert!(!lanes.is_slow(&key(0)));
-        let turn = lanes.turn(start + SLOW_AFTER);
-        assert_eq!((turn.slow.len(), turn.given_up.len()), (2, 0));
+        let advance = lanes.advance(start + SLOW_AFTER);
+        assert_eq!((advance.slow.len(), advance.given_up.len()), (2, 0));
         assert!(lanes.has_room(Lane::Fast) && lanes.is_slow(&key(0)));
         assert_eq!((lanes.len(), lanes.slow(), lanes.fast()), (2, 2, 0));
         assert_eq!(lanes.due(), None);
-        assert_eq!(lanes.turn(start + SLOW_AFTER * 2), Turn::default(), "told once");
+        assert_eq!(lanes.advance(start + SLOW_AFTER * 2), Advance::default(), "reported once");
     }
 
     #[test]

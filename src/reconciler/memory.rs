@@ -23,10 +23,10 @@ pub(crate) struct Memory {
     lost: BySet<Vec<String>>,
     /// Those whose loss would have been seen here, had it come.
     watched: BySet<Vec<String>>,
-    /// Where this replica wants the traffic, and since when by the steady clock, while it waits for
-    /// another replica to bring it there.
+    /// Where this replica wants the traffic, and since when by the steady clock, until
+    /// another replica brings it there.
     wanted: Option<(ActiveBackends, SteadyTime)>,
-    /// Where this replica brought the traffic as a standby, until its own facts say otherwise.
+    /// Where this replica brought the traffic as a standby, until its own facts differ.
     rescued: Option<ActiveBackends>,
     /// Since when there is something to be recorded.
     unrecorded: Option<Instant>,
@@ -58,7 +58,7 @@ pub(crate) struct Memory {
 pub(crate) enum Readability {
     #[default]
     Readable,
-    /// A part of it cannot be read, and the rest fails over.
+    /// Some of it cannot be read, and the rest fails over.
     Partly,
     /// It cannot be read, and is left as it is.
     Unreadable,
@@ -68,7 +68,7 @@ pub(crate) enum Readability {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
     /// A move is not made; why, and where the traffic should go.
-    Held(Hold, ActiveBackends),
+    OnHold(Hold, ActiveBackends),
     /// Another writer has overwritten the weights so often.
     Overwritten { times: u32, by: String },
 }
@@ -80,7 +80,7 @@ impl Memory {
         observed.map(|(_, pending)| pending)
     }
 
-    /// Takes note of a set's delays; `recorded` are those in the object's state. Those observed here
+    /// Observes a set's delays; `recorded` are those in the object's state. Those observed here
     /// count, even where the record agrees: it goes by a wall clock.
     pub(crate) fn observe(
         &mut self,
@@ -147,7 +147,7 @@ impl Memory {
         self.wanted.as_ref().filter(|(wanted, _)| wanted == active).map(|(_, since)| *since)
     }
 
-    /// Takes note that the traffic is wanted there, from now on or since earlier.
+    /// Observes that the traffic is wanted there, from now on or since earlier.
     pub(crate) fn observe_wanted(&mut self, active: &ActiveBackends, now: SteadyTime) {
         if self.wanted_since(active).is_none() {
             self.wanted = Some((active.clone(), now));
@@ -160,14 +160,14 @@ impl Memory {
     }
 
     /// The traffic is where it is wanted, and everything is recorded.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn mark_up_to_date(&mut self) {
         self.wanted = None;
         (self.unrecorded, self.failed) = (None, None);
         self.problem.ends();
         self.refusal.ends();
     }
 
-    /// Takes note of a move that this replica made as a standby.
+    /// Observes a move that this replica made as a standby.
     pub(crate) fn observe_rescue(&mut self, to: ActiveBackends) {
         self.rescued = Some(to);
     }
@@ -177,7 +177,7 @@ impl Memory {
         self.rescued.is_some()
     }
 
-    /// Takes note of where this replica's own facts want the traffic: a move made as a standby is
+    /// Observes where this replica's own facts want the traffic: a move made as a standby is
     /// past once they want another.
     pub(crate) fn observe_decision(&mut self, active: &ActiveBackends) {
         let differs = |(set, there): (&String, &Vec<String>)| active.get(set) != Some(there);
@@ -300,7 +300,7 @@ mod tests {
         let west = active("west");
         let mut memory = Memory::default();
         memory.observe_rescue(west.clone());
-        memory.settle();
+        memory.mark_up_to_date();
         memory.observe_decision(&west);
         assert!(memory.is_rescued(), "it has landed, and may be taken back");
         memory.observe_decision(&active("primary"));

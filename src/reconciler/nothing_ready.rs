@@ -3,7 +3,7 @@
 use crate::engine::{BySet, Now, Readiness, SteadyTime, to_the_second};
 use jiff::{SignedDuration, Timestamp};
 
-/// A pod that restarts, and a Service that is made before its pods, are no news yet.
+/// A pod that restarts, and a Service that is made before its pods, are not reported yet.
 const LASTS: SignedDuration = SignedDuration::from_secs(1);
 
 /// What a replica knows of the sets of an object that have nothing ready.
@@ -118,7 +118,7 @@ mod tests {
         }
         let record = known.reported().unwrap().clone();
         assert_eq!(known.observe(&lacks, &record, true, at(61_000)), NothingReadyChange::default());
-        assert_eq!(known.reported(), None, "the object says it");
+        assert_eq!(known.reported(), None, "the object records it");
         let ends = known.observe(&sets(&[("", Ready)]), &record, true, at(70_000));
         assert_eq!(ends.ends, [""]);
         // The record follows a moment later.
@@ -159,13 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn a_flap_is_no_news_and_what_cannot_be_seen_has_not_ended() {
+    fn a_flap_is_not_reported_and_what_cannot_be_seen_has_not_ended() {
         let (mut known, none) = (NothingReady::default(), BySet::new());
         for second in 0..5 {
             let now = at(second * 1_000);
             known.observe(&sets(&[("", Nothing)]), &none, true, now);
-            let news = known.observe(&none_of(), &none, true, at(second * 1_000 + 500));
-            assert_eq!(news, NothingReadyChange::default());
+            let change = known.observe(&none_of(), &none, true, at(second * 1_000 + 500));
+            assert_eq!(change, NothingReadyChange::default());
         }
         let unknown = sets(&[("", Unknown)]);
         assert_eq!(
@@ -179,10 +179,10 @@ mod tests {
     fn rules_are_reported_each_for_itself_and_one_that_is_gone_is_forgotten() {
         let mut known = NothingReady::default();
         let one = sets(&[("a", Nothing), ("b", Ready)]);
-        let news = known.observe(&one, &recorded(&["b", "gone"]), true, at(0));
-        assert_eq!((news.begins.len(), news.ends.as_slice()), (0, &["b".to_owned()][..]));
-        let news = known.observe(&one, &BySet::new(), true, at(1_000));
-        assert_eq!(news.begins, ["a"]);
+        let change = known.observe(&one, &recorded(&["b", "gone"]), true, at(0));
+        assert_eq!((change.begins.len(), change.ends.as_slice()), (0, &["b".to_owned()][..]));
+        let change = known.observe(&one, &BySet::new(), true, at(1_000));
+        assert_eq!(change.begins, ["a"]);
         assert_eq!(known.reported().unwrap().keys().collect::<Vec<_>>(), ["a"]);
     }
 }

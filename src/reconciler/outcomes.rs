@@ -22,7 +22,7 @@ const CONFLICT: &str = "409 Conflict, again and again: others write it all the t
 const GONE: &str = "404 Not Found, though the watch has not said that it is gone: does something else answer for the API server?";
 
 impl Reconciler {
-    /// Takes in how a write ended.
+    /// Observes how a write ended.
     pub(crate) fn finish(&mut self, done: FinishedWrite) {
         let FinishedWrite { attempt, ticket, outcome } = done;
         let object = attempt.write.object.clone();
@@ -97,7 +97,7 @@ impl Reconciler {
         let Attempt { write, active, as_standby, noticed } = attempt;
         let object = &write.object;
         let memory = self.memories.entry(object);
-        memory.settle();
+        memory.mark_up_to_date();
         memory.may_have_landed = None;
         if write.may_be_overwritten() {
             let before = memory.overwrites.as_ref();
@@ -116,7 +116,7 @@ impl Reconciler {
         }
     }
 
-    /// Takes note of a write that failed, and reports it where that is due.
+    /// Observes a write that failed, and reports it where that is due.
     fn observe_failure(&mut self, attempt: Attempt, failure: WriteFailure, why: &str) {
         let (write, now) = (&attempt.write, Instant::now());
         let object = &write.object;
@@ -138,7 +138,7 @@ impl Reconciler {
         }
     }
 
-    /// A write that only records is no news when it lands late.
+    /// A write that only records need not be observed when it lands late.
     fn remember_unanswered(&mut self, attempt: Attempt) {
         if attempt.write.changes_weights() || attempt.write.edited.is_some() {
             let memory = self.memories.entry(&attempt.write.object);

@@ -24,7 +24,7 @@ pub(crate) struct OverwriteTracker {
 }
 
 impl OverwriteTracker {
-    /// Takes note of weights that have landed; `before` is what was known of the object.
+    /// Observes weights that have landed; `before` is what was known of the object.
     pub(crate) fn wrote(before: Option<&Self>, weights: &[u32], now: Instant) -> Self {
         let again = before.filter(|before| before.weights == weights && !before.is_past(now));
         Self { weights: weights.to_vec(), at: now, times: again.map_or(0, |b| b.times + 1) }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn other_weights_and_long_quiet_begin_anew() {
+    fn other_weights_and_a_long_quiet_time_start_over() {
         let now = Instant::now();
         let known = OverwriteTracker::wrote(None, &[0, 1], now);
         assert_eq!(known.again(&[1, 0], now), None);

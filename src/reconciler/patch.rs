@@ -93,7 +93,7 @@ fn annotations(managed: &ManagedObject, state: &State) -> Vec<(&'static str, Str
     set
 }
 
-/// The states of all sets as they are recorded: a set that a write leaves alone keeps its own.
+/// The states of all sets as they are recorded: a set that a write does not concern keeps its own.
 fn recorded_states(subject: &Subject<'_>) -> BySet<SetState> {
     let recorded = |set: &ManagedSet| {
         let mut state = set.state.clone()?;
@@ -116,7 +116,7 @@ fn object_state(
     state
 }
 
-/// Which weights somebody wrote past the webhook, in words.
+/// Which weights somebody wrote past the webhook, for people.
 fn edited(by: &str, managed: &ManagedObject) -> String {
     let of_set = |set: &ManagedSet| {
         let weights = set.intent.backends.iter().map(|b| format!("{} {}", b.name, b.authored));

@@ -46,7 +46,7 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moves {
     All,
-    /// None that leaves a lost primary: the brake holds those.
+    /// None that leaves a lost primary.
     NoFailover,
 }
 

@@ -192,7 +192,7 @@ fn a_rule_whose_fallback_dies_moves_without_the_others() {
 }
 
 #[test]
-fn a_standby_rescues_one_rule_and_leaves_the_failback_of_another_to_the_leader() {
+fn a_standby_rescues_one_rule_and_defers_the_failback_of_another_to_the_leader() {
     let mut world = World::new(json!({}));
     world.set_ready("emoji-svc", 0);
     world.write().unwrap();
@@ -260,14 +260,14 @@ fn a_pin_is_a_persons_and_no_loss_to_the_brake() {
 }
 
 #[test]
-fn what_people_were_told_of_rules_that_have_nothing_ready_is_recorded_once_and_taken_back() {
+fn what_was_reported_of_rules_that_have_nothing_ready_is_recorded_once_and_taken_back() {
     let mut world = World::new(json!({}));
     for service in ["emoji-svc", "north"] {
         world.set_ready(service, 0);
     }
     world.write().unwrap();
     let plan = world.plan();
-    assert_eq!(plan.write, None, "nobody has been told yet");
+    assert_eq!(plan.write, None, "it has not been reported yet");
     let (readiness, why) = &plan.readiness["api"];
     assert_eq!(*readiness, Readiness::Nothing);
     assert_eq!(why, "emoji-svc: no endpoints, north: no endpoints");
@@ -327,11 +327,11 @@ fn weights_written_past_the_webhook_are_the_authors_and_undo_no_failover() {
     let mut world = World::new(json!({}));
     world.set_ready("emoji-svc", 0);
     world.write().unwrap();
-    // A manifest that is applied again is put right, and says nothing new.
+    // A manifest that is applied again is corrected, and is nothing new.
     edit_past_the_webhook(&mut world, "kubectl-edit", [9, 0]);
     let write = world.write().unwrap();
     assert_eq!((&write.kind, &write.edited), (&WriteKind::Correction, &None));
-    // A new one is recorded; what would go to the dead waits.
+    // A new one is recorded; traffic does not go to the dead backend.
     edit_past_the_webhook(&mut world, "kubectl-edit", [7, 3]);
     let write = world.write().unwrap();
     assert!(write.edited.unwrap().starts_with("kubectl-edit wrote weights past the webhook"));

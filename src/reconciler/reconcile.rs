@@ -47,7 +47,7 @@ impl Reconciler {
         let subject = facts::check(request)?;
         let plan = self.plan(&subject)?;
         let wanted = self.check_needed(&subject, plan)?;
-        let wanted = self.check_held(&subject, wanted)?;
+        let wanted = self.check_hold(&subject, wanted)?;
         let wanted = self.check_brake(&subject, wanted)?;
         self.check_permission(&subject, &wanted)?;
         self.carry_decided(&subject, &wanted);
@@ -119,14 +119,14 @@ impl Reconciler {
         // A standby sees through what it has begun.
         let ours = subject.leads || memory.as_ref().is_some_and(|memory| memory.is_rescued());
         if let Some(memory) = memory {
-            memory.settle();
+            memory.mark_up_to_date();
         }
         let stop = Stop::new(StopReason::UpToDate).at(plan.position);
         Err(stop.with_profile(ProfileWork::Carry { ours }))
     }
 
-    /// Passes what no person has stopped.
-    fn check_held(&mut self, subject: &Subject<'_>, wanted: Wanted) -> Gate<Wanted> {
+    /// Passes what no person holds.
+    fn check_hold(&mut self, subject: &Subject<'_>, wanted: Wanted) -> Gate<Wanted> {
         let hold = if wanted.plan.paused {
             Hold::Paused
         } else if subject.index.cluster_wide.frozen {
@@ -134,17 +134,17 @@ impl Reconciler {
         } else {
             return Ok(wanted);
         };
-        // Whoever freezes the cluster does not say that the primaries are back.
+        // Freezing the cluster does not mean that the primaries are back.
         let wants_to_leave = wanted.write.leaves_primary() && !wanted.plan.paused;
         let position =
             if wants_to_leave { TrafficPosition::Undecided } else { wanted.plan.position };
-        Err(self.held(subject, &wanted, hold).at(position))
+        Err(self.hold(subject, &wanted, hold).at(position))
     }
 
-    fn held(&mut self, subject: &Subject<'_>, wanted: &Wanted, hold: Hold) -> Stop {
-        conditions::report_held(&self.context, &mut self.memories, subject, wanted, hold);
+    fn hold(&mut self, subject: &Subject<'_>, wanted: &Wanted, hold: Hold) -> Stop {
+        conditions::report_hold(&self.context, &mut self.memories, subject, wanted, hold);
         let profile = ProfileWork::Carry { ours: subject.leads };
-        Stop::new(StopReason::Held).with_profile(profile)
+        Stop::new(StopReason::OnHold).with_profile(profile)
     }
 
     /// Passes what the brake does not hold. It comes before arbitration: a standby has to know how much
@@ -160,8 +160,8 @@ impl Reconciler {
             return Ok(wanted);
         };
         self.look_again(object, Some(braked.look_again));
-        let stop = self.held(subject, &wanted, braked.hold);
-        // Of several sets those that do not leave their primary are not held with the others.
+        let stop = self.hold(subject, &wanted, braked.hold);
+        // Of several sets the brake holds only those that leave their primary.
         let rest = self.planned(subject, Moves::NoFailover);
         match rest.and_then(|mut plan| Some(Wanted { write: plan.write.take()?, plan })) {
             Some(rest) if rest.write.changes_weights() => Ok(rest),
@@ -200,7 +200,7 @@ impl Reconciler {
         recording::check(since, subject.managed.has_state(), traffic, now)
     }
 
-    /// Passes a write for which no earlier attempt says to wait.
+    /// Passes a write that need not wait for an earlier attempt.
     fn check_backoff(&mut self, subject: &Subject<'_>, wanted: &Wanted) -> Gate<()> {
         let (write, now) = (&wanted.write, Instant::now());
         let Some(memory) = self.memories.get(&write.object) else { return Ok(()) };
@@ -246,7 +246,7 @@ impl Reconciler {
         self.carry(subject, ProfileRequest { decided, ours });
     }
 
-    /// Sees to it that the ServiceProfile of a split follows.
+    /// Makes sure that the ServiceProfile of a split follows.
     fn carry(&mut self, subject: &Subject<'_>, request: ProfileRequest<'_>) {
         let follow_up = self.profiles.reconcile(&self.context, subject, request);
         self.follow_up(subject.object, follow_up);

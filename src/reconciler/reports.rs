@@ -30,7 +30,7 @@ pub(crate) fn refused(write: &Write, error: &str) -> NewEvent {
 }
 
 /// A move that is not made because a person decided so.
-pub(crate) fn held(write: &Write, flip: &Flip, why: &str) -> NewEvent {
+pub(crate) fn on_hold(write: &Write, flip: &Flip, why: &str) -> NewEvent {
     let note = format!("{}. Nothing is written: {why}", flip.due());
     NewEvent::warning(written(write), EventReason::FailoverHeld, Failover, note)
 }
@@ -49,7 +49,7 @@ pub(crate) fn undone(write: &Write, who: &str, times: u32) -> NewEvent {
     NewEvent::warning(written(write), EventReason::WeightsUndone, Failover, note)
 }
 
-/// An object that cannot be read, or not in every part.
+/// An object that cannot be read, or not entirely.
 pub(crate) fn unreadable(
     object: &ObjectRef,
     version: &'static str,

@@ -22,7 +22,7 @@ pub(crate) enum RequestError {
     Failed(#[from] kube::Error),
 }
 
-/// Makes a request, and waits so long for the answer.
+/// Makes a request, and waits this long for the answer.
 pub(crate) async fn within<T>(
     timeout: Duration,
     request: impl Future<Output = kube::Result<T>>,

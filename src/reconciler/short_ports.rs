@@ -1,4 +1,4 @@
-//! Ports that backends are short of, or were released from.
+//! Ports that backends are short of, or that a release has dropped.
 
 use crate::engine::{Decision, DecisionReason, Health, Intent, Unknown, service_of};
 use std::fmt;

@@ -98,7 +98,7 @@ impl Reconciler {
             .or_else(|| self.profiles.in_flight.take_next())
     }
 
-    /// Takes in how the write of a profile ended.
+    /// Observes how the write of a profile ended.
     pub(crate) fn finish_profile(&mut self, done: FinishedProfileWrite) {
         let ProfileFollowUp { split, enqueue, retry_after } =
             self.profiles.finish(&self.context, done);
@@ -120,15 +120,15 @@ impl Reconciler {
         }
     }
 
-    /// Takes in that it is `now`: nothing waits for writes that have become slow.
-    pub(crate) fn turn(&mut self, now: Instant) {
-        let slow = self.writes.in_flight.turn(now);
-        for object in self.profiles.in_flight.turn(now).into_iter().chain(slow) {
+    /// Advances to `now`: nothing waits any longer for writes that have become slow.
+    pub(crate) fn advance(&mut self, now: Instant) {
+        let slow = self.writes.in_flight.advance(now);
+        for object in self.profiles.in_flight.advance(now).into_iter().chain(slow) {
             self.enqueue(object, now);
         }
     }
 
-    /// When [`Self::turn`] has something to do.
+    /// When [`Self::advance`] has something to do.
     pub(crate) fn due(&self) -> Option<Instant> {
         let writes = self.writes.in_flight.due();
         writes.into_iter().chain(self.profiles.in_flight.due()).min()
@@ -199,7 +199,7 @@ mod tests {
     use crate::reconciler::memory::Readability;
 
     #[test]
-    fn what_went_while_nothing_was_decided_is_enqueued_once_the_facts_are_whole() {
+    fn what_vanished_while_nothing_was_decided_is_enqueued_once_the_caches_are_synced() {
         let object = |name: &str| ObjectRef::new(Kind::TrafficSplit, ObjectKey::new("ns", name));
         let mut memories = Memories::default();
         memories.entry(&object("remembered")).readability = Readability::Unreadable;

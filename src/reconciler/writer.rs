@@ -45,7 +45,7 @@ impl WriteOutcome {
     }
 }
 
-/// Writes, and waits so long for the answer. The resourceVersion keeps a late success from being done
+/// Writes, and waits this long for the answer. The resourceVersion keeps a late success from being done
 /// twice. `read_again`: the object is read after a conflict too, because the watch may be behind.
 pub(crate) async fn write(
     client: &Client,

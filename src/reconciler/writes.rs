@@ -18,7 +18,7 @@ pub(crate) struct Writes {
     clients: WriteClients,
 }
 
-/// What a write task hands back.
+/// What a write task returns.
 pub(crate) struct FinishedWrite {
     pub attempt: Attempt,
     pub ticket: Ticket,

@@ -47,7 +47,7 @@ impl Arbiter {
         }
         memories.entry(object).observe_wanted(active, subject.now.steady);
         match permission {
-            Permission::Write | Permission::LeaveToLeader => Err(None),
+            Permission::Write | Permission::DeferToLeader => Err(None),
             Permission::Wait(wait) => Err(Some(wait.try_into().unwrap_or_default())),
             Permission::Confirm => {
                 // Both are asked at the same time.

@@ -1,24 +1,24 @@
 //! Who may move traffic, and when: the rules by which replicas never fight.
 //!
-//! The Lease says who goes first. A standby makes a move that the leader leaves undone, but only
-//! one that leaves a dead backend, only after a consistent LIST has agreed, and not again once it
-//! has been reversed. Nobody reverses a fresh move of another replica before such a LIST agrees.
+//! The Lease says who goes first. A standby makes a move that the leader does not make, but only
+//! one off a dead backend, only after a consistent LIST has agreed, and not again once it has been
+//! reversed. Nobody reverses a fresh move of another replica before such a LIST agrees.
 
 use crate::engine::Identity;
 use crate::index::managed_object::Decider;
 use jiff::SignedDuration;
 
-/// How long a standby leaves a move to the leader.
+/// How long a standby defers a move to the leader.
 pub(crate) const STANDBY_DELAY: SignedDuration = SignedDuration::from_secs(1);
 
-/// A leader that is at work on other objects is left in peace, but not for longer than this.
+/// A leader that works on other objects is not preempted, but not for longer than this.
 const BUSY: SignedDuration = SignedDuration::from_secs(10);
 
 /// A move of another replica that has been seen for so long was seen with caches as young: every
 /// watch has been renewed since (`list_watch::READ_TIMEOUT`). Reversing it needs no LIST.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
-/// How long the lower engine version leaves a dead backend to the higher one, which may live.
+/// How long the lower engine version defers a dead backend to the higher one, which may be alive.
 const YIELD: SignedDuration = SignedDuration::from_secs(5);
 
 /// A move that one replica wants to make.
@@ -30,7 +30,7 @@ pub(crate) struct WriteRequest<'a> {
     pub decider: Option<&'a Decider>,
     /// For how long that has been seen here.
     pub seen_for: SignedDuration,
-    /// The move only leaves what is dead, and its author wants no delay.
+    /// The move is only off dead backends, and its author wants no delay.
     pub rescue: bool,
     /// For how long this replica has wanted it.
     pub wanted_for: SignedDuration,
@@ -54,7 +54,7 @@ pub(crate) enum Permission {
     /// Decide again after this.
     Wait(SignedDuration),
     /// The leader decides it.
-    LeaveToLeader,
+    DeferToLeader,
     /// The leader decides this one and every other, until this replica leads.
     FallSilent,
 }
@@ -64,7 +64,7 @@ pub(crate) fn permission(case: &WriteRequest<'_>) -> Permission {
     let fresh = others.filter(|_| case.seen_for < FRESH);
     let yields = fresh.is_some_and(|by| is_newer(&by.engine, &case.me.engine));
     if !case.leading && (!case.rescue || case.silent) {
-        return Permission::LeaveToLeader;
+        return Permission::DeferToLeader;
     }
     let mut wait = SignedDuration::ZERO;
     if yields {

@@ -82,12 +82,12 @@ fn who_may_move_and_when() {
         (
             "a standby does nothing but rescue",
             WriteRequest { rescue: false, ..waited },
-            Permission::LeaveToLeader,
+            Permission::DeferToLeader,
         ),
         (
             "a silent standby does nothing",
             WriteRequest { silent: true, ..waited },
-            Permission::LeaveToLeader,
+            Permission::DeferToLeader,
         ),
         (
             "a silent one that leads acts",
@@ -117,14 +117,14 @@ fn versions_are_compared_as_versions() {
 // a world where caches lag, freeze and lie.
 
 const TICK: i64 = 50;
-/// What a watch tells, it tells this late.
+/// A watch delivers this late.
 const LAG: i64 = 100;
 
 #[derive(Clone, Copy, Debug)]
 enum Happening {
     /// The primary is ready, or not.
     Truth(bool),
-    /// A replica's watch of slices says nothing any more; where `lists` is false, no LIST either.
+    /// A replica's watch of slices delivers nothing any more; where `lists` is false, no LIST either.
     Freeze {
         replica: usize,
         lists: bool,
@@ -145,7 +145,7 @@ struct Object {
 
 struct Replica {
     me: Identity,
-    /// What it believes of the primary; none before its caches are whole.
+    /// What it believes of the primary; none before its caches are synced.
     believes: Option<bool>,
     frozen: Option<(i64, bool)>,
     wanted: Option<(bool, i64)>,
@@ -236,7 +236,7 @@ impl World {
         match replica.frozen {
             None => replica.believes = Some(late),
             Some((since, lists)) if (self.now - since) % 30_000 < TICK && self.now > since => {
-                // Begun anew: a LIST, or nothing at all.
+                // Restarted: a LIST, or nothing at all.
                 replica.believes = lists.then_some(late);
             }
             Some(_) => {}
@@ -302,7 +302,7 @@ impl World {
                 }
             }
             Permission::FallSilent => replica.silent = true,
-            Permission::Wait(_) | Permission::LeaveToLeader => {}
+            Permission::Wait(_) | Permission::DeferToLeader => {}
         }
     }
 }
@@ -343,14 +343,14 @@ proptest! {
         let last = world.objects.last().unwrap();
         prop_assert_eq!(last.on_primary, world.truth_at(world.now), "the end");
 
-        // Between two changes of the truth, once its news has had time to arrive: how often did
+        // Between two changes of the truth, once it has had time to arrive: how often did
         // somebody write what was not true?
         let mut changes: Vec<i64> = world.truth.iter().map(|(at, _)| *at).collect();
         changes.push(i64::MAX);
         for epoch in changes.windows(2) {
-            let settled = epoch[0].saturating_add(3 * LAG);
+            let arrived = epoch[0].saturating_add(3 * LAG);
             let wrong = world.writes.iter().filter(|(at, right)| {
-                (settled..epoch[1]).contains(at) && !right
+                (arrived..epoch[1]).contains(at) && !right
             });
             prop_assert!(wrong.count() <= 1, "a fight: {:?}", world.writes);
         }

@@ -1,5 +1,5 @@
-//! The brake's gate: what the brake is told of each object, which moves it holds, and how it agrees
-//! with the record in the Lease.
+//! The gate of the brake: reports each object to the brake, holds moves, and keeps the brake consistent
+//! with its record in the Lease.
 
 use crate::engine::{Now, SteadyTime};
 use crate::index::managed_object::ManagedObject;
@@ -60,7 +60,7 @@ impl BrakeGate {
         }
     }
 
-    /// Takes in where the traffic of an object is that does not ask to leave its primary.
+    /// Observes where the traffic of an object is that does not ask to leave its primary.
     pub(crate) fn observe(
         &mut self,
         index: &Index,
@@ -100,7 +100,7 @@ impl BrakeGate {
         knows
     }
 
-    /// Takes in the record in the Lease. Whether every object is to be reconciled again.
+    /// Observes the record in the Lease. Whether every object is to be reconciled again.
     pub(crate) fn take_in(&mut self, record: BrakeRecord, leads: bool, now: Now) -> bool {
         self.brake.as_mut().is_some_and(|brake| brake.take_in(record, leads, now))
     }

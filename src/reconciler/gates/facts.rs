@@ -5,7 +5,7 @@ use crate::reconciler::context::{ReconcileRequest, Subject};
 use crate::reconciler::gates::brake::TrafficPosition;
 use crate::reconciler::gates::stop::{Gate, ProfileWork, Stop, StopReason};
 
-/// Passes a managed object whose facts are whole.
+/// Passes a managed object whose facts are complete.
 pub(crate) fn check<'a>(request: &ReconcileRequest<'a>) -> Gate<Subject<'a>> {
     let ReconcileRequest { index, object, .. } = *request;
     let undecided = |reason| Stop::new(reason).at(TrafficPosition::Undecided);

@@ -42,7 +42,7 @@ pub(crate) enum StopReason {
     /// It is as it should be.
     UpToDate,
     /// A person holds it, or the brake does.
-    Held,
+    OnHold,
     /// The write is another replica's to make, or it is not certain yet that it is ours.
     NotPermitted,
     /// Of attempts before: one failed, or another writer overwrites them.

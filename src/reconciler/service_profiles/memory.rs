@@ -64,7 +64,7 @@ impl ProfileMemory {
         self.overwrites.as_ref()
     }
 
-    /// Takes note of an attempt that failed. Returns how long to wait before the next one.
+    /// Observes an attempt that failed. Returns how long to wait before the next one.
     pub(crate) fn observe_failure(
         &mut self,
         key: ProfileKey,
@@ -86,14 +86,14 @@ impl ProfileMemory {
         (self.failed, self.unanswered) = (None, None);
     }
 
-    /// Takes note of weights that have landed.
+    /// Observes weights that have landed.
     pub(crate) fn observe_landed(&mut self, weights: &[u32], now: Instant) {
         self.overwrites = Some(OverwriteTracker::wrote(self.overwrites.as_ref(), weights, now));
     }
 
     /// The profile has these weights. Returns when the split was first enqueued where an attempt without
     /// an answer has brought them there.
-    pub(crate) fn settle(&mut self, weights: &[u32]) -> Option<Instant> {
+    pub(crate) fn mark_up_to_date(&mut self, weights: &[u32]) -> Option<Instant> {
         let failed = self.failed.take();
         let unanswered = self.unanswered.take();
         self.problem.ends();

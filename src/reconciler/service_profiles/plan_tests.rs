@@ -29,7 +29,7 @@ impl World {
         let split = ObjectRef::new(Kind::TrafficSplit, ObjectKey::new(NAMESPACE, "emoji"));
         let mut world = Self { index, split, settings, profile, version: 10 };
         world.manage("emoji", "emoji-svc", 100);
-        world.tell();
+        world.observe_profile();
         world
     }
 
@@ -62,8 +62,8 @@ impl World {
         self.index.set_object(key, managed);
     }
 
-    /// Lets the index know the profile as it is.
-    fn tell(&mut self) {
+    /// Enters the profile into the index as it is.
+    fn observe_profile(&mut self) {
         let key = ObjectKey::new(NAMESPACE, PROFILE);
         self.version += 1;
         match &mut self.profile {
@@ -93,18 +93,18 @@ impl World {
                 json_patch::patch(self.profile.as_mut().unwrap(), &patch).unwrap();
             }
         }
-        self.tell();
+        self.observe_profile();
         self.profile.as_ref()
     }
 
-    fn carried(&mut self, weights: &[u32]) -> &Value {
+    fn carry(&mut self, weights: &[u32]) -> &Value {
         let ProfilePlan::Write(write) = self.plan(weights) else { panic!("nothing to write") };
         self.write(write);
         assert_eq!(self.plan(weights), ProfilePlan::Nothing, "{:?}", self.profile);
         self.profile.as_ref().unwrap()
     }
 
-    fn given_back(&mut self, standing: &UnmanagedSplit) -> Option<&Value> {
+    fn restored(&mut self, standing: &UnmanagedSplit) -> Option<&Value> {
         self.index.remove_object(&self.split);
         let (key, facts) = orphan(&self.index, &self.split, &self.settings).expect("an orphan");
         let write = restore(key, facts, standing, &self.settings);
@@ -141,19 +141,19 @@ fn unmanaged(weights: [u32; 2]) -> UnmanagedSplit {
 #[test]
 fn a_profile_that_is_not_there_is_made_and_follows_every_flip() {
     let mut world = World::new(None);
-    let made = world.carried(&[0, 1]).clone();
+    let made = world.carry(&[0, 1]).clone();
     assert_eq!(made["spec"], json!({"dstOverrides": overrides([0, 1])}));
     assert_eq!(made["metadata"]["annotations"][SKIP], "true");
     assert_eq!(made["metadata"]["ownerReferences"][0]["uid"], "uid-emoji");
     assert_eq!(made["metadata"]["labels"][LABEL], LABELLED);
-    let back = world.carried(&[1, 0]);
+    let back = world.carry(&[1, 0]);
     assert_eq!(back["spec"]["dstOverrides"], overrides([1, 0]));
 }
 
 #[test]
 fn of_a_profile_with_routes_only_the_overrides_change_and_all_of_it_comes_back() {
     let mut world = World::new(Some(users()));
-    let mut taken = world.carried(&[0, 1]).clone();
+    let mut taken = world.carry(&[0, 1]).clone();
     assert_eq!(taken["spec"]["dstOverrides"], overrides([0, 1]));
     assert_eq!(taken["metadata"]["annotations"][SKIP], "true");
     let mut before = users();
@@ -164,7 +164,7 @@ fn of_a_profile_with_routes_only_the_overrides_change_and_all_of_it_comes_back()
     }
     assert_eq!(taken["spec"], before["spec"]);
     assert_eq!(taken["metadata"]["ownerReferences"], before["metadata"]["ownerReferences"]);
-    let mut left = world.given_back(&UnmanagedSplit::Gone).unwrap().clone();
+    let mut left = world.restored(&UnmanagedSplit::Gone).unwrap().clone();
     assert!(left["spec"].get("dstOverrides").is_none());
     before["spec"].as_object_mut().unwrap().remove("dstOverrides");
     for field in ["resourceVersion", "name"] {
@@ -178,7 +178,7 @@ fn of_a_profile_with_routes_only_the_overrides_change_and_all_of_it_comes_back()
 fn weights_that_stand_there_already_only_get_our_marks() {
     let mut world = World::new(Some(json!({"metadata": {}, "spec": {
         "dstOverrides": overrides([1, 0])}})));
-    let taken = world.carried(&[1, 0]).clone();
+    let taken = world.carry(&[1, 0]).clone();
     let mark = taken["metadata"]["annotations"][WRITTEN_FOR].as_str().and_then(Mark::parse);
     assert!(!mark.unwrap().created);
     assert!(taken["metadata"].get("ownerReferences").is_none());
@@ -188,7 +188,7 @@ fn weights_that_stand_there_already_only_get_our_marks() {
 fn a_profile_without_a_spec_is_filled() {
     for profile in [json!({"metadata": {}}), json!({"metadata": {}, "spec": null})] {
         let mut world = World::new(Some(profile));
-        assert_eq!(world.carried(&[0, 1])["spec"]["dstOverrides"], overrides([0, 1]));
+        assert_eq!(world.carry(&[0, 1])["spec"]["dstOverrides"], overrides([0, 1]));
     }
 }
 
@@ -205,10 +205,10 @@ fn what_others_do_to_it_is_put_right() {
     ];
     for change in changes {
         let mut world = World::new(None);
-        let made = world.carried(&[0, 1]).clone();
+        let made = world.carry(&[0, 1]).clone();
         change(world.profile.as_mut().unwrap());
-        world.tell();
-        let mut right = world.carried(&[0, 1]).clone();
+        world.observe_profile();
+        let mut right = world.carry(&[0, 1]).clone();
         right["metadata"]["resourceVersion"] = made["metadata"]["resourceVersion"].clone();
         assert_eq!(right, made);
     }
@@ -237,33 +237,33 @@ fn all_zero_is_never_written() {
         assert!(matches!(world.plan(&[0, 0]), ProfilePlan::NotOurs(_)));
     }
     let mut world = World::new(None);
-    world.carried(&[0, 1]);
-    let left = world.given_back(&unmanaged([0, 0])).unwrap();
+    world.carry(&[0, 1]);
+    let left = world.restored(&unmanaged([0, 0])).unwrap();
     assert!(left["spec"].get("dstOverrides").is_none());
 }
 
 #[test]
 fn of_two_splits_on_an_apex_the_older_has_the_profile_and_the_other_inherits_it() {
     let mut world = World::new(None);
-    world.carried(&[0, 1]);
+    world.carry(&[0, 1]);
     world.manage("older", "emoji-svc", 1);
     assert_eq!(world.plan(&[1, 0]), ProfilePlan::Nothing);
     let older = ObjectRef::new(Kind::TrafficSplit, ObjectKey::new(NAMESPACE, "older"));
     let younger = std::mem::replace(&mut world.split, older.clone());
-    let taken = world.carried(&[1, 0]).clone();
+    let taken = world.carry(&[1, 0]).clone();
     assert_eq!(taken["metadata"]["ownerReferences"][0]["uid"], "uid-older");
-    // The younger is told, and nothing is given back meanwhile.
+    // The younger is reported, and nothing is restored meanwhile.
     assert_eq!(world.index.remove_object(&older), [older.clone(), younger.clone()]);
     assert!(orphan(&world.index, &older, &world.settings).is_none());
     world.split = younger;
-    let inherited = world.carried(&[1, 0]);
+    let inherited = world.carry(&[1, 0]);
     assert_eq!(inherited["metadata"]["ownerReferences"][0]["uid"], "uid-emoji");
 }
 
 #[test]
 fn an_older_route_is_not_hidden_by_a_profile() {
     let mut world = World::new(None);
-    world.carried(&[0, 1]);
+    world.carry(&[0, 1]);
     world.route(200);
     assert_eq!(world.plan(&[0, 1]), ProfilePlan::Nothing, "the route is the younger");
     world.route(1);
@@ -276,7 +276,7 @@ fn an_older_route_is_not_hidden_by_a_profile() {
 #[test]
 fn a_split_that_goes_to_another_apex_takes_its_profile_along() {
     let mut world = World::new(None);
-    world.carried(&[0, 1]);
+    world.carry(&[0, 1]);
     world.manage("emoji", "web-svc", 100);
     let ProfilePlan::Write(write) = world.plan(&[0, 1]) else { panic!("nothing for web-svc") };
     assert!(
@@ -294,7 +294,7 @@ fn a_split_that_goes_to_another_apex_takes_its_profile_along() {
 #[test]
 fn a_profile_of_the_domain_that_was_set_before_goes() {
     let mut world = World::new(None);
-    world.carried(&[0, 1]);
+    world.carry(&[0, 1]);
     world.settings.cluster_domain = "k8s.example.com".into();
     let ProfilePlan::Write(write) = world.plan(&[0, 1]) else { panic!("none in the new domain") };
     let Action::Create(mut body) = write.action else { panic!("it is there") };
@@ -308,8 +308,8 @@ fn a_profile_of_the_domain_that_was_set_before_goes() {
 #[test]
 fn given_back_a_profile_has_the_splits_weights_and_nothing_of_ours() {
     let mut world = World::new(None);
-    world.carried(&[0, 1]);
-    let left = world.given_back(&unmanaged([1, 0])).unwrap();
+    world.carry(&[0, 1]);
+    let left = world.restored(&unmanaged([1, 0])).unwrap();
     assert_eq!(left["spec"]["dstOverrides"], overrides([1, 0]));
     assert_eq!(left["metadata"]["annotations"], json!({}));
     assert_eq!(left["metadata"]["labels"], json!({}));
@@ -320,17 +320,17 @@ fn given_back_a_profile_has_the_splits_weights_and_nothing_of_ours() {
 #[test]
 fn a_profile_that_was_made_here_goes_with_its_split_unless_others_have_written_into_it() {
     let mut world = World::new(None);
-    world.carried(&[0, 1]);
-    assert_eq!(world.given_back(&UnmanagedSplit::Gone), None);
+    world.carry(&[0, 1]);
+    assert_eq!(world.restored(&UnmanagedSplit::Gone), None);
 
     let mut world = World::new(None);
-    world.carried(&[0, 1]);
+    world.carry(&[0, 1]);
     world.profile.as_mut().unwrap()["spec"]["routes"] = users()["spec"]["routes"].clone();
-    world.tell();
+    world.observe_profile();
     // Kubernetes would remove it with the split.
-    let kept = world.carried(&[0, 1]);
+    let kept = world.carry(&[0, 1]);
     assert_eq!(kept["metadata"]["ownerReferences"], json!([]));
-    let left = world.given_back(&UnmanagedSplit::Gone).unwrap();
+    let left = world.restored(&UnmanagedSplit::Gone).unwrap();
     assert_eq!(left["spec"], json!({"routes": users()["spec"]["routes"]}));
 }
 

@@ -51,7 +51,7 @@ impl ProfileWriteOutcome {
     }
 }
 
-/// Writes a profile, and waits so long for the answer.
+/// Writes a profile, and waits this long for the answer.
 pub(crate) async fn write(
     client: &Client,
     write: &ProfileWrite,

@@ -1,7 +1,6 @@
 //! The writes of ServiceProfiles that are under way, beside those of weights: a profile is written in
-//! the same pass as its split, at the same time, and retried on its own. Neither waits for the other:
-//! a profile that a webhook of Linkerd holds up delays no next flip, and callers follow the profile
-//! alone.
+//! the same pass as its split, at the same time, and retried on its own. Neither is delayed by the other:
+//! a webhook of Linkerd that delays a profile delays no flip, and callers follow the profile alone.
 
 use crate::index::order::Ticket;
 use crate::index::profile_facts::ProfileFacts;
@@ -84,7 +83,7 @@ impl ProfileWrites {
         self.settings.is_some()
     }
 
-    /// Whether a split's profile is being written, or waits for its turn.
+    /// Whether a split's profile is being written, or waits for a place.
     pub(crate) fn is_writing(&self, split: &ObjectRef) -> bool {
         self.in_flight.contains(split) || self.in_flight.is_waiting(split)
     }
@@ -94,7 +93,7 @@ impl ProfileWrites {
         self.memories.get(split).is_some_and(|memory| memory.failed().is_some())
     }
 
-    /// Sees to it that a managed split's profile has the weights that it should. Of a route: that no
+    /// Makes sure that a managed split's profile has the weights that it should. Of a route: that no
     /// profile hides it.
     pub(crate) fn reconcile(
         &mut self,
@@ -121,7 +120,7 @@ impl ProfileWrites {
         match case.plan(&weights) {
             ProfilePlan::Nothing => {
                 self.replace(split);
-                self.settle(context, split, &weights);
+                self.mark_up_to_date(context, split, &weights);
                 FollowUp::default()
             }
             ProfilePlan::NotOurs(why) => {
@@ -172,7 +171,7 @@ impl ProfileWrites {
         })
     }
 
-    /// How profiles are written, where they may be written now: their facts are whole, and no person
+    /// How profiles are written, where they may be written now: their facts are complete, and no person
     /// has frozen the cluster.
     fn settings(&self, index: &Index) -> Option<&Arc<ProfileSettings>> {
         let may = index.synced.has(WatchedResource::ServiceProfiles)
@@ -189,12 +188,12 @@ impl ProfileWrites {
     }
 
     /// The profile is as it should be.
-    fn settle(&mut self, context: &Context, split: &ObjectRef, weights: &[u32]) {
+    fn mark_up_to_date(&mut self, context: &Context, split: &ObjectRef, weights: &[u32]) {
         if self.in_flight.contains(split) {
             return;
         }
         let memory = self.memories.get_mut(split);
-        if let Some(noticed) = memory.and_then(|memory| memory.settle(weights)) {
+        if let Some(noticed) = memory.and_then(|memory| memory.mark_up_to_date(weights)) {
             context.metrics.profiles.wrote(noticed.elapsed());
         }
     }
@@ -209,7 +208,7 @@ impl ProfileWrites {
         }
     }
 
-    /// When an attempt may be made: not while a failed one waits, nor at once where another writer
+    /// When an attempt may be made: after the backoff of a failed one, and not at once where another writer
     /// overwrites ours.
     fn retry(&self, split: &ObjectRef, key: &ProfileKey) -> Retry {
         let memory = self.memories.get(split);

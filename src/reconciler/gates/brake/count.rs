@@ -1,5 +1,4 @@
-//! The objects that want to leave their primaries, and those that left them lately: the share is measured
-//! by them.
+//! The failovers that the brake counts: those that are wanted, and those that were made lately.
 
 use crate::engine::SteadyTime;
 use crate::kinds::ObjectRef;
@@ -12,7 +11,7 @@ use std::collections::HashMap;
 pub(super) struct Count {
     failovers: HashMap<ObjectRef, Failover>,
     /// How many of them wait.
-    held: usize,
+    waiting: usize,
     /// The same by what they share; none where an object has left it and it has to be rebuilt.
     groups: Option<Groups>,
     /// When those that are past were forgotten last.
@@ -23,7 +22,7 @@ pub(super) struct Count {
 struct Failover {
     endpoints: Vec<u64>,
     request: MoveRequest,
-    /// When it was seen to leave.
+    /// When it was observed.
     left: Option<SteadyTime>,
     /// A person has released it: it does not count.
     released: bool,
@@ -34,32 +33,32 @@ struct Failover {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MoveRequest {
     None,
-    /// It waits.
-    Held,
+    /// The brake holds it.
+    Waiting,
     /// Its write is under way, or may begin at any time.
     Granted,
 }
 
 impl Count {
-    /// An object wants to leave.
+    /// An object wants to leave its primary.
     pub(super) fn request_move(&mut self, key: &ObjectRef, endpoints: &[u64], released: bool) {
         match self.failovers.get_mut(key) {
             Some(entry) if entry.request != MoveRequest::None => return,
             Some(entry) => {
-                entry.request = MoveRequest::Held;
+                entry.request = MoveRequest::Waiting;
                 if std::mem::replace(&mut entry.released, released) != released {
                     self.groups = None;
                 }
             }
             None => {
                 let entry = Failover::new(endpoints.to_vec(), released);
-                self.add(key, Failover { request: MoveRequest::Held, ..entry });
+                self.add(key, Failover { request: MoveRequest::Waiting, ..entry });
             }
         }
-        self.held += 1;
+        self.waiting += 1;
     }
 
-    /// An object does not want to leave, or not any more; it has left at `left`, where that is news.
+    /// An object does not want to leave, or not any more; it has left at `left`, where that was not known.
     pub(super) fn observe_position(
         &mut self,
         key: &ObjectRef,
@@ -72,7 +71,7 @@ impl Count {
             Some(entry) => {
                 // What was under way may have landed.
                 let moved = (entry.request == MoveRequest::Granted).then_some(now);
-                self.held -= usize::from(entry.request == MoveRequest::Held);
+                self.waiting -= usize::from(entry.request == MoveRequest::Waiting);
                 entry.request = MoveRequest::None;
                 entry.left = entry.left.max(moved).max(left);
                 if entry.left.is_none() {
@@ -90,9 +89,9 @@ impl Count {
     /// An object that waits may go.
     pub(super) fn grant(&mut self, key: &ObjectRef) {
         if let Some(entry) = self.failovers.get_mut(key)
-            && std::mem::replace(&mut entry.request, MoveRequest::Granted) == MoveRequest::Held
+            && std::mem::replace(&mut entry.request, MoveRequest::Granted) == MoveRequest::Waiting
         {
-            self.held -= 1;
+            self.waiting -= 1;
         }
     }
 
@@ -108,13 +107,13 @@ impl Count {
     pub(super) fn release(&mut self) {
         for failover in self.failovers.values_mut() {
             failover.released = true;
-            failover.request = if failover.request == MoveRequest::Held {
+            failover.request = if failover.request == MoveRequest::Waiting {
                 MoveRequest::Granted
             } else {
                 failover.request
             };
         }
-        (self.held, self.groups) = (0, None);
+        (self.waiting, self.groups) = (0, None);
     }
 
     /// What has left counts as if it had just now.
@@ -144,8 +143,8 @@ impl Count {
     }
 
     /// How many wait.
-    pub(super) fn held(&self) -> usize {
-        self.held
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
     }
 
     /// Whether this replica has moved any of it.

@@ -110,7 +110,7 @@ impl Brake {
     /// An object wants to leave its primary, of which these were the endpoints. `managed` is how
     /// many objects there are, `released` the time at which a person released the brake.
     ///
-    /// A replica that leaves the move to another asks too, so that it knows how much moves.
+    /// A replica that defers the move to another asks too, so that it knows how much moves.
     pub(crate) fn request_move(
         &mut self,
         key: &ObjectRef,
@@ -139,7 +139,7 @@ impl Brake {
         self.count.begin_move(key);
     }
 
-    /// Takes in where an object's traffic is that does not ask to leave; `endpoints` are those of its
+    /// Observes where an object's traffic is that does not ask to leave; `endpoints` are those of its
     /// primary.
     pub(crate) fn observe(
         &mut self,
@@ -179,7 +179,7 @@ impl Brake {
         );
     }
 
-    /// Takes in the record in the Lease. Returns whether every object has to be reconciled again.
+    /// Observes the record in the Lease. Returns whether every object has to be reconciled again.
     pub(crate) fn take_in(&mut self, stands: BrakeRecord, leads: bool, now: Now) -> bool {
         let first = !std::mem::replace(&mut self.read, true);
         if first {
@@ -266,7 +266,7 @@ impl Brake {
     /// leave its primary, the hold is over. One that others began is ended only by a replica that
     /// has seen what waited, or whose caches have been renewed since.
     pub(crate) fn finish_round(&mut self, objects: usize, leads: bool, now: Now) {
-        if !self.holds() || self.count.held() > 0 || self.positions.len() < objects {
+        if !self.holds() || self.count.waiting() > 0 || self.positions.len() < objects {
             return;
         }
         let sees = self.has_held || self.began.duration_until(now.steady) >= CACHES;
@@ -288,7 +288,7 @@ impl Brake {
 
     /// How many objects it holds.
     pub(crate) fn held(&self) -> usize {
-        if self.holds() { self.count.held() } else { 0 }
+        if self.holds() { self.count.waiting() } else { 0 }
     }
 
     fn holds(&self) -> bool {
