@@ -16,7 +16,7 @@ impl BackendIndex {
         self.0
     }
 
-    /// The indices of so many backends.
+    /// The indices of this many backends.
     pub(crate) fn all(backends: usize) -> impl DoubleEndedIterator<Item = Self> {
         (0..backends).map(Self)
     }

@@ -5,7 +5,7 @@ use crate::engine::{Bounds, Declaration, DeclaredSet, Problem, Shape, annotation
 /// Tiers of one set.
 pub(crate) const MOST_TIERS: usize = 32;
 
-/// Bytes of an annotation of ours that an author writes.
+/// Bytes of an annotation that an author writes.
 const LONGEST: usize = 64 * 1024;
 
 /// What is stored with more backends than this is left alone: what is recorded of them would not fit

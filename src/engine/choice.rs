@@ -36,8 +36,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// Whether nothing is to be kept: at birth no traffic flows yet, and a pin that ends takes with it
-    /// what it did.
+    /// Whether no backend is to be kept: at birth no traffic flows yet, and the end of a pin undoes it.
     fn begins(&self) -> bool {
         self.birth || self.set.is_some_and(|set| set.pinned) && self.left.is_none()
     }

@@ -78,7 +78,7 @@ impl Evaluation<'_> {
             && left_behind.all(dead)
     }
 
-    /// Of each backend that falls short of a percentage, what it is measured by.
+    /// For each backend that falls short of a percentage, the peak that it is measured by.
     fn peaks(&self) -> Peaks {
         let none = Peaks::new();
         let recorded = self.set.map_or(&none, |set| &set.peaks);

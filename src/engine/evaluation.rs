@@ -1,4 +1,4 @@
-//! The facts of one set of backends, as a decision goes by them.
+//! The facts of one set of backends that a decision rests on.
 
 use crate::engine::decision::contains;
 use crate::engine::{BackendIndex, Health, Intent, Now, Peaks, PendingDelays, Previous, SetState};
@@ -50,7 +50,7 @@ impl<'a> Evaluation<'a> {
         i.of(self.health).unwrap_or(&Health::Missing)
     }
 
-    /// Known to have what it needs.
+    /// Known to meet its minimum.
     pub(super) fn meets_minimum(&self, i: BackendIndex) -> bool {
         let backend = &self.intent.backends[i];
         match self.set {

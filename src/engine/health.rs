@@ -177,7 +177,7 @@ impl Health {
         }
     }
 
-    /// Takes in what is recorded of its losses.
+    /// Adds the recorded losses of ports.
     pub fn remember(&mut self, short: &[Vec<String>]) {
         if let Self::Seen { ports: Some(ports), announced, .. } = self {
             ports.remember(short);
@@ -256,40 +256,40 @@ impl fmt::Display for Health {
             }
             Self::Missing => f.write_str("no such Service"),
             Self::Impossible { why } => f.write_str(why),
-            Self::Unknown(Unknown::Unclear { why }) => write!(f, "health unknown, {why}"),
             Self::ExternalName => f.write_str("an ExternalName Service"),
             Self::Unreachable { cluster, since } => out_of_reach(f, cluster, *since),
-            Self::Unknown(Unknown::NotLinked { cluster }) => write!(
-                f,
-                "health unknown, no credentials for cluster {cluster}: link it, or name the namespace of its Secret in remoteClusters.credentialsNamespaces"
-            ),
-            Self::Unknown(Unknown::Refused { cluster, why }) => {
-                write!(f, "health unknown, no access to cluster {cluster}: {why}")
-            }
-            Self::Unknown(Unknown::Unverified { cluster, why }) => {
-                write!(f, "health unknown, cluster {cluster} cannot be verified: {why}")
-            }
-            Self::Unknown(Unknown::Failing { cluster, why }) => {
-                write!(f, "health unknown, cluster {cluster} answers with errors: {why}")
-            }
-            Self::Unknown(Unknown::Unreachable { cluster, since }) => {
-                f.write_str("health unknown, ")?;
-                out_of_reach(f, cluster, *since)
-            }
-            Self::Unknown(Unknown::NotListed { cluster }) => {
-                write!(f, "health unknown, cluster {cluster} has not been asked yet")
-            }
             Self::Unknown(Unknown::NotYet) => f.write_str("health not seen yet"),
-            Self::Unknown(Unknown::Changed { .. }) => {
-                f.write_str("health unknown, the Service has just changed and its endpoints have not followed yet")
-            }
-            Self::Unknown(Unknown::NoSuchPort { port }) => write!(
+            Self::Unknown(why) => write!(f, "health unknown, {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLinked { cluster } => write!(
                 f,
-                "health unknown, the Service has no port {port}: Linkerd takes the number as its pods' own port"
+                "no credentials for cluster {cluster}: link it, or name the namespace of its Secret in remoteClusters.credentialsNamespaces"
             ),
-            Self::Unknown(Unknown::NotWatched { namespace }) => {
-                write!(f, "health unknown, namespace {namespace} is not watched")
+            Self::Refused { cluster, why } => write!(f, "no access to cluster {cluster}: {why}"),
+            Self::Unverified { cluster, why } => {
+                write!(f, "cluster {cluster} cannot be verified: {why}")
             }
+            Self::Failing { cluster, why } => {
+                write!(f, "cluster {cluster} answers with errors: {why}")
+            }
+            Self::Unreachable { cluster, since } => out_of_reach(f, cluster, *since),
+            Self::NotListed { cluster } => write!(f, "cluster {cluster} has not been asked yet"),
+            Self::NotYet => f.write_str("not seen yet"),
+            Self::Changed { .. } => {
+                f.write_str("the Service has just changed and its endpoints have not followed yet")
+            }
+            Self::NoSuchPort { port } => write!(
+                f,
+                "the Service has no port {port}: Linkerd takes the number as its pods' own port"
+            ),
+            Self::NotWatched { namespace } => write!(f, "namespace {namespace} is not watched"),
+            Self::Unclear { why } => f.write_str(why),
         }
     }
 }

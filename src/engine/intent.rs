@@ -5,8 +5,8 @@ use crate::engine::policy::NamedPin;
 use crate::engine::ports::{Peaks, PortCount};
 use crate::engine::tiers::Preference;
 use crate::engine::{
-    BackendIndex, BySet, Declaration, DeclaredSet, Defaults, Fault, FieldPath, Health, Policy,
-    Problem, Threshold, WeightLimits, Weights, bounds, faults,
+    BackendIndex, BySet, Declaration, DeclaredBackend, DeclaredSet, Defaults, Fault, FieldPath,
+    Health, Policy, Problem, Threshold, WeightLimits, Weights, bounds, faults,
 };
 use std::collections::HashSet;
 use std::ops::Index;
@@ -38,7 +38,7 @@ pub struct Intent {
     pub is_normalized: bool,
 }
 
-/// A backend, its two weights, and what it needs.
+/// A backend, its two weights, and its minimum.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
     /// `name`, or `namespace/name` in another namespace than the object's.
@@ -65,7 +65,7 @@ impl Backend {
         !matches!(self.fault, Some(Fault::NoService(_)))
     }
 
-    /// Whether it is known to have what it needs, on every port that counts. `recorded` is what a
+    /// Whether it is known to meet its minimum, on every port that counts. `recorded` is what a
     /// record says of the most that were ready before.
     pub(crate) fn is_met_by(&self, health: &Health, recorded: &Peaks) -> bool {
         let counts = health.counts();
@@ -101,6 +101,40 @@ impl Reading {
     pub fn leniently(self) -> Result<(Vec<Intent>, Vec<Problem>), Vec<Problem>> {
         if self.intents.is_empty() { Err(self.problems) } else { Ok((self.intents, self.problems)) }
     }
+}
+
+impl Backend {
+    /// A declared backend by itself, with its recorded weight if there is one.
+    fn new(declared: &DeclaredBackend, recorded: Option<&Weights>) -> Self {
+        let live = declared.weight.whole().unwrap_or_default();
+        let authored = recorded.and_then(|weights| {
+            let other = || weights.get(&declared.other_name()?);
+            weights.get(&declared.name).or_else(other).copied()
+        });
+        Self {
+            name: declared.name.clone(),
+            port: declared.port,
+            authored: authored.unwrap_or(live),
+            live,
+            min_ready: Threshold::default(),
+            tier: 0,
+            entry: declared.entry,
+            fault: None,
+        }
+    }
+}
+
+/// The tier of each of this many backends.
+fn tier_of_each(tiers: &[Vec<BackendIndex>], backends: usize) -> Vec<usize> {
+    let mut tier_of = vec![0; backends];
+    for (tier, members) in tiers.iter().enumerate() {
+        for i in members {
+            if let Some(of) = i.of_mut(&mut tier_of) {
+                *of = tier;
+            }
+        }
+    }
+    tier_of
 }
 
 impl Index<BackendIndex> for Vec<Backend> {
@@ -185,36 +219,19 @@ impl Intent {
     ) -> Self {
         let recorded = recorded.get(&set.name);
         let tiers = preference.tiers(set);
-        let mut tier_of = vec![0; set.backends.len()];
-        for (tier, members) in tiers.iter().enumerate() {
-            for i in members {
-                if let Some(of) = i.of_mut(&mut tier_of) {
-                    *of = tier;
-                }
-            }
-        }
-        let backends = set.backends.iter().zip(tier_of).map(|(backend, tier)| {
-            let live = backend.weight.whole().unwrap_or_default();
-            let authored = recorded.and_then(|weights| {
-                let other = || weights.get(&backend.other_name()?);
-                weights.get(&backend.name).or_else(other).copied()
-            });
-            Backend {
-                name: backend.name.clone(),
-                port: backend.port,
-                authored: authored.unwrap_or(live),
-                live,
+        let each = set.backends.iter().zip(tier_of_each(&tiers, set.backends.len()));
+        let backends: Vec<Backend> = each
+            .map(|(backend, tier)| Backend {
                 min_ready: preference.needed(backend, tier == 0),
                 tier,
-                entry: backend.entry,
                 fault: faults::of_backend(declared, backend),
-            }
-        });
-        let backends: Vec<Backend> = backends.collect();
-        let mut pin = pin.as_ref().and_then(|pin| pin.in_set(set));
-        if let Some(pin) = &mut pin {
+                ..Backend::new(backend, recorded)
+            })
+            .collect();
+        let pin = pin.as_ref().and_then(|pin| pin.in_set(set)).map(|mut pin| {
             pin.backends.retain(|i| backends[*i].can_serve());
-        }
+            pin
+        });
         Self {
             set: set.name.clone(),
             path: set.path.clone(),

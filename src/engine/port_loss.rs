@@ -38,7 +38,7 @@ impl Evaluation<'_> {
     }
 
     /// Whether a backend is better than those before it that fall short: it serves what they lack,
-    /// and all that they still serve. `suffices`: it has itself what it needs.
+    /// and all that they still serve. `suffices`: it meets its own minimum.
     fn covers(&self, i: BackendIndex, short: &[BackendIndex], suffices: bool) -> bool {
         let of = |i: &BackendIndex| self.health(*i).ports();
         let lost: BTreeSet<u16> = short.iter().filter_map(of).flat_map(Ports::lost).collect();
@@ -67,7 +67,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// Whether it is not one that was passed over because a better one is short of what it lacks too.
+    /// False for a backend that was passed over because a better one is short of what it lacks too.
     pub(crate) fn may_be_preferred(&self, i: BackendIndex) -> bool {
         let tier = self.intent.tier_of(i);
         let better = self.intent.tiers.iter().take(tier).flatten().copied();

@@ -1,4 +1,4 @@
-//! The ports that a backend is asked for, and what it is short of.
+//! The ports that callers ask a backend for, and those that it is short of.
 //!
 //! Ready endpoints are counted port by port. A port counts from the first moment that a ready
 //! endpoint offers it; one that was never served moves no traffic. A port whose last endpoints all
@@ -180,7 +180,7 @@ impl Ports {
         partial.map(named).collect()
     }
 
-    /// Takes in what is recorded of losses: each group counts as served, and as lost until one of its
+    /// Adds recorded losses: each group counts as served, and as lost until one of its
     /// ports is ready. What the Service does not declare any more is forgotten.
     pub fn remember(&mut self, short: &[Vec<String>]) {
         for group in short {

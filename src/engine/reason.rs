@@ -9,15 +9,15 @@ pub enum DecisionReason {
     PrimaryServes,
     /// Every tier before this one is down.
     FallbackServes,
-    /// What had the traffic is lost, but not yet for as long as the author wants.
+    /// The active backends are lost, but not yet for the `failover-delay`.
     WaitsForLoss,
-    /// No tier has what it needs: the first with any ready endpoint.
+    /// No tier meets its minimum: the first with any ready endpoint.
     BelowMinimum,
-    /// What is lost of it no other backend serves together with all that is left.
+    /// No other backend serves the lost port and all ports that are left.
     NothingCovers,
-    /// Nothing is known to be ready; what cannot be seen may be.
+    /// No backend is known to be ready; unknown ones may be.
     OnlyUnknownLeft,
-    /// Nothing is ready anywhere: what is there stays.
+    /// No backend is ready: traffic stays.
     NothingReady,
     /// A person wants it so.
     Pinned,

@@ -1,4 +1,4 @@
-//! The `state` annotation: what was decided, for whoever decides next.
+//! The `state` annotation: what was decided, for the replica that decides next.
 
 use crate::engine::{BySet, Peaks, ShortPorts, SteadyTime, Weights};
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Version of the JSON shape that this program writes and reads.
 const VERSION: u32 = 1;
 
-/// Who decides: written into every state, so that replicas know each other's decisions.
+/// The replica that decides: recorded in every state, so that replicas know each other's decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Name of the replica.

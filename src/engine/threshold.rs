@@ -5,7 +5,7 @@ use std::fmt;
 /// How many endpoints a backend needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Threshold {
-    /// At least so many ready endpoints.
+    /// At least this many ready endpoints.
     Count(u32),
     /// At least this share, in percent, of the smaller of: the endpoints known now, the most that
     /// were ready lately. So neither scaling up (new endpoints not ready yet) nor scaling down
@@ -20,7 +20,7 @@ impl Default for Threshold {
 }
 
 impl Threshold {
-    /// Whether so many ready endpoints are enough. `peak` is the most that were ready lately.
+    /// Whether this many ready endpoints are enough. `peak` is the most that were ready lately.
     pub fn is_met(self, ready: u32, total: u32, peak: u32) -> bool {
         let needed = match self {
             Self::Count(count) => u64::from(count),

@@ -12,7 +12,7 @@ pub(super) const BOOLEAN: &[(&str, bool)] = &[("true", true), ("false", false)];
 /// Longer than this is taken for a slip: traffic would stay on a dead backend for a week.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_hours(168);
 
-/// At most so many problems of one annotation are reported.
+/// The most problems of one annotation that are reported.
 pub(super) const MOST_PROBLEMS: usize = 16;
 
 /// Reads a delay as kubectl writes one: `90s`, `1h30m`; at most a week.

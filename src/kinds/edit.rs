@@ -53,7 +53,7 @@ impl Edit {
         }
     }
 
-    /// Sets a field, there or not; what it is in must be there.
+    /// Sets a field, whether it is there or not; its parent must be there.
     pub fn set(&mut self, path: &[&str], value: Value) {
         self.add(path.iter().copied(), value);
     }

@@ -1,4 +1,4 @@
-//! Who owns what of an object, as the API server keeps it in `metadata.managedFields`.
+//! The owners of an object's fields, as the API server keeps it in `metadata.managedFields`.
 
 use crate::kinds::{FIELD_MANAGER, Kind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
@@ -11,10 +11,10 @@ const PREDECESSOR: &str = "failover.linkerd.io";
 /// What matters of an object's field owners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Owners {
-    /// Positions of the entries, ours and our predecessor's, that claim `spec`: whoever applies it
-    /// server-side would meet a conflict, also for the first time.
+    /// Positions of the entries, ours and our predecessor's, that claim `spec`: applying it
+    /// server-side would be a conflict, also the first time.
     pub claims: Box<[usize]>,
-    /// Whoever but us wrote the weights last, where they are no longer as we wrote them.
+    /// The other writer of the weights, where they are no longer as this program wrote them.
     pub other: Option<Box<str>>,
 }
 

@@ -44,7 +44,7 @@ pub(crate) static HTTP: Adapter = Adapter {
 pub(crate) static GRPC: Adapter =
     Adapter { kind: "GRPCRoute", plural: "grpcroutes", versions: &["v1", "v1alpha2"], ..HTTP };
 
-/// Who writes the status of a route whose parent is a Service.
+/// The controller that writes the status of a route whose parent is a Service.
 const LINKERD: &str = "linkerd.io/policy-controller";
 
 /// Reads the status that Linkerd wrote.
@@ -160,69 +160,78 @@ fn backend_ref(
 ) -> DeclaredBackend {
     let before = unreadable.len();
     let name = service_name(backend, &path, unreadable);
-    let mut fault = None;
-    if name.is_empty() {
-        fault = Some(Fault::NoService("it names no Service".into()));
-        if unreadable.len() == before {
-            let field = path.field("name");
-            let nothing = Problem::error(field).found("nothing").expected("the name of a Service");
-            unreadable.push(nothing);
-        }
-    }
-    let is = |name: &str, values: &[&str]| {
-        let value = backend.get(name).and_then(Value::as_str);
-        value.is_none_or(|value| values.contains(&value))
-    };
-    if !is("kind", &["Service"]) || !is("group", &["", "core"]) {
-        let (problem, why) = no_service(backend, &path, &name);
-        unreadable.push(problem);
-        fault = Some(Fault::NoService(why.into()));
-    }
-    if ambiguous && backend.get("namespace").is_none() {
-        unreadable.push(
-            Problem::error(path.field("namespace"))
-                .found("nothing, beside a parent in another namespace")
-                .expected(format!("the namespace of {name}"))
-                .about(name.as_str())
-                .next("without it Linkerd looks in the parent's namespace for traffic and in the route's for its status"),
-        );
-        let why = "it names no namespace, and a parent of the route is in another one";
-        fault.get_or_insert(Fault::Unclear(why.into()));
-    }
+    let is_reported = unreadable.len() > before;
     let port = backend.get("port").and_then(Value::as_u64).and_then(|p| u16::try_from(p).ok());
-    if port.is_none() {
-        unreadable.push(
-            Problem::error(path.field("port"))
-                .found(backend.get("port").map_or_else(|| "nothing".into(), kind_of))
-                .expected(format!("the port of {name}"))
-                .about(name.as_str()),
-        );
-        fault.get_or_insert(Fault::NoService("it names no port".into()));
-    }
+    let named = name.is_empty().then(|| unnamed(&path));
+    let of_service = (!is_service(backend)).then(|| no_service(backend, &path, &name));
+    let with_namespace =
+        (ambiguous && backend.get("namespace").is_none()).then(|| without_namespace(&path, &name));
+    let with_port = port.is_none().then(|| without_port(backend, &path, &name));
+    // That it is no Service outweighs that it has no name.
+    let fault = [&of_service, &named, &with_namespace, &with_port];
+    let fault = fault.into_iter().flatten().next().map(|(_, fault)| fault.clone());
+    let named = named.filter(|_| !is_reported);
+    let problems = [named, of_service, with_namespace, with_port].into_iter().flatten();
+    unreadable.extend(problems.map(|(problem, _)| problem));
     let weight = ParsedWeight::parse(backend.get("weight"), ABSENT, SHAPE.limits.weight);
     let name = qualified(backend, &name, namespace);
     DeclaredBackend { name, weight, port, path, entry: 0, fault }
 }
 
+fn is_service(backend: &Value) -> bool {
+    let is = |name: &str, values: &[&str]| {
+        let value = backend.get(name).and_then(Value::as_str);
+        value.is_none_or(|value| values.contains(&value))
+    };
+    is("kind", &["Service"]) && is("group", &["", "core"])
+}
+
+/// What is wrong with a backend that names no Service.
+fn unnamed(path: &FieldPath) -> (Problem, Fault) {
+    let problem = Problem::error(path.field("name")).found("nothing");
+    let fault = Fault::NoService("it names no Service".into());
+    (problem.expected("the name of a Service"), fault)
+}
+
+/// What is wrong with a backend without a namespace, beside a parent in another one.
+fn without_namespace(path: &FieldPath, name: &str) -> (Problem, Fault) {
+    let problem = Problem::error(path.field("namespace"))
+        .found("nothing, beside a parent in another namespace")
+        .expected(format!("the namespace of {name}"))
+        .about(name)
+        .next("without it Linkerd looks in the parent's namespace for traffic and in the route's for its status");
+    let why = "it names no namespace, and a parent of the route is in another one";
+    (problem, Fault::Unclear(why.into()))
+}
+
+/// What is wrong with a backend without a port.
+fn without_port(backend: &Value, path: &FieldPath, name: &str) -> (Problem, Fault) {
+    let problem = Problem::error(path.field("port"))
+        .found(backend.get("port").map_or_else(|| "nothing".into(), kind_of))
+        .expected(format!("the port of {name}"))
+        .about(name);
+    (problem, Fault::NoService("it names no port".into()))
+}
+
 /// What is wrong with a backend of another kind than Service, and why it is never ready.
-fn no_service(backend: &Value, path: &FieldPath, name: &str) -> (Problem, String) {
+fn no_service(backend: &Value, path: &FieldPath, name: &str) -> (Problem, Fault) {
     let text = |field: &str| backend.get(field).and_then(Value::as_str);
     let kind = text("kind").unwrap_or("Service");
-    let problem = Problem::error(path.field("kind"))
-        .found(format!("{kind:?}"))
-        .expected("Service, of group \"\" or core")
-        .about(name);
-    if (text("group"), kind) == (Some(EGRESS.0), EGRESS.1) {
-        let next = "Linkerd takes an EgressNetwork as a backend only where that same EgressNetwork is the parent of the route; under a Service its share of requests fails";
-        let why = format!("an {kind}, which Linkerd does not send to under a Service");
-        return (problem.next(next), why);
-    }
-    let next = "Linkerd sends to Services only";
+    let is_egress = (text("group"), kind) == (Some(EGRESS.0), EGRESS.1);
     let why = match text("group").unwrap_or_default() {
+        _ if is_egress => format!("an {kind}, which Linkerd does not send to under a Service"),
         "" | "core" => format!("of kind {kind}, and Linkerd sends to Services only"),
         group => format!("of kind {kind}.{group}, and Linkerd sends to Services only"),
     };
-    (problem.next(next), why)
+    let problem = Problem::error(path.field("kind"))
+        .found(format!("{kind:?}"))
+        .expected("Service, of group \"\" or core")
+        .about(name)
+        .next(match is_egress {
+            true => "Linkerd takes an EgressNetwork as a backend only where that same EgressNetwork is the parent of the route; under a Service its share of requests fails",
+            false => "Linkerd sends to Services only",
+        });
+    (problem, Fault::NoService(why.into()))
 }
 
 /// A Service that a rule has with several ports is a backend for each, and called so.

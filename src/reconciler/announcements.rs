@@ -32,7 +32,7 @@ impl Reconciler {
         let (index, now) = (shared.read(), shared.now());
         let mut moves: HashMap<ObjectRef, bool> = HashMap::new();
         for (pod, reply) in &announced {
-            // Who has gone away meanwhile is not waited for.
+            // A request that has timed out meanwhile is not waited for.
             for object in index.depending_on(pod).filter(|_| !reply.is_closed()) {
                 if !moves.contains_key(object) {
                     let is_to_move = self.is_to_move(&index, object, now);

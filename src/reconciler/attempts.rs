@@ -10,7 +10,7 @@ use crate::reconciler::write::{ActiveBackends, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A conflict, or an object that is not found, is reported once it has lasted for so long.
+/// A conflict, or an object that is not found, is reported once it has lasted for this long.
 const REPORTED_AFTER: Duration = Duration::from_secs(10);
 
 /// How a write failed.

@@ -1,4 +1,4 @@
-//! What every step of the reconciler goes by and none of them changes.
+//! The surroundings of the reconciler: every step reads them, none changes them.
 
 use crate::engine::{Defaults, Identity, Now};
 use crate::events::Recorder;

@@ -1,4 +1,4 @@
-//! The loop: what changes is enqueued, what is queued is reconciled, and what is written is taken in.
+//! The loop: changed objects are enqueued, queued ones are reconciled, and finished writes are observed.
 
 use crate::deletion_guard::PendingAnnouncement;
 use crate::index::shared_index::ChangedObjects;
@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 
-/// At the end the writes under way have so long to be answered.
+/// How long a shutdown waits for the writes under way.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often what is past is forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);

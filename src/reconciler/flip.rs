@@ -56,7 +56,7 @@ enum Tense {
 }
 
 impl Flip {
-    /// The moves of an object with so many sets as one; none where nothing moves.
+    /// The moves of an object with this many sets as one; none where nothing moves.
     pub(crate) fn of(moves: Vec<SetMove>, sets: usize) -> Option<Self> {
         let first = moves.first()?;
         let alike = moves.len() == sets && moves.iter().all(|m| m.traffic == first.traffic);

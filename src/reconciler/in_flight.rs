@@ -52,7 +52,7 @@ struct UnderWay<A> {
 }
 
 impl<A: PartialEq, F: Send + 'static> InFlight<A, F> {
-    /// With so many fast places.
+    /// With this many fast places.
     pub(crate) fn new(concurrency: usize) -> Self {
         Self {
             tasks: JoinSet::new(),

@@ -15,7 +15,7 @@ pub(crate) const SLOW_AFTER: Duration = Duration::from_millis(150);
 /// So many slow writes may be under way beside the fast places. With the fast ones they are fewer than
 /// the API server answers at once on a connection: 100.
 const MAX_BESIDE: usize = 64;
-/// Where more are slow and nothing has been answered for so long, they do not wait for an API server
+/// Where more are slow and nothing has been answered for this long, they do not wait for an API server
 /// that is busy: the oldest are given up, to make room.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 /// Places of the other lanes. They have a connection of their own, and the same bound.
@@ -28,7 +28,7 @@ const HUNG: usize = 64;
 const WRITE_TIMEOUTS: [Duration; 3] =
     [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(40)];
 
-/// How long to wait for the answer to a write, after so many that had none.
+/// How long to wait for the answer to a write, after this many that had none.
 pub(crate) fn write_timeout(unanswered: u32) -> Duration {
     WRITE_TIMEOUTS[(unanswered as usize).min(WRITE_TIMEOUTS.len() - 1)]
 }
@@ -86,7 +86,7 @@ pub(crate) struct Advance {
 }
 
 impl Lanes {
-    /// With so many fast places.
+    /// With this many fast places.
     pub(crate) fn new(fast: usize) -> Self {
         Self {
             fast,

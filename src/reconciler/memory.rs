@@ -69,7 +69,7 @@ pub(crate) enum Readability {
 pub(crate) enum Problem {
     /// A move is not made; why, and where the traffic should go.
     OnHold(Hold, ActiveBackends),
-    /// Another writer has overwritten the weights so often.
+    /// Another writer has overwritten the weights this many times.
     Overwritten { times: u32, by: String },
 }
 
@@ -81,7 +81,7 @@ impl Memory {
     }
 
     /// Observes a set's delays; `recorded` are those in the object's state. Those observed here
-    /// count, even where the record agrees: it goes by a wall clock.
+    /// count, even where the record agrees: it is by a wall clock.
     pub(crate) fn observe(
         &mut self,
         set: &str,

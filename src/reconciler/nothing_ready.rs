@@ -39,7 +39,7 @@ impl NothingReady {
         !self.seen.is_empty()
     }
 
-    /// Takes in what is so of the sets of an object that records this; only the leader reports.
+    /// Observes the readiness of the sets of an object, beside what it records; only the leader reports.
     pub(crate) fn observe(
         &mut self,
         readiness: &BySet<(Readiness, String)>,

@@ -146,8 +146,7 @@ impl Reconciler {
         }
     }
 
-    /// Takes in an object that was read again; one that is not managed any more is for the watch to
-    /// deliver.
+    /// Enters an object that was read again; the watch delivers one that is no longer managed.
     fn enter_if_managed(
         &self,
         object: &ObjectRef,

@@ -12,7 +12,7 @@ const WAITS: [Duration; 6] = [
     Duration::from_secs(16),
 ];
 
-/// A writer that has left us alone for so long is forgotten.
+/// A writer that has overwritten nothing for this long is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(120);
 
 /// What was written to an object last, and how often that was undone.

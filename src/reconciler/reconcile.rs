@@ -55,8 +55,8 @@ impl Reconciler {
         Ok(self.begin(&subject, wanted))
     }
 
-    /// What becomes of an object whose weights are not written now. Returns whether its traffic moves
-    /// all the same, once the gate opens.
+    /// What becomes of an object whose weights are not written now. Returns whether its traffic is
+    /// still to move, once the gate opens.
     fn stop(&mut self, request: &ReconcileRequest<'_>, stop: Stop) -> bool {
         let object = request.object;
         match stop.reason {
@@ -116,7 +116,7 @@ impl Reconciler {
             return Ok(Wanted { write, plan });
         }
         let memory = self.memories.get_mut(subject.object);
-        // A standby sees through what it has begun.
+        // A standby completes what it has begun.
         let ours = subject.leads || memory.as_ref().is_some_and(|memory| memory.is_rescued());
         if let Some(memory) = memory {
             memory.mark_up_to_date();

@@ -112,7 +112,7 @@ impl Reconciler {
         }
     }
 
-    /// Takes in the brake's record in the Lease.
+    /// Observes the brake's record in the Lease.
     pub(crate) fn observe_brake_record(&mut self, record: BrakeRecord) {
         let (leads, now) = (self.context.leads(), self.context.shared.now());
         if self.brake.take_in(record, leads, now) {
@@ -160,7 +160,7 @@ impl Reconciler {
         });
     }
 
-    /// Shows in the metrics what is so of the facts.
+    /// Shows the state of the facts in the metrics.
     pub(crate) fn show_facts(&self, index: &Index) {
         let metrics = &self.context.metrics;
         metrics.synced.set(i64::from(index.synced.all()));
@@ -169,7 +169,7 @@ impl Reconciler {
         metrics.frozen.set(i64::from(index.cluster_wide.frozen));
     }
 
-    /// Shows in the metrics what is so once everything that was due is decided.
+    /// Shows the state of the reconciler in the metrics, once everything that was due is decided.
     pub(crate) fn show_state(&self) {
         let metrics = &self.context.metrics;
         metrics.silent.set(i64::from(self.arbiter.is_silent()));

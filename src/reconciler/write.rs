@@ -18,7 +18,7 @@ pub(crate) struct Write {
     pub patch: json_patch::Patch,
     /// The weights that it writes, set after set; none where it writes no weights.
     pub weights: Vec<u32>,
-    /// The object has no state of ours yet, or has lost it.
+    /// The object does not have a state annotation yet, or has lost it.
     pub is_first: bool,
     /// It records weights that somebody wrote past the webhook; who, and which.
     pub edited: Option<String>,

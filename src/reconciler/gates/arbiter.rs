@@ -12,7 +12,7 @@ use crate::reconciler::memory::Memories;
 use jiff::SignedDuration;
 use std::time::Duration;
 
-/// What arbitration goes by beside the facts.
+/// What arbitration rests on beside the facts.
 pub(crate) struct Arbiter {
     /// For the LISTs that are made past the watch.
     reader: ConsistentReader,
@@ -106,7 +106,7 @@ impl Arbiter {
         self.silent
     }
 
-    /// Who leads is another replica now, or this one.
+    /// Another replica leads now, or this one.
     pub(crate) fn leadership_changed(&mut self) {
         self.silent = false;
     }

@@ -1,4 +1,4 @@
-//! Who may move traffic, and when: the rules by which replicas never fight.
+//! Which replica may move traffic, and when, so that replicas never fight.
 //!
 //! The Lease says who goes first. A standby makes a move that the leader does not make, but only
 //! one off a dead backend, only after a consistent LIST has agreed, and not again once it has been
@@ -14,7 +14,7 @@ pub(crate) const STANDBY_DELAY: SignedDuration = SignedDuration::from_secs(1);
 /// A leader that works on other objects is not preempted, but not for longer than this.
 const BUSY: SignedDuration = SignedDuration::from_secs(10);
 
-/// A move of another replica that has been seen for so long was seen with caches as young: every
+/// A move of another replica that has been seen for this long was seen with caches as young: every
 /// watch has been renewed since (`list_watch::READ_TIMEOUT`). Reversing it needs no LIST.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
@@ -26,7 +26,7 @@ const YIELD: SignedDuration = SignedDuration::from_secs(5);
 pub(crate) struct WriteRequest<'a> {
     pub me: &'a Identity,
     pub leading: bool,
-    /// Who moved the traffic to where it is.
+    /// The replica that moved the traffic to where it is.
     pub decider: Option<&'a Decider>,
     /// For how long that has been seen here.
     pub seen_for: SignedDuration,

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// The answer to a LIST counts for so long; by then every write that waited for it has begun.
+/// For how long the answer to a LIST counts; by then every write that waited for it has begun.
 const VALID: SignedDuration = SignedDuration::from_secs(10);
 /// One that takes longer is given up.
 const TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,9 +1,8 @@
-//! The gate of writes that nobody waits for: they only record what is known, and keep out of the way
-//! of flips.
+//! The gate of records: no caller waits for them, so that they keep out of the way of flips.
 
 use std::time::{Duration, Instant};
 
-/// What only has to be recorded waits for so long: most flaps are over by then.
+/// For how long a record waits: most flaps are over by then.
 const DELAY: Duration = Duration::from_secs(1);
 /// It is written only while fewer writes than this are under way.
 const FEW_WRITES: usize = 4;

@@ -24,7 +24,7 @@ pub(crate) struct Stop {
     pub profile: ProfileWork,
     /// When to look again even if nothing changes.
     pub look_again: Option<Duration>,
-    /// Traffic is to move all the same, once the gate opens.
+    /// Traffic is still to move, once the gate opens.
     pub moves: bool,
 }
 

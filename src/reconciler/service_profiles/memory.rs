@@ -39,7 +39,7 @@ pub(crate) enum ProfileProblem {
     /// The profile is not ours to write.
     NotOurs(NotOurs),
     Refused,
-    /// Another writer has overwritten the profile so often.
+    /// Another writer has overwritten the profile this many times.
     Overwritten(u32),
 }
 

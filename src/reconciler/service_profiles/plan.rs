@@ -303,7 +303,7 @@ pub(crate) fn restore(
     unmarked(profile, facts, edit)
 }
 
-/// A profile that is for nobody: one that was made here goes, unless others have written into it.
+/// A profile that is not used any more: one that was made here is deleted, unless others have written into it.
 fn emptied(profile: &ObjectKey, facts: &ProfileFacts) -> ProfileWrite {
     if facts.mark.as_ref().is_some_and(|mark| mark.created) && !facts.has_more {
         return ProfileWrite {

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// What was read counts for so long: then it is read again before the next move.
+/// For how long a read counts: then it is read again before the next move.
 const VALID: SignedDuration = SignedDuration::from_secs(1);
 /// A request that takes longer is given up.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -26,9 +26,9 @@ const TRIES: usize = 10;
 /// Where the record is.
 pub(crate) struct Ledger {
     annotation: LeaseAnnotation,
-    /// Who writes, as the record names it.
+    /// The replica that writes, as the record names it.
     replica: String,
-    /// Nobody strives for this Lease: it holds the record alone, and is made for that.
+    /// No candidate uses this Lease: it is made for the record alone.
     alone: bool,
     tasks: JoinSet<Answer>,
     /// The objects that wait for what is being read.
@@ -89,7 +89,7 @@ impl Ledger {
         }
     }
 
-    /// Reads it for nobody: a replica that begins.
+    /// Reads it when a replica starts, before any object asks.
     pub(crate) fn read(&mut self, now: SteadyTime) {
         let (annotation, alone) = (self.annotation.clone(), self.alone);
         self.tasks.spawn(async move {

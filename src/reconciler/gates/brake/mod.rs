@@ -27,8 +27,8 @@ const CLOCKS: SignedDuration = SignedDuration::from_mins(10);
 /// A release that is not due yet, or that a wall clock has yet to catch up with, is looked at again.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
-/// No cache is older (`list_watch::READ_TIMEOUT`): a replica that has seen nothing wait for so long sees
-/// right.
+/// No cache is older (`list_watch::READ_TIMEOUT`): a replica that has seen nothing wait for this long sees
+/// correctly.
 const CACHES: SignedDuration = SignedDuration::from_secs(30);
 
 /// How often objects are looked for that went unnoticed.
@@ -156,7 +156,7 @@ impl Brake {
             }
             TrafficPosition::Left(_) => LastPosition::OffPrimary,
             TrafficPosition::Recovered | TrafficPosition::Gone => LastPosition::OnPrimary,
-            // Where it is afterwards goes by its record.
+            // Afterwards its record decides where it is.
             TrafficPosition::Withdrawn => LastPosition::Unknown,
         };
         let before = match seen {
@@ -187,7 +187,7 @@ impl Brake {
             self.positions.values_mut().for_each(|place| *place = LastPosition::Unknown);
         }
         if stands.n < self.record.n {
-            // The store went back in time, or the answer is late: whoever writes finds out.
+            // The store went back in time, or the answer is late: the next write finds out.
             self.unwritten |= leads;
             return first;
         }
@@ -262,7 +262,7 @@ impl Brake {
         }
     }
 
-    /// Everything that was queued is decided, and there are so many objects: where none of them wants to
+    /// Everything that was queued is decided, of this many objects: where none of them wants to
     /// leave its primary, the hold is over. One that others began is ended only by a replica that
     /// has seen what waited, or whose caches have been renewed since.
     pub(crate) fn finish_round(&mut self, objects: usize, leads: bool, now: Now) {
