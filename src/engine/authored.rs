@@ -12,8 +12,8 @@ pub struct AuthoredWeights {
     v: u32,
     /// Per set of backends: `""` for an object that has one.
     pub sets: BySet<Weights>,
-    /// The same as its author wrote them, where that is something else: `900m`, or a backend that
-    /// stands twice. Replicas that are older than this go by the numbers.
+    /// The same as their author wrote them, where that is not a whole number: `900m`, or a backend with
+    /// two entries. Replicas of an older version read the numbers only.
     #[serde(default, skip_serializing_if = "BySet::is_empty")]
     pub written: BySet<AuthoredText>,
 }

@@ -1,4 +1,4 @@
-//! Which backend of a set is meant.
+//! The index of a backend in its set.
 
 /// The index of a backend in its set, in the author's order. Tiers, entries of a list and places of
 /// other sets are numbers of another kind.
@@ -21,12 +21,12 @@ impl BackendIndex {
         (0..backends).map(Self)
     }
 
-    /// What belongs to the backend, of a list that has an entry for each; none where it is missing.
+    /// The backend's entry of a list that has one for each; none where it is missing.
     pub fn of<T>(self, each: &[T]) -> Option<&T> {
         each.get(self.0)
     }
 
-    /// The same, to be changed.
+    /// The same, mutable.
     pub(crate) fn of_mut<T>(self, each: &mut [T]) -> Option<&mut T> {
         each.get_mut(self.0)
     }

@@ -8,11 +8,11 @@ pub(crate) const MOST_TIERS: usize = 32;
 /// Bytes of an annotation that an author writes.
 const LONGEST: usize = 64 * 1024;
 
-/// What is stored with more backends than this is left alone: what is recorded of them would not fit
-/// into annotations, of which the API server takes 256 KiB together.
+/// A stored object with more backends than this is not managed: their records would not fit into
+/// annotations, of which the API server accepts 256 KiB together.
 pub(crate) const FAR_BEYOND: usize = 1_024;
 
-/// What is wrong with so many backends, of which the largest set has this many.
+/// The problem with this many backends, of which the largest set has the second number.
 pub(crate) fn too_many(shape: &Shape, all: usize, largest: usize) -> Option<Problem> {
     let Bounds { of_set, of_object } = shape.bounds;
     let problem = Problem::error(shape.backends).about("bound");
@@ -35,7 +35,7 @@ pub(crate) fn counts(declared: &Declaration) -> (usize, usize) {
     (sizes().sum(), sizes().max().unwrap_or_default())
 }
 
-/// What an object has too much of, by itself.
+/// Reports what exceeds the bounds of an object.
 pub(crate) fn of_object(declared: &Declaration, problems: &mut Vec<Problem>) {
     let (all, largest) = counts(declared);
     problems.extend(too_many(&declared.shape, all, largest));
@@ -49,7 +49,7 @@ pub(crate) fn of_object(declared: &Declaration, problems: &mut Vec<Problem>) {
     }
 }
 
-/// What a set has too much of.
+/// Reports what exceeds the bounds of a set.
 pub(crate) fn of_tiers(set: &DeclaredSet, tiers: usize, problems: &mut Vec<Problem>) {
     if tiers > MOST_TIERS {
         let problem = Problem::error(annotations::field(annotations::FALLBACK_ORDER));

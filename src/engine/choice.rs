@@ -55,7 +55,7 @@ impl Evaluation<'_> {
     /// Nothing is kept: traffic moves to the best backends.
     fn move_to_best(&self, mut pending: PendingDelays) -> Choice {
         let best = self.best();
-        // Where it keeps a backend that is lost, the loss goes on.
+        // A lost backend among them is still lost.
         let active: HashSet<String> = named(self.intent, &best.active).into_iter().collect();
         pending.retain(|name, _| active.contains(name));
         Choice { pending, ..best }
@@ -79,7 +79,7 @@ impl Evaluation<'_> {
         let mut stays = |i: &BackendIndex| {
             self.serves(*i) || !self.has_lasted(*i, delay, pending) || self.has_no_refuge(*i)
         };
-        // No weight is given to what can have no traffic, whatever the delay.
+        // A backend that can never have traffic gets no weight, whatever the delay.
         let can_serve = |i: &&BackendIndex| self.intent.backends[**i].can_serve();
         self.before.iter().filter(can_serve).copied().filter(|i| stays(i)).collect()
     }
@@ -179,7 +179,7 @@ impl Evaluation<'_> {
         self.intent.tiers.iter().map(unknown).find(|unknown| !unknown.is_empty())
     }
 
-    /// What stays active when nothing is ready: what was, unless its Service is gone.
+    /// The backends that stay active when nothing is ready: those before, unless their Services are gone.
     fn last_resort(&self) -> Vec<BackendIndex> {
         let exists = |i: &BackendIndex| self.health(*i).exists();
         let can_serve = |i: &BackendIndex| self.intent.backends[*i].can_serve();

@@ -67,7 +67,7 @@ impl Evaluation<'_> {
     fn is_rescue(&self, choice: &Choice) -> bool {
         let mut left_behind =
             self.before.iter().filter(|i| !contains(&choice.active, **i)).peekable();
-        // That a cluster is out of reach, from here, may be so for this replica alone.
+        // A cluster may be out of reach for this replica alone.
         let dead = |i: &BackendIndex| match self.health(*i) {
             Health::Unreachable { .. } | Health::Unknown(_) => false,
             health => !health.is_ready(),
@@ -97,7 +97,7 @@ impl Evaluation<'_> {
         peaks
     }
 
-    /// Of each backend that has lost a port, which; of one that cannot be seen, what is recorded.
+    /// The ports that each backend has lost; for an unknown one, the record.
     fn short(&self) -> ShortPorts {
         let recorded = |name: &String| self.set.and_then(|set| set.short.get(name)).cloned();
         let short = |(i, backend): (BackendIndex, &Backend)| {

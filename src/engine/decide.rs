@@ -13,9 +13,8 @@ use crate::engine::{Decision, Health, Intent, Now, Previous, remembered};
 /// to a better one while this one serves is a recovery: it is delayed by `failback-delay`, and until a
 /// person asks for it where `failback` is manual, but only where a loss brought the traffic here.
 ///
-/// Endpoints that are about to be deleted count as gone already, where traffic has a ready backend
-/// to go to and its author wants no delay. A loss that was announced and has not come is none: traffic
-/// goes back at once.
+/// Announced endpoints count as gone already where traffic has a ready backend to go to and its author
+/// wants no delay. An announced loss that does not come is none: traffic returns at once.
 ///
 /// ```
 /// use linkerd_failover::engine::{Defaults, Health, Intent, Now, Previous, decide};

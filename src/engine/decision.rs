@@ -6,20 +6,19 @@ use crate::engine::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-/// What was so before this decision.
+/// The state before this decision.
 #[derive(Clone, Copy, Debug)]
 pub enum Previous<'a> {
     /// The object is being created: its weights are a wish, no traffic follows them yet.
     Birth,
     /// Nothing was recorded: the backends that carry traffic are the active ones.
     Live,
-    /// What was decided last.
-    /// With the delays that have begun since, or before.
+    /// The last decision, with the delays that run.
     Decided(&'a SetState, &'a PendingDelays),
 }
 
 impl<'a> Previous<'a> {
-    /// What was decided last, with the delays; none where nothing is recorded.
+    /// The last decision and the delays; none where nothing is recorded.
     pub(crate) fn decided(self) -> Option<(&'a SetState, &'a PendingDelays)> {
         match self {
             Self::Decided(set, delays) => Some((set, delays)),
@@ -30,7 +29,7 @@ impl<'a> Previous<'a> {
 
 #[cfg(test)]
 impl<'a> Previous<'a> {
-    /// What was decided last, with no delay that has begun.
+    /// The last decision, with no delay that runs.
     pub(crate) fn undelayed(state: &'a SetState) -> Self {
         static NONE: PendingDelays = PendingDelays::new();
         Self::Decided(state, &NONE)
@@ -38,7 +37,7 @@ impl<'a> Previous<'a> {
 }
 
 impl SetState {
-    /// Remembers the default, where these backends go by it.
+    /// Records the default primary, where the author named none.
     pub fn remembering(mut self, intent: &Intent) -> Self {
         self.primary = intent.default_primary().map(str::to_owned);
         let first = intent.backends.first().map(|b| b.name.clone());
@@ -47,10 +46,10 @@ impl SetState {
     }
 }
 
-/// Which backends get traffic, why, and the weights that say so.
+/// The backends that get traffic, the reason, and their weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// Indices into [`Intent::backends`], ascending; empty never.
+    /// Indices into [`Intent::backends`], ascending, never empty.
     pub active: Vec<BackendIndex>,
     /// The backends that had the traffic before this decision.
     pub before: Vec<BackendIndex>,
@@ -68,12 +67,12 @@ pub struct Decision {
     pub pending: PendingDelays,
     /// The most endpoints of each backend that were ready lately, for thresholds in percent.
     pub peaks: Peaks,
-    /// What each backend is short of, where it would be forgotten otherwise.
+    /// The ports that each backend is short of, to be recorded.
     pub short: ShortPorts,
-    /// The backends that an early flip leaves: they would have the traffic, were their pods not announced.
+    /// The backends that are left early: they would have the traffic, were their pods not announced.
     pub left_early: Vec<BackendIndex>,
-    /// It only leaves backends that are known to have nothing ready, and the author wants no delay:
-    /// any replica may make it.
+    /// Any replica may make it: it only leaves backends that are known to have nothing ready, and the
+    /// author wants no delay.
     pub rescue: bool,
     /// In how long to decide again even if no fact changes.
     pub next: Option<SignedDuration>,
@@ -115,7 +114,7 @@ impl Decision {
         named(intent, &self.active)
     }
 
-    /// The names of the backends that it leaves early.
+    /// The names of the backends that are left early.
     pub fn names_left_early(&self, intent: &Intent) -> Vec<String> {
         named(intent, &self.left_early)
     }

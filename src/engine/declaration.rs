@@ -1,4 +1,4 @@
-//! A failover object as it stands in the cluster, before any rule is applied.
+//! A failover object as it is in the cluster, before any rule is applied.
 
 use crate::engine::names::other_name;
 use crate::engine::{
@@ -11,7 +11,7 @@ use std::ops::Index;
 /// A failover object as its kind's adapter reads it: no rule applied, nothing refused yet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Declaration {
-    /// How its kind calls things, and what its weights may be.
+    /// The field names of its kind, and its limits.
     pub shape: Shape,
     /// The Services that clients call; a split has one.
     pub apexes: Vec<String>,
@@ -41,7 +41,7 @@ pub struct Shape {
     pub bounds: Bounds,
 }
 
-/// So many backends an object may have.
+/// How many backends an object may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// In one set.
@@ -71,12 +71,12 @@ impl Default for Shape {
 /// Backends that share the traffic of one apex, or of one rule.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeclaredSet {
-    /// What `state` and `authored-weights` call it: `""` in an object with one set, otherwise the
+    /// Its key in `state` and `authored-weights`: `""` in an object with one set, otherwise the
     /// rule's name, or its place where it has none: `#0`.
     pub name: String,
     /// Its list of backends: `spec.rules[2].backendRefs`.
     pub path: FieldPath,
-    /// What requests a rule is for, as it stands: it distinguishes two rules without a name.
+    /// The matches of a rule, as text: they distinguish two rules without a name.
     pub matches: String,
     /// In the author's order.
     pub backends: Vec<DeclaredBackend>,
@@ -85,11 +85,11 @@ pub struct DeclaredSet {
     /// Entries that name a backend once more, where they are read as one with the first: these have
     /// no weight of their own.
     pub repeated: Vec<usize>,
-    /// The weights as they stand, of backends where that is not the number they are read as.
+    /// The weights as they are written, of backends where they are read as another number.
     pub written: AuthoredText,
 }
 
-/// A backend as it stands in the object.
+/// A backend as it is in the object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeclaredBackend {
     /// The Service: `name`, or `namespace/name` in another namespace than the object's; with its
@@ -142,7 +142,7 @@ impl DeclaredSet {
         !self.name.is_empty() && self.backends.len() < 2
     }
 
-    /// The places of its backends by what an annotation may call them: by their names; a Service's
+    /// The places of its backends by the names that an annotation may have for them: a Service's
     /// also `name:8080`, and by the name of the Service all its ports together.
     pub(crate) fn by_name(&self) -> ByName<'_> {
         let mut of: HashMap<&str, Vec<BackendIndex>> = HashMap::with_capacity(self.backends.len());
@@ -164,7 +164,7 @@ pub(crate) struct ByName<'a> {
 }
 
 impl ByName<'_> {
-    /// Those that are called so, in the author's order.
+    /// Those with this name, in the author's order.
     pub(crate) fn get(&self, name: &str) -> Vec<BackendIndex> {
         let with_port = || {
             let (service, port) = name.split_once(':')?;
@@ -178,7 +178,7 @@ impl ByName<'_> {
 }
 
 impl Declaration {
-    /// What was decided last, where it can be read.
+    /// The recorded state, where it can be read.
     pub fn state(&self) -> Option<&State> {
         self.annotations.state()
     }

@@ -23,7 +23,7 @@ pub(super) struct DefaultPrimaries<'a> {
     /// The first backend of all.
     first: Option<String>,
     /// Which sets fail over is recorded, set by set. An earlier version had one primary for all
-    /// rules, the first backend of all, and left those without it alone.
+    /// rules, the first backend of all, and did not manage rules without it.
     by_set: bool,
 }
 
@@ -52,31 +52,47 @@ impl<'a> DefaultPrimaries<'a> {
         let Some(first) = set.backends.first().map(|b| b.name.clone()) else {
             return DefaultPrimary::Alone;
         };
-        let of_all = self.state.and_then(|state| state.defaulted_primary.as_ref());
         if !is_split && set.backends.len() == 1 {
             // That the object is read at all, where every rule has one.
             let is_read = self.first.as_ref() == Some(&first);
-            return if is_read { DefaultPrimary::Is(first) } else { DefaultPrimary::Alone };
+            if is_read { DefaultPrimary::Is(first) } else { DefaultPrimary::Alone }
+        } else if let Some(primary) = self.still_remembered(set, &first) {
+            DefaultPrimary::Is(primary)
+        } else if is_split || self.known(set).is_some() {
+            // A set that failed over until now still does; so does a split, whose label asks for it.
+            DefaultPrimary::Is(first)
+        } else {
+            self.by_weights(set, first)
         }
+    }
+
+    fn known(&self, set: &DeclaredSet) -> Option<&'a SetState> {
+        self.state.and_then(|state| state.sets.get(&set.name))
+    }
+
+    /// The default that is recorded, while traffic is off it or the same backend is `first`.
+    fn still_remembered(&self, set: &DeclaredSet, first: &String) -> Option<String> {
+        let known = self.known(set);
+        let of_all = self.state.and_then(|state| state.defaulted_primary.as_ref());
+        let primary = remembered(set, of_all, known)?;
+        let is_of_earlier =
+            !set.name.is_empty() && known.is_none_or(|known| known.primary.is_none());
+        let was_first = match known.and_then(|known| known.first.as_ref()) {
+            Some(first) => Some(first),
+            None if is_of_earlier => None,
+            None => Some(&primary),
+        };
+        let is_away = known.is_some_and(|known| known.is_away_from([primary.as_str()]));
+        let still = is_away || was_first.is_none_or(|was| was == first);
+        still.then_some(primary)
+    }
+
+    /// The default of a rule without a record of one, by the weights of its backends.
+    fn by_weights(&self, set: &DeclaredSet, first: String) -> DefaultPrimary {
         // The one that an earlier version had for all, where this set has it: it failed over.
+        let of_all = self.state.and_then(|state| state.defaulted_primary.as_ref());
         let mut of_earlier = of_all.into_iter().chain(&self.first).filter(|_| !self.by_set);
         let of_earlier = of_earlier.find(|primary| set.has(primary));
-        let known = self.state.and_then(|state| state.sets.get(&set.name));
-        if let Some(primary) = remembered(set, of_all, known) {
-            let was_first = match known.and_then(|known| known.first.as_ref()) {
-                Some(first) => Some(first),
-                None if !is_split && known.is_none_or(|known| known.primary.is_none()) => None,
-                None => Some(&primary),
-            };
-            let is_away = known.is_some_and(|known| known.is_away_from([primary.as_str()]));
-            if is_away || was_first.is_none_or(|was| *was == first) {
-                return DefaultPrimary::Is(primary);
-            }
-        }
-        // What failed over until now goes on; so does a split, whose label asks for it.
-        if is_split || known.is_some() {
-            return DefaultPrimary::Is(first);
-        }
         let recorded = self.recorded.and_then(|sets| sets.get(&set.name));
         let weight = |backend: &DeclaredBackend| match recorded {
             Some(recorded) => recorded.get(&backend.name).copied(),

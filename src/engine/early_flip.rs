@@ -1,11 +1,11 @@
-//! Early flips: traffic leaves the announced pods first, then they are deleted.
+//! Early flips: traffic moves off announced pods first, then they are deleted.
 
 use crate::engine::conclusion::decide_by_health;
 use crate::engine::decision::contains;
 use crate::engine::{BackendIndex, Decision, Health, Intent, Now, Peaks, Previous, SteadyTime};
 use jiff::SignedDuration;
 
-/// The decision that leaves announced pods early; none where what is `seen` decides.
+/// The decision that moves traffic off announced pods; none where what is `seen` decides.
 pub(super) fn early_flip(
     seen: &Decision,
     intent: &Intent,
@@ -122,7 +122,7 @@ impl Announcements<'_> {
         }
     }
 
-    /// The backends that it leaves early, or that were left early before and are passed over still.
+    /// The backends that it leaves early, and those that were left early before and get no traffic yet.
     fn left_early(&self, flip: &Decision) -> Vec<BackendIndex> {
         let recorded = self.previous.decided();
         let before = recorded.map(|(set, _)| self.intent.indices(&set.left_early));
@@ -140,10 +140,10 @@ impl Announcements<'_> {
             let announced = i.of(self.health).filter(|health| health.announced().is_some());
             announced.is_some_and(|health| self.meets_minimum(i, health))
         };
-        let is_left = |i: &BackendIndex| {
+        let is_left_early = |i: &BackendIndex| {
             !contains(&flip.active, *i) && (had_traffic(*i) || is_passed(*i)) && serves(*i)
         };
-        self.intent.indices_of_all().filter(is_left).collect()
+        self.intent.indices_of_all().filter(is_left_early).collect()
     }
 
     fn best_tier(&self, of: &[BackendIndex]) -> Option<usize> {

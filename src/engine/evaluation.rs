@@ -64,7 +64,7 @@ impl<'a> Evaluation<'a> {
         self.meets_minimum(i) || self.health(i).is_unknown() && contains(&self.before, i)
     }
 
-    /// An early flip left it and its loss has not come: traffic returns as if it had never gone.
+    /// It was left early and not lost: traffic returns as if it had never gone.
     pub(super) fn was_only_announced(&self, i: BackendIndex) -> bool {
         let name = &self.intent.backends[i].name;
         self.set.is_some_and(|set| set.left_early.contains(name))

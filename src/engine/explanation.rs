@@ -1,4 +1,4 @@
-//! Why a decision is what it is, for people.
+//! The reason of a decision, for people.
 
 use crate::engine::{BackendIndex, Decision, DecisionReason, Health, Intent};
 

@@ -5,8 +5,8 @@ use crate::engine::{BySet, Declaration, DeclaredSet, State, Weights};
 /// The author's weights where somebody else has written weights since ours: those that are neither
 /// what we wrote last nor what is recorded are new. None where nothing is.
 ///
-/// A manifest that is applied again only repeats what is recorded; that is put right like any weight
-/// which would undo a failover.
+/// A manifest that is applied again only repeats the record; it is corrected like any weight that would
+/// undo a failover.
 pub(crate) fn external_edit(declared: &Declaration, state: &State) -> Option<BySet<Weights>> {
     let recorded = declared.recorded()?;
     let mut authored = recorded.clone();

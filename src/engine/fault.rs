@@ -1,9 +1,9 @@
-//! Why traffic cannot go to a backend as it stands.
+//! Why traffic cannot go to a backend as it is declared.
 
-/// Why traffic cannot go to a backend as it stands; in words.
+/// Why traffic cannot go to a backend as it is declared, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It can be no Service that Linkerd sends to: never ready, and never given weight.
+    /// It cannot be a Service that Linkerd sends to: never ready, and never given weight.
     NoService(Box<str>),
     /// Which Service it means is ambiguous: not known is not down.
     Unclear(Box<str>),

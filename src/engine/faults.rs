@@ -17,7 +17,7 @@ pub(crate) fn is_service_name(name: &str) -> bool {
         && bytes.last().is_some_and(|c| ends(*c))
 }
 
-/// What is wrong beside the sets.
+/// Reports what is wrong with an object, beside its sets.
 pub(crate) fn of_object(declared: &Declaration, problems: &mut Vec<Problem>) {
     let shape = &declared.shape;
     let is_reported = |field: &'static str| {
@@ -43,7 +43,7 @@ pub(crate) fn of_object(declared: &Declaration, problems: &mut Vec<Problem>) {
     }
 }
 
-/// What is wrong with one set.
+/// Reports what is wrong with one set.
 pub(crate) fn of_set(declared: &Declaration, set: &DeclaredSet, problems: &mut Vec<Problem>) {
     let field = |backend: &DeclaredBackend| backend.path.field(declared.shape.name);
     // What the adapter found wrong with it is reported already.
@@ -104,9 +104,9 @@ pub(crate) fn of_backend(declared: &Declaration, backend: &DeclaredBackend) -> O
 }
 
 impl Declaration {
-    /// Whether a Service can be called so, where this kind of object can name it.
+    /// Whether a Service that this kind of object can name may have this name.
     pub fn can_name(&self, backend: &str) -> bool {
-        // With several ports in one rule it is called by its port too.
+        // With several ports in one rule its name has the port too.
         let service = if self.shape.crosses_namespaces { service_of(backend) } else { backend };
         match service.split_once('/') {
             Some((namespace, name)) if self.shape.crosses_namespaces => {

@@ -9,9 +9,9 @@ use std::fmt;
 /// What is known of a backend Service. Never better than Linkerd's own verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// Its endpoints are seen: those Linkerd would send to, of all that offer the asked port, and
-    /// the most that were ready in the last ten minutes. Of several ports, those of the one that has
-    /// the least.
+    /// Its endpoints are known: those that Linkerd would send to, of all that offer the asked port, and
+    /// the most that were ready in the last ten minutes. Of several ports, the counts of the one with
+    /// the fewest.
     Seen {
         /// The ready endpoints.
         ready: u32,
@@ -19,7 +19,7 @@ pub enum Health {
         total: u32,
         /// The most that were ready in the last ten minutes.
         peak: u32,
-        /// Those of the ready ones that are about to be deleted.
+        /// The announced ones among the ready ones.
         announced: Option<Announced>,
         /// Port by port, where several are asked for or an endpoint does not offer the one that is.
         ports: Option<Box<Ports>>,
@@ -40,16 +40,16 @@ pub enum Health {
         /// When it was reached last.
         since: Timestamp,
     },
-    /// The Service exists, its endpoints are where we cannot look. Not known is not down.
+    /// The Service exists, and its endpoints cannot be observed. Not known is not down.
     Unknown(Unknown),
 }
 
-/// Endpoints whose pods are about to be deleted, as their deletion was announced.
+/// Endpoints of announced pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {
     /// How many.
     pub count: u32,
-    /// When the first of them is no longer believed to go.
+    /// When the first of the announcements is no longer believed.
     pub until: SteadyTime,
 }
 
@@ -78,7 +78,7 @@ pub enum Unknown {
         /// As a part of a sentence.
         why: String,
     },
-    /// Somebody answers for that cluster's API who cannot be verified to be it.
+    /// The server that answers for that cluster's API cannot be verified.
     Unverified {
         /// Its name.
         cluster: String,
@@ -117,7 +117,7 @@ pub enum Unknown {
         /// The port that is asked for.
         port: String,
     },
-    /// Its namespace is not one of those that we are limited to.
+    /// Its namespace is not among those that this program watches.
     NotWatched {
         /// Its namespace.
         namespace: String,
@@ -147,7 +147,7 @@ impl Unknown {
 }
 
 impl Health {
-    /// Endpoints without a past.
+    /// Endpoints without a history.
     pub fn seen(ready: u32, total: u32) -> Self {
         Self::Seen { ready, total, peak: ready, announced: None, ports: None }
     }
@@ -166,7 +166,7 @@ impl Health {
         }
     }
 
-    /// What counts of it, port by port; nothing where nothing is seen, or nothing has been served.
+    /// The counts that matter, port by port; none where it is not observed, or nothing has been served.
     pub fn counts(&self) -> Vec<PortCount<'_>> {
         match self {
             Self::Seen { ports: Some(ports), .. } => ports.counts(),
@@ -185,7 +185,7 @@ impl Health {
         }
     }
 
-    /// Its endpoints that are about to be deleted.
+    /// Its announced endpoints.
     pub fn announced(&self) -> Option<Announced> {
         match self {
             Self::Seen { announced, .. } => *announced,
@@ -204,7 +204,7 @@ impl Health {
         }
     }
 
-    /// What it will be when those are gone.
+    /// The health once the announced endpoints are gone.
     pub fn without_announced(&self) -> Self {
         match *self {
             Self::Seen { announced: Some(_), ports: Some(ref ports), .. } => {

@@ -11,8 +11,7 @@ use crate::engine::{
 use std::collections::HashSet;
 use std::ops::Index;
 
-/// What the author asked for of one set of backends, checked: the only thing the engine knows of an
-/// object.
+/// What the author asked for of one set of backends, checked: all that the engine knows of an object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Intent {
     /// The set, as [`DeclaredSet::name`] has it.
@@ -30,7 +29,7 @@ pub struct Intent {
     pub primary_is_default: bool,
     /// What holds beside the weights: delays, failback, pin, pause.
     pub policy: Policy,
-    /// What its weights may be.
+    /// The limits of its weights.
     pub limits: WeightLimits,
     /// Entries that name a backend once more: they have no weight beside the first.
     pub repeated: Box<[usize]>,
@@ -47,7 +46,7 @@ pub struct Backend {
     pub port: Option<u16>,
     /// What the author wants this backend to get when it is active.
     pub authored: u32,
-    /// What stands in the object now.
+    /// The weight in the object now.
     pub live: u32,
     /// What it needs to count as ready.
     pub min_ready: Threshold,
@@ -65,8 +64,8 @@ impl Backend {
         !matches!(self.fault, Some(Fault::NoService(_)))
     }
 
-    /// Whether it is known to meet its minimum, on every port that counts. `recorded` is what a
-    /// record says of the most that were ready before.
+    /// Whether it is known to meet its minimum, on every port that counts. `recorded` are
+    /// the recorded peaks.
     pub(crate) fn is_met_by(&self, health: &Health, recorded: &Peaks) -> bool {
         let counts = health.counts();
         !counts.is_empty() && counts.iter().all(|count| self.is_met_on(count, recorded))
@@ -92,12 +91,12 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// All of it, or everything that is in the way.
+    /// All of it, or every problem.
     pub fn strictly(self) -> Result<Vec<Intent>, Vec<Problem>> {
         if self.problems.is_empty() { Ok(self.intents) } else { Err(self.problems) }
     }
 
-    /// What can be worked with, and what is wrong beside it; or everything that is in the way.
+    /// The intents that can be used, and the problems beside them; or every problem.
     pub fn leniently(self) -> Result<(Vec<Intent>, Vec<Problem>), Vec<Problem>> {
         if self.intents.is_empty() { Err(self.problems) } else { Ok((self.intents, self.problems)) }
     }
@@ -307,8 +306,7 @@ impl Intent {
         self.indices_of_all().filter(is_named).collect()
     }
 
-    /// Weights by the entries of its list, of which there are so many: what names a backend once
-    /// more has 0.
+    /// Weights by the entries of its list: an entry that repeats a backend has 0.
     pub fn by_entry(&self, weights: &[u32]) -> Vec<u32> {
         let entries = self.backends.len() + self.repeated.len();
         let mut by_entry = vec![0; entries];
@@ -330,7 +328,7 @@ pub(crate) fn authored(intents: &[Intent]) -> BySet<Weights> {
 /// The primary that is filled in because the author named none; none where the rules of a route
 /// have different ones.
 pub(crate) fn defaulted_primary(intents: &[Intent]) -> Option<String> {
-    // A rule with one backend does not speak for the others.
+    // A rule with one backend has no default for the others.
     let most = intents.iter().map(|intent| intent.backends.len().min(2)).max()?;
     let speak = intents.iter().filter(|intent| intent.backends.len() >= most);
     let mut own = speak.map(|intent| intent.default_primary());

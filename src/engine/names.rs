@@ -1,9 +1,9 @@
-//! How backends and sets are called, and what is kept by their names.
+//! The names of backends and sets, and maps by them.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Something by the name of a set.
+/// A map by the name of a set.
 pub type BySet<T> = BTreeMap<String, T>;
 
 /// The weights of backends as an author wrote them, by name: one for each entry that names it.
@@ -14,8 +14,8 @@ pub(crate) fn service_of(backend: &str) -> &str {
     backend.split_once(':').map_or(backend, |(service, _)| service)
 }
 
-/// What a backend with a port may be recorded as too: while its set had the Service with one port,
-/// or with several.
+/// The other name under which a backend with a port may be recorded: its set had the Service with one
+/// port then, and has it with several now, or the reverse.
 pub(crate) fn other_name(name: &str, port: Option<u16>) -> Option<String> {
     let service = service_of(name);
     let port = port?;

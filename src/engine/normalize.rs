@@ -1,5 +1,4 @@
-//! A declaration as it is read where it is stored already: the fault of one backend is that
-//! backend's alone.
+//! A stored declaration, normalized: the fault of one backend concerns that backend alone.
 
 use crate::engine::names::AuthoredText;
 use crate::engine::proportions::{self, Nanos};
@@ -13,9 +12,9 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 impl Declaration {
-    /// This, with each backend once and with whole weights, in the sets that fail over.
+    /// The declaration with each backend once and with whole weights, in the sets that fail over.
     ///
-    /// A backend that stands twice has the weight of both. Fractions, and what is too large, become
+    /// A backend with two entries has the weight of both. Fractions, and what is too large, become
     /// whole numbers in the same proportions. What is no number counts as 1 on a primary, and as 0
     /// on a fallback.
     pub fn normalized(&self) -> Cow<'_, Self> {
@@ -34,9 +33,9 @@ impl Declaration {
 }
 
 impl Declaration {
-    /// Of a normalized one: the weights that are written otherwise than as they are read, or were when
-    /// they were recorded, for the day they are given back. `before` is the record as it stands: what it
-    /// has of a weight holds until its author writes another, since the live ones may be ours.
+    /// Of a normalized declaration, the weights that are written otherwise than they are read, or were when
+    /// they were recorded: they are restored as written. `before` is the present record: its text of a
+    /// weight is kept until the author writes another, since the live weights may be ours.
     pub fn as_written(&self, before: Option<&AuthoredWeights>) -> BySet<AuthoredText> {
         let mut all = BySet::new();
         for set in self.sets.iter().filter(|set| !set.is_alone()) {
@@ -59,7 +58,7 @@ impl Declaration {
         all
     }
 
-    /// This as its author wrote it, where weights of ours stand in it now.
+    /// The declaration as its author wrote it, where it has our weights now.
     pub fn as_authored(&self) -> Self {
         let mut authored = self.clone();
         let Some(record) = self.record() else { return authored };
@@ -80,7 +79,7 @@ impl Declaration {
     }
 }
 
-/// Whether a set can be read as it stands.
+/// Whether a set needs no normalization.
 fn is_whole(set: &DeclaredSet, limits: WeightLimits) -> bool {
     let mut names = HashSet::with_capacity(set.backends.len());
     let mut sum = 0;

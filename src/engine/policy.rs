@@ -7,7 +7,7 @@ use crate::engine::{BackendIndex, Declaration, DeclaredSet, Problem, annotations
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
-/// What holds where an author sets nothing: the chart's values.
+/// What applies where an author sets nothing: the chart's values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
     /// How long a loss must last before traffic moves.
@@ -69,7 +69,7 @@ impl NamedPin {
         Some(Self { backends: backends?, until: end })
     }
 
-    /// What it means for a set; none where that has no such backend.
+    /// The pin of one set; none where it has no such backend.
     pub(super) fn in_set(&self, set: &DeclaredSet) -> Option<Pin> {
         let by_name = set.by_name();
         let named = self.backends.iter().flat_map(|name| by_name.get(name));

@@ -261,7 +261,7 @@ fn numbers_alone_are_no_reason_to_give_up_a_port() {
 }
 
 #[test]
-fn a_port_that_only_announced_pods_serve_is_left_early() {
+fn a_backend_is_left_early_for_a_port_that_only_announced_pods_serve() {
     let until = crate::engine::SteadyTime::at(30);
     let going = |adm: Port| {
         let announced = Some(Announced { count: 1, until });

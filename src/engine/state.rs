@@ -92,7 +92,7 @@ pub struct SetState {
     /// report it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nothing_ready: Option<Timestamp>,
-    /// The backends that an early flip has left, and whose announced loss has not come yet.
+    /// The backends that are left early: their loss has not been observed.
     #[serde(default, rename = "ahead", skip_serializing_if = "Vec::is_empty")]
     pub left_early: Vec<String>,
     /// The primary that was filled in because the author named none: it stays so in a failover,

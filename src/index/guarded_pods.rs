@@ -157,7 +157,7 @@ impl Index {
 }
 
 impl ManagedSet {
-    /// The vacated backends.
+    /// The backends that are left early.
     pub(crate) fn left_early(&self) -> &[String] {
         self.state.as_ref().map_or(&[], |state| &state.left_early)
     }

@@ -7,7 +7,7 @@ use crate::index::guarded_pods::GuardedPod;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::reconciler::context::ReconcileRequest;
-use crate::reconciler::plan::{self, Moves, Plan};
+use crate::reconciler::plan;
 use crate::reconciler::state::Reconciler;
 use std::collections::{HashMap, HashSet};
 use tokio::sync::{mpsc, oneshot};
@@ -53,7 +53,7 @@ impl Reconciler {
         }
     }
 
-    /// Those that traffic rests on; the others are answered.
+    /// The announced pods that traffic rests on; the others are answered.
     fn guarded(&self, batch: Vec<PendingAnnouncement>) -> Vec<Announced> {
         let (index, now) = (self.context.shared.read(), self.context.shared.now());
         let decides = self.context.leads() && index.synced.all();
@@ -74,7 +74,7 @@ impl Reconciler {
         concerned.collect()
     }
 
-    /// Those that count as gone from now on; the others are answered.
+    /// The announced pods that count as gone from now on; the others are answered.
     fn accept(&self, announced: Vec<Announced>) -> Vec<Announced> {
         let (mut believed, now) = (vec![], self.context.shared.now().steady);
         self.context.shared.update(|index| {
@@ -104,12 +104,9 @@ impl Reconciler {
     /// Whether an object's traffic moves now, or is just being moved.
     fn is_to_move(&self, index: &Index, object: &ObjectRef, now: Now) -> bool {
         let memory = self.memories.get(object);
-        let plan = |subject| plan::plan(&subject, memory, &self.context.me, Moves::All);
-        let plan = || ReconcileRequest::by_leader(index, object, now).subject().and_then(plan);
-        let flips = |plan: Plan| {
-            !plan.paused && plan.write.as_ref().is_some_and(|write| write.flip().is_some())
-        };
+        let subject = ReconcileRequest::by_leader(index, object, now).subject();
         let is_moved = self.writes.in_flight.contains(object) || self.profiles.is_writing(object);
-        is_moved || !index.cluster_wide.frozen && plan().is_some_and(flips)
+        let is_due = |subject| plan::is_flip_due(&subject, memory);
+        is_moved || !index.cluster_wide.frozen && subject.is_some_and(is_due)
     }
 }

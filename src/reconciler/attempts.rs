@@ -26,7 +26,7 @@ pub(crate) enum WriteFailure {
     Unanswered,
 }
 
-/// So many conflicts in a row are no more than others who write too.
+/// This many conflicts in a row are usual where others write too.
 const USUAL_CONFLICTS: u32 = 3;
 
 const RETRY: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
@@ -42,7 +42,7 @@ pub(crate) struct FailureStreak {
 }
 
 impl FailureStreak {
-    /// One more failure; `before`: of whatever was to be written, `alike`: of the very same.
+    /// One more failure; `before`: the streak of whatever was to be written, `alike`: it was the same.
     pub(crate) fn after(
         before: Option<&Self>,
         alike: bool,
@@ -109,7 +109,7 @@ impl AttemptKey for WriteKey {
     }
 }
 
-/// An attempt that failed, and when the very same may be made again.
+/// A failed attempt, and when the same may be made again.
 #[derive(Clone, Debug)]
 pub(crate) struct FailedAttempt<K> {
     streak: FailureStreak,
@@ -170,7 +170,7 @@ impl Retry {
     }
 }
 
-/// A write that is made, until it is known how it ended.
+/// A write that has begun.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub write: Arc<Write>,

@@ -1,5 +1,5 @@
 //! What is reported of an object beside its moves: each condition once while it lasts, by the leader.
-//! A replica that does not lead reports nothing, and reports it on the day it leads.
+//! A replica that does not lead reports nothing, and reports it once it leads.
 
 use crate::engine::{BySet, Intent, Readiness};
 use crate::kinds::adapter::InUse;
@@ -170,7 +170,7 @@ fn report_nothing_ready(
     let recorded = managed.nothing_ready();
     let before = memory.reported().cloned();
     let change = memory.observe(&plan.readiness, &recorded, subject.leads, subject.now);
-    // What is reported is recorded with the next look.
+    // What is reported is recorded by the next plan.
     let to_record = memory.reported().is_some() && memory.reported() != before.as_ref();
     let lacks = memory.lacks();
     memories.count_nothing_ready(object, lacks);

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ControllerSettings {
     pub defaults: Defaults,
-    /// Writes at once. The API server's CPU is the limit of a fan-out; more only queue there.
+    /// The number of writes at once. The API server's CPU is the limit of a fan-out; more only queue there.
     pub concurrency: usize,
     /// Share of all objects, in percent, beyond which the brake holds; none: no brake.
     pub brake: Option<u32>,
@@ -33,12 +33,12 @@ pub(crate) struct Context {
     pub selector: LabelSelector,
     pub shared: SharedIndex,
     pub leading: watch::Receiver<bool>,
-    /// Our own, where people release the brake.
+    /// The own namespace, where people release the brake.
     pub namespace: String,
     pub metrics: Arc<Metrics>,
     /// Events, to be published off the hot path.
     pub recorder: Recorder,
-    /// How many writes are under way, for those that keep out of their way.
+    /// How many writes are under way: background work waits for them.
     pub busy: watch::Sender<usize>,
 }
 

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a shutdown waits for the writes under way.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often what is past is forgotten.
+/// How often expired memories are dropped.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// How often the brake is looked at even if nothing happens.
 const BRAKE_TICK: Duration = Duration::from_secs(5);
@@ -32,11 +32,11 @@ const BRAKE_TICK: Duration = Duration::from_secs(5);
 /// What the controller is made from.
 pub(crate) struct ControllerParts {
     pub context: Context,
-    /// For what is asked before a move.
+    /// For the LISTs before a move.
     pub reader: ConsistentReader,
     pub writes: WriteClients,
     pub profile_writes: WriteClients,
-    /// How ServiceProfiles are written; none: they are left alone.
+    /// How ServiceProfiles are written; none: they are not.
     pub profiles: Option<Arc<ProfileSettings>>,
     /// Where the brake's record outlives this replica.
     pub ledger: Ledger,

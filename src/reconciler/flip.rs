@@ -22,7 +22,7 @@ pub(crate) struct SetMove {
     pub on_primary: bool,
     /// The primaries that it leaves because they are lost, by name.
     pub lost: Vec<String>,
-    /// It returns to a backend that an early flip left and whose loss did not come.
+    /// It takes an early flip back: it returns to a backend that was left early and not lost.
     pub taken_back: bool,
 }
 
@@ -44,8 +44,8 @@ pub(crate) enum Occasion {
     Change,
     /// The announced deletion of these pods.
     EarlyFlip(String),
-    /// A loss that was announced and did not come.
-    NotLost,
+    /// An announced loss that did not come: the early flip is taken back.
+    TakenBack,
 }
 
 /// Whether a move has been made.
@@ -78,7 +78,7 @@ impl Flip {
         self.moves.iter().any(|m| matches!(m.traffic.occasion, Occasion::EarlyFlip(_)))
     }
 
-    /// Whether it returns to what an early flip left and whose loss did not come.
+    /// Whether it takes an early flip back.
     pub(crate) fn is_taken_back(&self) -> bool {
         self.moves.iter().any(|m| m.taken_back)
     }
@@ -129,7 +129,7 @@ impl fmt::Display for Occasion {
         match self {
             Self::Change => Ok(()),
             Self::EarlyFlip(pods) => write!(f, ", ahead of the deletion of {pods}"),
-            Self::NotLost => f.write_str(", which was not lost after all"),
+            Self::TakenBack => f.write_str(", which was not lost after all"),
         }
     }
 }

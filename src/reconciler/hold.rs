@@ -1,4 +1,4 @@
-//! Why a move that is wanted is not made: because of a person, or until a person agrees.
+//! Why a wanted move is not made: a person has decided so, or has to agree first.
 
 use crate::engine::annotations::BRAKE_RELEASED;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ pub(crate) enum Hold {
     /// The brake holds.
     Braked {
         since: Option<Timestamp>,
-        /// Our own namespace, where people release the brake.
+        /// The own namespace, where people release the brake.
         namespace: String,
     },
 }

@@ -8,8 +8,8 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-/// Connections to the API server for writes. One carries a hundred at once: those that hang do not go
-/// by the one that others need.
+/// Connections to the API server for writes. One carries a hundred at once: writes that hang
+/// have a connection of their own.
 #[derive(Clone)]
 pub(crate) struct WriteClients {
     pub fast: Client,
@@ -161,8 +161,8 @@ impl<A: PartialEq, F: Send + 'static> InFlight<A, F> {
     pub(crate) async fn next(&mut self) -> Option<F> {
         match self.tasks.join_next().await? {
             Ok(finished) => Some(finished),
-            // A task of ours that panicked is a defect; a process that goes on without knowing what it
-            // has in flight would be worse than one that is restarted.
+            // A task that panics is a defect. A process that does not know what it has in flight is
+            // worse than one that is restarted.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }

@@ -9,10 +9,10 @@ use crate::kinds::ObjectRef;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-/// After this a write is slow: most take some ten milliseconds, also among many.
+/// A write that takes longer is slow: most take some ten milliseconds, also among many.
 pub(crate) const SLOW_AFTER: Duration = Duration::from_millis(150);
 
-/// So many slow writes may be under way beside the fast places. With the fast ones they are fewer than
+/// This many slow writes may be under way beside the fast places. With the fast ones they are fewer than
 /// the API server answers at once on a connection: 100.
 const MAX_BESIDE: usize = 64;
 /// Where more are slow and nothing has been answered for this long, they do not wait for an API server
@@ -76,7 +76,7 @@ impl UnderWay {
     }
 }
 
-/// What time has done to the writes under way.
+/// How time changes the writes under way.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Advance {
     /// They have become slow: what was enqueued of them meanwhile is to be decided.

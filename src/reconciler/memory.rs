@@ -1,5 +1,5 @@
 //! What a replica remembers of an object beside the index: what it has observed, wanted, written
-//! and reported. All of it may be lost; none of it is needed to decide rightly.
+//! and reported. All of it may be lost; no decision needs it to be right.
 
 use crate::engine::{BySet, PendingDelays, SteadyTime};
 use crate::kinds::ObjectRef;
@@ -19,7 +19,7 @@ pub(crate) struct Memory {
     /// The delays that run, by set, for these active backends: a flap whose record has not been
     /// written yet, or cannot be, still counts.
     pending: BySet<(Vec<String>, PendingDelays)>,
-    /// The backends that an early flip left and whose loss was then seen, by set: the record follows.
+    /// The backends that were left early and whose loss was then observed, by set: the record follows.
     lost: BySet<Vec<String>>,
     /// Those whose loss would have been seen here, had it come.
     watched: BySet<Vec<String>>,
@@ -37,7 +37,7 @@ pub(crate) struct Memory {
     /// That writes of it are refused.
     pub refusal: ReportOnce<()>,
     pub overwrites: Option<OverwriteTracker>,
-    /// What was reported last of why its traffic is not where it should be.
+    /// The last report of why its traffic is not where it should be.
     pub problem: ReportOnce<Problem>,
     /// How much of its declaration can be read.
     pub readability: Readability,
@@ -60,7 +60,7 @@ pub(crate) enum Readability {
     Readable,
     /// Some of it cannot be read, and the rest fails over.
     Partly,
-    /// It cannot be read, and is left as it is.
+    /// It cannot be read, and is not changed.
     Unreadable,
 }
 
@@ -104,7 +104,7 @@ impl Memory {
         self.failed.as_ref().is_some_and(|failed| failed.streak().times > 2)
     }
 
-    /// Whether the loss of a backend that an early flip left has been seen.
+    /// Whether the loss of a backend that was left early has been observed.
     pub(crate) fn has_seen_loss(&self, set: &str, backend: &String) -> bool {
         self.lost.get(set).is_some_and(|lost| lost.contains(backend))
     }
@@ -114,8 +114,8 @@ impl Memory {
         self.watched.get(set).is_some_and(|watched| watched.contains(backend))
     }
 
-    /// Observes the backends that an early flip of a set left, by its record. Those that are `still` left
-    /// for that reason, and those that traffic returns `to`, have not been lost.
+    /// Observes the backends of a set that are left early, by its record. Those that `still` are, and those
+    /// that traffic returns `to`, have not been lost.
     pub(crate) fn observe_left_early(
         &mut self,
         set: &str,

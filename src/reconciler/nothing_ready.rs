@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 /// A pod that restarts, and a Service that is made before its pods, are not reported yet.
 const LASTS: SignedDuration = SignedDuration::from_secs(1);
 
-/// What a replica knows of the sets of an object that have nothing ready.
+/// The sets of an object that have nothing ready, as a replica observes them.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct NothingReady {
     /// Since when, by the steady clock.

@@ -32,7 +32,7 @@ impl Reconciler {
         let replaced = matches!(outcome, WriteOutcome::Replaced);
         self.observe_outcome(attempt, &ticket, outcome);
         if written && self.deletions.concerns(&object) {
-            // What is left of it to be moved, in a write of its own, is waited for too.
+            // A second write that moves the rest of it is waited for too.
             self.enqueue_first(object);
         } else if is_dirty || replaced {
             self.enqueue(object, Instant::now());

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Once in a while somebody edits by hand, with the webhook away: that is put right at once.
+/// A single edit by hand, while the webhook is away, is corrected at once.
 const WAITS: [Duration; 6] = [
     Duration::ZERO,
     Duration::from_secs(1),
@@ -30,8 +30,8 @@ impl OverwriteTracker {
         Self { weights: weights.to_vec(), at: now, times: again.map_or(0, |b| b.times + 1) }
     }
 
-    /// How often these weights have been undone, where they have to be written once more; and how
-    /// long to wait with that.
+    /// How often these weights have been overwritten, where they have to be written once more, and how long
+    /// to wait before that.
     pub(crate) fn again(&self, weights: &[u32], now: Instant) -> Option<(u32, Duration)> {
         if self.weights != weights || self.is_past(now) {
             return None;

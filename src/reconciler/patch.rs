@@ -1,4 +1,4 @@
-//! The patch that makes decisions true of an object, in one write.
+//! The patch that applies decisions to an object, in one write.
 
 use crate::engine::{AuthoredWeights, BySet, Identity, SetState, State, WriteNeed, annotations};
 use crate::index::managed_object::{ManagedObject, ManagedSet};

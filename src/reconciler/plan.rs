@@ -29,7 +29,7 @@ pub(crate) struct Plan {
     pub rests_on: Vec<ObjectKey>,
     /// The delays that run, as they are observed here, by set.
     pub pending: BySet<PendingDelays>,
-    /// The backends that each set leaves early.
+    /// The backends of each set that are left early.
     pub left_early: ActiveBackends,
     /// The ports that backends do not serve, as far as that is to be reported.
     pub short_ports: BTreeSet<ShortPort>,
@@ -60,24 +60,21 @@ pub(crate) fn plan(
     me: &Identity,
     moves: Moves,
 ) -> Option<Plan> {
-    let Subject { index, object, managed, .. } = *subject;
-    let sets = managed.sets.as_ref().ok().filter(|_| index.served(object.kind).is_some())?;
-    let mut decided: Vec<SetDecision<'_>> =
-        sets.iter().map(|set| SetDecision::new(subject, set, memory)).collect();
+    let mut decided = decide(subject, memory)?;
     let short = |d: &SetDecision<'_>| short_ports::of_set(&d.set.intent, &d.health, &d.decision);
     let short_ports = decided.iter().flat_map(short).collect();
     let wanted = decided.iter().map(|d| d.named(d.active())).collect();
     let position = position(&decided);
-    let recorded = managed.nothing_ready();
+    let paused = is_paused(&decided);
+    let recorded = subject.managed.nothing_ready();
     let reported = memory.and_then(|memory| memory.nothing_ready.reported()).unwrap_or(&recorded);
     let readiness = readiness(&decided, reported);
     retain_one_write(&mut decided, moves);
 
-    let to_record = moves == Moves::All && *reported != recorded;
-    let write = match decided.iter().map(|d| d.need).max().unwrap_or(WriteNeed::Nothing) {
-        WriteNeed::Nothing if to_record && !decided.is_empty() => {
-            Some(patch::write(subject, me, &decided, WriteNeed::Record, reported))
-        }
+    // What is reported is recorded, once all sets may be written together.
+    let to_record = moves == Moves::All && *reported != recorded && !decided.is_empty();
+    let needs = decided.iter().map(|d| d.need).chain(to_record.then_some(WriteNeed::Record));
+    let write = match needs.max().unwrap_or(WriteNeed::Nothing) {
         WriteNeed::Nothing => patch::disclaim(subject),
         need => Some(patch::write(subject, me, &decided, need, reported)),
     };
@@ -87,10 +84,10 @@ pub(crate) fn plan(
         rescue: moving().next().is_some() && moving().all(|d| d.decision.rescue),
         active: moving().map(|d| d.named(d.active())).collect(),
         wanted,
-        rests_on: rests_on(object, moving()),
+        rests_on: rests_on(subject.object, moving()),
         short_ports,
         next: decided.iter().filter_map(|d| d.decision.next).min(),
-        paused: sets.iter().any(|set| set.intent.policy.paused),
+        paused,
         position,
         pending: decided.iter().map(|d| d.named(d.decision.pending.clone())).collect(),
         left_early: decided
@@ -99,6 +96,24 @@ pub(crate) fn plan(
             .collect(),
         readiness,
     })
+}
+
+/// Whether traffic of an object is to move now.
+pub(crate) fn is_flip_due(subject: &Subject<'_>, memory: Option<&Memory>) -> bool {
+    let decided = decide(subject, memory).unwrap_or_default();
+    decided.iter().any(|d| d.moves) && !is_paused(&decided)
+}
+
+/// The sets of an object as they are decided now; none where it cannot be read, or its kind is not
+/// served.
+fn decide<'a>(subject: &Subject<'a>, memory: Option<&Memory>) -> Option<Vec<SetDecision<'a>>> {
+    let is_served = subject.index.served(subject.object.kind).is_some();
+    let sets = subject.managed.sets.as_ref().ok().filter(|_| is_served);
+    sets.map(|sets| sets.iter().map(|set| SetDecision::new(subject, set, memory)).collect())
+}
+
+fn is_paused(decided: &[SetDecision<'_>]) -> bool {
+    decided.iter().any(|d| d.set.intent.policy.paused)
 }
 
 /// The Services by which these sets are decided, each once.
@@ -136,7 +151,7 @@ fn readiness(
 /// Where the traffic of an object is, by its live weights, and whether its primaries are back.
 fn position(decided: &[SetDecision<'_>]) -> TrafficPosition {
     // What a person moves by hand is no loss.
-    if decided.iter().any(|d| d.set.intent.policy.paused) {
+    if is_paused(decided) {
         return TrafficPosition::Withdrawn;
     }
     let is_away = |d: &&SetDecision<'_>| {

@@ -18,7 +18,7 @@ pub(crate) struct SetDecision<'a> {
     pub need: WriteNeed,
     /// Whether its traffic moves.
     pub moves: bool,
-    /// The backends that an early flip left and whose loss has not come.
+    /// The backends that are still left early.
     left_early: Vec<String>,
 }
 
@@ -98,8 +98,7 @@ impl<'a> SetDecision<'a> {
         }
     }
 
-    /// Whether traffic returns to a backend that an early flip left and whose announced pods are still
-    /// there.
+    /// Whether traffic returns to a backend that was left early and still has the announced pods.
     fn takes_back(&self, subject: &Subject<'_>, to: &[String]) -> bool {
         let Subject { index, object, managed, .. } = *subject;
         let is_there =
@@ -113,7 +112,7 @@ impl<'a> SetDecision<'a> {
         if left_early.iter().any(|name| from.contains(name)) {
             Occasion::EarlyFlip(index.describe_announced(object, &left_early, now))
         } else if taken_back {
-            Occasion::NotLost
+            Occasion::TakenBack
         } else {
             Occasion::Change
         }
@@ -139,15 +138,15 @@ fn delays<'a>(
     observed.unwrap_or(&set.pending)
 }
 
-/// The backends that an early flip left and whose loss has not come. Whether it has come for a backend
-/// that this replica has not watched all along is read from the pods.
+/// The backends that are still left early: their loss has not come. For a backend that this replica has not
+/// watched all along, the pods show that.
 fn left_early(subject: &Subject<'_>, set: &ManagedSet, memory: Option<&Memory>) -> Vec<String> {
     let Subject { index, object, managed, .. } = *subject;
     let name = &set.intent.set;
-    let is_left = |backend: &&String| match memory {
+    let is_left_early = |backend: &&String| match memory {
         Some(memory) if memory.has_seen_loss(name, backend) => false,
         Some(memory) if memory.has_watched(name, backend) => true,
         _ => index.still_has_one_of(&managed.recorded_pods, &object.beside(backend)),
     };
-    set.left_early().iter().filter(is_left).cloned().collect()
+    set.left_early().iter().filter(is_left_early).cloned().collect()
 }

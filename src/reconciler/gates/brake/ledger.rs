@@ -167,7 +167,7 @@ async fn store(annotation: &LeaseAnnotation, record: BrakeRecord) -> kube::Resul
     let newer = |present: Option<&str>| {
         let present = BrakeRecord::parse(present);
         let is_ours =
-            present.n < record.n || present.n == record.n && !present.says_the_same(&record);
+            present.n < record.n || present.n == record.n && !present.has_same_content_as(&record);
         is_ours.then(|| BrakeRecord { n: present.n.max(record.n) + 1, ..record.clone() }.to_json())
     };
     let stands = annotation.update(TRIES, newer).await?;

@@ -17,6 +17,7 @@ use crate::engine::{Now, SteadyTime};
 use crate::kinds::ObjectRef;
 use count::Count;
 use jiff::{SignedDuration, Timestamp};
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// Losses within this time are taken together.
@@ -88,6 +89,18 @@ pub(crate) enum BrakeDecision {
     Go,
     /// The brake holds. Look again after this.
     Hold(SignedDuration),
+}
+
+/// How a record that was read relates to the one that is known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ReadRecord {
+    Older,
+    Same,
+    /// Another replica wrote it at the same time.
+    Conflicting,
+    /// It has a hold that ended here, or lacks one that has yet to be written.
+    Overruled,
+    Newer,
 }
 
 impl Brake {
@@ -186,27 +199,44 @@ impl Brake {
             // Since when moves count is known only now.
             self.positions.values_mut().for_each(|place| *place = LastPosition::Unknown);
         }
-        if stands.n < self.record.n {
+        let ended = match self.compare(&stands) {
             // The store went back in time, or the answer is late: the next write finds out.
-            self.unwritten |= leads;
-            return first;
-        }
-        if stands.says_the_same(&self.record) {
-            (self.record, self.unwritten) = (stands, false);
-            return first;
-        }
-        if stands.n == self.record.n {
-            return first;
-        }
+            ReadRecord::Older => {
+                self.unwritten |= leads;
+                false
+            }
+            ReadRecord::Same => {
+                (self.record, self.unwritten) = (stands, false);
+                false
+            }
+            ReadRecord::Conflicting => false,
+            ReadRecord::Overruled => {
+                self.record.n = stands.n;
+                false
+            }
+            ReadRecord::Newer => self.adopt(stands, first, now),
+        };
+        first || ended
+    }
+
+    fn compare(&self, stands: &BrakeRecord) -> ReadRecord {
         let over = stands.holds_since().is_some() && stands.since == self.last_ended;
         let holds_on = self.unwritten && self.holds() && stands.holds_since().is_none();
-        if over || holds_on {
-            self.record.n = stands.n;
-            return first;
+        match stands.n.cmp(&self.record.n) {
+            Ordering::Less => ReadRecord::Older,
+            _ if stands.has_same_content_as(&self.record) => ReadRecord::Same,
+            Ordering::Equal => ReadRecord::Conflicting,
+            Ordering::Greater if over || holds_on => ReadRecord::Overruled,
+            Ordering::Greater => ReadRecord::Newer,
         }
+    }
+
+    /// Adopts a newer record. Returns whether it ends a hold.
+    fn adopt(&mut self, stands: BrakeRecord, first: bool, now: Now) -> bool {
         let was = std::mem::replace(&mut self.record, stands).holds_since();
         self.unwritten = false;
-        match (was, self.record.holds_since()) {
+        let holds = self.record.holds_since();
+        match (was, holds) {
             (None, Some(since)) => {
                 (self.began, self.has_held) = (now.steady, false);
                 tracing::warn!(
@@ -218,12 +248,11 @@ impl Brake {
             (Some(_), None) => {
                 tracing::warn!(by = self.record.by, "the brake is off again, as the Lease says");
                 self.end_hold(now);
-                return true;
             }
             (None, None) if first => self.released = self.released_lately(now),
             _ => {}
         }
-        first
+        was.is_some() && holds.is_none()
     }
 
     /// The record that has yet to be written to the Lease, where this replica may write it: it leads, or

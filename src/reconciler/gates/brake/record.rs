@@ -65,7 +65,7 @@ impl BrakeRecord {
     }
 
     /// Whether it says the same, whoever wrote it.
-    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_content_as(&self, other: &Self) -> bool {
         let story = |r: &Self| (r.since, r.standing, r.ended, r.released);
         story(self) == story(other)
     }
