@@ -69,3 +69,5 @@ pub mod webhook;
 
 #[cfg(test)]
 mod rooms_tests;
+#[cfg(test)]
+mod simulation;

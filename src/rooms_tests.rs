@@ -121,7 +121,8 @@ fn source(file: &Path) -> Option<Source> {
     }
     let name = module.last()?;
     let is_test = ["tests", "test_support", "histories"].iter().any(|end| name.ends_with(end));
-    if is_test || ["lib", "main"].contains(&name.as_str()) {
+    let is_simulated = module[0] == "simulation";
+    if is_test || is_simulated || ["lib", "main"].contains(&name.as_str()) {
         return None;
     }
     let text = fs::read_to_string(file).unwrap();

@@ -3,6 +3,8 @@
 
 use crate::engine::intent::tests::{declaration, parsed};
 use crate::engine::*;
+use crate::simulation::clock::Clock;
+use crate::simulation::controller::Controller;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
@@ -97,18 +99,13 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// One object and its controller.
+/// One object and its controller. Health comes as the engine takes it: there is no API server here.
 struct Object {
     declared: Declaration,
     health: Vec<Health>,
-    now: i64,
-    state: Option<SetState>,
-    /// The delays of the state, by the steady clock.
-    recorded: PendingDelays,
-    /// The delays as the process has observed them; lost with it.
-    observed: Option<(Vec<String>, PendingDelays)>,
+    clock: Clock,
+    controller: Controller,
     refuse: bool,
-    writes: usize,
     /// Changes of what should be so: of the decision, or of the weights by others.
     changes: usize,
     last: Option<Decision>,
@@ -120,19 +117,16 @@ impl Object {
         Self {
             declared: declaration(&backends, &[]),
             health: vec![Health::seen(4, 4); NAMES.len()],
-            now: 1_000,
-            state: None,
-            recorded: PendingDelays::new(),
-            observed: None,
+            clock: Clock::at_second(1),
+            controller: Controller::default(),
             refuse: false,
-            writes: 0,
             changes: 0,
             last: None,
         }
     }
 
     fn now(&self) -> Now {
-        Now::at(Timestamp::from_millisecond(self.now).unwrap())
+        self.clock.now()
     }
 
     fn take(&mut self, step: Step) {
@@ -145,7 +139,7 @@ impl Object {
                     *announced = (count > 0).then_some(Announced { count, until });
                 }
             }
-            Step::Pass(ms) => self.now += ms,
+            Step::Pass(ms) => self.clock.pass(ms),
             Step::Edit { name, value } => {
                 let before = self.declared.annotations.clone();
                 match value {
@@ -157,7 +151,7 @@ impl Object {
                     self.declared.annotations = before;
                 }
             }
-            Step::Restart => self.observed = None,
+            Step::Restart => self.controller.restart(),
             Step::Refuse => self.refuse = true,
             Step::Undo => {
                 self.set_weights(&[5, 3, 0, 0]);
@@ -188,30 +182,14 @@ impl Object {
         parsed(&self.declared).unwrap()
     }
 
-    /// What is recorded.
-    fn previous(&self) -> Previous<'_> {
-        match &self.state {
-            Some(state) => Previous::Decided(state, &self.recorded),
-            None => Previous::Live,
-        }
-    }
-
     fn decide(&self) -> Decision {
-        let previous = match (&self.state, &self.observed) {
-            (Some(state), Some((active, observed))) if *active == state.active => {
-                Previous::Decided(state, observed)
-            }
-            _ => self.previous(),
-        };
-        decide(&self.intent(), &self.health, previous, self.now())
+        self.controller.decide(&self.intent(), &self.health, self.now())
     }
 
     /// What a controller does: decides, and writes where there is need.
     fn control(&mut self) {
         let (intent, decision) = (self.intent(), self.decide());
-        if let Some(state) = &self.state {
-            self.observed = Some((state.active.clone(), decision.pending.clone()));
-        }
+        self.controller.observe(&decision);
         let essence = |d: &Decision| {
             (
                 d.active.clone(),
@@ -228,7 +206,7 @@ impl Object {
             self.changes += 1;
         }
         self.last = Some(decision.clone());
-        if write_need(&intent, self.previous(), &decision) == WriteNeed::Nothing {
+        if !self.controller.needs_write(&intent, &decision) {
             return;
         }
         if std::mem::take(&mut self.refuse) {
@@ -237,16 +215,8 @@ impl Object {
         }
         let authored = AuthoredWeights::new(authored(std::slice::from_ref(&intent)));
         self.declared.annotations.set_record(authored);
-        let recorded = decision.state(&intent, &self.health, self.now());
-        let recorded = State::new(&Identity::new("r"), [(String::new(), recorded)].into());
-        // Through JSON, as it is read back.
-        self.state = State::parse(&recorded.to_annotation()).unwrap().sets.remove("");
-        let now = self.now();
-        if let Some(state) = &self.state {
-            self.recorded = now.to_steady(&state.pending);
-        }
+        self.controller.record(&intent, &self.health, &decision, self.now());
         self.set_weights(&decision.weights);
-        self.writes += 1;
     }
 }
 
@@ -324,8 +294,8 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
         && !policy.manual_failback;
     let best = all().filter(meets).map(|i| intent.tier_of(i)).min();
     let unknown = |i: BackendIndex| seen(i).is_unknown();
-    if let Some(best) =
-        best.filter(|_| at_once && object.state.as_ref().is_none_or(|s| s.peaks.is_empty()))
+    if let Some(best) = best
+        .filter(|_| at_once && object.controller.state.as_ref().is_none_or(|s| s.peaks.is_empty()))
     {
         let tier = decision.active.iter().map(|i| intent.tier_of(*i)).min().unwrap();
         let held_unknown = decision.active.iter().any(|i| unknown(*i));
@@ -364,11 +334,11 @@ proptest! {
             // with it, and nothing more.
             object.control();
             object.control();
-            let writes = object.writes;
+            let writes = object.controller.writes;
             object.control();
-            prop_assert!(object.refuse || object.writes == writes);
+            prop_assert!(object.refuse || object.controller.writes == writes);
         }
-        prop_assert!(object.writes <= object.changes, "{} writes, {} changes", object.writes, object.changes);
+        prop_assert!(object.controller.writes <= object.changes, "{} writes, {} changes", object.controller.writes, object.changes);
     }
 
     #[test]
@@ -400,10 +370,10 @@ proptest! {
             for (backend, (ready, down)) in health.iter().enumerate() {
                 object.health[backend] = Health::seen(*ready, ready + down);
             }
-            object.now = object.now.max(10_000_000);
+            object.clock.millis = object.clock.millis.max(10_000_000);
             for _ in 0..4 {
                 object.control();
-                object.now += 120_000;
+                object.clock.pass(120_000);
             }
             object.control();
             object
@@ -413,7 +383,7 @@ proptest! {
         // A percentage is measured by what was, on purpose.
         let percent = |o: &Object| o.intent().backends.iter().any(|b| matches!(b.min_ready, Threshold::Percent(_)));
         prop_assume!(!percent(&one));
-        let state = |o: &Object| o.state.clone().map_or_else(|| {
+        let state = |o: &Object| o.controller.state.clone().map_or_else(|| {
             o.intent().carrying().iter().map(|i| (*i.of(&NAMES).unwrap()).to_owned()).collect()
         }, |s| s.active);
         prop_assert_eq!(state(&one), state(&two));
@@ -441,15 +411,15 @@ proptest! {
         }
         object.health = vec![Health::seen(4, 4); NAMES.len()];
         object.control();
-        prop_assert_eq!(&object.state.as_ref().unwrap().active, &["c"]);
+        prop_assert_eq!(&object.controller.state.as_ref().unwrap().active, &["c"]);
         let wakes = object.decide().next.unwrap();
         prop_assert!(wakes <= SignedDuration::from_secs(90));
-        object.now = until.as_millisecond() - 1;
+        object.clock = Clock::at_millis(until.as_millisecond() - 1);
         object.control();
-        prop_assert_eq!(&object.state.as_ref().unwrap().active, &["c"]);
-        object.now += 1;
+        prop_assert_eq!(&object.controller.state.as_ref().unwrap().active, &["c"]);
+        object.clock.pass(1);
         object.control();
-        prop_assert_eq!(&object.state.as_ref().unwrap().active, &["a"]);
+        prop_assert_eq!(&object.controller.state.as_ref().unwrap().active, &["a"]);
     }
 
     #[test]
@@ -462,12 +432,12 @@ proptest! {
     ) {
         let mut object = Object::new();
         object.take(Step::Edit { name: annotations::FAILOVER_DELAY, value: Some("5s".into()) });
-        let lost = object.now;
+        let lost = object.clock.millis;
         object.take(Step::Health { backend: 0, health: Health::seen(0, 4) });
         for step in steps {
             object.take(step);
-            let left = object.state.as_ref().is_some_and(|s| s.active != ["a"]);
-            prop_assert!(!left || object.now - lost >= 5_000, "left after {} ms", object.now - lost);
+            let left = object.controller.state.as_ref().is_some_and(|s| s.active != ["a"]);
+            prop_assert!(!left || object.clock.millis - lost >= 5_000, "left after {} ms", object.clock.millis - lost);
         }
     }
 }

@@ -48,12 +48,6 @@ impl SteadyTime {
         Self(to_the_millisecond(self.0))
     }
 
-    /// Whole seconds since the start of the epoch.
-    #[cfg(test)]
-    pub(crate) fn as_second(self) -> i64 {
-        self.0.as_second()
-    }
-
     /// The time so many seconds after the start of the epoch.
     #[cfg(test)]
     pub(crate) fn at(seconds: i64) -> Self {

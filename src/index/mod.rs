@@ -12,11 +12,15 @@ pub(crate) mod grants;
 pub(crate) mod guarded_pods;
 pub(crate) mod hash;
 pub(crate) mod history;
+#[cfg(test)]
+mod interleavings_tests;
 pub(crate) mod managed_object;
 pub(crate) mod objects;
 pub(crate) mod order;
 pub(crate) mod peak;
 pub(crate) mod pods;
+#[cfg(test)]
+mod ports_history_tests;
 #[cfg(test)]
 mod ports_tests;
 pub(crate) mod profile_facts;

@@ -62,5 +62,8 @@ impl Index {
 }
 
 #[cfg(test)]
+#[path = "health_history_tests.rs"]
+mod history_tests;
+#[cfg(test)]
 #[path = "health_tests.rs"]
 mod tests;
