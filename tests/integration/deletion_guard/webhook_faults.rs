@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use test_cluster::{ApiProxy, Installation, eventually};
 
-/// The webhooks' `timeoutSeconds`, and what kubectl and a busy machine may need beside it.
+/// The webhooks' `timeoutSeconds`, and what a busy machine may need beside it.
 const LONGEST: Duration = Duration::from_secs(1 + 9);
 
 /// Deletions go on without the guard, whoever makes them, and traffic follows the loss.
@@ -17,9 +17,9 @@ async fn goes_on_without(emoji: &Guarded<'_>, fault: &str) -> Result<()> {
         let before = went_on_without(cluster).await?;
         emoji.steady(1).await?;
         let began = Instant::now();
-        emoji.delete_pods(&[]).await?;
+        emoji.delete_each_pod().await?;
         let took = began.elapsed();
-        println!("{fault}: kubectl delete took {took:?}");
+        println!("{fault}: the deletion took {took:?}");
         ensure!(took < LONGEST, "{took:?}");
         ensure!(went_on_without(cluster).await? > before, "it was answered");
         Ok(())
@@ -94,7 +94,7 @@ async fn a_leader_killed_while_a_deletion_waits_for_it_holds_nothing_up_and_the_
     // Its flip does not reach the API server.
     proxy.freeze("/trafficsplits/emoji");
     let began = Instant::now();
-    let deleted = async { emoji.delete_pods(&[]).await.map(|()| began.elapsed()) };
+    let deleted = async { emoji.delete_each_pod().await.map(|()| began.elapsed()) };
     let (took, killed) = tokio::join!(deleted, async {
         let held_up = eventually("a deletion is held up", Duration::from_secs(2), || async {
             let held = total(&installation, "linkerd_failover_admissions_in_flight").await?;
@@ -106,7 +106,7 @@ async fn a_leader_killed_while_a_deletion_waits_for_it_holds_nothing_up_and_the_
     });
     killed?;
     let took = took?;
-    println!("kubectl delete took {took:?}");
+    println!("the deletion took {took:?}");
     ensure!(took < LONGEST, "{took:?}");
     emoji.not_ahead(mark).await?;
     emoji.workload.scale("emoji", 0).await?;

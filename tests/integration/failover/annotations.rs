@@ -4,7 +4,9 @@ use crate::support::*;
 use anyhow::{Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use kube::Api;
+use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
+use serde_json::json;
 use test_cluster::{Workload, eventually};
 
 /// Annotates the split; `name-` removes, as kubectl has it.
@@ -44,9 +46,13 @@ async fn a_person_pins_pauses_freezes_and_lets_go_again() -> Result<()> {
     wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
 
     // A pin wins over health, and ends by itself.
-    // Longer than kubectl takes on a busy machine.
+    // Without kubectl, which takes a busy machine a good part of that to start.
     let until = Timestamp::now() + SignedDuration::from_secs(20);
-    annotate(&workload, &["pin=emoji-svc-west", &format!("pin-until={until}")]).await?;
+    let pin = json!({"metadata": {"annotations": {
+        "failover.linkerd.io/pin": "emoji-svc-west",
+        "failover.linkerd.io/pin-until": until.to_string(),
+    }}});
+    splits.patch("emoji", &PatchParams::default(), &Patch::Merge(pin)).await?;
     wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
     wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
     assert!(Timestamp::now() >= until, "the pin ended before its time");

@@ -123,12 +123,13 @@ async fn two_apps_with_a_port_each_behind_one_service_are_ready_and_the_loss_of_
     // A release that names a port which no pod has.
     apply(&workload, &[service("shop", &[WEB, ADM, ("log", 82)])]).await?;
     stays(&splits, "shop", &[1.0, 0.0], "a port that was never served").await?;
-    let warned = workload
-        .kubectl(["apply", "--dry-run=server", "-f", "-"])
-        .stdin(manifest("again", "shop", &["shop-b"]))
-        .output()
-        .await?;
-    assert!(warned.stderr.contains("none offers port log"), "{}", warned.stderr);
+    test_cluster::eventually("the webhook knows of the port", PATIENCE, || async {
+        let apply = workload.kubectl(["apply", "--dry-run=server", "-f", "-"]);
+        let warned = apply.stdin(manifest("again", "shop", &["shop-b"])).output().await?;
+        ensure!(warned.stderr.contains("none offers port log"), "{}", warned.stderr);
+        Ok(())
+    })
+    .await?;
     apply(&workload, &[service("shop", &[WEB, ADM])]).await?;
 
     workload.scale("shop-adm", 0).await?;

@@ -189,6 +189,7 @@ async fn a_standby_that_steps_in_writes_the_profile_with_the_split() -> Result<(
     let dead = leader(&cluster, &installation).await?;
     let standby = other(&installation, &dead)?;
     dead.process().kill()?;
+    let _lease = RenewedLease::of_the_dead(&cluster);
     workload.scale("emoji", 0).await?;
     wait_overrides(&profiles, EMOJI, overrides([0, 1])).await?;
     wait_weights(&splits(&cluster, "emojivoto"), "emoji", &[0.0, 1.0]).await?;

@@ -2,7 +2,7 @@
 //! group, which is not failed over.
 
 use crate::support::*;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use kube::Api;
 use kube::api::ApiResource;
 use kube::core::{DynamicObject, GroupVersionKind};
@@ -172,9 +172,7 @@ async fn a_labelled_route_of_policy_linkerd_io_is_said_not_to_be_failed_over() -
     ] {
         ensure!(note.contains(words), "{note}");
     }
-    let metrics = installation.replicas()[0].get("/metrics").await?;
-    let count = metric(&metrics, "linkerd_failover_policy_routes").context("no such metric")?;
-    assert_eq!(count, 1.0);
+    wait_metric(&installation.replicas()[0], "linkerd_failover_policy_routes", 1.0).await?;
 
     let said = |text: String| {
         let apply = workload.kubectl(["apply", "--dry-run=server", "-f", "-"]).stdin(text);

@@ -106,6 +106,7 @@ async fn a_standby_leaves_a_dead_mirror_once_the_other_cluster_itself_has_confir
     let leader = crate::support::leader(&east, &installation).await?;
     let standby = other(&installation, &leader)?;
     leader.process().kill()?;
+    let _lease = RenewedLease::of_the_dead(&east);
     there.scale("emoji", 0).await?;
     let moved = wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
     assert_eq!(state(&moved).unwrap().by, standby.name());

@@ -44,11 +44,14 @@ async fn a_standby_flips_while_the_lease_still_names_a_leader_that_was_killed() 
     let dead = leader(&cluster, &installation).await?;
     let standby = other(&installation, &dead)?;
     dead.process().kill()?;
+    let lease = RenewedLease::of_the_dead(&cluster);
     workload.scale("emoji", 0).await?;
     let split = wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
     assert_eq!(state(&split).unwrap().by, standby.name());
     // Had it waited for the Lease, this would be 0.
     wait_metric(&standby, "linkerd_failover_rescues_total", 1.0).await?;
+    assert_eq!(holder(&cluster).await?, dead.name());
+    drop(lease);
     wait_metric(&standby, "linkerd_failover_leader", 1.0).await?;
 
     // What a standby must not do, the new leader does: traffic returns.
@@ -73,11 +76,13 @@ async fn a_graceful_stop_hands_over_so_that_nobody_has_to_step_in() -> Result<()
     let second = other(&installation, &first)?;
     let exit = first.process().terminate(Duration::from_secs(30)).await?;
     assert_eq!(exit.status, Some(0));
+    // The Lease is given back, not left to expire.
+    assert_ne!(holder(&cluster).await?, first.name());
+    wait_metric(&second, "linkerd_failover_leader", 1.0).await?;
     workload.scale("emoji", 0).await?;
     let split = wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
     assert_eq!(state(&split).unwrap().by, second.name());
     // It held the Lease when it flipped: a standby's flip would be counted.
-    wait_metric(&second, "linkerd_failover_leader", 1.0).await?;
     wait_metric(&second, "linkerd_failover_rescues_total", 0.0).await?;
     Ok(())
 }

@@ -2,6 +2,9 @@
 
 use super::*;
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, ListParams};
 use kube::core::ApiResource;
 use linkerd_failover::kinds::traffic_split;
 use std::sync::Arc;
@@ -233,6 +236,16 @@ impl<'cluster> Guarded<'cluster> {
         let annotation = format!("failover.linkerd.io/{annotation}");
         let annotate = ["annotate", "--overwrite", "trafficsplit", "emoji", &annotation];
         self.workload.kubectl(annotate).ok().await.map(drop)
+    }
+
+    /// Deletes its pods, one request for each.
+    pub(crate) async fn delete_each_pod(&self) -> Result<()> {
+        let pods: Api<Pod> = self.workload.api();
+        let of_emoji = ListParams::default().labels("app=emoji-svc");
+        for pod in pods.list(&of_emoji).await?.items {
+            pods.delete(&pod.name_any(), &DeleteParams::default()).await?;
+        }
+        Ok(())
     }
 
     /// Deletes its pods with kubectl.

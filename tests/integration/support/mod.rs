@@ -31,3 +31,9 @@ use std::time::Duration;
 
 /// Generous: a machine that builds beside the tests must not fail them.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The most that something may take: this, and on a busy machine four times what the same took when
+/// nothing hindered it.
+pub(crate) fn at_most(limit: Duration, unhindered: Duration) -> Duration {
+    limit.max(4 * unhindered)
+}
