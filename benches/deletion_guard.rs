@@ -1,4 +1,4 @@
-//! `make bench-guard`: how long the deletion of a pod is held up, at a steady 200 deletions a second,
+//! `make bench-guard`: how long the deletion of a pod is delayed, at a steady 200 deletions a second,
 //! beside a handler that answers without looking; and, where it flips, beside the bare patch.
 
 mod support;

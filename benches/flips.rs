@@ -24,7 +24,7 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 use support::process::{cpu, memory};
 use support::report::{Percentiles, print_rounds};
-use support::{events_written, seen, settle, splits};
+use support::{catch_up, events_written, seen, splits};
 use test_cluster::{Cluster, InstallOptions, Installation, Replica, Workload};
 
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -70,14 +70,14 @@ async fn ten_thousand(cluster: &Cluster, replica: &Replica) -> Result<()> {
     let pair = Pair::new(cluster, "k10").await?;
     services(cluster, 10_000).await?;
     pair.grow(10_000).await?;
-    settle().await;
+    catch_up().await;
     println!("memory with 10,000 splits and 10,000 Services: {}", memory(replica)?);
     pair.compare(replica, 10_000, 4).await?;
     println!("memory afterwards: {}", memory(replica)?);
-    // Begun anew, it lists everything at once.
+    // Restarted, it lists everything at once.
     replica.restart().await?;
     replica.wait_ready(PATIENCE).await?;
-    settle().await;
+    catch_up().await;
     println!("memory after a restart with them: {}", memory(replica)?);
     Ok(())
 }
@@ -126,7 +126,7 @@ impl<'a> Pair<'a> {
             let created = (0..count).map(|i| create(splits, i, managed));
             stream::iter(created).buffer_unordered(CONCURRENCY).try_collect::<Vec<_>>().await?;
         }
-        settle().await;
+        catch_up().await;
         Ok(())
     }
 
@@ -134,7 +134,7 @@ impl<'a> Pair<'a> {
         for splits in &self.splits {
             splits.delete_collection(&Default::default(), &Default::default()).await?;
         }
-        settle().await;
+        catch_up().await;
         Ok(())
     }
 

@@ -118,7 +118,7 @@ impl<'a> Bench<'a> {
         let bench = Self { workload, splits, profiles, count };
         let made = (0..count).map(|i| bench.make(i));
         stream::iter(made).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
-        support::settle().await;
+        support::catch_up().await;
         Ok(bench)
     }
 

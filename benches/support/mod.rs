@@ -21,7 +21,7 @@ pub(crate) fn options() -> InstallOptions {
 }
 
 /// Lets watches and Events catch up between measurements.
-pub(crate) async fn settle() {
+pub(crate) async fn catch_up() {
     tokio::time::sleep(Duration::from_secs(5)).await;
 }
 

@@ -1,4 +1,4 @@
-//! The kinds of object that the story can be told with.
+//! The kinds of object that the demo can use.
 
 use anyhow::{Result, bail};
 use kube::Api;
@@ -41,7 +41,7 @@ const HTTP: Form = Form {
 };
 
 impl Form {
-    /// As `ROUTE` says: a split, or with `http` a route.
+    /// By `ROUTE`: a split, or with `http` a route.
     pub(crate) fn chosen() -> Result<Self> {
         match std::env::var("ROUTE").unwrap_or_default().as_str() {
             "" | "split" => Ok(SPLIT),

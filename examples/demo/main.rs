@@ -1,4 +1,4 @@
-//! `make demo`: the main job on two real clusters, told as the story of the emojivoto workshop;
+//! `make demo`: the main job on two real clusters, as the story of the emojivoto workshop;
 //! with a TrafficSplit, or with `ROUTE=http` an HTTPRoute.
 //!
 //! Every step is checked; the first that fails ends the demo with a non-zero status.
@@ -13,7 +13,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
 use kube::api::{WatchEvent, WatchParams};
 use kube::core::DynamicObject;
-use screen::{apply, said, show, timing, title};
+use screen::{apply, note, show, timing, title};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use test_cluster::{Cluster, InstallOptions, Installation, LINKS, Link, Workload, eventually};
@@ -30,12 +30,12 @@ async fn main() -> Result<()> {
     let started = Instant::now();
     let (east, west) = tokio::try_join!(Cluster::start(), Cluster::start())?;
     form.define(&east).await?;
-    said(&format!("ready in {:.1} s", started.elapsed().as_secs_f64()));
+    note(&format!("ready in {:.1} s", started.elapsed().as_secs_f64()));
 
     title("West is linked to east, as linkerd multicluster link does it");
     east.create_multicluster_namespace().await?;
     Link::create(&west, "west").await?.apply(&east).await?;
-    said(&format!("the credentials are in a Secret of the namespace {LINKS}"));
+    note(&format!("the credentials are in a Secret of the namespace {LINKS}"));
 
     title(
         "The chart, by Helm; its Deployment's two replicas, with the token of its ServiceAccount",
@@ -61,17 +61,17 @@ async fn main() -> Result<()> {
 
     title("The primary loses its only pod");
     let (kubectl, slice) = story.flip(0, &[0, 1]).await?;
-    said(&timing("the weights flipped", kubectl, slice));
+    note(&timing("the weights flipped", kubectl, slice));
     story.show_weights().await?;
 
     title("The same manifest again, in the middle of the failover: the weights stay");
     apply(&here, &manifest).await?;
     story.check(&[0, 1], "the fallback has the traffic").await?;
 
-    title("West loses its pods too: nothing is ready anywhere, and what is there is held");
+    title("West loses its pods too: nothing is ready anywhere, and the weights stay");
     println!("$ kubectl --context west scale deployment/emoji --replicas=0");
     there.scale("emoji", 0).await?;
-    story.wait_said("emoji-svc-west: no endpoints").await?;
+    story.wait_reply("emoji-svc-west: no endpoints").await?;
     story.check(&[0, 1], "still the fallback").await?;
     there.scale("emoji", 1).await?;
     there.wait_endpoints("emoji-svc", 1).await?;
@@ -83,11 +83,11 @@ async fn main() -> Result<()> {
     story.check(&[0, 1], "traffic stays where it was").await?;
     west.start_api_server().await?;
     wait_events(&east, LINKS, "reason=RemoteReachable", 1).await?;
-    said("west is back");
+    note("west is back");
 
     title("The primary comes back, and so do the weights");
     let (kubectl, slice) = story.flip(1, &[1, 0]).await?;
-    said(&timing("the weights are back", kubectl, slice));
+    note(&timing("the weights are back", kubectl, slice));
     story.show_weights().await?;
 
     title("What people see afterwards");
@@ -159,7 +159,7 @@ impl Story<'_> {
     async fn check(&self, wanted: &[u64], what: &str) -> Result<()> {
         let weights = self.form.weights(&self.objects.get("emoji-svc").await?);
         ensure!(weights == wanted, "expected that {what}, found {weights:?}");
-        said(&format!("{what}: {wanted:?}"));
+        note(&format!("{what}: {wanted:?}"));
         Ok(())
     }
 
@@ -179,10 +179,10 @@ impl Story<'_> {
     }
 
     /// Waits until the webhook warns of something.
-    async fn wait_said(&self, what: &str) -> Result<()> {
+    async fn wait_reply(&self, what: &str) -> Result<()> {
         let resource = self.form.resource();
         let ask = ["annotate", "--overwrite", "--dry-run=server", &resource, "emoji-svc", "x=y"];
-        let waited_for = format!("the webhook says {what:?}");
+        let waited_for = format!("the webhook warns of {what:?}");
         let warned = eventually(&waited_for, PATIENCE, || async {
             let output = self.here.kubectl(ask).output().await?;
             ensure!(output.stderr.contains(what), "{}", output.stderr);
@@ -210,7 +210,7 @@ async fn install(cluster: &Cluster, form: Form) -> Result<Installation> {
     })
     .await?;
     for replica in installation.replicas() {
-        said(&format!("{} is ready", replica.name()));
+        note(&format!("{} is ready", replica.name()));
     }
     Ok(installation)
 }

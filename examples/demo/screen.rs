@@ -10,7 +10,7 @@ pub(crate) fn title(text: &str) {
     println!("\n== {text}");
 }
 
-pub(crate) fn said(text: &str) {
+pub(crate) fn note(text: &str) {
     println!("-> {text}");
 }
 
@@ -31,7 +31,7 @@ pub(crate) async fn apply(workload: &Workload<'_>, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs kubectl and shows what it says.
+/// Runs kubectl and shows its output.
 pub(crate) async fn show(workload: &Workload<'_>, arguments: &[&str]) -> Result<()> {
     println!("$ kubectl -n {NAMESPACE} {}", arguments.join(" "));
     print!("{}", workload.kubectl(arguments.iter().copied()).ok().await?);

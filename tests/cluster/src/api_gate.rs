@@ -119,21 +119,21 @@ impl Gate {
         asked: Asked,
         mut body: impl Stream<Item = Result<T, E>> + Unpin,
     ) -> impl Stream<Item = Result<T, E>> {
-        let mut held = VecDeque::new();
+        let mut delayed = VecDeque::new();
         let mut ended = false;
         stream::poll_fn(move |context| {
             loop {
                 // Only after the chunk has arrived: one that is sent after a
                 // freeze must not slip through.
-                if !held.is_empty() && self.poll_pass(&asked, true, context).is_ready() {
-                    return Poll::Ready(held.pop_front().flatten());
+                if !delayed.is_empty() && self.poll_pass(&asked, true, context).is_ready() {
+                    return Poll::Ready(delayed.pop_front().flatten());
                 }
                 if ended {
-                    return if held.is_empty() { Poll::Ready(None) } else { Poll::Pending };
+                    return if delayed.is_empty() { Poll::Ready(None) } else { Poll::Pending };
                 }
                 let next = ready!(body.poll_next_unpin(context));
                 ended = !matches!(next, Some(Ok(_)));
-                held.push_back(next);
+                delayed.push_back(next);
             }
         })
     }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_rule_names_is_held() {
+    fn only_what_a_rule_names_is_delayed() {
         let gate = Gate::default();
         gate.freeze("/endpointslices".into(), true);
         gate.freeze("/leases".into(), false);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_held_in_order_and_its_end_last() {
+    async fn a_body_is_delayed_in_order_and_its_end_last() {
         let gate = Arc::new(Gate::default());
         let chunks = stream::iter([Ok(1), Ok(2), Err("cut")]);
         let mut body = gate.clone().pass_body(asked("/leases"), chunks);

@@ -43,7 +43,7 @@ const OF_ONE_CONNECTION: [&str; 7] = [
 ];
 
 /// Stands between clients, such as one replica, and the API server, and passes
-/// everything on as it comes, until told to freeze some of it: what a network
+/// everything on as it comes, until a test freezes some of it: what a network
 /// or an API server that stalls without closing anything looks like.
 ///
 /// Who the client is must be in the request, such as a token: a client
@@ -118,7 +118,7 @@ impl ApiProxy {
         self.gate.freeze(pattern.into(), true);
     }
 
-    /// Like [`Self::freeze`], but what is asked reaches the API server; only its answer is held.
+    /// Like [`Self::freeze`], but what is asked reaches the API server; only its answer is delayed.
     pub fn freeze_answers(&self, pattern: impl Into<String>) {
         self.gate.freeze_answers(pattern.into());
     }
@@ -143,7 +143,7 @@ impl ApiProxy {
         let _ = self.ends.send(pattern.to_owned());
     }
 
-    /// Ends every freeze, and every answer of its own. Nothing that was held is lost: each watch delivers
+    /// Ends every freeze, and every answer of its own. Nothing that was delayed is lost: each watch delivers
     /// what it missed, in order.
     pub fn thaw(&self) {
         self.gate.thaw();
@@ -192,7 +192,7 @@ impl Upstream {
         *request.uri_mut() = format!("{}{target}", self.server).parse()?;
         *request.version_mut() = Version::HTTP_11;
         drop_headers(request.headers_mut());
-        // Set anew from the URI.
+        // Set again from the URI.
         request.headers_mut().remove(HOST);
         Ok(request)
     }
@@ -255,7 +255,7 @@ fn acceptor(site: &Site, provider: &Arc<CryptoProvider>) -> anyhow::Result<TlsAc
 }
 
 /// HTTP/1.1 only: each request that runs has a connection of its own, so that
-/// none that is held takes room from another.
+/// none that is delayed takes room from another.
 fn client(
     site: &Site,
     provider: Arc<CryptoProvider>,

@@ -119,7 +119,7 @@ fn is_of_the_control_plane(key: &str) -> bool {
     OF_THE_CONTROL_PLANE.iter().any(|own| key.starts_with(own))
 }
 
-/// What comes and goes by itself, and says nothing of whether the cluster is quiet.
+/// What comes and goes by itself, whether the cluster is quiet or not.
 fn is_transient(key: &str) -> bool {
     key.starts_with(EVENTS) || key.starts_with(NODE_LEASES) || is_of_the_control_plane(key)
 }

@@ -226,7 +226,7 @@ impl Cluster {
 
     /// The names and ids of the processes that run now.
     pub fn pids(&self) -> Vec<(String, u32)> {
-        // Only held elsewhere while the API server is stopped or started.
+        // Locked elsewhere only while the API server is stopped or started.
         self.processes
             .try_lock()
             .map(|processes| {
@@ -259,7 +259,7 @@ impl Cluster {
             .env("PATH", path)
     }
 
-    /// `kubectl apply`s manifests, as a user would; returns what kubectl said.
+    /// `kubectl apply`s manifests, as a user would; returns kubectl's output.
     pub async fn apply(&self, yaml: &str) -> anyhow::Result<String> {
         self.kubectl(["apply", "-f", "-"]).stdin(yaml).ok().await
     }
@@ -306,7 +306,7 @@ impl Cluster {
     }
 
     /// Goes back to what etcd held then, resourceVersions and all, as a restored snapshot does. All of
-    /// the control plane is started anew for it, as Kubernetes asks.
+    /// the control plane is restarted for it, as Kubernetes asks.
     pub async fn restore_etcd(&self, saved: &Path) -> anyhow::Result<()> {
         // The revisions of the baseline are others now.
         if let Some(shared) = &self.shared {

@@ -92,7 +92,7 @@ impl Invocation {
         let stdin = child.stdin.take();
         let write = async {
             if let (Some(mut stdin), Some(text)) = (stdin, self.stdin) {
-                // A command that ends without reading says why itself.
+                // A command that ends without reading reports why itself.
                 let _ = stdin.write_all(text.as_bytes()).await;
             }
         };

@@ -16,7 +16,7 @@ const WORKING: [&str; 3] = ["data", "pki", "home"];
 pub(crate) struct RunFolder {
     path: PathBuf,
     kept: AtomicBool,
-    /// Locked for our life: it tells the sweep of another process that we live.
+    /// Locked while this process runs: the sweep of another process keeps its hands off.
     _owner: File,
 }
 

@@ -39,7 +39,7 @@ impl History {
         Self { since, versions }
     }
 
-    /// The moment from which on it tells.
+    /// The version after which it begins.
     pub fn mark(&self) -> u64 {
         self.since
     }

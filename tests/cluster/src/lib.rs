@@ -13,7 +13,7 @@
 //! processes (kubelet) and listens on the webhook Service's ClusterIP
 //! (kube-proxy). [`Workload`] writes the services that fail over. [`ApiProxy`]
 //! stands between one replica and the API server, and can freeze what it sees.
-//! [`Recorder`] watches a namespace, and tells in which order things happened.
+//! [`Recorder`] watches a namespace, and records in which order things happen.
 //! [`Link`] links one cluster to another, as Linkerd does.
 //!
 //! Everything ends with the process that started it, even by SIGKILL. Set

@@ -118,7 +118,7 @@ users:
         format!("cluster-credentials-{}", self.cluster)
     }
 
-    /// Links it to `here`, or does so anew.
+    /// Links it to `here`, or updates the link.
     pub async fn apply(&self, here: &Cluster) -> anyhow::Result<()> {
         self.apply_kubeconfig(here, &self.kubeconfig()).await
     }

@@ -1,4 +1,4 @@
-//! Nodes that exist for Kubernetes only: kwok says that they, and their pods, are ready.
+//! Nodes that exist for Kubernetes only: kwok reports that they, and their pods, are ready.
 
 use crate::cluster::Cluster;
 use crate::wait::eventually;

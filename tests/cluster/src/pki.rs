@@ -15,7 +15,7 @@ pub(crate) struct Identity {
 }
 
 /// Everything a control plane proves and signs itself with. Valid for
-/// centuries: a cluster lives for minutes.
+/// centuries: a cluster runs for minutes.
 pub(crate) struct Pki {
     /// Trusted for the server's certificate and for the clients'.
     pub ca: String,

@@ -72,7 +72,7 @@ impl Pod {
 
 impl Command {
     /// The address that the program listens on for `purpose`, such as `admin`.
-    /// Where nothing says, the program's default is written down, for the pod.
+    /// Where nothing is set, the program's default is passed, for the pod.
     pub(crate) fn listener(
         &mut self,
         purpose: &str,
@@ -98,7 +98,7 @@ impl Command {
         }
     }
 
-    /// The value of an option, by its flag or its variable; where nothing says, `default`, which is
+    /// The value of an option, by its flag or its variable; where none is set, `default`, which is
     /// then written down.
     fn option(&mut self, option: &str, default: &str) -> String {
         let variable = format!("LINKERD_FAILOVER_{}", option.replace('-', "_").to_uppercase());

@@ -19,7 +19,7 @@ const SUPERVISOR: &str = include_str!("supervise.sh");
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// The exit status as a shell says it: 128 and the signal's number when
+    /// The exit status as a shell has it: 128 and the signal's number when
     /// one ended the process. None when the supervisor died and nobody knows.
     pub status: Option<i32>,
 }
@@ -57,7 +57,7 @@ pub struct Process {
 
 impl Process {
     /// Starts a process with its output appended to `log`. The supervisor
-    /// keeps `hold` open for as long as the process lives.
+    /// keeps `hold` open for as long as the process runs.
     pub(crate) fn start(launch: Launch, log: PathBuf, hold: File) -> anyhow::Result<Self> {
         let Launch { name, program, args, env } = launch;
         let mut supervisor = Command::new("/bin/sh")

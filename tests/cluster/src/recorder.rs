@@ -1,4 +1,4 @@
-//! Watching what happens in a namespace, so that the order of it can be told afterwards.
+//! Records what happens in a namespace, and in which order.
 
 use crate::history::{History, Version};
 use crate::wait::eventually;
@@ -20,7 +20,7 @@ const RETRY: Duration = Duration::from_millis(100);
 /// Keeps every version of a namespace's EndpointSlices, pods and managed objects, from its start
 /// until it is dropped.
 ///
-/// Each kind arrives on a stream of its own, so arrival says nothing about order. Resource versions
+/// Each kind arrives on a stream of its own, so arrival has no order. Resource versions
 /// do: one etcd counts them.
 #[derive(Debug)]
 pub struct Recorder {

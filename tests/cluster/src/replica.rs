@@ -19,7 +19,7 @@ use std::time::Duration;
 /// For the API server, and long enough for a demo: nothing renews it as a kubelet would.
 const TOKEN: Purpose<'_> = Purpose { audience: None, seconds: 24 * 3600 };
 
-/// Where the program looks for the token that it shows to other replicas, if nothing tells it.
+/// Where the program looks for the token that it shows to other replicas, by default.
 const PEER_TOKEN: &str = "/var/run/linkerd-failover/peer/token";
 
 /// A local process that runs what the container in the chart would.

@@ -52,7 +52,7 @@ enum Mode {
 
 impl ServiceProxy {
     pub(crate) fn start(address: SocketAddr) -> anyhow::Result<Self> {
-        // Tried here, because later nobody is there to be told.
+        // Tried here, because later nobody is there to get the error.
         drop(std::net::TcpListener::bind(address).with_context(|| {
             format!("cannot listen on the webhook Service's address {address}")
         })?);
@@ -271,7 +271,7 @@ mod tests {
         assert!(answer.is_err(), "{answer:?}");
         proxy.up();
         let cut = tokio::time::timeout(timeout, open.read_u8()).await?;
-        assert!(cut.is_err(), "what was held is closed, not answered: {cut:?}");
+        assert!(cut.is_err(), "what was delayed is closed, not answered: {cut:?}");
         eventually("served at last", timeout, || plain_http::get(front, "/")).await?;
         Ok(())
     }

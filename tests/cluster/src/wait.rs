@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Tries `attempt` every 20 ms until it succeeds. After `timeout` the error
-/// says what was waited for, and why the last attempt failed.
+/// has what was waited for, and why the last attempt failed.
 pub async fn eventually<T, E, F>(
     what: &str,
     timeout: Duration,

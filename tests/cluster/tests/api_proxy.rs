@@ -1,4 +1,4 @@
-//! The proxy before the API server: what goes through, and what is held.
+//! The proxy before the API server: what goes through, and what is delayed.
 
 use futures::future::FutureExt;
 use futures::stream::{BoxStream, StreamExt};
@@ -116,28 +116,28 @@ async fn freeze_and_thaw(
 
     proxy.freeze("/configmaps");
     let theirs = maps.clone();
-    let held = tokio::spawn(async move { create(&theirs, "held").await });
+    let delayed = tokio::spawn(async move { create(&theirs, "delayed").await });
     namespaces.list(&ListParams::default()).await?;
     create(&direct, "after").await?;
     assert_eq!(added(&mut control).await?, "after");
     // A create that got through would be seen here, whoever holds its answer.
     let silence = tokio::time::timeout(SILENCE, control.next()).await;
     assert!(silence.is_err(), "it reached the API server: {silence:?}");
-    assert!(!held.is_finished());
+    assert!(!delayed.is_finished());
     assert!(seen.next().now_or_never().is_none());
     proxy.thaw();
     assert_eq!(added(&mut seen).await?, "after");
-    assert_eq!(added(&mut seen).await?, "held");
-    tokio::time::timeout(PATIENCE, held).await???;
+    assert_eq!(added(&mut seen).await?, "delayed");
+    tokio::time::timeout(PATIENCE, delayed).await???;
 
-    for name in ["before", "first", "second", "after", "held"] {
+    for name in ["before", "first", "second", "after", "delayed"] {
         direct.delete(name, &Default::default()).await?;
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_frozen_is_held_until_thawed() -> anyhow::Result<()> {
+async fn what_is_frozen_is_delayed_until_thawed() -> anyhow::Result<()> {
     let cluster = Cluster::start().await?;
     let proxy = ApiProxy::start(&cluster)?;
     let config = config(&cluster, &proxy).await?;

@@ -19,7 +19,7 @@ fn options() -> InstallOptions {
     }
 }
 
-/// What the API server says of a write that the webhook is asked about.
+/// The API server's answer to a write that the webhook reviews.
 async fn refusal(cluster: &Cluster, cause: &str) -> anyhow::Result<()> {
     eventually(cause, PATIENCE, || async {
         let create = ["create", "configmap", "any", "--namespace", "guarded"];

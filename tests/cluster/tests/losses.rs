@@ -56,13 +56,13 @@ async fn a_pod_with_a_grace_period_terminates_before_its_endpoint_goes() -> Resu
 #[tokio::test]
 async fn a_drain_evicts_from_one_node_only_and_as_far_as_a_budget_lets_it() -> Result<()> {
     let cluster = Cluster::start().await?;
-    cluster.add_node("leaving").await?;
+    cluster.add_node("drained").await?;
     let workload = Workload::new(&cluster, "emojivoto").await?;
-    workload.deploy_as(&emoji().node("leaving")).await?;
+    workload.deploy_as(&emoji().node("drained")).await?;
     workload.deploy_as(&Deployment::new("voting").grace_seconds(30)).await?;
     let before = pods(&workload).await?;
     let drain =
-        |more: &[&str]| cluster.kubectl(["drain", "leaving", "--force"]).args(more.iter().copied());
+        |more: &[&str]| cluster.kubectl(["drain", "drained", "--force"]).args(more.iter().copied());
     let budget = ["create", "poddisruptionbudget", "emoji", "--min-available=1"];
     workload.kubectl(budget).args(["--selector=app=emoji-svc"]).ok().await?;
 

@@ -1,4 +1,4 @@
-//! Clusters that one test after the other uses: what one leaves the next does not find.
+//! Clusters that one test after the other uses: the next does not find what one created.
 
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
@@ -48,7 +48,7 @@ async fn a_test_finds_nothing_of_the_one_before_it() -> Result<()> {
     workload.mirror("emoji-svc", "west").await?;
     workload.apply(SPLIT).await?;
     cluster.install_service_profile_crd().await?;
-    cluster.add_node("leaving").await?;
+    cluster.add_node("drained").await?;
     cluster.kubectl(["drain", "kwok", "--force"]).ok().await?;
     cluster.kubectl(["delete", "clusterrole", "view"]).ok().await?;
     cluster.kubectl(["label", "namespace", "default", "a=b"]).ok().await?;

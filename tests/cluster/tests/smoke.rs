@@ -10,14 +10,14 @@ use tokio::process::{Child, Command};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn lives(pid: u32) -> bool {
+fn runs(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 
 async fn all_gone(pids: Vec<u32>) -> anyhow::Result<()> {
     eventually("every process is gone", PATIENCE, || async {
-        match pids.iter().find(|pid| lives(**pid)) {
-            Some(pid) => Err(format!("{pid} lives")),
+        match pids.iter().find(|pid| runs(**pid)) {
+            Some(pid) => Err(format!("{pid} runs")),
             None => Ok(()),
         }
     })
@@ -78,7 +78,7 @@ async fn two_clusters_side_by_side() -> anyhow::Result<()> {
     other.stop().await?;
     println!("stopped in good order in {:?}", began.elapsed());
     drop(one);
-    assert!(!pids.into_iter().any(lives));
+    assert!(!pids.into_iter().any(runs));
     assert!(!folder.exists());
     Ok(())
 }
@@ -86,7 +86,7 @@ async fn two_clusters_side_by_side() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_killed_owner_leaves_no_processes() -> anyhow::Result<()> {
     let (mut holder, folder, pids) = hold(&[]).await?;
-    assert!(pids.iter().all(|pid| lives(*pid)));
+    assert!(pids.iter().all(|pid| runs(*pid)));
     holder.kill().await?;
     all_gone(pids).await?;
     // The next one sweeps.
@@ -97,11 +97,11 @@ async fn a_killed_owner_leaves_no_processes() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_kept_cluster_lives_until_it_is_stopped() -> anyhow::Result<()> {
+async fn a_kept_cluster_runs_until_it_is_stopped() -> anyhow::Result<()> {
     let (mut holder, folder, pids) = hold(&["keep"]).await?;
     holder.kill().await?;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(pids.iter().all(|pid| lives(*pid)));
+    assert!(pids.iter().all(|pid| runs(*pid)));
     let stopped = tokio::task::spawn_blocking(move || stop_kept(Path::new(&folder))).await??;
     assert_eq!(stopped.len(), pids.len());
     all_gone(pids).await

@@ -120,7 +120,7 @@ async fn without_a_webhook_an_authors_weights_count_and_undo_no_failover() -> Re
         Ok(())
     })
     .await?;
-    // The manifest once more is no new word: traffic stays.
+    // The same manifest changes nothing: traffic stays.
     workload.scale("emoji", 1).await?;
     wait_weights(&splits, "emoji", &[5.0, 0.0]).await?;
     patch(&workload, split, [7, 0]).await?;

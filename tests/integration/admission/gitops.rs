@@ -105,7 +105,7 @@ async fn with_only_the_mutating_webhook_away_the_manifest_is_refused_rather_than
     cluster.kubectl(away).ok().await?;
     for (name, command) in COMMANDS {
         let what = format!("{name} is refused");
-        // The API server takes a moment to hear that a webhook has gone.
+        // The API server takes a moment to see that a webhook has gone.
         test_cluster::eventually(&what, PATIENCE, || async {
             let output =
                 workload.kubectl(command.iter().copied()).stdin(named(name)).output().await?;

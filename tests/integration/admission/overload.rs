@@ -99,7 +99,7 @@ async fn requests_beyond_the_limit_are_turned_away_at_once_and_the_api_server_tr
     for client in clients.join_all().await {
         dawdling.spawn(dawdle(client?));
     }
-    // Their places are taken, so the API server is told to come again, and does.
+    // Their places are taken, so the API server is asked to retry, and does.
     eventually("all places are taken", PATIENCE, || async {
         let taken = count(&replica, "admissions_in_flight").await?;
         ensure!(taken >= REQUESTS as f64, "{taken}");

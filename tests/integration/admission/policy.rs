@@ -64,7 +64,7 @@ fn parsed(split: &DynamicObject) -> bool {
     Intent::parse(&traffic_split::read(split), &Defaults::default()).is_ok()
 }
 
-/// What the API server says of a split: nothing, or the status code and the message.
+/// The API server's answer to a split: nothing, or the status code and the message.
 async fn refusal(api: &Api<DynamicObject>, split: &DynamicObject) -> Result<Option<(u16, String)>> {
     let dry_run = PostParams { dry_run: true, ..PostParams::default() };
     match api.create(&dry_run, split).await {
@@ -192,15 +192,15 @@ async fn the_policy_refuses_with_403_what_is_wrong_by_itself_and_takes_all_that_
         match (refusal(api, &split).await?, words) {
             (None, None) => {}
             (Some((403, message)), Some(words)) if message.contains(words) => {}
-            (said, _) => panic!("{backends}: {said:?}"),
+            (reply, _) => panic!("{backends}: {reply:?}"),
         }
     }
 
     // What the parser cannot know: such a Service cannot be.
     for name in ["b.other", "other/b", "B", ""] {
         let backends = json!([{"service": "a", "weight": 1}, {"service": name, "weight": 0}]);
-        let said = refusal(&new, &split("v1alpha2", backends, &[])).await?;
-        let (code, message) = said.with_context(|| format!("{name:?} was taken"))?;
+        let reply = refusal(&new, &split("v1alpha2", backends, &[])).await?;
+        let (code, message) = reply.with_context(|| format!("{name:?} was taken"))?;
         assert!(code == 403 && message.contains("without dots"), "{code} {message}");
     }
     Ok(())
@@ -258,7 +258,7 @@ async fn of_a_thousand_odd_splits_the_policy_refuses_none_that_the_parser_takes(
         taken += usize::from(parsed);
         if let Some((code, message)) = refusal(api, &split).await? {
             assert_eq!(code, 403, "{message}");
-            assert!(!parsed, "the parser takes {split:?}, and the policy says {message}");
+            assert!(!parsed, "the parser takes {split:?}, and the policy denies it: {message}");
             refused += 1;
         }
     }

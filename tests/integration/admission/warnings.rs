@@ -1,11 +1,12 @@
-//! What Linkerd sees otherwise than people think is said at apply.
+//! Warnings at apply, where Linkerd sees something otherwise than people think.
 
 use crate::support::linked_clusters::*;
 use crate::support::*;
 use anyhow::Result;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_that_hide_a_loss_and_a_remote_that_sends_back_are_said_at_apply() -> Result<()> {
+async fn settings_that_hide_a_loss_and_a_remote_that_sends_back_are_warned_about_at_apply()
+-> Result<()> {
     let (east, west) = east_and_west().await?;
     link(&east, &west).await?;
     let _installation = install(&east, 1, &[CREDENTIALS]).await?;

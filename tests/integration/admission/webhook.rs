@@ -24,7 +24,7 @@ async fn the_webhook_refuses_what_cannot_fail_over_and_costs_no_live_object() ->
     workload.apply(&emoji()).await?;
     let live = splits.get("emoji").await?;
 
-    // kubectl's own words, with the field, what was found, and the guess.
+    // kubectl's own text, with the field, what was found, and the guess.
     let typo = emoji().replace("emoji-svc-west", "emoji-svc-wset");
     let refused = workload.kubectl(["apply", "-f", "-"]).stdin(&typo).output().await?;
     assert!(!refused.status.success());
@@ -36,7 +36,7 @@ async fn the_webhook_refuses_what_cannot_fail_over_and_costs_no_live_object() ->
         assert!(refused.stderr.contains(words), "{}", refused.stderr);
     }
 
-    // On 403 --force gives up; on 422 or 409 it would delete the live object and create it anew.
+    // On 403 --force gives up; on 422 or 409 it would delete the live object and create it again.
     for how in [
         vec!["apply", "--force", "-f", "-"],
         vec!["apply", "--server-side", "--force-conflicts", "-f", "-"],
@@ -95,18 +95,18 @@ async fn the_webhook_refuses_what_cannot_fail_over_and_costs_no_live_object() ->
         );
     }
 
-    // Legal, but worth a word.
+    // Legal, but worth a warning.
     let warned = named("second").replace(
         "  labels:",
         "  annotations: {failover.linkerd.io/primary-servce: emoji-svc}\n  labels:",
     );
-    let said = workload.kubectl(["create", "-f", "-"]).stdin(&warned).output().await?;
-    assert!(said.status.success(), "{}", said.stderr);
-    assert!(said.stderr.contains("the apex of emoji too"), "{}", said.stderr);
+    let reply = workload.kubectl(["create", "-f", "-"]).stdin(&warned).output().await?;
+    assert!(reply.status.success(), "{}", reply.stderr);
+    assert!(reply.stderr.contains("the apex of emoji too"), "{}", reply.stderr);
     assert!(
-        said.stderr.contains("did you mean failover.linkerd.io/primary-service?"),
+        reply.stderr.contains("did you mean failover.linkerd.io/primary-service?"),
         "{}",
-        said.stderr
+        reply.stderr
     );
     workload.kubectl(["delete", "trafficsplit", "second"]).ok().await?;
 
@@ -185,12 +185,12 @@ async fn every_kind_of_client_gets_the_same_answer_and_no_live_object_suffers() 
                 .stdin(manifest.replace("emoji-svc-west", "emoji-svc-wset"))
                 .output()
                 .await?;
-            let said = format!("{}{}", output.stdout, output.stderr);
-            assert!(!output.status.success(), "{version}, {client}: {said}");
+            let reply = format!("{}{}", output.stdout, output.stderr);
+            assert!(!output.status.success(), "{version}, {client}: {reply}");
             for words in
                 ["found \"emoji-svc-wset\", which does not exist", "did you mean emoji-svc-west?"]
             {
-                assert!(said.contains(words), "{version}, {client}: {said}");
+                assert!(reply.contains(words), "{version}, {client}: {reply}");
             }
         }
         let after = splits.get(version).await?;
@@ -227,13 +227,13 @@ async fn the_rules_about_services_hold_through_the_api_server() -> Result<()> {
         assert!(!refused.status.success() && refused.stderr.contains(words), "{}", refused.stderr);
     }
     let alone = workload.kubectl(["create", "-f", "-"]).stdin(manifest("alone", "emoji-svc", &[]));
-    let said = alone.output().await?.stderr;
-    assert!(said.contains("with one backend there is nowhere to go"), "{said}");
+    let reply = alone.output().await?.stderr;
+    assert!(reply.contains("with one backend there is nowhere to go"), "{reply}");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_deletes_a_service_that_failover_rests_on_is_told_and_not_stopped() -> Result<()> {
+async fn deleting_a_service_that_failover_rests_on_is_warned_about_and_not_denied() -> Result<()> {
     let cluster = cluster().await?;
     let installation = install(&cluster, 1, &[]).await?;
     let (workload, _west) = emojivoto(&cluster).await?;
@@ -242,8 +242,8 @@ async fn who_deletes_a_service_that_failover_rests_on_is_told_and_not_stopped() 
     let words = "Service emoji-svc-west is the fallback of TrafficSplit emoji";
     test_cluster::eventually("a warning about a deletion", PATIENCE, || async {
         let dry = ["delete", "service", "emoji-svc-west", "--dry-run=server"];
-        let said = workload.kubectl(dry).output().await?;
-        anyhow::ensure!(said.status.success() && said.stderr.contains(words), "{}", said.stderr);
+        let reply = workload.kubectl(dry).output().await?;
+        anyhow::ensure!(reply.status.success() && reply.stderr.contains(words), "{}", reply.stderr);
         Ok(())
     })
     .await?;

@@ -32,7 +32,7 @@ async fn a_page_of_html_for_a_list_is_cannot_see_and_never_there_are_none() -> R
         let before = proxy.requests(path);
         proxy.answer(path, status, "text/html", HTML);
         proxy.end(path);
-        // Watches are listed anew at once, and again and again: who asks once more has read an answer.
+        // Watches are listed again at once, and again and again: who asks once more has read an answer.
         eventually(&format!("{path} is asked for again"), PATIENCE, || async {
             let more = proxy.requests(path) - before;
             ensure!(more >= 3, "{more} requests");

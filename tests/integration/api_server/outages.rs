@@ -5,7 +5,7 @@ use anyhow::Result;
 use test_cluster::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_api_server_is_away_ready_says_so_and_afterwards_all_is_right() -> Result<()> {
+async fn while_the_api_server_is_away_ready_fails_and_afterwards_all_is_right() -> Result<()> {
     let cluster = cluster().await?;
     let installation = install(&cluster, 1, &[]).await?;
     let (workload, _west) = emojivoto(&cluster).await?;
@@ -15,13 +15,14 @@ async fn while_the_api_server_is_away_ready_says_so_and_afterwards_all_is_right(
     let replica = &installation.replicas()[0];
 
     cluster.stop_api_server(true).await?;
-    let (status, said) = eventually("/ready says that the caches are old", PATIENCE, || async {
-        let (status, said) = test_cluster::get(replica.admin_addr(), "/ready").await?;
-        anyhow::ensure!(status == 503, "{status} {said}");
-        Ok::<_, anyhow::Error>((status, said))
-    })
-    .await?;
-    assert!(status == 503 && said.contains("caches"), "{said}");
+    let (status, reply) =
+        eventually("/ready fails because the caches are old", PATIENCE, || async {
+            let (status, reply) = test_cluster::get(replica.admin_addr(), "/ready").await?;
+            anyhow::ensure!(status == 503, "{status} {reply}");
+            Ok::<_, anyhow::Error>((status, reply))
+        })
+        .await?;
+    assert!(status == 503 && reply.contains("caches"), "{reply}");
     assert_eq!(test_cluster::get(replica.admin_addr(), "/live").await?.0, 200);
 
     cluster.start_api_server().await?;

@@ -157,7 +157,7 @@ async fn a_write_that_lands_without_an_answer_has_its_event_and_its_metric() -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn conflicts_and_not_found_are_tried_again_and_told_once_they_last() -> Result<()> {
+async fn conflicts_and_not_found_are_retried_and_reported_once_they_last() -> Result<()> {
     let cluster = cluster().await?;
     let (_installation, proxy) = behind_a_proxy(&cluster).await?;
     let (workload, _west) = emojivoto(&cluster).await?;

@@ -172,8 +172,8 @@ async fn a_pair_in_files_is_reloaded_whole_or_not_at_all_and_no_secret_or_bundle
 
     let not_ready = async |words: &str| {
         eventually(&format!("not ready: {words}"), PATIENCE, || async {
-            let said = replica.get("/ready").await.err().context("it is ready")?.to_string();
-            ensure!(said.contains(words), "{said}");
+            let reply = replica.get("/ready").await.err().context("it is ready")?.to_string();
+            ensure!(reply.contains(words), "{reply}");
             Ok::<_, anyhow::Error>(())
         })
         .await
@@ -278,7 +278,7 @@ async fn with_a_ca_of_clients_only_they_are_let_in() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ca_of_clients_is_read_again_and_handshakes_that_fail_are_counted_and_said_once()
+async fn the_ca_of_clients_is_read_again_and_handshakes_that_fail_are_counted_and_logged_once()
 -> Result<()> {
     let cluster = cluster().await?;
     let mut installation = Installation::install(&cluster, options(0, &[])).await?;

@@ -13,7 +13,7 @@ use test_cluster::{ApiProxy, Cluster, Installation, eventually};
 const SECRET: &str = "linkerd-failover-webhook-ca";
 /// A failed call is an error, and only a failed call: a busy machine is given time.
 const STRICT: [&str; 2] = ["webhook.failurePolicy.mutating=Fail", "webhook.timeoutSeconds=30"];
-/// A whole rotation is over in less than a minute and a half.
+/// A rotation is over in less than a minute and a half.
 const LIVES: [(&str, &str); 3] = [
     ("LINKERD_FAILOVER_WEBHOOK_CA_LIFE", "80s"),
     ("LINKERD_FAILOVER_WEBHOOK_LEAF_LIFE", "30s"),
@@ -131,7 +131,7 @@ async fn a_damaged_secret_is_repaired_and_a_deleted_one_costs_nothing_until_it_i
     assert!(total(&installation, repairs).await? >= 3.0);
 
     secrets.delete(SECRET, &DeleteParams::default()).await?;
-    eventually("the log says what to do", PATIENCE, || async {
+    eventually("the log has the next step", PATIENCE, || async {
         let log = installation.replicas()[0].process().log_tail();
         ensure!(log.contains("does not exist") && log.contains("helm upgrade"), "{log}");
         Ok::<_, anyhow::Error>(())

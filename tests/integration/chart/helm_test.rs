@@ -22,7 +22,7 @@ async fn prepared(cluster: &Cluster, values: &[&str]) -> Result<Value> {
     for object in read {
         let object = object?;
         if object["kind"] == "Pod" {
-            // As the API server judges it.
+            // As the API server decides it.
             let apply = ["apply", "--dry-run=server", "-f", "-"];
             cluster.kubectl(apply).stdin(object.to_string()).ok().await?;
             pod = Some(object);
@@ -46,28 +46,28 @@ async fn run(cluster: &Cluster, pod: &Value) -> Result<(bool, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn helm_test_passes_while_the_webhook_judges_and_fails_while_it_does_not() -> Result<()> {
+async fn helm_test_passes_while_the_webhook_validates_and_fails_while_it_does_not() -> Result<()> {
     let cluster = cluster().await?;
     let installation = install(&cluster, 1, &["webhook.failurePolicy.validating=Ignore"]).await?;
     let pod = prepared(&cluster, &[]).await?;
     eventually("helm test passes", PATIENCE, || async {
-        let (passed, said) = run(&cluster, &pod).await?;
-        anyhow::ensure!(passed && said.contains("pin-until"), "{said}");
+        let (passed, reply) = run(&cluster, &pod).await?;
+        anyhow::ensure!(passed && reply.contains("pin-until"), "{reply}");
         Ok(())
     })
     .await?;
     cluster.install_gateway_api_crds().await?;
     eventually("helm test passes with routes too", PATIENCE, || async {
-        let (passed, said) = run(&cluster, &pod).await?;
-        let both = said.contains("A good split") && said.contains("A good route");
-        anyhow::ensure!(passed && both, "{said}");
+        let (passed, reply) = run(&cluster, &pod).await?;
+        let both = reply.contains("A good split") && reply.contains("A good route");
+        anyhow::ensure!(passed && both, "{reply}");
         Ok(())
     })
     .await?;
 
     installation.webhook_down()?;
-    let (passed, said) = run(&cluster, &pod).await?;
-    assert!(!passed && said.contains("it was taken"), "{said}");
+    let (passed, reply) = run(&cluster, &pod).await?;
+    assert!(!passed && reply.contains("it was taken"), "{reply}");
     Ok(())
 }
 

@@ -19,7 +19,7 @@ async fn notes(cluster: &Cluster) -> Result<Vec<String>> {
 }
 
 async fn wait_note(cluster: &Cluster, words: &str) -> Result<()> {
-    eventually(&format!("an Event says {words:?}"), PATIENCE, || async {
+    eventually(&format!("an Event has {words:?}"), PATIENCE, || async {
         let notes = notes(cluster).await?;
         ensure!(notes.iter().any(|note| note.contains(words)), "{notes:?}");
         Ok(())
@@ -46,7 +46,7 @@ async fn the_program_labels_its_own_namespace_and_the_chart_has_no_job() -> Resu
     let enforced = labels_now.get("pod-security.kubernetes.io/enforce");
     assert_eq!(enforced.map(String::as_str), Some("restricted"));
 
-    // Taken off by mistake it comes back; again and again, it stays off, and that is said.
+    // Taken off by mistake it comes back; again and again, it stays off, and that is reported.
     let take_off = || cluster.kubectl(["label", "namespace", NAME, "linkerd.io/extension-"]).ok();
     take_off().await?;
     wait_extension_label(&cluster, Some("failover")).await?;
@@ -59,7 +59,7 @@ async fn the_program_labels_its_own_namespace_and_the_chart_has_no_job() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_label_is_left_alone_and_what_is_forbidden_is_said_and_tried_again() -> Result<()> {
+async fn another_label_is_kept_and_a_forbidden_patch_is_reported_and_retried() -> Result<()> {
     let cluster = cluster().await?;
     cluster.kubectl(["create", "namespace", NAME]).ok().await?;
     cluster.kubectl(["label", "namespace", NAME, "linkerd.io/extension=other"]).ok().await?;
@@ -91,7 +91,7 @@ async fn another_label_is_left_alone_and_what_is_forbidden_is_said_and_tried_aga
     wait_note(&cluster, "could not be labelled, which is tried again").await?;
     verbs(r#"["get","list","watch","patch"]"#).await?;
     wait_extension_label(&cluster, Some("failover")).await?;
-    eventually("the metric says so", PATIENCE, || async {
+    eventually("the metric follows", PATIENCE, || async {
         let labelled = gauge().await?;
         ensure!(labelled == 1.0, "{labelled}");
         Ok(())

@@ -40,13 +40,13 @@ async fn an_upgrade_takes_over_what_0_1_left_and_a_rollback_gives_it_back() -> R
         kept.stderr
     );
 
-    // As the README says it.
+    // By the README's command.
     upgrade()
         .args(["--set", "image.registry=example.com,image.name=linkerd-failover"])
         .ok()
         .await?;
     let after = deployments.get(NAME).await?;
-    assert_eq!(after.uid(), before.uid(), "the Deployment was made anew");
+    assert_eq!(after.uid(), before.uid(), "the Deployment was recreated");
     let pod = after.spec.and_then(|spec| spec.template.spec).context("no pod")?;
     let arguments = pod.containers[0].args.clone().unwrap_or_default();
     assert!(arguments.contains(&"--log-level=linkerd=debug,warn".to_owned()), "{arguments:?}");
@@ -54,7 +54,7 @@ async fn an_upgrade_takes_over_what_0_1_left_and_a_rollback_gives_it_back() -> R
     let rules = serde_json::to_string(&roles.get(NAME).await?.rules)?;
     assert!(rules.contains("endpointslices") && !rules.contains("\"endpoints\""), "{rules}");
 
-    // What 0.1 left undone is done, and from now on admission is judged.
+    // What 0.1 left undone is done, and from now on objects are validated.
     let _installation = install(&cluster, 1, &[]).await?;
     let splits = splits(&cluster, "emojivoto");
     wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;

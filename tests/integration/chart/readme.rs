@@ -1,5 +1,5 @@
 //! The chart's README is generated from the comments of `values.yaml`, as helm-docs would: a row for
-//! each value that has a comment beginning with `# --`. `UPDATE_CHART_README=1` writes it anew.
+//! each value that has a comment beginning with `# --`. `UPDATE_CHART_README=1` writes it again.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -105,7 +105,7 @@ fn the_readme_says_of_every_value_what_values_yaml_says() -> Result<()> {
     for (kept, wanted) in kept.lines().zip(wanted.lines()) {
         anyhow::ensure!(
             kept == wanted,
-            "{README} has drifted; UPDATE_CHART_README=1 writes it anew.\nthere: {kept}\nhere:  {wanted}"
+            "{README} has drifted; UPDATE_CHART_README=1 writes it again.\nthere: {kept}\nhere:  {wanted}"
         );
     }
     anyhow::ensure!(kept.lines().count() == wanted.lines().count(), "{README} has other rows");
@@ -146,9 +146,9 @@ fn same_keys(at: &str, values: &Value, schema: &Value) -> Result<()> {
 fn comments_become_rows_and_a_value_without_one_is_an_error() {
     let yaml = "# -- One\n# and more | yes\na: 1\nb:\n  # -- (string) Two\n  c:\n# -- Three\nd:\n  e: {f: 2}\n";
     let rows = rows(yaml).unwrap();
-    let told: Vec<_> =
+    let listed: Vec<_> =
         rows.iter().map(|r| format!("{} {} {}", r.key, r.type_, r.default)).collect();
-    assert_eq!(told, ["a int 1", "b.c string null", r#"d object {"e":{"f":2}}"#]);
+    assert_eq!(listed, ["a int 1", "b.c string null", r#"d object {"e":{"f":2}}"#]);
     assert_eq!(rows[0].description, "One and more \\| yes");
     let missing = super::readme::rows("a: 1\n").unwrap_err().to_string();
     assert!(missing.contains("a: nothing describes it"), "{missing}");

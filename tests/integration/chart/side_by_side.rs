@@ -22,7 +22,7 @@ async fn wait_webhook_of(cluster: &Cluster, release: &str) -> Result<()> {
 
 async fn holder(cluster: &Cluster, lease: &str) -> Result<String> {
     let leases: Api<Lease> = Api::namespaced(cluster.client(), "linkerd-failover");
-    eventually(&format!("{lease} is held"), PATIENCE, || async {
+    eventually(&format!("{lease} has a holder"), PATIENCE, || async {
         let spec = leases.get(lease).await?.spec.context("no spec")?;
         spec.holder_identity.filter(|holder| !holder.is_empty()).context("nobody holds it")
     })

@@ -1,4 +1,4 @@
-//! The chart: what it renders, what it refuses, and what an upgrade leaves alone.
+//! The chart: what it renders, what it refuses, and what an upgrade keeps.
 
 use crate::support::*;
 use anyhow::{Context, Result};
@@ -52,7 +52,7 @@ const VARIANTS: &[&[&str]] = &[
 /// What 0.1 had and has no effect any more.
 const WITHOUT_EFFECT: &str = "namespaceMetadata.image.registry=r,namespaceMetadata.image.name=n,namespaceMetadata.image.tag=1,namespaceMetadata.image.pullPolicy=,linkerdNamespace=elsewhere";
 
-/// What the schema or a template refuses, and a word of the answer.
+/// What the schema or a template refuses, and a part of the answer.
 const REFUSED: &[(&str, &str)] = &[
     ("drainSeconds=60", "expected drainSeconds and 32 more"),
     ("lease=false", "expected replicas: 1"),
@@ -146,7 +146,7 @@ async fn the_chart_is_well_formed_and_every_variant_is_taken_by_the_api_server()
         cluster.apply(&crd(group, version, kind)).await?;
     }
 
-    // manifests/install.yaml says itself how it is made anew.
+    // manifests/install.yaml has the command that makes it.
     let helm = cluster.helm(["template", "linkerd-failover", CHART, "-n", "linkerd-failover"]);
     let made = helm.args(["--no-hooks"]).ok().await?;
     let kept = std::fs::read_to_string("manifests/install.yaml")?;
@@ -160,8 +160,8 @@ async fn the_chart_is_well_formed_and_every_variant_is_taken_by_the_api_server()
         taken(&cluster, variant).await.with_context(|| format!("{variant:?}"))?;
     }
     for (value, words) in REFUSED {
-        let said = refused(&cluster, value).await?;
-        assert!(said.contains(words), "{value}: {said}");
+        let reply = refused(&cluster, value).await?;
+        assert!(reply.contains(words), "{value}: {reply}");
     }
 
     // AKS leaves both configurations as they are; it reads an annotation, or a label.
@@ -300,7 +300,7 @@ async fn a_certificate_from_elsewhere_takes_every_right_on_secrets_and_bundles_a
         assert_eq!(volume["secret"]["secretName"], secret);
     }
 
-    // Only what the user gave is rendered as caBundle; cert-manager is told where to find it.
+    // Only what the user gave is rendered as caBundle; cert-manager has an annotation for where to find it.
     for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
         let bundles = |arguments: Vec<&'static str>| {
             let cluster = &cluster;

@@ -230,7 +230,7 @@ async fn the_cluster_is_asked_through_the_proxy_that_kubectl_would_take() -> Res
 }
 
 #[tokio::test]
-async fn a_document_that_is_none_is_told_with_its_place_and_the_rest_is_printed() -> Result<()> {
+async fn an_invalid_document_is_reported_with_its_place_and_the_rest_is_printed() -> Result<()> {
     let cluster = stage(&json!({})).await?;
     let folder = tempfile::tempdir()?;
     let at = |name: &str| folder.path().join(name).display().to_string();

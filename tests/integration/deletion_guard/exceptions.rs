@@ -1,5 +1,5 @@
 //! Announced losses before which traffic stays where it is: its author, a person, or the lack of
-//! anywhere to go says so.
+//! anywhere to go decides that.
 
 use crate::support::deletion_guard::*;
 use crate::support::*;
@@ -54,7 +54,7 @@ async fn traffic_stays_until_the_loss_where_its_author_or_a_person_says_so() -> 
         emoji.annotate(annotation).await?;
         witness.follows().await?;
         emoji.workload.scale("emoji", 0).await?;
-        emoji.not_ahead(mark).await.map_err(|error| error.context(annotation))?;
+        emoji.not_early(mark).await.map_err(|error| error.context(annotation))?;
         let (name, _) = annotation.split_once('=').unwrap_or_default();
         emoji.annotate(&format!("{name}-")).await?;
         emoji.weights(&AWAY).await?;
@@ -65,7 +65,7 @@ async fn traffic_stays_until_the_loss_where_its_author_or_a_person_says_so() -> 
     cluster.kubectl(frozen).args(["failover.linkerd.io/frozen=true"]).ok().await?;
     wait_metric_of_all(&installation, "linkerd_failover_frozen", 1.0).await?;
     emoji.workload.scale("emoji", 0).await?;
-    emoji.not_ahead(mark).await?;
+    emoji.not_early(mark).await?;
     emoji.no_move(mark).await?;
     cluster.kubectl(frozen).args(["failover.linkerd.io/frozen-"]).ok().await?;
     emoji.weights(&AWAY).await
@@ -83,7 +83,7 @@ async fn traffic_stays_until_the_loss_without_a_ready_fallback_and_for_who_force
     emoji.workload.wait_endpoints("emoji-svc-west", 0).await?;
     witness.follows().await?;
     emoji.workload.scale("emoji", 0).await?;
-    emoji.not_ahead(mark).await?;
+    emoji.not_early(mark).await?;
     emoji.no_move(mark).await?;
     emoji.west.set_ready().await?;
     emoji.weights(&AWAY).await?;
@@ -91,10 +91,10 @@ async fn traffic_stays_until_the_loss_without_a_ready_fallback_and_for_who_force
     // Who forces does not wait.
     let mark = emoji.steady(1).await?;
     emoji.delete_pods(&["--grace-period=0", "--force"]).await?;
-    emoji.not_ahead(mark).await?;
+    emoji.not_early(mark).await?;
     // A grace of 0 that is the pod's own forces nothing.
     emoji.workload.deploy_as(&pods("emoji").grace_seconds(0)).await?;
     emoji.workload.kubectl(["rollout", "status", "deployment/emoji"]).ok().await?;
-    emoji.moves_ahead_of(1, async || emoji.workload.scale("emoji", 0).await).await?;
+    emoji.moves_early_from(1, async || emoji.workload.scale("emoji", 0).await).await?;
     Ok(())
 }

@@ -6,13 +6,13 @@ use anyhow::{Result, ensure};
 use std::sync::atomic::{AtomicU32, Ordering};
 use test_cluster::{Cluster, Workload};
 
-const LEAVING: &str = "leaving";
+const DRAINED: &str = "drained";
 
-/// Drains the node `leaving`, and lets it have pods again afterwards.
+/// Drains the node `drained`, and lets it have pods again afterwards.
 async fn drain(cluster: &Cluster, more: &[&str]) -> Result<()> {
-    let drain = ["drain", LEAVING, "--ignore-daemonsets", "--delete-emptydir-data", "--force"];
+    let drain = ["drain", DRAINED, "--ignore-daemonsets", "--delete-emptydir-data", "--force"];
     cluster.kubectl(drain).args(["--timeout=60s"]).args(more.iter().copied()).ok().await?;
-    cluster.kubectl(["uncordon", LEAVING]).ok().await.map(drop)
+    cluster.kubectl(["uncordon", DRAINED]).ok().await.map(drop)
 }
 
 async fn rollout(workload: &Workload<'_>, version: &AtomicU32) -> Result<()> {
@@ -26,10 +26,10 @@ async fn rollout(workload: &Workload<'_>, version: &AtomicU32) -> Result<()> {
 async fn traffic_moves_before_a_deleted_drained_or_recreated_pod_goes_and_never_for_a_dry_run()
 -> Result<()> {
     let cluster = cluster().await?;
-    cluster.add_node(LEAVING).await?;
+    cluster.add_node(DRAINED).await?;
     let installation = install_guard(&cluster, 2, &[]).await?;
     let workload = guarded_namespace(&cluster, "emojivoto").await?;
-    let deployment = pods("emoji").node(LEAVING).strategy("Recreate");
+    let deployment = pods("emoji").node(DRAINED).strategy("Recreate");
     let emoji = Guarded::deploy(&installation, workload, deployment.clone()).await?;
 
     let mark = emoji.steady(1).await?;
@@ -37,14 +37,14 @@ async fn traffic_moves_before_a_deleted_drained_or_recreated_pod_goes_and_never_
     drain(&cluster, &["--dry-run=server"]).await?;
     emoji.no_move(mark).await?;
 
-    emoji.moves_ahead_of(1, async || emoji.delete_pods(&[]).await).await?;
-    emoji.moves_ahead_of(1, async || drain(&cluster, &[]).await).await?;
+    emoji.moves_early_from(1, async || emoji.delete_pods(&[]).await).await?;
+    emoji.moves_early_from(1, async || drain(&cluster, &[]).await).await?;
     // What replaces it must wait until it has gone.
     let version = AtomicU32::new(0);
-    emoji.moves_ahead_of(1, async || rollout(&emoji.workload, &version).await).await?;
+    emoji.moves_early_from(1, async || rollout(&emoji.workload, &version).await).await?;
     let delete = ["delete", "deployment", "emoji"];
     emoji
-        .moves_ahead_of(3, async || {
+        .moves_early_from(3, async || {
             emoji.workload.kubectl(delete).ok().await?;
             emoji.workload.wait_endpoints("emoji-svc", 0).await?;
             emoji.workload.apply_deployment(&deployment).await
@@ -75,25 +75,25 @@ async fn a_rolling_update_moves_nothing() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_guarded_by_its_own_label_is_guarded_but_for_evictions() -> Result<()> {
     let cluster = cluster().await?;
-    cluster.add_node(LEAVING).await?;
+    cluster.add_node(DRAINED).await?;
     let installation = install_guard(&cluster, 2, &[]).await?;
     let workload = Workload::new(&cluster, "emojivoto").await?;
-    let own = pods("emoji").node(LEAVING).pod_label("failover.linkerd.io/guard", "enabled");
+    let own = pods("emoji").node(DRAINED).pod_label("failover.linkerd.io/guard", "enabled");
     let emoji = Guarded::deploy(&installation, workload, own).await?;
 
-    emoji.moves_ahead_of(1, async || emoji.delete_pods(&[]).await).await?;
-    emoji.moves_ahead_of(1, async || emoji.workload.scale("emoji", 0).await).await?;
+    emoji.moves_early_from(1, async || emoji.delete_pods(&[]).await).await?;
+    emoji.moves_early_from(1, async || emoji.workload.scale("emoji", 0).await).await?;
     // An Eviction has no labels of its pod, and the deletion in it is not asked about.
     let mark = emoji.steady(1).await?;
     drain(&cluster, &[]).await?;
-    emoji.not_ahead(mark).await?;
+    emoji.not_early(mark).await?;
 
     // Neither label: nothing is asked.
     let workload = Workload::new(&cluster, "plain").await?;
     let plain = Guarded::deploy(&installation, workload, pods("emoji")).await?;
     let mark = plain.steady(1).await?;
     plain.workload.scale("emoji", 0).await?;
-    plain.not_ahead(mark).await?;
+    plain.not_early(mark).await?;
     plain.weights(&AWAY).await?;
     Ok(())
 }

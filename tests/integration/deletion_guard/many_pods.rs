@@ -41,8 +41,8 @@ fn peak_kilobytes(replica: &Replica) -> Result<u64> {
     number.parse().with_context(|| format!("{peak:?}"))
 }
 
-/// How many deletions were held up, and how many of them no longer than the bound.
-fn held_up(metrics: &str) -> (f64, f64) {
+/// How many deletions were delayed, and how many of them no longer than the bound.
+fn delayed(metrics: &str) -> (f64, f64) {
     let count = sum_of_metric(metrics, "linkerd_failover_guard_seconds_count");
     let limit = format!("le=\"{BEYOND_THE_BOUND}\"");
     let within: String = metrics
@@ -88,18 +88,18 @@ async fn a_thousand_pods_go_at_once_none_held_up_beyond_the_bound_and_memory_sta
     for verdict in ["flipped", "no_flip", "unconcerned", "bound", "no_judge"] {
         println!("{verdict}: {}", verdicts(&installation, verdict).await?);
     }
-    let mut heard = 0.0;
+    let mut announced = 0.0;
     for (replica, before) in installation.replicas().iter().zip(peaks) {
         let peak = peak_kilobytes(replica)?;
         println!("{}: {before} kB before, {peak} kB at most", replica.name());
         ensure!(peak < MOST_KILOBYTES, "{}: {before} kB, then {peak} kB", replica.name());
-        let (count, within) = held_up(&replica.get("/metrics").await?);
+        let (count, within) = delayed(&replica.get("/metrics").await?);
         ensure!(count == within, "{count} deletions, {within} of them in {BEYOND_THE_BOUND} s");
-        heard += count;
+        announced += count;
     }
     let without = went_on_without(&cluster).await? - without_before;
-    println!("{heard} deletions heard of, {without} the API server went on without");
-    ensure!(heard > (SERVICES * PODS) as f64, "only {heard} deletions were announced");
-    ensure!(without < heard / 10.0, "{without} of {heard} were not answered in time");
+    println!("{announced} deletions announced, {without} the API server went on without");
+    ensure!(announced > (SERVICES * PODS) as f64, "only {announced} deletions were announced");
+    ensure!(without < announced / 10.0, "{without} of {announced} were not answered in time");
     Ok(())
 }

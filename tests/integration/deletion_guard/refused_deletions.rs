@@ -52,17 +52,17 @@ async fn wait_verdict(installation: &Installation, verdict: &str, above: f64) ->
 async fn a_drain_that_a_budget_refuses_is_believed_once_and_traffic_goes_back_whatever_failback_says()
 -> Result<()> {
     let cluster = cluster().await?;
-    cluster.add_node("leaving").await?;
+    cluster.add_node("drained").await?;
     let installation = install_guard(&cluster, 2, &[]).await?;
     let workload = guarded_namespace(&cluster, "emojivoto").await?;
-    let emoji = Guarded::deploy(&installation, workload, pods("emoji").node("leaving")).await?;
+    let emoji = Guarded::deploy(&installation, workload, pods("emoji").node("drained")).await?;
     emoji.annotate("failback=manual").await?;
     emoji.annotate("failback-delay=5m").await?;
     let budget = ["create", "poddisruptionbudget", "emoji", "--min-available=1"];
     emoji.workload.kubectl(budget).args(["--selector=app=emoji-svc"]).ok().await?;
 
     let mark = emoji.steady(1).await?;
-    let drain = cluster.kubectl(["drain", "leaving", "--force", "--timeout=240s"]);
+    let drain = cluster.kubectl(["drain", "drained", "--force", "--timeout=240s"]);
     let drain = tokio::spawn(drain.output());
     emoji.weights(&AWAY).await?;
     wait_back(&emoji, mark).await?;
@@ -80,7 +80,7 @@ async fn a_drain_that_a_budget_refuses_is_believed_once_and_traffic_goes_back_wh
     // The budget lets it go at last: what nobody believes is lost first.
     let mark = emoji.steady(1).await?;
     emoji.workload.kubectl(["delete", "poddisruptionbudget", "emoji"]).ok().await?;
-    emoji.not_ahead(mark).await?;
+    emoji.not_early(mark).await?;
     let drained = drain.await??;
     ensure!(drained.status.success(), "{}", drained.stderr);
     Ok(())
@@ -137,7 +137,7 @@ async fn a_loss_that_comes_is_one_as_any_other_also_to_a_leader_that_has_not_see
     emoji.annotate("failback=manual").await?;
     for restart in [false, true] {
         let scale = async || emoji.workload.scale("emoji", 0).await;
-        let before = emoji.moves_ahead_of(1, scale).await?;
+        let before = emoji.moves_early_from(1, scale).await?;
         if restart {
             installation.replicas()[0].restart().await?;
             installation.replicas()[0].wait_ready(PATIENCE).await?;
@@ -177,11 +177,11 @@ spec: {policyName: denied, validationActions: [Deny]}
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_of_primary_and_fallback_gives_nothing_back_to_what_is_let_go() -> Result<()> {
     let cluster = cluster().await?;
-    cluster.add_node("leaving").await?;
+    cluster.add_node("drained").await?;
     let installation = install_guard(&cluster, 2, &[]).await?;
     let workload = guarded_namespace(&cluster, "emojivoto").await?;
     for name in ["emoji", "backup"] {
-        workload.deploy_as(&pods(name).node("leaving")).await?;
+        workload.deploy_as(&pods(name).node("drained")).await?;
     }
     let budget = ["create", "poddisruptionbudget", "backup", "--min-available=1"];
     workload.kubectl(budget).args(["--selector=app=backup-svc"]).ok().await?;
@@ -192,7 +192,7 @@ async fn a_drain_of_primary_and_fallback_gives_nothing_back_to_what_is_let_go() 
 
     let mark = emoji.steady(1).await?;
     // The fallback's pod is asked about again and again, and stays.
-    let drain = cluster.kubectl(["drain", "leaving", "--force", "--timeout=20s"]).output().await?;
+    let drain = cluster.kubectl(["drain", "drained", "--force", "--timeout=20s"]).output().await?;
     ensure!(!drain.status.success(), "{}", drain.stdout);
     let (loss, history) = emoji.loss(mark).await?;
     let moves = history.moves("emoji");

@@ -23,9 +23,9 @@ async fn a_route_moves_before_the_loss_too_and_waits_for_no_adaptor() -> Result<
     let emoji = Guarded::record(&installation, workload, west, kind).await?;
 
     for replicas in [1, 10] {
-        emoji.moves_ahead_of(replicas, async || emoji.workload.scale("emoji", 0).await).await?;
+        emoji.moves_early_from(replicas, async || emoji.workload.scale("emoji", 0).await).await?;
     }
-    emoji.moves_ahead_of(1, async || emoji.delete_pods(&[]).await).await?;
+    emoji.moves_early_from(1, async || emoji.delete_pods(&[]).await).await?;
     let note = wait_event(&emoji.workload, "emoji", "Failover", "Warning").await?;
     ensure!(note.contains("ahead of the deletion of pod"), "{note}");
     Ok(())

@@ -14,7 +14,7 @@ async fn scaled_to_zero_the_weights_move_before_the_last_endpoint_goes_fifty_tim
     let late_before = emoji.late().await?;
     for round in 0..50 {
         let replicas = [1, 3, 10][round % 3];
-        emoji.moves_ahead_of(replicas, async || emoji.workload.scale("emoji", 0).await).await?;
+        emoji.moves_early_from(replicas, async || emoji.workload.scale("emoji", 0).await).await?;
         // Nobody takes it back.
         emoji.workload.wait_endpoints("emoji-svc", 0).await?;
         emoji.weights(&AWAY).await?;
@@ -27,18 +27,18 @@ async fn scaled_to_zero_the_weights_move_before_the_last_endpoint_goes_fifty_tim
     for replica in installation.replicas() {
         let metrics = replica.get("/metrics").await?;
         let asked = sum_of_metric(&metrics, "linkerd_failover_guard_deletions_total");
-        ensure!(asked > 0.0, "{} has heard of no deletion", replica.name());
-        println!("{} has heard of {asked}", replica.name());
+        ensure!(asked > 0.0, "{} has reviewed no deletion", replica.name());
+        println!("{} has reviewed {asked}", replica.name());
         forwarded += sum_of_metric(&metrics, "linkerd_failover_guard_forwarded_total");
     }
-    ensure!(forwarded > 0.0, "nothing was judged by the one that leads for the other");
+    ensure!(forwarded > 0.0, "no deletion was forwarded to the leader");
     // Were it not, every second deletion would be late.
     let late = emoji.late().await? - late_before;
     ensure!(late <= 25.0, "{late} deletions were late");
     ensure!(total(&installation, "linkerd_failover_guard_delayed_total").await? >= 50.0);
     ensure!(total(&installation, "linkerd_failover_guard_taken_back_total").await? == 0.0);
     let note = wait_event(&emoji.workload, "emoji", "Failover", "Warning").await?;
-    let ahead = "moved from emoji-svc to emoji-svc-west, ahead of the deletion of pod";
-    ensure!(note.contains(ahead), "{note}");
+    let early = "moved from emoji-svc to emoji-svc-west, ahead of the deletion of pod";
+    ensure!(note.contains(early), "{note}");
     Ok(())
 }

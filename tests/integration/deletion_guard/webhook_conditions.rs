@@ -1,5 +1,5 @@
 //! Which deletions and evictions of pods the API server asks the guard's webhooks about, and what it
-//! tells them. The program is not needed for it: the chart's webhooks lead to one that writes down
+//! sends them. The program is not needed for it: the chart's webhooks lead to one that records
 //! what it is asked, beside one without conditions that sees all that passes admission.
 
 use crate::support::*;
@@ -115,7 +115,7 @@ impl Recorder {
             "rules": [rule("pods", "DELETE"), rule("pods/eviction", "CREATE")],
         }));
         cluster.apply(&configuration.to_string()).await?;
-        // The API server takes a moment to hear of it.
+        // The API server takes a moment to see it.
         eventually("the webhooks are asked", PATIENCE, || async {
             cluster
                 .apply(&pod("default", "first", &[("failover.linkerd.io/guard", "enabled")]))
@@ -157,7 +157,7 @@ impl Recorder {
         first.with_context(|| format!("nothing about {pod} has passed admission"))
     }
 
-    /// The grace that the API server says a deletion has.
+    /// The grace period of a deletion, as the API server sends it.
     fn grace(&self, pod: &str) -> Result<Value> {
         Ok(self.first(pod)?["options"]["gracePeriodSeconds"].clone())
     }
@@ -294,7 +294,7 @@ async fn labels_say_which_losses_are_announced_each_to_one_webhook() -> Result<(
             assert_eq!(recorder.first(&name("dry"))?["dryRun"], true);
             assert_eq!(recorder.first(&name("dry-evict"))?["dryRun"], true);
             let drained = recorder.first(&name("dry-drain"))?;
-            assert_eq!(drained["dryRun"], false, "kubectl says it elsewhere:");
+            assert_eq!(drained["dryRun"], false, "kubectl sends it elsewhere:");
             assert_eq!(drained["object"]["deleteOptions"]["dryRun"], json!(["All"]));
         }
     }
@@ -311,7 +311,7 @@ async fn failed_conditions(cluster: &Cluster) -> Result<f64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_deletes_is_heard_and_a_pod_that_goes_already_is_not_asked_about_again()
+async fn every_deletion_is_reviewed_and_one_of_a_terminating_pod_is_not_reviewed_again()
 -> Result<()> {
     let cluster = cluster().await?;
     let failed_before = failed_conditions(&cluster).await?;
@@ -342,8 +342,8 @@ async fn whoever_deletes_is_heard_and_a_pod_that_goes_already_is_not_asked_about
         assert!(user.contains(controller), "{user}");
     }
 
-    // The grace that is said is the one that counts, whoever set it.
-    for (name, node, grace, more, said, asked) in [
+    // The grace period that is sent is the one that applies, whoever set it.
+    for (name, node, grace, more, expected, asked) in [
         ("thirty", "kwok", 30, None, 30, true),
         ("none", "kwok", 0, None, 0, true),
         ("now", "kwok", 30, Some("--now"), 1, true),
@@ -354,7 +354,7 @@ async fn whoever_deletes_is_heard_and_a_pod_that_goes_already_is_not_asked_about
             workload.kubectl(["wait", "--for=condition=Ready", "pod", name]).ok().await?;
         }
         workload.kubectl(["delete", "pod", name]).args(more).ok().await?;
-        assert_eq!(recorder.grace(name)?, said, "{name}");
+        assert_eq!(recorder.grace(name)?, expected, "{name}");
         let wanted: &[&str] = if asked { &[BY_NAMESPACE] } else { &[] };
         assert_eq!(recorder.asked(name), wanted, "{name}");
     }
@@ -369,7 +369,7 @@ async fn whoever_deletes_is_heard_and_a_pod_that_goes_already_is_not_asked_about
     assert_eq!(recorder.asked("going"), [BY_NAMESPACE]);
     assert!(recorder.about("going").len() > 4, "the later ones have not passed admission");
 
-    // A collection says neither a name nor a grace.
+    // A collection has neither a name nor a grace period.
     for name in ["one", "two"] {
         workload.apply(&pod("guarded", name, &[])).await?;
     }
@@ -430,8 +430,8 @@ async fn a_deletion_is_asked_about_again_where_the_pod_changes_or_a_budget_refus
     let budget = ["create", "pdb", "budget", "--selector=test=protected", "--min-available=1"];
     workload.kubectl(budget).ok().await?;
     for times in 1..=2 {
-        let said = evict(&workload, "protected", "").await?;
-        ensure!(said.stderr.contains("disruption budget"), "{}", said.stderr);
+        let reply = evict(&workload, "protected", "").await?;
+        ensure!(reply.stderr.contains("disruption budget"), "{}", reply.stderr);
         let asked = recorder.about("protected").into_iter().filter(|(name, _)| name == EVICTION);
         assert_eq!(asked.count(), times);
     }

@@ -27,7 +27,7 @@ async fn goes_on_without(emoji: &Guarded<'_>, fault: &str) -> Result<()> {
     .await?;
     let mark = emoji.steady(1).await?;
     emoji.workload.scale("emoji", 0).await?;
-    emoji.not_ahead(mark).await?;
+    emoji.not_early(mark).await?;
     emoji.weights(&AWAY).await
 }
 
@@ -35,7 +35,7 @@ async fn goes_on_without(emoji: &Guarded<'_>, fault: &str) -> Result<()> {
 async fn guards_again(emoji: &Guarded<'_>, installation: &Installation) -> Result<()> {
     wait_guard(emoji.workload.cluster(), installation).await?;
     let scale = async || emoji.workload.scale("emoji", 0).await;
-    emoji.moves_ahead_of(1, scale).await.map(drop)
+    emoji.moves_early_from(1, scale).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,19 +96,19 @@ async fn a_leader_killed_while_a_deletion_waits_for_it_holds_nothing_up_and_the_
     let began = Instant::now();
     let deleted = async { emoji.delete_each_pod().await.map(|()| began.elapsed()) };
     let (took, killed) = tokio::join!(deleted, async {
-        let held_up = eventually("a deletion is held up", Duration::from_secs(2), || async {
-            let held = total(&installation, "linkerd_failover_admissions_in_flight").await?;
-            ensure!(held > 0.0);
+        let seen = eventually("a deletion is in flight", Duration::from_secs(2), || async {
+            let in_flight = total(&installation, "linkerd_failover_admissions_in_flight").await?;
+            ensure!(in_flight > 0.0);
             Ok(())
         });
-        println!("killed in between: {}", held_up.await.is_ok());
+        println!("killed in between: {}", seen.await.is_ok());
         dead.process().kill()
     });
     killed?;
     let took = took?;
     println!("the deletion took {took:?}");
     ensure!(took < LONGEST, "{took:?}");
-    emoji.not_ahead(mark).await?;
+    emoji.not_early(mark).await?;
     emoji.workload.scale("emoji", 0).await?;
     emoji.weights(&AWAY).await
 }

@@ -62,9 +62,9 @@ async fn a_person_pins_pauses_freezes_and_lets_go_again() -> Result<()> {
     west.set_empty().await?;
     workload.wait_endpoints("emoji-svc-west", 0).await?;
     eventually("a warning about the pin", PATIENCE, || async {
-        let said = annotate(&workload, &["pin=emoji-svc-west"]).await?;
+        let reply = annotate(&workload, &["pin=emoji-svc-west"]).await?;
         annotate(&workload, &["pin-"]).await?;
-        ensure!(said.contains("Warning") && said.contains("a pin wins over health"), "{said}");
+        ensure!(reply.contains("Warning") && reply.contains("a pin wins over health"), "{reply}");
         Ok(())
     })
     .await?;
@@ -94,7 +94,7 @@ async fn a_person_pins_pauses_freezes_and_lets_go_again() -> Result<()> {
     let installation = &_installation;
     wait_metric_of_all(installation, "linkerd_failover_frozen", 1.0).await?;
     workload.scale("emoji", 0).await?;
-    eventually("the freeze is told", PATIENCE, || async {
+    eventually("the freeze is reported", PATIENCE, || async {
         let events = workload.kubectl(["get", "events.events.k8s.io", "-o", "json"]).ok().await?;
         ensure!(events.contains("the cluster is frozen"), "not yet");
         Ok(())
@@ -132,7 +132,7 @@ async fn a_manual_stay_outlives_the_recovery_and_ends_by_a_request() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_in_the_middle_of_a_delay_neither_flips_early_nor_begins_anew() -> Result<()> {
+async fn a_restart_in_the_middle_of_a_delay_neither_shortens_nor_restarts_it() -> Result<()> {
     let cluster = cluster().await?;
     let installation = install(&cluster, 1, &["failoverDelay=15s"]).await?;
     let (workload, _west) = emojivoto(&cluster).await?;
@@ -148,7 +148,7 @@ async fn a_restart_in_the_middle_of_a_delay_neither_flips_early_nor_begins_anew(
     let split = wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
     let left = state(&split).unwrap().sets[""].since;
     let took = lost.duration_until(left);
-    // `since` is to the second, downwards. Begun anew, the delay would have ended a restart later,
+    // `since` is to the second, downwards. A restarted delay would have ended a restart later,
     // and its new start would have been recorded.
     assert!(took >= SignedDuration::from_secs(14), "left after {took}");
     Ok(())
@@ -176,20 +176,20 @@ async fn the_brake_holds_a_loss_of_everything_at_once_until_a_person_says_so() -
     for primary in &primaries[1..] {
         workload.set_ready(primary, 0).await?;
     }
-    let held = eventually("an Event about the brake", PATIENCE, || async {
+    let reported = eventually("an Event about the brake", PATIENCE, || async {
         let events = workload.kubectl(["get", "events.events.k8s.io", "-o", "json"]).ok().await?;
         ensure!(events.contains("the brake holds"), "not yet");
         Ok(events)
     })
     .await?;
-    assert!(held.contains("brake-released"), "it says what to do");
+    assert!(reported.contains("brake-released"), "it has the next step");
     let replica = &installation.replicas()[0];
     wait_metric(replica, "linkerd_failover_brake_engaged", 1.0).await?;
     let mut on_primary = 0;
     for primary in primaries {
         on_primary += u32::from(weights(&splits.get(primary).await?) == [1.0, 0.0]);
     }
-    assert!(on_primary >= 2, "at most 30% of all may leave at once; {on_primary} of 4 stay");
+    assert!(on_primary >= 2, "at most 30% of all may move at once; {on_primary} of 4 stay");
 
     let release = format!("failover.linkerd.io/brake-released={}", Timestamp::now());
     cluster.kubectl(["annotate", "namespace", "linkerd-failover", &release]).ok().await?;
@@ -230,7 +230,7 @@ async fn the_default_holds_for_an_annotation_that_cannot_be_read_and_everything_
     let _installation = install(&cluster, 1, &[]).await?;
     let splits = splits(&cluster, "emojivoto");
 
-    // A Service deleted and made anew, with a slice that says nothing of conditions.
+    // A Service deleted and recreated, with a slice that has no conditions.
     workload.kubectl(["delete", "service", "emoji-svc"]).ok().await?;
     wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
     let mut wanted = vec![0.0; 100];

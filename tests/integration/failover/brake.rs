@@ -11,7 +11,7 @@ use std::time::Duration;
 use test_cluster::{Cluster, Replica, Workload, eventually};
 
 const SPLITS: usize = 40;
-/// So many of them may leave at once: 10%.
+/// So many of them may move at once: 10%.
 const SHARE: usize = 4;
 /// Losses within this time are taken together; after it a share is there again, unless the brake holds.
 const WINDOW: Duration = Duration::from_secs(11);
@@ -163,11 +163,12 @@ async fn without_a_lease_a_restart_forgets_no_hold_and_what_vanished_does_not_ke
     cluster.start_api_server().await?;
     replica.wait_ready(PATIENCE).await?;
     let list = splits(&cluster, "emojivoto").list(&Default::default()).await?;
-    let held: Vec<_> = list.items.iter().filter(|split| weights(split) == [1.0, 0.0]).collect();
-    for split in &held[..3] {
+    let on_primary: Vec<_> =
+        list.items.iter().filter(|split| weights(split) == [1.0, 0.0]).collect();
+    for split in &on_primary[..3] {
         workload.kubectl(["delete", "trafficsplit", &split.name_any()]).ok().await?;
     }
-    for split in &held[3..] {
+    for split in &on_primary[3..] {
         workload.set_ready(&split.name_any(), 1).await?;
     }
     wait_engaged(replica, 0.0).await?;

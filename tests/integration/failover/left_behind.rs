@@ -54,12 +54,12 @@ async fn the_notes_take_the_label_off_every_kind_that_the_cluster_has() -> Resul
 
     let get = ["get", "notes", "linkerd-failover", "-n", "linkerd-failover"];
     let notes = cluster.helm(get).ok().await?;
-    let (_, uninstall) = notes.split_once("To uninstall").context("no word of it")?;
+    let (_, uninstall) = notes.split_once("To uninstall").context("no such section")?;
     let begin = uninstall.find("  for kind in").context("no loop")?;
     let end = uninstall.find("  done\n").context("no end of the loop")? + "  done\n".len();
     // No routes are there.
-    let said = cluster.sh(&uninstall[begin..end]).ok().await?;
-    ensure!(said.contains("emoji unlabeled"), "{said}");
+    let reply = cluster.sh(&uninstall[begin..end]).ok().await?;
+    ensure!(reply.contains("emoji unlabeled"), "{reply}");
     let split = wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
     assert_eq!(annotation(&split, "state"), None);
     ensure!(split.metadata.labels.unwrap_or_default().is_empty(), "a label stayed");
@@ -68,8 +68,8 @@ async fn the_notes_take_the_label_off_every_kind_that_the_cluster_has() -> Resul
     let route = std::fs::read_to_string("manifests/examples/http/emojivoto-route.yaml")?;
     eventually("the route is taken", PATIENCE, || async { workload.apply(&route).await.map(drop) })
         .await?;
-    let said = cluster.sh(&uninstall[begin..end]).ok().await?;
-    ensure!(said.contains("unlabeled"), "{said}");
+    let reply = cluster.sh(&uninstall[begin..end]).ok().await?;
+    ensure!(reply.contains("unlabeled"), "{reply}");
     Ok(())
 }
 

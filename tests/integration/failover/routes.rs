@@ -61,8 +61,8 @@ async fn every_rule_with_the_primary_fails_over_and_comes_back() -> Result<()> {
         workload.scale("emoji", 0).await?;
         wait_rules(&routes, "emoji", &rules(0)).await?;
         let unlabel = ["label", &resource, "failover.linkerd.io/controlled-by-"];
-        let said = workload.kubectl(unlabel).output().await?;
-        assert!(said.stderr.contains("gets traffic again and is not ready"), "{}", said.stderr);
+        let reply = workload.kubectl(unlabel).output().await?;
+        assert!(reply.stderr.contains("gets traffic again and is not ready"), "{}", reply.stderr);
         assert_eq!(rule_weights(&routes.get("emoji").await?), rules(1));
         workload.kubectl(["delete", &resource]).ok().await?;
         workload.scale("emoji", 1).await?;
@@ -75,7 +75,7 @@ async fn every_rule_with_the_primary_fails_over_and_comes_back() -> Result<()> {
 async fn kinds_that_are_absent_are_picked_up_when_they_come_and_forgotten_when_they_go()
 -> Result<()> {
     let cluster = bare_cluster().await?;
-    // Neither kind is there: ready all the same, and nothing is said that sounds like a fault.
+    // Neither kind is there: ready all the same, and nothing is logged that sounds like a fault.
     let installation = Installation::install(&cluster, options(1, &[])).await?;
     installation.wait_ready(PATIENCE).await?;
     let (workload, _west) = emojivoto(&cluster).await?;
@@ -115,7 +115,7 @@ async fn kinds_that_are_absent_are_picked_up_when_they_come_and_forgotten_when_t
 
     // A watch of a kind that is taken away is cut off, which is not quiet; what is absent is.
     assert!(before_removal.contains("no httproutes in this cluster"), "{before_removal}");
-    // That no policy controller has accepted the route is true here, and said after a minute.
+    // That no policy controller has accepted the route is true here, and logged after a minute.
     let loud = |line: &&str| {
         (line.contains("WARN") || line.contains("ERROR")) && !line.contains("does not route by it")
     };
@@ -141,8 +141,8 @@ fn condition(kind: &str, status: bool, reason: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_linkerd_refuses_or_does_not_use_is_told_and_a_refused_write_lands_later() -> Result<()>
-{
+async fn what_linkerd_refuses_or_does_not_use_is_reported_and_a_refused_write_lands_later()
+-> Result<()> {
     let cluster = cluster().await?;
     cluster.install_gateway_api_crds().await?;
     let _installation = install(&cluster, 1, &[]).await?;
@@ -168,8 +168,8 @@ async fn what_linkerd_refuses_or_does_not_use_is_told_and_a_refused_write_lands_
 
     // A split on the same apex: the younger is warned about.
     let split = named("split");
-    let said = workload.kubectl(["apply", "-f", "-"]).stdin(split).output().await?;
-    assert!(said.stderr.contains("the apex of HTTPRoute emoji too"), "{}", said.stderr);
+    let reply = workload.kubectl(["apply", "-f", "-"]).stdin(split).output().await?;
+    assert!(reply.stderr.contains("the apex of HTTPRoute emoji too"), "{}", reply.stderr);
 
     // Linkerd's own webhook is down: the flip is refused until it is back.
     refuse_updates(&workload, ("gateway.networking.k8s.io", "httproutes"), "emoji").await?;

@@ -372,8 +372,8 @@ async fn profiles_begin_when_linkerd_comes_and_one_that_somebody_keeps_is_left_t
     let _installation = install(&cluster, 1, &[MANAGE]).await?;
     let (workload, _west) = emojivoto(&cluster).await?;
     workload.service_with_slice("web-svc", 1).await?;
-    let said = workload.kubectl(["apply", "-f", "-"]).stdin(emoji()).output().await?;
-    assert!(said.stderr.contains("a cluster without ServiceProfiles"), "{}", said.stderr);
+    let reply = workload.kubectl(["apply", "-f", "-"]).stdin(emoji()).output().await?;
+    assert!(reply.stderr.contains("a cluster without ServiceProfiles"), "{}", reply.stderr);
     workload.scale("emoji", 0).await?;
     wait_weights(&splits(&cluster, "emojivoto"), "emoji", &[0.0, 1.0]).await?;
 
@@ -389,9 +389,9 @@ async fn profiles_begin_when_linkerd_comes_and_one_that_somebody_keeps_is_left_t
     let split = manifest("web", "web-svc", &["emoji-svc"]);
     let warned = eventually("the webhook has seen it", PATIENCE, || async {
         let apply = ["apply", "--dry-run=server", "-f", "-"];
-        let said = workload.kubectl(apply).stdin(&split).output().await?.stderr;
-        ensure!(said.contains("keeps this one for himself"), "{said}");
-        Ok::<_, anyhow::Error>(said)
+        let reply = workload.kubectl(apply).stdin(&split).output().await?.stderr;
+        ensure!(reply.contains("keeps this one for himself"), "{reply}");
+        Ok::<_, anyhow::Error>(reply)
     })
     .await?;
     assert!(warned.contains(web), "{warned}");
@@ -400,7 +400,7 @@ async fn profiles_begin_when_linkerd_comes_and_one_that_somebody_keeps_is_left_t
     assert!(note.contains(web) && note.contains(SKIP), "{note}");
     assert_eq!(profiles.get(web).await?.resource_version(), before.resource_version());
 
-    // What the chart's README says of switching it off.
+    // As the chart's README describes how to switch it off.
     let ours = ["-A", "-l", "failover.linkerd.io/service-profile"];
     for what in [
         vec!["annotate", "smi.linkerd.io/skip-", "failover.linkerd.io/written-for-"],

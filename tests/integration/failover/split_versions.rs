@@ -83,8 +83,8 @@ async fn a_split_fails_over_in_whichever_version_the_cluster_serves_now() -> Res
     let bad = newest(emoji()).replace("emoji-svc-west", "emoji-svc-wset");
     eventually("a bad split is refused", PATIENCE, || async {
         let create = workload.kubectl(["create", "--dry-run=server", "-f", "-"]);
-        let said = create.stdin(bad.clone()).output().await?.stderr;
-        ensure!(said.contains("denied the request"), "{said}");
+        let reply = create.stdin(bad.clone()).output().await?.stderr;
+        ensure!(reply.contains("denied the request"), "{reply}");
         Ok(())
     })
     .await?;
@@ -146,7 +146,7 @@ async fn a_better_version_that_comes_beside_the_one_in_use_is_taken() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_labelled_route_of_policy_linkerd_io_is_said_not_to_be_failed_over() -> Result<()> {
+async fn a_labelled_route_of_policy_linkerd_io_is_reported_as_not_failed_over() -> Result<()> {
     let cluster = cluster().await?;
     cluster.apply(&crd("policy.linkerd.io", "v1beta3", "HTTPRoute")).await?;
     let (workload, _west) = emojivoto(&cluster).await?;
@@ -174,14 +174,14 @@ async fn a_labelled_route_of_policy_linkerd_io_is_said_not_to_be_failed_over() -
     }
     wait_metric(&installation.replicas()[0], "linkerd_failover_policy_routes", 1.0).await?;
 
-    let said = |text: String| {
+    let dry_run = |text: String| {
         let apply = workload.kubectl(["apply", "--dry-run=server", "-f", "-"]).stdin(text);
         async { apply.output().await }
     };
-    let warned = said(route("new", ours())).await?;
+    let warned = dry_run(route("new", ours())).await?;
     ensure!(warned.status.success(), "{}", warned.stderr);
     ensure!(warned.stderr.contains("this kind is not failed over"), "{}", warned.stderr);
-    let silent = said(route("other", json!({}))).await?;
+    let silent = dry_run(route("other", json!({}))).await?;
     assert_eq!(silent.stderr, "");
     // Nobody is refused what is not managed where no replica answers.
     installation.webhook_down()?;

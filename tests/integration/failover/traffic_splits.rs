@@ -57,7 +57,7 @@ async fn traffic_leaves_a_primary_that_lost_its_endpoints_and_returns_with_them(
         assert_eq!(weights(&splits.get("emoji").await?), [0.0, 1.0]);
     }
 
-    // Nothing ready anywhere: what is there is held.
+    // Nothing is ready anywhere: the weights stay.
     west.set_empty().await?;
     workload.wait_endpoints("emoji-svc-west", 0).await?;
     let dead = "the last fallback's loss was seen and nothing was written for it";
@@ -80,10 +80,10 @@ async fn traffic_leaves_a_primary_that_lost_its_endpoints_and_returns_with_them(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_object_that_cannot_be_read_stops_no_other_and_is_told_about() -> Result<()> {
+async fn one_object_that_cannot_be_read_stops_no_other_and_is_reported() -> Result<()> {
     let cluster = cluster().await?;
     let (workload, _west) = emojivoto(&cluster).await?;
-    // Before the webhook is there to refuse it: no primary can be told.
+    // Before the webhook is there to refuse it: it has no readable primary.
     let misnamed = named("misnamed").replace(
         "  labels:",
         "  annotations:\n    failover.linkerd.io/primary-service: emoji-scv\n  labels:",

@@ -18,7 +18,7 @@ const WAYS: [(&str, &str); 3] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn traffic_goes_west_when_east_dies_is_held_when_both_have_and_comes_back() -> Result<()> {
+async fn traffic_goes_west_when_east_dies_stays_when_both_have_and_comes_back() -> Result<()> {
     let (east, west) = east_and_west().await?;
     let link = link(&east, &west).await?;
     let installation = install(&east, 2, &[CREDENTIALS]).await?;
@@ -58,7 +58,7 @@ async fn traffic_goes_west_when_east_dies_is_held_when_both_have_and_comes_back(
         }
     }
 
-    // Neither is ready: held, and what a person asks says so.
+    // Neither is ready: the weights stay, and a person who asks is warned.
     there.scale("emoji", 0).await?;
     there.wait_endpoints("emoji-svc", 0).await?;
     for (way, fallback) in WAYS {

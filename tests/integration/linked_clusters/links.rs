@@ -5,7 +5,7 @@ use crate::support::*;
 use anyhow::Result;
 use test_cluster::Workload;
 
-/// What the webhook says of a mirror whose remote Service has nothing ready.
+/// The webhook's warning about a mirror whose remote Service has nothing ready.
 const NONE_READY: &str = "cluster west, where it has no ready endpoints";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,8 +87,8 @@ async fn an_object_in_another_namespace_widens_the_watch_and_disturbs_nobody() -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kubeconfig_that_points_to_files_or_is_not_let_in_is_told_about_and_not_quoted()
--> Result<()> {
+async fn a_kubeconfig_that_points_to_files_or_is_refused_is_reported_and_not_quoted() -> Result<()>
+{
     let (east, west) = east_and_west().await?;
     let first = link(&east, &west).await?;
     let good = first.kubeconfig();

@@ -68,8 +68,11 @@ async fn a_certificate_that_does_not_verify_is_never_down_by_time_and_linking_ag
         let state = r#"linkerd_failover_remote_state{cluster="west",state="unverified"}"#;
         assert_eq!(metric(&replica.get("/metrics").await?, state), Some(1.0));
         let annotate = ["annotate", "trafficsplit", "emoji", "note=x", "--dry-run=server"];
-        let said = here.kubectl(annotate).output().await?.stderr;
-        assert!(said.contains("cluster west cannot be verified") && said.contains(words), "{said}");
+        let reply = here.kubectl(annotate).output().await?.stderr;
+        assert!(
+            reply.contains("cluster west cannot be verified") && reply.contains(words),
+            "{reply}"
+        );
 
         link.apply(&east).await?;
         wait_reachable(replica, Some(1.0)).await?;

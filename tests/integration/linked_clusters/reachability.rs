@@ -97,7 +97,7 @@ async fn one_that_stays_away_for_too_long_is_down_and_is_back_when_it_answers() 
 async fn a_cluster_that_never_answers_delays_nobody() -> Result<()> {
     let (east, west) = east_and_west().await?;
     link(&east, &west).await?;
-    // It takes connections, and says nothing.
+    // It takes connections, and answers nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await?;
     let north = Link::to("north", &format!("https://{}", silent.local_addr()?), &east);
     north.apply(&east).await?;
@@ -118,9 +118,9 @@ async fn a_cluster_that_never_answers_delays_nobody() -> Result<()> {
     // Held: what is known to be down is no better than what is empty.
     eventually("west's loss is seen", PATIENCE, || async {
         let annotate = ["annotate", "trafficsplit", "emoji", "note=x", "--dry-run=server"];
-        let said = here.kubectl(annotate).output().await?.stderr;
+        let reply = here.kubectl(annotate).output().await?.stderr;
         for words in ["cluster west, where it has no", "cluster north cannot be reached since"] {
-            anyhow::ensure!(said.contains(words), "{words}: {said}");
+            anyhow::ensure!(reply.contains(words), "{words}: {reply}");
         }
         Ok(())
     })

@@ -14,7 +14,7 @@ use test_cluster::{Cluster, Installation, Replica, eventually};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-/// Forty times what the stand-in for kube-proxy needs to hear of a replica that is no longer ready.
+/// Forty times what the stand-in for kube-proxy needs to see that a replica is no longer ready.
 const DRAIN: &str = "4s";
 /// Long enough for a flip on a busy machine: `20s`.
 const LONG_DRAIN: Duration = Duration::from_secs(20);

@@ -14,7 +14,7 @@ use test_cluster::{
 };
 
 const GUARD: &str = "failover.linkerd.io/guard=enabled";
-/// What a deletion may wait: the most that the program lets itself be told, for machines that are
+/// How long a deletion may be delayed: the most that the program accepts, for machines that are
 /// busy with more than this.
 const BOUND: &str = "guard.bound=800ms";
 
@@ -28,7 +28,7 @@ pub(crate) fn guard_options(replicas: usize, values: &[&str]) -> InstallOptions 
 }
 
 /// The chart with the guard, once deletions are announced to it and every replica can have them
-/// judged.
+/// reviewed by the leader.
 pub(crate) async fn install_guard(
     cluster: &Cluster,
     replicas: usize,
@@ -90,7 +90,7 @@ pub(crate) struct Guarded<'cluster> {
     replicas: Vec<Arc<Replica>>,
 }
 
-/// In a namespace that is guarded as a whole.
+/// In a namespace where every pod is guarded.
 pub(crate) async fn guarded_emoji<'a>(
     cluster: &'a Cluster,
     installation: &Installation,
@@ -176,8 +176,8 @@ impl<'cluster> Guarded<'cluster> {
     /// From so many pods, traffic moves before the last of them goes.
     ///
     /// A deletion that a busy machine keeps waiting goes on at the bound, or when the API server's
-    /// patience ends: what was late by either's count is done anew.
-    pub(crate) async fn moves_ahead_of(
+    /// patience ends: what was late by either's count is done again.
+    pub(crate) async fn moves_early_from(
         &self,
         replicas: usize,
         lose: impl AsyncFn() -> Result<()>,
@@ -187,7 +187,7 @@ impl<'cluster> Guarded<'cluster> {
             let late = self.late().await?;
             let mark = self.steady(replicas).await?;
             lose().await?;
-            match self.moved_ahead(mark).await {
+            match self.moved_early(mark).await {
                 Err(error) if tries.next().is_some() && self.late().await? > late => {
                     println!("late: {error:#}");
                 }
@@ -206,17 +206,17 @@ impl<'cluster> Guarded<'cluster> {
     }
 
     /// Traffic had moved away when the last endpoint went.
-    async fn moved_ahead(&self, mark: u64) -> Result<History> {
+    async fn moved_early(&self, mark: u64) -> Result<History> {
         let (loss, history) = self.loss(mark).await?;
         let moves = history.moves("emoji");
         let before = moves.iter().rfind(|one| one.number < loss);
-        let ahead = before.is_some_and(|one| one.to == AWAY);
-        ensure!(ahead, "lost at {loss}, {moves:?}; {history}");
+        let is_early = before.is_some_and(|one| one.to == AWAY);
+        ensure!(is_early, "lost at {loss}, {moves:?}; {history}");
         Ok(history)
     }
 
     /// The endpoints went, and traffic had not moved before.
-    pub(crate) async fn not_ahead(&self, mark: u64) -> Result<()> {
+    pub(crate) async fn not_early(&self, mark: u64) -> Result<()> {
         let (loss, history) = self.loss(mark).await?;
         let moves = history.moves("emoji");
         ensure!(!moves.iter().any(|one| one.number < loss), "lost at {loss}, {moves:?}; {history}");
@@ -231,7 +231,7 @@ impl<'cluster> Guarded<'cluster> {
         Ok(())
     }
 
-    /// The split is annotated with a word of `failover.linkerd.io/`; `name-` removes.
+    /// Sets an annotation of `failover.linkerd.io/` on the split; `name-` removes it.
     pub(crate) async fn annotate(&self, annotation: &str) -> Result<()> {
         let annotation = format!("failover.linkerd.io/{annotation}");
         let annotate = ["annotate", "--overwrite", "trafficsplit", "emoji", &annotation];

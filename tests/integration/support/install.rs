@@ -35,7 +35,7 @@ pub(crate) async fn install(
     Ok(installation)
 }
 
-/// Waits until the API server asks the webhook and is answered: it takes a moment to hear of a
+/// Waits until the API server asks the webhook and is answered: it takes a moment to see a
 /// webhook and of its CA, and a Service takes one to lead to a pod that has become ready.
 pub(crate) async fn wait_webhook(cluster: &Cluster) -> Result<()> {
     eventually("a bad split is refused by the webhook", PATIENCE, || async {

@@ -53,7 +53,7 @@ pub(crate) async fn leader(cluster: &Cluster, installation: &Installation) -> Re
         running
             .find(|r| r.name() == holder)
             .cloned()
-            .ok_or_else(|| anyhow::anyhow!("held by {holder:?}"))
+            .ok_or_else(|| anyhow::anyhow!("the holder is {holder:?}"))
     })
     .await
 }

@@ -63,7 +63,7 @@ pub(crate) async fn wait_link_event(east: &Cluster, link: &Link, reason: &str) -
     .await
 }
 
-/// Waits until a replica says that it sees west, or that it does not; none: that it says nothing.
+/// Waits until a replica reports that it reaches west, or that it does not; none: that it reports nothing.
 pub(crate) async fn wait_reachable(replica: &Replica, wanted: Option<f64>) -> Result<()> {
     let name = r#"linkerd_failover_remote_reachable{cluster="west"}"#;
     eventually(&format!("{name} of {} is {wanted:?}", replica.name()), PATIENCE, || async {

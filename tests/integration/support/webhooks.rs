@@ -90,9 +90,9 @@ pub(crate) async fn accept_updates(cluster: &Cluster) -> Result<()> {
     cluster.kubectl(["delete", "validatingwebhookconfiguration", "third"]).ok().await.map(drop)
 }
 
-/// Waits until the webhook warns whoever edits the split `emoji` with these words, or no longer.
+/// Waits until the webhook warns whoever edits the split `emoji` with this text, or no longer.
 pub(crate) async fn wait_warned(workload: &Workload<'_>, words: &str, wanted: bool) -> Result<()> {
-    eventually(&format!("the webhook says {words:?}: {wanted}"), PATIENCE, || async {
+    eventually(&format!("the webhook warns of {words:?}: {wanted}"), PATIENCE, || async {
         let annotate = ["annotate", "trafficsplit", "emoji", "note=x", "--dry-run=server"];
         let output = workload.kubectl(annotate).output().await?;
         ensure!(output.status.success() && output.stderr.contains(words) == wanted, "{output:?}");

@@ -62,25 +62,25 @@ impl GoModule {
             .stderr(file)
             .spawn()
             .context(NO_GO)?;
-        let mut told = began;
+        let mut reported = began;
         let status = loop {
             if let Some(status) = build.try_wait()? {
                 break status;
             }
-            if told.elapsed() >= PROGRESS {
-                told = Instant::now();
+            if reported.elapsed() >= PROGRESS {
+                reported = Instant::now();
                 eprintln!("building {title} ... {} s", began.elapsed().as_secs());
             }
             std::thread::sleep(Duration::from_millis(100));
         };
-        let said = std::fs::read_to_string(&messages).unwrap_or_default();
+        let output = std::fs::read_to_string(&messages).unwrap_or_default();
         let _ = std::fs::remove_file(&messages);
-        anyhow::ensure!(status.success(), "go build {package} failed:\n{said}");
+        anyhow::ensure!(status.success(), "go build {package} failed:\n{output}");
         eprintln!("building {title} ... done in {} s", began.elapsed().as_secs());
         Ok(())
     }
 
-    /// Without the version built in, clients cannot parse what the server says
+    /// Without the version built in, clients cannot parse the server's version
     /// of itself. It is read from go.mod, so it cannot differ from the source.
     fn linker_flags(&self) -> anyhow::Result<String> {
         let path = self.dir.join("go.mod");

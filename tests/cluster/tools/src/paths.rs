@@ -10,7 +10,7 @@ pub fn workspace_root() -> PathBuf {
 
 /// Cargo's target folder, the one the running program was built into.
 pub fn target_dir() -> PathBuf {
-    // cargo marks its target folder with this file, wherever it was told to put it.
+    // cargo marks its target folder with this file, wherever that is.
     let built_into = std::env::current_exe().ok().and_then(|program| {
         program
             .ancestors()

@@ -91,7 +91,7 @@ impl Tools {
         let count = missing.len();
         for (nth, (name, module, package)) in missing.into_iter().enumerate() {
             let title = format!("{name} ({} of {count})", nth + 1);
-            // Renamed when whole: a build that is interrupted leaves no half program.
+            // Renamed when complete: a build that is interrupted leaves no half program.
             let part = self.folder.join(format!("{name}.part"));
             GoModule::new(module).build(package, &part, &title)?;
             std::fs::rename(&part, self.folder.join(name))?;
