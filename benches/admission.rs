@@ -14,7 +14,7 @@ use support::load::{PER_SECOND, REQUESTS, WebhookClient, in_turn, webhook_ca};
 use support::process::metric;
 use support::reviews::{TRAFFIC_SPLIT, kubernetes_admin, review};
 use support::{baseline, splits};
-use test_cluster::{Cluster, Installation, Workload};
+use test_cluster::{Cluster, Installation};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const ROUNDS: usize = 100;
@@ -28,9 +28,7 @@ async fn main() -> Result<()> {
     cluster.install_traffic_split_crd().await?;
     let installation = Installation::install(&cluster, support::options()).await?;
     installation.wait_ready(PATIENCE).await?;
-    let workload = Workload::new(&cluster, "emojivoto").await?;
-    workload.deploy_emoji(1).await?;
-    let _west = workload.mirror("emoji-svc", "west").await?;
+    let _emojivoto = support::emojivoto(&cluster).await?;
     let reviews = reviews(&cluster).await?;
 
     let ca = webhook_ca(&cluster).await?;

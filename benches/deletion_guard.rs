@@ -42,9 +42,7 @@ async fn main() -> Result<()> {
     let options = InstallOptions { values, replicas: 2, ..support::options() };
     let installation = Installation::install(&cluster, options).await?;
     installation.wait_ready(PATIENCE).await?;
-    let workload = Workload::new(&cluster, "emojivoto").await?;
-    workload.deploy_emoji(1).await?;
-    let _west = workload.mirror("emoji-svc", "west").await?;
+    let (workload, _west) = support::emojivoto(&cluster).await?;
     let template = template(&workload).await?;
     for (kind, services, pods) in [("many", SERVICES, PODS), ("last", LAST, 1)] {
         let made = futures::stream::iter(0..services)

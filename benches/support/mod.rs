@@ -9,8 +9,9 @@ pub(crate) mod reviews;
 pub(crate) mod seen;
 pub(crate) mod splits;
 
+use anyhow::Result;
 use std::time::Duration;
-use test_cluster::InstallOptions;
+use test_cluster::{Cluster, InstallOptions, Mirror, Workload};
 
 /// The chart with the program as cargo has built it for this benchmark: optimised.
 pub(crate) fn options() -> InstallOptions {
@@ -18,6 +19,14 @@ pub(crate) fn options() -> InstallOptions {
         binary: env!("CARGO_BIN_EXE_linkerd-failover").into(),
         ..InstallOptions::default()
     }
+}
+
+/// `emoji-svc` with one pod, and its mirror from the cluster west.
+pub(crate) async fn emojivoto(cluster: &Cluster) -> Result<(Workload<'_>, Mirror)> {
+    let workload = Workload::new(cluster, "emojivoto").await?;
+    workload.deploy_emoji(1).await?;
+    let west = workload.mirror("emoji-svc", "west").await?;
+    Ok((workload, west))
 }
 
 /// Lets watches and Events catch up between measurements.

@@ -11,15 +11,9 @@ const HTML: &str = "<html><body>404 page not found</body></html>";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_html_for_a_list_is_cannot_see_and_never_there_are_none() -> Result<()> {
     let cluster = cluster().await?;
-    let mut installation = Installation::install(&cluster, options(0, &[])).await?;
-    let proxy = ApiProxy::start(&cluster)?;
-    let replica = installation.start_replica_through(&proxy).await?;
-    installation.wait_ready(PATIENCE).await?;
-    wait_webhook(&cluster).await?;
-    let (workload, _west) = emojivoto(&cluster).await?;
-    workload.apply(&emoji()).await?;
-    let splits = splits(&cluster, "emojivoto");
-    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+    let (installation, proxy) = install_behind_a_proxy(&cluster).await?;
+    let replica = &installation.replicas()[0];
+    let (workload, _west, splits) = emojivoto_with_split(&cluster).await?;
 
     for (path, status) in [
         ("/endpointslices", 404),
@@ -40,13 +34,13 @@ async fn a_page_of_html_for_a_list_is_cannot_see_and_never_there_are_none() -> R
         })
         .await?;
         if !path.contains("trafficsplits") {
-            wait_metric(&replica, "linkerd_failover_caches_synced", 0.0).await?;
+            wait_metric(replica, "linkerd_failover_caches_synced", 0.0).await?;
         }
         let metrics = replica.get("/metrics").await?;
         ensure!(metric(&metrics, "linkerd_failover_managed") == Some(1.0), "{path} {status}");
         ensure!(weights(&splits.get("emoji").await?) == [1.0, 0.0], "{path} {status}");
         proxy.thaw();
-        wait_metric(&replica, "linkerd_failover_caches_synced", 1.0).await?;
+        wait_metric(replica, "linkerd_failover_caches_synced", 1.0).await?;
     }
     workload.scale("emoji", 0).await?;
     wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
@@ -63,10 +57,7 @@ async fn a_standby_whose_watch_of_services_is_frozen_moves_no_ready_primary() ->
     let standby = installation.start_replica_through(&proxy).await?;
     installation.wait_ready(PATIENCE).await?;
     wait_webhook(&cluster).await?;
-    let (workload, _west) = emojivoto(&cluster).await?;
-    workload.apply(&emoji()).await?;
-    let splits = splits(&cluster, "emojivoto");
-    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+    let (workload, _west, splits) = emojivoto_with_split(&cluster).await?;
 
     // It sees the new slices, and asks them for the ports by the old names.
     proxy.freeze_watches("/services");

@@ -183,10 +183,7 @@ async fn who_keeps_undoing_our_weights_is_named_and_answered_ever_more_slowly() 
 async fn a_flip_that_another_webhook_refuses_for_ten_seconds_lands_afterwards() -> Result<()> {
     let cluster = cluster().await?;
     let installation = install(&cluster, 1, &[]).await?;
-    let (workload, _west) = emojivoto(&cluster).await?;
-    workload.apply(&emoji()).await?;
-    let splits = splits(&cluster, "emojivoto");
-    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+    let (workload, _west, splits) = emojivoto_with_split(&cluster).await?;
 
     refuse_updates(&workload, ("split.smi-spec.io", "trafficsplits"), "emoji").await?;
     workload.scale("emoji", 0).await?;

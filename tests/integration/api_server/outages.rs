@@ -8,10 +8,7 @@ use test_cluster::eventually;
 async fn while_the_api_server_is_away_ready_fails_and_afterwards_all_is_right() -> Result<()> {
     let cluster = cluster().await?;
     let installation = install(&cluster, 1, &[]).await?;
-    let (workload, _west) = emojivoto(&cluster).await?;
-    workload.apply(&emoji()).await?;
-    let splits = splits(&cluster, "emojivoto");
-    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+    let (workload, _west, splits) = emojivoto_with_split(&cluster).await?;
     let replica = &installation.replicas()[0];
 
     cluster.stop_api_server(true).await?;

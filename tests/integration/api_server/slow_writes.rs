@@ -7,7 +7,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
-use test_cluster::{ApiProxy, Installation, Workload, eventually};
+use test_cluster::{Workload, eventually};
 
 /// A webhook that is connected to, never answers, and is ignored after 10 s: for splits that have the
 /// label `hangs`.
@@ -125,24 +125,11 @@ async fn ninety_objects_that_hang_cost_a_healthy_one_nothing_and_hold_back_no_ev
     .await
 }
 
-/// A replica behind a proxy, with a split that is ready.
-async fn behind_a_proxy(cluster: &test_cluster::Cluster) -> Result<(Installation, ApiProxy)> {
-    let mut installation = Installation::install(cluster, options(0, &[])).await?;
-    let proxy = ApiProxy::start(cluster)?;
-    installation.start_replica_through(&proxy).await?;
-    installation.wait_ready(PATIENCE).await?;
-    wait_webhook(cluster).await?;
-    Ok((installation, proxy))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_lands_without_an_answer_has_its_event_and_its_metric() -> Result<()> {
     let cluster = cluster().await?;
-    let (installation, proxy) = behind_a_proxy(&cluster).await?;
-    let (workload, _west) = emojivoto(&cluster).await?;
-    workload.apply(&emoji()).await?;
-    let splits = splits(&cluster, "emojivoto");
-    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+    let (installation, proxy) = install_behind_a_proxy(&cluster).await?;
+    let (workload, _west, splits) = emojivoto_with_split(&cluster).await?;
 
     proxy.freeze_answers("/trafficsplits/emoji");
     workload.scale("emoji", 0).await?;
@@ -159,7 +146,7 @@ async fn a_write_that_lands_without_an_answer_has_its_event_and_its_metric() -> 
 #[tokio::test(flavor = "multi_thread")]
 async fn conflicts_and_not_found_are_retried_and_reported_once_they_last() -> Result<()> {
     let cluster = cluster().await?;
-    let (_installation, proxy) = behind_a_proxy(&cluster).await?;
+    let (_installation, proxy) = install_behind_a_proxy(&cluster).await?;
     let (workload, _west) = emojivoto(&cluster).await?;
     for name in ["one", "two"] {
         workload.apply(&manifest(name, "emoji-svc", &["emoji-svc-west"])).await?;

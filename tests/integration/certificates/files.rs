@@ -140,6 +140,29 @@ impl Pair {
     }
 }
 
+/// A folder with the server's pair and the CA of clients.
+struct ClientCaFiles {
+    folder: tempfile::TempDir,
+    client_ca: String,
+}
+
+impl ClientCaFiles {
+    fn write(servers: &Theirs, clients: &Theirs) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        servers.server()?.write(folder.path())?;
+        let client_ca = folder.path().join("clients.crt").display().to_string();
+        std::fs::write(&client_ca, &clients.pem)?;
+        Ok(Self { folder, client_ca })
+    }
+
+    fn env(&self) -> [(&str, &str); 2] {
+        [
+            ("LINKERD_FAILOVER_WEBHOOK_TLS_DIR", self.folder.path().to_str().unwrap_or_default()),
+            ("LINKERD_FAILOVER_CLIENT_CA", &self.client_ca),
+        ]
+    }
+}
+
 /// Puts a CA into every webhook of both configurations, as cert-manager does.
 async fn inject(cluster: &Cluster, ca: &str) -> Result<()> {
     let bundle = json!(ByteString(ca.as_bytes().to_vec()));
@@ -239,16 +262,9 @@ async fn a_pair_in_files_is_reloaded_whole_or_not_at_all_and_no_secret_or_bundle
 async fn with_a_ca_of_clients_only_they_are_let_in() -> Result<()> {
     let cluster = cluster().await?;
     let mut installation = Installation::install(&cluster, options(0, &[])).await?;
-    let folder = tempfile::tempdir()?;
     let (servers, clients) = (Theirs::new("servers")?, Theirs::new("clients")?);
-    servers.server()?.write(folder.path())?;
-    let client_ca = folder.path().join("clients.crt");
-    std::fs::write(&client_ca, &clients.pem)?;
-    let (dir, client_ca) = (folder.path().display().to_string(), client_ca.display().to_string());
-    let env = [
-        ("LINKERD_FAILOVER_WEBHOOK_TLS_DIR", dir.as_str()),
-        ("LINKERD_FAILOVER_CLIENT_CA", client_ca.as_str()),
-    ];
+    let files = ClientCaFiles::write(&servers, &clients)?;
+    let env = files.env();
     let replica = installation.start_replica_with(&env).await?;
     let known = clients.issue(ExtendedKeyUsagePurpose::ClientAuth)?;
     let stranger = servers.issue(ExtendedKeyUsagePurpose::ClientAuth)?;
@@ -282,18 +298,10 @@ async fn the_ca_of_clients_is_read_again_and_handshakes_that_fail_are_counted_an
 -> Result<()> {
     let cluster = cluster().await?;
     let mut installation = Installation::install(&cluster, options(0, &[])).await?;
-    let folder = tempfile::tempdir()?;
     let (servers, before, after) =
         (Theirs::new("servers")?, Theirs::new("before")?, Theirs::new("after")?);
-    servers.server()?.write(folder.path())?;
-    let client_ca = folder.path().join("clients.crt");
-    std::fs::write(&client_ca, &before.pem)?;
-    let (dir, path) = (folder.path().display().to_string(), client_ca.display().to_string());
-    let env = [
-        ("LINKERD_FAILOVER_WEBHOOK_TLS_DIR", dir.as_str()),
-        ("LINKERD_FAILOVER_CLIENT_CA", path.as_str()),
-    ];
-    let replica = installation.start_replica_with(&env).await?;
+    let files = ClientCaFiles::write(&servers, &before)?;
+    let replica = installation.start_replica_with(&files.env()).await?;
     let old = before.issue(ExtendedKeyUsagePurpose::ClientAuth)?;
     let new = after.issue(ExtendedKeyUsagePurpose::ClientAuth)?;
     eventually("a known client is let in", PATIENCE, || servers.served(&replica, Some(&old)))
@@ -303,7 +311,7 @@ async fn the_ca_of_clients_is_read_again_and_handshakes_that_fail_are_counted_an
         ensure!(servers.served(&replica, Some(&new)).await.is_err(), "a stranger was let in");
     }
 
-    std::fs::write(&client_ca, &after.pem)?;
+    std::fs::write(&files.client_ca, &after.pem)?;
     eventually("the new client is let in", PATIENCE, || servers.served(&replica, Some(&new)))
         .await?;
     ensure!(servers.served(&replica, Some(&old)).await.is_err(), "the old one is let in");

@@ -4,14 +4,7 @@ use crate::support::*;
 use anyhow::Result;
 use kube::ResourceExt;
 use std::time::Duration;
-use test_cluster::{Cluster, Installation, Workload, eventually};
-
-const ACCOUNT: &str = "--as=system:serviceaccount:linkerd-failover:linkerd-failover";
-
-async fn may(cluster: &Cluster, question: &[&str]) -> Result<bool> {
-    let asked = cluster.kubectl(["auth", "can-i", ACCOUNT]).args(question.iter().copied());
-    Ok(asked.output().await?.stdout.trim() == "yes")
-}
+use test_cluster::{Installation, Workload, eventually};
 
 async fn refused(workload: &Workload<'_>) -> Result<bool> {
     let bad = emoji().replace("emoji-svc-west", "emoji-svc-wset");

@@ -40,10 +40,7 @@ async fn wait_state(
 async fn a_person_pins_pauses_freezes_and_lets_go_again() -> Result<()> {
     let cluster = cluster().await?;
     let _installation = install(&cluster, 1, &[]).await?;
-    let (workload, west) = emojivoto(&cluster).await?;
-    workload.apply(&emoji()).await?;
-    let splits = splits(&cluster, "emojivoto");
-    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+    let (workload, west, splits) = emojivoto_with_split(&cluster).await?;
 
     // A pin wins over health, and ends by itself.
     // Without kubectl, which takes a busy machine a good part of that to start.
@@ -135,10 +132,7 @@ async fn a_manual_stay_outlives_the_recovery_and_ends_by_a_request() -> Result<(
 async fn a_restart_in_the_middle_of_a_delay_neither_shortens_nor_restarts_it() -> Result<()> {
     let cluster = cluster().await?;
     let installation = install(&cluster, 1, &["failoverDelay=15s"]).await?;
-    let (workload, _west) = emojivoto(&cluster).await?;
-    workload.apply(&emoji()).await?;
-    let splits = splits(&cluster, "emojivoto");
-    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+    let (workload, _west, splits) = emojivoto_with_split(&cluster).await?;
 
     workload.scale("emoji", 0).await?;
     let split = wait_state(&splits, "the loss is recorded", |s| !s.pending.is_empty()).await?;

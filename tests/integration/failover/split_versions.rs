@@ -7,7 +7,7 @@ use kube::Api;
 use kube::api::ApiResource;
 use kube::core::{DynamicObject, GroupVersionKind};
 use serde_json::{Value, json};
-use test_cluster::{ApiProxy, Cluster, Installation, eventually};
+use test_cluster::{Cluster, eventually};
 
 const GROUP: &str = "split.smi-spec.io";
 const VERSIONS: [&str; 4] = ["v1alpha1", "v1alpha2", "v1alpha3", "v1alpha4"];
@@ -121,11 +121,7 @@ async fn a_split_fails_over_in_whichever_version_the_cluster_serves_now() -> Res
 async fn a_better_version_that_comes_beside_the_one_in_use_is_taken() -> Result<()> {
     let cluster = bare_cluster().await?;
     serve(&cluster, &["v1alpha1", "v1alpha2"]).await?;
-    let mut installation = Installation::install(&cluster, options(0, &[])).await?;
-    let proxy = ApiProxy::start(&cluster)?;
-    installation.start_replica_through(&proxy).await?;
-    installation.wait_ready(PATIENCE).await?;
-    wait_webhook(&cluster).await?;
+    let (_installation, proxy) = install_behind_a_proxy(&cluster).await?;
     let (workload, _west) = emojivoto(&cluster).await?;
     workload.apply(&emoji()).await?;
     serve(&cluster, &VERSIONS).await?;

@@ -132,7 +132,6 @@ async fn a_kubeconfig_that_points_to_files_or_is_refused_is_reported_and_not_quo
 async fn secrets_are_read_in_the_namespaces_of_the_links_and_nowhere_else() -> Result<()> {
     let (east, _west) = east_and_west().await?;
     install(&east, 1, &[CREDENTIALS]).await?;
-    let account = "--as=system:serviceaccount:linkerd-failover:linkerd-failover";
     for (allowed, question) in [
         (true, ["list", "secrets", "--namespace=linkerd-multicluster"]),
         (true, ["watch", "secrets", "--namespace=linkerd-multicluster"]),
@@ -142,9 +141,7 @@ async fn secrets_are_read_in_the_namespaces_of_the_links_and_nowhere_else() -> R
         (false, ["list", "secrets", "--namespace=kube-system"]),
         (false, ["list", "secrets", "--all-namespaces"]),
     ] {
-        let asked = east.kubectl(["auth", "can-i", account]).args(question);
-        let may = asked.output().await?.stdout.trim() == "yes";
-        assert_eq!(may, allowed, "{question:?}");
+        assert_eq!(may(&east, &question).await?, allowed, "{question:?}");
     }
     Ok(())
 }

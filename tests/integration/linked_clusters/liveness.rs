@@ -5,27 +5,11 @@ use crate::support::*;
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::time::Duration;
-use test_cluster::{ApiProxy, Cluster, Link, Replica, Workload};
+use test_cluster::{ApiProxy, Link, Replica};
 
 const LIMIT: &str = "remoteUnreachableAfter=1s";
 /// Longer than that, a watch's retries and the moment of doubt before them.
 const LONG_ENOUGH: Duration = Duration::from_secs(10);
-
-/// Emojivoto here and in west, west active, and a second fallback here.
-async fn west_active<'a>(
-    east: &'a Cluster,
-    west: &'a Cluster,
-    replica: &Replica,
-) -> Result<(Workload<'a>, Workload<'a>)> {
-    let (here, there) = (emoji_in(east).await?, emoji_in(west).await?);
-    here.deploy("backup", 1).await?;
-    here.discovery_mirror("emoji-svc", "west").await?;
-    here.apply(&split("emoji", &["emoji-svc-west", "backup-svc"])).await?;
-    wait_reachable(replica, Some(1.0)).await?;
-    here.scale("emoji", 0).await?;
-    wait_weights(&splits(east, "emojivoto"), "emoji", &[0.0, 1.0, 0.0]).await?;
-    Ok((here, there))
-}
 
 async fn transitions(replica: &Replica, to: &str) -> Result<Option<f64>> {
     let name = format!("linkerd_failover_remote_transitions_total{{cluster=\"west\",to=\"{to}\"}}");

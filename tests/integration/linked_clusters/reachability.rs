@@ -3,23 +3,8 @@
 use crate::support::linked_clusters::*;
 use crate::support::*;
 use anyhow::Result;
-use test_cluster::{Cluster, Link, Workload, eventually};
+use test_cluster::{Link, eventually};
 use tokio::net::TcpListener;
-
-/// West comes before `backup-svc`, which is here.
-const FALLBACKS: [&str; 2] = ["emoji-svc-west", "backup-svc"];
-
-/// Emojivoto here and in west, with a second fallback here.
-async fn with_backup<'a>(
-    east: &'a Cluster,
-    west: &'a Cluster,
-) -> Result<(Workload<'a>, Workload<'a>)> {
-    let (here, there) = (emoji_in(east).await?, emoji_in(west).await?);
-    here.deploy("backup", 1).await?;
-    here.discovery_mirror("emoji-svc", "west").await?;
-    here.apply(&split("emoji", &FALLBACKS)).await?;
-    Ok((here, there))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_cannot_be_reached_is_unknown_kept_and_chosen_only_when_nothing_else_is_left()
@@ -27,12 +12,9 @@ async fn one_that_cannot_be_reached_is_unknown_kept_and_chosen_only_when_nothing
     let (east, west) = east_and_west().await?;
     let link = link(&east, &west).await?;
     let installation = install(&east, 1, &[CREDENTIALS, "remoteUnreachableAfter=1h"]).await?;
-    let (here, _there) = with_backup(&east, &west).await?;
-    let splits = splits(&east, "emojivoto");
     let replica = &installation.replicas()[0];
-    wait_reachable(replica, Some(1.0)).await?;
-    here.scale("emoji", 0).await?;
-    wait_weights(&splits, "emoji", &[0.0, 1.0, 0.0]).await?;
+    let (here, _there) = west_active(&east, &west, replica).await?;
+    let splits = splits(&east, "emojivoto");
 
     // What it has it keeps, although another is known to be ready.
     west.stop_api_server(true).await?;
@@ -62,12 +44,9 @@ async fn one_that_stays_away_for_too_long_is_down_and_is_back_when_it_answers() 
     let (east, west) = east_and_west().await?;
     let link = link(&east, &west).await?;
     let installation = install(&east, 1, &[CREDENTIALS, "remoteUnreachableAfter=1s"]).await?;
-    let (here, _there) = with_backup(&east, &west).await?;
-    let splits = splits(&east, "emojivoto");
     let replica = &installation.replicas()[0];
-    wait_reachable(replica, Some(1.0)).await?;
-    here.scale("emoji", 0).await?;
-    wait_weights(&splits, "emoji", &[0.0, 1.0, 0.0]).await?;
+    let (here, _there) = west_active(&east, &west, replica).await?;
+    let splits = splits(&east, "emojivoto");
 
     west.stop_api_server(true).await?;
     let moved = wait_weights(&splits, "emoji", &[0.0, 0.0, 1.0]).await?;

@@ -32,10 +32,7 @@ async fn changes_of_weights(
 async fn a_standby_flips_while_the_lease_still_names_a_leader_that_was_killed() -> Result<()> {
     let cluster = cluster().await?;
     let mut installation = install(&cluster, 2, &[]).await?;
-    let (workload, _west) = emojivoto(&cluster).await?;
-    workload.apply(&emoji()).await?;
-    let splits = splits(&cluster, "emojivoto");
-    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+    let (workload, _west, splits) = emojivoto_with_split(&cluster).await?;
 
     // Both replicas serve a certificate of the same CA.
     let metrics = installation.replicas()[0].get("/metrics").await?;
@@ -67,10 +64,7 @@ async fn a_standby_flips_while_the_lease_still_names_a_leader_that_was_killed() 
 async fn a_graceful_stop_hands_over_so_that_nobody_has_to_step_in() -> Result<()> {
     let cluster = cluster().await?;
     let installation = install(&cluster, 2, &[]).await?;
-    let (workload, _west) = emojivoto(&cluster).await?;
-    workload.apply(&emoji()).await?;
-    let splits = splits(&cluster, "emojivoto");
-    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+    let (workload, _west, splits) = emojivoto_with_split(&cluster).await?;
 
     let first = leader(&cluster, &installation).await?;
     let second = other(&installation, &first)?;
@@ -159,10 +153,7 @@ async fn through_a_rolling_upgrade_two_engine_versions_write_no_more_than_one_wo
 {
     let cluster = cluster().await?;
     let mut installation = install(&cluster, 1, &[]).await?;
-    let (workload, _west) = emojivoto(&cluster).await?;
-    workload.apply(&emoji()).await?;
-    let splits = splits(&cluster, "emojivoto");
-    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+    let (workload, _west, splits) = emojivoto_with_split(&cluster).await?;
     let mut changes = Box::pin(changes_of_weights(&splits, "emoji").await?);
 
     let old = leader(&cluster, &installation).await?;

@@ -4,7 +4,7 @@ use super::*;
 use anyhow::{Result, ensure};
 use linkerd_failover::kinds::Kind;
 use std::path::PathBuf;
-use test_cluster::{Cluster, Contents, InstallOptions, Installation, eventually};
+use test_cluster::{ApiProxy, Cluster, Contents, InstallOptions, Installation, eventually};
 
 /// Prints the program's logs if a test fails.
 pub(crate) fn options(replicas: usize, values: &[&str]) -> InstallOptions {
@@ -35,8 +35,25 @@ pub(crate) async fn install(
     Ok(installation)
 }
 
+/// The chart with one replica, ready, that reaches the API server through a proxy.
+pub(crate) async fn install_behind_a_proxy(cluster: &Cluster) -> Result<(Installation, ApiProxy)> {
+    let mut installation = Installation::install(cluster, options(0, &[])).await?;
+    let proxy = ApiProxy::start(cluster)?;
+    installation.start_replica_through(&proxy).await?;
+    installation.wait_ready(PATIENCE).await?;
+    wait_webhook(cluster).await?;
+    Ok((installation, proxy))
+}
+
+/// Whether the program's ServiceAccount may do this: `list`, `secrets`, `--namespace=kube-system`.
+pub(crate) async fn may(cluster: &Cluster, question: &[&str]) -> Result<bool> {
+    let account = "--as=system:serviceaccount:linkerd-failover:linkerd-failover";
+    let asked = cluster.kubectl(["auth", "can-i", account]).args(question.iter().copied());
+    Ok(asked.output().await?.stdout.trim() == "yes")
+}
+
 /// Waits until the API server asks the webhook and is answered: it takes a moment to see a
-/// webhook and of its CA, and a Service takes one to lead to a pod that has become ready.
+/// webhook and its CA, and a Service takes one to lead to a pod that has become ready.
 pub(crate) async fn wait_webhook(cluster: &Cluster) -> Result<()> {
     eventually("a bad split is refused by the webhook", PATIENCE, || async {
         let probe = manifest("probe", "nowhere", &[]).replace("  namespace: emojivoto\n", "");

@@ -30,6 +30,22 @@ pub(crate) async fn emoji_in(cluster: &Cluster) -> Result<Workload<'_>> {
     Ok(workload)
 }
 
+/// Emojivoto here and in west, west active, and a second fallback here, `backup-svc`.
+pub(crate) async fn west_active<'a>(
+    east: &'a Cluster,
+    west: &'a Cluster,
+    replica: &Replica,
+) -> Result<(Workload<'a>, Workload<'a>)> {
+    let (here, there) = (emoji_in(east).await?, emoji_in(west).await?);
+    here.deploy("backup", 1).await?;
+    here.discovery_mirror("emoji-svc", "west").await?;
+    here.apply(&split("emoji", &["emoji-svc-west", "backup-svc"])).await?;
+    wait_reachable(replica, Some(1.0)).await?;
+    here.scale("emoji", 0).await?;
+    wait_weights(&splits(east, "emojivoto"), "emoji", &[0.0, 1.0, 0.0]).await?;
+    Ok((here, there))
+}
+
 /// A managed split of `emoji-svc` with fallbacks in this order.
 pub(crate) fn split(name: &str, fallbacks: &[&str]) -> String {
     let order = format!(

@@ -17,6 +17,17 @@ pub(crate) async fn emojivoto(cluster: &Cluster) -> Result<(Workload<'_>, Mirror
     Ok((workload, west))
 }
 
+/// The same with the split `emoji`, whose traffic is on its primary.
+pub(crate) async fn emojivoto_with_split(
+    cluster: &Cluster,
+) -> Result<(Workload<'_>, Mirror, Api<DynamicObject>)> {
+    let (workload, west) = emojivoto(cluster).await?;
+    workload.apply(&emoji()).await?;
+    let splits = splits(cluster, "emojivoto");
+    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+    Ok((workload, west, splits))
+}
+
 /// A managed split, with the apex as first backend.
 pub(crate) fn manifest(name: &str, apex: &str, fallbacks: &[&str]) -> String {
     let mut text = format!(
