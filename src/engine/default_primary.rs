@@ -106,18 +106,21 @@ impl<'a> DefaultPrimaries<'a> {
         let weighted: BTreeSet<&str> =
             set.backends.iter().filter(shares).map(|b| b.name.as_str()).collect();
         let mut weighted = weighted.into_iter();
+        // Whoever moves weights records the author's first: without a record these are his, and an upgrade
+        // moves nothing.
         match (weighted.next(), weighted.next(), of_earlier) {
             _ if of_earlier.is_none() && !is_readable(set) => DefaultPrimary::Ambiguous,
             (Some(_), Some(_), None) => DefaultPrimary::Ambiguous,
-            // An earlier version would have moved it at once, and recorded that.
             (Some(_), Some(_), _) if recorded.is_none() => DefaultPrimary::Ambiguous,
             // A rule that its author has closed.
             _ if is_closed && recorded.is_none() => DefaultPrimary::Ambiguous,
-            (Some(only), None, None) => DefaultPrimary::Is(only.to_owned()),
-            // Any other may have the traffic because that one is lost.
-            (Some(only), None, Some(earlier)) if only != first => {
+            // Any other may have been given weight beside the one that was the primary of all.
+            (Some(only), None, Some(earlier))
+                if only != first && recorded.is_some() && self.state.is_some() =>
+            {
                 DefaultPrimary::Is(earlier.clone())
             }
+            (Some(only), None, _) => DefaultPrimary::Is(only.to_owned()),
             _ => DefaultPrimary::Is(first),
         }
     }

@@ -72,9 +72,16 @@ fn where_the_author_names_none_each_rule_prefers_its_own() {
         primaries(&route(&[&[("a", 1), ("b", 0)], &[("c", 0), ("d", 2)]])),
         ["#0=a", "#1=d"]
     );
-    // What failed over until now may be in the middle of it, with nothing recorded.
-    let lost = route(&[&[("a", 1), ("b", 0)], &[("a", 0), ("c", 1)], &[("c", 0), ("a", 1)]]);
+    // What failed over until now may be in the middle of it: the author's weights are recorded.
+    let rules: &[&[(&str, u32)]] =
+        &[&[("a", 1), ("b", 0)], &[("a", 0), ("c", 1)], &[("c", 0), ("a", 1)]];
+    let mut lost = route(rules);
+    let record = r##"{"v":1,"sets":{"#0":{"a":1,"b":0},"#1":{"a":1,"c":0}}}"##;
+    lost.annotations.insert(annotations::AUTHORED_WEIGHTS.into(), record.into());
     assert_eq!(primaries(&lost), ["#0=a", "#1=a", "#2=a"]);
+    // Without a record its author has moved it, and it stays there.
+    assert_eq!(primaries(&route(rules)), ["#0=a", "#1=c", "#2=a"]);
+    assert_eq!(primaries(&route(&[&[("web", 0), ("web-b", 1)]])), ["#0=web-b"]);
     // Two backends with weight that did not fail over until now: ambiguous.
     let half = route(&[&[("a", 1), ("b", 0)], &[("web-v2", 50), ("web-v1", 50)]]);
     assert_eq!(primaries(&half), ["#0=a"]);

@@ -237,7 +237,8 @@ fn a_warm_fallback_of_a_route_has_1_beside_a_million() {
 
 #[test]
 fn what_the_brake_counts_goes_by_live_weights_whoever_wrote_them() {
-    let mut world = World::new(json!({}));
+    let primaries = json!({"failover.linkerd.io/primary-service": "emoji-svc"});
+    let mut world = World::new(primaries);
     assert_eq!(world.plan().position, TrafficPosition::Recovered);
     world.set_ready("emoji-svc", 0);
     assert_eq!(world.plan().position, TrafficPosition::Undecided, "it wants to leave, and has not");
