@@ -38,7 +38,7 @@ impl Author {
     ) -> Self {
         let (before, now) = (old.declared.normalized(), new.declared.normalized());
         let applied = new.manifest_applied_over(old);
-        let request = Request { kind, old: old.object, new: new.object, manager };
+        let request = ReviewedRequest { kind, old: old.object, new: new.object, manager };
         Self {
             primary: request.primary(&before, applied, new),
             has_applied: applied.is_some(),
@@ -53,14 +53,14 @@ impl Author {
     }
 }
 
-struct Request<'a> {
+struct ReviewedRequest<'a> {
     kind: Kind,
     old: &'a DynamicObject,
     new: &'a DynamicObject,
     manager: Option<&'a str>,
 }
 
-impl Request<'_> {
+impl ReviewedRequest<'_> {
     fn primary(
         &self,
         before: &Declaration,

@@ -6,18 +6,18 @@ use std::collections::HashMap;
 
 /// The problems that an object had before, each with its size, where it is an excess.
 #[derive(Debug, Default)]
-pub(crate) struct PreexistingProblems(HashMap<Fault, u32>);
+pub(crate) struct PreexistingProblems(HashMap<KnownProblem, u32>);
 
 /// What makes two problems the same, at any index of a list: the field, and the subject or else the
 /// message.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Fault {
+struct KnownProblem {
     field: FieldPath,
-    subject: FaultSubject,
+    subject: ProblemSubject,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-enum FaultSubject {
+enum ProblemSubject {
     Named(Box<str>),
     /// A problem without a subject is known by its message.
     Message {
@@ -26,11 +26,11 @@ enum FaultSubject {
     },
 }
 
-impl Fault {
+impl KnownProblem {
     fn of(problem: &Problem) -> Self {
         let subject = match &problem.about {
-            Some(about) => FaultSubject::Named(about.clone()),
-            None => FaultSubject::Message {
+            Some(about) => ProblemSubject::Named(about.clone()),
+            None => ProblemSubject::Message {
                 found: problem.found.clone(),
                 expected: problem.expected.clone(),
             },
@@ -43,14 +43,14 @@ impl PreexistingProblems {
     pub(crate) fn of(problems: impl IntoIterator<Item = Problem>) -> Self {
         let mut all = HashMap::new();
         for problem in problems {
-            let size = all.entry(Fault::of(&problem)).or_insert(problem.size);
+            let size = all.entry(KnownProblem::of(&problem)).or_insert(problem.size);
             *size = (*size).max(problem.size);
         }
         Self(all)
     }
 
     pub(crate) fn has(&self, problem: &Problem) -> bool {
-        self.0.get(&Fault::of(problem)).is_some_and(|before| problem.size <= *before)
+        self.0.get(&KnownProblem::of(problem)).is_some_and(|before| problem.size <= *before)
     }
 }
 

@@ -18,17 +18,17 @@ pub(crate) struct CertificateStatus {
     /// The bundle of the validating webhooks, by which replicas trust each other; empty while it is
     /// not known.
     trust_bundle: watch::Sender<Arc<[u8]>>,
-    readiness: Mutex<Readiness>,
+    readiness: Mutex<CallReadiness>,
 }
 
 #[derive(Debug)]
-struct Readiness {
+struct CallReadiness {
     /// What is wrong, and since when.
     problem: Option<(CertificateProblem, Instant)>,
     was_ready: bool,
 }
 
-impl Readiness {
+impl CallReadiness {
     fn record(&mut self, problem: Option<CertificateProblem>, now: Instant) {
         self.was_ready |= problem.is_none();
         let since = self.problem.take().map_or(now, |(_, since)| since);
@@ -49,7 +49,7 @@ impl Default for CertificateStatus {
         Self {
             resolver: Arc::default(),
             trust_bundle: watch::Sender::new([].into()),
-            readiness: Mutex::new(Readiness { problem, was_ready: false }),
+            readiness: Mutex::new(CallReadiness { problem, was_ready: false }),
         }
     }
 }

@@ -39,12 +39,12 @@ struct Usage {
 /// One open connection, until dropped.
 #[derive(Clone)]
 pub(crate) struct Connection {
-    slot: Arc<Slot>,
+    slot: Arc<ConnectionSlot>,
     /// Cancelled when it has to shut down: it is evicted, or drained.
     pub shutdown: CancellationToken,
 }
 
-struct Slot {
+struct ConnectionSlot {
     id: u64,
     all: Arc<Connections>,
 }
@@ -84,7 +84,7 @@ impl Connections {
         };
         open.connections.insert(id, usage);
         self.metrics.admission.connections.inc();
-        Some(Connection { slot: Arc::new(Slot { id, all: self.clone() }), shutdown })
+        Some(Connection { slot: Arc::new(ConnectionSlot { id, all: self.clone() }), shutdown })
     }
 
     /// Drains all open connections: the TLS settings by which they were accepted have changed.
@@ -156,7 +156,7 @@ impl Drop for ActiveRequest {
     }
 }
 
-impl Drop for Slot {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.all.open().connections.remove(&self.id);
         self.all.metrics.admission.connections.dec();

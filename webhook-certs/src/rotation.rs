@@ -121,25 +121,25 @@ pub fn next_step(
 ) -> Result<Step, Error> {
     let stored = StoredCas::read(observed.data, names, lifetimes, now);
     let certificates = &stored.certificates;
-    let rotation = Rotation { observed, certificates, names, lifetimes, now };
+    let decision = StepDecision { observed, certificates, names, lifetimes, now };
     let present = match stored.present {
         Slot::Usable(present) => present,
-        Slot::Unusable(reason) => return rotation.replace_present(stored.next, Some(reason)),
-        Slot::Empty => return rotation.replace_present(stored.next, None),
+        Slot::Unusable(reason) => return decision.replace_present(stored.next, Some(reason)),
+        Slot::Empty => return decision.replace_present(stored.next, None),
     };
     if stored.foreign {
         // The newer replica that wrote this goes on with it.
-        return Ok(rotation.use_ca(present, Phase::Steady, None));
+        return Ok(decision.use_ca(present, Phase::Steady, None));
     }
     let former_until = stored.former_until.filter(|_| !certificates.former.is_empty());
-    match rotation.limit_former(former_until) {
+    match decision.limit_former(former_until) {
         Some(write) => Ok(write),
-        None => rotation.advance(present, stored.next, former_until),
+        None => decision.advance(present, stored.next, former_until),
     }
 }
 
 /// One decision about the Secret. Each function of it is a state of the rotation, or a transition.
-struct Rotation<'a> {
+struct StepDecision<'a> {
     observed: Observed<'a>,
     certificates: &'a Certificates,
     names: &'a [String],
@@ -147,7 +147,7 @@ struct Rotation<'a> {
     now: Timestamp,
 }
 
-impl Rotation<'_> {
+impl StepDecision<'_> {
     /// There is no usable CA: the next one takes its place, or a new one.
     fn replace_present(&self, next: Slot, reason: Option<Unusable>) -> Result<Step, Error> {
         if let Slot::Usable(next) = next {
