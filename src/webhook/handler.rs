@@ -100,9 +100,6 @@ impl Handler {
             }
             missing
         };
-        if missing.is_empty() {
-            return LiveLookups::new();
-        }
         lookup::look_up(&self.client, namespace, missing).await
     }
 
@@ -166,11 +163,11 @@ fn mutated(request: &ReviewRequest, mutation: mutate::Mutation) -> AdmissionResp
     if !mutation.notes.is_empty() {
         response.warnings = Some(mutation.notes);
     }
-    if mutation.edit.is_empty() {
-        return response;
+    if !mutation.edit.is_empty() {
+        let unpatched = response.clone();
+        response = response.with_patch(mutation.edit.into_patch()).unwrap_or(unpatched);
     }
-    let untouched = response.clone();
-    response.with_patch(mutation.edit.into_patch()).unwrap_or(untouched)
+    response
 }
 
 fn validated(request: &ReviewRequest, validation: validate::Validation) -> AdmissionResponse {
