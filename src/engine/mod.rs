@@ -2,7 +2,7 @@
 //!
 //! Nothing here depends on a Kubernetes client, async or the clock. A kind of object reaches the engine
 //! as a [`Declaration`]; [`Intent::parse`] is the one parser that webhook, controller and CLI
-//! share; [`decide`] is the one decision.
+//! share; [`decide()`] is the one decision.
 //!
 //! ```text
 //!  Declaration ──► Intent ─┐
