@@ -85,12 +85,12 @@ fn backend_count(declared: &Declaration, problems: &mut Vec<Problem>) {
     let field = || FieldPath::from("spec.backends");
     match declared.backends().count() {
         0 if !has_problem(problems, &field()) => {
-            problems.push(Problem::error(field()).found("no backends").expected("at least one"))
+            problems.push(Problem::error(field()).found("no backends").expected("at least one"));
         }
         count if count > MOST_BACKENDS => {
             problems.push(Problem::error(field()).found(format!("{count} backends")).expected(
                 format!("at most {MOST_BACKENDS}, which is what a rule of a route takes"),
-            ))
+            ));
         }
         _ => {}
     }
