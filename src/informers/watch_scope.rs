@@ -63,10 +63,18 @@ impl WatchScope {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
-        match &self.namespace {
-            Some(namespace) => Api::namespaced(client.clone(), namespace),
-            None => Api::all(client.clone()),
-        }
+        api_in(self.namespace(), client)
+    }
+}
+
+/// The API of a kind in one namespace; without one, in all.
+pub(super) fn api_in<K>(namespace: Option<&str>, client: &Client) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What one watch of a linked cluster selects: the slices of the requested Services, or those Services.
 
 use crate::index::endpoints::SERVICE_NAME;
+use crate::informers::watch_scope::api_in;
 use crate::kinds::ObjectKey;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
@@ -45,10 +46,7 @@ impl WatchSelector {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
-        match &self.namespace {
-            Some(namespace) => Api::namespaced(client.clone(), namespace),
-            None => Api::all(client.clone()),
-        }
+        api_in(self.namespace.as_deref(), client)
     }
 }
 
