@@ -66,6 +66,11 @@ impl<'a> DefaultPrimaries<'a> {
         }
     }
 
+    /// The default that is recorded for all sets together.
+    fn of_all(&self) -> Option<&'a String> {
+        self.state.and_then(|state| state.defaulted_primary.as_ref())
+    }
+
     fn known(&self, set: &DeclaredSet) -> Option<&'a SetState> {
         self.state.and_then(|state| state.sets.get(&set.name))
     }
@@ -73,8 +78,8 @@ impl<'a> DefaultPrimaries<'a> {
     /// The default that is recorded, while traffic is off it or the same backend is `first`.
     fn still_remembered(&self, set: &DeclaredSet, first: &String) -> Option<String> {
         let known = self.known(set);
-        let of_all = self.state.and_then(|state| state.defaulted_primary.as_ref());
-        let primary = remembered(set, of_all, known)?;
+        let own = known.and_then(|known| known.primary.as_ref());
+        let primary = own.or(self.of_all()).filter(|primary| set.has(primary))?.clone();
         let is_of_earlier =
             !set.name.is_empty() && known.is_none_or(|known| known.primary.is_none());
         let was_first = match known.and_then(|known| known.first.as_ref()) {
@@ -90,8 +95,7 @@ impl<'a> DefaultPrimaries<'a> {
     /// The default of a rule without a record of one, by the weights of its backends.
     fn by_weights(&self, set: &DeclaredSet, first: String) -> DefaultPrimary {
         // The one that an earlier version had for all, where this set has it: it failed over.
-        let of_all = self.state.and_then(|state| state.defaulted_primary.as_ref());
-        let mut of_earlier = of_all.into_iter().chain(&self.first).filter(|_| !self.by_set);
+        let mut of_earlier = self.of_all().into_iter().chain(&self.first).filter(|_| !self.by_set);
         let of_earlier = of_earlier.find(|primary| set.has(primary));
         let recorded = self.recorded.and_then(|sets| sets.get(&set.name));
         let weight = |backend: &DeclaredBackend| match recorded {
@@ -110,8 +114,9 @@ impl<'a> DefaultPrimaries<'a> {
         // moves nothing.
         match (weighted.next(), weighted.next(), of_earlier) {
             _ if of_earlier.is_none() && !is_readable(set) => DefaultPrimary::Ambiguous,
-            (Some(_), Some(_), None) => DefaultPrimary::Ambiguous,
-            (Some(_), Some(_), _) if recorded.is_none() => DefaultPrimary::Ambiguous,
+            (Some(_), Some(_), earlier) if earlier.is_none() || recorded.is_none() => {
+                DefaultPrimary::Ambiguous
+            }
             // A rule that its author has closed.
             _ if is_closed && recorded.is_none() => DefaultPrimary::Ambiguous,
             // Any other may have been given weight beside the one that was the primary of all.
@@ -128,16 +133,6 @@ impl<'a> DefaultPrimaries<'a> {
 
 fn is_readable(set: &DeclaredSet) -> bool {
     set.unreadable.is_empty() && set.backends.iter().all(|b| b.weight.whole().is_some())
-}
-
-/// The primary that was defaulted before, where it is still among the backends.
-fn remembered(
-    set: &DeclaredSet,
-    of_all: Option<&String>,
-    known: Option<&SetState>,
-) -> Option<String> {
-    let own = known.and_then(|known| known.primary.as_ref());
-    own.or(of_all).filter(|primary| set.has(primary)).cloned()
 }
 
 impl Declaration {
