@@ -25,6 +25,11 @@ impl LeaseAnnotation {
         Self { creates: true, ..self }
     }
 
+    /// Whether no candidate uses this Lease: it is there for its annotations alone.
+    pub(crate) fn is_without_election(&self) -> bool {
+        self.creates
+    }
+
     /// The name of the Lease.
     pub(crate) fn lease(&self) -> &str {
         &self.lease

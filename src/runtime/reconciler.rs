@@ -49,9 +49,8 @@ pub(crate) fn start(
     let options = &process.options;
     keep_connections(options, &clients, tasks);
     let namespace = &options.installation.namespace;
-    let alone = !options.uses_lease;
     let record = process.lease_annotation(annotations::BRAKE);
-    let ledger = Ledger::new(record, options.identity.replica.to_string(), alone);
+    let ledger = Ledger::new(record, options.identity.replica.to_string());
     let (announce, announcements) = mpsc::channel(ANNOUNCEMENTS);
     let reconciler = Controller::new(ControllerParts {
         context: Context {

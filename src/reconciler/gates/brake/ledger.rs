@@ -28,8 +28,6 @@ pub(crate) struct Ledger {
     annotation: LeaseAnnotation,
     /// The replica that writes, as the record names it.
     replica: String,
-    /// No candidate uses this Lease: it is made for the record alone.
-    alone: bool,
     tasks: JoinSet<Answer>,
     /// The objects that wait for what is being read.
     asked: BTreeSet<ObjectRef>,
@@ -60,11 +58,10 @@ pub(crate) struct LedgerAnswer {
 }
 
 impl Ledger {
-    pub(crate) fn new(annotation: LeaseAnnotation, replica: String, alone: bool) -> Self {
+    pub(crate) fn new(annotation: LeaseAnnotation, replica: String) -> Self {
         Self {
             annotation,
             replica,
-            alone,
             tasks: JoinSet::new(),
             asked: BTreeSet::new(),
             read: None,
@@ -91,9 +88,9 @@ impl Ledger {
 
     /// Reads it when a replica starts, before any object asks.
     pub(crate) fn read(&mut self, now: SteadyTime) {
-        let (annotation, alone) = (self.annotation.clone(), self.alone);
+        let annotation = self.annotation.clone();
         self.tasks.spawn(async move {
-            let outcome = within(TIMEOUT, load(&annotation, alone)).await;
+            let outcome = within(TIMEOUT, load(&annotation)).await;
             Answer { began: Some(now), outcome }
         });
     }
@@ -153,11 +150,13 @@ impl Ledger {
 }
 
 /// The record as it is committed.
-async fn load(annotation: &LeaseAnnotation, alone: bool) -> kube::Result<BrakeRecord> {
+async fn load(annotation: &LeaseAnnotation) -> kube::Result<BrakeRecord> {
     match annotation.read().await {
         Ok(value) => Ok(BrakeRecord::parse(value.as_deref())),
         // A replica without a Lease need not have the right to one: then it knows for itself alone.
-        Err(kube::Error::Api(status)) if alone && status.code == 403 => Ok(BrakeRecord::default()),
+        Err(kube::Error::Api(status)) if annotation.is_without_election() && status.code == 403 => {
+            Ok(BrakeRecord::default())
+        }
         Err(error) => Err(error),
     }
 }
