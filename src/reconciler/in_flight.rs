@@ -68,7 +68,12 @@ impl<A: PartialEq, F: Send + 'static> InFlight<A, F> {
 
     /// Whether this very write is under way.
     pub(crate) fn is_writing(&self, object: &ObjectRef, attempt: &A) -> bool {
-        self.writes.get(object).is_some_and(|write| write.attempt == *attempt)
+        self.attempt(object) == Some(attempt)
+    }
+
+    /// What is under way for an object.
+    pub(crate) fn attempt(&self, object: &ObjectRef) -> Option<&A> {
+        self.writes.get(object).map(|write| &write.attempt)
     }
 
     /// Whether its write is under way and about to be answered. A newer decision does not wait for a

@@ -119,7 +119,10 @@ impl ProfileWrites {
         let case = SplitWithProfile { index, split, managed, settings: &settings };
         match case.plan(&weights) {
             ProfilePlan::Nothing => {
-                self.replace(split);
+                // The watch has shown what a slow write of these weights did: its answer is counted.
+                if !self.is_writing_weights(split, &weights) {
+                    self.replace(split);
+                }
                 self.mark_up_to_date(context, split, &weights);
                 FollowUp::default()
             }
@@ -178,6 +181,12 @@ impl ProfileWrites {
             && !index.no_profiles
             && !index.cluster_wide.frozen;
         self.settings.as_ref().filter(|_| may)
+    }
+
+    /// Whether these weights are under way to a split's profile.
+    fn is_writing_weights(&self, split: &ObjectRef, weights: &[u32]) -> bool {
+        let attempt = self.in_flight.attempt(split);
+        attempt.is_some_and(|attempt| attempt.weights.as_deref() == Some(weights))
     }
 
     /// What is under way for a split, and slow, is not wanted any more.

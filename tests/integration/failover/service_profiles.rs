@@ -15,6 +15,7 @@ const SKIP: &str = "smi.linkerd.io/skip";
 const EMOJI: &str = "emoji-svc.emojivoto.svc.cluster.local";
 const WEST: &str = "emoji-svc-west.emojivoto.svc.cluster.local";
 const MANAGE: &str = "serviceProfiles.manage=true";
+const WRITTEN: &str = "linkerd_failover_service_profile_writes_total{result=\"ok\"}";
 
 async fn cluster_with_profiles() -> Result<Cluster> {
     let cluster = cluster().await?;
@@ -166,16 +167,48 @@ async fn every_flip_is_in_the_profile_and_what_else_it_says_stays_to_the_byte() 
 
     ensure!(!never_all_zero.is_finished(), "all-zero: {:?}", never_all_zero.await);
     never_all_zero.abort();
-    let mut written = 0.0;
+    // Seven sets of overrides, each written once, or by both replicas where the leader was late. A write
+    // is seen before it is answered, and counted then.
+    eventually("seven sets of overrides are counted", PATIENCE, || async {
+        let mut written = 0.0;
+        for replica in installation.replicas() {
+            let metrics = replica.get("/metrics").await?;
+            written += metric(&metrics, WRITTEN).unwrap_or_default();
+        }
+        ensure!((7.0..=14.0).contains(&written), "{written} writes");
+        Ok(())
+    })
+    .await?;
     for replica in installation.replicas() {
-        let metrics = replica.get("/metrics").await?;
-        let name = "linkerd_failover_service_profile_writes_total{result=\"ok\"}";
-        written += metric(&metrics, name).unwrap_or_default();
-        assert_eq!(metric(&metrics, &name.replace("ok", "failed")).unwrap_or_default(), 0.0);
+        let failed = metric(&replica.get("/metrics").await?, &WRITTEN.replace("ok", "failed"));
+        assert_eq!(failed.unwrap_or_default(), 0.0);
     }
-    // Seven sets of overrides, each written once, or by both replicas where the leader was late.
-    ensure!((7.0..=14.0).contains(&written), "{written} writes");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_that_is_seen_before_its_slow_write_is_answered_is_counted_once() -> Result<()> {
+    let cluster = cluster_with_profiles().await?;
+    let (installation, proxy) = install_behind_a_proxy_with(&cluster, &[MANAGE]).await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    workload.apply(&emoji()).await?;
+    let profiles = profiles(&cluster);
+    wait_overrides(&profiles, EMOJI, overrides([1, 0])).await?;
+    let replica = &installation.replicas()[0];
+    wait_metric(replica, WRITTEN, 1.0).await?;
+
+    proxy.freeze_answers(&format!("/serviceprofiles/{EMOJI}"));
+    workload.scale("emoji", 0).await?;
+    wait_overrides(&profiles, EMOJI, overrides([0, 1])).await?;
+    wait_metric(replica, "linkerd_failover_writes_slow", 1.0).await?;
+    // The split is reconciled again meanwhile.
+    let note = ["annotate", "trafficsplit", "emoji", "example.com/note=seen"];
+    workload.kubectl(note).ok().await?;
+    wait_metric(replica, WRITTEN, 2.0).await?;
+    proxy.thaw();
+    workload.scale("emoji", 1).await?;
+    wait_overrides(&profiles, EMOJI, overrides([1, 0])).await?;
+    wait_metric(replica, WRITTEN, 3.0).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,8 +228,7 @@ async fn a_standby_that_steps_in_writes_the_profile_with_the_split() -> Result<(
     wait_weights(&splits(&cluster, "emojivoto"), "emoji", &[0.0, 1.0]).await?;
     // Had it waited for the Lease, this would be 0. What is written is counted once it is answered.
     wait_metric(&standby, "linkerd_failover_rescues_total", 1.0).await?;
-    let written = "linkerd_failover_service_profile_writes_total{result=\"ok\"}";
-    wait_metric(&standby, written, 1.0).await
+    wait_metric(&standby, WRITTEN, 1.0).await
 }
 
 /// A split on web-svc, whose profile was there before it, and one on emoji-svc.
@@ -297,9 +329,9 @@ async fn a_profile_that_is_refused_holds_up_no_split_and_lands_afterwards() -> R
     wait_weights(&splits, "emoji", &[0.0, 1.0]).await?;
     let note = wait_event(&workload, "emoji", "ProfileRefused", "Warning").await?;
     assert!(note.contains(EMOJI) && note.contains(OTHER_WEBHOOK), "{note}");
-    let failed = "linkerd_failover_service_profile_writes_total{result=\"failed\"}";
+    let failed = WRITTEN.replace("ok", "failed");
     let tries = || async {
-        let tries = metric(&installation.replicas()[0].get("/metrics").await?, failed);
+        let tries = metric(&installation.replicas()[0].get("/metrics").await?, &failed);
         tries.context("no tries")
     };
     eventually("it is tried again", PATIENCE, || async {
@@ -350,8 +382,7 @@ async fn who_keeps_changing_a_profile_is_put_right_and_named_and_not_fought() ->
     assert!(note.contains(EMOJI), "{note}");
     let undone = tokio::time::timeout(PATIENCE, undoing).await??;
     let metrics = installation.replicas()[0].get("/metrics").await?;
-    let written = "linkerd_failover_service_profile_writes_total{result=\"ok\"}";
-    let writes = metric(&metrics, written).context("no writes")?;
+    let writes = metric(&metrics, WRITTEN).context("no writes")?;
     assert!(writes <= f64::from(undone) + 1.0, "{writes} writes, undone {undone} times");
     wait_overrides(&profiles, EMOJI, overrides([1, 0])).await?;
 

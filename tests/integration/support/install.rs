@@ -37,7 +37,15 @@ pub(crate) async fn install(
 
 /// The chart with one replica, ready, that reaches the API server through a proxy.
 pub(crate) async fn install_behind_a_proxy(cluster: &Cluster) -> Result<(Installation, ApiProxy)> {
-    let mut installation = Installation::install(cluster, options(0, &[])).await?;
+    install_behind_a_proxy_with(cluster, &[]).await
+}
+
+/// The same, with these values of the chart.
+pub(crate) async fn install_behind_a_proxy_with(
+    cluster: &Cluster,
+    set: &[&str],
+) -> Result<(Installation, ApiProxy)> {
+    let mut installation = Installation::install(cluster, options(0, set)).await?;
     let proxy = ApiProxy::start(cluster)?;
     installation.start_replica_through(&proxy).await?;
     installation.wait_ready(PATIENCE).await?;
