@@ -197,7 +197,7 @@ async fn a_profile_that_is_seen_before_its_slow_write_is_answered_is_counted_onc
     let replica = &installation.replicas()[0];
     wait_metric(replica, WRITTEN, 1.0).await?;
 
-    proxy.freeze_answers(&format!("/serviceprofiles/{EMOJI}"));
+    proxy.freeze_answers(format!("/serviceprofiles/{EMOJI}"));
     workload.scale("emoji", 0).await?;
     wait_overrides(&profiles, EMOJI, overrides([0, 1])).await?;
     wait_metric(replica, "linkerd_failover_writes_slow", 1.0).await?;
