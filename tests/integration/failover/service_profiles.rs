@@ -170,19 +170,12 @@ async fn every_flip_is_in_the_profile_and_what_else_it_says_stays_to_the_byte() 
     // Seven sets of overrides, each written once, or by both replicas where the leader was late. A write
     // is seen before it is answered, and counted then.
     eventually("seven sets of overrides are counted", PATIENCE, || async {
-        let mut written = 0.0;
-        for replica in installation.replicas() {
-            let metrics = replica.get("/metrics").await?;
-            written += metric(&metrics, WRITTEN).unwrap_or_default();
-        }
+        let written = total(&installation, WRITTEN).await?;
         ensure!((7.0..=14.0).contains(&written), "{written} writes");
         Ok(())
     })
     .await?;
-    for replica in installation.replicas() {
-        let failed = metric(&replica.get("/metrics").await?, &WRITTEN.replace("ok", "failed"));
-        assert_eq!(failed.unwrap_or_default(), 0.0);
-    }
+    assert_eq!(total(&installation, &WRITTEN.replace("ok", "failed")).await?, 0.0);
     Ok(())
 }
 
