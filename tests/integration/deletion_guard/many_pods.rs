@@ -15,8 +15,7 @@ const UNRELATED: usize = 500;
 const CROWD: Duration = Duration::from_secs(240);
 /// The chart's default.
 const BOUND: &str = "guard.bound=500ms";
-/// A limit of the histogram twice as far. A busy machine wakes nobody on time, so that most are asked for:
-/// `make bench-guard` measures each, and `pod_deletions_tests` hold the bound itself.
+/// A limit of the histogram twice as far: a busy machine wakes nobody on time.
 const BEYOND_THE_BOUND: &str = "1.024";
 /// Three times what a debug build needs.
 const MOST_KILOBYTES: u64 = 90_000;
@@ -55,7 +54,8 @@ fn delayed(metrics: &str) -> (f64, f64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_pods_go_at_once_most_within_the_bound_and_memory_stays_small() -> Result<()> {
+async fn a_thousand_pods_go_at_once_none_held_up_beyond_the_bound_and_memory_stays_small()
+-> Result<()> {
     let cluster = cluster().await?;
     let installation = install_guard(&cluster, 2, &[BOUND]).await?;
     let workload = guarded_namespace(&cluster, "emojivoto").await?;
@@ -94,15 +94,12 @@ async fn a_thousand_pods_go_at_once_most_within_the_bound_and_memory_stays_small
         println!("{}: {before} kB before, {peak} kB at most", replica.name());
         ensure!(peak < MOST_KILOBYTES, "{}: {before} kB, then {peak} kB", replica.name());
         let (count, within) = delayed(&replica.get("/metrics").await?);
-        ensure!(
-            within > count / 2.0,
-            "{count} deletions, {within} of them in {BEYOND_THE_BOUND} s"
-        );
+        ensure!(count == within, "{count} deletions, {within} of them in {BEYOND_THE_BOUND} s");
         announced += count;
     }
     let without = went_on_without(&cluster).await? - without_before;
     println!("{announced} deletions announced, {without} the API server went on without");
     ensure!(announced > (SERVICES * PODS) as f64, "only {announced} deletions were announced");
-    ensure!(without < announced / 2.0, "{without} of {announced} were not answered in time");
+    ensure!(without < announced / 10.0, "{without} of {announced} were not answered in time");
     Ok(())
 }
