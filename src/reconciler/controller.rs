@@ -11,6 +11,7 @@ use crate::reconciler::gates::brake_gate::BrakeGate;
 use crate::reconciler::in_flight::WriteClients;
 use crate::reconciler::memory::Memories;
 use crate::reconciler::pending_deletions::PendingDeletions;
+use crate::reconciler::record_backlog::RecordBacklog;
 use crate::reconciler::service_profiles::plan::ProfileSettings;
 use crate::reconciler::service_profiles::writes::{FinishedProfileWrite, ProfileWrites};
 use crate::reconciler::state::Reconciler;
@@ -86,6 +87,7 @@ impl Controller {
             leading: parts.context.leading.clone(),
             reconciler: Reconciler {
                 queue: WorkQueue::default(),
+                backlog: RecordBacklog::default(),
                 writes: Writes::new(parts.writes, concurrency),
                 profiles: ProfileWrites::new(parts.profiles, parts.profile_writes, concurrency),
                 memories: Memories::default(),

@@ -26,6 +26,7 @@ pub(crate) mod patch;
 pub(crate) mod pending_deletions;
 pub(crate) mod plan;
 pub(crate) mod reconcile;
+pub(crate) mod record_backlog;
 pub(crate) mod reports;
 pub(crate) mod request;
 pub(crate) mod service_profiles;

@@ -9,7 +9,7 @@ use crate::reconciler::conditions;
 use crate::reconciler::context::{ReconcileRequest, Subject};
 use crate::reconciler::gates::brake::TrafficPosition;
 use crate::reconciler::gates::facts;
-use crate::reconciler::gates::recording::{self, Traffic};
+use crate::reconciler::gates::recording::{self, Later};
 use crate::reconciler::gates::stop::{Gate, ProfileWork, Stop, StopReason, Wanted};
 use crate::reconciler::hold::Hold;
 use crate::reconciler::memory::Memory;
@@ -178,7 +178,7 @@ impl Reconciler {
             }
             WriteKind::Correction if subject.leads => Ok(()),
             WriteKind::Record | WriteKind::Disclaim if subject.leads => {
-                self.check_recording(subject, wanted).map_err(Some)
+                self.check_recording(subject, wanted)
             }
             _ => Err(None),
         };
@@ -189,15 +189,24 @@ impl Reconciler {
         })
     }
 
-    fn check_recording(&mut self, subject: &Subject<'_>, wanted: &Wanted) -> Result<(), Duration> {
+    fn check_recording(
+        &mut self,
+        subject: &Subject<'_>,
+        wanted: &Wanted,
+    ) -> Result<(), Option<Duration>> {
         if self.writes.is_writing(&wanted.write) {
             return Ok(());
         }
-        let now = Instant::now();
-        let since = self.memories.entry(subject.object).unrecorded_since(now);
-        let fast_writes = self.writes.in_flight.fast();
-        let traffic = Traffic { fast_writes, is_queued: !self.queue.is_empty() };
-        recording::check(since, subject.managed.has_state(), traffic, now)
+        let (object, now) = (subject.object, Instant::now());
+        let since = self.memories.entry(object).unrecorded_since(now);
+        let has_state = subject.managed.has_state();
+        recording::check(since, has_state, self.traffic(), now).map_err(|later| match later {
+            Later::After(wait) => Some(wait),
+            Later::Uncrowded => {
+                self.backlog.wait(object);
+                None
+            }
+        })
     }
 
     /// Passes a write that need not wait for an earlier attempt.

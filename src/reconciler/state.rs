@@ -6,8 +6,10 @@ use crate::reconciler::context::Context;
 use crate::reconciler::gates::arbiter::Arbiter;
 use crate::reconciler::gates::brake::BrakeRecord;
 use crate::reconciler::gates::brake_gate::BrakeGate;
+use crate::reconciler::gates::recording::Traffic;
 use crate::reconciler::memory::Memories;
 use crate::reconciler::pending_deletions::PendingDeletions;
+use crate::reconciler::record_backlog::RecordBacklog;
 use crate::reconciler::service_profiles::outcomes::ProfileFollowUp;
 use crate::reconciler::service_profiles::writes::{FinishedProfileWrite, ProfileWrites};
 use crate::reconciler::work_queue::WorkQueue;
@@ -20,6 +22,8 @@ pub(crate) struct Reconciler {
     pub context: Context,
     /// What is queued.
     pub queue: WorkQueue,
+    /// What is to be recorded, once nothing is queued.
+    pub backlog: RecordBacklog,
     /// What is under way.
     pub writes: Writes,
     pub profiles: ProfileWrites,
@@ -87,7 +91,7 @@ impl Reconciler {
     }
 
     /// The next object to reconcile, while its write has room: of those that are queued, then of those
-    /// that have waited for a place.
+    /// that have waited for a place, then of those that are to be recorded.
     pub(crate) fn next_with_room(&mut self) -> Option<(ObjectRef, Instant)> {
         let queued = match self.writes.in_flight.has_room() {
             true => self.queue.dequeue(),
@@ -96,6 +100,18 @@ impl Reconciler {
         queued
             .or_else(|| self.writes.in_flight.take_next())
             .or_else(|| self.profiles.in_flight.take_next())
+            .or_else(|| self.next_record())
+    }
+
+    fn next_record(&mut self) -> Option<(ObjectRef, Instant)> {
+        let object = if self.traffic().is_crowded() { None } else { self.backlog.take_next() };
+        object.map(|object| (object, Instant::now()))
+    }
+
+    /// What records have to keep out of the way of.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let fast_writes = self.writes.in_flight.fast() + self.profiles.in_flight.fast();
+        Traffic { fast_writes, is_queued: !self.queue.is_empty() }
     }
 
     /// Observes how the write of a profile ended.
@@ -137,6 +153,7 @@ impl Reconciler {
     /// The caches are not synced: nothing is decided, and what is queued is dropped.
     pub(crate) fn suspend(&mut self) {
         self.queue.clear();
+        self.backlog.clear();
         self.writes.in_flight.forget_waiting();
         self.profiles.in_flight.forget_waiting();
         self.deletions.release_all();

@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 const DELAY: Duration = Duration::from_secs(1);
 /// It is written only while fewer writes than this are under way.
 const FEW_WRITES: usize = 4;
-/// Otherwise it is tried again after about this.
-const AGAIN: Duration = Duration::from_millis(200);
 
 /// What a record has to keep out of the way of.
 #[derive(Clone, Copy, Debug)]
@@ -18,21 +16,36 @@ pub(crate) struct Traffic {
     pub is_queued: bool,
 }
 
-/// Passes a record that is due; else how long to wait. `since`: when there was something to be
-/// recorded first. Without a state the start of a delay is nowhere yet, and is recorded at once.
+impl Traffic {
+    /// Whether a record would be in the way of anything.
+    pub(crate) fn is_crowded(self) -> bool {
+        self.fast_writes >= FEW_WRITES || self.is_queued
+    }
+}
+
+/// When a record may be written that may not be written now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Later {
+    /// After this time.
+    After(Duration),
+    /// Once it is in the way of nothing.
+    Uncrowded,
+}
+
+/// Passes a record that is due. `since`: when there was something to be recorded first. Without a state
+/// the start of a delay is nowhere yet, and is recorded at once.
 pub(crate) fn check(
     since: Instant,
     has_state: bool,
     traffic: Traffic,
     now: Instant,
-) -> Result<(), Duration> {
+) -> Result<(), Later> {
     let delay = if has_state { DELAY } else { Duration::ZERO };
-    let wait = delay.saturating_sub(now.saturating_duration_since(since));
-    let crowded = traffic.fast_writes >= FEW_WRITES || traffic.is_queued;
-    if wait.is_zero() && !crowded {
-        return Ok(());
+    match delay.saturating_sub(now.saturating_duration_since(since)) {
+        Duration::ZERO if traffic.is_crowded() => Err(Later::Uncrowded),
+        Duration::ZERO => Ok(()),
+        wait => Err(Later::After(wait)),
     }
-    Err(wait.max(AGAIN.mul_f64(0.5 + fastrand::f64())))
 }
 
 #[cfg(test)]
@@ -45,13 +58,13 @@ mod tests {
     fn a_record_waits_for_a_second_and_until_nothing_is_in_its_way() {
         let since = Instant::now();
         let later = since + DELAY;
-        assert!(check(since, true, QUIET, since).unwrap_err() >= DELAY);
+        assert_eq!(check(since, true, QUIET, since), Err(Later::After(DELAY)));
         assert_eq!(check(since, true, QUIET, later), Ok(()));
         assert_eq!(check(since, false, QUIET, since), Ok(()), "without a state");
         let busy = Traffic { fast_writes: FEW_WRITES, ..QUIET };
         for traffic in [busy, Traffic { is_queued: true, ..QUIET }] {
-            let wait = check(since, true, traffic, later).unwrap_err();
-            assert!(wait >= AGAIN / 2 && wait < AGAIN * 2, "{wait:?}");
+            assert_eq!(check(since, true, traffic, later), Err(Later::Uncrowded));
+            assert_eq!(check(since, true, traffic, since), Err(Later::After(DELAY)));
         }
     }
 }
