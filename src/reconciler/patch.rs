@@ -1,6 +1,8 @@
 //! The patch that applies decisions to an object, in one write.
 
-use crate::engine::{AuthoredWeights, BySet, Identity, SetState, State, WriteNeed, annotations};
+use crate::engine::{
+    AuthoredWeights, BySet, Identity, Intent, SetState, State, WriteNeed, annotations,
+};
 use crate::index::managed_object::{ManagedObject, ManagedSet};
 use crate::kinds::Edit;
 use crate::reconciler::context::Subject;
@@ -9,8 +11,9 @@ use crate::reconciler::set_decision::SetDecision;
 use crate::reconciler::write::{Write, WriteKind};
 use jiff::Timestamp;
 
-/// The write of weights and state by these decisions. `nothing_ready`: since when sets have nothing
-/// ready, as it was reported.
+/// The write of weights and state by these decisions; where the weights are there already, of the state
+/// alone, and with it our claim on `spec` is given up. `nothing_ready`: since when sets have nothing ready,
+/// as it was reported.
 pub(crate) fn write(
     subject: &Subject<'_>,
     me: &Identity,
@@ -20,6 +23,7 @@ pub(crate) fn write(
 ) -> Write {
     let managed = subject.managed;
     let mut edit = Edit::guarded_by(&managed.resource_version);
+    let leaves_spec = need == WriteNeed::Record && decided.iter().all(SetDecision::is_in_place);
     let (mut weights, mut moves, mut states) = (vec![], vec![], recorded_states(subject));
     for decided in decided {
         let SetDecision { set, health, decision, .. } = decided;
@@ -31,12 +35,15 @@ pub(crate) fn write(
         // The weights of a set with one backend are compared, and not written.
         weights.extend(&decision.weights);
         if !intent.is_alone() {
-            for (entry, weight) in intent.by_entry(&decision.weights).into_iter().enumerate() {
-                edit.weight(&intent.path.index(entry), weight);
+            if !leaves_spec {
+                edit_weights(intent, &decision.weights, &mut edit);
             }
             state.nothing_ready = nothing_ready.get(&intent.set).copied();
             states.insert(intent.set.clone(), state);
         }
+    }
+    if leaves_spec {
+        disclaim_spec(managed, &mut edit);
     }
     let is_early = decided.iter().any(|d| !d.decision.left_early.is_empty());
     let state = object_state(subject, me, states, is_early);
@@ -54,17 +61,26 @@ pub(crate) fn write(
     }
 }
 
+fn edit_weights(intent: &Intent, weights: &[u32], edit: &mut Edit) {
+    for (entry, weight) in intent.by_entry(weights).into_iter().enumerate() {
+        edit.weight(&intent.path.index(entry), weight);
+    }
+}
+
 /// The write that gives up our claim on `spec`; none where there is no claim.
 ///
 /// A manager that applies meets a conflict with whoever owns `spec` beside it, also the first time
-/// it applies. Taking a claim away works only in a write of its own.
+/// it applies. A write that changes `spec` cannot give it up.
 pub(crate) fn disclaim(subject: &Subject<'_>) -> Option<Write> {
-    let claims = &subject.managed.owners.claims;
-    (!claims.is_empty()).then(|| {
+    (!subject.managed.owners.claims.is_empty()).then(|| {
         let mut edit = Edit::guarded_by(&subject.managed.resource_version);
-        claims.iter().for_each(|position| edit.disclaim_spec(*position));
+        disclaim_spec(subject.managed, &mut edit);
         patched(subject, edit, WriteKind::Disclaim)
     })
+}
+
+fn disclaim_spec(managed: &ManagedObject, edit: &mut Edit) {
+    managed.owners.claims.iter().for_each(|position| edit.disclaim_spec(*position));
 }
 
 fn patched(subject: &Subject<'_>, edit: Edit, kind: WriteKind) -> Write {

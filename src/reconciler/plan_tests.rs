@@ -5,7 +5,7 @@ use crate::index::managed_object::ManagedObject;
 use crate::index::service_facts::ServiceFacts;
 use crate::index::slice_table::SliceUpdate;
 use crate::index::store::Index;
-use crate::kinds::Kind as Of;
+use crate::kinds::{FIELD_MANAGER, Kind as Of};
 use crate::reconciler::attempts::Attempt;
 use crate::reconciler::context::subject;
 use crate::reconciler::write::WriteKind;
@@ -304,6 +304,31 @@ fn what_was_reported_of_rules_that_have_nothing_ready_is_recorded_once_and_taken
     look(&mut world, 24);
     assert!(world.managed().nothing_ready().is_empty());
     assert_eq!(look(&mut world, 25), None);
+}
+
+#[test]
+fn a_record_leaves_spec_alone_and_gives_up_our_claim_on_it() {
+    let delay = json!({"failover.linkerd.io/failback-delay": "1h"});
+    let mut world = World::new(delay);
+    world.set_ready("emoji-svc", 0);
+    world.write().unwrap();
+    let ours = json!({"manager": FIELD_MANAGER, "operation": "Update", "fieldsType": "FieldsV1",
+        "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {"f:rules": {}}}});
+    world.object.metadata.managed_fields = serde_json::from_value(json!([ours])).unwrap();
+    world.set_ready("emoji-svc", 1);
+    world.read();
+    let record = world.write().unwrap();
+    assert_eq!(record.kind, WriteKind::Record, "the delay has begun");
+    let paths: Vec<_> = record.patch.0.iter().map(|edit| edit.path().to_string()).collect();
+    assert_eq!(
+        paths,
+        [
+            "/metadata/resourceVersion",
+            "/metadata/managedFields/0/fieldsV1/f:spec",
+            "/metadata/annotations/failover.linkerd.io~1state",
+        ]
+    );
+    assert_eq!(world.plan().write, None, "no disclaim is left");
 }
 
 /// Somebody writes weights past the webhook.

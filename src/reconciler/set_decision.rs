@@ -53,6 +53,15 @@ impl<'a> SetDecision<'a> {
         self.moves && is_loss && intent.primaries().any(|p| from.iter().any(|b| b == p))
     }
 
+    /// Whether its traffic stays, and the object has the weights of the decision as they are written.
+    pub(crate) fn is_in_place(&self) -> bool {
+        let intent = &self.set.intent;
+        let mut weights = intent.backends.iter().zip(&self.decision.weights);
+        let same = weights.all(|(backend, weight)| backend.live == *weight);
+        let as_written = same && !intent.is_normalized && intent.repeated.is_empty();
+        !self.moves && (intent.is_alone() || as_written)
+    }
+
     /// The backends that are to get its traffic, by name.
     pub(crate) fn active(&self) -> Vec<String> {
         self.decision.names(&self.set.intent)
