@@ -329,6 +329,16 @@ fn a_record_leaves_spec_alone_and_gives_up_our_claim_on_it() {
         ]
     );
     assert_eq!(world.plan().write, None, "no disclaim is left");
+    // Where others took the weights meanwhile, the claim is not there any more.
+    assert!(record.is_conflict(409) && record.is_conflict(422) && !record.is_conflict(403));
+}
+
+#[test]
+fn a_schema_that_refuses_a_flip_is_no_conflict() {
+    let mut world = World::new(json!({}));
+    world.set_ready("emoji-svc", 0);
+    let flip = world.write().unwrap();
+    assert!(flip.is_conflict(409) && !flip.is_conflict(422));
 }
 
 /// Somebody writes weights past the webhook.

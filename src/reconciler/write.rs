@@ -3,6 +3,7 @@
 use crate::engine::BySet;
 use crate::kinds::ObjectRef;
 use crate::reconciler::flip::Flip;
+use json_patch::PatchOperation;
 
 /// The backends that get the traffic, by name, of each set.
 pub(crate) type ActiveBackends = BySet<Vec<String>>;
@@ -50,6 +51,13 @@ impl Write {
     /// Whether it changes weights, rather than what is known.
     pub(crate) fn changes_weights(&self) -> bool {
         matches!(self.kind, WriteKind::Flip(_) | WriteKind::Correction)
+    }
+
+    /// Whether an answer with this status means that somebody else wrote first. A patch that gives up our
+    /// claim on `spec` answers 422, and not 409, where the claim is not in its place any more.
+    pub(crate) fn is_conflict(&self, status: u16) -> bool {
+        let removes = |edit: &PatchOperation| matches!(edit, PatchOperation::Remove(_));
+        status == 409 || status == 422 && self.patch.0.iter().any(removes)
     }
 
     /// Whether traffic leaves a primary that is lost.

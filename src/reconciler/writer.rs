@@ -63,7 +63,7 @@ pub(crate) async fn write(
     match within(timeout, api.patch(name, &params, &patch)).await {
         Ok(object) => WriteOutcome::Written(Box::new(object)),
         Err(RequestError::Unanswered(why)) => WriteOutcome::Unanswered(why),
-        Err(RequestError::Failed(kube::Error::Api(status))) if status.code == 409 => {
+        Err(RequestError::Failed(kube::Error::Api(status))) if write.is_conflict(status.code) => {
             WriteOutcome::Conflict(if read_again { read(&api, name).await } else { None })
         }
         Err(RequestError::Failed(error)) if is_absent(&error) => {
