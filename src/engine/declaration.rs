@@ -5,7 +5,6 @@ use crate::engine::{
     Annotations, AuthoredText, AuthoredWeights, BackendIndex, BySet, Fault, FieldPath, MAX_WEIGHT,
     ParsedWeight, Problem, State, WeightLimits, Weights, annotations, service_of, work,
 };
-use std::collections::HashMap;
 use std::ops::Index;
 
 /// A failover object as its kind's adapter reads it: no rule applied, nothing refused yet.
@@ -145,21 +144,23 @@ impl DeclaredSet {
     /// The places of its backends by the names that an annotation may have for them: a Service's
     /// also `name:8080`, and by the name of the Service all its ports together.
     pub(crate) fn by_name(&self) -> ByName<'_> {
-        let mut of: HashMap<&str, Vec<BackendIndex>> = HashMap::with_capacity(self.backends.len());
+        let mut places = Vec::with_capacity(self.backends.len());
         for (i, backend) in BackendIndex::all(self.backends.len()).zip(&self.backends) {
-            of.entry(work::counted(&backend.name)).or_default().push(i);
+            places.push((work::counted(backend.name.as_str()), i));
             let service = service_of(&backend.name);
             if backend.port.is_some() && service != backend.name {
-                of.entry(service).or_default().push(i);
+                places.push((service, i));
             }
         }
-        ByName { of, backends: &self.backends }
+        places.sort_unstable();
+        ByName { places, backends: &self.backends }
     }
 }
 
 /// The places of a set's backends, by name.
 pub(crate) struct ByName<'a> {
-    of: HashMap<&'a str, Vec<BackendIndex>>,
+    /// Sorted.
+    places: Vec<(&'a str, BackendIndex)>,
     backends: &'a Vec<DeclaredBackend>,
 }
 
@@ -169,11 +170,17 @@ impl ByName<'_> {
         let with_port = || {
             let (service, port) = name.split_once(':')?;
             let port: u16 = port.parse().ok()?;
-            let mut of = self.of.get(service)?.clone();
-            of.retain(|i| self.backends[*i].port == Some(port));
-            Some(of)
+            let has_port = |i: &BackendIndex| self.backends[*i].port == Some(port);
+            Some(self.called(service).filter(has_port).collect())
         };
-        self.of.get(name).cloned().or_else(with_port).unwrap_or_default()
+        let called: Vec<BackendIndex> = self.called(name).collect();
+        if called.is_empty() { with_port().unwrap_or_default() } else { called }
+    }
+
+    fn called(&self, name: &str) -> impl Iterator<Item = BackendIndex> {
+        let first = self.places.partition_point(|(other, _)| *other < name);
+        let called = self.places[first..].iter().take_while(move |(other, _)| *other == name);
+        called.map(|(_, i)| *i)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the author of an object asked for.
 
 use crate::engine::names::other_name;
-use crate::engine::policy::NamedPin;
+use crate::engine::policy::{NamedPin, Pin};
 use crate::engine::ports::{Peaks, PortCount};
 use crate::engine::tiers::Preference;
 use crate::engine::{
@@ -196,11 +196,16 @@ impl Intent {
         let normalized = declared.normalized();
         let sets = declared.sets.iter().zip(&normalized.sets).zip(&concerned);
         let intents = sets.filter(|(_, is)| **is).filter_map(|((found, set), _)| {
-            let intent = Self::of_set(declared, set, &preference, &policy, &pin, &recorded);
-            faults::sum(declared, found, recorded.get(&set.name), &mut problems);
+            let by_name = set.by_name();
+            let primaries = preference.primaries_among(set, &by_name);
+            let has_primary = !primaries.is_empty();
+            let tiers = preference.tiers(set, &by_name, primaries);
+            let pin = pin.as_ref().and_then(|pin| pin.in_set(&by_name));
+            let recorded_of = recorded.get(&set.name);
+            let intent = Self::of_set(declared, set, tiers, &preference, &policy, pin, recorded_of);
+            faults::sum(declared, found, recorded_of, &mut problems);
             bounds::of_tiers(set, intent.tiers.len(), &mut problems);
-            let can_fail_over = !preference.primaries(set).is_empty()
-                && intent.backends.iter().any(Backend::can_serve);
+            let can_fail_over = has_primary && intent.backends.iter().any(Backend::can_serve);
             can_fail_over.then_some(intent)
         });
         let intents = intents.collect();
@@ -211,13 +216,12 @@ impl Intent {
     fn of_set(
         declared: &Declaration,
         set: &DeclaredSet,
+        tiers: Vec<Vec<BackendIndex>>,
         preference: &Preference,
         policy: &Policy,
-        pin: &Option<NamedPin>,
-        recorded: &BySet<Weights>,
+        pin: Option<Pin>,
+        recorded: Option<&Weights>,
     ) -> Self {
-        let recorded = recorded.get(&set.name);
-        let tiers = preference.tiers(set);
         let each = set.backends.iter().zip(tier_of_each(&tiers, set.backends.len()));
         let backends: Vec<Backend> = each
             .map(|(backend, tier)| Backend {
@@ -227,7 +231,7 @@ impl Intent {
                 ..Backend::new(backend, recorded)
             })
             .collect();
-        let pin = pin.as_ref().and_then(|pin| pin.in_set(set)).map(|mut pin| {
+        let pin = pin.map(|mut pin| {
             pin.backends.retain(|i| backends[*i].can_serve());
             pin
         });

@@ -2,8 +2,9 @@
 //!
 //! A new annotation is a field of [`Policy`] and a line of [`Policy::parse`].
 
+use crate::engine::declaration::ByName;
 use crate::engine::values::{self, Annotation};
-use crate::engine::{BackendIndex, Declaration, DeclaredSet, Problem, annotations};
+use crate::engine::{BackendIndex, Declaration, Problem, annotations};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
@@ -70,8 +71,7 @@ impl NamedPin {
     }
 
     /// The pin of one set; none where it has no such backend.
-    pub(super) fn in_set(&self, set: &DeclaredSet) -> Option<Pin> {
-        let by_name = set.by_name();
+    pub(super) fn in_set(&self, by_name: &ByName<'_>) -> Option<Pin> {
         let named = self.backends.iter().flat_map(|name| by_name.get(name));
         let backends: BTreeSet<BackendIndex> = named.collect();
         let pin = Pin { backends: backends.into_iter().collect(), until: self.until };

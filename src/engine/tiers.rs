@@ -45,10 +45,12 @@ impl Preference {
 
         let order = Annotation::of(declared, annotations::FALLBACK_ORDER);
         let ordered = order.as_backends(declared, problems).unwrap_or_default();
-        let always = primaries.everywhere(declared);
-        for name in ordered.iter().filter(|name| always(name)) {
-            let expected = format!("fallbacks only; {name} is a primary");
-            problems.push(order.problem().expected(expected));
+        if !ordered.is_empty() {
+            let always = primaries.everywhere(declared);
+            for name in ordered.iter().filter(|name| always(name)) {
+                let expected = format!("fallbacks only; {name} is a primary");
+                problems.push(order.problem().expected(expected));
+            }
         }
         let needed = Needed::parse(declared, problems);
         Self { primaries, ordered, needed }
@@ -66,14 +68,26 @@ impl Preference {
 
     /// Indices of a set's preferred backends, ascending.
     pub(super) fn primaries(&self, set: &DeclaredSet) -> Vec<BackendIndex> {
-        self.primaries.of(set)
+        self.primaries.of(set, &set.by_name())
+    }
+
+    /// The same, by the names of the set.
+    pub(super) fn primaries_among(
+        &self,
+        set: &DeclaredSet,
+        by_name: &ByName<'_>,
+    ) -> Vec<BackendIndex> {
+        self.primaries.of(set, by_name)
     }
 
     /// Indices of a set's backends, the preferred tier first; each backend is in exactly one tier,
     /// no tier is empty.
-    pub(super) fn tiers(&self, set: &DeclaredSet) -> Vec<Vec<BackendIndex>> {
-        let by_name = set.by_name();
-        let primaries = self.primaries(set);
+    pub(super) fn tiers(
+        &self,
+        set: &DeclaredSet,
+        by_name: &ByName<'_>,
+        primaries: Vec<BackendIndex>,
+    ) -> Vec<Vec<BackendIndex>> {
         let mut taken = vec![false; set.backends.len()];
         let mut take = |i: &BackendIndex| {
             i.of_mut(&mut taken).is_some_and(|taken| !std::mem::replace(taken, true))
@@ -109,13 +123,14 @@ fn default_primaries(declared: &Declaration) -> BySet<String> {
 
 impl Primaries {
     /// The places of those of a set, ascending.
-    fn of(&self, set: &DeclaredSet) -> Vec<BackendIndex> {
-        let by_name = set.by_name();
-        let named: Vec<BackendIndex> = match self {
+    fn of(&self, set: &DeclaredSet, by_name: &ByName<'_>) -> Vec<BackendIndex> {
+        let mut places: Vec<BackendIndex> = match self {
             Self::Named(named) => named.iter().flat_map(|name| by_name.get(name)).collect(),
             Self::Default(own) => own.get(&set.name).map_or(vec![], |primary| by_name.get(primary)),
         };
-        named.into_iter().collect::<BTreeSet<_>>().into_iter().collect()
+        places.sort_unstable();
+        places.dedup();
+        places
     }
 
     /// Whether a backend is a primary wherever it stands.
@@ -123,7 +138,11 @@ impl Primaries {
         let sets: Vec<_> = declared
             .sets
             .iter()
-            .map(|set| (set.by_name(), self.of(set).into_iter().collect::<BTreeSet<_>>()))
+            .map(|set| {
+                let by_name = set.by_name();
+                let primaries: BTreeSet<_> = self.of(set, &by_name).into_iter().collect();
+                (by_name, primaries)
+            })
             .collect();
         move |name| {
             let places = |(by_name, primaries): &(ByName<'_>, BTreeSet<BackendIndex>)| {
