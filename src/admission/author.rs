@@ -2,6 +2,7 @@
 //! the field owners and the request itself decide.
 
 use crate::admission::reviewed_object::ReviewedObject;
+use crate::admission::sent_object::SentObject;
 use crate::engine::{BySet, Declaration, DeclaredSet, Weights, annotations};
 use crate::kinds::{FIELD_MANAGER, Kind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
@@ -36,16 +37,16 @@ impl Author {
         new: &ReviewedObject<'_>,
         manager: Option<&str>,
     ) -> Self {
-        let (before, now) = (old.declared.normalized(), new.declared.normalized());
+        let (before, now) = (old.normalized(), new.normalized());
         let applied = new.manifest_applied_over(old);
         let request = ReviewedRequest { kind, old: old.object, new: new.object, manager };
         Self {
-            primary: request.primary(&before, applied, new),
+            primary: request.primary(before, applied, new),
             has_applied: applied.is_some(),
             weights: match applied {
                 Some(applied) => applied.normalized().live(),
                 None if request.replaces_object() || request.is_server_side_apply() => {
-                    request.without_echoes(&before, &now)
+                    request.without_echoes(before, now)
                 }
                 None => BySet::new(),
             },
@@ -55,8 +56,8 @@ impl Author {
 
 struct ReviewedRequest<'a> {
     kind: Kind,
-    old: &'a DynamicObject,
-    new: &'a DynamicObject,
+    old: &'a SentObject,
+    new: &'a SentObject,
     manager: Option<&'a str>,
 }
 
@@ -108,7 +109,10 @@ impl ReviewedRequest<'_> {
         let Some(manager) = self.manager.filter(|manager| *manager != FIELD_MANAGER) else {
             return false;
         };
-        let of = |object: &DynamicObject, operation: &str| {
+        if !self.new.has_field_owner(|by, operation| (by, operation) == (manager, "Apply")) {
+            return false;
+        }
+        let of = |object: &SentObject, operation: &str| {
             let mut entries = object.managed_fields().iter();
             let is = |e: &&ManagedFieldsEntry| {
                 (e.manager.as_deref(), e.operation.as_deref()) == (Some(manager), Some(operation))
@@ -144,7 +148,7 @@ impl ReviewedRequest<'_> {
     /// Whether the primary has a field owner: a field that a webhook adds has none.
     fn is_owned(&self) -> bool {
         const PRIMARY: &str = "/f:metadata/f:annotations/f:failover.linkerd.io~1primary-service";
-        let by_others = |object: &DynamicObject, operation: &str| {
+        let by_others = |object: &SentObject, operation: &str| {
             let mut entries = object.managed_fields().iter();
             entries.any(|entry| {
                 entry.manager.as_deref() != Some(FIELD_MANAGER)

@@ -28,11 +28,26 @@ pub(crate) fn named(declared: &Declaration) -> BTreeSet<String> {
     names.map(|name| service_of(name).to_owned()).collect()
 }
 
-/// The names that the cache does not have.
-pub(crate) fn missing(index: &Index, namespace: &str, declared: &Declaration) -> BTreeSet<String> {
+/// Whether the cache has every Service that the objects name: as a rule it has.
+pub(crate) fn has_all(index: &Index, namespace: &str, objects: &[&Declaration]) -> bool {
+    let backends = objects.iter().flat_map(|object| object.backends()).map(|b| &b.name);
+    let apexes = objects.iter().flat_map(|object| &object.apexes);
+    let names: BTreeSet<&str> = backends.chain(apexes).map(|name| service_of(name)).collect();
+    names.iter().all(|name| index.service(&ObjectKey::within(namespace, name)).is_some())
+}
+
+/// Of the names in namespaces that are watched, those that the cache does not have.
+pub(crate) fn missing(
+    index: &Index,
+    namespace: &str,
+    mut names: BTreeSet<String>,
+) -> BTreeSet<String> {
     let own = ObjectKey::new(namespace, "");
-    let unseen = |name: &String| index.service(&own.beside(name)).is_none();
-    watched(index, namespace, named(declared)).into_iter().filter(unseen).collect()
+    names.retain(|name| {
+        let service = own.beside(name);
+        index.service(&service).is_none() && index.watches(&service.namespace)
+    });
+    names
 }
 
 /// The names in namespaces that are watched: elsewhere RBAC denies a look-up too.

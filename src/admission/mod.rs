@@ -25,6 +25,7 @@ pub(crate) mod route_test_support;
 #[cfg(test)]
 mod route_validation_tests;
 pub(crate) mod rules;
+pub(crate) mod sent_object;
 pub(crate) mod service_deletion;
 #[cfg(test)]
 mod stored_faults_tests;

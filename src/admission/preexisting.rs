@@ -58,9 +58,11 @@ impl PreexistingProblems {
 /// weights in the object are not the authored ones.
 pub(crate) fn of_object(old: &Declaration, view: &View<'_>) -> Vec<Problem> {
     let mut problems = view.read(old).problems;
-    let authored = old.as_authored();
-    if authored != *old {
-        problems.extend(view.read(&authored).problems);
+    if old.record().is_some_and(|record| !record.written.is_empty()) {
+        let authored = old.as_authored();
+        if authored != *old {
+            problems.extend(view.read(&authored).problems);
+        }
     }
     problems
 }

@@ -2,9 +2,10 @@
 
 use crate::admission::mutate::{self, Mutation};
 use crate::admission::reviewed_object::ReviewedObject;
+use crate::admission::sent_object::SentObject;
 use crate::admission::validate::{self, Validation};
 use crate::admission::view::FactSource;
-use crate::admission::view::{LiveLookups, Lookup, Rules, View};
+use crate::admission::view::{LiveLookups, Lookup, Rules, SeenServices, View};
 use crate::engine::{Defaults, Identity, Now};
 use crate::index::endpoints::{AddressFamilies, SliceFacts};
 use crate::index::managed_object::ManagedObject;
@@ -121,6 +122,7 @@ impl World {
             manager: self.manager,
             me: &self.me,
             now: self.now,
+            services: SeenServices::default(),
         }
     }
 }
@@ -156,8 +158,9 @@ pub(crate) fn mutate(
     new: &DynamicObject,
     view: &View<'_>,
 ) -> Mutation {
+    let (old, new) = (old.map(SentObject::from), SentObject::from(new));
     let read = |object| ReviewedObject::read(view.kind, object);
-    mutate::mutate(old.map(read).as_ref(), &read(new), view)
+    mutate::mutate(old.as_ref().map(read).as_ref(), &read(&new), view)
 }
 
 /// Validates the object of a review.
@@ -166,6 +169,7 @@ pub(crate) fn validate(
     new: &DynamicObject,
     view: &View<'_>,
 ) -> Validation {
+    let (old, new) = (old.map(SentObject::from), SentObject::from(new));
     let read = |object| ReviewedObject::read(view.kind, object);
-    validate::validate(old.map(read).as_ref(), &read(new), view)
+    validate::validate(old.as_ref().map(read).as_ref(), &read(&new), view)
 }

@@ -5,6 +5,7 @@ use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::rules::{self, ObjectReview};
 use crate::admission::view::View;
 use crate::engine::{Problem, Reading};
+use std::cell::LazyCell;
 
 /// What is wrong with an object.
 #[derive(Debug, Default, PartialEq)]
@@ -24,9 +25,11 @@ pub(crate) fn validate(
         return Validation::default();
     }
     let old = old.filter(|old| view.manages(old.object));
-    let before = old.map(|old| {
+    // Of no use where nothing is wrong with the new object.
+    let before = LazyCell::new(|| {
+        let old = old?;
         let of_object = preexisting::of_object(&old.declared, view).into_iter();
-        PreexistingProblems::of(of_object.chain(rules::object_problems(old, view)))
+        Some(PreexistingProblems::of(of_object.chain(rules::object_problems(old, view))))
     });
     let is_preexisting = |problem: &Problem| before.as_ref().is_some_and(|was| was.has(problem));
 

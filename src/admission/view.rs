@@ -13,8 +13,10 @@ use kube::ResourceExt;
 use kube::core::DynamicObject;
 #[cfg(test)]
 use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::RwLockReadGuard;
 
 /// Whether a Service exists.
@@ -115,7 +117,12 @@ pub(crate) struct View<'a> {
     /// This replica.
     pub me: &'a Identity,
     pub now: Now,
+    pub services: SeenServices,
 }
+
+/// The Services that have been asked for, as they were then.
+#[derive(Default)]
+pub(crate) struct SeenServices(RefCell<HashMap<String, Option<Rc<ServiceFacts>>>>);
 
 impl View<'_> {
     /// Locks the index; to be dropped before the next lock.
@@ -155,13 +162,19 @@ impl View<'_> {
     }
 
     /// A Service, as the object names it, as it was looked up, or from the cache.
-    pub(crate) fn service(&self, backend: &str) -> Option<ServiceFacts> {
+    pub(crate) fn service(&self, backend: &str) -> Option<Rc<ServiceFacts>> {
         let name = service_of(backend);
-        match self.looked_up.get(name) {
+        if let Some(seen) = self.services.0.borrow().get(name) {
+            return seen.clone();
+        }
+        let service = match self.looked_up.get(name) {
             Some(Lookup::Found(service)) => Some(service.clone()),
             Some(Lookup::Missing) => None,
             _ => self.index().service(&self.key_of(name)).cloned(),
-        }
+        };
+        let service = service.map(Rc::new);
+        self.services.0.borrow_mut().insert(name.to_owned(), service.clone());
+        service
     }
 
     /// Field path of the apex.
@@ -176,7 +189,7 @@ impl View<'_> {
 
     /// A Service that the object names.
     pub(crate) fn key_of(&self, service: &str) -> ObjectKey {
-        ObjectKey::new(self.namespace, "").beside(service)
+        ObjectKey::within(self.namespace, service)
     }
 
     /// The health of each backend; without complete caches it is unknown, not down. Announcements are for

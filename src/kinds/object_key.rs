@@ -22,6 +22,13 @@ impl ObjectKey {
         Self::new(object.namespace().unwrap_or_default(), object.name_any())
     }
 
+    /// An object that is named in a namespace, as [`beside`](Self::beside).
+    pub(crate) fn within(namespace: &str, name: &str) -> Self {
+        let name = service_of(name);
+        let (namespace, name) = name.split_once('/').unwrap_or((namespace, name));
+        Self::new(namespace, name)
+    }
+
     /// Another object of the same namespace, unless the name has another: `namespace/name`. Of a
     /// backend that is called by its port too, the Service.
     pub(crate) fn beside(&self, name: &str) -> Self {

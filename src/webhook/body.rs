@@ -1,13 +1,13 @@
 //! The body of a request, within bounds that hold for it and for all bodies together.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use futures::StreamExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A body, with the permits for its memory.
 pub(crate) struct RequestBody<'a> {
-    pub bytes: Vec<u8>,
-    permits: Option<SemaphorePermit<'a>>,
+    pub bytes: Bytes,
+    _permits: Option<SemaphorePermit<'a>>,
 }
 
 /// Why a body was not read.
@@ -30,28 +30,59 @@ pub(crate) async fn read(
     memory: &Semaphore,
 ) -> Result<RequestBody<'_>, BodyError> {
     let mut chunks = body.into_data_stream();
-    let mut read = RequestBody { bytes: vec![], permits: None };
+    let (mut pieces, mut permits) = (Pieces::default(), None);
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk?;
-        if read.bytes.len() + chunk.len() > most {
+        if pieces.len() + chunk.len() > most {
             return Err(BodyError::TooLarge { most });
         }
-        read.take(&chunk, memory)?;
+        take(chunk.len(), memory, &mut permits)?;
+        pieces.add(chunk);
     }
-    Ok(read)
+    Ok(RequestBody { bytes: pieces.joined(), _permits: permits })
 }
 
-impl<'a> RequestBody<'a> {
-    fn take(&mut self, chunk: &[u8], memory: &'a Semaphore) -> Result<(), BodyError> {
-        let size = u32::try_from(chunk.len()).map_err(|_| BodyError::NoMemory)?;
-        let more = memory.try_acquire_many(size).map_err(|_| BodyError::NoMemory)?;
-        match &mut self.permits {
-            Some(permits) => permits.merge(more),
-            None => self.permits = Some(more),
-        }
-        self.bytes.extend_from_slice(chunk);
-        Ok(())
+/// What has been read of a body. One in a single piece is not copied; of many small ones nothing but
+/// their bytes remains.
+#[derive(Default)]
+struct Pieces {
+    first: Bytes,
+    all: Vec<u8>,
+}
+
+impl Pieces {
+    fn len(&self) -> usize {
+        self.first.len().max(self.all.len())
     }
+
+    fn add(&mut self, chunk: Bytes) {
+        if self.len() == 0 {
+            self.first = chunk;
+            return;
+        }
+        if self.all.is_empty() {
+            self.all.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.all.extend_from_slice(&chunk);
+    }
+
+    fn joined(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.into() }
+    }
+}
+
+fn take<'a>(
+    bytes: usize,
+    memory: &'a Semaphore,
+    permits: &mut Option<SemaphorePermit<'a>>,
+) -> Result<(), BodyError> {
+    let bytes = u32::try_from(bytes).map_err(|_| BodyError::NoMemory)?;
+    let more = memory.try_acquire_many(bytes).map_err(|_| BodyError::NoMemory)?;
+    match permits {
+        Some(permits) => permits.merge(more),
+        None => *permits = Some(more),
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -76,6 +107,18 @@ mod tests {
         let refused = read(body(&[50, 31]), 80, &memory).await.err();
         assert!(matches!(refused, Some(BodyError::TooLarge { most: 80 })));
         assert_eq!(memory.available_permits(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_in_the_order_of_its_pieces() {
+        for pieces in [vec![], vec!["ab"], vec!["", "ab", "", "c"], vec!["a", "b", "cd"]] {
+            let chunks = pieces.clone().into_iter().map(Ok::<_, std::io::Error>);
+            let memory = Semaphore::new(100);
+            let body = Body::from_stream(stream::iter(chunks));
+            let read = read(body, 80, &memory).await.unwrap();
+            assert_eq!(read.bytes, pieces.concat());
+            assert_eq!(memory.available_permits(), 100 - read.bytes.len());
+        }
     }
 
     #[tokio::test]

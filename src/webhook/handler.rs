@@ -1,7 +1,7 @@
 //! Answers a review from the request and the index, by the mutator or the validator.
 
 use crate::admission::reviewed_object::ReviewedObject;
-use crate::admission::view::{FactSource, LiveLookups, Rules, View};
+use crate::admission::view::{FactSource, LiveLookups, Rules, SeenServices, View};
 use crate::admission::{lookup, mutate, service_deletion as deletion, validate};
 use crate::engine::{Defaults, Identity};
 use crate::index::shared_index::SharedIndex;
@@ -9,10 +9,10 @@ use crate::index::store::Index;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey, policy_route};
 use crate::telemetry::ReviewPath;
+use crate::webhook::answer::{self, AdmissionResponse};
 use crate::webhook::response::{ReviewResponse, Reviewer};
-use crate::webhook::review::{self, ReviewRequest};
-use crate::webhook::{answer, size_limit};
-use kube::core::admission::AdmissionResponse;
+use crate::webhook::review::ReviewRequest;
+use crate::webhook::size_limit;
 use kube::{Client, ResourceExt};
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ impl Reviewer for Handler {
             let mutation = self.with_view(request, kind, &looked_up, |view| {
                 mutate::mutate(old.as_ref(), &new, view)
             });
-            return mutated(request, mutation);
+            return mutated(mutation);
         }
         let validate = |view: &View<'_>| validate::validate(old.as_ref(), &new, view);
         let mut validation = self.with_view(request, kind, &looked_up, validate);
@@ -73,13 +73,14 @@ impl Handler {
             looked_up,
             selector: &self.selector,
             kind,
-            takes_text: review::takes_text(request),
-            namespace: namespace(request),
+            takes_text: request.takes_text(),
+            namespace: request.namespace(),
             rules: &self.rules,
             defaults: &self.defaults,
-            manager: review::manager(request),
+            manager: request.manager(),
             me: &self.me,
             now: self.shared.now(),
+            services: SeenServices::default(),
         })
     }
 
@@ -90,16 +91,14 @@ impl Handler {
         new: &ReviewedObject<'_>,
         old: Option<&ReviewedObject<'_>>,
     ) -> LiveLookups {
-        let namespace = namespace(request);
-        let missing = {
-            let index = self.shared.read();
-            let mut missing = lookup::missing(&index, namespace, &new.declared);
-            // Preexisting faults are compared with new ones: they need the same look-ups.
-            if let Some(old) = old {
-                missing.extend(lookup::missing(&index, namespace, &old.declared));
-            }
-            missing
-        };
+        let namespace = request.namespace();
+        // Preexisting faults are compared with new ones: they need the same look-ups.
+        let objects: Vec<_> = [Some(new), old].into_iter().flatten().map(|o| &o.declared).collect();
+        if lookup::has_all(&self.shared.read(), namespace, &objects) {
+            return LiveLookups::new();
+        }
+        let names = objects.into_iter().flat_map(lookup::named).collect();
+        let missing = lookup::missing(&self.shared.read(), namespace, names);
         lookup::look_up(&self.client, namespace, missing).await
     }
 
@@ -111,7 +110,7 @@ impl Handler {
         new: &ReviewedObject<'_>,
         looked_up: &mut LiveLookups,
     ) {
-        let namespace = namespace(request);
+        let namespace = request.namespace();
         let names = lookup::named(&new.declared);
         let mut names = lookup::watched(&self.shared.read(), namespace, names);
         names.retain(|name| !looked_up.contains_key(name));
@@ -119,21 +118,12 @@ impl Handler {
     }
 }
 
-fn namespace(request: &ReviewRequest) -> &str {
-    request.namespace.as_deref().unwrap_or_default()
-}
-
 fn review_service_deletion(request: &ReviewRequest, index: &Index) -> AdmissionResponse {
-    let mut response = AdmissionResponse::from(request);
     // The request of a deleted collection has no name.
-    let of_object = || request.old_object.as_ref().map(ResourceExt::name_any);
+    let of_object = || request.old_object.as_ref().map(|old| old.name_any());
     let name = Some(request.name.clone()).filter(|name| !name.is_empty()).or_else(of_object);
-    let service = ObjectKey::new(namespace(request), name.unwrap_or_default());
-    let warnings = deletion::warnings(&service, index);
-    if !warnings.is_empty() {
-        response.warnings = Some(warnings);
-    }
-    response
+    let service = ObjectKey::new(request.namespace(), name.unwrap_or_default());
+    AdmissionResponse::allowed().with_warnings(deletion::warnings(&service, index))
 }
 
 /// The response for an object of another kind, whatever its label: at most a warning, and only by the
@@ -143,46 +133,35 @@ fn review_unmanaged(
     request: &ReviewRequest,
     selector: &LabelSelector,
 ) -> AdmissionResponse {
-    let mut response = AdmissionResponse::from(request);
     let is_policy_route = request.kind.group == policy_route::GROUP;
     // The webhook's selector matches the old object too.
     let labelled = request.object.as_ref().filter(|route| {
         webhook == ReviewPath::Mutate && is_policy_route && selector.matches(route.labels())
     });
-    response.warnings = labelled.map(|route| {
-        vec![policy_route::not_managed(namespace(request), &route.name_any(), selector.as_str())]
+    let warning = labelled.map(|route| {
+        policy_route::not_managed(request.namespace(), &route.name_any(), selector.as_str())
     });
-    response
+    AdmissionResponse::allowed().with_warnings(warning.into_iter().collect())
 }
 
-fn mutated(request: &ReviewRequest, mutation: mutate::Mutation) -> AdmissionResponse {
-    let mut response = AdmissionResponse::from(request);
+fn mutated(mutation: mutate::Mutation) -> AdmissionResponse {
+    let mut response = AdmissionResponse::allowed();
     for (i, note) in mutation.notes.iter().enumerate() {
         response.audit_annotations.insert(format!("note-{i}"), note.clone());
     }
-    if !mutation.notes.is_empty() {
-        response.warnings = Some(mutation.notes);
+    let response = response.with_warnings(mutation.notes);
+    match mutation.edit.is_empty() {
+        true => response,
+        false => response.with_patch(&mutation.edit.into_patch()),
     }
-    if !mutation.edit.is_empty() {
-        let unpatched = response.clone();
-        response = response.with_patch(mutation.edit.into_patch()).unwrap_or(unpatched);
-    }
-    response
 }
 
 fn validated(request: &ReviewRequest, validation: validate::Validation) -> AdmissionResponse {
-    let mut response = if validation.errors.is_empty() {
-        AdmissionResponse::from(request)
-    } else {
-        tracing::info!(
-            object = review::describe(request),
-            causes = validation.errors.len(),
-            "denied"
-        );
-        answer::deny(request, &validation.errors)
-    };
-    if !validation.warnings.is_empty() {
-        response.warnings = Some(validation.warnings.iter().map(ToString::to_string).collect());
+    let warnings = validation.warnings.iter().map(ToString::to_string).collect();
+    if validation.errors.is_empty() {
+        return AdmissionResponse::allowed().with_warnings(warnings);
     }
-    response
+    let causes = validation.errors.len();
+    tracing::info!(object = request.describe(), causes, "denied");
+    answer::deny(request, &validation.errors).with_warnings(warnings)
 }

@@ -1,10 +1,9 @@
 //! Large reviews: away from the thread of the others.
 
 use super::*;
-use crate::webhook::answer;
+use crate::webhook::answer::AdmissionResponse;
 use crate::webhook::review::ReviewRequest as Review;
 use axum::body::Body;
-use kube::core::admission::AdmissionResponse;
 use serde_json::json;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,12 +18,8 @@ struct SmallFirst {
 impl Reviewer for SmallFirst {
     fn precheck(&self, _: ReviewPath, body: &[u8]) -> Option<ReviewResponse> {
         let unread = body.windows(6).any(|text| text == b"glance");
-        let review = Ok(answer::without_patch("u-1", None));
-        unread.then_some(ReviewResponse {
-            review,
-            outcome: ReviewOutcome::Allowed,
-            operation: ObjectOperation::Create,
-        })
+        let allowed = AdmissionResponse::allowed();
+        unread.then(|| ReviewResponse::new("u-1", ObjectOperation::Create, &allowed))
     }
 
     async fn review(&self, _: ReviewPath, request: &Review) -> AdmissionResponse {
@@ -34,7 +29,7 @@ impl Reviewer for SmallFirst {
             "heavy" => self.heavy.lock().unwrap().recv().unwrap(),
             _ => panic!("as the test wants it"),
         }
-        AdmissionResponse::from(request)
+        AdmissionResponse::allowed()
     }
 }
 

@@ -1,12 +1,11 @@
 //! From a body to a response: whatever happens inside, the response carries the request's uid.
 
 use crate::telemetry::{ObjectOperation, ReviewOutcome, ReviewPath};
-use crate::webhook::answer;
-use crate::webhook::review::{self, MalformedReason, ReviewRequest};
+use crate::webhook::answer::{self, AdmissionResponse};
+use crate::webhook::review::{self, MalformedReason, MalformedReview, ReviewRequest};
 use futures::FutureExt;
-use kube::core::admission::AdmissionResponse;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokio::time::{Instant, timeout_at};
 
 /// Answers a review that could be parsed.
@@ -56,12 +55,35 @@ pub(crate) struct ReviewResponse {
     pub operation: ObjectOperation,
 }
 
+impl ReviewResponse {
+    /// With this content.
+    pub(crate) fn new(uid: &str, operation: ObjectOperation, response: &AdmissionResponse) -> Self {
+        let review = response.to_review(uid).map_err(ReviewError::from);
+        let outcome = match &review {
+            Ok(_) if response.allowed => ReviewOutcome::Allowed,
+            Ok(_) => ReviewOutcome::Denied,
+            Err(error) => error.outcome(),
+        };
+        Self { review, outcome, operation }
+    }
+}
+
 /// What a response needs of a request whose review has no result.
 #[derive(Debug, Default)]
 pub(crate) struct RequestInfo {
     pub uid: Option<String>,
     pub object: Option<String>,
     pub operation: ObjectOperation,
+}
+
+impl RequestInfo {
+    fn of(request: &ReviewRequest) -> Self {
+        Self {
+            uid: Some(request.uid.clone()),
+            object: Some(request.describe()),
+            operation: request.operation(),
+        }
+    }
 }
 
 /// Answers by the deadline.
@@ -71,33 +93,23 @@ pub(crate) async fn answer(
     body: &[u8],
     deadline: Instant,
 ) -> ReviewResponse {
-    let mut info = RequestInfo::default();
-    let reviewing = AssertUnwindSafe(review(reviewer, webhook, body, &mut info)).catch_unwind();
-    let reviewed = match timeout_at(deadline, reviewing).await {
-        Ok(Ok(reviewed)) => reviewed,
-        Ok(Err(_)) => Err(ReviewError::Panicked),
-        Err(_) => Err(ReviewError::Late),
+    let request = match catch_unwind(|| review::parse(body)) {
+        Ok(Ok(request)) => request,
+        Ok(Err(MalformedReview { uid, reason })) => {
+            let info = RequestInfo { uid, ..RequestInfo::default() };
+            return failure(webhook, info, reason.into());
+        }
+        Err(_) => return failure(webhook, RequestInfo::default(), ReviewError::Panicked),
     };
-    reviewed.unwrap_or_else(|error| failure(webhook, info, error))
-}
-
-async fn review(
-    reviewer: &impl Reviewer,
-    webhook: ReviewPath,
-    body: &[u8],
-    info: &mut RequestInfo,
-) -> Result<ReviewResponse, ReviewError> {
-    let request = review::parse(body).map_err(|malformed| {
-        info.uid = malformed.uid;
-        malformed.reason
-    })?;
-    let operation = review::operation(&request);
-    let object = Some(review::describe(&request));
-    *info = RequestInfo { uid: Some(request.uid.clone()), object, operation };
-    let response = reviewer.review(webhook, &request).await;
-    let outcome = if response.allowed { ReviewOutcome::Allowed } else { ReviewOutcome::Denied };
-    let review = Ok(serde_json::to_vec(&response.into_review())?);
-    Ok(ReviewResponse { review, outcome, operation })
+    let reviewing = AssertUnwindSafe(reviewer.review(webhook, &request)).catch_unwind();
+    let error = match timeout_at(deadline, reviewing).await {
+        Ok(Ok(response)) => {
+            return ReviewResponse::new(&request.uid, request.operation(), &response);
+        }
+        Ok(Err(_)) => ReviewError::Panicked,
+        Err(_) => ReviewError::Late,
+    };
+    failure(webhook, RequestInfo::of(&request), error)
 }
 
 /// The response to a review without a result.
@@ -113,7 +125,10 @@ pub(crate) fn failure(
         tracing::error!(webhook, object, uid, why, "a review was not answered");
     }
     let review = match uid {
-        Some(uid) => Ok(answer::failed(&uid, is_allowed_on_failure(webhook), &error)),
+        Some(uid) => {
+            let failed = answer::failed(is_allowed_on_failure(webhook), &error);
+            failed.to_review(&uid).map_err(ReviewError::from)
+        }
         None => Err(error),
     };
     ReviewResponse { review, outcome, operation }

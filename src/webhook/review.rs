@@ -1,13 +1,42 @@
 //! Parses a review; of one that cannot be parsed, as much as an answer needs.
 
+use crate::admission::sent_object::SentObject;
 use crate::telemetry::ObjectOperation;
-use kube::core::admission::{AdmissionRequest, META_API_VERSION_V1, META_KIND, Operation};
-use kube::core::{DynamicObject, TypeMeta};
+use kube::core::GroupVersionKind;
+use kube::core::admission::{META_API_VERSION_V1, META_KIND, Operation};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A request about an object of a kind that is only known at run time.
-pub(crate) type ReviewRequest = AdmissionRequest<DynamicObject>;
+/// What is read of a request; who sent it and as which resource is skipped.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReviewRequest {
+    pub uid: String,
+    /// In the version that the webhook is registered for.
+    pub kind: GroupVersionKind,
+    /// In the version that was sent.
+    #[serde(default)]
+    request_kind: Option<GroupVersionKind>,
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    namespace: Option<String>,
+    operation: Operation,
+    #[serde(default)]
+    pub object: Option<SentObject>,
+    #[serde(default)]
+    pub old_object: Option<SentObject>,
+    #[serde(default)]
+    options: Option<OperationOptions>,
+}
+
+/// Of a create, an update or a patch.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OperationOptions {
+    #[serde(default)]
+    field_manager: Option<String>,
+}
 
 /// A body that is not an AdmissionReview with a request.
 #[derive(Debug)]
@@ -30,7 +59,7 @@ pub(crate) enum MalformedReason {
     Unreadable(serde_json::Error),
 }
 
-/// The review itself. kube's own type buffers all of it to read its first two fields.
+/// The review itself.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope {
@@ -44,10 +73,9 @@ struct Envelope {
 /// Reads a review.
 pub(crate) fn parse(body: &[u8]) -> Result<ReviewRequest, MalformedReview> {
     let reason = match serde_json::from_slice::<Envelope>(body) {
-        Ok(Envelope { api_version, kind, request: Some(mut request) })
+        Ok(Envelope { api_version, kind, request: Some(request) })
             if api_version == META_API_VERSION_V1 && kind == META_KIND =>
         {
-            request.types = TypeMeta { api_version, kind };
             return Ok(request);
         }
         Ok(_) => MalformedReason::NoRequest,
@@ -74,41 +102,44 @@ fn explain(body: &[u8], reason: MalformedReason) -> MalformedReview {
     MalformedReview { uid, reason: MalformedReason::OtherKind { kind, version } }
 }
 
-/// Whether weights may be text, `900m`, in the version in which the object was sent. The review shows the
-/// version that the webhook is registered for; the schema of the sent version decides what is stored.
-pub(crate) fn takes_text(request: &ReviewRequest) -> bool {
-    let asked = request.request_kind.as_ref().unwrap_or(&request.kind);
-    asked.version == "v1alpha1"
-}
-
-/// What is done to the object.
-pub(crate) fn operation(request: &ReviewRequest) -> ObjectOperation {
-    match request.operation {
-        Operation::Create => ObjectOperation::Create,
-        Operation::Update => ObjectOperation::Update,
-        Operation::Delete => ObjectOperation::Delete,
-        Operation::Connect => ObjectOperation::Connect,
+impl ReviewRequest {
+    pub(crate) fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or_default()
     }
-}
 
-/// The field manager that the request names, or the API server for it.
-pub(crate) fn manager(request: &ReviewRequest) -> Option<&str> {
-    request.options.as_ref()?.0.get("fieldManager")?.as_str().filter(|name| !name.is_empty())
-}
+    /// Whether weights may be text, `900m`, in the version in which the object was sent. The review shows the
+    /// version that the webhook is registered for; the schema of the sent version decides what is stored.
+    pub(crate) fn takes_text(&self) -> bool {
+        self.request_kind.as_ref().unwrap_or(&self.kind).version == "v1alpha1"
+    }
 
-/// `TrafficSplit emojivoto/emoji`.
-pub(crate) fn describe(request: &ReviewRequest) -> String {
-    let namespace = request.namespace.as_deref().unwrap_or_default();
-    let generated = request.object.as_ref().and_then(|o| o.metadata.generate_name.clone());
-    let name =
-        if request.name.is_empty() { generated.unwrap_or_default() } else { request.name.clone() };
-    format!("{} {namespace}/{name}", request.kind.kind)
+    /// What is done to the object.
+    pub(crate) fn operation(&self) -> ObjectOperation {
+        match self.operation {
+            Operation::Create => ObjectOperation::Create,
+            Operation::Update => ObjectOperation::Update,
+            Operation::Delete => ObjectOperation::Delete,
+            Operation::Connect => ObjectOperation::Connect,
+        }
+    }
+
+    /// The field manager that the request names, or the API server for it.
+    pub(crate) fn manager(&self) -> Option<&str> {
+        self.options.as_ref()?.field_manager.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// `TrafficSplit emojivoto/emoji`.
+    pub(crate) fn describe(&self) -> String {
+        let generated = || self.object.as_ref()?.metadata.generate_name.as_deref();
+        let named = Some(self.name.as_str()).filter(|name| !name.is_empty());
+        let name = named.or_else(generated).unwrap_or_default();
+        format!("{} {}/{name}", self.kind.kind, self.namespace())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kube::core::admission::AdmissionResponse;
 
     #[test]
     fn the_error_of_a_body_that_is_no_review_names_what_was_found() {
@@ -136,16 +167,15 @@ mod tests {
                 "name":"emoji","namespace":"emojivoto","operation":"UPDATE","userInfo":{{"username":"me"}},
                 "object":{{"kind":"TrafficSplit","apiVersion":"split.smi-spec.io/v1alpha2",
                   "metadata":{{"name":"emoji"}},"spec":{{"service":"emoji-svc"}}}},
-                "oldObject":null,"dryRun":true,"options":{{"kind":"UpdateOptions","apiVersion":"meta.k8s.io/v1"}}}}}}"#
+                "oldObject":null,"dryRun":true,"options":{{"kind":"UpdateOptions","apiVersion":"meta.k8s.io/v1",
+                  "fieldManager":"helm"}}}}}}"#
         );
         let request = parse(body.as_bytes()).unwrap();
-        assert_eq!((request.uid.as_str(), operation(&request)), ("u-1", ObjectOperation::Update));
-        assert_eq!(describe(&request), "TrafficSplit emojivoto/emoji");
+        assert_eq!((request.uid.as_str(), request.operation()), ("u-1", ObjectOperation::Update));
+        assert_eq!(request.describe(), "TrafficSplit emojivoto/emoji");
         assert_eq!(request.object.as_ref().unwrap().data["spec"]["service"], "emoji-svc");
         assert!(request.old_object.is_none());
-        // The answer is of the type of the question.
-        let answer = AdmissionResponse::from(&request).into_review();
-        assert_eq!(answer.types.api_version, "admission.k8s.io/v1");
+        assert_eq!((request.manager(), request.takes_text()), (Some("helm"), false));
     }
 
     #[test]

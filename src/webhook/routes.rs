@@ -165,25 +165,26 @@ impl<R: Reviewer> ReviewService<R> {
     async fn answer_heavy(
         &self,
         webhook: ReviewPath,
-        mut body: RequestBody<'_>,
+        body: RequestBody<'_>,
         deadline: Instant,
     ) -> Result<ReviewResponse, Rejection> {
         let Ok(Ok(permit)) = timeout_at(deadline, self.heavy.clone().acquire_owned()).await else {
             return Err(Rejection::Shed(ShedReason::Heavy));
         };
-        let info = RequestInfo { uid: partial_review::uid_of(&body.bytes), ..Default::default() };
-        let (reviewer, bytes) = (self.reviewer.clone(), std::mem::take(&mut body.bytes));
+        let (reviewer, bytes) = (self.reviewer.clone(), body.bytes.clone());
         let runtime = Handle::current();
         let reviewing = tokio::task::spawn_blocking(move || {
             // Released when the review has ended, also where its client has given up.
             let _permit = permit;
             runtime.block_on(response::answer(&*reviewer, webhook, &bytes, deadline))
         });
-        Ok(match timeout_at(deadline, reviewing).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => response::failure(webhook, info, ReviewError::Panicked),
-            Err(_) => response::failure(webhook, info, ReviewError::Late),
-        })
+        let error = match timeout_at(deadline, reviewing).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(_)) => ReviewError::Panicked,
+            Err(_) => ReviewError::Late,
+        };
+        let info = RequestInfo { uid: partial_review::uid_of(&body.bytes), ..Default::default() };
+        Ok(response::failure(webhook, info, error))
     }
 
     /// Turns a request away at once: an API server that waits in vain delays its own caller for as long.

@@ -3,8 +3,8 @@
 use crate::engine::too_many;
 use crate::kinds::Kind;
 use crate::kinds::selector::LabelSelector;
-use crate::telemetry::{ReviewOutcome, ReviewPath};
-use crate::webhook::answer;
+use crate::telemetry::ReviewPath;
+use crate::webhook::answer::{self, AdmissionResponse};
 use crate::webhook::backend_counts::BackendCounts;
 use crate::webhook::partial_review::{PartialRequest, PartialReview};
 use crate::webhook::response::ReviewResponse;
@@ -63,16 +63,13 @@ pub(crate) fn size_denial(
         return None;
     }
     let PartialRequest { uid, name, namespace, kind, operation, .. } = &request;
-    let operation = *operation;
     if webhook == ReviewPath::Mutate {
-        let review = Ok(answer::without_patch(uid, None));
-        return Some(ReviewResponse { review, outcome: ReviewOutcome::Allowed, operation });
+        return Some(ReviewResponse::new(uid, *operation, &AdmissionResponse::allowed()));
     }
     let described = format!("{} {namespace}/{name}", kind.kind);
     tracing::info!(object = described, backends = now.all, "denied unread");
     let denial = answer::denial(&described, name, &kind.group, &kind.kind, &[problem]);
-    let review = Ok(answer::without_patch(uid, Some(&denial)));
-    Some(ReviewResponse { review, outcome: ReviewOutcome::Denied, operation })
+    Some(ReviewResponse::new(uid, *operation, &AdmissionResponse::denied(denial)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::admission::test_support::LABEL;
+use crate::telemetry::ReviewOutcome;
 use serde_json::{Value, json};
 
 fn selector() -> LabelSelector {

@@ -18,8 +18,8 @@ pub(super) fn release(
     new: &ReviewedObject<'_>,
     view: &View<'_>,
 ) -> Mutation {
-    let normalized = new.declared.normalized();
-    let previous = PreviousObject::of(old.object, &old.declared.normalized(), &normalized);
+    let normalized = new.normalized();
+    let previous = PreviousObject::of(old.object, old.normalized(), normalized);
     let author = Author::of(view.kind, old, new, view.manager);
     let certain = certain_weights(&author, &previous);
     let mut edit = Edit::default();

@@ -11,8 +11,8 @@ use crate::admission::previous::{PreviousObject, PreviousSet};
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
 use crate::engine::{
-    AuthoredText, AuthoredWeights, BySet, Declaration, Intent, State, Weights, annotations,
-    authored, defaulted_primary,
+    AuthoredText, AuthoredWeights, BySet, Declaration, Intent, Reading, State, Weights,
+    annotations, authored, defaulted_primary,
 };
 use kube::ResourceExt;
 
@@ -21,8 +21,8 @@ pub(super) fn update(
     new: &ReviewedObject<'_>,
     view: &View<'_>,
 ) -> Option<Mutation> {
-    let mut declared = new.declared.normalized().into_owned();
-    let previous = PreviousObject::of(old.object, &old.declared.normalized(), &declared);
+    let mut declared = new.normalized().clone();
+    let previous = PreviousObject::of(old.object, old.normalized(), &declared);
     let author = Author::of(view.kind, old, new, view.manager);
     let certain = certain_weights(&author, &previous);
 
@@ -33,13 +33,11 @@ pub(super) fn update(
     };
     declared.annotations.set_state(Some(defaults));
     declared.annotations.set_record(AuthoredWeights::new(recorded));
-    if has_new_problems(old, new, &declared, view) {
+    let read = view.read(&declared);
+    if read.intents.is_empty() || has_new_problems(old, new, &declared, &read, view) {
         return None;
     }
-    let intents = view.read(&declared).intents;
-    if intents.is_empty() {
-        return None;
-    }
+    let intents = read.intents;
 
     let mut update = Update {
         weights: BySet::new(),
@@ -87,12 +85,19 @@ fn has_new_problems(
     old: &ReviewedObject<'_>,
     new: &ReviewedObject<'_>,
     annotated: &Declaration,
+    read: &Reading,
     view: &View<'_>,
 ) -> bool {
-    let mut as_sent = new.declared.clone();
-    as_sent.annotations.clone_from(&annotated.annotations);
+    let as_sent = new.normalized_otherwise().map(|_| {
+        let annotations = annotated.annotations.clone();
+        view.read(&Declaration { annotations, ..new.declared.clone() })
+    });
+    let problems = &as_sent.as_ref().unwrap_or(read).problems;
+    if problems.is_empty() {
+        return false;
+    }
     let preexisting = PreexistingProblems::of(preexisting::of_object(&old.declared, view));
-    view.read(&as_sent).problems.iter().any(|problem| !preexisting.has(problem))
+    problems.iter().any(|problem| !preexisting.has(problem))
 }
 
 /// An update in progress.

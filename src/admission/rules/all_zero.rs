@@ -9,7 +9,7 @@ use crate::engine::{DeclaredSet, Problem};
 pub(super) const RULE: Rule = Rule { name: "all_zero", check: Check::Review(check) };
 
 fn check(review: &ObjectReview<'_>) -> Vec<Problem> {
-    let (declared, previous) = (&*review.normalized, review.previous.as_ref());
+    let (declared, previous) = (review.normalized, review.previous.as_ref());
     let is_zero = |weight: Option<u32>| weight == Some(0);
     let all_zero = |set: &&DeclaredSet| {
         !set.backends.is_empty()

@@ -4,7 +4,9 @@ use super::rule::{Check, Rule, SetReview};
 use crate::engine::Problem;
 use crate::index::service_facts::{ServiceFacts, ServiceKind};
 use crate::kinds::ObjectKey;
+use std::cell::LazyCell;
 use std::collections::HashSet;
+use std::rc::Rc;
 
 /// Warns of a mirror through the gateway of a cluster that mirrors this one's Service as well: where it
 /// falls back to that, requests go round while both are lost.
@@ -14,16 +16,20 @@ pub(super) const RULE: Rule = Rule { name: "mirror_loop", check: Check::Set(chec
 
 fn check(set: &SetReview<'_>) -> Vec<Problem> {
     let SetReview { intent, view, .. } = *set;
-    let gateway = |name: &str| -> Option<ServiceFacts> {
+    let gateway = |name: &str| -> Option<Rc<ServiceFacts>> {
         view.service(name).filter(|service| service.kind == ServiceKind::Slices)
     };
     let is_ours = |name: &&String| gateway(name).is_some_and(|service| service.mirrors.is_none());
-    let names = intent.apexes.iter().chain(intent.backends.iter().map(|b| &b.name));
-    let ours: HashSet<ObjectKey> = names.filter(is_ours).map(|name| view.key_of(name)).collect();
+    let names = || intent.apexes.iter().chain(intent.backends.iter().map(|b| &b.name));
+    let ours: LazyCell<HashSet<ObjectKey>, _> =
+        LazyCell::new(|| names().filter(is_ours).map(|name| view.key_of(name)).collect());
     let mut warnings = vec![];
     for (i, backend) in intent.indexed() {
-        let mirror = gateway(&backend.name).and_then(|service| service.mirrors);
-        let Some(cluster) = mirror.as_deref() else { continue };
+        let mirror = gateway(&backend.name);
+        let Some(cluster) = mirror.as_ref().and_then(|mirror| mirror.mirrors.as_deref()) else {
+            continue;
+        };
+        let ours = &*ours;
         let index = view.index();
         let theirs = index.remote.mirrors_of(cluster).filter(|mirror| {
             // A cluster that is known here by that name is a third one.

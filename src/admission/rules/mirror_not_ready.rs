@@ -13,9 +13,9 @@ fn check(set: &SetReview<'_>) -> Vec<Problem> {
     let backends = intent.indexed().zip(health);
     backends
         .filter_map(|((i, backend), health)| {
+            let Health::Seen { ready: 0, total, .. } = *health else { return None };
             let service = view.index().service(&view.key_of(&backend.name))?.clone();
             let cluster = service.mirrors.as_deref()?;
-            let Health::Seen { ready: 0, total, .. } = *health else { return None };
             let gateway = service.kind == ServiceKind::Slices && total > 0;
             let (what, next) = match gateway {
                 false => ("where it has no ready endpoints", "look at the Service there"),

@@ -2,12 +2,12 @@
 
 use super::rule::{Check, Rule};
 use crate::admission::reviewed_object::ReviewedObject;
+use crate::admission::sent_object::SentObject;
 use crate::admission::view::View;
 use crate::engine::{FieldPath, Problem};
 use crate::kinds::Kind;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
-use kube::core::DynamicObject;
 
 /// Denies an object whose weights such a tool writes.
 pub(super) const RULE: Rule = Rule { name: "progressive_delivery", check: Check::Object(check) };
@@ -46,7 +46,7 @@ const TOOLS: [Tool; 2] = [
     },
 ];
 
-fn problem(kind: Kind, object: &DynamicObject) -> Option<Problem> {
+fn problem(kind: Kind, object: &SentObject) -> Option<Problem> {
     TOOLS.iter().find_map(|tool| {
         let (field, found) = tool.trace(kind, object)?;
         Some(
@@ -61,7 +61,7 @@ fn problem(kind: Kind, object: &DynamicObject) -> Option<Problem> {
 
 impl Tool {
     /// The field with a trace of the tool, and the trace.
-    fn trace(&self, kind: Kind, object: &DynamicObject) -> Option<(FieldPath, String)> {
+    fn trace(&self, kind: Kind, object: &SentObject) -> Option<(FieldPath, String)> {
         let owner = object.owner_references().iter().find(|owner| {
             let group = owner.api_version.split_once('/').map(|(group, _)| group);
             (group, owner.kind.as_str()) == (Some(self.owner.0), self.owner.1)
@@ -74,6 +74,9 @@ impl Tool {
             && object.labels().get(name).is_some_and(|there| there == value)
         {
             return Some((FieldPath::from("metadata.labels").key(name), format!("{value:?}")));
+        }
+        if !object.has_field_owner(|manager, _| self.managers.contains(&manager)) {
+            return None;
         }
         let writes = |entry: &&ManagedFieldsEntry| {
             let manager = entry.manager.as_deref().unwrap_or_default();

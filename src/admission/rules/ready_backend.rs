@@ -8,10 +8,10 @@ pub(super) const RULE: Rule = Rule { name: "ready_backend", check: Check::Set(ch
 
 fn check(set: &SetReview<'_>) -> Vec<Problem> {
     let SetReview { intent, health, .. } = *set;
-    let warning = Problem::warning(&intent.path);
+    let warning = || Problem::warning(&intent.path);
     if let [only] = intent.backends.as_slice() {
         return vec![
-            warning
+            warning()
                 .found(format!("{:?} alone", only.name))
                 .expected("a fallback beside it")
                 .next("with one backend there is nowhere to go"),
@@ -23,7 +23,7 @@ fn check(set: &SetReview<'_>) -> Vec<Problem> {
     let each =
         intent.backends.iter().zip(health).map(|(b, health)| format!("{}: {health}", b.name));
     vec![
-        warning
+        warning()
             .found(each.collect::<Vec<_>>().join(", "))
             .expected("a backend with ready endpoints")
             .next("callers get errors until there is one"),

@@ -6,7 +6,6 @@ use crate::admission::view::View;
 use crate::engine::{Declaration, Health, Intent, Problem};
 use crate::kinds::{ObjectKey, ObjectRef};
 use kube::ResourceExt;
-use std::borrow::Cow;
 
 /// A rule of admission.
 pub(crate) struct Rule {
@@ -34,7 +33,7 @@ pub(crate) struct ObjectReview<'a> {
     pub old: Option<&'a ReviewedObject<'a>>,
     pub new: &'a ReviewedObject<'a>,
     /// The new declaration, [normalized](Declaration::normalized).
-    pub normalized: Cow<'a, Declaration>,
+    pub normalized: &'a Declaration,
     /// What is known of the old object, by the sets of the new one.
     pub previous: Option<PreviousObject>,
     /// By set; none where the object cannot be read.
@@ -48,9 +47,8 @@ impl<'a> ObjectReview<'a> {
         intents: Vec<Intent>,
         view: &'a View<'a>,
     ) -> Self {
-        let normalized = new.declared.normalized();
-        let previous =
-            old.map(|old| PreviousObject::before(&old.declared.normalized(), &normalized));
+        let normalized = new.normalized();
+        let previous = old.map(|old| PreviousObject::before(old.normalized(), normalized));
         Self { view, old, new, normalized, previous, intents }
     }
 

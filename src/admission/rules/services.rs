@@ -22,7 +22,7 @@ fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
     let apexes = declared.apexes.iter().filter(|apex| declared.can_name(apex));
     let guess = Guess::new(view);
     let mut problems: Vec<Problem> =
-        apexes.filter_map(|name| missing(name, shape.apex.into(), &guess)).collect();
+        apexes.filter_map(|name| missing(name, || shape.apex.into(), &guess)).collect();
     // Rules of a route mostly name the same.
     let mut seen = HashSet::new();
     let backends = declared.failing_over().flat_map(|set| &set.backends);
@@ -33,7 +33,7 @@ fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
     let field = |backend: &DeclaredBackend| backend.path.field(shape.name);
     let mut seen = HashSet::new();
     let services = backends.iter().filter(|backend| seen.insert(service_of(&backend.name)));
-    problems.extend(services.filter_map(|b| missing(service_of(&b.name), field(b), &guess)));
+    problems.extend(services.filter_map(|b| missing(service_of(&b.name), || field(b), &guess)));
     let apex = declared.apexes.first().and_then(|apex| Some((apex, view.service(apex)?)));
     for backend in backends {
         let Some(service) = view.service(&backend.name) else { continue };
@@ -42,21 +42,25 @@ fn problems(declared: &Declaration, view: &View<'_>) -> Vec<Problem> {
         } else if let Some(port) = backend.port {
             problems.extend(own_port(backend, port, &service));
         } else if let Some((name, apex)) = &apex {
-            problems.extend(ports(&backend.name, &service, name, apex, field(backend)));
+            problems.extend(ports(&backend.name, &service, name, apex, || field(backend)));
         }
     }
     problems
 }
 
-fn missing(name: &str, field: FieldPath, guess: &Guess<'_>) -> Option<Problem> {
+fn missing(name: &str, field: impl FnOnce() -> FieldPath, guess: &Guess<'_>) -> Option<Problem> {
     let view = guess.view;
-    let service = view.key_of(name);
+    let presence = view.presence(name);
+    if presence == Presence::Exists {
+        return None;
+    }
+    let (service, field) = (view.key_of(name), field());
     // A namespace that is not watched is reported with the health.
     if !view.index().watches(&service.namespace) {
         return None;
     }
     let expected = format!("a Service in namespace {}", service.namespace);
-    match view.presence(name) {
+    match presence {
         Presence::Exists => None,
         Presence::NotKnown => Some(
             Problem::warning(field)
@@ -152,14 +156,14 @@ fn ports(
     service: &ServiceFacts,
     apex_name: &str,
     apex: &ServiceFacts,
-    field: FieldPath,
+    field: impl FnOnce() -> FieldPath,
 ) -> Option<Problem> {
     let has = |port: &&ServicePort| service.ports.iter().any(|p| p.number == port.number);
     let lacking: Vec<&ServicePort> = apex.ports.iter().filter(|port| !has(port)).collect();
     if lacking.is_empty() {
         return None;
     }
-    let none_fits = lacking.len() == apex.ports.len();
+    let (none_fits, field) = (lacking.len() == apex.ports.len(), field());
     let problem = if none_fits { Problem::error(field) } else { Problem::warning(field) };
     Some(
         problem

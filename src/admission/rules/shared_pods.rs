@@ -9,13 +9,13 @@ pub(super) const RULE: Rule = Rule { name: "shared_pods", check: Check::Set(chec
 
 fn check(set: &SetReview<'_>) -> Vec<Problem> {
     let SetReview { intent, view, .. } = *set;
-    let mirrors = |name: &str| {
-        view.index().service(&view.key_of(name)).is_some_and(|service| service.mirrors.is_some())
-    };
     // Mirrors of one cluster share its gateway's address, and nothing else.
-    let endpoints = |name: &str| match mirrors(name) {
-        true => BTreeSet::new(),
-        false => view.index().identities_of(&view.key_of(name)),
+    let endpoints = |name: &str| {
+        let (index, service) = (view.index(), view.key_of(name));
+        match index.service(&service).is_some_and(|facts| facts.mirrors.is_some()) {
+            true => BTreeSet::new(),
+            false => index.identities_of(&service),
+        }
     };
     let primaries: BTreeSet<u64> = intent.primaries().flat_map(endpoints).collect();
     let fallbacks = intent.indices_of_all().filter(|i| !intent.is_primary(*i));

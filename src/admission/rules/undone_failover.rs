@@ -25,7 +25,7 @@ fn check(review: &ObjectReview<'_>) -> Vec<Problem> {
 }
 
 fn undone_in(set: &DeclaredSet, previous: &PreviousSet, review: &ObjectReview<'_>) -> Vec<Problem> {
-    let (new, paused) = (&*review.normalized, review.is_paused());
+    let (new, paused) = (review.normalized, review.is_paused());
     let put: Vec<&DeclaredBackend> =
         set.backends.iter().filter(|b| is_put_on(b, previous, set)).collect();
     if put.is_empty() {
