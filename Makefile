@@ -8,7 +8,7 @@ CARGO_DENY ?= $(or $(CARGO_TARGET_DIR),target)/tools/cargo-deny-$(CARGO_DENY_VER
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration tools manifests bench bench-admission bench-heavy bench-guard bench-profiles clean
+.PHONY: demo test build-tests lint unit integration tools manifests bench bench-admission bench-reviews bench-heavy bench-guard bench-profiles clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -62,6 +62,10 @@ bench: tools
 ## bench-admission: the webhook at 200 requests a second, beside a handler that answers without looking
 bench-admission: tools
 	$(CARGO) bench --locked --bench admission
+
+## bench-reviews: the time of single reviews, without TLS and HTTP; CASE names some, REVIEWS repeats one for a profiler
+bench-reviews:
+	$(CARGO) test --locked --profile bench --lib webhook::cost -- --ignored --nocapture
 
 ## bench-heavy: one flip while reviews of huge splits arrive at 50 a second
 bench-heavy: tools

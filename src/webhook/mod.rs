@@ -5,6 +5,8 @@ mod answer;
 mod backend_counts;
 pub(crate) mod body;
 pub(crate) mod connections;
+#[cfg(test)]
+mod cost_tests;
 pub(crate) mod handler;
 pub(crate) mod handshakes;
 mod partial_review;
