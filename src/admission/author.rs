@@ -148,6 +148,9 @@ impl ReviewedRequest<'_> {
     /// Whether the primary has a field owner: a field that a webhook adds has none.
     fn is_owned(&self) -> bool {
         const PRIMARY: &str = "/f:metadata/f:annotations/f:failover.linkerd.io~1primary-service";
+        if !self.new.may_own("f:failover.linkerd.io/primary-service") {
+            return false;
+        }
         let by_others = |object: &SentObject, operation: &str| {
             let mut entries = object.managed_fields().iter();
             entries.any(|entry| {

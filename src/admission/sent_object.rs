@@ -54,6 +54,14 @@ impl SentObject {
         let owners: Vec<FieldOwner<'_>> = serde_json::from_str(text.get()).unwrap_or_default();
         owners.iter().any(|owner| is_it(&owner.manager, &owner.operation))
     }
+
+    /// Whether anybody may own a field of this name, such as `f:spec`; [`managed_fields`](Self::managed_fields)
+    /// shows who does.
+    pub(crate) fn may_own(&self, name: &str) -> bool {
+        let text = self.field_owners.text.as_deref().map_or("", RawValue::get);
+        // Without an escape, a name stands in JSON as it is.
+        text.contains('\\') || text.contains(name)
+    }
 }
 
 impl Deref for SentObject {
@@ -196,6 +204,19 @@ mod tests {
         assert!(has("helm", "Apply") && has("", "") && !has("helm", "Update"));
         let sent: SentObject = serde_json::from_value(json!({})).unwrap();
         assert!(!sent.has_field_owner(|_, _| true));
+    }
+
+    #[test]
+    fn a_field_that_nobody_owns_is_known_without_reading_who_owns_what() {
+        let sent = |fields: &str| -> SentObject {
+            let owners = format!(r#"[{{"manager": "m", "fieldsV1": {{{fields}}}}}]"#);
+            serde_json::from_str(&format!(r#"{{"metadata": {{"managedFields": {owners}}}}}"#))
+                .unwrap()
+        };
+        assert!(sent(r#""f:a/b": {}"#).may_own("f:a/b"));
+        assert!(sent(r#""f:a\/b": {}"#).may_own("f:a/b"), "escaped");
+        assert!(!sent(r#""f:a": {}"#).may_own("f:a/b"));
+        assert!(!serde_json::from_str::<SentObject>("{}").unwrap().may_own("f:a/b"));
     }
 
     #[test]
