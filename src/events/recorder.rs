@@ -1,4 +1,4 @@
-//! Publishes Events while no write of weights is in flight.
+//! Publishes Events while no write of weights is in flight, nor was a moment ago.
 //!
 //! By hand because kube's `Recorder` joins Events by object and reason whatever their note, so a
 //! second failover would have the note of the first.
@@ -12,7 +12,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 /// Events that are queued: more are dropped, and counted.
@@ -23,6 +23,10 @@ const AT_ONCE: usize = 8;
 
 /// How long an Event is deferred while writes are in flight, counted from when it happened.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// For how long no write has been in flight before an Event is published: Services that go together go
+/// within less, and the Events of the first would stand before the flips of the last.
+const QUIET: Duration = Duration::from_millis(200);
 
 /// As for any write.
 const TIMEOUT: Duration = Duration::from_secs(40);
@@ -54,17 +58,34 @@ impl Recorder {
 }
 
 impl Publisher {
-    /// Publishes while `busy` is 0, or has not been for too long. Ends with the recorders.
-    pub(crate) async fn run(self, client: Client, replica: Arc<str>, busy: watch::Receiver<usize>) {
-        let events = futures::stream::unfold((self.0, busy), async |(mut events, mut busy)| {
+    /// Publishes while it is quiet, or has not been for too long. Ends with the recorders.
+    pub(crate) async fn run(
+        self,
+        client: Client,
+        replica: Arc<str>,
+        quiet_since: watch::Receiver<Option<Instant>>,
+    ) {
+        let inputs = (self.0, quiet_since);
+        let events = futures::stream::unfold(inputs, async |(mut events, mut quiet_since)| {
             let next: NewEvent = events.recv().await?;
             // Events share the CPU of the API server with the writes of weights.
             let waited = Timestamp::now().duration_since(next.at()).unsigned_abs();
-            let quiet = busy.wait_for(|busy| *busy == 0);
+            let quiet = wait_quiet(&mut quiet_since);
             let _ = tokio::time::timeout(LONGEST_WAIT.saturating_sub(waited), quiet).await;
-            Some((next, (events, busy)))
+            Some((next, (events, quiet_since)))
         });
         events.for_each_concurrent(AT_ONCE, |event| publish(&client, &replica, event)).await;
+    }
+}
+
+/// Waits until no write has been in flight for a while, or there is nobody who writes.
+async fn wait_quiet(quiet_since: &mut watch::Receiver<Option<Instant>>) {
+    while let Ok(Some(since)) = quiet_since.wait_for(Option::is_some).await.map(|since| *since) {
+        let written = quiet_since.changed();
+        match tokio::time::timeout_at((since + QUIET).into(), written).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return,
+        }
     }
 }
 
@@ -78,5 +99,33 @@ async fn publish(client: &Client, replica: &str, event: NewEvent) {
             tracing::warn!(%object, error = brief(&error), "Event was not published");
         }
         Err(_) => tracing::warn!(%object, "Event was not published in time"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    #[tokio::test]
+    async fn events_wait_until_no_write_has_been_in_flight_for_a_while() {
+        let long_ago = Instant::now().checked_sub(2 * QUIET);
+        let (writes, mut quiet_since) = watch::channel(long_ago);
+        // Timers that are due are seen in the second poll.
+        let waited = async |quiet_since: &mut _| {
+            let (quiet, turns) = (wait_quiet(quiet_since), async {
+                for _ in 0..3 {
+                    tokio::task::yield_now().await;
+                }
+            });
+            tokio::select! { biased; () = quiet => true, () = turns => false }
+        };
+        assert!(waited(&mut quiet_since).await);
+        writes.send_replace(None);
+        assert!(!waited(&mut quiet_since).await, "a write is in flight");
+        writes.send_replace(Some(Instant::now() + 60 * QUIET));
+        assert!(!waited(&mut quiet_since).await, "one was a moment ago");
+        drop(writes);
+        assert!(wait_quiet(&mut quiet_since).now_or_never().is_some(), "nobody writes");
     }
 }

@@ -38,8 +38,8 @@ pub(crate) struct Context {
     pub metrics: Arc<Metrics>,
     /// Events, to be published off the hot path.
     pub recorder: Recorder,
-    /// How many writes are under way: background work waits for them.
-    pub busy: watch::Sender<usize>,
+    /// Since when no write is under way: background work waits for that.
+    pub quiet_since: watch::Sender<Option<Instant>>,
 }
 
 impl Context {

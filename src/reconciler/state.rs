@@ -200,7 +200,13 @@ impl Reconciler {
         metrics.in_flight.set((writes.len() + profiles.len()) as i64);
         metrics.slow.set((writes.slow() + profiles.slow()) as i64);
         let fast = writes.fast() + profiles.fast();
-        self.context.busy.send_if_modified(|busy| std::mem::replace(busy, fast) != fast);
+        self.context.quiet_since.send_if_modified(|since| {
+            let changes = since.is_some() != (fast == 0);
+            if changes {
+                *since = (fast == 0).then(Instant::now);
+            }
+            changes
+        });
     }
 }
 

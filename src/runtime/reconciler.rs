@@ -16,6 +16,7 @@ use crate::runtime::options::Options;
 use crate::runtime::process::Process;
 use crate::runtime::tasks::Tasks;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
 /// Announcements that are queued for the reconciler: more would be answered too late.
@@ -24,17 +25,17 @@ const ANNOUNCEMENTS: usize = 4096;
 /// Publishing of Events.
 pub(crate) struct Events {
     pub recorder: Recorder,
-    /// How many writes are in flight: no Event is published meanwhile.
-    busy: watch::Sender<usize>,
+    /// Since when no write is in flight: until then no Event is published.
+    quiet_since: watch::Sender<Option<Instant>>,
 }
 
 /// Starts the publisher of Events.
 pub(crate) fn start_events(process: &Process, tasks: &mut Tasks) -> Events {
     let (recorder, publisher) = Recorder::new(process.metrics.clone());
-    let (busy, quiet) = watch::channel(0);
+    let (quiet_since, quiet) = watch::channel(Some(Instant::now()));
     let replica = process.options.identity.replica.clone();
     tasks.working.tasks.spawn(publisher.run(process.client.clone(), replica, quiet));
-    Events { recorder, busy }
+    Events { recorder, quiet_since }
 }
 
 /// Starts the reconciler. Returns where it takes announcements of pod deletions.
@@ -62,7 +63,7 @@ pub(crate) fn start(
             namespace: namespace.clone(),
             metrics: process.metrics.clone(),
             recorder: events.recorder,
-            busy: events.busy,
+            quiet_since: events.quiet_since,
         },
         reader: ConsistentReader {
             index: process.index.clone(),
