@@ -25,6 +25,7 @@ mod certificates {
     mod rotation;
 }
 mod chart {
+    mod flow_control;
     mod helm_test;
     mod namespaced;
     mod own_namespace;

@@ -32,6 +32,12 @@ const VARIANTS: &[&[&str]] = &[
     &["adminPort=8443", "webhook.enabled=false"],
     &["hostNetwork=true", "webhook.port=10250", "adminPort=9995", "listenHost=[::]"],
     &["networkPolicy.enabled=true", "networkPolicy.adminFrom[0].podSelector.matchLabels.a=b"],
+    &["flowControl.enabled=true", "flowControl.nominalConcurrencyShares=10"],
+    &[
+        "flowControl.enabled=true",
+        "flowControl.priorityLevel=workload-high",
+        "namespaces={default}",
+    ],
     &["podMonitor.enabled=true", "serviceMonitor.enabled=true", "podMonitor.labels.release=x"],
     &["namespaces={default,linkerd-failover}", "webhook.namespaceSelector.matchLabels.env=prod"],
     &[
@@ -86,6 +92,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("clusterDomain=Cluster.local", "clusterDomain"),
     ("serviceProfiles.manage=maybe", "manage"),
     ("preStopSleepSeconds=5", "preStopSleepSeconds"),
+    ("flowControl.matchingPrecedence=0", "matchingPrecedence"),
+    ("flowControl.nominalConcurrencyShares=many", "nominalConcurrencyShares"),
+    ("flowControl.priorityLevel=Workload", "priorityLevel"),
+    ("flowControl.enable=true", "enable"),
     ("podMonitor.interval=often", "interval"),
     ("resources.limit.memory=1Gi", "limit"),
     ("updateStrategy.type=Rolling", "'RollingUpdate', 'Recreate'"),
