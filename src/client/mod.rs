@@ -5,4 +5,6 @@ pub(crate) mod plain_client;
 pub(crate) mod proxied;
 pub(crate) mod proxy_rules;
 pub(crate) mod quick_client;
+pub(crate) mod request_times;
+pub(crate) mod throttled;
 pub(crate) mod transport;

@@ -1,11 +1,14 @@
-//! HTTP/2 over TLS, with pings, over any connector.
+//! HTTP/2 over TLS, with pings, over any connector. It times the requests that carry their times, and
+//! distinguishes an API server that throttles.
 
+use crate::client::request_times::TimedBody;
+use crate::client::throttled;
 use anyhow::Context;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::Connect;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use kube::client::ConfigExt;
+use kube::client::{Body, ConfigExt};
 use kube::{Client, Config};
 use std::time::Duration;
 use tower::{BoxError, ServiceBuilder};
@@ -39,7 +42,9 @@ where
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
+        .map_result(throttled::refuse)
         .map_err(BoxError::from)
+        .map_request(TimedBody::<Body>::of)
         .service(http);
     Ok(Client::new(service, config.default_namespace))
 }
