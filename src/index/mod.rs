@@ -3,6 +3,7 @@
 
 pub(crate) mod announced_pods;
 pub(crate) mod backends;
+pub(crate) mod change;
 pub(crate) mod changed_services;
 pub(crate) mod cluster_settings;
 pub(crate) mod endpoint_count;

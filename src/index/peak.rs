@@ -31,6 +31,11 @@ impl Peak {
         self.current = ready;
     }
 
+    /// How many were ready when it was last recorded.
+    pub(crate) fn last(&self) -> u32 {
+        self.current
+    }
+
     /// The most that were ready in the ten minutes before `now`.
     pub(crate) fn most(&self, now: SteadyTime) -> u32 {
         let past = self.past.iter().filter(|(ended, _)| counts(*ended, now));

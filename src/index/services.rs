@@ -18,10 +18,18 @@ impl Index {
         let federated: Vec<ObjectKey> = self.remote.federated_over(service).cloned().collect();
         let mut affected = vec![];
         for service in federated.iter().chain([service]) {
+            let before = self.last_ready(service);
             self.observe(service);
+            let has_more = self.last_ready(service) > before;
+            self.is_recovery = Some(has_more && self.is_recovery.unwrap_or(true));
             affected.extend(self.objects_naming(service).cloned());
         }
         affected
+    }
+
+    /// How many endpoints of a Service that an object names were ready when it changed last.
+    fn last_ready(&self, service: &ObjectKey) -> Option<u32> {
+        self.past.get(service).map(|past| past.peak.last())
     }
 
     /// Whether traffic of an object may go to the endpoints of a Service.

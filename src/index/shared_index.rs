@@ -2,20 +2,22 @@
 
 use crate::clock::Clock;
 use crate::engine::Now;
+use crate::index::change::{Change, Noticed};
 use crate::index::order::Superseded;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
-/// The objects that each change concerns, to be reconciled.
-pub(crate) type ChangedObjects = mpsc::UnboundedReceiver<Vec<ObjectRef>>;
+/// The changes of the index, in their order.
+pub(crate) type ChangedObjects = mpsc::UnboundedReceiver<Change>;
 
 /// The index, shared. Its lock is held for lookups and changes, never across I/O.
 #[derive(Clone)]
 pub(crate) struct SharedIndex {
     index: Arc<RwLock<Index>>,
-    changed: mpsc::UnboundedSender<Vec<ObjectRef>>,
+    changed: mpsc::UnboundedSender<Change>,
     clock: Clock,
     remote_revision: Arc<watch::Sender<u64>>,
 }
@@ -49,20 +51,23 @@ impl SharedIndex {
 
     /// Changes the index, and reports the objects that the change concerns.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Index) -> Vec<ObjectRef>) {
-        let (affected, synced_changed) = {
+        let read = Instant::now();
+        let (objects, synced_changed, may_be_loss) = {
             let mut index = self.write();
             index.now = self.clock.now();
+            index.is_recovery = None;
             let synced = index.synced;
-            let affected = change(&mut index);
+            let objects = change(&mut index);
             let revision = index.remote.revision();
             self.remote_revision
                 .send_if_modified(|last| std::mem::replace(last, revision) != revision);
-            (affected, index.synced != synced)
+            (objects, index.synced != synced, index.is_recovery != Some(true))
         };
         // A change of what is synced concerns every object, and the metrics.
-        if synced_changed || !affected.is_empty() {
+        if synced_changed || !objects.is_empty() {
+            let noticed = Noticed::since(read);
             // The receiver is gone while the process stops.
-            let _ = self.changed.send(affected);
+            let _ = self.changed.send(Change { objects, noticed, may_be_loss });
         }
     }
 

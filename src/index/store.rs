@@ -24,6 +24,9 @@ pub(crate) struct Index {
     pub synced: Synced,
     /// The time of the present change, set by whoever changes the index.
     pub now: Now,
+    /// Whether the Services that the present change concerns have more ready endpoints, and no other has
+    /// changed; none where it concerns no Service.
+    pub is_recovery: Option<bool>,
     pub cluster_wide: ClusterSettings,
     pub forbidden: ForbiddenNamespaces,
     /// The namespaces that are watched; empty: all.

@@ -79,8 +79,8 @@ fn what_went_while_a_watch_was_broken_is_reported_by_the_next_list() {
     while changes.try_recv().is_ok() {}
     lists(&shared, &[("a", 1)]);
     let mut reported = vec![];
-    while let Ok(mut some) = changes.try_recv() {
-        reported.append(&mut some);
+    while let Ok(mut change) = changes.try_recv() {
+        reported.append(&mut change.objects);
     }
     assert!(reported.contains(&reference("b")), "{reported:?}");
     assert!(reported.contains(&reference("a")), "{reported:?}");
@@ -94,7 +94,7 @@ fn a_change_of_what_is_synced_is_reported_at_once_though_no_object_changed() {
             index.synced.set(WatchedResource::EndpointSlices, is_complete);
             vec![]
         });
-        assert_eq!(changes.try_recv().ok(), Some(vec![]));
+        assert_eq!(changes.try_recv().map(|change| change.objects).ok(), Some(vec![]));
         assert!(changes.try_recv().is_err());
     }
 }

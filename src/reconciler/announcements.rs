@@ -7,6 +7,7 @@ use crate::index::guarded_pods::GuardedPod;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::reconciler::context::ReconcileRequest;
+use crate::reconciler::ordered_queue::{Cause, Urgency};
 use crate::reconciler::plan;
 use crate::reconciler::state::Reconciler;
 use std::collections::{HashMap, HashSet};
@@ -41,7 +42,7 @@ impl Reconciler {
             }
         }
         for object in moves.iter().filter(|(_, moves)| **moves).map(|(object, _)| object) {
-            self.enqueue_first(object.clone());
+            self.enqueue(object.clone(), Cause::now(Urgency::Deletion));
         }
         for (pod, reply) in announced {
             let waits_for = index.depending_on(&pod).filter(|o| moves.get(o) == Some(&true));

@@ -3,10 +3,13 @@
 
 use crate::clock::backoff::Backoff;
 use crate::engine::Identity;
+use crate::index::change::Noticed;
 use crate::index::managed_object::ManagedObject;
 use crate::reconciler::lanes::Lane;
 use crate::reconciler::overwrites::OverwriteTracker;
+use crate::reconciler::request::RequestError;
 use crate::reconciler::write::{ActiveBackends, Write};
+use crate::telemetry::WriteResult;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +27,42 @@ pub(crate) enum WriteFailure {
     Refused,
     /// No answer in time.
     Unanswered,
+    /// The API server has not looked at it, and asks to wait for so long.
+    Throttled(Duration),
 }
+
+impl WriteFailure {
+    /// How a request failed that was answered otherwise than with a conflict.
+    pub(crate) fn of(error: &RequestError) -> Self {
+        match error {
+            RequestError::Unanswered(_) => Self::Unanswered,
+            RequestError::Throttled(throttled) => {
+                Self::Throttled(throttled.after.min(LONGEST_PAUSE))
+            }
+            RequestError::Failed(_) => Self::Refused,
+        }
+    }
+
+    /// How long the API server asks to wait, where it throttles.
+    pub(crate) fn pause(self) -> Option<Duration> {
+        match self {
+            Self::Throttled(pause) => Some(pause),
+            _ => None,
+        }
+    }
+
+    /// As metrics count it.
+    pub(crate) fn result(self) -> WriteResult {
+        match self {
+            Self::Conflict => WriteResult::Conflict,
+            Self::Gone | Self::Refused | Self::Unanswered => WriteResult::Failed,
+            Self::Throttled(_) => WriteResult::Throttled,
+        }
+    }
+}
+
+/// An API server asks for 32 s at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(32);
 
 /// This many conflicts in a row are usual where others write too.
 const USUAL_CONFLICTS: u32 = 3;
@@ -64,6 +102,8 @@ impl FailureStreak {
         match self.last {
             _ if self.unanswered > 0 => Lane::Hung,
             WriteFailure::Conflict if self.times <= USUAL_CONFLICTS => Lane::Fast,
+            // It is answered at once.
+            WriteFailure::Throttled(_) => Lane::Fast,
             _ => Lane::Refused,
         }
     }
@@ -73,11 +113,12 @@ impl FailureStreak {
         self.last == WriteFailure::Conflict
     }
 
-    /// Whether the failure is reported: a conflict, or an object that is not found, only once it lasts.
+    /// Whether the failure is reported: a conflict, an object that is not found, or throttling only once
+    /// it lasts.
     pub(crate) fn is_reported(&self, now: Instant) -> bool {
         match self.last {
             WriteFailure::Refused | WriteFailure::Unanswered => true,
-            WriteFailure::Conflict | WriteFailure::Gone => {
+            WriteFailure::Conflict | WriteFailure::Gone | WriteFailure::Throttled(_) => {
                 now.saturating_duration_since(self.since) >= REPORTED_AFTER
             }
         }
@@ -127,7 +168,7 @@ impl<K: AttemptKey> FailedAttempt<K> {
     ) -> (Self, Duration) {
         let alike = before.is_some_and(|before| before.key.writes_the_same(&key));
         let streak = FailureStreak::after(before.map(|b| &b.streak), alike, failure, now);
-        let wait = RETRY.jittered(streak.times);
+        let wait = failure.pause().unwrap_or_default() + RETRY.jittered(streak.times);
         (Self { streak, not_before: now + wait, key }, wait)
     }
 
@@ -177,8 +218,7 @@ pub(crate) struct Attempt {
     /// Where the sets that it moves go.
     pub active: ActiveBackends,
     pub as_standby: bool,
-    /// When its object was first enqueued.
-    pub noticed: Instant,
+    pub noticed: Noticed,
 }
 
 impl Attempt {
@@ -206,6 +246,7 @@ impl Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::throttled::Throttled;
 
     fn streak(failures: &[WriteFailure], start: Instant) -> FailureStreak {
         let each = Duration::from_secs(4);
@@ -251,6 +292,21 @@ mod tests {
         ] {
             assert_eq!(streak(failures, start).lane(), lane, "{failures:?}");
         }
+    }
+
+    #[test]
+    fn a_throttled_write_waits_as_long_as_asked_and_goes_by_the_fast_lane_again() {
+        let (now, asked) = (Instant::now(), Duration::from_secs(3));
+        let key = WriteKey { resource_version: "1".into(), weights: vec![0, 1] };
+        let error = kube::Error::Service(Throttled { after: asked }.into());
+        let failure = WriteFailure::of(&RequestError::from(error));
+        let (failed, wait) = FailedAttempt::after(None, key.clone(), failure, now);
+        assert!(wait >= asked && wait < asked * 2, "{wait:?}");
+        assert_eq!(failed.streak().lane(), Lane::Fast);
+        assert!(!failed.streak().is_reported(now + Duration::from_secs(9)));
+        let again = |at| Retry::of(&key, &key.weights, Some(&failed), None, at).wait;
+        assert!(!again(now + asked - Duration::from_millis(1)).is_zero());
+        assert!(again(now + wait).is_zero());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::engine::{Defaults, Identity, Now};
 use crate::events::Recorder;
+use crate::index::change::Noticed;
 use crate::index::managed_object::ManagedObject;
 use crate::index::shared_index::SharedIndex;
 use crate::index::store::Index;
@@ -53,8 +54,7 @@ impl Context {
 pub(crate) struct ReconcileRequest<'a> {
     pub index: &'a Index,
     pub object: &'a ObjectRef,
-    /// When it was first enqueued.
-    pub noticed: Instant,
+    pub noticed: Noticed,
     pub now: Now,
     pub leads: bool,
 }
@@ -62,7 +62,7 @@ pub(crate) struct ReconcileRequest<'a> {
 impl<'a> ReconcileRequest<'a> {
     /// The leader's request, for an object that is noticed just now.
     pub(crate) fn by_leader(index: &'a Index, object: &'a ObjectRef, now: Now) -> Self {
-        Self { index, object, noticed: Instant::now(), now, leads: true }
+        Self { index, object, noticed: Noticed::now(), now, leads: true }
     }
 
     /// The object with its facts, where it is a managed one.
@@ -85,8 +85,7 @@ pub(crate) struct Subject<'a> {
     pub index: &'a Index,
     pub object: &'a ObjectRef,
     pub managed: &'a ManagedObject,
-    /// When it was first enqueued.
-    pub noticed: Instant,
+    pub noticed: Noticed,
     pub now: Now,
     pub leads: bool,
 }

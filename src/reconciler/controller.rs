@@ -1,6 +1,7 @@
 //! The loop: changed objects are enqueued, queued ones are reconciled, and finished writes are observed.
 
 use crate::deletion_guard::PendingAnnouncement;
+use crate::index::change::Change;
 use crate::index::shared_index::ChangedObjects;
 use crate::informers::confirm::ConsistentReader;
 use crate::kinds::ObjectRef;
@@ -10,6 +11,7 @@ use crate::reconciler::gates::brake::{BrakeRecord, Ledger, LedgerAnswer};
 use crate::reconciler::gates::brake_gate::BrakeGate;
 use crate::reconciler::in_flight::WriteClients;
 use crate::reconciler::memory::Memories;
+use crate::reconciler::ordered_queue::{Cause, Urgency};
 use crate::reconciler::pending_deletions::PendingDeletions;
 use crate::reconciler::record_backlog::RecordBacklog;
 use crate::reconciler::service_profiles::plan::ProfileSettings;
@@ -27,6 +29,9 @@ use tokio_util::sync::CancellationToken;
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often expired memories are dropped.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
+/// So many objects are reconciled before events and answers are taken in again: less than a millisecond
+/// or two.
+const AT_A_TIME: usize = 128;
 /// How often the brake is looked at even if nothing happens.
 const BRAKE_TICK: Duration = Duration::from_secs(5);
 
@@ -58,11 +63,13 @@ pub(crate) struct Controller {
     brake_record: watch::Receiver<Option<BrakeRecord>>,
     prune: Interval,
     brake_tick: Interval,
+    /// More is queued than was reconciled at a time.
+    more: bool,
 }
 
 /// What the loop waits for.
 enum Input {
-    Changed(Vec<ObjectRef>),
+    Changed(Change),
     Announced(PendingAnnouncement),
     Written(FinishedWrite),
     ProfileWritten(FinishedProfileWrite),
@@ -72,6 +79,8 @@ enum Input {
     Due(ObjectRef),
     /// Writes under way have become slow.
     WritesSlow,
+    /// More is queued than was reconciled at a time.
+    More,
     BrakeRecord,
     LedgerAnswered(LedgerAnswer),
     BrakeTick,
@@ -102,6 +111,7 @@ impl Controller {
             brake_record: parts.brake_record,
             prune: tokio::time::interval(PRUNE_EVERY),
             brake_tick: tokio::time::interval(BRAKE_TICK),
+            more: false,
         }
     }
 
@@ -112,6 +122,7 @@ impl Controller {
                 input = self.next_input() => self.handle(input),
                 () = stop.cancelled() => break,
             }
+            self.handle_changes();
             self.reconcile_queued();
         }
         if tokio::time::timeout(SHUTDOWN_TIMEOUT, self.finish_writes()).await.is_err() {
@@ -121,9 +132,9 @@ impl Controller {
 
     async fn next_input(&mut self) -> Input {
         let state = &mut self.reconciler;
-        let (due, brakes) = (state.due(), state.brake.is_on());
+        let (due, brakes, more) = (state.due(), state.brake.is_on(), self.more);
         tokio::select! {
-            Some(objects) = self.changes.recv() => Input::Changed(objects),
+            Some(change) = self.changes.recv() => Input::Changed(change),
             Some(announcement) = self.announcements.recv() => Input::Announced(announcement),
             Some(done) = state.writes.in_flight.next() => Input::Written(done),
             Some(done) = state.profiles.in_flight.next() => Input::ProfileWritten(done),
@@ -132,16 +143,24 @@ impl Controller {
             Ok(()) = self.brake_record.changed() => Input::BrakeRecord,
             Some(answer) = state.brake.next_answer() => Input::LedgerAnswered(answer),
             () = until(due) => Input::WritesSlow,
+            () = tokio::task::yield_now(), if more => Input::More,
             _ = self.brake_tick.tick(), if brakes => Input::BrakeTick,
             Ok(()) = self.leading.changed() => Input::LeadershipChanged,
             _ = self.prune.tick() => Input::Prune,
         }
     }
 
+    /// Takes in the changes that have come meanwhile: what callers wait for goes first.
+    fn handle_changes(&mut self) {
+        while let Ok(change) = self.changes.try_recv() {
+            self.reconciler.enqueue_changed(change);
+        }
+    }
+
     fn handle(&mut self, input: Input) {
         let state = &mut self.reconciler;
         match input {
-            Input::Changed(objects) => state.enqueue_all(objects),
+            Input::Changed(change) => state.enqueue_changed(change),
             Input::Announced(first) => state.admit_announcements(first, &mut self.announcements),
             Input::Written(done) => state.finish(done),
             Input::ProfileWritten(done) => state.finish_profile(done),
@@ -149,7 +168,7 @@ impl Controller {
                 state.context.metrics.confirmations.inc();
                 state.enqueue_answered(objects);
             }
-            Input::Due(object) => state.enqueue(object, Instant::now()),
+            Input::Due(object) => state.enqueue(object, Cause::now(Urgency::Loss)),
             Input::WritesSlow => state.advance(Instant::now()),
             Input::BrakeRecord => self.observe_brake_record(),
             Input::LedgerAnswered(LedgerAnswer { record, objects }) => {
@@ -158,7 +177,7 @@ impl Controller {
                 }
                 state.enqueue_answered(objects);
             }
-            Input::BrakeTick => {}
+            Input::BrakeTick | Input::More => {}
             Input::LeadershipChanged => self.change_leadership(),
             Input::Prune => state.prune(),
         }
@@ -190,17 +209,24 @@ impl Controller {
         let shared = state.context.shared.clone();
         let index = shared.read();
         state.show_facts(&index);
-        // What is dropped here is enqueued again: a LIST that completes brings every object back.
+        self.more = false;
+        // What is dropped here is enqueued again once the caches are synced.
         if !index.synced.all() {
             return state.suspend();
         }
         if std::mem::take(&mut state.was_unsynced) {
-            state.enqueue_vanished(&index);
+            state.enqueue_synced(&index);
         }
         let (now, leads) = (shared.now(), state.context.leads());
+        let mut times = 0;
         while let Some((object, noticed)) = state.next_with_room() {
             let (index, object) = (&*index, &object);
             state.reconcile(&ReconcileRequest { index, object, noticed, now, leads });
+            times += 1;
+            if times == AT_A_TIME {
+                self.more = true;
+                break;
+            }
         }
         state.count_in_flight();
         let all = state.queue.is_empty();

@@ -1,9 +1,11 @@
 //! The writes that are under way, at most one an object, and the tasks that make them.
 
+use crate::index::change::Noticed;
 use crate::kinds::ObjectRef;
 use crate::reconciler::lanes::{Lane, Lanes};
+use crate::reconciler::ordered_queue::{Cause, Urgency};
 use kube::Client;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -40,8 +42,8 @@ pub(crate) struct InFlight<A, F> {
     tasks: JoinSet<F>,
     lanes: Lanes,
     writes: HashMap<ObjectRef, UnderWay<A>>,
-    /// Objects that were enqueued while their write was under way.
-    dirty: HashSet<ObjectRef>,
+    /// Objects that were enqueued while their write was under way, and why.
+    dirty: HashMap<ObjectRef, Cause>,
 }
 
 struct UnderWay<A> {
@@ -58,7 +60,7 @@ impl<A: PartialEq, F: Send + 'static> InFlight<A, F> {
             tasks: JoinSet::new(),
             lanes: Lanes::new(concurrency),
             writes: HashMap::new(),
-            dirty: HashSet::new(),
+            dirty: HashMap::new(),
         }
     }
 
@@ -92,8 +94,11 @@ impl<A: PartialEq, F: Send + 'static> InFlight<A, F> {
     }
 
     /// The object is reconciled once more when its write has ended, or is slow.
-    pub(crate) fn mark_dirty(&mut self, object: ObjectRef) {
-        self.dirty.insert(object);
+    pub(crate) fn mark_dirty(&mut self, object: ObjectRef, cause: Cause) {
+        let first = self.dirty.entry(object).or_insert(cause);
+        if cause.urgency < first.urgency {
+            *first = cause;
+        }
     }
 
     /// A new decision begins: its write goes on only if that wants it.
@@ -126,17 +131,22 @@ impl<A: PartialEq, F: Send + 'static> InFlight<A, F> {
     }
 
     /// Whether a write may begin in a lane now; if not, its object waits for a place.
-    pub(crate) fn has_place(&mut self, object: &ObjectRef, lane: Lane, noticed: Instant) -> bool {
-        let has_room = self.lanes.has_room(lane);
+    pub(crate) fn has_place(&mut self, object: &ObjectRef, lane: Lane, cause: Cause) -> bool {
+        let has_room = self.lanes.has_room(lane, cause.urgency);
         if !has_room {
-            self.lanes.wait(object, lane, noticed);
+            self.lanes.wait(object, lane, cause);
         }
         has_room
     }
 
-    /// Whether the fast lane has room for another write.
-    pub(crate) fn has_room(&self) -> bool {
-        self.lanes.has_room(Lane::Fast)
+    /// Whether the fast lane has room for another write that is so urgent.
+    pub(crate) fn has_room(&self, urgency: Urgency) -> bool {
+        self.lanes.has_room(Lane::Fast, urgency)
+    }
+
+    /// The API server asks for fewer requests until then.
+    pub(crate) fn throttle(&mut self, until: Instant) {
+        self.lanes.throttle(until);
     }
 
     /// Begins a write; `finished` makes what the task returns from its outcome.
@@ -144,11 +154,12 @@ impl<A: PartialEq, F: Send + 'static> InFlight<A, F> {
         &mut self,
         object: &ObjectRef,
         lane: Lane,
+        urgency: Urgency,
         attempt: A,
         write: impl Future<Output = O> + Send + 'static,
         finished: impl FnOnce(O) -> F + Send + 'static,
     ) {
-        self.lanes.begin(object, lane, Instant::now());
+        self.lanes.begin(object, lane, urgency, Instant::now());
         let (give_up, given_up) = oneshot::channel();
         let under_way = UnderWay { attempt, wanted: true, give_up: Some(give_up) };
         self.writes.insert(object.clone(), under_way);
@@ -172,15 +183,15 @@ impl<A: PartialEq, F: Send + 'static> InFlight<A, F> {
         }
     }
 
-    /// A write has ended. Returns whether its object was enqueued meanwhile.
-    pub(crate) fn end(&mut self, object: &ObjectRef, answered: bool) -> bool {
+    /// A write has ended. Returns why its object was enqueued meanwhile, if it was.
+    pub(crate) fn end(&mut self, object: &ObjectRef, answered: bool) -> Option<Cause> {
         self.lanes.end(object, answered.then(Instant::now));
         self.writes.remove(object);
         self.dirty.remove(object)
     }
 
     /// The next object that has waited for a place in a lane.
-    pub(crate) fn take_next(&mut self) -> Option<(ObjectRef, Instant)> {
+    pub(crate) fn take_next(&mut self) -> Option<(ObjectRef, Noticed)> {
         self.lanes.take_next()
     }
 
@@ -194,14 +205,14 @@ impl<A: PartialEq, F: Send + 'static> InFlight<A, F> {
         self.lanes.due()
     }
 
-    /// Advances to `now`. Returns the objects that were enqueued while their write became slow:
+    /// Advances to `now`. Returns the objects that were enqueued while their write became slow, and why:
     /// they need not wait for it any longer.
-    pub(crate) fn advance(&mut self, now: Instant) -> Vec<ObjectRef> {
+    pub(crate) fn advance(&mut self, now: Instant) -> Vec<(ObjectRef, Cause)> {
         let advance = self.lanes.advance(now);
         for object in &advance.given_up {
             self.give_up(object, GiveUp::Crowded);
         }
-        advance.slow.into_iter().filter(|object| self.dirty.remove(object)).collect()
+        advance.slow.iter().filter_map(|object| self.dirty.remove_entry(object)).collect()
     }
 
     /// How many writes are under way.

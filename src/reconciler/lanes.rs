@@ -4,9 +4,14 @@
 //! A write that is answered at once has a fast place for that moment. One that is not (a webhook of
 //! somebody else's hangs) gives its place to the next and stays under way beside it. Objects whose
 //! last write was refused, or not answered in time, have lanes of their own until one lands.
+//!
+//! Writes that nobody waits for leave half of the fast places to those that callers wait for, and all of
+//! them while the API server is throttling.
 
+use crate::index::change::Noticed;
 use crate::kinds::ObjectRef;
-use std::collections::{HashMap, HashSet, VecDeque};
+use crate::reconciler::ordered_queue::{Cause, OrderedQueue, Urgency};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// A write that takes longer is slow: most take some ten milliseconds, also among many.
@@ -53,9 +58,10 @@ impl Lane {
 pub(crate) struct Lanes {
     fast: usize,
     writes: HashMap<ObjectRef, UnderWay>,
-    /// By [`Lane`], with the time at which each was first enqueued.
-    waiting: [VecDeque<(ObjectRef, Instant)>; Lane::ALL.len()],
-    in_line: HashSet<ObjectRef>,
+    /// By [`Lane`].
+    waiting: [OrderedQueue; Lane::ALL.len()],
+    /// Until when the API server has asked for fewer requests.
+    throttled_until: Option<Instant>,
     /// When a write was answered last.
     last_answer: Option<Instant>,
 }
@@ -63,6 +69,8 @@ pub(crate) struct Lanes {
 #[derive(Debug)]
 struct UnderWay {
     lane: Lane,
+    /// Callers wait for it.
+    awaited: bool,
     since: Instant,
     slow: bool,
     /// It has a fast place.
@@ -92,7 +100,7 @@ impl Lanes {
             fast,
             writes: HashMap::new(),
             waiting: Default::default(),
-            in_line: HashSet::new(),
+            throttled_until: None,
             last_answer: None,
         }
     }
@@ -104,7 +112,7 @@ impl Lanes {
 
     /// Whether it waits for a place.
     pub(crate) fn is_waiting(&self, key: &ObjectRef) -> bool {
-        self.in_line.contains(key)
+        self.waiting.iter().any(|line| line.contains(key))
     }
 
     /// How many writes are under way.
@@ -122,20 +130,37 @@ impl Lanes {
         self.writes.values().filter(|write| write.has_place).count()
     }
 
-    pub(crate) fn has_room(&self, lane: Lane) -> bool {
+    /// Whether a write that is so urgent may begin in a lane.
+    pub(crate) fn has_room(&self, lane: Lane, urgency: Urgency) -> bool {
+        let awaited = urgency.is_awaited();
+        if self.throttled_until.is_some() && !awaited {
+            return false;
+        }
         let taken = || self.writes.values().filter(|write| write.lane == lane).count();
         match lane {
-            Lane::Fast => self.fast() < self.fast,
+            Lane::Fast => {
+                self.fast() < self.fast && (awaited || self.not_awaited() < self.fast.div_ceil(2))
+            }
             Lane::Refused => taken() < REFUSED,
             Lane::Hung => taken() < HUNG,
         }
     }
 
+    /// How many in a fast place nobody waits for.
+    fn not_awaited(&self) -> usize {
+        self.writes.values().filter(|write| write.has_place && !write.awaited).count()
+    }
+
     /// A write begins.
-    pub(crate) fn begin(&mut self, key: &ObjectRef, lane: Lane, now: Instant) {
-        let has_place = lane == Lane::Fast;
-        let write = UnderWay { lane, since: now, slow: false, has_place, given_up: false };
+    pub(crate) fn begin(&mut self, key: &ObjectRef, lane: Lane, urgency: Urgency, now: Instant) {
+        let (awaited, has_place) = (urgency.is_awaited(), lane == Lane::Fast);
+        let write = UnderWay { lane, awaited, since: now, slow: false, has_place, given_up: false };
         self.writes.insert(key.clone(), write);
+    }
+
+    /// The API server asks for fewer requests until then.
+    pub(crate) fn throttle(&mut self, until: Instant) {
+        self.throttled_until = self.throttled_until.max(Some(until));
     }
 
     /// A write has ended, and was answered then.
@@ -145,26 +170,23 @@ impl Lanes {
     }
 
     /// An object waits for a place in a lane.
-    pub(crate) fn wait(&mut self, key: &ObjectRef, lane: Lane, noticed: Instant) {
-        if self.in_line.insert(key.clone()) {
-            self.waiting[lane as usize].push_back((key.clone(), noticed));
-        }
+    pub(crate) fn wait(&mut self, key: &ObjectRef, lane: Lane, cause: Cause) {
+        self.waiting[lane as usize].enqueue(key.clone(), cause);
     }
 
     /// The next object that has waited for a place which is free now.
-    pub(crate) fn take_next(&mut self) -> Option<(ObjectRef, Instant)> {
-        let lane = Lane::ALL
-            .into_iter()
-            .find(|lane| !self.waiting[*lane as usize].is_empty() && self.has_room(*lane))?;
-        let next = self.waiting[lane as usize].pop_front()?;
-        self.in_line.remove(&next.0);
-        Some(next)
+    pub(crate) fn take_next(&mut self) -> Option<(ObjectRef, Noticed)> {
+        Lane::ALL.into_iter().find_map(|lane| {
+            let mut line = std::mem::take(&mut self.waiting[lane as usize]);
+            let next = line.take(|urgency| self.has_room(lane, urgency));
+            self.waiting[lane as usize] = line;
+            next
+        })
     }
 
     /// Drops the objects that wait for a place; they are enqueued again by other ways.
     pub(crate) fn forget_waiting(&mut self) {
         self.waiting = Default::default();
-        self.in_line.clear();
     }
 
     /// When [`Self::advance`] has something to do; none while no write is under way that waits for it.
@@ -182,13 +204,14 @@ impl Lanes {
                 }
             }
         });
-        slows.into_iter().chain(gives_up_place).min()
+        slows.into_iter().chain(gives_up_place).chain(self.throttled_until).min()
     }
 
     /// Advances the lanes to `now`.
     pub(crate) fn advance(&mut self, now: Instant) -> Advance {
         let lasts = |since: Instant, time| now.saturating_duration_since(since) >= time;
         let mut advance = Advance::default();
+        self.throttled_until = self.throttled_until.filter(|until| *until > now);
         for (key, write) in &mut self.writes {
             if !write.slow && lasts(write.since, SLOW_AFTER) {
                 write.slow = true;
@@ -223,122 +246,5 @@ impl Lanes {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kinds::{Kind, ObjectKey};
-
-    fn key(n: usize) -> ObjectRef {
-        ObjectRef::new(Kind::TrafficSplit, ObjectKey::new("ns", format!("split-{n:03}")))
-    }
-
-    fn fill(lanes: &mut Lanes, keys: std::ops::Range<usize>, lane: Lane, now: Instant) {
-        for n in keys {
-            assert!(lanes.has_room(lane), "{n}");
-            lanes.begin(&key(n), lane, now);
-        }
-    }
-
-    #[test]
-    fn timeouts_grow_with_each_try_beyond_what_the_api_server_may_take() {
-        let grows: Vec<_> = (0..5).map(|n| write_timeout(n).as_secs()).collect();
-        assert_eq!(grows, [5, 15, 40, 40, 40]);
-    }
-
-    /// Begins these, as soon as each has a place, while none is answered. Returns when the last began,
-    /// and how many were given up.
-    fn begin_all(lanes: &mut Lanes, count: usize, start: Instant) -> (Duration, usize) {
-        let (mut now, mut next, mut given_up) = (start, 0, 0);
-        loop {
-            while lanes.has_room(Lane::Fast) && next < count {
-                lanes.begin(&key(next), Lane::Fast, now);
-                next += 1;
-            }
-            if next == count {
-                return (now - start, given_up);
-            }
-            now = lanes.due().unwrap();
-            let advance = lanes.advance(now);
-            given_up += advance.given_up.len();
-            advance.given_up.iter().for_each(|key| lanes.end(key, None));
-        }
-    }
-
-    #[test]
-    fn ninety_that_hang_cost_a_healthy_one_less_than_half_a_second() {
-        let (mut lanes, now) = (Lanes::new(32), Instant::now());
-        // The healthy one is the last in line.
-        let (took, given_up) = begin_all(&mut lanes, 91, now);
-        assert!(took < Duration::from_millis(500), "{took:?}");
-        assert_eq!(given_up, 0);
-        // From the second try on they have a lane of their own, and cost nothing at all.
-        (0..91).for_each(|n| lanes.end(&key(n), None));
-        for n in 0..90 {
-            match lanes.has_room(Lane::Hung) {
-                true => lanes.begin(&key(n), Lane::Hung, now),
-                false => lanes.wait(&key(n), Lane::Hung, now),
-            }
-        }
-        assert_eq!((lanes.len(), lanes.fast()), (HUNG, 0));
-        assert!(lanes.has_room(Lane::Fast) && lanes.has_room(Lane::Refused));
-    }
-
-    #[test]
-    fn of_more_that_hang_than_a_connection_carries_the_oldest_make_room() {
-        let mut lanes = Lanes::new(32);
-        let (took, given_up) = begin_all(&mut lanes, 400, Instant::now());
-        assert!(took < Duration::from_secs(7), "{took:?}");
-        assert!((300..=400 - 64).contains(&given_up), "{given_up}");
-    }
-
-    #[test]
-    fn nothing_is_given_up_while_a_busy_api_server_goes_on_answering() {
-        let (mut lanes, start) = (Lanes::new(32), Instant::now());
-        let (mut now, mut ended) = (start, 0);
-        let mut next = 0;
-        // Ten a second: each takes some ten seconds in the end.
-        while now < start + Duration::from_secs(30) {
-            while lanes.has_room(Lane::Fast) {
-                lanes.begin(&key(next), Lane::Fast, now);
-                next += 1;
-            }
-            now += Duration::from_millis(100);
-            assert_eq!(lanes.advance(now).given_up, []);
-            assert!(lanes.len() <= 32 + MAX_BESIDE);
-            lanes.end(&key(ended), Some(now));
-            ended += 1;
-        }
-    }
-
-    #[test]
-    fn a_slow_write_gives_its_place_back_and_may_be_replaced() {
-        let (mut lanes, start) = (Lanes::new(2), Instant::now());
-        fill(&mut lanes, 0..2, Lane::Fast, start);
-        assert!(!lanes.has_room(Lane::Fast));
-        assert_eq!(lanes.advance(start + SLOW_AFTER / 2), Advance::default());
-        assert!(!lanes.is_slow(&key(0)));
-        let advance = lanes.advance(start + SLOW_AFTER);
-        assert_eq!((advance.slow.len(), advance.given_up.len()), (2, 0));
-        assert!(lanes.has_room(Lane::Fast) && lanes.is_slow(&key(0)));
-        assert_eq!((lanes.len(), lanes.slow(), lanes.fast()), (2, 2, 0));
-        assert_eq!(lanes.due(), None);
-        assert_eq!(lanes.advance(start + SLOW_AFTER * 2), Advance::default(), "reported once");
-    }
-
-    #[test]
-    fn each_lane_has_places_of_its_own_and_a_line_of_its_own() {
-        let (mut lanes, now) = (Lanes::new(1), Instant::now());
-        fill(&mut lanes, 0..HUNG, Lane::Hung, now);
-        lanes.wait(&key(900), Lane::Hung, now);
-        lanes.wait(&key(901), Lane::Refused, now);
-        lanes.wait(&key(901), Lane::Refused, now);
-        assert_eq!(lanes.take_next().unwrap().0, key(901));
-        assert_eq!(lanes.take_next(), None, "the lane of those that hang is full");
-        assert!(lanes.is_waiting(&key(900)));
-        lanes.end(&key(0), None);
-        assert_eq!(lanes.take_next().unwrap().0, key(900));
-        assert!(!lanes.is_waiting(&key(900)));
-        lanes.wait(&key(902), Lane::Hung, now);
-        lanes.forget_waiting();
-        assert_eq!(lanes.take_next(), None);
-    }
-}
+#[path = "lanes_tests.rs"]
+mod tests;

@@ -14,12 +14,14 @@ pub(crate) mod delayed_queue;
 #[cfg(test)]
 mod early_flip_tests;
 pub(crate) mod flip;
+pub(crate) mod flip_stages;
 pub(crate) mod gates;
 pub(crate) mod hold;
 pub(crate) mod in_flight;
 pub(crate) mod lanes;
 pub(crate) mod memory;
 pub(crate) mod nothing_ready;
+pub(crate) mod ordered_queue;
 pub(crate) mod outcomes;
 pub(crate) mod overwrites;
 pub(crate) mod patch;
@@ -35,5 +37,7 @@ pub(crate) mod short_ports;
 pub(crate) mod state;
 pub(crate) mod work_queue;
 pub(crate) mod write;
+#[cfg(test)]
+mod write_order_tests;
 pub(crate) mod writer;
 pub(crate) mod writes;

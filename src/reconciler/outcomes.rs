@@ -7,6 +7,7 @@ use crate::reconciler::attempts::{Attempt, FailedAttempt, WriteFailure, WriteKey
 use crate::reconciler::context::{Context, Subject};
 use crate::reconciler::flip::Flip;
 use crate::reconciler::memory::Readability;
+use crate::reconciler::ordered_queue::{Cause, Urgency};
 use crate::reconciler::overwrites::OverwriteTracker;
 use crate::reconciler::reports;
 use crate::reconciler::state::Reconciler;
@@ -24,18 +25,21 @@ const GONE: &str = "404 Not Found, though the watch has not said that it is gone
 impl Reconciler {
     /// Observes how a write ended.
     pub(crate) fn finish(&mut self, done: FinishedWrite) {
-        let FinishedWrite { attempt, ticket, outcome } = done;
+        let FinishedWrite { times, attempt, ticket, outcome } = done;
         let object = attempt.write.object.clone();
-        let is_dirty = self.writes.in_flight.end(&object, outcome.is_answered());
+        let dirty = self.writes.in_flight.end(&object, outcome.is_answered());
         self.count_in_flight();
         let written = matches!(outcome, WriteOutcome::Written(_));
         let replaced = matches!(outcome, WriteOutcome::Replaced);
+        if written && attempt.write.flip().is_some() && !self.profiles.is_followed(&object) {
+            times.observe(&self.context.metrics);
+        }
         self.observe_outcome(attempt, &ticket, outcome);
         if written && self.deletions.concerns(&object) {
             // A second write that moves the rest of it is waited for too.
-            self.enqueue_first(object);
-        } else if is_dirty || replaced {
-            self.enqueue(object, Instant::now());
+            self.enqueue(object, Cause::now(Urgency::Deletion));
+        } else if let Some(cause) = dirty.or(replaced.then(|| Cause::now(Urgency::Loss))) {
+            self.enqueue(object, cause);
         }
     }
 
@@ -62,8 +66,10 @@ impl Reconciler {
                 self.enter_if_managed(&object, seen, ticket);
             }
             WriteOutcome::Refused(error) => {
-                self.context.metrics.count_write(WriteResult::Failed);
-                self.observe_failure(attempt, WriteFailure::Refused, &error.to_string());
+                let failure = WriteFailure::of(&error);
+                self.observe_throttling(failure.pause());
+                self.context.metrics.count_write(failure.result());
+                self.observe_failure(attempt, failure, &error.to_string());
             }
             WriteOutcome::Unanswered(error) => {
                 self.context.metrics.count_write(WriteResult::Failed);

@@ -1,5 +1,6 @@
 use super::*;
 use crate::engine::{Defaults, Now, State, annotations};
+use crate::index::change::Noticed;
 use crate::index::endpoints::{AddressFamilies, SliceFacts};
 use crate::index::managed_object::ManagedObject;
 use crate::index::service_facts::ServiceFacts;
@@ -11,7 +12,6 @@ use crate::reconciler::context::subject;
 use crate::reconciler::write::WriteKind;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
-use std::time::Instant;
 
 const NAMESPACE: &str = "emojivoto";
 
@@ -131,7 +131,7 @@ fn a_write_without_an_answer_is_known_to_have_landed_by_the_object_itself() {
         write: plan.write.unwrap().into(),
         active: plan.active,
         as_standby: false,
-        noticed: Instant::now(),
+        noticed: Noticed::now(),
     };
     assert_eq!(attempt.has_landed(world.managed(), &me), None);
     let before = world.object.clone();

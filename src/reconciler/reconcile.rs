@@ -4,7 +4,7 @@ use crate::engine::PendingDelays;
 use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
-use crate::reconciler::attempts::{Attempt, FailedAttempt, Retry, WriteKey};
+use crate::reconciler::attempts::{Attempt, FailureStreak, Retry, WriteKey};
 use crate::reconciler::conditions;
 use crate::reconciler::context::{ReconcileRequest, Subject};
 use crate::reconciler::gates::brake::TrafficPosition;
@@ -12,7 +12,9 @@ use crate::reconciler::gates::facts;
 use crate::reconciler::gates::recording::{self, Later};
 use crate::reconciler::gates::stop::{Gate, ProfileWork, Stop, StopReason, Wanted};
 use crate::reconciler::hold::Hold;
+use crate::reconciler::lanes::Lane;
 use crate::reconciler::memory::Memory;
+use crate::reconciler::ordered_queue::{Cause, Urgency};
 use crate::reconciler::plan::{self, Moves, Plan};
 use crate::reconciler::service_profiles::writes::{FollowUp, ProfileRequest};
 use crate::reconciler::state::Reconciler;
@@ -26,7 +28,8 @@ impl Reconciler {
         let object = request.object;
         // It may have been queued twice.
         if self.writes.in_flight.blocks(object) {
-            self.writes.in_flight.mark_dirty(object.clone());
+            let cause = Cause { urgency: Urgency::Loss, noticed: request.noticed };
+            self.writes.in_flight.mark_dirty(object.clone(), cause);
             return;
         }
         // A slow write goes on only as long as the newest decision wants it.
@@ -50,6 +53,7 @@ impl Reconciler {
         let wanted = self.check_hold(&subject, wanted)?;
         let wanted = self.check_brake(&subject, wanted)?;
         self.check_permission(&subject, &wanted)?;
+        self.check_order(&subject, &wanted)?;
         self.carry_decided(&subject, &wanted);
         self.check_backoff(&subject, &wanted)?;
         Ok(self.begin(&subject, wanted))
@@ -76,7 +80,8 @@ impl Reconciler {
             }
             ProfileWork::Carry { ours } => {
                 if let Some(subject) = request.subject() {
-                    self.carry(&subject, ProfileRequest { decided: None, ours });
+                    let urgency = self.profiles.urgency_of_live_weights(object);
+                    self.carry(&subject, ProfileRequest { decided: None, ours, urgency });
                 }
             }
         }
@@ -209,6 +214,21 @@ impl Reconciler {
         })
     }
 
+    /// Passes a write for which nothing more urgent waits. Another one takes its turn: how urgent an object
+    /// is shows only in its decision.
+    fn check_order(&mut self, subject: &Subject<'_>, wanted: &Wanted) -> Gate<()> {
+        let (object, urgency) = (subject.object, wanted.urgency());
+        // Another lane has a line of its own.
+        let has_room = self.streak(object).is_some_and(|streak| streak.lane() != Lane::Fast)
+            || self.writes.in_flight.has_room(urgency);
+        let is_next = has_room && !self.queue.has_before(urgency);
+        if is_next || self.writes.in_flight.contains(object) {
+            return Ok(());
+        }
+        self.queue.enqueue(object.clone(), Cause { urgency, noticed: subject.noticed });
+        Err(Stop::of_write(StopReason::Deferred, &wanted.write))
+    }
+
     /// Passes a write that need not wait for an earlier attempt.
     fn check_backoff(&mut self, subject: &Subject<'_>, wanted: &Wanted) -> Gate<()> {
         let (write, now) = (&wanted.write, Instant::now());
@@ -229,11 +249,12 @@ impl Reconciler {
     /// Begins the write, unless it is under way already, or its lane is full: then it waits for a place.
     /// Returns whether it moves traffic.
     fn begin(&mut self, subject: &Subject<'_>, wanted: Wanted) -> bool {
+        let urgency = wanted.urgency();
         let (object, Wanted { write, plan }) = (subject.object, wanted);
         let moves = write.flip().is_some();
-        let memory = self.memories.get(object);
-        let streak = memory.and_then(|m| m.failed.as_ref()).map(FailedAttempt::streak);
-        let Some(lane) = self.writes.place(&write, streak, subject.noticed) else { return moves };
+        let streak = self.streak(object);
+        let cause = Cause { urgency, noticed: subject.noticed };
+        let Some(lane) = self.writes.place(&write, streak, cause) else { return moves };
         if write.leaves_primary() {
             self.brake.begins(object);
         }
@@ -243,8 +264,13 @@ impl Reconciler {
             as_standby: !subject.leads,
             noticed: subject.noticed,
         };
-        self.writes.begin(lane, attempt, subject.index.ticket(object), streak);
+        self.writes.begin(lane, urgency, attempt, subject.index.ticket(object), streak);
         moves
+    }
+
+    /// The failures in a row of an object's writes.
+    fn streak(&self, object: &ObjectRef) -> Option<FailureStreak> {
+        Some(self.memories.get(object)?.failed.as_ref()?.streak())
     }
 
     /// The profile gets the decided weights at the same time, whatever becomes of their write.
@@ -252,7 +278,8 @@ impl Reconciler {
         let weights = wanted.write.weights.as_slice();
         let decided = Some(weights).filter(|weights| !weights.is_empty());
         let ours = subject.leads || decided.is_some();
-        self.carry(subject, ProfileRequest { decided, ours });
+        let urgency = wanted.urgency();
+        self.carry(subject, ProfileRequest { decided, ours, urgency });
     }
 
     /// Makes sure that the ServiceProfile of a split follows.
@@ -263,7 +290,7 @@ impl Reconciler {
 
     fn follow_up(&mut self, object: &ObjectRef, follow_up: FollowUp) {
         self.look_again(object, follow_up.look_again);
-        self.enqueue_all(follow_up.enqueue);
+        self.enqueue_all(follow_up.enqueue, Cause::now(Urgency::Change));
     }
 
     fn look_again(&mut self, object: &ObjectRef, after: Option<Duration>) {
@@ -304,7 +331,7 @@ impl Reconciler {
         {
             return;
         }
-        let is_carried = object.kind.needs_service_profile() && self.profiles.is_on();
+        let is_carried = self.profiles.is_followed(object);
         let unseen = is_carried && !index.synced.has(WatchedResource::ServiceProfiles);
         if unseen || self.profiles.has_failed(object) {
             self.deletions.release_unmoved(object);

@@ -1,5 +1,6 @@
 //! The reconciler's state: what is queued, what is under way, and what it remembers.
 
+use crate::index::change::{Change, Noticed};
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::reconciler::context::Context;
@@ -8,6 +9,7 @@ use crate::reconciler::gates::brake::BrakeRecord;
 use crate::reconciler::gates::brake_gate::BrakeGate;
 use crate::reconciler::gates::recording::Traffic;
 use crate::reconciler::memory::Memories;
+use crate::reconciler::ordered_queue::{Cause, Urgency};
 use crate::reconciler::pending_deletions::PendingDeletions;
 use crate::reconciler::record_backlog::RecordBacklog;
 use crate::reconciler::service_profiles::outcomes::ProfileFollowUp;
@@ -40,91 +42,94 @@ pub(crate) struct Reconciler {
 
 impl Reconciler {
     /// Enqueues an object. Where its write is about to be answered, it is enqueued again after that.
-    pub(crate) fn enqueue(&mut self, object: ObjectRef, at: Instant) {
-        if self.deletions.concerns(&object) {
-            self.enqueue_first(object);
-        } else if self.writes.in_flight.blocks(&object) {
-            self.writes.in_flight.mark_dirty(object);
-        } else {
-            self.queue.enqueue(object, at);
+    pub(crate) fn enqueue(&mut self, object: ObjectRef, cause: Cause) {
+        let urgency = match self.deletions.concerns(&object) {
+            true => Urgency::Deletion,
+            false => cause.urgency,
+        };
+        let cause = Cause { urgency, ..cause };
+        match self.writes.in_flight.blocks(&object) {
+            true => self.writes.in_flight.mark_dirty(object, cause),
+            false => self.queue.enqueue(object, cause),
         }
     }
 
-    pub(crate) fn enqueue_all(&mut self, objects: impl IntoIterator<Item = ObjectRef>) {
-        let now = Instant::now();
+    pub(crate) fn enqueue_all(
+        &mut self,
+        objects: impl IntoIterator<Item = ObjectRef>,
+        cause: Cause,
+    ) {
         for object in objects {
-            self.enqueue(object, now);
+            self.enqueue(object, cause);
         }
     }
 
-    /// Enqueues an object before all others.
-    pub(crate) fn enqueue_first(&mut self, object: ObjectRef) {
-        if self.writes.in_flight.blocks(&object) {
-            self.writes.in_flight.mark_dirty(object);
-        } else {
-            self.queue.enqueue_first(object, Instant::now());
-        }
+    /// Enqueues the objects that a change of the index concerns.
+    pub(crate) fn enqueue_changed(&mut self, change: Change) {
+        let cause = Cause::of(&change);
+        self.enqueue_all(change.objects, cause);
     }
 
     /// Enqueues the objects that have waited for an answer; after a while where there was none.
     pub(crate) fn enqueue_answered(&mut self, objects: Vec<(ObjectRef, Option<Duration>)>) {
         for (object, retry_after) in objects {
             match retry_after {
-                None => self.enqueue(object, Instant::now()),
+                None => self.enqueue(object, Cause::now(Urgency::Loss)),
                 Some(after) => self.queue.enqueue_after(&object, after),
             }
         }
     }
 
-    /// Enqueues every managed object.
+    /// Enqueues every managed object: callers of any may hang.
     pub(crate) fn enqueue_everything(&mut self) {
         let objects = self.context.shared.read().object_refs();
-        self.enqueue_all(objects);
+        self.enqueue_all(objects, Cause::now(Urgency::Loss));
     }
 
-    /// Once the caches are synced again, enqueues the objects that are gone and of which something is
-    /// remembered here. The LIST that synced them brings back every object that is there.
-    pub(crate) fn enqueue_vanished(&mut self, index: &Index) {
+    /// Once the caches are synced again, enqueues every object, and those that are gone and of which
+    /// something is remembered here.
+    pub(crate) fn enqueue_synced(&mut self, index: &Index) {
+        self.enqueue_all(index.object_refs(), Cause::now(Urgency::Loss));
         let remembered = self.memories.keys().chain(self.profiles.memories.keys());
         let vanished = vanished(remembered.chain(self.deletions.objects()), index);
-        self.enqueue_all(vanished);
+        self.enqueue_all(vanished, Cause::now(Urgency::Change));
     }
 
     /// The next object to reconcile, while its write has room: of those that are queued, then of those
     /// that have waited for a place, then of those that are to be recorded.
-    pub(crate) fn next_with_room(&mut self) -> Option<(ObjectRef, Instant)> {
-        let queued = match self.writes.in_flight.has_room() {
-            true => self.queue.dequeue(),
-            false => None,
-        };
-        queued
+    pub(crate) fn next_with_room(&mut self) -> Option<(ObjectRef, Noticed)> {
+        let (writes, profiles) = (&self.writes.in_flight, &self.profiles.in_flight);
+        let has_room = |urgency| writes.has_room(urgency) && profiles.has_room(urgency);
+        self.queue
+            .dequeue(has_room)
             .or_else(|| self.writes.in_flight.take_next())
             .or_else(|| self.profiles.in_flight.take_next())
             .or_else(|| self.next_record())
     }
 
-    fn next_record(&mut self) -> Option<(ObjectRef, Instant)> {
+    fn next_record(&mut self) -> Option<(ObjectRef, Noticed)> {
         let object = if self.traffic().is_crowded() { None } else { self.backlog.take_next() };
-        object.map(|object| (object, Instant::now()))
+        object.map(|object| (object, Noticed::now()))
     }
 
     /// What records have to keep out of the way of.
     pub(crate) fn traffic(&self) -> Traffic {
         let fast_writes = self.writes.in_flight.fast() + self.profiles.in_flight.fast();
-        Traffic { fast_writes, is_queued: !self.queue.is_empty() }
+        Traffic { fast_writes, is_queued: self.queue.has_before(Urgency::Record) }
     }
 
     /// Observes how the write of a profile ended.
     pub(crate) fn finish_profile(&mut self, done: FinishedProfileWrite) {
-        let ProfileFollowUp { split, enqueue, retry_after } =
+        let ProfileFollowUp { split, enqueue, retry_after, throttled } =
             self.profiles.finish(&self.context, done);
+        self.observe_throttling(throttled);
         if let Some(after) = retry_after {
             self.queue.enqueue_after(&split, after);
         }
         if self.deletions.concerns(&split) {
-            self.enqueue_first(split);
-        } else if enqueue {
-            self.enqueue(split, Instant::now());
+            self.enqueue(split, Cause::now(Urgency::Deletion));
+        } else if let Some(cause) = enqueue {
+            self.enqueue(split, cause);
         }
     }
 
@@ -139,8 +144,17 @@ impl Reconciler {
     /// Advances to `now`: nothing waits any longer for writes that have become slow.
     pub(crate) fn advance(&mut self, now: Instant) {
         let slow = self.writes.in_flight.advance(now);
-        for object in self.profiles.in_flight.advance(now).into_iter().chain(slow) {
-            self.enqueue(object, now);
+        for (object, cause) in self.profiles.in_flight.advance(now).into_iter().chain(slow) {
+            self.enqueue(object, cause);
+        }
+    }
+
+    /// While the API server throttles, what nobody waits for is not written.
+    pub(crate) fn observe_throttling(&mut self, pause: Option<Duration>) {
+        if let Some(pause) = pause {
+            let until = Instant::now() + pause;
+            self.writes.in_flight.throttle(until);
+            self.profiles.in_flight.throttle(until);
         }
     }
 

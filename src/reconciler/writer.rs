@@ -1,10 +1,10 @@
 //! The one place that writes weights.
 
-use crate::kinds::{FIELD_MANAGER, is_absent};
+use crate::client::request_times::RequestTimes;
+use crate::kinds::is_absent;
 use crate::reconciler::in_flight::GiveUp;
-use crate::reconciler::request::{NoAnswer, RequestError, within};
+use crate::reconciler::request::{self, NoAnswer, RequestError, within};
 use crate::reconciler::write::Write;
-use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
 use std::time::Duration;
@@ -52,15 +52,14 @@ pub(crate) async fn write(
     write: &Write,
     timeout: Duration,
     read_again: bool,
+    times: &RequestTimes,
 ) -> WriteOutcome {
     let resource = write.object.kind.api_resource(write.version);
     let api: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), write.object.namespace(), &resource);
-    let params =
-        PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-    let patch = Patch::<()>::Json(write.patch.clone());
     let name = write.object.name();
-    match within(timeout, api.patch(name, &params, &patch)).await {
+    let patched = request::patch(client, &api, name, write.patch.clone(), times);
+    match within(timeout, patched).await {
         Ok(object) => WriteOutcome::Written(Box::new(object)),
         Err(RequestError::Unanswered(why)) => WriteOutcome::Unanswered(why),
         Err(RequestError::Failed(kube::Error::Api(status))) if write.is_conflict(status.code) => {

@@ -1,10 +1,13 @@
 //! The writes of weights that are under way, and how one begins.
 
+use crate::client::request_times::RequestTimes;
 use crate::index::order::Ticket;
 use crate::kinds::ObjectRef;
 use crate::reconciler::attempts::{Attempt, FailureStreak, WriteKey};
+use crate::reconciler::flip_stages::WriteTimes;
 use crate::reconciler::in_flight::{InFlight, WriteClients};
 use crate::reconciler::lanes::{Lane, write_timeout};
+use crate::reconciler::ordered_queue::{Cause, Urgency};
 use crate::reconciler::write::Write;
 use crate::reconciler::writer::{self, WriteOutcome};
 use std::time::Instant;
@@ -20,6 +23,7 @@ pub(crate) struct Writes {
 
 /// What a write task returns.
 pub(crate) struct FinishedWrite {
+    pub times: WriteTimes,
     pub attempt: Attempt,
     pub ticket: Ticket,
     pub outcome: WriteOutcome,
@@ -41,7 +45,7 @@ impl Writes {
         &mut self,
         write: &Write,
         streak: Option<FailureStreak>,
-        noticed: Instant,
+        cause: Cause,
     ) -> Option<Lane> {
         let object: &ObjectRef = &write.object;
         if self.in_flight.contains(object) {
@@ -51,13 +55,14 @@ impl Writes {
             return None;
         }
         let lane = streak.map_or(Lane::Fast, |streak| streak.lane());
-        self.in_flight.has_place(object, lane, noticed).then_some(lane)
+        self.in_flight.has_place(object, lane, cause).then_some(lane)
     }
 
     /// Begins a write in its place.
     pub(crate) fn begin(
         &mut self,
         lane: Lane,
+        urgency: Urgency,
         attempt: Attempt,
         ticket: Ticket,
         streak: Option<FailureStreak>,
@@ -66,11 +71,13 @@ impl Writes {
         let timeout = write_timeout(streak.map_or(0, |streak| streak.unanswered));
         let reads_again = streak.is_some_and(|streak| streak.reads_again());
         let (client, write) = (self.clients.of(lane).clone(), attempt.write.clone());
-        let write = async move { writer::write(&client, &write, timeout, reads_again).await };
-        self.in_flight.begin(&object, lane, key, write, |outcome| FinishedWrite {
-            attempt,
-            ticket,
-            outcome,
+        let (begun, times) = (Instant::now(), RequestTimes::default());
+        let request = times.clone();
+        let write =
+            async move { writer::write(&client, &write, timeout, reads_again, &times).await };
+        self.in_flight.begin(&object, lane, urgency, key, write, move |outcome| {
+            let times = WriteTimes::answered(attempt.noticed, begun, request);
+            FinishedWrite { times, attempt, ticket, outcome }
         });
     }
 }

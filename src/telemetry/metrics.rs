@@ -29,6 +29,29 @@ struct FlipLabel {
     to: FlipTarget,
 }
 
+label_values! {
+    /// The step of a flip that has just ended; each begins with the end of the one before.
+    pub(crate) enum FlipStage {
+        /// From the event, as it is read from the watch, until the index has it.
+        Indexed = "indexed",
+        /// The object is taken from the work queue.
+        Dequeued = "dequeued",
+        /// It is decided, and nothing stands before its write.
+        Decided = "decided",
+        /// The request is made, with its patch.
+        Patched = "patched",
+        /// The connection has taken the request.
+        Sent = "sent",
+        /// The answer of the API server is read.
+        Acknowledged = "acknowledged",
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StageLabel {
+    stage: FlipStage,
+}
+
 metrics! {
     /// Every metric of the process.
     pub struct Metrics {
@@ -39,6 +62,10 @@ metrics! {
             "flip" in Seconds,
             "From the first sign that an object has to be written until the API server has it"
             with Histogram::new(exponential_buckets(0.000_5, 2.0, 15));
+        flip_stage_seconds: Family<StageLabel, Histogram> =
+            "flip_stage" in Seconds,
+            "How long each step of a flip took, of the write that Linkerd reads: until the event is indexed, the object dequeued, decided, the request patched together, sent, and acknowledged"
+            with Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.000_01, 2.0, 20)));
         writes: Family<ResultLabel, Counter> =
             "writes",
             "Writes of weights by result";
@@ -125,6 +152,12 @@ impl Metrics {
     pub(crate) fn flipped(&self, on_primary: bool) {
         let to = if on_primary { FlipTarget::Primary } else { FlipTarget::Fallback };
         self.flips.get_or_create(&FlipLabel { to }).inc();
+    }
+
+    /// A step of a flip took so long.
+    pub(crate) fn observe_stage(&self, stage: FlipStage, took: Duration) {
+        let stage = self.flip_stage_seconds.get_or_create(&StageLabel { stage });
+        stage.observe(took.as_secs_f64());
     }
 
     /// A write of weights succeeded, so long after its object was enqueued.

@@ -21,6 +21,7 @@ pub(crate) use certificate_metrics::{
 };
 pub(crate) use guard_metrics::{DeletionVerdict, GuardMetrics};
 pub(crate) use logging::{LogFormat, init as init_logging};
+pub(crate) use metrics::FlipStage;
 pub use metrics::Metrics;
 pub(crate) use profile_metrics::ProfileMetrics;
 pub(crate) use remote_metrics::{RemoteMetrics, RemoteState};

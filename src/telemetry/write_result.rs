@@ -21,6 +21,8 @@ label_values! {
         Gone = "gone",
         /// A newer decision took its place.
         Replaced = "replaced",
+        /// The API server was throttling.
+        Throttled = "throttled",
         /// Refused, or not answered.
         Failed = "failed",
     }

@@ -19,6 +19,7 @@ mod api_server {
     mod other_writers;
     mod outages;
     mod slow_writes;
+    mod throttling;
 }
 mod certificates {
     mod files;

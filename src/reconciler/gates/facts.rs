@@ -28,12 +28,12 @@ pub(crate) fn check<'a>(request: &ReconcileRequest<'a>) -> Gate<Subject<'a>> {
 mod tests {
     use super::*;
     use crate::engine::{Defaults, Now};
+    use crate::index::change::Noticed;
     use crate::index::managed_object::ManagedObject;
     use crate::index::store::Index;
     use crate::index::synced::Synced;
     use crate::kinds::{Kind, ObjectKey, ObjectRef};
     use serde_json::json;
-    use std::time::Instant;
 
     fn split() -> ObjectRef {
         ObjectRef::new(Kind::TrafficSplit, ObjectKey::new("ns", "web"))
@@ -58,7 +58,7 @@ mod tests {
     }
 
     fn stop(index: &Index) -> Option<Stop> {
-        let (object, noticed, now) = (&split(), Instant::now(), Now::default());
+        let (object, noticed, now) = (&split(), Noticed::now(), Now::default());
         check(&ReconcileRequest { index, object, noticed, now, leads: true }).err()
     }
 

@@ -1,6 +1,7 @@
 //! What a gate decides.
 
 use crate::reconciler::gates::brake::TrafficPosition;
+use crate::reconciler::ordered_queue::Urgency;
 use crate::reconciler::plan::Plan;
 use crate::reconciler::write::Write;
 use std::time::Duration;
@@ -13,6 +14,13 @@ pub(crate) type Gate<T> = Result<T, Stop>;
 pub(crate) struct Wanted {
     pub write: Write,
     pub plan: Plan,
+}
+
+impl Wanted {
+    /// How urgent the write is.
+    pub(crate) fn urgency(&self) -> Urgency {
+        Urgency::of(&self.write, self.plan.rescue)
+    }
 }
 
 /// Nothing is written now.
@@ -45,6 +53,8 @@ pub(crate) enum StopReason {
     OnHold,
     /// The write is another replica's to make, or it is not certain yet that it is ours.
     NotPermitted,
+    /// Something more urgent goes before it.
+    Deferred,
     /// Of attempts before: one failed, or another writer overwrites them.
     Backoff,
 }

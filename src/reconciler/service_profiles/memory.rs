@@ -1,5 +1,6 @@
 //! What a replica remembers of the ServiceProfile of a split. All of it may be lost.
 
+use crate::index::change::Noticed;
 use crate::kinds::{ObjectKey, ObjectRef};
 use crate::reconciler::attempts::{AttemptKey, FailedAttempt, WriteFailure};
 use crate::reconciler::overwrites::OverwriteTracker;
@@ -47,8 +48,8 @@ pub(crate) enum ProfileProblem {
 #[derive(Debug, Default)]
 pub(crate) struct ProfileMemory {
     failed: Option<FailedAttempt<ProfileKey>>,
-    /// When the split was first enqueued, of an attempt without an answer: it may have landed.
-    unanswered: Option<Instant>,
+    /// Of an attempt without an answer: it may have landed.
+    unanswered: Option<Noticed>,
     overwrites: Option<OverwriteTracker>,
     /// What was reported last.
     pub problem: ReportOnce<ProfileProblem>,
@@ -69,7 +70,7 @@ impl ProfileMemory {
         &mut self,
         key: ProfileKey,
         failure: WriteFailure,
-        noticed: Instant,
+        noticed: Noticed,
     ) -> Duration {
         let before = self.failed.as_ref();
         let alike = before.is_some_and(|before| before.key().writes_the_same(&key));
@@ -91,9 +92,9 @@ impl ProfileMemory {
         self.overwrites = Some(OverwriteTracker::wrote(self.overwrites.as_ref(), weights, now));
     }
 
-    /// The profile has these weights. Returns when the split was first enqueued where an attempt without
-    /// an answer has brought them there.
-    pub(crate) fn mark_up_to_date(&mut self, weights: &[u32]) -> Option<Instant> {
+    /// The profile has these weights. Returns when it was noticed that the split is to be reconciled, where
+    /// an attempt without an answer has brought them there.
+    pub(crate) fn mark_up_to_date(&mut self, weights: &[u32]) -> Option<Noticed> {
         let failed = self.failed.take();
         let unanswered = self.unanswered.take();
         self.problem.ends();

@@ -5,6 +5,7 @@ use crate::index::profile_facts::ProfileFacts;
 use crate::kinds::ObjectRef;
 use crate::reconciler::attempts::{FailedAttempt, WriteFailure};
 use crate::reconciler::context::Context;
+use crate::reconciler::ordered_queue::{Cause, Urgency};
 use crate::reconciler::reports;
 use crate::reconciler::service_profiles::memory::{ProfileKey, ProfileProblem};
 use crate::reconciler::service_profiles::writer::ProfileWriteOutcome;
@@ -19,10 +20,12 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct ProfileFollowUp {
     pub split: ObjectRef,
-    /// It was enqueued meanwhile, or its write was given up for a newer decision.
-    pub enqueue: bool,
+    /// Why it is to be enqueued: it was meanwhile, or its write was given up for a newer decision.
+    pub enqueue: Option<Cause>,
     /// When the next attempt is due.
     pub retry_after: Option<Duration>,
+    /// How long the API server asks to wait.
+    pub throttled: Option<Duration>,
 }
 
 const CONFLICT: &str = "409 Conflict, again and again: others write it all the time, or this replica's watch is behind";
@@ -34,11 +37,19 @@ impl ProfileWrites {
         context: &Context,
         finished: FinishedProfileWrite,
     ) -> ProfileFollowUp {
-        let FinishedProfileWrite { attempt, outcome } = finished;
-        let is_dirty = self.in_flight.end(&attempt.split, outcome.is_answered());
-        let enqueue = is_dirty || matches!(outcome, ProfileWriteOutcome::Replaced);
+        let FinishedProfileWrite { times, attempt, outcome } = finished;
+        if attempt.is_flip && matches!(outcome, ProfileWriteOutcome::Written(_)) {
+            times.observe(&context.metrics);
+        }
+        let dirty = self.in_flight.end(&attempt.split, outcome.is_answered());
+        let is_replaced = matches!(outcome, ProfileWriteOutcome::Replaced);
+        let enqueue = dirty.or(is_replaced.then(|| Cause::now(Urgency::Loss)));
+        let throttled = match &outcome {
+            ProfileWriteOutcome::Refused(error) => WriteFailure::of(error).pause(),
+            _ => None,
+        };
         let retry_after = self.observe_outcome(context, &attempt, outcome);
-        ProfileFollowUp { split: attempt.split, enqueue, retry_after }
+        ProfileFollowUp { split: attempt.split, enqueue, retry_after, throttled }
     }
 
     /// Observes an outcome. Returns when the next attempt is due.
@@ -75,8 +86,8 @@ impl ProfileWrites {
                 Some(self.observe_failure(context, attempt, WriteFailure::Conflict, CONFLICT))
             }
             ProfileWriteOutcome::Refused(error) => {
-                let error = error.to_string();
-                Some(self.observe_failure(context, attempt, WriteFailure::Refused, &error))
+                let (failure, error) = (WriteFailure::of(&error), error.to_string());
+                Some(self.observe_failure(context, attempt, failure, &error))
             }
             ProfileWriteOutcome::Unanswered(error) => {
                 let error = error.to_string();
@@ -131,12 +142,7 @@ impl ProfileWrites {
         failure: WriteFailure,
         error: &str,
     ) -> Duration {
-        context.metrics.profiles.count(match failure {
-            WriteFailure::Conflict => WriteResult::Conflict,
-            WriteFailure::Gone | WriteFailure::Refused | WriteFailure::Unanswered => {
-                WriteResult::Failed
-            }
-        });
+        context.metrics.profiles.count(failure.result());
         let wait = self.remember_failure(attempt, failure);
         let (split, profile) = (&attempt.split, &attempt.key.profile);
         let memory = self.memories.entry(split);

@@ -1,16 +1,17 @@
 //! The one place that writes ServiceProfiles.
 
+use crate::client::request_times::RequestTimes;
 use crate::index::profile_facts::ProfileFacts;
 use crate::kinds::{
     FIELD_MANAGER, ObjectKey, ObjectRef, get_known, is_absent, service_profile, traffic_split,
 };
 use crate::reconciler::in_flight::GiveUp;
-use crate::reconciler::request::{NoAnswer, RequestError, within};
+use crate::reconciler::request::{self, NoAnswer, RequestError, within};
 use crate::reconciler::service_profiles::plan;
 use crate::reconciler::service_profiles::plan::{
     Action, ProfileSettings, ProfileWrite, UnmanagedSplit,
 };
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::DynamicObject;
 use kube::{Api, Client, ResourceExt};
 use std::time::Duration;
@@ -56,24 +57,29 @@ pub(crate) async fn write(
     client: &Client,
     write: &ProfileWrite,
     timeout: Duration,
+    times: &RequestTimes,
 ) -> ProfileWriteOutcome {
-    match within(timeout, send(client, write)).await {
+    match within(timeout, send(client, write, times)).await {
         Ok(outcome) => outcome,
         Err(error) => failed(error),
     }
 }
 
-async fn send(client: &Client, write: &ProfileWrite) -> kube::Result<ProfileWriteOutcome> {
+async fn send(
+    client: &Client,
+    write: &ProfileWrite,
+    times: &RequestTimes,
+) -> kube::Result<ProfileWriteOutcome> {
     let api = api(client, &write.profile);
     let name = &*write.profile.name;
-    let field_manager = || Some(FIELD_MANAGER.into());
     match &write.action {
         Action::Create(body) => {
             let body = match serde_json::from_value(body.clone()) {
                 Ok(body) => body,
                 Err(error) => return Err(kube::Error::SerdeError(error)),
             };
-            let params = PostParams { field_manager: field_manager(), ..PostParams::default() };
+            let params =
+                PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
             match api.create(&params, &body).await {
                 // The kind or the namespace has gone, and will be seen to have: no loop until then.
                 Err(kube::Error::Api(status)) if status.code == 404 => {
@@ -83,8 +89,7 @@ async fn send(client: &Client, write: &ProfileWrite) -> kube::Result<ProfileWrit
             }
         }
         Action::Patch(patch) => {
-            let params = PatchParams { field_manager: field_manager(), ..PatchParams::default() };
-            let patched = api.patch(name, &params, &Patch::<()>::Json(patch.clone())).await;
+            let patched = request::patch(client, &api, name, patch.clone(), times).await;
             patched.map(Box::new).map(ProfileWriteOutcome::Written)
         }
         Action::Delete => {
@@ -130,7 +135,8 @@ pub(crate) async fn restore(
         Some(split) => unmanaged(&split),
         None => UnmanagedSplit::Gone,
     };
-    write(client, &plan::restore(profile, facts, &found, settings), timeout).await
+    let restored = plan::restore(profile, facts, &found, settings);
+    write(client, &restored, timeout, &RequestTimes::default()).await
 }
 
 async fn find(

@@ -2,6 +2,8 @@
 //! the same pass as its split, at the same time, and retried on its own. Neither is delayed by the other:
 //! a webhook of Linkerd that delays a profile delays no flip, and callers follow the profile alone.
 
+use crate::client::request_times::RequestTimes;
+use crate::index::change::Noticed;
 use crate::index::order::Ticket;
 use crate::index::profile_facts::ProfileFacts;
 use crate::index::resource::WatchedResource;
@@ -9,8 +11,10 @@ use crate::index::store::Index;
 use crate::kinds::{ObjectKey, ObjectRef};
 use crate::reconciler::attempts::{FailureStreak, Retry};
 use crate::reconciler::context::{Context, ReconcileRequest, Subject};
+use crate::reconciler::flip_stages::WriteTimes;
 use crate::reconciler::in_flight::{GiveUp, InFlight, WriteClients};
 use crate::reconciler::lanes::{Lane, write_timeout};
+use crate::reconciler::ordered_queue::{Cause, Urgency};
 use crate::reconciler::reports;
 use crate::reconciler::service_profiles::memory::{
     ProfileKey, ProfileMemories, ProfileMemory, ProfileProblem,
@@ -36,12 +40,14 @@ pub(crate) struct ProfileAttempt {
     pub split: ObjectRef,
     pub key: ProfileKey,
     pub ticket: Ticket,
-    /// When the split was first enqueued.
-    pub noticed: Instant,
+    pub noticed: Noticed,
+    /// Its traffic moves.
+    pub is_flip: bool,
 }
 
 /// What a write task returns.
 pub(crate) struct FinishedProfileWrite {
+    pub times: WriteTimes,
     pub attempt: ProfileAttempt,
     pub outcome: ProfileWriteOutcome,
 }
@@ -53,6 +59,7 @@ pub(crate) struct ProfileRequest<'a> {
     pub decided: Option<&'a [u32]>,
     /// Whether the split is for this replica to write.
     pub ours: bool,
+    pub urgency: Urgency,
 }
 
 /// What follows for the work queue.
@@ -88,9 +95,20 @@ impl ProfileWrites {
         self.in_flight.contains(split) || self.in_flight.is_waiting(split)
     }
 
+    /// Whether callers follow the profile of an object, and not the object itself.
+    pub(crate) fn is_followed(&self, object: &ObjectRef) -> bool {
+        self.is_on() && object.kind.needs_service_profile()
+    }
+
     /// Whether it could not be written as it should be.
     pub(crate) fn has_failed(&self, split: &ObjectRef) -> bool {
         self.memories.get(split).is_some_and(|memory| memory.failed().is_some())
+    }
+
+    /// How urgent it is that a profile gets the live weights of its split: a write that failed may be what
+    /// callers wait for.
+    pub(crate) fn urgency_of_live_weights(&self, split: &ObjectRef) -> Urgency {
+        if self.has_failed(split) { Urgency::Loss } else { Urgency::Change }
     }
 
     /// Makes sure that a managed split's profile has the weights that it should. Of a route: that no
@@ -135,8 +153,12 @@ impl ProfileWrites {
                 let key = ProfileKey::from(&write);
                 let retry = self.retry(split, &key);
                 self.report_overwritten(context, Some(subject), split, &key, retry);
-                self.begin(split, key, index, noticed, retry, |client, timeout| async move {
-                    writer::write(&client, &write, timeout).await
+                let is_flip = wanted.decided.is_some() && wanted.urgency <= Urgency::Change;
+                let ticket = index.profile_ticket(&key.profile);
+                let attempt =
+                    ProfileAttempt { split: split.clone(), key, ticket, noticed, is_flip };
+                self.begin(attempt, wanted.urgency, retry, |client, timeout, times| async move {
+                    writer::write(&client, &write, timeout, &times).await
                 })
             }
         }
@@ -168,7 +190,9 @@ impl ProfileWrites {
         let version = index.served(split.kind);
         let (split_ref, profile): (_, ObjectKey) = (split.clone(), profile.clone());
         let facts: ProfileFacts = facts.clone();
-        self.begin(split, key, index, noticed, retry, |client, timeout| async move {
+        let ticket = index.profile_ticket(&key.profile);
+        let attempt = ProfileAttempt { split: split.clone(), key, ticket, noticed, is_flip: false };
+        self.begin(attempt, Urgency::Record, retry, |client, timeout, _| async move {
             let (split, profile, facts) = (&split_ref, &profile, &facts);
             writer::restore(&client, split, version, profile, facts, &settings, timeout).await
         })
@@ -252,26 +276,28 @@ impl ProfileWrites {
     /// Begins a write unless it has to wait: for a retry, for the end of another, or for a place.
     fn begin<F: Future<Output = ProfileWriteOutcome> + Send + 'static>(
         &mut self,
-        split: &ObjectRef,
-        key: ProfileKey,
-        index: &Index,
-        noticed: Instant,
+        attempt: ProfileAttempt,
+        urgency: Urgency,
         retry: Retry,
-        write: impl FnOnce(kube::Client, Duration) -> F,
+        write: impl FnOnce(kube::Client, Duration, RequestTimes) -> F,
     ) -> FollowUp {
         if !retry.wait.is_zero() {
             return FollowUp { look_again: Some(retry.wait), enqueue: vec![] };
         }
+        let ProfileAttempt { split, key, noticed, .. } = &attempt;
         let streak = self.streak(split);
-        let Some(lane) = self.place(split, &key, streak, noticed) else {
+        let cause = Cause { urgency, noticed: *noticed };
+        let Some(lane) = self.place(split, key, streak, cause) else {
             return FollowUp::default();
         };
-        let ticket = index.profile_ticket(&key.profile);
         let timeout = write_timeout(streak.map_or(0, |streak| streak.unanswered));
-        let write = write(self.clients.of(lane).clone(), timeout);
-        let attempt = ProfileAttempt { split: split.clone(), key: key.clone(), ticket, noticed };
-        self.in_flight
-            .begin(split, lane, key, write, |outcome| FinishedProfileWrite { attempt, outcome });
+        let (begun, times) = (Instant::now(), RequestTimes::default());
+        let write = write(self.clients.of(lane).clone(), timeout, times.clone());
+        let (split, key) = (split.clone(), key.clone());
+        self.in_flight.begin(&split, lane, urgency, key, write, move |outcome| {
+            let times = WriteTimes::answered(attempt.noticed, begun, times);
+            FinishedProfileWrite { times, attempt, outcome }
+        });
         FollowUp::default()
     }
 
@@ -282,17 +308,17 @@ impl ProfileWrites {
         split: &ObjectRef,
         key: &ProfileKey,
         streak: Option<FailureStreak>,
-        noticed: Instant,
+        cause: Cause,
     ) -> Option<Lane> {
         if self.in_flight.contains(split) {
-            self.in_flight.mark_dirty(split.clone());
+            self.in_flight.mark_dirty(split.clone(), cause);
             if !self.in_flight.is_writing(split, key) {
                 self.replace(split);
             }
             return None;
         }
         let lane = streak.map_or(Lane::Fast, |streak| streak.lane());
-        self.in_flight.has_place(split, lane, noticed).then_some(lane)
+        self.in_flight.has_place(split, lane, cause).then_some(lane)
     }
 
     fn streak(&self, split: &ObjectRef) -> Option<FailureStreak> {

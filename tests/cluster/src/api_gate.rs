@@ -37,6 +37,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
     pub(crate) body: String,
+    /// In how many seconds to ask again.
+    pub(crate) retry_after: Option<u32>,
 }
 
 /// What the rules look at in a request.
@@ -196,7 +198,12 @@ mod tests {
     #[test]
     fn the_newest_answer_counts_until_the_thaw() {
         let gate = Gate::default();
-        let answer = |status| Answer { status, content_type: String::new(), body: String::new() };
+        let answer = |status| Answer {
+            status,
+            content_type: String::new(),
+            body: String::new(),
+            retry_after: None,
+        };
         gate.answer("/endpointslices".into(), answer(503));
         gate.answer("/v1/".into(), answer(429));
         let status = |uri| gate.answer_to(&asked(uri)).map(|answer| answer.status);

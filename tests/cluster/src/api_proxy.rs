@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::{HeaderMap, StatusCode, Version};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -128,7 +128,20 @@ impl ApiProxy {
     /// looks like. The newest answer counts.
     pub fn answer(&self, pattern: &str, status: u16, content_type: &str, body: &str) {
         let (content_type, body) = (content_type.into(), body.into());
-        self.gate.answer(pattern.into(), Answer { status, content_type, body });
+        let answer = Answer { status, content_type, body, retry_after: None };
+        self.gate.answer(pattern.into(), answer);
+    }
+
+    /// Answers, from now on, every new request whose path contains `pattern` with 429, and asks to
+    /// come again after so many seconds: what an API server with too many requests looks like.
+    pub fn throttle(&self, pattern: &str, retry_after: u32) {
+        let answer = Answer {
+            status: 429,
+            content_type: "text/plain".into(),
+            body: "Too many requests, please try again later.\n".into(),
+            retry_after: Some(retry_after),
+        };
+        self.gate.answer(pattern.into(), answer);
     }
 
     /// How many requests have come whose path contains `pattern`.
@@ -172,9 +185,8 @@ impl Upstream {
         let asked = Asked::of(request.uri());
         self.gate.count(&asked);
         self.gate.pass(&asked).await;
-        if let Some(Answer { status, content_type, body }) = self.gate.answer_to(&asked) {
-            let status = StatusCode::from_u16(status)?;
-            return Ok((status, [(CONTENT_TYPE, content_type)], body).into_response());
+        if let Some(answer) = self.gate.answer_to(&asked) {
+            return instead(answer);
         }
         let response = self.client.request(self.readdress(request)?).await?;
         // The freeze may have come meanwhile.
@@ -196,6 +208,17 @@ impl Upstream {
         request.headers_mut().remove(HOST);
         Ok(request)
     }
+}
+
+/// What is answered in place of the API server.
+fn instead(answer: Answer) -> anyhow::Result<Response> {
+    let Answer { status, content_type, body, retry_after } = answer;
+    let status = StatusCode::from_u16(status)?;
+    let mut response = (status, [(CONTENT_TYPE, content_type)], body).into_response();
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    Ok(response)
 }
 
 /// Until what was asked for is ended.
