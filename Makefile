@@ -8,7 +8,7 @@ CARGO_DENY ?= $(or $(CARGO_TARGET_DIR),target)/tools/cargo-deny-$(CARGO_DENY_VER
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration tools manifests bench bench-admission bench-reviews bench-heavy bench-guard bench-profiles clean
+.PHONY: demo test build-tests lint unit integration tools manifests bench bench-reviews bench-profile clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -55,29 +55,17 @@ manifests: tools
 	  charts/linkerd-failover -n linkerd-failover --no-hooks >> manifests/install.yaml.new
 	mv manifests/install.yaml.new manifests/install.yaml
 
-## bench: one flip, and 1,000 and 10,000 splits on one primary, beside a bare client; takeovers
+## bench: flips, the webhook, takeovers and memory beside who does nothing else, in one table; ONLY=fan-out,guard leaves the rest out
 bench: tools
-	$(CARGO) bench --locked --bench flips --bench takeovers
-
-## bench-admission: the webhook at 200 requests a second, beside a handler that answers without looking
-bench-admission: tools
-	$(CARGO) bench --locked --bench admission
+	BENCH_ONLY="$(ONLY)" BENCH_NAME="$(NAME)" BENCH_BEFORE="$(BEFORE)" $(CARGO) bench --locked --bench figures
 
 ## bench-reviews: the time of single reviews, without TLS and HTTP; CASE names some, REVIEWS repeats one for a profiler
 bench-reviews:
 	$(CARGO) test --locked --profile bench --lib webhook::cost -- --ignored --nocapture
 
-## bench-heavy: one flip while reviews of huge splits arrive at 50 a second
-bench-heavy: tools
-	$(CARGO) bench --locked --bench flips_beside_reviews
-
-## bench-guard: how long deletions of pods are held up, beside a handler that answers without looking
-bench-guard: tools
-	$(CARGO) bench --locked --bench deletion_guard
-
-## bench-profiles: 1,000 splits on one primary to the last ServiceProfile
-bench-profiles: tools
-	$(CARGO) bench --locked --bench service_profiles
+## bench-profile: where the CPU goes, of the program (perf) and of the API server (pprof), in fan-outs and in the webhook
+bench-profile: tools
+	CARGO_PROFILE_BENCH_STRIP=none BENCH_ONLY=cpu-profile $(CARGO) bench --locked --bench figures
 
 clean:
 	$(CARGO) clean

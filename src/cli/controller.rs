@@ -121,7 +121,7 @@ struct EngineArgs {
     engine_version: String,
 }
 
-/// Enough to keep an API server of a few cores busy; `BENCH_CONCURRENCY=8,32 make bench` compares.
+/// Enough to keep an API server of a few cores busy; CONTRIBUTING.md has how to compare others.
 const CONCURRENCY: usize = 32;
 
 /// Runs the server until SIGTERM or SIGINT.

@@ -3,7 +3,8 @@
 //! A request is sent when it is due, and its latency counts from that moment: who is slow once pays for
 //! all that had to wait.
 
-use crate::support::report::print_beside_first;
+use super::bench::PATIENCE;
+use super::budget::Budget;
 use anyhow::{Context, Result, ensure};
 use axum::body::{Body, Bytes};
 use axum::http::{Request, header};
@@ -34,32 +35,38 @@ pub(crate) async fn webhook_ca(cluster: &Cluster) -> Result<Vec<u8>> {
     Ok(secret.data.and_then(|mut data| data.remove("ca.crt")).context("no CA")?.0)
 }
 
-/// A name for people, the server, and the path.
-pub(crate) type Target<'a> = (&'a str, &'a WebhookClient, &'a str);
+/// The server and the path.
+pub(crate) type Target<'a> = (&'a WebhookClient, &'a str);
 
-/// Loads all targets in turn, round by round, with what `reviews` gives for each; prints the figures.
+/// Loads all targets in turn, round by round, with what `reviews` gives for each; of each round, the
+/// seconds that each target took.
 pub(crate) async fn in_turn(
     targets: &[Target<'_>],
-    rounds: usize,
+    budget: Budget,
     mut reviews: impl FnMut(usize) -> Vec<Bytes>,
-) -> Result<()> {
-    let mut took: Vec<Vec<Duration>> = vec![vec![]; targets.len()];
+) -> Result<Vec<Vec<Vec<f64>>>> {
+    let mut rounds = vec![];
     let mut turns: Vec<usize> = (0..targets.len()).collect();
-    for round in 0..=rounds {
+    for round in budget {
+        let mut took = vec![vec![]; targets.len()];
         // In any order: a Lease is renewed every two seconds, and shall not always meet the same one.
         fastrand::shuffle(&mut turns);
         for target in &turns {
-            let (_, client, path) = targets[*target];
+            let (client, path) = targets[*target];
             let times = client.at_steady_rate(path, &reviews(*target)).await?;
-            // The first round warms up.
-            if round > 0 {
-                took[*target].extend(times);
-            }
+            took[*target].extend(times.iter().map(Duration::as_secs_f64));
+        }
+        // The first round warms up.
+        if round > 0 {
+            rounds.push(took);
         }
     }
-    let names: Vec<&str> = targets.iter().map(|(name, ..)| *name).collect();
-    print_beside_first(&names, took);
-    Ok(())
+    Ok(rounds)
+}
+
+/// The rounds of one target beside those of the first.
+pub(crate) fn beside_first(rounds: &[Vec<Vec<f64>>], target: usize) -> Vec<[Vec<f64>; 2]> {
+    rounds.iter().map(|took| [took[target].clone(), took[0].clone()]).collect()
 }
 
 /// Calls a webhook over one HTTP/2 connection, as an API server does.
@@ -96,8 +103,9 @@ impl WebhookClient {
 
     /// Calls once.
     pub(crate) async fn call(&self, path: &str, review: Bytes) -> Result<()> {
-        post(self.client.clone(), format!("https://{}{path}?timeout=1s", self.address), review)
-            .await
+        let uri = format!("https://{}{path}?timeout=1s", self.address);
+        let answer = tokio::time::timeout(PATIENCE, post(self.client.clone(), uri, review)).await;
+        answer.with_context(|| format!("{path} does not answer"))?
     }
 
     /// Calls [`REQUESTS`] times, each when it is due; the time that each answer took.
@@ -125,9 +133,15 @@ impl WebhookClient {
             }
         });
         let mut took = Vec::with_capacity(REQUESTS as usize);
-        while let Some(one) = answers.recv().await {
-            took.push(one?);
-        }
+        let all = async {
+            while let Some(one) = answers.recv().await {
+                took.push(one?);
+            }
+            anyhow::Ok(())
+        };
+        let answered = tokio::time::timeout(PATIENCE, all).await;
+        answered
+            .with_context(|| format!("{path}: not all of {REQUESTS} requests are answered"))??;
         Ok(took)
     }
 }

@@ -20,7 +20,7 @@ pub(crate) const TRAFFIC_SPLIT: Reviewed<'_> = Reviewed {
 pub(crate) const POD: Reviewed<'_> =
     Reviewed { group: "", version: "v1", kind: "Pod", resource: "pods" };
 
-/// A review of an object in the namespace `emojivoto`; `old` is what it was, or null.
+/// A review of an object in a namespace, its own or `emojivoto`; `old` is what it was, or null.
 pub(crate) fn review(
     of: &Reviewed<'_>,
     operation: &str,
@@ -32,11 +32,12 @@ pub(crate) fn review(
     let Reviewed { group, version, kind, resource } = of;
     let kind = json!({"group": group, "version": version, "kind": kind});
     let resource = json!({"group": group, "version": version, "resource": resource});
-    let named = if object.is_null() { old } else { object };
+    let named = &if object.is_null() { old } else { object }["metadata"];
+    let namespace = named["namespace"].as_str().unwrap_or("emojivoto");
     json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
         "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
         "kind": kind, "resource": resource, "requestKind": kind, "requestResource": resource,
-        "name": named["metadata"]["name"], "namespace": "emojivoto", "operation": operation,
+        "name": named["name"], "namespace": namespace, "operation": operation,
         "userInfo": user, "object": object, "oldObject": old, "dryRun": false, "options": options,
     }})
 }

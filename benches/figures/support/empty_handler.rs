@@ -1,7 +1,8 @@
-//! A handler that answers without looking, to compare the webhook with. It is served by the same stack
+//! A handler that answers without looking, which the webhook is measured against. It is served by the same stack
 //! (TLS, HTTP/2, limits) in a process of its own, as the webhook is.
 
-use crate::support::load::{SERVER_NAME, WebhookClient};
+use super::child::Child;
+use super::load::{SERVER_NAME, WebhookClient};
 use anyhow::{Context, Result};
 use axum::body::Bytes;
 use axum::http::header;
@@ -10,33 +11,19 @@ use jiff::Timestamp;
 use linkerd_failover::telemetry::Metrics;
 use linkerd_failover::webhook::server::{ServerLimits, serve};
 use serde_json::{Value, json};
-use std::process::Stdio;
 use std::sync::Arc;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use webhook_certs::{Authority, ClientAuth, Lifetimes, ReloadingResolver, TlsVersions};
 
-/// The argument with which a benchmark's program is this handler.
-const ARGUMENT: &str = "serve-baseline";
-
-/// Whether this process was started to be the handler.
-pub(crate) fn is_wanted() -> bool {
-    std::env::args().nth(1).as_deref() == Some(ARGUMENT)
-}
+/// The argument with which the benchmark's program is this handler.
+pub(crate) const ARGUMENT: &str = "empty-handler";
 
 /// Starts the handler in a process that ends with what is returned.
 pub(crate) async fn start() -> Result<(Child, WebhookClient)> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .arg(ARGUMENT)
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line).await?;
-    let server: Value = serde_json::from_str(&line)?;
+    let mut child = Child::start(&[ARGUMENT], &[])?;
+    let server: Value = serde_json::from_str(&child.line().await?)?;
     let address = server["address"].as_str().context("no address")?.parse()?;
     let ca = server["ca"].as_str().context("no CA")?;
     Ok((child, WebhookClient::new(address, ca.as_bytes())?))

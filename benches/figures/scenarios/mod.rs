@@ -1,0 +1,15 @@
+//! What is measured, a file for each cluster that it takes.
+
+pub(crate) mod large;
+pub(crate) mod one_replica;
+pub(crate) mod profiles;
+pub(crate) mod two_replicas;
+
+mod flips;
+mod guard;
+mod heavy_reviews;
+mod memory;
+mod profile;
+mod takeover;
+mod unrelated;
+mod webhook;
