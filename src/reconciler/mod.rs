@@ -27,6 +27,7 @@ pub(crate) mod overwrites;
 pub(crate) mod patch;
 pub(crate) mod pending_deletions;
 pub(crate) mod plan;
+pub(crate) mod profile_first;
 pub(crate) mod reconcile;
 pub(crate) mod record_backlog;
 pub(crate) mod reports;

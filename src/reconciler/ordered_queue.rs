@@ -25,7 +25,7 @@ pub(crate) enum Urgency {
 }
 
 impl Urgency {
-    const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Deletion,
         Self::Loss,
         Self::ProfileMoved,

@@ -16,6 +16,7 @@ use crate::reconciler::lanes::Lane;
 use crate::reconciler::memory::Memory;
 use crate::reconciler::ordered_queue::{Cause, Urgency};
 use crate::reconciler::plan::{self, Moves, Plan};
+use crate::reconciler::profile_first;
 use crate::reconciler::service_profiles::writes::{FollowUp, ProfileRequest};
 use crate::reconciler::state::Reconciler;
 use crate::reconciler::write::WriteKind;
@@ -55,6 +56,7 @@ impl Reconciler {
         self.check_permission(&subject, &wanted)?;
         self.check_order(&subject, &wanted)?;
         self.carry_decided(&subject, &wanted);
+        self.check_profile(&subject, &wanted)?;
         self.check_backoff(&subject, &wanted)?;
         Ok(self.begin(&subject, wanted))
     }
@@ -229,6 +231,30 @@ impl Reconciler {
         Err(Stop::of_write(StopReason::Deferred, &wanted.write))
     }
 
+    /// Passes a write whose profile is answered, or slow: callers follow the profile, and the API server has
+    /// nothing else to do for the object until then, nor before the profiles of others.
+    fn check_profile(&mut self, subject: &Subject<'_>, wanted: &Wanted) -> Gate<()> {
+        let (object, write) = (subject.object, &wanted.write);
+        let comes_after = self.profiles.is_followed(object)
+            && !self.writes.in_flight.contains(object)
+            && profile_first::may_come_after(subject, wanted);
+        if !comes_after {
+            return Ok(());
+        }
+        let cause = Cause { urgency: Urgency::ProfileMoved, noticed: subject.noticed };
+        if self.profiles.in_flight.blocks(object) {
+            if write.leaves_primary() {
+                self.brake.begins(object);
+            }
+            self.profiles.in_flight.mark_dirty(object.clone(), cause);
+        } else if self.has_room(cause.urgency) {
+            return Ok(());
+        } else {
+            self.queue.enqueue(object.clone(), cause);
+        }
+        Err(Stop::of_write(StopReason::ProfileFirst, write))
+    }
+
     /// Passes a write that need not wait for an earlier attempt.
     fn check_backoff(&mut self, subject: &Subject<'_>, wanted: &Wanted) -> Gate<()> {
         let (write, now) = (&wanted.write, Instant::now());
@@ -273,7 +299,7 @@ impl Reconciler {
         Some(self.memories.get(object)?.failed.as_ref()?.streak())
     }
 
-    /// The profile gets the decided weights at the same time, whatever becomes of their write.
+    /// The profile gets the decided weights first, whatever becomes of their write.
     fn carry_decided(&mut self, subject: &Subject<'_>, wanted: &Wanted) {
         let weights = wanted.write.weights.as_slice();
         let decided = Some(weights).filter(|weights| !weights.is_empty());

@@ -19,6 +19,9 @@ use crate::reconciler::writes::Writes;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+/// So many splits are written while the profiles of others wait.
+const BESIDE_PROFILES: usize = 2;
+
 /// Makes the weights of managed objects what the engine decides, one object at a time.
 pub(crate) struct Reconciler {
     pub context: Context,
@@ -98,13 +101,26 @@ impl Reconciler {
     /// The next object to reconcile, while its write has room: of those that are queued, then of those
     /// that have waited for a place, then of those that are to be recorded.
     pub(crate) fn next_with_room(&mut self) -> Option<(ObjectRef, Noticed)> {
-        let (writes, profiles) = (&self.writes.in_flight, &self.profiles.in_flight);
-        let has_room = |urgency| writes.has_room(urgency) && profiles.has_room(urgency);
+        let rooms = Urgency::ALL.map(|urgency| self.has_room(urgency));
         self.queue
-            .dequeue(has_room)
+            .dequeue(|urgency| rooms[urgency as usize])
             .or_else(|| self.writes.in_flight.take_next())
             .or_else(|| self.profiles.in_flight.take_next())
             .or_else(|| self.next_record())
+    }
+
+    /// Whether an object that is so urgent may be written now.
+    pub(crate) fn has_room(&self, urgency: Urgency) -> bool {
+        let (writes, profiles) = (&self.writes.in_flight, &self.profiles.in_flight);
+        match urgency {
+            // They would take the API server from profiles that callers still wait for. But the other replicas
+            // have to see that this one flips.
+            Urgency::ProfileMoved => {
+                let profiles_wait = self.queue.has_before(urgency);
+                writes.has_room(urgency) && (!profiles_wait || writes.fast() < BESIDE_PROFILES)
+            }
+            _ => writes.has_room(urgency) && profiles.has_room(urgency),
+        }
     }
 
     fn next_record(&mut self) -> Option<(ObjectRef, Noticed)> {

@@ -77,6 +77,8 @@ struct World {
     /// What the API server has, by name.
     stored: HashMap<String, Value>,
     version: u64,
+    /// The annotations of new splits.
+    annotate: Value,
 }
 
 impl World {
@@ -135,7 +137,14 @@ impl World {
             arbiter: Arbiter::new(reader),
             was_unsynced: false,
         };
-        Self { reconciler, changes, received, stored: HashMap::new(), version: 0 }
+        Self {
+            reconciler,
+            changes,
+            received,
+            stored: HashMap::new(),
+            version: 0,
+            annotate: json!({}),
+        }
     }
 
     /// A split with these weights on a primary of its own and a fallback, with so many ready endpoints.
@@ -153,7 +162,7 @@ impl World {
         let split = json!({
             "apiVersion": "split.smi-spec.io/v1alpha2", "kind": "TrafficSplit",
             "metadata": {"name": name, "namespace": "ns", "uid": name, "labels": {"failover": "x"},
-                "annotations": {}, "resourceVersion": self.version.to_string()},
+                "annotations": self.annotate, "resourceVersion": self.version.to_string()},
             "spec": {"service": primary, "backends": [
                 {"service": primary, "weight": weights[0]},
                 {"service": fallback, "weight": weights[1]},
@@ -216,16 +225,20 @@ impl World {
 
     /// The API server makes a write, and the reconciler has its answer.
     async fn make(&mut self, received: Received) {
-        let name = received.name().to_owned();
         self.version += 1;
-        let mut object = self.stored.remove(&name).unwrap_or(Value::Null);
-        match received.method {
+        let (name, mut object) = match received.method {
             Method::PATCH => {
-                let patch: json_patch::Patch = serde_json::from_value(received.body).unwrap();
+                let name = received.name().to_owned();
+                let (mut object, body) = (self.stored[&name].clone(), received.body);
+                let patch: json_patch::Patch = serde_json::from_value(body).unwrap();
                 json_patch::patch(&mut object, &patch).unwrap();
+                (name, object)
             }
-            _ => object = received.body,
-        }
+            _ => {
+                let name = received.body["metadata"]["name"].as_str().unwrap().to_owned();
+                (name, received.body)
+            }
+        };
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         let body = Body::from(serde_json::to_vec(&object).unwrap());
         self.stored.insert(name, object);
@@ -236,6 +249,15 @@ impl World {
     /// The API server turns a write away.
     async fn throttle(&mut self, received: Received, seconds: u32) {
         let response = Response::builder().status(429).header("retry-after", seconds);
+        self.answer(received, response).await;
+    }
+
+    /// A webhook denies a write.
+    async fn deny(&mut self, received: Received) {
+        self.answer(received, Response::builder().status(403)).await;
+    }
+
+    async fn answer(&mut self, received: Received, response: http::response::Builder) {
         received.answer.send(response.body(Body::empty()).unwrap()).ok().unwrap();
         self.finish(&received.path).await;
     }
@@ -342,4 +364,82 @@ async fn a_throttled_flip_waits_alone_and_what_nobody_waits_for_is_not_written_m
     // Newer facts do not wait for an attempt from older ones.
     world.split("first", [1, 0], [0, 1]);
     assert_eq!(world.make_all().await, ["first"]);
+}
+
+/// A split whose state is recorded and whose profile is written.
+async fn with_profile(concurrency: usize, names: &[&str]) -> World {
+    let mut world = World::new(concurrency, true);
+    for name in names {
+        world.split(name, [1, 0], [1, 1]);
+        world.make_all().await;
+    }
+    world
+}
+
+fn is_profile(received: &Received) -> bool {
+    received.path.contains("/serviceprofiles")
+}
+
+#[tokio::test]
+async fn the_profile_is_written_first_and_the_split_once_that_is_answered() {
+    let mut world = with_profile(32, &["web"]).await;
+    world.set_ready("web-primary", 0);
+    let profile = world.next().await;
+    assert!(is_profile(&profile), "{}", profile.path);
+    assert!(world.is_idle().await, "the API server has nothing else to do");
+    world.make(profile).await;
+    let split = world.next().await;
+    assert!(!is_profile(&split) && split.name() == "web", "{}", split.path);
+    world.make(split).await;
+    assert_eq!(world.stored["web"]["spec"]["backends"][1]["weight"], 1);
+    assert!(world.is_idle().await);
+}
+
+#[tokio::test]
+async fn a_profile_that_hangs_or_is_refused_delays_no_split() {
+    let mut world = with_profile(32, &["web"]).await;
+    world.set_ready("web-primary", 0);
+    let hangs = world.next().await;
+    assert!(is_profile(&hangs));
+    world.reconciler.advance(Instant::now() + Duration::from_millis(150));
+    let split = world.next().await;
+    assert!(!is_profile(&split));
+    world.make(split).await;
+    world.deny(hangs).await;
+
+    let mut world = with_profile(32, &["web"]).await;
+    world.set_ready("web-primary", 0);
+    let refused = world.next().await;
+    assert!(is_profile(&refused));
+    world.deny(refused).await;
+    assert!(!is_profile(&world.next().await));
+}
+
+#[tokio::test]
+async fn profiles_that_callers_wait_for_go_before_the_splits_of_others() {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let mut world = with_profile(1, &names).await;
+    for name in names {
+        world.set_ready(&format!("{name}-primary"), 0);
+    }
+    let mut order = vec![];
+    while !world.is_idle().await {
+        let received = world.received.recv().await.unwrap();
+        order.push(is_profile(&received));
+        world.make(received).await;
+    }
+    assert_eq!(order.len(), 12);
+    // One after the other a split is written too, so that others see that this replica flips.
+    assert!(order[0] && order.iter().take(7).filter(|profile| **profile).count() >= 4, "{order:?}");
+}
+
+#[tokio::test]
+async fn a_flip_whose_state_has_to_be_recorded_is_written_into_both_at_once() {
+    let mut world = World::new(32, true);
+    world.annotate = json!({"failover.linkerd.io/failback": "manual"});
+    world.split("web", [1, 0], [1, 1]);
+    world.make_all().await;
+    world.set_ready("web-primary", 0);
+    let both = [world.next().await, world.next().await];
+    assert_eq!(both.iter().filter(|received| is_profile(received)).count(), 1);
 }

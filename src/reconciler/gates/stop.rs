@@ -55,6 +55,8 @@ pub(crate) enum StopReason {
     NotPermitted,
     /// Something more urgent goes before it.
     Deferred,
+    /// The ServiceProfile, which callers follow, is written first.
+    ProfileFirst,
     /// Of attempts before: one failed, or another writer overwrites them.
     Backoff,
 }

@@ -1,6 +1,8 @@
-//! The writes of ServiceProfiles that are under way, beside those of weights: a profile is written in
-//! the same pass as its split, at the same time, and retried on its own. Neither is delayed by the other:
-//! a webhook of Linkerd that delays a profile delays no flip, and callers follow the profile alone.
+//! The writes of ServiceProfiles that are under way, beside those of weights, and retried on their own.
+//!
+//! Callers follow the profile alone: of a flip it is written first, and the split once it is answered. Where
+//! a webhook of Linkerd delays it, and where the state of the split has to be recorded with the flip, both are
+//! written at the same time.
 
 use crate::client::request_times::RequestTimes;
 use crate::index::change::Noticed;
