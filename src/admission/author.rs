@@ -25,6 +25,8 @@ pub(crate) struct Author {
     pub primary: PrimaryNamed,
     /// The request has a new manifest of `kubectl apply`.
     pub has_applied: bool,
+    /// The request is a server-side apply: nothing but its weights tells what it brings.
+    pub is_server_side_apply: bool,
     /// The weights that the author certainly wrote, by set.
     pub weights: BySet<Weights>,
 }
@@ -40,12 +42,14 @@ impl Author {
         let (before, now) = (old.normalized(), new.normalized());
         let applied = new.manifest_applied_over(old);
         let request = ReviewedRequest { kind, old: old.object, new: new.object, manager };
+        let is_server_side_apply = request.is_server_side_apply();
         Self {
             primary: request.primary(before, applied, new),
             has_applied: applied.is_some(),
+            is_server_side_apply,
             weights: match applied {
                 Some(applied) => applied.normalized().live(),
-                None if request.replaces_object() || request.is_server_side_apply() => {
+                None if is_server_side_apply || request.replaces_object() => {
                     request.without_echoes(before, now)
                 }
                 None => BySet::new(),

@@ -252,7 +252,23 @@ proptest! {
         prop_assert_eq!(primary(&there), primary(&old));
         let expected: Weights = [("a".into(), weights[0]), ("b".into(), weights[1])].into();
         prop_assert_eq!(authored(&there), expected);
+        // The API server calls again where another webhook has changed the object.
+        prop_assert_eq!(mutated(&world, Some(&old), &there), there);
     }
+}
+
+#[test]
+fn an_unchanged_manifest_in_an_outage_is_answered_the_same_twice_and_a_dry_run_shows_no_difference()
+{
+    let mut world = Way::ServerSide.world(World::with(&[("a", 0), ("b", 1), ("emoji-svc", 1)]));
+    let manifest = of(&[("a", 1), ("b", 0)], NAMED);
+    let old = stored(mutated(&world, None, &Way::ServerSide.bring(None, &manifest)));
+    let brought = Way::ServerSide.bring(Some(&old), &manifest);
+    let once = mutated(&world, Some(&old), &brought);
+    assert_eq!(authored(&once), authored(&old));
+    assert_eq!(mutated(&world, Some(&old), &once), once);
+    world.dry_run = true;
+    assert_eq!(mutated(&world, Some(&old), &brought).annotations(), old.annotations());
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub(crate) struct World {
     pub kind: Kind,
     /// The field manager of the request.
     pub manager: Option<&'static str>,
+    pub dry_run: bool,
     pub takes_text: bool,
     pub now: Now,
     version: u64,
@@ -53,6 +54,7 @@ impl World {
             me: Identity::new("replica-a"),
             kind: Kind::TrafficSplit,
             manager: None,
+            dry_run: false,
             takes_text: false,
             now: Now::at(Timestamp::from_second(1_000_000).unwrap()),
             version: 0,
@@ -120,6 +122,7 @@ impl World {
             rules: &self.rules,
             defaults: &self.defaults,
             manager: self.manager,
+            dry_run: self.dry_run,
             me: &self.me,
             now: self.now,
             services: SeenServices::default(),

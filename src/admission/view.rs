@@ -114,6 +114,8 @@ pub(crate) struct View<'a> {
     pub defaults: &'a Defaults,
     /// The field manager of the request, where it has one.
     pub manager: Option<&'a str>,
+    /// Whether nothing of the request is stored.
+    pub dry_run: bool,
     /// This replica.
     pub me: &'a Identity,
     pub now: Now,

@@ -78,6 +78,7 @@ impl Handler {
             rules: &self.rules,
             defaults: &self.defaults,
             manager: request.manager(),
+            dry_run: request.is_dry_run(),
             me: &self.me,
             now: self.shared.now(),
             services: SeenServices::default(),

@@ -27,6 +27,8 @@ pub(crate) struct ReviewRequest {
     #[serde(default)]
     pub old_object: Option<SentObject>,
     #[serde(default)]
+    dry_run: Option<bool>,
+    #[serde(default)]
     options: Option<OperationOptions>,
 }
 
@@ -121,6 +123,11 @@ impl ReviewRequest {
             Operation::Delete => ObjectOperation::Delete,
             Operation::Connect => ObjectOperation::Connect,
         }
+    }
+
+    /// Whether nothing of the request is stored.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.dry_run == Some(true)
     }
 
     /// The field manager that the request names, or the API server for it.

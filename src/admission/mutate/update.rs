@@ -51,7 +51,10 @@ pub(super) fn update(
     update.keep_traffic(view);
     update.note_default_primaries();
     update.end_failover_of_rules();
-    let authored = update.record(text, old.object.resource_version());
+    // Of a server-side apply a second call sees our weights in the place of the author's: it has to know
+    // that there was a first one.
+    let hides_author = author.is_server_side_apply && !view.dry_run && update.changes_weights();
+    let authored = update.record(text, old.object.resource_version(), hides_author);
     if !author.has_applied && new.object.annotations().contains_key(annotations::LAST_APPLIED) {
         update.note_two_authors(&authored);
     }
@@ -171,18 +174,28 @@ impl Update<'_> {
         }
     }
 
-    /// The authored weights to record. The state names the edited version only where something changes, so
-    /// that a dry run of an unchanged manifest shows no difference.
+    /// Whether the weights differ from those in the request.
+    fn changes_weights(&self) -> bool {
+        self.intents.iter().any(|intent| {
+            let weights = self.weights.get(&intent.set).into_iter().flatten();
+            intent.backends.iter().zip(weights).any(|(backend, weight)| backend.live != *weight)
+        })
+    }
+
+    /// The authored weights to record. The state names the edited version only where something changes, or
+    /// where the answer hides what the author wrote, so that a dry run of an unchanged manifest shows no
+    /// difference.
     fn record(
         &mut self,
         mut text: BySet<AuthoredText>,
         version: Option<String>,
+        hides_author: bool,
     ) -> AuthoredWeights {
         let authored = authored(self.intents);
         text.retain(|set, _| authored.contains_key(set));
         let authored = AuthoredWeights::new(authored).written(text);
         let is_same_state = self.previous.state.as_ref() == Some(&self.state);
-        if self.previous.recorded() != authored || !is_same_state {
+        if hides_author || self.previous.recorded() != authored || !is_same_state {
             self.state.edited = version;
         }
         authored
