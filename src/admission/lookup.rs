@@ -5,9 +5,9 @@ use crate::admission::view::{LiveLookups, Lookup};
 use crate::engine::{Declaration, service_of};
 use crate::index::service_facts::ServiceFacts;
 use crate::index::store::Index;
+use crate::kinds::partial::PartialService;
 use crate::kinds::{ObjectKey, brief, get_known};
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -70,7 +70,7 @@ pub(crate) async fn look_up(
     let own = ObjectKey::new(namespace, "");
     let asked = names.into_iter().take(MOST).map(|name| {
         let service = own.beside(&name);
-        let api: Api<Service> = Api::namespaced(client.clone(), &service.namespace);
+        let api: Api<PartialService> = Api::namespaced(client.clone(), &service.namespace);
         async move {
             let answer = match get_known(&api, &service.name).await {
                 Ok(Some(service)) => Lookup::Found(ServiceFacts::read(&service)),

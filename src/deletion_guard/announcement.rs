@@ -1,6 +1,6 @@
 //! An announcement, its outcome, and the paths by which replicas send both.
 
-use crate::index::pods::PodUid;
+use crate::kinds::pods::PodUid;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;

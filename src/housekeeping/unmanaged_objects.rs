@@ -165,7 +165,7 @@ impl UnmanagedScan {
         let kind = ApiResource::from_gvk_with_plural(&gvk, plural);
         let mut found = vec![];
         for part in WatchScope::each(&self.namespaces) {
-            let api = part.dynamic_api(&self.client, &kind);
+            let api: Api<DynamicObject> = part.dynamic_api(&self.client, &kind);
             let params = ListParams::default().labels(self.selector.as_str());
             for route in api.list(&params).await?.items {
                 let about = ObjectKey::of(&route);
@@ -207,7 +207,7 @@ impl UnmanagedScan {
     async fn leftover_candidates(&self, resource: &ApiResource) -> kube::Result<Vec<ObjectKey>> {
         let mut found = vec![];
         for part in WatchScope::each(&self.namespaces) {
-            let api = part.dynamic_api(&self.client, resource);
+            let api: Api<DynamicObject> = part.dynamic_api(&self.client, resource);
             let mut params = ListParams::default().limit(PAGE);
             loop {
                 let page = api.list_metadata(&params).await?;

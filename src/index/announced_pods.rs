@@ -1,7 +1,7 @@
 //! Announced pods: the API server asks before it deletes them.
 
 use crate::engine::SteadyTime;
-use crate::index::pods::PodUid;
+use crate::kinds::pods::PodUid;
 use jiff::SignedDuration;
 use std::collections::{BTreeMap, HashMap};
 
@@ -51,6 +51,31 @@ pub(crate) fn read_recorded_pods(recorded: &BTreeMap<String, SteadyTime>) -> Rec
 #[derive(Debug, Default)]
 pub(crate) struct AnnouncedPods {
     pods: HashMap<PodUid, AnnouncedPod>,
+    /// Grows with each announcement.
+    revision: u64,
+}
+
+/// The announced pods as they count at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AnnouncedNow<'a> {
+    /// None of a linked cluster: pods there are not announced here.
+    pub pods: Option<&'a AnnouncedPods>,
+    pub now: SteadyTime,
+}
+
+impl AnnouncedNow<'_> {
+    /// No pod is announced.
+    pub(crate) const NONE: Self = Self { pods: None, now: SteadyTime::MIN };
+
+    /// Until when the announcement of a pod is valid; none where it has none.
+    pub(crate) fn until(&self, pod: PodUid) -> Option<SteadyTime> {
+        self.pods?.until(pod, self.now)
+    }
+
+    /// A number that changes with each announcement.
+    pub(crate) fn revision(&self) -> u64 {
+        self.pods.map_or(0, |pods| pods.revision)
+    }
 }
 
 impl AnnouncedPods {
@@ -68,6 +93,7 @@ impl AnnouncedPods {
             }
         }
         let until = now.saturating_add(VALID);
+        self.revision += 1;
         self.pods
             .insert(uid, AnnouncedPod { name: name.into(), since: now, until, flipped: false });
         AnnounceResult::Accepted
@@ -80,6 +106,7 @@ impl AnnouncedPods {
             let until = (*until).min(now.saturating_add(VALID));
             let there = AnnouncedPod { name: "".into(), since: now, until, flipped: true };
             if there.counts(now) && self.pods.len() < MOST {
+                self.revision += u64::from(!self.pods.contains_key(pod));
                 self.pods.entry(*pod).or_insert(there).flipped = true;
             }
         }

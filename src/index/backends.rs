@@ -2,7 +2,8 @@
 
 use crate::engine::SteadyTime;
 use crate::engine::{self, Backend, Health, Intent, Ports, Unknown};
-use crate::index::endpoint_count::{self, EndpointCount, PortEndpointCount};
+use crate::index::announced_pods::AnnouncedNow;
+use crate::index::endpoint_count::{EndpointCount, PortEndpointCount};
 use crate::index::endpoints::SliceFacts;
 use crate::index::history::ServiceHistory;
 use crate::index::service_facts::{RequestedPorts, ServiceFacts, ServiceKind, ServicePort};
@@ -77,15 +78,14 @@ impl Index {
         }
     }
 
-    /// The endpoints of a Service whose slices are here; `ports` as [`endpoint_count::count`] takes them.
+    /// The endpoints of a Service whose slices are here; `ports` are the names of the asked ones.
     pub(crate) fn count(
         &self,
         service: &ObjectKey,
         ports: &[Option<&str>],
         now: SteadyTime,
     ) -> EndpointCount {
-        let announced_until = |pod| self.announced_pods.until(pod, now);
-        endpoint_count::count(self.slices.of(service), ports, announced_until)
+        self.slices.count(service, ports, AnnouncedNow { pods: Some(&self.announced_pods), now })
     }
 
     /// The identities of the endpoints of a Service, ready or not; none where one of its members cannot be

@@ -1,9 +1,10 @@
 //! How many endpoints of a Service are ready, of all and port by port.
 
-use crate::engine::{Announced, MOST_PORTS, PortSet, SteadyTime};
-use crate::index::endpoints::{Endpoint, SliceFacts};
-use crate::index::pods::PodUid;
-use std::collections::HashMap;
+use crate::engine::{Announced, MOST_PORTS, PortSet, SteadyTime, work};
+use crate::index::endpoints::SliceFacts;
+use crate::kinds::hash::HashedMap;
+use crate::kinds::partial::Endpoint;
+use crate::kinds::pods::PodUid;
 
 /// How many endpoints a Service has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,18 +115,20 @@ impl SeenEndpoint {
 /// is one that the Service does not have. `announced_until` returns until when an announced pod
 /// counts as gone.
 pub(crate) fn count<'a>(
-    slices: impl Iterator<Item = &'a SliceFacts>,
+    slices: impl Iterator<Item = &'a SliceFacts> + Clone,
     ports: &[Option<&str>],
     announced_until: impl Fn(PodUid) -> Option<SteadyTime>,
 ) -> EndpointCount {
     let ports = &ports[..ports.len().min(MOST_PORTS)];
-    let mut endpoints: HashMap<u64, SeenEndpoint> = HashMap::new();
+    let most = slices.clone().map(|slice| slice.endpoints.len()).sum();
+    let mut endpoints = HashedMap::with_capacity_and_hasher(most, Default::default());
     let mut together = vec![PortSet::MAX; ports.len()];
     for slice in slices {
         let offered = slice.offered(ports);
         for endpoint in &slice.endpoints {
             // While slices are rebalanced an endpoint may be in two of them.
-            let seen = endpoints.entry(endpoint.identity).or_default();
+            let seen: &mut SeenEndpoint =
+                endpoints.entry(work::counted(endpoint.identity)).or_default();
             seen.add(endpoint, offered);
             seen.announced_until = endpoint.pod.and_then(|pod| announced_until(pod.uid));
         }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::index::endpoints::AddressFamilies;
-use crate::index::pods::PodName;
+use crate::kinds::pods::PodName;
 use serde_json::{Value, json};
 
 fn facts(slice: Value) -> Option<SliceFacts> {

@@ -1,12 +1,10 @@
 //! What a decision needs of an EndpointSlice.
 
 use crate::engine::PortSet;
-use crate::index::hash::hash_of;
-use crate::index::pods::{PodEndpoint, PodName, PodUid};
 use crate::index::service_facts::ServicePort;
-use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::api::discovery;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use crate::kinds::partial::{AddressType, Endpoint, PartialSlice};
+use crate::kinds::pods::PodEndpoint;
+use kube::ResourceExt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The label of slices that Kubernetes itself makes, and its value.
@@ -29,56 +27,44 @@ pub(crate) struct SliceFacts {
     /// Kubernetes makes it of the Service and its pods: it has the ports that the Service declares.
     follows: bool,
     /// Names of the ports offered; the unnamed port is `""`.
-    ports: Vec<String>,
-    pub(super) endpoints: Vec<Endpoint>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Endpoint {
-    /// Hash of the targetRef, or of the address where there is none.
-    pub(super) identity: u64,
-    is_pod: bool,
-    pub(super) pod: Option<PodEndpoint>,
-    pub(super) ready: bool,
-    /// It is being deleted.
-    pub(super) terminating: bool,
+    ports: Box<[Box<str>]>,
+    pub(super) endpoints: Box<[Endpoint]>,
 }
 
 impl SliceFacts {
     /// The facts of a slice; none where no proxy would use its addresses.
-    pub(crate) fn read(slice: &EndpointSlice, families: AddressFamilies) -> Option<Self> {
+    pub(crate) fn read(slice: &PartialSlice, families: AddressFamilies) -> Option<Self> {
         // Linkerd ignores the IPv6 addresses of pods only: it sends to those of a gateway or of an external
         // workload.
-        let has_pods = match slice.address_type.as_str() {
-            "IPv4" => Some(true),
-            "IPv6" => Some(families.ipv6),
-            _ => None,
+        let has_pods = match slice.address_type {
+            AddressType::IPv4 => Some(true),
+            AddressType::IPv6 => Some(families.ipv6),
+            AddressType::Other => None,
         }?;
-        let endpoints = slice.endpoints.iter().filter_map(read_endpoint);
-        let endpoints: Vec<Endpoint> = endpoints.filter(|e| has_pods || !e.is_pod).collect();
+        let endpoints = slice.endpoints.iter().filter(|endpoint| has_pods || !endpoint.is_pod);
+        let endpoints: Box<[Endpoint]> = endpoints.copied().collect();
         let ports = slice.ports.iter().flatten();
-        let ports = ports.map(|port| port.name.clone().unwrap_or_default()).collect();
+        let ports = ports.map(|port| port.name.as_deref().unwrap_or_default().into()).collect();
         let (label, controller) = MANAGED_BY;
-        let managed_by = slice.metadata.labels.as_ref().and_then(|labels| labels.get(label));
-        let follows = managed_by.is_some_and(|manager| manager == controller);
+        let follows = slice.labels().get(label).is_some_and(|manager| manager == controller);
         (has_pods || !endpoints.is_empty()).then_some(Self { follows, ports, endpoints })
     }
 
     /// Whether its ports have changed to some that its Service does not declare: the Service has changed
     /// too, and its own watch reports that later.
     pub(crate) fn overtakes(&self, before: &Self, declared: &[ServicePort]) -> bool {
-        let undeclared = |name: &String| declared.iter().all(|port| port.name != *name);
+        let undeclared = |name: &str| declared.iter().all(|port| port.name != name);
         self.follows
             && self.ports != before.ports
             && before.has_ready()
             && self.has_ready()
-            && self.ports.iter().any(undeclared)
+            && self.ports.iter().any(|name| undeclared(name))
     }
 
     /// Which of these ports it offers, by their place.
     pub(super) fn offered(&self, ports: &[Option<&str>]) -> PortSet {
         let offered = |(_, port): &(usize, &Option<&str>)| {
-            port.is_some_and(|port| self.ports.iter().any(|p| p == port))
+            port.is_some_and(|port| self.ports.iter().any(|p| **p == *port))
         };
         let offered = ports.iter().enumerate().filter(offered);
         offered.fold(0, |set, (place, _)| set | 1 << place)
@@ -107,37 +93,4 @@ impl SliceFacts {
     pub(crate) fn pods(&self) -> impl Iterator<Item = (PodEndpoint, bool)> {
         self.endpoints.iter().filter_map(|endpoint| Some((endpoint.pod?, endpoint.ready)))
     }
-}
-
-/// An endpoint that Linkerd sends to.
-fn read_endpoint(endpoint: &discovery::v1::Endpoint) -> Option<Endpoint> {
-    let target = endpoint.target_ref.as_ref();
-    let pod = target.filter(|target| target.kind.as_deref() == Some("Pod"));
-    let conditions = endpoint.conditions.as_ref();
-    Some(Endpoint {
-        identity: identity(endpoint)?,
-        is_pod: pod.is_some(),
-        pod: pod.and_then(pod_endpoint),
-        ready: conditions.and_then(|c| c.ready).unwrap_or(true),
-        terminating: conditions.and_then(|c| c.terminating).unwrap_or_default(),
-    })
-}
-
-/// The hash of the targetRef, or of the address where there is none; none for a target of a kind that Linkerd
-/// does not send to.
-fn identity(endpoint: &discovery::v1::Endpoint) -> Option<u64> {
-    match &endpoint.target_ref {
-        Some(target) => match target.kind.as_deref() {
-            kind @ Some("Pod" | "ExternalWorkload") => {
-                Some(hash_of((kind, &target.namespace, &target.name, &target.uid)))
-            }
-            _ => None,
-        },
-        None => endpoint.addresses.first().map(hash_of),
-    }
-}
-
-fn pod_endpoint(target: &ObjectReference) -> Option<PodEndpoint> {
-    let name = PodName::new(target.namespace.as_ref()?, target.name.as_ref()?);
-    Some(PodEndpoint { uid: PodUid::parse(target.uid.as_ref()?)?, name })
 }

@@ -4,9 +4,9 @@ use crate::engine::{AnnouncedPodUids, Now, SteadyTime, flips_early};
 use crate::index::announced_pods::{AnnounceResult, RecordedPods, is_current};
 use crate::index::endpoints::SliceFacts;
 use crate::index::managed_object::{ManagedObject, ManagedSet};
-use crate::index::pods::{PodName, PodUid};
 use crate::index::remote::members::Member;
 use crate::index::store::Index;
+use crate::kinds::pods::{PodName, PodUid};
 use crate::kinds::{ObjectKey, ObjectRef};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

@@ -7,11 +7,11 @@ pub(crate) mod change;
 pub(crate) mod changed_services;
 pub(crate) mod cluster_settings;
 pub(crate) mod endpoint_count;
+mod endpoint_counts;
 pub(crate) mod endpoints;
 pub(crate) mod forbidden_namespaces;
 pub(crate) mod grants;
 pub(crate) mod guarded_pods;
-pub(crate) mod hash;
 pub(crate) mod history;
 #[cfg(test)]
 mod interleavings_tests;
@@ -19,7 +19,6 @@ pub(crate) mod managed_object;
 pub(crate) mod objects;
 pub(crate) mod order;
 pub(crate) mod peak;
-pub(crate) mod pods;
 #[cfg(test)]
 mod ports_history_tests;
 #[cfg(test)]
@@ -31,6 +30,7 @@ pub(crate) mod remote;
 pub(crate) mod resource;
 pub(crate) mod served_ports;
 pub(crate) mod service_facts;
+mod service_slices;
 pub(crate) mod services;
 pub(crate) mod shared_index;
 pub(crate) mod slice_table;

@@ -2,7 +2,7 @@
 
 use crate::engine::MOST_PORTS;
 use crate::index::remote::members::{self, Member};
-use k8s_openapi::api::core::v1::{Service, ServiceSpec};
+use crate::kinds::partial::{self, PartialService, ServiceSpec};
 use kube::ResourceExt;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -61,7 +61,7 @@ pub(crate) enum ServiceKind {
 }
 
 impl ServiceFacts {
-    pub(crate) fn read(service: &Service) -> Self {
+    pub(crate) fn read(service: &PartialService) -> Self {
         let spec = service.spec.as_ref();
         let ports = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
         let kind = if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
@@ -69,7 +69,7 @@ impl ServiceFacts {
         } else {
             members::read(service).map_or(ServiceKind::Slices, ServiceKind::Members)
         };
-        let port = |port: &k8s_openapi::api::core::v1::ServicePort| ServicePort {
+        let port = |port: &partial::ServicePort| ServicePort {
             number: port.port,
             name: port.name.clone().unwrap_or_default(),
             is_tcp: port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP"),

@@ -1,9 +1,12 @@
 //! The EndpointSlices of a cluster, by the Service they belong to.
 
+use crate::index::announced_pods::AnnouncedNow;
+use crate::index::endpoint_count::EndpointCount;
 use crate::index::endpoints::SliceFacts;
 use crate::index::order::{Arrival, Freshness, Order, Superseded, Ticket};
-use crate::index::pods::{PodEndpoint, PodName};
+use crate::index::service_slices::ServiceSlices;
 use crate::kinds::ObjectKey;
+use crate::kinds::pods::{PodEndpoint, PodName};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A slice with the Service that it belongs to, and its facts where a proxy uses it.
@@ -21,7 +24,7 @@ type Pods = HashMap<PodName, Vec<ObjectKey>>;
 /// The slices by Service, and the order in which they enter.
 #[derive(Debug, Default)]
 pub(crate) struct SliceTable {
-    by_service: HashMap<ObjectKey, HashMap<ObjectKey, SliceFacts>>,
+    by_service: HashMap<ObjectKey, ServiceSlices>,
     /// The Service that each slice belongs to, as last reported: its label may change.
     service_of: HashMap<ObjectKey, ObjectKey>,
     pub(crate) order: Order,
@@ -30,8 +33,19 @@ pub(crate) struct SliceTable {
 }
 
 impl SliceTable {
-    pub(crate) fn of(&self, service: &ObjectKey) -> impl Iterator<Item = &SliceFacts> {
-        self.by_service.get(service).into_iter().flat_map(HashMap::values)
+    pub(crate) fn of(&self, service: &ObjectKey) -> impl Iterator<Item = &SliceFacts> + Clone {
+        self.by_service.get(service).into_iter().flat_map(ServiceSlices::facts)
+    }
+
+    /// The endpoints of a Service; `ports` are the names of the asked ones.
+    pub(crate) fn count(
+        &self,
+        service: &ObjectKey,
+        ports: &[Option<&str>],
+        announced: AnnouncedNow<'_>,
+    ) -> EndpointCount {
+        let none = ServiceSlices::default();
+        self.by_service.get(service).unwrap_or(&none).count(ports, announced)
     }
 
     /// The facts of a slice.
@@ -96,11 +110,11 @@ impl SliceTable {
             changed.append(&mut self.remove(&slice));
         }
         let slices = self.by_service.entry(service.clone()).or_default();
-        let before = slices.insert(slice.clone(), facts);
-        let now = Some(&slices[&slice]);
-        if before.as_ref() != now {
+        let before = slices.get(&slice);
+        if before != Some(&facts) {
+            update_pods(&mut self.pods, &slice, before, Some(&facts));
+            slices.set(slice.clone(), facts);
             changed.insert(service.clone());
-            update_pods(&mut self.pods, &slice, before.as_ref(), now);
         }
         self.service_of.insert(slice, service);
         changed
@@ -144,7 +158,7 @@ impl SliceTable {
     ) -> Result<BTreeSet<ObjectKey>, Superseded> {
         self.order.check_answer(ticket, service, version)?;
         let names: HashSet<&ObjectKey> = listed.iter().map(|update| &update.slice).collect();
-        let there = self.by_service.get(service).into_iter().flat_map(HashMap::keys);
+        let there = self.by_service.get(service).into_iter().flat_map(ServiceSlices::names);
         let lacking: Vec<ObjectKey> = there.filter(|s| !names.contains(s)).cloned().collect();
         let mut changed = BTreeSet::new();
         for slice in lacking {
@@ -170,6 +184,10 @@ impl SliceTable {
     }
 }
 
+fn names_of_pods(facts: Option<&SliceFacts>) -> impl Iterator<Item = PodName> {
+    facts.into_iter().flat_map(SliceFacts::pods).map(|(pod, _)| pod.name)
+}
+
 /// Updates the slices of each pod, where they are kept.
 fn update_pods(
     pods: &mut Option<Pods>,
@@ -178,6 +196,10 @@ fn update_pods(
     now: Option<&SliceFacts>,
 ) {
     let Some(pods) = pods else { return };
+    // Mostly a pod becomes ready, or not.
+    if names_of_pods(before).eq(names_of_pods(now)) {
+        return;
+    }
     for (pod, _) in before.into_iter().flat_map(SliceFacts::pods) {
         if let Some(slices) = pods.get_mut(&pod.name) {
             slices.retain(|there| there != slice);
@@ -189,6 +211,7 @@ fn update_pods(
     for (pod, _) in now.into_iter().flat_map(SliceFacts::pods) {
         let slices = pods.entry(pod.name).or_default();
         if !slices.contains(slice) {
+            slices.reserve_exact(1);
             slices.push(slice.clone());
         }
     }

@@ -10,10 +10,9 @@ use crate::index::shared_index::SharedIndex;
 use crate::index::slice_table::SliceUpdate;
 use crate::informers::remote::clients::LinkedClients;
 use crate::informers::{endpoint_slices, resource_version};
+use crate::kinds::partial::{PartialService, PartialSlice};
 use crate::kinds::{ObjectKey, brief};
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ListParams;
 use kube::{Api, Client};
 use std::time::Duration;
@@ -185,7 +184,7 @@ async fn list_service(
     client: &Client,
     service: &ObjectKey,
 ) -> kube::Result<(Option<(u64, ServiceFacts)>, u64)> {
-    let api: Api<Service> = Api::namespaced(client.clone(), &service.namespace);
+    let api: Api<PartialService> = Api::namespaced(client.clone(), &service.namespace);
     let list = api.list(&consistent().fields(&format!("metadata.name={}", service.name))).await?;
     let read = |found| (resource_version::of_object(found), ServiceFacts::read(found));
     Ok((list.items.first().map(read), resource_version::of_list(&list)))
@@ -197,7 +196,7 @@ async fn list_slices(
     service: &ObjectKey,
     families: AddressFamilies,
 ) -> kube::Result<(Vec<SliceUpdate>, u64)> {
-    let api: Api<EndpointSlice> = Api::namespaced(client.clone(), &service.namespace);
+    let api: Api<PartialSlice> = Api::namespaced(client.clone(), &service.namespace);
     let list = api.list(&consistent().labels(&format!("{SERVICE_NAME}={}", service.name))).await?;
     let read = |slice| endpoint_slices::read(slice, families);
     Ok((list.items.iter().map(read).collect(), resource_version::of_list(&list)))

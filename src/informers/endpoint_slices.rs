@@ -4,13 +4,13 @@ use crate::index::endpoints::{AddressFamilies, SERVICE_NAME, SliceFacts};
 use crate::index::slice_table::SliceUpdate;
 use crate::informers::resource_version;
 use crate::kinds::ObjectKey;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use crate::kinds::partial::PartialSlice;
+use kube::ResourceExt;
 
 /// The facts of a slice, and the Service that its label names.
-pub(crate) fn read(slice: &EndpointSlice, families: AddressFamilies) -> SliceUpdate {
+pub(crate) fn read(slice: &PartialSlice, families: AddressFamilies) -> SliceUpdate {
     let key = ObjectKey::of(slice);
-    let labels = slice.metadata.labels.as_ref();
-    let service = labels.and_then(|labels| labels.get(SERVICE_NAME)).map(|s| key.beside(s));
+    let service = slice.labels().get(SERVICE_NAME).map(|service| key.beside(service));
     SliceUpdate {
         version: resource_version::of_object(slice),
         service,

@@ -2,7 +2,7 @@
 
 use crate::kinds::ObjectKey;
 use k8s_openapi::NamespaceResourceScope;
-use kube::core::{ApiResource, DynamicObject};
+use kube::core::{ApiResource, DynamicResourceScope};
 use kube::{Api, Client, Resource};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -51,7 +51,10 @@ impl WatchScope {
     }
 
     /// The API of a kind that is only known at run time, as far as the scope reaches.
-    pub(crate) fn dynamic_api(&self, client: &Client, kind: &ApiResource) -> Api<DynamicObject> {
+    pub(crate) fn dynamic_api<K>(&self, client: &Client, kind: &ApiResource) -> Api<K>
+    where
+        K: Resource<Scope = DynamicResourceScope, DynamicType = ApiResource>,
+    {
         match &self.namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
             None => Api::all_with(client.clone(), kind),

@@ -3,10 +3,13 @@
 
 pub(crate) mod adapter;
 mod edit;
+pub(crate) mod hash;
 mod kind;
 pub(crate) mod last_applied;
 pub(crate) mod managed_fields;
 mod object_key;
+pub(crate) mod partial;
+pub(crate) mod pods;
 pub(crate) mod policy_route;
 pub(crate) mod route;
 pub(crate) mod selector;

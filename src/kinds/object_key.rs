@@ -19,7 +19,12 @@ impl ObjectKey {
     }
 
     pub(crate) fn of(object: &impl ResourceExt) -> Self {
-        Self::new(object.namespace().unwrap_or_default(), object.name_any())
+        let metadata = object.meta();
+        let namespace = metadata.namespace.as_deref().unwrap_or_default();
+        match &metadata.name {
+            Some(name) => Self::new(namespace, name),
+            None => Self::new(namespace, object.name_any()),
+        }
     }
 
     /// An object that is named in a namespace, as [`beside`](Self::beside).

@@ -223,7 +223,7 @@ fn only_a_ready_endpoint_of_what_may_move_early_is_guarded() {
     assert!(replica.guarded(1, 2).is_some() && replica.guarded(90, 2).is_some());
     assert!(replica.guarded(7, 2).is_none(), "no endpoint of anything");
     let named = |name: &str, uid: &str| {
-        let uid = crate::index::pods::PodUid::parse(uid);
+        let uid = crate::kinds::pods::PodUid::parse(uid);
         replica.index.guarded(NAMESPACE, name, uid, at(2))
     };
     assert!(named("pod-1", &uid(1)).is_some());

@@ -3,6 +3,7 @@
 use crate::index::managed_object::ManagedObject;
 use crate::index::order::{Arrival, Ticket};
 use crate::kinds::ObjectRef;
+use crate::kinds::partial::PartialObject;
 use crate::reconciler::attempts::{Attempt, FailedAttempt, WriteFailure, WriteKey};
 use crate::reconciler::context::{Context, Subject};
 use crate::reconciler::flip::Flip;
@@ -16,7 +17,6 @@ use crate::reconciler::writer::WriteOutcome;
 use crate::reconciler::writes::FinishedWrite;
 use crate::telemetry::WriteResult;
 use kube::ResourceExt;
-use kube::core::DynamicObject;
 use std::time::{Duration, Instant};
 
 const CONFLICT: &str = "409 Conflict, again and again: others write it all the time, or this replica's watch is behind; see who with kubectl get -o yaml --show-managed-fields";
@@ -156,7 +156,7 @@ impl Reconciler {
     fn enter_if_managed(
         &self,
         object: &ObjectRef,
-        seen: Option<Box<DynamicObject>>,
+        seen: Option<Box<PartialObject>>,
         ticket: &Ticket,
     ) {
         if let Some(seen) = seen.filter(|seen| self.context.selector.matches(seen.labels())) {
@@ -175,7 +175,7 @@ impl Reconciler {
     }
 }
 
-fn enter(context: &Context, object: &ObjectRef, answered: &DynamicObject, ticket: &Ticket) {
+fn enter(context: &Context, object: &ObjectRef, answered: &PartialObject, ticket: &Ticket) {
     let managed = ManagedObject::read(object.kind, answered, &context.settings.defaults);
     let arrival = Arrival::Answered(ticket);
     context.shared.update(|index| index.enter_object(object.clone(), managed, arrival));

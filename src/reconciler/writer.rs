@@ -2,10 +2,10 @@
 
 use crate::client::request_times::RequestTimes;
 use crate::kinds::is_absent;
+use crate::kinds::partial::PartialObject;
 use crate::reconciler::in_flight::GiveUp;
 use crate::reconciler::request::{self, NoAnswer, RequestError, within};
 use crate::reconciler::write::Write;
-use kube::core::DynamicObject;
 use kube::{Api, Client};
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) enum WriteOutcome {
     /// Landed; the object as it is now.
-    Written(Box<DynamicObject>),
+    Written(Box<PartialObject>),
     /// Somebody else wrote first: decide again; the object as it is now, where it was read.
-    Conflict(Option<Box<DynamicObject>>),
+    Conflict(Option<Box<PartialObject>>),
     /// The API server has no such object; or it has, when it is read again.
-    Gone(Option<Box<DynamicObject>>),
+    Gone(Option<Box<PartialObject>>),
     /// Refused or failed: try again later.
     Refused(RequestError),
     /// No answer in time: try again later. It may still land.
@@ -55,7 +55,7 @@ pub(crate) async fn write(
     times: &RequestTimes,
 ) -> WriteOutcome {
     let resource = write.object.kind.api_resource(write.version);
-    let api: Api<DynamicObject> =
+    let api: Api<PartialObject> =
         Api::namespaced_with(client.clone(), write.object.namespace(), &resource);
     let name = write.object.name();
     let patched = request::patch(client, &api, name, write.patch.clone(), times);
@@ -72,6 +72,6 @@ pub(crate) async fn write(
     }
 }
 
-async fn read(api: &Api<DynamicObject>, name: &str) -> Option<Box<DynamicObject>> {
+async fn read(api: &Api<PartialObject>, name: &str) -> Option<Box<PartialObject>> {
     within(READ_TIMEOUT, api.get(name)).await.ok().map(Box::new)
 }

@@ -2,9 +2,9 @@
 
 use crate::engine::SteadyTime;
 use crate::engine::{Health, Unknown};
-use crate::index::endpoint_count::{self, EndpointCount};
+use crate::index::announced_pods::AnnouncedNow;
+use crate::index::endpoint_count::EndpointCount;
 use crate::index::endpoints::SliceFacts;
-use crate::index::hash::hash_of;
 use crate::index::order::{Superseded, Ticket};
 use crate::index::remote::members::Member;
 use crate::index::remote::mirrors::RemoteMirror;
@@ -14,6 +14,7 @@ use crate::index::remote::union::of_member;
 use crate::index::service_facts::{ServiceKind, ServicePort};
 use crate::index::slice_table::{SliceTable, SliceUpdate};
 use crate::kinds::ObjectKey;
+use crate::kinds::hash::hash_of;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// From a member to the local Services that it is a member of.
@@ -210,9 +211,8 @@ impl LinkedClusters {
         ports: &[&ServicePort],
     ) -> Result<EndpointCount, Health> {
         let linked = self.seen(cluster, service)?;
-        let count = |names: &[Option<&str>]| {
-            endpoint_count::count(linked.slices.of(service), names, |_| None)
-        };
+        let count =
+            |names: &[Option<&str>]| linked.slices.count(service, names, AnnouncedNow::NONE);
         let names = match linked.services.get(service) {
             RemoteService::Unread => ports.iter().map(|port| Some(port.name.as_str())).collect(),
             RemoteService::Is(facts) if facts.kind == ServiceKind::Slices => facts.names_of(ports),

@@ -1,7 +1,7 @@
 //! The members of a Service without endpoints of its own.
 
 use crate::engine::is_service_name;
-use k8s_openapi::api::core::v1::Service;
+use crate::kinds::partial::PartialService;
 use kube::ResourceExt;
 use std::collections::BTreeSet;
 
@@ -30,7 +30,7 @@ impl Member {
 
 /// The members of a pod-to-pod mirror (one) or of a federated Service (any number); none where a
 /// Service has endpoints of its own.
-pub(crate) fn read(service: &Service) -> Option<Box<[Member]>> {
+pub(crate) fn read(service: &PartialService) -> Option<Box<[Member]>> {
     let annotation = |name: &str| service.annotations().get(name).map(String::as_str);
     let (remote, local) = (annotation(REMOTE_DISCOVERY), annotation(LOCAL_DISCOVERY));
     if remote.is_some() || local.is_some() {

@@ -3,8 +3,8 @@
 use super::*;
 use crate::informers::remote::kubeconfig::check;
 use crate::informers::remote::links::connect;
+use crate::kinds::partial::PartialSlice;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, ListParams};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -145,7 +145,7 @@ async fn list_by(server: &str, ca: &Authority) -> Option<RequestFailure> {
     });
     let checked = check(kubeconfig.to_string().as_bytes()).ok().unwrap();
     let client = connect(checked).await.ok().unwrap();
-    let slices: Api<EndpointSlice> = Api::namespaced(client, "books");
+    let slices: Api<PartialSlice> = Api::namespaced(client, "books");
     slices.list(&ListParams::default()).await.err().map(|error| of(&error))
 }
 

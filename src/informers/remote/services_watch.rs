@@ -14,7 +14,7 @@ use crate::informers::remote::retry::pause;
 use crate::informers::remote::watch_selector::WatchSelector;
 use crate::informers::resource_version;
 use crate::kinds::ObjectKey;
-use k8s_openapi::api::core::v1::Service;
+use crate::kinds::partial::PartialService;
 use kube::runtime::watcher::Event;
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
@@ -46,7 +46,7 @@ impl Link {
         requests: &mut RequestedServices<'_>,
     ) -> Result<(), (RequestFailure, bool)> {
         let scope = WatchSelector::of(requested);
-        let api = scope.api::<Service>(&self.client);
+        let api = scope.api::<PartialService>(&self.client);
         let mut events = pin!(list_watch(api, config().fields(&scope.services)));
         let mut outdated = pin!(requests.changed_from(requested));
         let mut listed = HashMap::new();
@@ -64,12 +64,12 @@ impl Link {
 
     fn enter_service(
         &self,
-        event: Event<Service>,
+        event: Event<PartialService>,
         requested: &BTreeSet<ObjectKey>,
         listed: &mut HashMap<ObjectKey, Versioned>,
     ) {
         let cluster = &self.cluster;
-        let read = |service: &Service| {
+        let read = |service: &PartialService| {
             let key = Some(ObjectKey::of(service)).filter(|key| requested.contains(key))?;
             Some((key, (resource_version::of_object(service), ServiceFacts::read(service))))
         };

@@ -12,7 +12,7 @@ use crate::informers::remote::retry::pause;
 use crate::informers::remote::watch_selector::WatchSelector;
 use crate::informers::{endpoint_slices, resource_version};
 use crate::kinds::ObjectKey;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use crate::kinds::partial::PartialSlice;
 use kube::runtime::watcher::Event;
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -58,7 +58,7 @@ impl Link {
         first: bool,
     ) -> Ended {
         let scope = WatchSelector::of(requested);
-        let api = scope.api::<EndpointSlice>(&self.client);
+        let api = scope.api::<PartialSlice>(&self.client);
         let mut events = pin!(list_watch(api, config().labels(&scope.selector)));
         let mut outdated = pin!(requests.changed_from(requested));
         let mut listed = vec![];
@@ -111,7 +111,7 @@ impl Link {
 
     fn enter_slice(
         &self,
-        event: Event<EndpointSlice>,
+        event: Event<PartialSlice>,
         requested: &BTreeSet<ObjectKey>,
         listed: &mut Vec<SliceUpdate>,
     ) {

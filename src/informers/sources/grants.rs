@@ -8,17 +8,18 @@ use crate::informers::discovery;
 use crate::informers::list_watch::{config, list_watch_optional};
 use crate::informers::source::Source;
 use crate::informers::watch_scope::WatchScope;
+use crate::kinds::partial::PartialObject;
 use crate::kinds::route::GROUP;
 use crate::kinds::{ObjectKey, ObjectRef};
 use futures::Stream;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 
 pub(super) struct GrantSource {
     client: Client,
     scope: WatchScope,
-    api: Option<Api<DynamicObject>>,
+    api: Option<Api<PartialObject>>,
 }
 
 impl GrantSource {
@@ -28,7 +29,7 @@ impl GrantSource {
 }
 
 impl Source for GrantSource {
-    type Object = DynamicObject;
+    type Object = PartialObject;
 
     fn resource(&self) -> WatchedResource {
         WatchedResource::ReferenceGrants
@@ -46,7 +47,7 @@ impl Source for GrantSource {
         });
         Ok(self.api.is_some())
     }
-    fn apply(&self, index: &mut Index, object: &DynamicObject, _: Arrival<'_>) -> Vec<ObjectRef> {
+    fn apply(&self, index: &mut Index, object: &PartialObject, _: Arrival<'_>) -> Vec<ObjectRef> {
         index.set_grant(ObjectKey::of(object), GrantFacts::read(object));
         vec![]
     }
@@ -57,7 +58,7 @@ impl Source for GrantSource {
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.grant_keys()
     }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<PartialObject>>> + Send {
         list_watch_optional(&self.api, config())
     }
 }

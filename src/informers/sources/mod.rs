@@ -2,11 +2,11 @@
 //! [`Source`](crate::informers::source::Source) a file, and a line in [`watch_all`].
 
 mod grants;
-mod objects;
+pub(super) mod objects;
 mod own_namespace;
 mod profiles;
-mod services;
-mod slices;
+pub(super) mod services;
+pub(super) mod slices;
 
 use crate::engine::Defaults;
 use crate::index::endpoints::AddressFamilies;

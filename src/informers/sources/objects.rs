@@ -9,10 +9,10 @@ use crate::informers::discovery;
 use crate::informers::list_watch::{config, list_watch_optional};
 use crate::informers::source::Source;
 use crate::informers::watch_scope::WatchScope;
+use crate::kinds::partial::PartialObject;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use futures::Stream;
-use kube::core::DynamicObject;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use std::time::Duration;
@@ -20,18 +20,18 @@ use std::time::Duration;
 /// How often to look in which versions a kind is served.
 const REDISCOVER: Duration = Duration::from_secs(20);
 
-pub(super) struct ObjectSource {
+pub(crate) struct ObjectSource {
     kind: Kind,
     client: Client,
     scope: WatchScope,
-    api: Option<Api<DynamicObject>>,
+    api: Option<Api<PartialObject>>,
     served: Option<&'static str>,
     selector: LabelSelector,
     defaults: Defaults,
 }
 
 impl ObjectSource {
-    pub(super) fn new(
+    pub(crate) fn new(
         kind: Kind,
         client: &Client,
         scope: &WatchScope,
@@ -51,7 +51,7 @@ impl ObjectSource {
 }
 
 impl Source for ObjectSource {
-    type Object = DynamicObject;
+    type Object = PartialObject;
 
     fn resource(&self) -> WatchedResource {
         WatchedResource::Objects(self.kind)
@@ -79,7 +79,7 @@ impl Source for ObjectSource {
     fn apply(
         &self,
         index: &mut Index,
-        object: &DynamicObject,
+        object: &PartialObject,
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef> {
         // Mostly our own write, whose answer came before the event. In a LIST the same version may be of
@@ -110,7 +110,7 @@ impl Source for ObjectSource {
             index.set_served(self.kind, self.served.filter(|_| kind_exists));
         }
     }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<PartialObject>>> + Send {
         list_watch_optional(&self.api, config().labels(self.selector.as_str()))
     }
 }

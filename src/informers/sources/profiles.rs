@@ -8,16 +8,17 @@ use crate::informers::discovery;
 use crate::informers::list_watch::{config, list_watch};
 use crate::informers::source::Source;
 use crate::informers::watch_scope::WatchScope;
+use crate::kinds::partial::PartialObject;
 use crate::kinds::service_profile;
 use crate::kinds::{ObjectKey, ObjectRef};
 use futures::Stream;
-use kube::core::{ApiResource, DynamicObject};
+use kube::core::ApiResource;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 
 pub(super) struct ProfileSource {
     client: Client,
-    api: Api<DynamicObject>,
+    api: Api<PartialObject>,
 }
 
 impl ProfileSource {
@@ -28,7 +29,7 @@ impl ProfileSource {
 }
 
 impl Source for ProfileSource {
-    type Object = DynamicObject;
+    type Object = PartialObject;
 
     fn resource(&self) -> WatchedResource {
         WatchedResource::ServiceProfiles
@@ -43,7 +44,7 @@ impl Source for ProfileSource {
     fn apply(
         &self,
         index: &mut Index,
-        object: &DynamicObject,
+        object: &PartialObject,
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef> {
         index.enter_profile(ObjectKey::of(object), ProfileFacts::read(object), arrival)
@@ -60,7 +61,7 @@ impl Source for ProfileSource {
     fn listed(&self, index: &mut Index, _: &WatchScope, kind_exists: bool) {
         index.no_profiles = !kind_exists;
     }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<PartialObject>>> + Send {
         list_watch(self.api.clone(), config())
     }
 }

@@ -8,29 +8,34 @@ use crate::informers::list_watch::{config, list_watch};
 use crate::informers::resource_version;
 use crate::informers::source::Source;
 use crate::informers::watch_scope::WatchScope;
+use crate::kinds::partial::PartialService;
 use crate::kinds::{ObjectKey, ObjectRef};
 use futures::Stream;
-use k8s_openapi::api::core::v1::Service;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 
-pub(super) struct ServiceSource {
-    api: Api<Service>,
+pub(crate) struct ServiceSource {
+    api: Api<PartialService>,
 }
 
 impl ServiceSource {
-    pub(super) fn new(client: &Client, scope: &WatchScope) -> Self {
+    pub(crate) fn new(client: &Client, scope: &WatchScope) -> Self {
         Self { api: scope.api(client) }
     }
 }
 
 impl Source for ServiceSource {
-    type Object = Service;
+    type Object = PartialService;
 
     fn resource(&self) -> WatchedResource {
         WatchedResource::Services
     }
-    fn apply(&self, index: &mut Index, object: &Service, arrival: Arrival<'_>) -> Vec<ObjectRef> {
+    fn apply(
+        &self,
+        index: &mut Index,
+        object: &PartialService,
+        arrival: Arrival<'_>,
+    ) -> Vec<ObjectRef> {
         let (key, facts) = (ObjectKey::of(object), ServiceFacts::read(object));
         index.enter_service(key, resource_version::of_object(object), facts, arrival)
     }
@@ -43,7 +48,7 @@ impl Source for ServiceSource {
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.service_keys()
     }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<Service>>> + Send {
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<PartialService>>> + Send {
         list_watch(self.api.clone(), config())
     }
 }

@@ -8,25 +8,25 @@ use crate::informers::endpoint_slices;
 use crate::informers::list_watch::{config, list_watch};
 use crate::informers::source::Source;
 use crate::informers::watch_scope::WatchScope;
+use crate::kinds::partial::PartialSlice;
 use crate::kinds::{ObjectKey, ObjectRef};
 use futures::Stream;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 
-pub(super) struct SliceSource {
-    api: Api<EndpointSlice>,
+pub(crate) struct SliceSource {
+    api: Api<PartialSlice>,
     families: AddressFamilies,
 }
 
 impl SliceSource {
-    pub(super) fn new(client: &Client, scope: &WatchScope, families: AddressFamilies) -> Self {
+    pub(crate) fn new(client: &Client, scope: &WatchScope, families: AddressFamilies) -> Self {
         Self { api: scope.api(client), families }
     }
 }
 
 impl Source for SliceSource {
-    type Object = EndpointSlice;
+    type Object = PartialSlice;
 
     fn resource(&self) -> WatchedResource {
         WatchedResource::EndpointSlices
@@ -34,7 +34,7 @@ impl Source for SliceSource {
     fn apply(
         &self,
         index: &mut Index,
-        slice: &EndpointSlice,
+        slice: &PartialSlice,
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef> {
         let update = endpoint_slices::read(slice, self.families);
@@ -49,7 +49,7 @@ impl Source for SliceSource {
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.slice_keys()
     }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<EndpointSlice>>> + Send {
+    fn open(&self) -> impl Stream<Item = watcher::Result<Event<PartialSlice>>> + Send {
         // Only slices of a Service.
         list_watch(self.api.clone(), config().labels(SERVICE_NAME))
     }

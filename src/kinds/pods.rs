@@ -1,6 +1,6 @@
 //! Pods, as small as an index of all of them allows.
 
-use crate::index::hash::hash_of;
+use crate::kinds::hash::hash_of;
 use std::fmt;
 
 /// The pod of an endpoint.
@@ -17,10 +17,12 @@ pub(crate) struct PodUid(u128);
 impl PodUid {
     /// Reads a UUID, which is what an API server makes.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let digits = || text.bytes().filter(|b| *b != b'-');
-        let is_uuid = digits().count() == 32 && digits().all(|b| b.is_ascii_hexdigit());
-        let digits: String = text.chars().filter(|c| *c != '-').collect();
-        is_uuid.then(|| u128::from_str_radix(&digits, 16).ok().map(Self))?
+        let (mut uid, mut digits) = (0, 0);
+        for byte in text.bytes().filter(|byte| *byte != b'-') {
+            uid = uid << 4 | u128::from(char::from(byte).to_digit(16)?);
+            digits += 1;
+        }
+        (digits == 32).then_some(Self(uid))
     }
 }
 
