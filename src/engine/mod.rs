@@ -77,6 +77,7 @@ mod time;
 mod values;
 mod weight;
 mod weight_limits;
+mod weights;
 pub(crate) mod work;
 #[cfg(test)]
 mod work_tests;
@@ -114,7 +115,7 @@ pub use threshold::Threshold;
 pub(crate) use time::to_the_second;
 pub use time::{Now, SteadyTime};
 pub(crate) use values::{delay, expected_delay};
-pub use weight::Weights;
 pub(crate) use weight::{MAX_WEIGHT, ParsedWeight};
 pub use weight_limits::WeightLimits;
+pub use weights::Weights;
 pub(crate) use write_need::{WriteNeed, write_need};

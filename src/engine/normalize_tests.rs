@@ -34,7 +34,7 @@ fn weights_that_are_no_whole_numbers_are_read_in_the_same_proportions() {
         let intent = read(&[("a", given[0].clone()), ("b", given[1].clone())], &[]);
         let found: Vec<u32> = intent.backends.iter().map(|b| b.live).collect();
         assert_eq!(found, expected, "{given:?}");
-        assert_eq!(intent.authored().into_values().collect::<Vec<_>>(), expected);
+        assert_eq!(intent.authored().values().copied().collect::<Vec<_>>(), expected);
     }
 }
 

@@ -136,7 +136,11 @@ impl SetState {
         Self {
             active: names(self.active),
             left_early: names(self.left_early),
-            weights: renamed(self.weights, name),
+            weights: self
+                .weights
+                .into_iter()
+                .map(|(backend, weight)| (name(backend), weight))
+                .collect(),
             pending: renamed(self.pending, name),
             // Of one of several ports: `backend#port`.
             peaks: renamed(self.peaks, |key| match key.split_once('#') {

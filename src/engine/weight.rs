@@ -2,13 +2,9 @@
 
 use crate::engine::proportions::{self, Nanos};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// The largest weight, and sum of weights, of a split: Linkerd multiplies them by 10,000 in 32 bits.
 pub(crate) const MAX_WEIGHT: u32 = 429_496;
-
-/// Weights by backend name.
-pub type Weights = BTreeMap<String, u32>;
 
 /// A weight as it stands in an object.
 ///

@@ -12,6 +12,7 @@ use crate::kinds::managed_fields::Owners;
 use jiff::Timestamp;
 use kube::core::DynamicObject;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The field manager of linkerd-failover 0.1: weights that it wrote are no author's.
 const PREDECESSOR: &str = "failover.linkerd.io";
@@ -28,7 +29,7 @@ pub(crate) struct ManagedObject {
     /// The first faults of an object that is decided in spite of them.
     pub faults: Box<[Problem]>,
     /// Who made the decision that its state records.
-    pub decider: Option<Decider>,
+    pub decider: Option<Arc<Decider>>,
     /// Since when that decision is known here.
     pub seen: SteadyTime,
     /// The version that these facts are of, which guards a write.
@@ -55,8 +56,8 @@ pub(crate) struct ManagedObject {
     recorded_by_wall: AnnouncedPodUids,
     /// The same by the steady clock, in the index.
     pub recorded_pods: RecordedPods,
-    /// The Services that the object names, also where it cannot be read.
-    pub(crate) services: Box<[Box<str>]>,
+    /// The Services that the object names and that its sets do not: where it cannot be read, all.
+    other_services: Box<[Box<str>]>,
 }
 
 /// A set of backends: its intent, and the decision that is recorded for it.
@@ -69,6 +70,19 @@ pub(crate) struct ManagedSet {
 }
 
 impl ManagedSet {
+    /// Gives back the room that its lists have reserved: there are many sets.
+    fn without_slack(mut self) -> Self {
+        let intent = &mut self.intent;
+        intent.apexes.shrink_to_fit();
+        intent.backends.shrink_to_fit();
+        intent.tiers.shrink_to_fit();
+        intent.tiers.iter_mut().for_each(Vec::shrink_to_fit);
+        if let Some(state) = &mut self.state {
+            state.active.shrink_to_fit();
+        }
+        self
+    }
+
     /// The previous state for a decision from these facts.
     pub(crate) fn previous(&self) -> Previous<'_> {
         match &self.state {
@@ -79,7 +93,7 @@ impl ManagedSet {
 }
 
 /// Who made the decision that an object's state records.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Decider {
     pub replica: Box<str>,
     pub engine: Box<str>,
@@ -105,12 +119,18 @@ impl ManagedObject {
             let authored = AuthoredWeights::new(authored(intents)).written(written.clone());
             record == Some(authored)
         });
-        let decider = state.as_ref().map(Decider::of);
+        let decider = state.as_ref().map(Decider::of).map(Arc::new);
         let defaulted_primary = defaulted_primary(&declared, state.as_ref());
         let (states, recorded_by_wall) =
             state.map(|state| (state.sets, state.announced_pods)).unwrap_or_default();
+        let sets = intents.map(|intents| managed_sets(intents, states));
+        let of_sets = services_of(sets.as_deref().unwrap_or_default());
         Self {
-            sets: intents.map(|intents| managed_sets(intents, states)),
+            other_services: match declared.backends().nth(FAR_BEYOND) {
+                None => named(&declared).difference(&of_sets).map(|name| (*name).into()).collect(),
+                Some(_) => Box::default(),
+            },
+            sets,
             faults: faults.into(),
             decider,
             seen: SteadyTime::MIN,
@@ -127,10 +147,6 @@ impl ManagedObject {
             without_primary: declared.without_primary().map(no_primary).collect(),
             recorded_by_wall,
             recorded_pods: RecordedPods::default(),
-            services: match declared.backends().nth(FAR_BEYOND) {
-                None => named(&declared).into_iter().map(Into::into).collect(),
-                Some(_) => Box::default(),
-            },
         }
     }
 
@@ -150,6 +166,13 @@ impl ManagedObject {
     /// The sets of an object that can be read.
     pub(crate) fn readable(&self) -> &[ManagedSet] {
         self.sets.as_deref().unwrap_or_default()
+    }
+
+    /// The Services that the object names, also where it cannot be read.
+    pub(crate) fn services(&self) -> BTreeSet<&str> {
+        let mut services = services_of(self.readable());
+        services.extend(self.other_services.iter().map(|name| &**name));
+        services
     }
 
     /// The Services that clients call, of an object that can be read.
@@ -173,7 +196,7 @@ impl ManagedObject {
     pub(crate) fn decision(&self) -> (Option<&Decider>, Vec<Option<&[String]>>) {
         let sets = self.readable().iter();
         let active = sets.map(|set| set.state.as_ref().map(|state| state.active.as_slice()));
-        (self.decider.as_ref(), active.collect())
+        (self.decider.as_deref(), active.collect())
     }
 }
 
@@ -222,9 +245,17 @@ fn managed_sets(intents: Vec<Intent>, mut states: BySet<SetState>) -> Box<[Manag
         if let Some(state) = state.as_mut().filter(|_| intent.set.is_empty()) {
             state.why = String::new();
         }
-        ManagedSet { intent, state, pending: PendingDelays::new() }
+        ManagedSet { intent, state, pending: PendingDelays::new() }.without_slack()
     };
     intents.into_iter().map(set).collect()
+}
+
+/// The Services that sets name.
+fn services_of(sets: &[ManagedSet]) -> BTreeSet<&str> {
+    let backends = sets.iter().flat_map(|set| &set.intent.backends);
+    let backends = backends.filter(|b| b.fault.is_none()).map(|b| service_of(&b.name));
+    let apexes = sets.iter().flat_map(|set| &set.intent.apexes).map(String::as_str);
+    backends.chain(apexes).filter(|name| !name.is_empty()).collect()
 }
 
 /// The Services that an object names, read or not.

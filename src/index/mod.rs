@@ -6,6 +6,7 @@ pub(crate) mod backends;
 pub(crate) mod change;
 pub(crate) mod changed_services;
 pub(crate) mod cluster_settings;
+mod common;
 pub(crate) mod endpoint_count;
 mod endpoint_counts;
 pub(crate) mod endpoints;

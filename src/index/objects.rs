@@ -46,10 +46,11 @@ impl Index {
     /// Enters an object where it is the newest. Returns the objects that it concerns.
     pub(crate) fn enter_object(
         &mut self,
-        key: ObjectRef,
+        mut key: ObjectRef,
         object: ManagedObject,
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef> {
+        self.namespaces_of_facts.share(&mut key.key.namespace);
         let version = object.resource_version.parse().unwrap_or_default();
         let order = &mut self.orders[key.kind as usize];
         match order.enter(&key.key, version, &key.key, arrival) {
@@ -60,6 +61,9 @@ impl Index {
     }
 
     fn put_object(&mut self, key: ObjectRef, mut object: ManagedObject) -> Vec<ObjectRef> {
+        if let Some(decider) = &mut object.decider {
+            self.deciders.share(decider);
+        }
         object.start_clocks(self.now);
         self.announced_pods.record(&object.recorded_pods, self.now.steady);
         object.seen = self.observe_decision(&key, &object);
@@ -106,23 +110,32 @@ impl Index {
     /// Service is dropped with the last object that names it.
     fn update_names(&mut self, key: &ObjectRef, before: Option<&ManagedObject>) {
         let names = |object: &ManagedObject| -> Vec<ObjectKey> {
-            object.services.iter().map(|name| key.beside(name)).collect()
+            object.services().into_iter().map(|name| key.beside(name)).collect()
         };
         let before = before.map(names).unwrap_or_default();
         let now = self.object(key).map(names).unwrap_or_default();
-        if before != now {
-            self.remote.objects_changed();
+        if before == now {
+            return;
         }
+        self.remote.objects_changed();
         for service in &before {
             if let Some(objects) = self.named_by.get_mut(service) {
-                objects.remove(key);
+                if let Ok(place) = objects.binary_search(key) {
+                    objects.remove(place);
+                }
                 if objects.is_empty() {
                     self.named_by.remove(service);
                 }
             }
         }
         for service in &now {
-            self.named_by.entry(service.clone()).or_default().insert(key.clone());
+            let objects = self.named_by.entry(service.clone()).or_default();
+            if let Err(place) = objects.binary_search(key) {
+                if objects.is_empty() {
+                    objects.reserve_exact(1);
+                }
+                objects.insert(place, key.clone());
+            }
             if !self.past.contains_key(service) {
                 self.observe(service);
             }

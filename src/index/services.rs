@@ -59,11 +59,12 @@ impl Index {
     /// Enters a Service where it is the newest. Returns the objects that it concerns.
     pub(crate) fn enter_service(
         &mut self,
-        key: ObjectKey,
+        mut key: ObjectKey,
         version: u64,
         service: ServiceFacts,
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef> {
+        self.namespaces_of_facts.share(&mut key.namespace);
         match self.service_order.enter(&key, version, &key, arrival) {
             Freshness::Newest => self.put_service(key, service),
             Freshness::Deleted => self.remove_service(&key),
@@ -103,9 +104,13 @@ impl Index {
     /// Enters a slice under its present Service where it is the newest; without facts it is removed.
     pub(crate) fn enter_slice(
         &mut self,
-        update: SliceUpdate,
+        mut update: SliceUpdate,
         arrival: Arrival<'_>,
     ) -> Vec<ObjectRef> {
+        self.namespaces_of_facts.share(&mut update.slice.namespace);
+        if let Some(service) = &mut update.service {
+            self.namespaces_of_facts.share(&mut service.namespace);
+        }
         let overtaken = self.overtaken_by(&update).cloned();
         let changed = self.slices.enter(update, arrival);
         if let Some(service) = overtaken.filter(|service| changed.contains(service)) {

@@ -5,10 +5,11 @@ use crate::engine::SteadyTime;
 use crate::index::announced_pods::AnnouncedPods;
 use crate::index::changed_services::ChangedServices;
 use crate::index::cluster_settings::ClusterSettings;
+use crate::index::common::Common;
 use crate::index::forbidden_namespaces::ForbiddenNamespaces;
 use crate::index::grants::GrantFacts;
 use crate::index::history::ServiceHistory;
-use crate::index::managed_object::ManagedObject;
+use crate::index::managed_object::{Decider, ManagedObject};
 use crate::index::order::Order;
 use crate::index::profile_table::ProfileTable;
 use crate::index::remote::linked_clusters::LinkedClusters;
@@ -16,7 +17,7 @@ use crate::index::service_facts::ServiceFacts;
 use crate::index::slice_table::SliceTable;
 use crate::index::synced::Synced;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 /// All facts that decisions and reviews need.
 #[derive(Debug, Default)]
@@ -56,8 +57,12 @@ pub(crate) struct Index {
     pub(crate) announced_pods: AnnouncedPods,
     /// When each replica was last seen to move the traffic of an object.
     pub(super) moved: HashMap<Box<str>, SteadyTime>,
-    /// From a Service to the objects that name it.
-    pub(crate) named_by: HashMap<ObjectKey, BTreeSet<ObjectRef>>,
+    /// The namespaces of all facts.
+    pub(super) namespaces_of_facts: Common<str>,
+    /// The replicas that objects record as theirs who decided.
+    pub(super) deciders: Common<Decider>,
+    /// From a Service to the objects that name it, in their order. Mostly there is one.
+    pub(crate) named_by: HashMap<ObjectKey, Vec<ObjectRef>>,
 }
 
 impl Index {

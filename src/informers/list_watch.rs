@@ -8,8 +8,8 @@
 
 use crate::clock::backoff::Backoff;
 use futures::stream::{self, BoxStream};
-use futures::{Stream, StreamExt};
-use kube::api::{ListParams, WatchEvent, WatchParams};
+use futures::{AsyncReadExt, Stream, StreamExt};
+use kube::api::{ListParams, ObjectList, Request, WatchEvent, WatchParams};
 use kube::runtime::watcher::{Config, Error, Event, Result};
 use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -147,15 +147,28 @@ where
 
 async fn list_page<K>(api: &Api<K>, config: &Config, token: Option<String>) -> Step<K>
 where
-    K: Clone + Debug + DeserializeOwned,
+    K: kube::Resource + Clone + Debug + DeserializeOwned,
 {
-    let list = api.list(&page(config, token)).await.map_err(Error::InitialListFailed)?;
+    let list = read_page(api, &page(config, token)).await.map_err(Error::InitialListFailed)?;
     let version = given(list.metadata.resource_version).ok_or(Error::NoResourceVersion)?;
     let next = match given(list.metadata.continue_) {
         Some(token) => Next::Page(Some(token)),
         None => Next::Watch(version),
     };
     Ok((None, State::Lists { objects: list.items.into(), next }))
+}
+
+/// A page has hundreds of objects. Its text is in memory once; kube's own reader copies it twice.
+async fn read_page<K>(api: &Api<K>, params: &ListParams) -> kube::Result<ObjectList<K>>
+where
+    K: kube::Resource + Clone + DeserializeOwned,
+{
+    let request = Request::new(api.resource_url()).list(params);
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    let mut answer = api.clone().into_client().request_stream(request).await?;
+    let mut page = vec![];
+    answer.read_to_end(&mut page).await.map_err(kube::Error::ReadEvents)?;
+    serde_json::from_slice(&page).map_err(kube::Error::SerdeError)
 }
 
 async fn open_watch<K>(api: &Api<K>, config: &Config, version: String) -> Step<K>

@@ -84,7 +84,7 @@ impl Arbiter {
         arbitration::permission(&WriteRequest {
             me: &context.me,
             leading: subject.leads,
-            decider: subject.managed.decider.as_ref(),
+            decider: subject.managed.decider.as_deref(),
             seen_for: ago(subject.managed.seen),
             rescue: plan.rescue,
             wanted_for: wanted_since.map_or(SignedDuration::ZERO, ago),
