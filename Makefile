@@ -8,7 +8,7 @@ CARGO_DENY ?= $(or $(CARGO_TARGET_DIR),target)/tools/cargo-deny-$(CARGO_DENY_VER
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration tools manifests bench bench-reviews bench-profile clean
+.PHONY: demo test build-tests lint unit integration tools manifests bench bench-reviews bench-informers bench-profile clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -62,6 +62,11 @@ bench: tools
 ## bench-reviews: the time of single reviews, without TLS and HTTP; CASE names some, REVIEWS repeats one for a profiler
 bench-reviews:
 	$(CARGO) test --locked --profile bench --lib webhook::cost -- --ignored --nocapture
+
+## bench-informers: what an event of a watch costs, and what facts take; without an API server
+bench-informers:
+	$(CARGO) bench --locked --bench informers
+	$(CARGO) bench --locked --bench informers -- facts
 
 ## bench-profile: where the CPU goes, of the program (perf) and of the API server (pprof), in fan-outs and in the webhook
 bench-profile: tools

@@ -58,7 +58,7 @@ pub mod engine;
 pub(crate) mod events;
 pub(crate) mod housekeeping;
 pub(crate) mod index;
-pub(crate) mod informers;
+pub mod informers;
 pub mod kinds;
 pub(crate) mod leader_election;
 pub(crate) mod migrate;

@@ -16,6 +16,7 @@ pub(crate) mod endpoint_slices;
 pub(crate) mod list_watch;
 pub(crate) mod reflector;
 pub(crate) mod remote;
+pub mod replay;
 pub(crate) mod resource_version;
 pub(crate) mod source;
 pub(crate) mod sources;
