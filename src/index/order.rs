@@ -74,7 +74,8 @@ struct Watch {
     newest: u64,
     /// Each key's last version.
     versions: HashMap<ObjectKey, u64>,
-    /// The keys that the watch has deleted while requests were under way, with the deletion's version.
+    /// The keys that were deleted while requests were under way, with the last version that is known to be
+    /// past.
     deleted: HashMap<ObjectKey, u64>,
     /// The version up to which a LIST past the watch has shown all of a name, or of a Service; until the
     /// watch has reached it.
@@ -146,7 +147,7 @@ impl Order {
         };
         match freshness {
             Freshness::Newest => watch.note(key, version),
-            Freshness::Deleted => drop(watch.versions.remove(key)),
+            Freshness::Deleted => watch.note_deleted(key, version),
             Freshness::Stale => {}
         }
         freshness
@@ -160,17 +161,7 @@ impl Order {
         if watch.is_stale(key, version) {
             return false;
         }
-        watch.newest = watch.newest.max(version);
-        watch.versions.remove(key);
-        if Arc::strong_count(&watch.epoch) == 1 {
-            watch.deleted.clear();
-        } else {
-            if watch.deleted.len() >= MOST_DELETED {
-                watch.deleted.clear();
-                watch.epoch = Arc::default();
-            }
-            watch.deleted.insert(key.clone(), version);
-        }
+        watch.note_deleted(key, version);
         true
     }
 
@@ -179,8 +170,9 @@ impl Order {
     pub(crate) fn answer_lacks(&mut self, ticket: &Ticket, key: &ObjectKey, at: u64) -> bool {
         let watch = self.watch_mut(key);
         let is_removed = watch.is_valid(ticket) && !watch.is_stale(key, at);
-        if is_removed {
-            watch.versions.remove(key);
+        if let Some(known) = watch.versions.get(key).copied().filter(|_| is_removed) {
+            // Not as of `at`: a slice may have moved to another Service before it.
+            watch.note_deleted(key, known);
         }
         is_removed
     }
@@ -243,6 +235,22 @@ impl Watch {
             Some(known) => *known = version,
             None => drop(self.versions.insert(key.clone(), version)),
         }
+    }
+
+    /// Records that an object is deleted, as of this version at the latest. While requests are under way it
+    /// is kept, so that none of their answers brings it back.
+    fn note_deleted(&mut self, key: &ObjectKey, version: u64) {
+        self.newest = self.newest.max(version);
+        self.versions.remove(key);
+        if Arc::strong_count(&self.epoch) == 1 {
+            self.deleted.clear();
+            return;
+        }
+        if self.deleted.len() >= MOST_DELETED {
+            self.deleted.clear();
+            self.epoch = Arc::default();
+        }
+        self.deleted.insert(key.clone(), version);
     }
 
     /// Records that the watch has reached a version. It reports in order, so it has reported what a LIST of

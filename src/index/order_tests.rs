@@ -72,3 +72,35 @@ fn deletions_are_remembered_for_requests_under_way_alone_and_never_without_bound
     let first = order.enter(&keys[0], 1, &keys[0], Arrival::Answered(&ticket));
     assert_eq!(first, Freshness::Stale);
 }
+
+#[test]
+fn what_one_list_has_shown_to_be_gone_the_answer_to_another_does_not_bring_back() {
+    let (mut order, slice) = (Order::default(), key("slice"));
+    let (first, second) = (key("first"), key("second"));
+    let of_first = order.ticket(&first);
+    let of_second = order.ticket(&second);
+    order.enter(&slice, 1, &first, Arrival::Watched);
+    order.answer_covers(&of_second, &second, 3);
+    // It has moved to the second Service, whose LIST does not have it any more.
+    let moved = order.enter(&slice, 2, &second, Arrival::Watched);
+    assert_eq!(moved, Freshness::Deleted);
+    let past = order.enter(&slice, 1, &first, Arrival::Answered(&of_first));
+    assert_eq!(past, Freshness::Stale);
+}
+
+#[test]
+fn a_slice_that_a_list_lacks_is_not_brought_back_by_an_older_list_of_the_service_it_had_before() {
+    let (mut order, slice) = (Order::default(), key("slice"));
+    let (first, second) = (key("first"), key("second"));
+    let of_first = order.ticket(&first);
+    let of_second = order.ticket(&second);
+    order.enter(&slice, 2, &second, Arrival::Watched);
+    assert!(order.answer_lacks(&of_second, &slice, 5));
+    order.answer_covers(&of_second, &second, 5);
+    let past = order.enter(&slice, 1, &first, Arrival::Answered(&of_first));
+    assert_eq!(past, Freshness::Stale);
+    // A third Service may have had it before that LIST.
+    let third = key("third");
+    let moved = order.enter(&slice, 4, &third, Arrival::Watched);
+    assert_eq!(moved, Freshness::Newest);
+}
