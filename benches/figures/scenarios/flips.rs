@@ -7,8 +7,8 @@ use crate::support::stages::Stages;
 use anyhow::Result;
 use bench_table::Row;
 
-/// Uncounted rounds: a loss and a recovery.
-const WARM_UP: usize = 2;
+/// Uncounted rounds of a fan-out. What follows one takes longer than the fan-out itself.
+const WARM_UP: usize = 1;
 
 /// One object, again and again: the median and the 99th percentile.
 pub(super) async fn one(
@@ -19,7 +19,7 @@ pub(super) async fn one(
 ) -> Result<Vec<Row>> {
     let mut pair = Pair::new(site.cluster, site.installation, contents).await?;
     let before = Stages::read(site.installation).await?;
-    let rounds = pair.rounds(2 * WARM_UP, site.options.budget(seconds, 20)).await?;
+    let rounds = pair.rounds(4 * WARM_UP, site.options.budget(seconds, 20)).await?;
     let stages = Stages::read(site.installation).await?.since(&before);
     pair.remove().await?;
     Ok(vec![beside(p50, &rounds, 0.5)?.note(stages), beside(p99, &rounds, 0.99)?])
@@ -33,7 +33,7 @@ pub(super) async fn many(
     name: Name<'_>,
 ) -> Result<Row> {
     let mut pair = Pair::new(site.cluster, site.installation, contents).await?;
-    let rounds = pair.rounds(WARM_UP, site.options.budget(seconds, 4)).await?;
+    let rounds = pair.rounds(WARM_UP, site.options.budget(seconds, 3)).await?;
     pair.remove().await?;
     beside(name, &rounds, 0.5)
 }
