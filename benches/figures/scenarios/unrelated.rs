@@ -100,7 +100,7 @@ async fn events(client: &Client, round: usize) -> Result<()> {
             format!("/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices/{name}");
         let addresses = [format!("10.7.{}.{}", i / 250 + 4 * (round % 60), i % 250 + 1)];
         let endpoints =
-            json!([{"addresses": addresses, "conditions": {"ready": i / SLICES % 2 == 0}}]);
+            json!([{"addresses": addresses, "conditions": {"ready": (i / SLICES).is_multiple_of(2)}}]);
         let request = Request::patch(path)
             .header(header::CONTENT_TYPE, "application/merge-patch+json")
             .body(serde_json::to_vec(&json!({"endpoints": endpoints}))?)?;

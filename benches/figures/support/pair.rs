@@ -135,7 +135,7 @@ impl Pair {
     /// The one with this number: a loss or a recovery, on both sides.
     pub(crate) async fn round(&mut self, number: usize) -> Result<Round> {
         let ready = number % 2 == 1;
-        let order = if number / 2 % 2 == 0 { [0, 1] } else { [1, 0] };
+        let order = if (number / 2).is_multiple_of(2) { [0, 1] } else { [1, 0] };
         let mut round = [vec![], vec![]];
         for side in order {
             round[side].push(self.leg(side, ready).await?.as_secs_f64());
