@@ -31,7 +31,7 @@ fn events() -> Result<()> {
         let mut replay = Replay::new(true)?;
         replay.list(Resource::TrafficSplits, pages(OBJECTS, split).into_iter())?;
         let _ = replay.reported();
-        let line = |i: usize| modified(&slice("other", 10 + i, endpoints, i % 2 == 0));
+        let line = |i: usize| modified(&slice("other", 10 + i, endpoints, i.is_multiple_of(2)));
         let ours = measure(line, |line| replay.event(Resource::EndpointSlices, line));
         let whole = measure(line, read::<EndpointSlice>);
         print(&format!("{endpoints} endpoints ({} bytes)", line(0).len()), ours, whole);
@@ -54,7 +54,7 @@ fn shared_service() -> Result<()> {
     replay.list(Resource::TrafficSplits, pages(1_000, split).into_iter())?;
     replay
         .list(Resource::Services, pages(2, |i| service(["primary", "fallback"][i])).into_iter())?;
-    let line = |i: usize| modified(&slice("primary", 10 + i, 1_000, i % 2 == 0));
+    let line = |i: usize| modified(&slice("primary", 10 + i, 1_000, i.is_multiple_of(2)));
     let mut took = vec![];
     for i in 0..20 {
         let line = line(i);
