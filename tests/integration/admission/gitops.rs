@@ -13,6 +13,8 @@ use test_cluster::Workload;
 const FOR: Duration = Duration::from_secs(30);
 const ENOUGH: u32 = 20;
 const EVERY: Duration = Duration::from_millis(100);
+/// kubectl reads an object before it replaces it: a record of ours may come between, a few times.
+const CONFLICTS: u32 = 5;
 
 /// The commands, each with a split of its own.
 const COMMANDS: [(&str, &[&str]); 3] = [
@@ -38,12 +40,15 @@ async fn failed_over(workload: &Workload<'_>, splits: &Api<DynamicObject>) -> Re
 async fn repeat(workload: &Workload<'_>, name: &str, command: &[&str]) -> Result<u32> {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let (end, mut ran) = (Instant::now() + FOR, 0);
+    let (end, mut ran, mut conflicts) = (Instant::now() + FOR, 0, 0);
     while Instant::now() < end || ran < ENOUGH {
         ticks.tick().await;
         let output = workload.kubectl(command.iter().copied()).stdin(named(name)).output().await?;
-        ensure!(output.status.success(), "{name}: refused after {ran}: {}", output.stderr);
-        ran += 1;
+        let met = !output.status.success() && output.stderr.contains("object has been modified");
+        conflicts += u32::from(met);
+        ran += u32::from(!met);
+        let goes_on = output.status.success() || (met && conflicts <= CONFLICTS);
+        ensure!(goes_on, "{name}: refused after {ran}: {}", output.stderr);
     }
     Ok(ran)
 }
