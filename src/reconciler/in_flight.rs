@@ -44,6 +44,8 @@ pub(crate) struct InFlight<A, F> {
     writes: HashMap<ObjectRef, UnderWay<A>>,
     /// Objects that were enqueued while their write was under way, and why.
     dirty: HashMap<ObjectRef, Cause>,
+    /// When one that is no record began last.
+    last_change: Option<Instant>,
 }
 
 struct UnderWay<A> {
@@ -61,7 +63,13 @@ impl<A: PartialEq, F: Send + 'static> InFlight<A, F> {
             lanes: Lanes::new(concurrency),
             writes: HashMap::new(),
             dirty: HashMap::new(),
+            last_change: None,
         }
+    }
+
+    /// When a write that is no record began last.
+    pub(crate) fn last_change(&self) -> Option<Instant> {
+        self.last_change
     }
 
     pub(crate) fn contains(&self, object: &ObjectRef) -> bool {
@@ -159,7 +167,11 @@ impl<A: PartialEq, F: Send + 'static> InFlight<A, F> {
         write: impl Future<Output = O> + Send + 'static,
         finished: impl FnOnce(O) -> F + Send + 'static,
     ) {
-        self.lanes.begin(object, lane, urgency, Instant::now());
+        let now = Instant::now();
+        if urgency != Urgency::Record {
+            self.last_change = Some(now);
+        }
+        self.lanes.begin(object, lane, urgency, now);
         let (give_up, given_up) = oneshot::channel();
         let under_way = UnderWay { attempt, wanted: true, give_up: Some(give_up) };
         self.writes.insert(object.clone(), under_way);

@@ -14,10 +14,10 @@ pub(crate) enum Urgency {
     /// Its traffic may go to a lost backend: callers' requests hang until it moves. So it is of whatever is
     /// not decided yet, but for a recovery.
     Loss,
-    /// Its ServiceProfile, which callers follow, has moved; its own weights come after.
-    ProfileMoved,
     /// Any other change of traffic, such as a failback.
     Change,
+    /// Its ServiceProfile, which callers follow, has moved; its own weights come after those of others.
+    ProfileMoved,
     /// Weights that others have changed are restored.
     Correction,
     /// What is known is recorded, or a claim is given up.
@@ -28,8 +28,8 @@ impl Urgency {
     pub(crate) const ALL: [Self; 6] = [
         Self::Deletion,
         Self::Loss,
-        Self::ProfileMoved,
         Self::Change,
+        Self::ProfileMoved,
         Self::Correction,
         Self::Record,
     ];
@@ -162,7 +162,7 @@ mod tests {
         assert!(queue.has_before(Urgency::Loss) && !queue.has_before(Urgency::Deletion));
         assert_eq!(
             order(&mut queue),
-            ["drained", "lost-1", "lost-2", "weights", "failback", "correction", "record"]
+            ["drained", "lost-1", "lost-2", "failback", "weights", "correction", "record"]
         );
         assert!(queue.is_empty() && !queue.has_before(Urgency::Record));
     }

@@ -210,7 +210,7 @@ impl Reconciler {
         recording::check(since, has_state, self.traffic(), now).map_err(|later| match later {
             Later::After(wait) => Some(wait),
             Later::Uncrowded => {
-                self.backlog.wait(object);
+                self.backlog.wait(object, since);
                 None
             }
         })

@@ -124,14 +124,22 @@ impl Reconciler {
     }
 
     fn next_record(&mut self) -> Option<(ObjectRef, Noticed)> {
-        let object = if self.traffic().is_crowded() { None } else { self.backlog.take_next() };
-        object.map(|object| (object, Noticed::now()))
+        let (oldest, now) = (self.backlog.oldest()?, Instant::now());
+        if self.traffic().is_crowded(oldest, now) {
+            return None;
+        }
+        Some((self.backlog.take_next()?, Noticed::now()))
     }
 
     /// What records have to keep out of the way of.
     pub(crate) fn traffic(&self) -> Traffic {
         let fast_writes = self.writes.in_flight.fast() + self.profiles.in_flight.fast();
-        Traffic { fast_writes, is_queued: self.queue.has_before(Urgency::Record) }
+        let changes = [self.writes.in_flight.last_change(), self.profiles.in_flight.last_change()];
+        Traffic {
+            fast_writes,
+            is_queued: self.queue.has_before(Urgency::Record),
+            last_change: changes.into_iter().flatten().max(),
+        }
     }
 
     /// Observes how the write of a profile ended.
@@ -174,10 +182,13 @@ impl Reconciler {
         }
     }
 
-    /// When [`Self::advance`] has something to do.
+    /// When [`Self::advance`] has something to do, or a record may be written.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let writes = self.writes.in_flight.due();
-        writes.into_iter().chain(self.profiles.in_flight.due()).min()
+        let records = self.backlog.oldest().and_then(|oldest| self.traffic().calm_from(oldest));
+        // What keeps a record back after that wakes the loop itself.
+        let records = records.filter(|calm| *calm > Instant::now());
+        let writes = [self.writes.in_flight.due(), self.profiles.in_flight.due()];
+        writes.into_iter().flatten().chain(records).min()
     }
 
     /// The caches are not synced: nothing is decided, and what is queued is dropped.
