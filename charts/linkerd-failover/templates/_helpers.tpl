@@ -103,18 +103,13 @@ namespaceSelector:
 {{- end -}}
 
 {{/* Who is not judged: what we write ourselves, and whom the user exempts. */}}
-{{- define "linkerd-failover.exemptions" -}}
-# Failover works while the webhook is down, and no replica with an older cache undoes a flip.
-- name: not-our-own-writes
-  expression: request.userInfo.username != 'system:serviceaccount:{{ .Release.Namespace }}:{{ include "linkerd-failover.name" . }}'
-{{- $exempt := .Values.webhook.exemptUsers }}
+{{- define "linkerd-failover.isNotExempt" -}}
+{{- $exempt := list (printf "system:serviceaccount:%s:%s" .Release.Namespace (include "linkerd-failover.name" .)) }}
+{{- $exempt = concat $exempt .Values.webhook.exemptUsers }}
 {{- range .Values.webhook.exemptServiceAccounts }}
   {{- $exempt = append $exempt (printf "system:serviceaccount:%s" (replace "/" ":" .)) }}
-{{- end }}
-{{- with $exempt }}
-- name: not-exempt
-  expression: {{ printf "!(request.userInfo.username in %s)" (toJson .) | quote }}
-{{- end }}
+{{- end -}}
+!(request.userInfo.username in {{ toJson $exempt }})
 {{- end -}}
 
 {{/*
@@ -140,10 +135,10 @@ cluster serves. All have the backends alike; a weight may be a text in v1alpha1.
 {{- end -}}
 
 {{- define "linkerd-failover.objectConditions" -}}
-{{ include "linkerd-failover.exemptions" . }}
-# Finalizers of an object that is being deleted must go through.
-- name: not-being-deleted
-  expression: '!has(object.metadata.deletionTimestamp)'
+# Failover works while the webhook is down, and no replica with an older cache undoes a flip. Finalizers of an
+# object that is being deleted must go through. One condition: the API server evaluates each for each flip.
+- name: not-exempt-and-not-being-deleted
+  expression: {{ printf "%s && !has(object.metadata.deletionTimestamp)" (include "linkerd-failover.isNotExempt" .) | quote }}
 {{- end -}}
 
 {{/*
