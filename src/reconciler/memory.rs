@@ -218,18 +218,19 @@ impl Memory {
 /// The memories of all objects; most objects have none.
 #[derive(Debug, Default)]
 pub(crate) struct Memories {
-    of: HashMap<ObjectRef, Memory>,
+    /// Boxed: a table has room for twice as many as are in it.
+    of: HashMap<ObjectRef, Box<Memory>>,
     /// Those that have nothing ready.
     nothing_ready: HashSet<ObjectRef>,
 }
 
 impl Memories {
     pub(crate) fn get(&self, key: &ObjectRef) -> Option<&Memory> {
-        self.of.get(key)
+        self.of.get(key).map(|memory| &**memory)
     }
 
     pub(crate) fn get_mut(&mut self, key: &ObjectRef) -> Option<&mut Memory> {
-        self.of.get_mut(key)
+        self.of.get_mut(key).map(|memory| &mut **memory)
     }
 
     pub(crate) fn entry(&mut self, key: &ObjectRef) -> &mut Memory {
@@ -238,7 +239,7 @@ impl Memories {
 
     pub(crate) fn remove(&mut self, key: &ObjectRef) -> Option<Memory> {
         self.nothing_ready.remove(key);
-        self.of.remove(key)
+        self.of.remove(key).map(|memory| *memory)
     }
 
     /// The objects that anything is remembered of.
@@ -287,6 +288,9 @@ impl Memories {
     /// Forgets what is past.
     pub(crate) fn prune(&mut self, now: Instant) {
         self.of.retain(|_, memory| !memory.is_empty(now));
+        if self.of.len() < self.of.capacity() / 4 {
+            self.of.shrink_to_fit();
+        }
     }
 }
 
