@@ -75,7 +75,7 @@ async fn steady(
     let (mut concerned, mut others) =
         (Deletions::of(template, "many"), Deletions::of(template, "nobodys"));
     let reviews = |target| if target < 2 { others.round() } else { concerned.round() };
-    let rounds = in_turn(&targets, options.budget(30, 10), reviews).await?;
+    let rounds = in_turn(&targets, options.budget(12, 10), reviews).await?;
     let mut rows = vec![];
     for (target, id, title) in [
         (1, "guard-unconcerned", "deletion of a pod that nobody rests on"),

@@ -53,7 +53,7 @@ async fn measure(options: &Options, cluster: &Cluster) -> Result<Vec<Row>> {
     let after = memory::now(replica).await?;
     let title = "memory after two fan-outs over all, with the guard";
     rows.push(memory::row("memory-fan-outs-guard", title, &[after], 40.0)?);
-    for round in options.budget(40, 1) {
+    for round in options.budget(16, 1) {
         rounds.push(pair.round(round + 2).await?);
     }
     let name = Name::seconds("fan-out-10000", "10,000 splits on one primary");

@@ -37,7 +37,7 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     ];
     let one = Contents::splits("one", 1);
     let measured = async {
-        let rows = flips::one(site, one, 60, names).await?;
+        let rows = flips::one(site, one, 24, names).await?;
         Ok(rows.into_iter().zip([1.05, 1.2]).map(|(row, aim)| row.aim(aim)).collect())
     };
     bench.scenario("one-flip", measured).await;
@@ -49,10 +49,10 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     };
     let primaries = Contents { primaries: 1_000, ..Contents::splits("primaries", 1_000) };
     for (contents, seconds, id, title, aim) in [
-        (Contents::splits("k05", 500), 25, "fan-out-500", "500 splits on one primary", 1.1),
-        (Contents::splits("k1", 1_000), 35, "fan-out-1000", "1,000 splits on one primary", 1.1),
-        (routes, 35, "routes-1000", "1,000 routes on one primary", 1.1),
-        (primaries, 35, "primaries-1000", "1,000 primaries, a split on each", 1.1),
+        (Contents::splits("k05", 500), 10, "fan-out-500", "500 splits on one primary", 1.1),
+        (Contents::splits("k1", 1_000), 14, "fan-out-1000", "1,000 splits on one primary", 1.1),
+        (routes, 14, "routes-1000", "1,000 routes on one primary", 1.1),
+        (primaries, 14, "primaries-1000", "1,000 primaries, a split on each", 1.1),
     ] {
         let name = Name::seconds(id, title);
         let measured = async {

@@ -31,7 +31,7 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     ];
     let measured = async {
         let one = contents("one", 1);
-        let rows = flips::one(site, one, 30, names).await?;
+        let rows = flips::one(site, one, 14, names).await?;
         Ok(rows.into_iter().zip([1.15, 1.2]).map(|(row, aim)| row.aim(aim)).collect())
     };
     bench.scenario("profile-flip", measured).await;
@@ -40,7 +40,7 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
         Name::seconds("profiles-1000", "1,000 splits on one primary, to the last ServiceProfile");
     let measured = async {
         let many = contents("k1", 1_000);
-        let row = flips::many(site, many, 35, name).await?;
+        let row = flips::many(site, many, 14, name).await?;
         Ok(vec![row.aim(1.15)])
     };
     bench.scenario("profiles-1000", measured).await;

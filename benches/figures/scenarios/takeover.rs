@@ -32,8 +32,8 @@ pub(super) async fn measure(site: Site<'_>) -> Result<Vec<Row>> {
     let splits = Api::namespaced_with(cluster.client(), NAMESPACE, &resource);
     let mut rows = vec![];
     for (id, title, killed, seconds) in [
-        ("takeover-killed", "flip, the leader killed as the primary dies", true, 30),
-        ("takeover-stopped", "flip, the leader stopped as the primary dies", false, 8),
+        ("takeover-killed", "flip, the leader killed as the primary dies", true, 12),
+        ("takeover-stopped", "flip, the leader stopped as the primary dies", false, 4),
     ] {
         let mut took = vec![];
         for _ in options.budget(seconds, 3) {

@@ -28,7 +28,7 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     ];
     let measured = async {
         let one = Contents::splits("two1", 1);
-        let rows = flips::one(site, one, 25, names).await?;
+        let rows = flips::one(site, one, 12, names).await?;
         Ok(rows.into_iter().zip([1.05, 1.2]).map(|(row, aim)| row.aim(aim)).collect())
     };
     bench.scenario("two-replicas-flip", measured).await;
@@ -37,7 +37,7 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     let name = Name::seconds("two-replicas-fan-out", title);
     let measured = async {
         let many = Contents::splits("two1000", 1_000);
-        let row = flips::many(site, many, 30, name).await?;
+        let row = flips::many(site, many, 14, name).await?;
         Ok(vec![row.aim(1.1)])
     };
     bench.scenario("two-replicas-fan-out", measured).await;

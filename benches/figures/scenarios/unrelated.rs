@@ -31,7 +31,7 @@ pub(super) async fn measure(site: Site<'_>) -> Result<Vec<Row>> {
     let mut bare = bare_client::start(cluster, Subject::Split).await?;
     let pids = [installation.replicas()[0].process().pid(), bare.pid()?];
     let (mut ours, mut beside, mut requests) = (vec![], vec![], 0.0);
-    for round in options.budget(20, 5) {
+    for round in options.budget(8, 5) {
         quiet(&pids, Duration::from_millis(300)).await?;
         bare.check()?;
         let before = Reading::take(&client, pids).await?;

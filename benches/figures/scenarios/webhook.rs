@@ -29,7 +29,7 @@ pub(super) async fn measure(site: Site<'_>) -> Result<Vec<Row>> {
     let webhook = WebhookClient::new(replica.webhook_addr(), &ca)?;
     let (_child, empty) = empty_handler::start().await?;
     let targets = [(&empty, "/"), (&webhook, "/mutate"), (&webhook, "/validate")];
-    let rounds = in_turn(&targets, options.budget(45, 10), |_| reviews.clone()).await?;
+    let rounds = in_turn(&targets, options.budget(24, 10), |_| reviews.clone()).await?;
     let metrics = replica.get("/metrics").await?;
     let mut rows = vec![];
     for (target, webhook) in [(1, "mutate"), (2, "validate")] {
