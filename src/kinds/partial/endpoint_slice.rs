@@ -6,10 +6,8 @@ use crate::kinds::partial::text::Text;
 use crate::kinds::pods::{PodEndpoint, PodName, PodUid};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use std::borrow::Cow;
 use std::fmt;
 
 /// A slice with its labels, the names of its ports, and the endpoints that Linkerd sends to.
@@ -171,26 +169,4 @@ impl<'de: 'a, 'a> Visitor<'de> for FirstText<'a> {
     }
 }
 
-impl Resource for PartialSlice {
-    type DynamicType = ();
-    type Scope = <EndpointSlice as Resource>::Scope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        EndpointSlice::kind(&())
-    }
-    fn group((): &()) -> Cow<'_, str> {
-        EndpointSlice::group(&())
-    }
-    fn version((): &()) -> Cow<'_, str> {
-        EndpointSlice::version(&())
-    }
-    fn plural((): &()) -> Cow<'_, str> {
-        EndpointSlice::plural(&())
-    }
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+resource_as!(PartialSlice, EndpointSlice, metadata);

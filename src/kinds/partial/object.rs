@@ -2,11 +2,9 @@
 
 use crate::kinds::partial::metadata;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
-use kube::core::{ApiResource, DynamicObject, DynamicResourceScope};
+use kube::core::DynamicObject;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 use std::ops::Deref;
 
 /// A [`DynamicObject`] with `spec`, `status` and the metadata that adapters and facts are read from. Its
@@ -42,26 +40,4 @@ impl Deref for PartialObject {
     }
 }
 
-impl Resource for PartialObject {
-    type DynamicType = ApiResource;
-    type Scope = DynamicResourceScope;
-
-    fn kind(kind: &ApiResource) -> Cow<'_, str> {
-        DynamicObject::kind(kind)
-    }
-    fn group(kind: &ApiResource) -> Cow<'_, str> {
-        DynamicObject::group(kind)
-    }
-    fn version(kind: &ApiResource) -> Cow<'_, str> {
-        DynamicObject::version(kind)
-    }
-    fn plural(kind: &ApiResource) -> Cow<'_, str> {
-        DynamicObject::plural(kind)
-    }
-    fn meta(&self) -> &ObjectMeta {
-        &self.0.metadata
-    }
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.0.metadata
-    }
-}
+resource_as!(PartialObject, DynamicObject, 0.metadata);

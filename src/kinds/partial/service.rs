@@ -4,9 +4,7 @@ use crate::kinds::partial::metadata;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::Resource;
 use serde::Deserialize;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A Service with its labels, Linkerd's annotations, and what endpoints and ports follow from.
@@ -41,26 +39,4 @@ pub(crate) struct ServicePort {
     pub target_port: Option<IntOrString>,
 }
 
-impl Resource for PartialService {
-    type DynamicType = ();
-    type Scope = <Service as Resource>::Scope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        Service::kind(&())
-    }
-    fn group((): &()) -> Cow<'_, str> {
-        Service::group(&())
-    }
-    fn version((): &()) -> Cow<'_, str> {
-        Service::version(&())
-    }
-    fn plural((): &()) -> Cow<'_, str> {
-        Service::plural(&())
-    }
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+resource_as!(PartialService, Service, metadata);
