@@ -5,7 +5,7 @@ use super::takeover::leader;
 use crate::support::bench::{PATIENCE, Site};
 use crate::support::empty_handler;
 use crate::support::figures::{Name, beside};
-use crate::support::load::{REQUESTS, WebhookClient, beside_first, in_turn, webhook_ca};
+use crate::support::load::{REQUESTS, WebhookClient, beside_first, in_turn};
 use crate::support::options::Options;
 use crate::support::pair::{admin, create};
 use crate::support::process::metric;
@@ -22,7 +22,7 @@ use kube::core::DynamicObject;
 use linkerd_failover::kinds::traffic_split;
 use serde_json::{Value, json};
 use std::time::Instant;
-use test_cluster::{Cluster, Installation, Workload, eventually};
+use test_cluster::{Cluster, Installation, Workload, eventually, webhook_ca};
 
 const NAMESPACE: &str = "guarded";
 /// Primaries with many pods, of which a fifth never goes: no deletion changes the decision.

@@ -6,7 +6,7 @@
 
 use crate::support::bench::Site;
 use crate::support::figures::{Name, beside};
-use crate::support::load::{WebhookClient, webhook_ca};
+use crate::support::load::WebhookClient;
 use crate::support::pair::{Contents, Pair};
 use crate::support::reviews::{TRAFFIC_SPLIT, review};
 use anyhow::Result;
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use test_cluster::webhook_ca;
 use tokio::task::JoinHandle;
 
 const EVERY: Duration = Duration::from_millis(20);

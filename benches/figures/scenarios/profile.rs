@@ -4,7 +4,7 @@
 
 use super::webhook::reviews;
 use crate::support::bench::Site;
-use crate::support::load::{WebhookClient, webhook_ca};
+use crate::support::load::WebhookClient;
 use crate::support::pair::{Contents, Pair, admin};
 use anyhow::{Context, Result, ensure};
 use axum::body::{Body, to_bytes};
@@ -12,7 +12,7 @@ use bench_table::Row;
 use http::Request;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use test_cluster::{Cluster, target_dir};
+use test_cluster::{Cluster, target_dir, webhook_ca};
 use tokio::process::Command;
 
 /// The lines that are printed of each.

@@ -4,7 +4,7 @@
 use crate::support::bench::{PATIENCE, Site};
 use crate::support::empty_handler;
 use crate::support::figures::{Name, beside};
-use crate::support::load::{WebhookClient, beside_first, in_turn, webhook_ca};
+use crate::support::load::{WebhookClient, beside_first, in_turn};
 use crate::support::pair::{admin, create};
 use crate::support::process::metric;
 use crate::support::reviews::{TRAFFIC_SPLIT, kubernetes_admin, review};
@@ -17,7 +17,7 @@ use kube::core::DynamicObject;
 use linkerd_failover::kinds::traffic_split;
 use serde_json::{Value, json};
 use std::time::Duration;
-use test_cluster::{Cluster, Workload, eventually};
+use test_cluster::{Cluster, Workload, eventually, webhook_ca};
 
 const NAMESPACE: &str = "emojivoto";
 

@@ -107,18 +107,18 @@ struct Bare {
 impl Bare {
     async fn watch(&self, client: &Client) -> Result<()> {
         let objects = self.subject.everywhere();
-        let services = |change| self.heard(change, |_, _: &Any| {});
+        let services = |change| self.apply(change, |_, _: &Any| {});
         tokio::try_join!(
             follow(client, "/apis/discovery.k8s.io/v1/endpointslices", "", |change| {
-                self.heard(change, |facts, slice: &Slice| self.react(facts, slice));
+                self.apply(change, |facts, slice: &Slice| self.react(facts, slice));
             }),
-            follow(client, &objects, BARE, |change| self.heard(change, Facts::note)),
+            follow(client, &objects, BARE, |change| self.apply(change, Facts::note)),
             follow(client, "/api/v1/services", "", services),
         )
         .map(drop)
     }
 
-    fn heard<T: Lean>(&self, change: Change<T>, note: impl FnOnce(&mut Facts, &T)) {
+    fn apply<T: Lean>(&self, change: Change<T>, note: impl FnOnce(&mut Facts, &T)) {
         let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
         match change {
             Change::Is(object) => note(&mut facts, &object),

@@ -12,14 +12,10 @@ use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilde
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use test_cluster::Cluster;
+use test_cluster::client_config;
 use tokio::sync::mpsc;
 
 /// The name in the webhook's certificate.
@@ -27,13 +23,6 @@ pub(crate) const SERVER_NAME: &str = "linkerd-failover-webhook.linkerd-failover.
 pub(crate) const PER_SECOND: u32 = 200;
 /// Of one endpoint, in each round: half a second, so that what else the machine does meets all alike.
 pub(crate) const REQUESTS: u32 = 100;
-
-/// The CA of the webhook that is installed.
-pub(crate) async fn webhook_ca(cluster: &Cluster) -> Result<Vec<u8>> {
-    let secrets: Api<Secret> = Api::namespaced(cluster.client(), "linkerd-failover");
-    let secret = secrets.get("linkerd-failover-webhook-ca").await?;
-    Ok(secret.data.and_then(|mut data| data.remove("ca.crt")).context("no CA")?.0)
-}
 
 /// The server and the path.
 pub(crate) type Target<'a> = (&'a WebhookClient, &'a str);
@@ -77,18 +66,11 @@ pub(crate) struct WebhookClient {
 
 impl WebhookClient {
     pub(crate) fn new(address: SocketAddr, ca: &[u8]) -> Result<Self> {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(ca)?)?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
+            .with_tls_config(client_config(ca)?)
             .https_only()
             .with_server_name_resolver(FixedServerNameResolver::new(ServerName::try_from(
                 SERVER_NAME,

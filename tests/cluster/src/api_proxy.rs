@@ -1,6 +1,7 @@
 //! A reverse proxy before the API server that can freeze what goes through it.
 
 use crate::api_gate::{Answer, Asked, Gate};
+use crate::client_tls::client_config;
 use crate::cluster::Cluster;
 use crate::site::Site;
 use anyhow::Context;
@@ -16,10 +17,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -74,7 +75,7 @@ impl ApiProxy {
         let ends = broadcast::Sender::new(16);
         let upstream = Upstream {
             ends: ends.clone(),
-            client: client(&site, provider).context("the API proxy's TLS client")?,
+            client: client(&site).context("the API proxy's TLS client")?,
             server: site.server.clone(),
             gate: Arc::clone(&gate),
         };
@@ -279,16 +280,8 @@ fn acceptor(site: &Site, provider: &Arc<CryptoProvider>) -> anyhow::Result<TlsAc
 
 /// HTTP/1.1 only: each request that runs has a connection of its own, so that
 /// none that is delayed takes room from another.
-fn client(
-    site: &Site,
-    provider: Arc<CryptoProvider>,
-) -> anyhow::Result<Client<HttpsConnector<HttpConnector>, Body>> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(site.ca.as_bytes())?)?;
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+fn client(site: &Site) -> anyhow::Result<Client<HttpsConnector<HttpConnector>, Body>> {
+    let config = client_config(site.ca.as_bytes())?;
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);

@@ -22,6 +22,7 @@
 mod api_gate;
 mod api_proxy;
 mod baseline;
+mod client_tls;
 mod cluster;
 mod command;
 mod components;
@@ -54,6 +55,7 @@ mod wait;
 mod workload;
 
 pub use api_proxy::ApiProxy;
+pub use client_tls::{client_config, webhook_ca};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use command::{Invocation, Output};
 pub use deployment::Deployment;
