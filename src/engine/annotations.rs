@@ -46,6 +46,8 @@ pub(crate) enum Place {
     Lease,
     /// A ServiceProfile that is written for a split.
     ServiceProfile,
+    /// A Service, or the credentials Secret of a linked cluster.
+    Service,
 }
 
 /// Who writes an annotation.
@@ -70,6 +72,8 @@ pub(crate) enum Syntax {
     OneOf(&'static [&'static str]),
     /// An RFC 3339 time.
     Time,
+    /// A sentence for people.
+    Text,
     /// What the program records for itself.
     Record,
 }
@@ -125,6 +129,13 @@ annotations! {
     AUTHORED_WEIGHTS = "authored-weights" { FailoverObject, Program, Syntax::Record, default: None, in_policy: false }
     /// What was decided last, by whom and why.
     STATE = "state" { FailoverObject, Program, Syntax::Record, default: None, in_policy: false }
+    /// The time until which a Service counts as down, whatever its endpoints are.
+    DOWN_UNTIL = "down-until" { Service, Author, Syntax::Time, default: None, in_policy: false }
+    /// Why it does, for people.
+    DOWN_REASON = "down-reason" { Service, Author, Syntax::Text, default: None, in_policy: false }
+    /// Who set `down-until`, as JSON, where this program did: `{"v":1,"person":"…","since":"…"}` or
+    /// `{"v":1,"alerts":[{"fingerprint":"…","since":"…","until":"…"}]}`.
+    DOWN_BY = "down-by" { Service, Program, Syntax::Record, default: None, in_policy: false }
     /// Whether nothing is written in the whole cluster.
     FROZEN = "frozen" { OwnNamespace, Author, Syntax::BOOLEAN, default: None, in_policy: false }
     /// The time at which a person released the brake.
@@ -178,6 +189,7 @@ pub(crate) fn without_effect(annotations: &BTreeMap<String, String>) -> Vec<Prob
             Some(Place::ServiceProfile) => {
                 problem.next("it is the program's own, on a ServiceProfile")
             }
+            Some(Place::Service) => problem.next("it belongs on a Service"),
             None => match closest(name, of_objects().chain([CONTROLLED_BY])) {
                 Some(CONTROLLED_BY) => problem.next(format!("{CONTROLLED_BY} is a label")),
                 Some(near) => problem.next(format!("did you mean {near}?")),

@@ -2,6 +2,8 @@
 //! [`Declaration`](crate::engine::Declaration) and writes weights; it decides nothing.
 
 pub(crate) mod adapter;
+#[allow(dead_code, reason = "who declares a Service down is written next")]
+pub(crate) mod declared_down;
 mod edit;
 pub(crate) mod hash;
 mod kind;
