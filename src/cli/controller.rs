@@ -10,7 +10,7 @@ use crate::engine::{Defaults, Identity, annotations};
 use crate::index::endpoints::AddressFamilies;
 use crate::kinds::selector::LabelSelector;
 use crate::runtime::controller;
-use crate::runtime::options::{Installation, LinkOptions, Options, WebhookOptions};
+use crate::runtime::options::{Installation, LinkOptions, LinkerdOptions, Options, WebhookOptions};
 use crate::telemetry;
 use jiff::SignedDuration;
 use std::net::SocketAddr;
@@ -64,6 +64,8 @@ pub(super) struct Args {
     profiles: ProfileArgs,
     #[command(flatten)]
     guard: GuardArgs,
+    #[command(flatten)]
+    linkerd: LinkerdArgs,
     /// Identity of this replica in the Lease and in what it writes
     #[arg(long, env = "POD_NAME", hide = true)]
     replica: Option<String>,
@@ -83,6 +85,17 @@ struct RemoteArgs {
     /// Services count as down; until then their health is unknown
     #[arg(long, env = "LINKERD_FAILOVER_REMOTE_UNREACHABLE_AFTER", default_value = "60s", value_parser = parse_delay)]
     remote_unreachable_after: SignedDuration,
+}
+
+/// Linkerd's values, for warnings at apply.
+#[derive(Debug, clap::Args)]
+struct LinkerdArgs {
+    /// Linkerd's namespace, with the ConfigMap linkerd-config
+    #[arg(long, env = "LINKERD_FAILOVER_LINKERD_NAMESPACE", default_value = "linkerd")]
+    linkerd_namespace: String,
+    /// How long after an answer Linkerd's values are read again
+    #[arg(long, env = "LINKERD_FAILOVER_LINKERD_CONFIG_EVERY", default_value = "60s", value_parser = parse_delay, hide = true)]
+    linkerd_config_every: SignedDuration,
 }
 
 /// Settings of the rules of admission.
@@ -164,6 +177,7 @@ impl Args {
             uses_lease: !self.no_lease,
             links: self.remote.options(),
             profiles_of: self.profiles.cluster_domain(),
+            linkerd: self.linkerd.options(),
             admin_address: self.admin_addr,
             // Nobody calls a replica without a webhook.
             drain: webhook.as_ref().map_or(Duration::ZERO, |_| self.drain.unsigned_abs()),
@@ -178,6 +192,14 @@ impl RemoteArgs {
         let namespaces = in_order(self.credentials_namespaces);
         let unreachable_after = self.remote_unreachable_after;
         (!namespaces.is_empty()).then_some(LinkOptions { namespaces, unreachable_after })
+    }
+}
+
+impl LinkerdArgs {
+    fn options(self) -> LinkerdOptions {
+        // Never in a row without a break.
+        let read_every = self.linkerd_config_every.unsigned_abs().max(Duration::from_millis(100));
+        LinkerdOptions { namespace: self.linkerd_namespace, read_every }
     }
 }
 

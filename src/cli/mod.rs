@@ -76,6 +76,7 @@ mod tests {
             "client-ca",
             "manage-service-profiles",
             "cluster-domain",
+            "linkerd-namespace",
         ] {
             let argument = controller.get_arguments().find(|a| a.get_long() == Some(flag));
             let argument = argument.unwrap_or_else(|| panic!("--{flag} is missing"));

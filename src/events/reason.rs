@@ -63,6 +63,8 @@ named! {
         RemoteReachable,
         /// The program's own namespace lacks the label of a Linkerd extension.
         NamespaceNotLabelled,
+        /// Linkerd's values, which have the failfast timeout of callers' proxies, are not known.
+        LinkerdConfigNotKnown,
         /// Fewer namespaces are managed than before.
         NamespacesLeft,
         /// An object has the label of a failover object, and its kind does not fail over.

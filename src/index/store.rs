@@ -16,6 +16,7 @@ use crate::index::remote::linked_clusters::LinkedClusters;
 use crate::index::service_facts::ServiceFacts;
 use crate::index::slice_table::SliceTable;
 use crate::index::synced::Synced;
+use crate::kinds::linkerd::failfast::Failfast;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use std::collections::{BTreeMap, HashMap};
 
@@ -43,6 +44,8 @@ pub(crate) struct Index {
     pub(crate) service_order: Order,
     pub(crate) profiles: ProfileTable,
     grants: BTreeMap<ObjectKey, GrantFacts>,
+    /// The failfast timeout of callers' proxies, by Linkerd's values.
+    pub failfast: Failfast,
     /// The cluster does not have the kind ServiceProfile.
     pub no_profiles: bool,
     /// The facts of linked clusters.

@@ -13,6 +13,7 @@
 pub(crate) mod confirm;
 pub(crate) mod discovery;
 pub(crate) mod endpoint_slices;
+pub(crate) mod linkerd_config;
 pub(crate) mod list_watch;
 pub(crate) mod reflector;
 pub(crate) mod remote;

@@ -8,6 +8,7 @@ mod edit;
 pub(crate) mod hash;
 mod kind;
 pub(crate) mod last_applied;
+pub(crate) mod linkerd;
 pub(crate) mod managed_fields;
 mod object_key;
 pub(crate) mod partial;

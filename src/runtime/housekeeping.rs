@@ -3,9 +3,12 @@
 use crate::engine::annotations;
 use crate::events::Recorder;
 use crate::housekeeping::link_reports::report_links;
+use crate::housekeeping::linkerd_config::{LinkerdConfigReader, read_linkerd_config};
 use crate::housekeeping::own_namespace::{NamespaceLabeller, label_own_namespace};
 use crate::housekeeping::unmanaged_objects::{UnmanagedScan, scan_unmanaged};
+use crate::informers::linkerd_config::LinkerdConfig;
 use crate::informers::remote::links::{LinkSettings, watch_links};
+use crate::kinds::ObjectKey;
 use crate::runtime::leadership::Leadership;
 use crate::runtime::process::Process;
 use crate::runtime::tasks::Tasks;
@@ -21,6 +24,32 @@ pub(crate) fn start(
     start_links(process, leadership, recorder, tasks);
     start_labeller(process, leadership, recorder, tasks);
     start_scan(process, leadership, recorder, tasks);
+    start_config_reader(process, leadership, recorder, tasks);
+}
+
+/// For warnings at apply.
+fn start_config_reader(
+    process: &Process,
+    leadership: &Leadership,
+    recorder: &Recorder,
+    tasks: &mut Tasks,
+) {
+    let options = &process.options;
+    if options.webhook.is_none() {
+        return;
+    }
+    let own = ObjectKey::new(&options.installation.namespace, &options.installation.name);
+    let (client, namespace) = (process.client.clone(), options.linkerd.namespace.clone());
+    let reader = LinkerdConfigReader {
+        config: LinkerdConfig::new(client, namespace, own.clone()),
+        every: options.linkerd.read_every,
+        shared: process.index.clone(),
+        deployment: own,
+        leading: leadership.leading.clone(),
+        recorder: recorder.clone(),
+        metrics: process.metrics.clone(),
+    };
+    tasks.working.tasks.spawn(read_linkerd_config(reader, tasks.working.stop.clone()));
 }
 
 /// Every replica watches the linked clusters: a standby and each webhook need their facts too.

@@ -39,6 +39,8 @@ pub(crate) struct Options {
     /// The cluster domain in which ServiceProfiles are written; none: they are not.
     pub profiles_of: Option<String>,
     pub admin_address: SocketAddr,
+    /// Where Linkerd runs.
+    pub linkerd: LinkerdOptions,
     /// None: the controller runs alone.
     pub webhook: Option<WebhookOptions>,
     /// The longest that the deletion of a pod is delayed.
@@ -61,6 +63,15 @@ pub(crate) struct Installation {
     pub name: String,
     /// Where the program runs, with its Lease and its Secret.
     pub namespace: String,
+}
+
+/// How Linkerd's values are read.
+#[derive(Clone, Debug)]
+pub(crate) struct LinkerdOptions {
+    /// Linkerd's namespace.
+    pub namespace: String,
+    /// How long after an answer they are read again.
+    pub read_every: Duration,
 }
 
 /// How linked clusters are watched.

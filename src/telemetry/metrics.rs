@@ -120,6 +120,9 @@ metrics! {
         pub(crate) namespace_labelled: Gauge =
             "namespace_labelled",
             "1 while the program's own namespace has the label of an extension, as the leader sees it";
+        pub(crate) linkerd_config_known: Gauge =
+            "linkerd_config_known",
+            "1 while the failfast timeout of callers' proxies is known from Linkerd's values; only read with the webhook";
         pub(crate) policy_routes: Gauge =
             "policy_routes",
             "Routes of policy.linkerd.io that the selector matches: they are not failed over";

@@ -48,6 +48,7 @@ const VARIANTS: &[&[&str]] = &[
     &["podSecurityContext.runAsUser=null", "extraEnv[0].name=A", "extraEnv[0].value=b"],
     &["serviceProfiles.manage=true", "clusterDomain=k8s.example.com", "webhook.enabled=false"],
     &["serviceProfiles.manage=true", "namespaces={default}"],
+    &["linkerdConfig.read=always", "linkerdNamespace=linkerd-failover"],
     &["updateStrategy.type=Recreate", "updateStrategy.rollingUpdate=null", "inject=enabled"],
     &["guard.enabled=true", "guard.bound=0.8s", "guard.adaptorGrace=0s"],
     &["guard.enabled=true", "namespaces={default}", "webhook.namespaceSelector.matchLabels.a=b"],
@@ -56,7 +57,7 @@ const VARIANTS: &[&[&str]] = &[
 ];
 
 /// What 0.1 had and has no effect any more.
-const WITHOUT_EFFECT: &str = "namespaceMetadata.image.registry=r,namespaceMetadata.image.name=n,namespaceMetadata.image.tag=1,namespaceMetadata.image.pullPolicy=,linkerdNamespace=elsewhere";
+const WITHOUT_EFFECT: &str = "namespaceMetadata.image.registry=r,namespaceMetadata.image.name=n,namespaceMetadata.image.tag=1,namespaceMetadata.image.pullPolicy=";
 
 /// What the schema or a template refuses, and a part of the answer.
 const REFUSED: &[(&str, &str)] = &[
@@ -96,6 +97,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("flowControl.nominalConcurrencyShares=many", "nominalConcurrencyShares"),
     ("flowControl.priorityLevel=Workload", "priorityLevel"),
     ("flowControl.enable=true", "enable"),
+    ("linkerdConfig.read=maybe", "'auto', 'always', 'never'"),
+    ("linkerdConfig.enabled=true", "enabled"),
     ("podMonitor.interval=often", "interval"),
     ("resources.limit.memory=1Gi", "limit"),
     ("updateStrategy.type=Rolling", "'RollingUpdate', 'Recreate'"),
