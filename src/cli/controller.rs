@@ -5,7 +5,9 @@ use crate::cli::certificates::CertificateArgs;
 use crate::cli::guard::GuardArgs;
 use crate::cli::kubernetes::KubernetesArgs;
 use crate::cli::profiles::ProfileArgs;
-use crate::cli::values::{LogFormatValue, MissingBackendsValue, distinct, in_order, parse_delay};
+use crate::cli::values::{
+    LogFormatValue, MissingBackendsValue, ProtectionValue, distinct, in_order, parse_delay,
+};
 use crate::engine::{Defaults, Identity, annotations};
 use crate::index::endpoints::AddressFamilies;
 use crate::kinds::selector::LabelSelector;
@@ -122,6 +124,10 @@ struct EngineArgs {
     /// Ready fallbacks keep the smallest share, where an object does not set it
     #[arg(long, env = "LINKERD_FAILOVER_WARM_STANDBY")]
     warm_standby: bool,
+    /// How far requests are protected, where neither an object nor its namespace sets it: seamless is warm
+    /// standby and, on routes, Linkerd's retries
+    #[arg(long, env = "LINKERD_FAILOVER_PROTECTION", value_enum, default_value_t)]
+    protection: ProtectionValue,
     /// Wait for a person when more than this share of all objects (in percent) would leave their
     /// primaries within ten seconds, and they do not share endpoints. Absent: never wait
     #[arg(long, env = "LINKERD_FAILOVER_BRAKE", value_parser = clap::value_parser!(u32).range(0..=99))]
@@ -216,6 +222,8 @@ impl EngineArgs {
             failover_delay: self.failover_delay,
             failback_delay: self.failback_delay,
             warm_standby: self.warm_standby,
+            protection: self.protection.into(),
+            namespace_protection: None,
         }
     }
 }

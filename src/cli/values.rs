@@ -1,7 +1,7 @@
 //! The values of arguments.
 
 use crate::admission::view::MissingBackends;
-use crate::engine;
+use crate::engine::{self, Protection};
 use crate::migrate::route::RouteKind;
 use crate::telemetry::LogFormat;
 use jiff::SignedDuration;
@@ -60,6 +60,23 @@ impl From<MissingBackendsValue> for MissingBackends {
         match value {
             MissingBackendsValue::Deny => Self::Deny,
             MissingBackendsValue::Warn => Self::Warn,
+        }
+    }
+}
+
+/// The values of `--protection`.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(super) enum ProtectionValue {
+    #[default]
+    Standard,
+    Seamless,
+}
+
+impl From<ProtectionValue> for Protection {
+    fn from(value: ProtectionValue) -> Self {
+        match value {
+            ProtectionValue::Standard => Self::Standard,
+            ProtectionValue::Seamless => Self::Seamless,
         }
     }
 }

@@ -119,6 +119,8 @@ annotations! {
     FAILBACK_REQUESTED = "failback-requested" { FailoverObject, Author, Syntax::Time, default: None, in_policy: false }
     /// Whether ready fallbacks keep the smallest share.
     WARM_STANDBY = "warm-standby" { FailoverObject, Author, Syntax::BOOLEAN, default: Some("false"), in_policy: true }
+    /// How far requests are protected when a backend is lost; on a namespace, for its objects that say nothing.
+    PROTECTION = "protection" { FailoverObject, Author, Syntax::OneOf(&["standard", "seamless"]), default: Some("standard"), in_policy: true }
     /// Backends that get the traffic whatever their health.
     PIN = "pin" { FailoverObject, Author, Syntax::Backends, default: None, in_policy: true }
     /// The time at which the pin ends by itself.
@@ -127,6 +129,8 @@ annotations! {
     PAUSED = "paused" { FailoverObject, Author, Syntax::BOOLEAN, default: Some("false"), in_policy: true }
     /// The author's weights, recorded while ours are in the object.
     AUTHORED_WEIGHTS = "authored-weights" { FailoverObject, Program, Syntax::Record, default: None, in_policy: false }
+    /// Annotations of Linkerd that the webhook added for `protection`: `name=value`, with commas between.
+    ADDED = "added" { FailoverObject, Program, Syntax::Record, default: None, in_policy: false }
     /// What was decided last, by whom and why.
     STATE = "state" { FailoverObject, Program, Syntax::Record, default: None, in_policy: false }
     /// The time until which a Service counts as down, whatever its endpoints are.

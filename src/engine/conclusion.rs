@@ -48,7 +48,8 @@ impl Evaluation<'_> {
     }
 
     fn weights(&self, choice: &Choice) -> Vec<u32> {
-        let gets_share = self.intent.policy.warm_standby && choice.reason != DecisionReason::Pinned;
+        let gets_share =
+            self.intent.policy.warm_standby() && choice.reason != DecisionReason::Pinned;
         let is_warm = |i: &BackendIndex| !self.intent.is_primary(*i) && self.health(*i).is_ready();
         let warm: Vec<BackendIndex> =
             self.intent.indices_of_all().filter(|i| gets_share && is_warm(i)).collect();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::engine::{
-    Annotations, DeclaredBackend, Identity, MAX_WEIGHT, ParsedWeight, Pin, SetState, State,
-    annotations,
+    Annotations, DeclaredBackend, Identity, MAX_WEIGHT, ParsedWeight, Pin, Protection,
+    ProtectionSources, SetState, State, annotations,
 };
 use jiff::SignedDuration;
 use serde_json::json;
@@ -171,16 +171,19 @@ fn the_policy_is_what_the_annotations_say_and_the_defaults_where_they_are_silent
         failover_delay: SignedDuration::from_secs(1),
         failback_delay: SignedDuration::from_secs(2),
         warm_standby: true,
+        protection: Protection::Seamless,
+        namespace_protection: None,
     };
     let silent = only(Intent::parse(&three(&[]), &defaults)).unwrap().policy;
     assert_eq!(silent.failover_delay, defaults.failover_delay);
     assert_eq!(silent.failback_delay, defaults.failback_delay);
-    assert!(silent.warm_standby && !silent.manual_failback && !silent.paused);
+    assert!(silent.warm_standby() && !silent.manual_failback && !silent.paused);
 
     let declared = three(&[
         ("failover-delay", "0s"),
         ("failback-delay", "1h30m"),
         ("warm-standby", "false"),
+        ("protection", "standard"),
         ("failback", "manual"),
         ("failback-requested", "2026-01-31T14:30:00Z"),
         ("pin", "c,b"),
@@ -194,6 +197,13 @@ fn the_policy_is_what_the_annotations_say_and_the_defaults_where_they_are_silent
             failback_delay: SignedDuration::from_mins(90),
             manual_failback: true,
             failback_requested: Some(time),
+            protection: ProtectionSources {
+                object: Some(Protection::Standard),
+                namespace: None,
+                chart: Protection::Seamless,
+                warm_standby: Some(false),
+                chart_warm_standby: true,
+            },
             pin: Some(Pin {
                 backends: crate::engine::backend_index::at(&[1, 2]),
                 until: Some(time)

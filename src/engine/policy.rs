@@ -4,7 +4,9 @@
 
 use crate::engine::declaration::ByName;
 use crate::engine::values::{self, Annotation};
-use crate::engine::{BackendIndex, Declaration, Problem, annotations};
+use crate::engine::{
+    BackendIndex, Declaration, Problem, Protection, ProtectionSources, annotations,
+};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
@@ -17,6 +19,10 @@ pub struct Defaults {
     pub failback_delay: SignedDuration,
     /// Whether ready fallbacks keep the smallest share.
     pub warm_standby: bool,
+    /// How far requests are protected.
+    pub protection: Protection,
+    /// The same by the annotation of an object's namespace, where it has one.
+    pub namespace_protection: Option<Protection>,
 }
 
 /// Everything an author can ask for by annotations, but for tiers and thresholds.
@@ -30,8 +36,8 @@ pub struct Policy {
     pub manual_failback: bool,
     /// When a person last requested it.
     pub failback_requested: Option<Timestamp>,
-    /// Whether ready fallbacks keep the smallest share.
-    pub warm_standby: bool,
+    /// How far requests are protected, and whether ready fallbacks keep the smallest share.
+    pub protection: ProtectionSources,
     /// A pin to backends of this set.
     pub pin: Option<Pin>,
     /// Whether nothing is to be written.
@@ -79,6 +85,22 @@ impl NamedPin {
     }
 }
 
+/// What the protection of an object follows from.
+fn protection(
+    declared: &Declaration,
+    defaults: &Defaults,
+    problems: &mut Vec<Problem>,
+) -> ProtectionSources {
+    let read = |name: &'static str| Annotation::of(declared, name);
+    ProtectionSources {
+        object: read(annotations::PROTECTION).as_one_of(Protection::BY_VALUE, problems),
+        namespace: defaults.namespace_protection,
+        chart: defaults.protection,
+        warm_standby: read(annotations::WARM_STANDBY).as_one_of(values::BOOLEAN, problems),
+        chart_warm_standby: defaults.warm_standby,
+    }
+}
+
 impl Policy {
     /// Everything but the pin, which is for each set to find.
     pub fn parse(declared: &Declaration, defaults: &Defaults, problems: &mut Vec<Problem>) -> Self {
@@ -95,15 +117,18 @@ impl Policy {
                 .as_one_of(&[("automatic", false), ("manual", true)], problems)
                 .unwrap_or_default(),
             failback_requested: read(annotations::FAILBACK_REQUESTED).as_time(problems),
-            warm_standby: read(annotations::WARM_STANDBY)
-                .as_one_of(values::BOOLEAN, problems)
-                .unwrap_or(defaults.warm_standby),
+            protection: protection(declared, defaults, problems),
             pin: None,
             // Who writes `True` wants nothing written.
             paused: paused
                 .as_one_of(values::BOOLEAN, problems)
                 .unwrap_or_else(|| paused.is_there()),
         }
+    }
+
+    /// Whether ready fallbacks keep the smallest share.
+    pub fn warm_standby(&self) -> bool {
+        self.protection.warm_standby()
     }
 
     /// The pin, while it holds.

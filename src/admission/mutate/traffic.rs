@@ -68,7 +68,7 @@ fn kept_weights(intent: &Intent, previous: &PreviousSet, view: &View<'_>) -> (Ve
     // Fallbacks that have the smallest share keep it.
     let warm: Vec<BackendIndex> = intent
         .indices_of_all()
-        .filter(|i| intent.policy.warm_standby && remaining.binary_search(i).is_err())
+        .filter(|i| intent.policy.warm_standby() && remaining.binary_search(i).is_err())
         .filter(|i| set.weights.get(&intent.backends[*i].name).is_some_and(|w| *w > 0))
         .collect();
     let weights = weights_for(intent, &remaining, &warm);

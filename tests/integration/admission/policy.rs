@@ -103,6 +103,8 @@ async fn the_policy_refuses_with_403_what_is_wrong_by_itself_and_takes_all_that_
         &[("failback", "manual"), ("failback-requested", "2026-01-31T14:30:00Z")],
         &[("warm-standby", "true"), ("paused", "false")],
         &[("warm-standby", "false"), ("paused", "true")],
+        &[("protection", "standard")],
+        &[("protection", "seamless")],
         &[("pin", "c")],
         &[("pin", "b,c"), ("pin-until", "2999-01-31T14:30:00Z")],
         &[("authored-weights", recorded)],
@@ -142,6 +144,7 @@ async fn the_policy_refuses_with_403_what_is_wrong_by_itself_and_takes_all_that_
         (&[("failback-delay", "1s1h")], "failback-delay]"),
         (&[("failback", "Manual")], "failback]: found 'Manual', expected automatic or manual"),
         (&[("warm-standby", "yes")], "warm-standby]: found 'yes', expected true or false"),
+        (&[("protection", "full")], "protection]: found 'full', expected standard or seamless"),
         (&[("paused", "True")], "paused]: found 'True'"),
     ];
     for (annotations, words) in bad {

@@ -12,6 +12,7 @@ use test_cluster::{Cluster, Installation};
 const VARIANTS: &[&[&str]] = &[
     &[],
     &["failoverDelay=30s", "failbackDelay=5m", "warmStandby=true", "brake=25"],
+    &["protection=seamless", "namespaces={default,linkerd-failover}"],
     &["webhook.enabled=false", "webhook.certs.mode=external", "lease=false", "replicas=1"],
     &["webhook.exemptUsers={alice,system:serviceaccount:argocd:argocd}", "linkerdIPv6=true"],
     &["selector=team in (a\\, b)\\,!legacy", "podDisruptionBudget.enabled=false"],
@@ -74,6 +75,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("selector=a b", "found \"a b\""),
     ("failoverDelay=soon", "failoverDelay"),
     ("brake=100", "brake"),
+    ("protection=full", "'standard', 'seamless'"),
     ("webhook.timeoutSeconds=31", "timeoutSeconds"),
     ("webhook.certs.mode=auto", "'self', 'cert-manager', 'external'"),
     ("webhook.certs.mode=external", "webhook.certs.secretName: found nothing"),
