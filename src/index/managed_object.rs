@@ -2,13 +2,14 @@
 
 use crate::engine::{
     AnnouncedPodUids, AuthoredText, AuthoredWeights, BySet, Declaration, Defaults, FAR_BEYOND,
-    Intent, Now, PendingDelays, Previous, Problem, SetState, State, SteadyTime, annotations,
-    authored, external_edit, no_primary, service_of, too_many,
+    Intent, Now, PendingDelays, Previous, Problem, Protection, SetState, State, SteadyTime,
+    annotations, authored, external_edit, no_primary, service_of, too_many,
 };
 use crate::index::announced_pods::{RecordedPods, read_recorded_pods};
 use crate::kinds::Kind;
 use crate::kinds::adapter::InUse;
 use crate::kinds::managed_fields::Owners;
+use crate::kinds::retries::RouteRetries;
 use jiff::Timestamp;
 use kube::core::DynamicObject;
 use std::collections::BTreeSet;
@@ -47,6 +48,8 @@ pub(crate) struct ManagedObject {
     pub edited_by: Option<Box<str>>,
     /// Whether Linkerd routes by it.
     pub in_use: InUse,
+    /// Linkerd's retries of its requests.
+    pub retries: RouteRetries,
     /// The value of `primary-service` where it is our default: the author named none.
     pub defaulted_primary: Option<Box<str>>,
     /// Its rules without a primary that can be determined: they are not written.
@@ -143,10 +146,18 @@ impl ManagedObject {
             owners,
             edited_by,
             in_use: kind.in_use(object),
+            retries: RouteRetries::read(kind.retries(), declared.annotations.as_map(), |_| false),
             defaulted_primary,
             without_primary: declared.without_primary().map(no_primary).collect(),
             recorded_by_wall,
             recorded_pods: RecordedPods::default(),
+        }
+    }
+
+    /// Follows the protection that its namespace asks for.
+    pub(crate) fn follow_namespace(&mut self, protection: Option<Protection>) {
+        for set in self.sets.as_deref_mut().unwrap_or_default() {
+            set.intent.policy.protection.namespace = protection;
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::engine::MOST_PORTS;
 use crate::index::remote::members::{self, Member};
 use crate::kinds::partial::{self, PartialService, ServiceSpec};
+use crate::kinds::retries::RetrySetting;
 use kube::ResourceExt;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,6 +21,8 @@ pub(crate) struct ServiceFacts {
     /// A number that changes with every field that its slices follow.
     pub shape: u64,
     pub serving: Serving,
+    /// Linkerd's retries for routes that have none of their own.
+    pub retries: RetrySetting,
 }
 
 /// Settings by which other endpoints are ready than people expect: only for warnings.
@@ -77,7 +80,8 @@ impl ServiceFacts {
         let mirrors = service.labels().get(CLUSTER_NAME).map(|name| name.as_str().into());
         let shape = spec.map(shape).unwrap_or_default();
         let serving = spec.map(serving).unwrap_or_default();
-        Self { ports: ports.iter().map(port).collect(), kind, mirrors, shape, serving }
+        let retries = RetrySetting::of(service.annotations());
+        Self { ports: ports.iter().map(port).collect(), kind, mirrors, shape, serving, retries }
     }
 
     /// The Services whose endpoints are its endpoints, where it has none of its own.

@@ -1,6 +1,7 @@
 //! What an adapter of a kind consists of.
 
 use crate::engine::{Declaration, Shape};
+use crate::kinds::retries::Retry;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 
 /// All that the program knows of a kind.
@@ -23,6 +24,8 @@ pub(crate) struct Adapter {
     pub adds_up: bool,
     /// Linkerd does not read the kind: an adaptor carries its weights into ServiceProfiles.
     pub needs_service_profile: bool,
+    /// The annotations by which Linkerd retries its requests; none: Linkerd does not.
+    pub retries: &'static [Retry],
     /// Reads the declaration; what cannot be read is in its `unreadable`.
     pub read: fn(&DynamicObject) -> Declaration,
     /// Whether Linkerd routes by an object.

@@ -3,6 +3,7 @@
 
 use crate::engine::{Declaration, Shape, work};
 use crate::kinds::adapter::{Adapter, InUse};
+use crate::kinds::retries::Retry;
 use crate::kinds::{route, traffic_split};
 use kube::core::{ApiResource, DynamicObject};
 use std::fmt;
@@ -82,6 +83,11 @@ impl Kind {
     /// Whether Linkerd follows the kind only through ServiceProfiles.
     pub(crate) fn needs_service_profile(self) -> bool {
         self.adapter().needs_service_profile
+    }
+
+    /// The retries that `protection: seamless` includes; none: Linkerd has none for the kind.
+    pub(crate) fn retries(self) -> &'static [Retry] {
+        self.adapter().retries
     }
 
     /// The kind's field names, and its limits.

@@ -14,6 +14,7 @@ mod object_key;
 pub(crate) mod partial;
 pub(crate) mod pods;
 pub(crate) mod policy_route;
+pub(crate) mod retries;
 pub(crate) mod route;
 pub(crate) mod selector;
 pub mod service_profile;

@@ -6,6 +6,7 @@ use crate::engine::{
     Problem, Shape, WeightLimits,
 };
 use crate::kinds::adapter::{Adapter, InUse};
+use crate::kinds::retries;
 use crate::kinds::value::{kind_of, text};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -36,13 +37,19 @@ pub(crate) static HTTP: Adapter = Adapter {
     weights_pointer: "/f:spec/f:rules",
     adds_up: true,
     needs_service_profile: false,
+    retries: &[(retries::HTTP, "gateway-error"), (retries::LIMIT, "2")],
     read,
     in_use,
 };
 
 /// The adapter of `GRPCRoute`, which has rules and backends as an `HTTPRoute` has.
-pub(crate) static GRPC: Adapter =
-    Adapter { kind: "GRPCRoute", plural: "grpcroutes", versions: &["v1", "v1alpha2"], ..HTTP };
+pub(crate) static GRPC: Adapter = Adapter {
+    kind: "GRPCRoute",
+    plural: "grpcroutes",
+    versions: &["v1", "v1alpha2"],
+    retries: &[(retries::GRPC, "unavailable"), (retries::LIMIT, "2")],
+    ..HTTP
+};
 
 /// The controller that writes the status of a route whose parent is a Service.
 const LINKERD: &str = "linkerd.io/policy-controller";
@@ -119,6 +126,24 @@ pub(crate) fn read(route: &DynamicObject) -> Declaration {
         unreadable,
         shape: SHAPE,
     }
+}
+
+/// The paths of the rules that name no backend: Linkerd sends their requests to the parent itself.
+pub(crate) fn rules_without_backends(route: &DynamicObject) -> Vec<String> {
+    let rules = route.data.pointer("/spec/rules").and_then(Value::as_array);
+    let none =
+        |rule: &Value| rule.get("backendRefs").and_then(Value::as_array).is_none_or(Vec::is_empty);
+    // What is redirected is sent nowhere.
+    let redirects = |rule: &Value| {
+        let filters = rule.get("filters").and_then(Value::as_array);
+        filters
+            .into_iter()
+            .flatten()
+            .any(|filter| filter.get("type") == Some(&"RequestRedirect".into()))
+    };
+    let each = rules.into_iter().flatten().enumerate();
+    let without = each.filter(|(_, rule)| none(rule) && !redirects(rule));
+    without.map(|(i, _)| FieldPath::from(SHAPE.backends).index(i).to_string()).collect()
 }
 
 /// The Services that the route steers; other parents are not Linkerd's mesh.

@@ -26,6 +26,8 @@ pub(crate) static ADAPTER: Adapter = Adapter {
     weights_pointer: "/f:spec/f:backends",
     adds_up: false,
     needs_service_profile: true,
+    // Its ServiceProfile hides what asks for retries.
+    retries: &[],
     read,
     // Nothing reports it for a split.
     in_use: |_| InUse::Yes,

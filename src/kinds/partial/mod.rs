@@ -36,11 +36,13 @@ macro_rules! resource_as {
 
 mod endpoint_slice;
 mod metadata;
+mod namespace;
 mod object;
 mod service;
 mod text;
 
 pub(crate) use endpoint_slice::{AddressType, Endpoint, PartialSlice};
+pub(crate) use namespace::PartialNamespace;
 pub(crate) use object::PartialObject;
 pub(crate) use service::{PartialService, ServicePort, ServiceSpec};
 
