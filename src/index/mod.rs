@@ -17,6 +17,8 @@ pub(crate) mod history;
 #[cfg(test)]
 mod interleavings_tests;
 pub(crate) mod managed_object;
+pub(crate) mod namespace_facts;
+pub(crate) mod namespaces;
 pub(crate) mod objects;
 pub(crate) mod order;
 pub(crate) mod peak;

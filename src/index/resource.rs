@@ -10,6 +10,8 @@ pub(crate) enum WatchedResource {
     EndpointSlices,
     /// The namespace of the program itself.
     OwnNamespace,
+    /// The namespaces in which objects are managed.
+    Namespaces,
     ServiceProfiles,
     ReferenceGrants,
     /// The failover objects of a kind.
@@ -35,6 +37,7 @@ impl WatchedResource {
             Self::Services,
             Self::EndpointSlices,
             Self::OwnNamespace,
+            Self::Namespaces,
             Self::ServiceProfiles,
             Self::ReferenceGrants,
         ];
@@ -47,6 +50,7 @@ impl WatchedResource {
             Self::Services => "services",
             Self::EndpointSlices => "endpointslices",
             Self::OwnNamespace => "namespace",
+            Self::Namespaces => "namespaces",
             Self::ServiceProfiles => "serviceprofiles",
             Self::ReferenceGrants => "referencegrants",
             Self::Objects(kind) => kind.plural(),
@@ -56,7 +60,8 @@ impl WatchedResource {
     pub(crate) fn required(self) -> Required {
         match self {
             Self::Services | Self::EndpointSlices | Self::OwnNamespace => Required::Complete,
-            Self::Objects(_) => Required::Tried,
+            // Without them the chart's protection holds, and traffic moves all the same.
+            Self::Objects(_) | Self::Namespaces => Required::Tried,
             Self::ServiceProfiles | Self::ReferenceGrants => Required::Nothing,
         }
     }
@@ -89,7 +94,8 @@ fn bit(resource: WatchedResource) -> u32 {
         WatchedResource::OwnNamespace => 2,
         WatchedResource::ServiceProfiles => 3,
         WatchedResource::ReferenceGrants => 4,
-        WatchedResource::Objects(kind) => 5 + kind as u32,
+        WatchedResource::Namespaces => 5,
+        WatchedResource::Objects(kind) => 6 + kind as u32,
     };
     1 << position
 }

@@ -10,6 +10,7 @@ use crate::index::forbidden_namespaces::ForbiddenNamespaces;
 use crate::index::grants::GrantFacts;
 use crate::index::history::ServiceHistory;
 use crate::index::managed_object::{Decider, ManagedObject};
+use crate::index::namespace_facts::NamespaceTable;
 use crate::index::order::Order;
 use crate::index::profile_table::ProfileTable;
 use crate::index::remote::linked_clusters::LinkedClusters;
@@ -46,6 +47,7 @@ pub(crate) struct Index {
     grants: BTreeMap<ObjectKey, GrantFacts>,
     /// The failfast timeout of callers' proxies, by Linkerd's values.
     pub failfast: Failfast,
+    pub(super) namespace_table: NamespaceTable,
     /// The cluster does not have the kind ServiceProfile.
     pub no_profiles: bool,
     /// The facts of linked clusters.

@@ -58,12 +58,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn profiles_and_grants_are_not_waited_for_and_objects_only_until_they_are_looked_for() {
+    fn profiles_and_grants_are_not_waited_for_and_objects_and_namespaces_until_they_are_looked_for()
+    {
         let mut synced = Synced::default();
         let lacking =
             |synced: Synced| synced.lacking().map(WatchedResource::name).collect::<Vec<_>>();
         let kinds = Kind::ALL.map(Kind::plural);
-        let all = ["services", "endpointslices", "namespace"].into_iter().chain(kinds);
+        let all =
+            ["services", "endpointslices", "namespace", "namespaces"].into_iter().chain(kinds);
         assert_eq!(lacking(synced), all.collect::<Vec<_>>());
         for resource in WatchedResource::all() {
             match resource.required() {

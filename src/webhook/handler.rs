@@ -68,6 +68,7 @@ impl Handler {
         looked_up: &LiveLookups,
         run: impl FnOnce(&View<'_>) -> T,
     ) -> T {
+        let namespace_protection = self.shared.read().default_protection(request.namespace());
         run(&View {
             facts: FactSource::Shared(&self.shared),
             looked_up,
@@ -76,7 +77,7 @@ impl Handler {
             takes_text: request.takes_text(),
             namespace: request.namespace(),
             rules: &self.rules,
-            defaults: &self.defaults,
+            defaults: &Defaults { namespace_protection, ..self.defaults },
             manager: request.manager(),
             dry_run: request.is_dry_run(),
             me: &self.me,

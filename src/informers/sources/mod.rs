@@ -2,6 +2,7 @@
 //! [`Source`](crate::informers::source::Source) a file, and a line in [`watch_all`].
 
 mod grants;
+mod namespaces;
 pub(super) mod objects;
 mod own_namespace;
 mod profiles;
@@ -12,6 +13,7 @@ use crate::engine::Defaults;
 use crate::index::endpoints::AddressFamilies;
 use crate::index::shared_index::SharedIndex;
 use crate::informers::sources::grants::GrantSource;
+use crate::informers::sources::namespaces::NamespaceSource;
 use crate::informers::sources::objects::ObjectSource;
 use crate::informers::sources::own_namespace::OwnNamespaceSource;
 use crate::informers::sources::profiles::ProfileSource;
@@ -71,6 +73,7 @@ pub(crate) async fn watch_all(client: Client, settings: WatchSettings, index: Sh
         watch_each(namespaces, |scope| SliceSource::new(client, scope, settings.families), index),
         profiles,
         grants,
+        watch_each(namespaces, |scope| NamespaceSource::new(client, scope), index),
         watch(own_namespace, WatchScope::everything(), index.clone())
     );
 }

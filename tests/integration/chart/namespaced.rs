@@ -31,6 +31,8 @@ async fn only_the_named_namespaces_are_managed_and_one_that_goes_stops_no_other(
         (true, ["watch", "endpointslices.discovery.k8s.io", "--namespace=emojivoto"]),
         (true, ["patch", "trafficsplits.split.smi-spec.io", "--namespace=brief"]),
         (true, ["patch", "namespaces/linkerd-failover", "--all-namespaces"]),
+        (true, ["watch", "namespaces/emojivoto", "--all-namespaces"]),
+        (false, ["get", "namespaces/theirs", "--all-namespaces"]),
         (false, ["patch", "namespaces/emojivoto", "--all-namespaces"]),
         (false, ["list", "services", "--namespace=theirs"]),
         (false, ["patch", "trafficsplits.split.smi-spec.io", "--namespace=theirs"]),
@@ -53,11 +55,20 @@ async fn only_the_named_namespaces_are_managed_and_one_that_goes_stops_no_other(
     assert!(!refused(&theirs).await?);
 
     ours.apply(&emoji()).await?;
+    let our_splits = splits(&cluster, "emojivoto");
+    // Of the namespaces themselves these may be read, by name.
+    let protect = |value: &str| {
+        let annotation = format!("failover.linkerd.io/protection{value}");
+        cluster.kubectl(["annotate", "namespace", "emojivoto"]).args([annotation]).ok()
+    };
+    protect("=seamless").await?;
+    wait_weights(&our_splits, "emoji", &[429_495.0, 1.0]).await?;
+    protect("-").await?;
+    wait_weights(&our_splits, "emoji", &[1.0, 0.0]).await?;
     theirs.apply(&emoji().replace("namespace: emojivoto", "namespace: theirs")).await?;
     theirs.scale("emoji", 0).await?;
     theirs.wait_endpoints("emoji-svc", 0).await?;
     ours.scale("emoji", 0).await?;
-    let our_splits = splits(&cluster, "emojivoto");
     wait_weights(&our_splits, "emoji", &[0.0, 1.0]).await?;
     let left_alone = splits(&cluster, "theirs").get("emoji").await?;
     assert_eq!(weights(&left_alone), [1.0, 0.0]);
