@@ -4,6 +4,7 @@
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::sent_object::SentObject;
 use crate::engine::{BySet, Declaration, DeclaredSet, Weights, annotations};
+use crate::kinds::retries::RouteRetries;
 use crate::kinds::{FIELD_MANAGER, Kind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
@@ -177,6 +178,35 @@ impl ReviewedRequest<'_> {
         weights.retain(|_, weights| !argo || !live.contains(weights));
         weights
     }
+}
+
+/// The retries of an object, by who set them.
+pub(crate) fn retries_of(kind: Kind, object: &ReviewedObject<'_>) -> RouteRetries {
+    let is_authored = |name| is_annotation_of_author(object, name);
+    RouteRetries::read(kind.retries(), object.object.annotations(), is_authored)
+}
+
+/// Whether an annotation that the webhook may have added stands in the author's manifest, or has a field owner:
+/// one that a webhook adds has none. A manifest, or an owner, that also has the record of what is added repeats
+/// the live object, as a backup does.
+fn is_annotation_of_author(object: &ReviewedObject<'_>, name: &str) -> bool {
+    let in_manifest = object.manifest().is_some_and(|manifest| {
+        let written = &manifest.annotations;
+        written.contains_key(name) && !written.contains_key(annotations::ADDED)
+    });
+    let owns_it = |entry: &ManagedFieldsEntry| {
+        entry.manager.as_deref() != Some(FIELD_MANAGER)
+            && owns(entry, &pointer_to_annotation(name))
+            && !owns(entry, &pointer_to_annotation(annotations::ADDED))
+    };
+    in_manifest
+        || object.object.may_own(&format!("f:{name}"))
+            && object.object.managed_fields().iter().any(owns_it)
+}
+
+/// An annotation, among the fields that a manager owns.
+fn pointer_to_annotation(name: &str) -> String {
+    format!("/f:metadata/f:annotations/f:{}", name.replace('/', "~1"))
 }
 
 /// Whether a field manager is that of a person with kubectl, who changes a part of an object.

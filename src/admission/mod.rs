@@ -11,6 +11,8 @@ pub(crate) mod lookup;
 pub(crate) mod mutate;
 pub(crate) mod preexisting;
 pub(crate) mod previous;
+#[cfg(test)]
+mod protection_tests;
 pub(crate) mod reviewed_object;
 #[cfg(test)]
 mod route_backends_tests;

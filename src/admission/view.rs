@@ -2,11 +2,13 @@
 
 use crate::engine::{
     BackendIndex, Declaration, Defaults, FieldPath, Health, Identity, Intent, Now, Problem,
-    Reading, Unknown, service_of,
+    Protection, ProtectionSetBy, ProtectionSources, Reading, Unknown, service_of,
 };
+use crate::index::resource::WatchedResource;
 use crate::index::service_facts::ServiceFacts;
 use crate::index::shared_index::SharedIndex;
 use crate::index::store::Index;
+use crate::kinds::retries::{ParentRetries, RetrySetting};
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey};
 use kube::ResourceExt;
@@ -177,6 +179,25 @@ impl View<'_> {
         let service = service.map(Rc::new);
         self.services.0.borrow_mut().insert(name.to_owned(), service.clone());
         service
+    }
+
+    /// The protection of an object; none where its namespace decides and has not been read.
+    pub(crate) fn protection(&self, sources: &ProtectionSources) -> Option<Protection> {
+        let is_own = sources.set_by() == ProtectionSetBy::Object;
+        let is_known = is_own || self.index().synced.has(WatchedResource::Namespaces);
+        is_known.then(|| sources.protection())
+    }
+
+    /// The retries of the Services that a route is for.
+    pub(crate) fn parent_retries(&self, declared: &Declaration) -> ParentRetries {
+        ParentRetries::of(declared.apexes.iter().map(|apex| {
+            let retries = match self.service(apex) {
+                Some(service) => Some(service.retries),
+                None if self.presence(apex) == Presence::Missing => Some(RetrySetting::None),
+                None => None,
+            };
+            (apex, retries)
+        }))
     }
 
     /// Field path of the apex.

@@ -2,6 +2,7 @@
 
 use super::default_primary::{defaults_at_birth, notes_at_birth};
 use super::mutation::{DesiredObject, Mutation, rule_prefix};
+use super::retries::retries_after;
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
 use crate::engine::{
@@ -42,7 +43,9 @@ pub(super) fn adopt(new: &ReviewedObject<'_>, view: &View<'_>) -> Option<Mutatio
         state = brought;
     }
     let authored = AuthoredWeights::new(authored(&intents));
-    let desired = DesiredObject::managed(weights, &intents, &state, &authored, &declared);
+    let mut retries = retries_after(new, &intents, view);
+    notes.extend(retries.note.take());
+    let desired = DesiredObject::managed(weights, &intents, &state, &authored, &declared, retries);
     Some(Mutation { edit: desired.edit(new.object, &declared), notes })
 }
 

@@ -5,6 +5,7 @@ mod authored_weights;
 mod default_primary;
 mod mutation;
 mod release;
+mod retries;
 mod traffic;
 mod update;
 

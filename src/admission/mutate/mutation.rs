@@ -1,5 +1,6 @@
 //! The edit that an admission review makes.
 
+use super::retries::RetryChange;
 use crate::engine::{
     AuthoredWeights, BySet, Declaration, Intent, State, annotations, defaulted_primary,
 };
@@ -31,6 +32,7 @@ impl DesiredObject {
         state: &State,
         authored: &AuthoredWeights,
         declared: &Declaration,
+        retries: RetryChange,
     ) -> Self {
         let mut ours = vec![
             (annotations::AUTHORED_WEIGHTS, Some(authored.to_annotation())),
@@ -40,6 +42,7 @@ impl DesiredObject {
             // Rules with different primaries have none in common.
             ours.push((annotations::PRIMARY_SERVICE, defaulted_primary(intents)));
         }
+        ours.extend(retries.annotations);
         Self { weights, annotations: ours }
     }
 

@@ -2,6 +2,7 @@
 
 use super::authored_weights::{certain_weights, restored_weights, text_after};
 use super::mutation::{Mutation, rule_prefix};
+use super::retries::released;
 use crate::admission::author::{Author, PrimaryNamed};
 use crate::admission::previous::PreviousObject;
 use crate::admission::reviewed_object::ReviewedObject;
@@ -32,7 +33,7 @@ pub(super) fn release(
         restore(sent, &own, &text_after(set, previous), view.takes_text, &mut edit);
         weights.insert(set.name.as_str(), own);
     }
-    edit.remove_annotations(ours(old, new, author.primary));
+    edit.remove_annotations(ours(old, new, author.primary, view));
 
     let mut declared = new.declared.clone();
     declared.annotations.remove(annotations::AUTHORED_WEIGHTS);
@@ -49,9 +50,11 @@ fn ours(
     old: &ReviewedObject<'_>,
     new: &ReviewedObject<'_>,
     primary: PrimaryNamed,
+    view: &View<'_>,
 ) -> Vec<&'static str> {
     let present = new.object.annotations();
     let mut ours = vec![annotations::STATE, annotations::AUTHORED_WEIGHTS];
+    ours.extend(released(new, view));
     if old.declared.authored_primary().is_none() && primary != PrimaryNamed::Yes {
         let default = old.declared.annotations.get(annotations::PRIMARY_SERVICE);
         if default == present.get(annotations::PRIMARY_SERVICE) {

@@ -4,6 +4,7 @@
 use super::authored_weights::{certain_weights, restored_weights, text_after, weights_after};
 use super::default_primary::{defaults_after, note_after};
 use super::mutation::{DesiredObject, Mutation, rule_prefix};
+use super::retries::retries_after;
 use super::traffic::traffic_after;
 use crate::admission::author::Author;
 use crate::admission::preexisting::{self, PreexistingProblems};
@@ -58,8 +59,10 @@ pub(super) fn update(
     if !author.has_applied && new.object.annotations().contains_key(annotations::LAST_APPLIED) {
         update.note_two_authors(&authored);
     }
-    let Update { weights, state, notes, .. } = update;
-    let desired = DesiredObject::managed(weights, &intents, &state, &authored, &declared);
+    let Update { weights, state, mut notes, .. } = update;
+    let mut retries = retries_after(new, &intents, view);
+    notes.extend(retries.note.take());
+    let desired = DesiredObject::managed(weights, &intents, &state, &authored, &declared, retries);
     Some(Mutation { edit: desired.edit(new.object, &declared), notes })
 }
 

@@ -15,6 +15,7 @@ mod mirror_not_ready;
 mod nested_apex;
 mod pin;
 mod progressive_delivery;
+mod protection;
 mod ready_backend;
 mod reference_grants;
 mod route_status;
@@ -59,6 +60,7 @@ const RULES: &[Rule] = &[
     pin::RULE,
     reference_grants::RULE,
     failback_request::RULE,
+    protection::RULE,
     service_profile::RULE,
     split_matches::RULE,
     route_status::RULE,

@@ -1,0 +1,153 @@
+//! What a seamless protection lacks on an object.
+
+use super::rule::{Check, ObjectReview, Rule};
+use crate::engine::{
+    FieldPath, Problem, Protection, ProtectionSetBy, ProtectionSources, annotations,
+};
+use crate::index::namespace_facts::NamespaceProtection;
+use crate::kinds::retries::{self, LIMIT, ParentRetries, Retry, RetrySetting};
+use crate::kinds::{Kind, route};
+use kube::ResourceExt;
+use std::collections::BTreeSet;
+
+/// Warns of a split, which has no retries; of a rule without a fallback, which has them too; of retries that
+/// are forbidden, or not known; of a fallback without its share; and of a namespace whose annotation cannot be
+/// read.
+pub(super) const RULE: Rule = Rule { name: "protection", check: Check::Review(check) };
+
+fn check(review: &ObjectReview<'_>) -> Vec<Problem> {
+    let Some(intent) = review.intents.first() else { return vec![] };
+    let sources = &intent.policy.protection;
+    let mut warnings: Vec<Problem> = unreadable_namespace(review, sources).into_iter().collect();
+    if review.view.protection(sources) != Some(Protection::Seamless) {
+        return warnings;
+    }
+    warnings.extend(without_share(sources));
+    match review.view.kind.retries() {
+        [] => warnings.push(without_retries(review, sources)),
+        ours => {
+            warnings.extend(without_fallback(review));
+            warnings.extend(not_added(review, ours));
+        }
+    }
+    warnings
+}
+
+fn field() -> FieldPath {
+    annotations::field(annotations::PROTECTION)
+}
+
+fn unreadable_namespace(review: &ObjectReview<'_>, sources: &ProtectionSources) -> Option<Problem> {
+    let (view, namespace) = (review.view, review.view.namespace);
+    if sources.set_by() == ProtectionSetBy::Object {
+        return None;
+    }
+    let index = view.index();
+    let NamespaceProtection::Unreadable(found) = index.namespace_protection(namespace)? else {
+        return None;
+    };
+    Some(
+        Problem::warning(field())
+            .found(format!("{found:?} on namespace {namespace}"))
+            .expected("\"standard\" or \"seamless\"; it is ignored")
+            .next(format!(
+                "mend it with: kubectl annotate namespace {namespace} {}=seamless --overwrite",
+                annotations::PROTECTION
+            )),
+    )
+}
+
+/// A retry goes to the backends that the request knew when it began.
+fn without_share(sources: &ProtectionSources) -> Option<Problem> {
+    (!sources.warm_standby()).then(|| {
+        Problem::warning(annotations::field(annotations::WARM_STANDBY))
+            .found(format!("\"false\", beside {}: seamless", annotations::PROTECTION))
+            .expected("\"true\", or nothing: without a share for the fallbacks a lost backend is all that a request knows")
+            .next(format!("remove {}", annotations::WARM_STANDBY))
+    })
+}
+
+/// A TrafficSplit has warm standby alone.
+fn without_retries(review: &ObjectReview<'_>, sources: &ProtectionSources) -> Problem {
+    let (view, name) = (review.view, review.new.object.name_any());
+    let of_route = retries::describe(Kind::HttpRoute.retries());
+    Problem::warning(field())
+        .found(format!("\"seamless\" on a {}, by {}", view.kind, sources.set_by().describe()))
+        .expected(format!(
+            "a route, which would get {of_route} too; a {} has warm standby alone, since its ServiceProfile hides Linkerd's retries",
+            view.kind
+        ))
+        .next(format!(
+            "print the route that does the same with: kubectl -n {} get {} {name} -o yaml | linkerd-failover migrate -f -",
+            view.namespace,
+            view.kind.resource(),
+        ))
+}
+
+/// Retries are per route, not per rule.
+fn without_fallback(review: &ObjectReview<'_>) -> Option<Problem> {
+    let declared = &review.new.declared;
+    let failing_over: BTreeSet<&str> =
+        declared.failing_over().map(|set| set.name.as_str()).collect();
+    let alone = declared
+        .sets
+        .iter()
+        .filter(|set| set.backends.len() < 2 || !failing_over.contains(set.name.as_str()));
+    let alone = alone.map(|set| set.path.to_string());
+    let rules: Vec<String> =
+        alone.chain(route::rules_without_backends(review.new.object)).collect();
+    (!rules.is_empty()).then(|| {
+        Problem::warning(FieldPath::from(review.view.kind.shape().backends))
+            .found(format!("no fallback in {}", rules.join(", ")))
+            .expected("one in each rule: Linkerd's retries are per route, so these requests are retried too, with nowhere else to go")
+            .next(format!(
+                "move such a rule to a route of its own, with {}: standard",
+                annotations::PROTECTION
+            ))
+    })
+}
+
+/// Why the retries are not added of a route that would get them.
+fn not_added(review: &ObjectReview<'_>, ours: &[Retry]) -> Option<Problem> {
+    let view = review.view;
+    let own = RetrySetting::of(review.new.object.annotations());
+    match (own, view.parent_retries(&review.new.declared)) {
+        (RetrySetting::Set, _) => None,
+        (RetrySetting::Forbidden, _) => Some(
+            forbidden(annotations::field(LIMIT), "\"0\"".into())
+                .next(format!("write {LIMIT}: \"2\"")),
+        ),
+        (RetrySetting::None, ParentRetries::Has(service, RetrySetting::Forbidden)) => {
+            let key = view.key_of(&service);
+            let (namespace, name) = (&key.namespace, &key.name);
+            let found = format!("{service:?}, with {LIMIT}: \"0\"");
+            Some(forbidden(view.apex_field().into(), found).next(format!(
+                "kubectl -n {namespace} annotate service {name} {LIMIT}=2 --overwrite"
+            )))
+        }
+        (RetrySetting::None, ParentRetries::Unknown(service)) => {
+            let each: Vec<String> =
+                ours.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            Some(
+                Problem::warning(view.apex_field())
+                    .found(format!("{service:?}, which cannot be seen"))
+                    .expected("a Service whose annotations can be read: it may have retries, which ours would replace, so none are added")
+                    .next(format!(
+                        "if it has none: kubectl -n {} annotate {} {} {}",
+                        view.namespace,
+                        view.kind.resource(),
+                        review.new.object.name_any(),
+                        each.join(" ")
+                    )),
+            )
+        }
+        (RetrySetting::None, _) => None,
+    }
+}
+
+fn forbidden(field: FieldPath, found: String) -> Problem {
+    Problem::warning(field).found(found).expected(format!(
+        "a limit from 1: 0 counts as forbidden, so {}: seamless adds no retries (Linkerd itself ignores a limit of 0: beside a condition it retries once)",
+        annotations::PROTECTION
+    ))
+}
