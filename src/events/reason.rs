@@ -39,6 +39,8 @@ named! {
         NoPrimary,
         /// Linkerd does not route by the object as it stands.
         RouteNotInUse,
+        /// An object lacks something of the protection that is asked for, until it is applied again.
+        ProtectionIncomplete,
         /// A backend does not serve a port that callers ask for.
         PortNotServed,
         /// No backend is ready: a Warning where that begins, Normal where it ends.

@@ -8,6 +8,7 @@ use crate::reconciler::gates::stop::Wanted;
 use crate::reconciler::hold::Hold;
 use crate::reconciler::memory::{Memories, Problem, Readability};
 use crate::reconciler::plan::Plan;
+use crate::reconciler::protection;
 use crate::reconciler::reports;
 use crate::reconciler::short_ports::ShortPort;
 use jiff::{SignedDuration, Timestamp};
@@ -26,6 +27,7 @@ pub(crate) fn report_declaration(
     report_unreadable(context, memories, subject);
     let look_again = report_not_in_use(context, memories, subject);
     report_without_primary(context, memories, subject);
+    report_protection(context, memories, subject);
     look_again
 }
 
@@ -114,6 +116,26 @@ fn report_without_primary(context: &Context, memories: &mut Memories, subject: &
     }
     memories.entry(object).without_primary.changes(rules);
     context.metrics.without_primary.set(memories.without_primary() as i64);
+}
+
+/// The protection of an object is not complete before its next apply.
+fn report_protection(context: &Context, memories: &mut Memories, subject: &Subject<'_>) {
+    let (object, managed) = (subject.object, subject.managed);
+    let lacking = protection::incomplete(subject).map(String::into_boxed_str);
+    let reported = memories.get(object).and_then(|memory| memory.protection.last());
+    if !subject.leads || reported == lacking.as_ref() {
+        return;
+    }
+    match &lacking {
+        Some(lacking) => {
+            tracing::warn!(%object, %lacking, "its protection is incomplete");
+            let version = subject.version();
+            context.recorder.publish(reports::incomplete(object, version, managed, lacking));
+        }
+        None => tracing::info!(%object, "its protection is complete"),
+    }
+    memories.entry(object).protection.changes(lacking);
+    context.metrics.incomplete.set(memories.incomplete() as i64);
 }
 
 /// Reports what the plan for an object shows. Returns when to look again.

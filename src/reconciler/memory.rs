@@ -51,6 +51,8 @@ pub(crate) struct Memory {
     pub nothing_ready: NothingReady,
     /// Which of its rules have no primary.
     pub without_primary: ReportOnce<Box<str>>,
+    /// What it lacks of its protection.
+    pub protection: ReportOnce<Box<str>>,
 }
 
 /// How much of a declaration can be read.
@@ -212,6 +214,7 @@ impl Memory {
             && self.short_ports.is_empty()
             && self.nothing_ready.is_empty()
             && self.without_primary.is_empty()
+            && self.protection.is_empty()
     }
 }
 
@@ -279,6 +282,11 @@ impl Memories {
 
     pub(crate) fn without_primary(&self) -> usize {
         self.count(|memory| !memory.without_primary.is_empty())
+    }
+
+    /// Those whose protection is not complete.
+    pub(crate) fn incomplete(&self) -> usize {
+        self.count(|memory| !memory.protection.is_empty())
     }
 
     fn count(&self, counts: impl Fn(&Memory) -> bool) -> usize {

@@ -28,6 +28,7 @@ pub(crate) mod patch;
 pub(crate) mod pending_deletions;
 pub(crate) mod plan;
 pub(crate) mod profile_first;
+mod protection;
 pub(crate) mod reconcile;
 pub(crate) mod record_backlog;
 pub(crate) mod reports;

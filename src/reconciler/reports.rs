@@ -75,6 +75,18 @@ pub(crate) fn without_primary(
     NewEvent::warning(known(object, version, managed), EventReason::NoPrimary, Read, note)
 }
 
+/// An object that lacks something of its protection until it is applied again.
+pub(crate) fn incomplete(
+    object: &ObjectRef,
+    version: &'static str,
+    managed: &ManagedObject,
+    lacking: &str,
+) -> NewEvent {
+    let note = format!("The protection of this object is not complete: {lacking}");
+    let regarding = known(object, version, managed);
+    NewEvent::warning(regarding, EventReason::ProtectionIncomplete, Read, note)
+}
+
 /// A route that Linkerd does not use as it stands.
 pub(crate) fn not_in_use(
     object: &ObjectRef,

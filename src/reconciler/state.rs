@@ -208,6 +208,7 @@ impl Reconciler {
         metrics.not_in_use.set(self.memories.not_in_use() as i64);
         metrics.short.set(self.memories.short_of_ports() as i64);
         metrics.without_primary.set(self.memories.without_primary() as i64);
+        metrics.incomplete.set(self.memories.incomplete() as i64);
         self.memories.prune(now);
         self.profiles.memories.prune(now);
         self.arbiter.prune(self.context.shared.now().steady);

@@ -90,6 +90,9 @@ metrics! {
         pub(crate) without_primary: Gauge =
             "routes_without_primary",
             "Managed routes with a rule that does not fail over until its author names its primaries";
+        pub(crate) incomplete: Gauge =
+            "protection_incomplete_objects",
+            "Managed objects that lack something of the protection that is asked for until they are applied again; their Events say what";
         pub(crate) in_flight: Gauge =
             "writes_in_flight",
             "Writes of weights under way";
