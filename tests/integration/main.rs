@@ -9,6 +9,7 @@ mod admission {
     mod gitops;
     mod overload;
     mod policy;
+    mod protection;
     mod stored_objects;
     mod warnings;
     mod webhook;
