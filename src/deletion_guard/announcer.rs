@@ -21,6 +21,7 @@ pub(crate) struct Announcer {
 impl Announcer {
     /// Whether any traffic depends on the pod, by the index of this replica.
     pub(crate) fn concerns(&self, pod: &Announcement) -> bool {
+        self.follow_pods();
         let now = self.shared.now();
         let index = self.shared.read();
         index.guarded(&pod.namespace, &pod.name, pod.uid(), now).is_some()
@@ -46,11 +47,23 @@ impl Announcer {
 
     /// What this replica's reconciler decides on it.
     pub(crate) async fn announce_here(&self, announcement: Announcement) -> AnnouncementOutcome {
+        self.follow_pods();
         let (reply, outcome) = oneshot::channel();
         // A reconciler whose queue is full would answer too late.
         if self.reconciler.try_send(PendingAnnouncement { announcement, reply }).is_err() {
             return AnnouncementOutcome::NoDecision;
         }
         outcome.await.unwrap_or(AnnouncementOutcome::NoDecision)
+    }
+
+    /// Has the index keep its pods by name, from the first announcement on: a cluster in which nothing is
+    /// guarded pays no memory for them.
+    fn follow_pods(&self) {
+        if !self.shared.read().follows_pods() {
+            self.shared.update(|index| {
+                index.follow_pods();
+                vec![]
+            });
+        }
     }
 }

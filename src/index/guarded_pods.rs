@@ -23,7 +23,12 @@ pub(crate) struct GuardedPod {
 }
 
 impl Index {
-    /// Keeps which Services a pod is an endpoint of. Called before anything enters.
+    /// Whether it is known which Services a pod is an endpoint of.
+    pub(crate) fn follows_pods(&self) -> bool {
+        self.slices.follows_pods()
+    }
+
+    /// Keeps which Services a pod is an endpoint of, from now on.
     pub(crate) fn follow_pods(&mut self) {
         self.slices.follow_pods();
     }

@@ -28,7 +28,7 @@ pub(crate) struct SliceTable {
     /// The Service that each slice belongs to, as last reported: its label may change.
     service_of: HashMap<ObjectKey, ObjectKey>,
     pub(crate) order: Order,
-    /// The slices that a pod is in; kept only where [`Self::follow_pods`] asks for it.
+    /// The slices that a pod is in; kept once [`Self::follow_pods`] has asked for it.
     pods: Option<Pods>,
 }
 
@@ -59,9 +59,21 @@ impl SliceTable {
         self.of(service).map(SliceFacts::fingerprint).fold(0, u64::wrapping_add)
     }
 
-    /// Keeps which slices a pod is in. Called before any slice enters.
+    /// Whether it is known which slices a pod is in.
+    pub(crate) fn follows_pods(&self) -> bool {
+        self.pods.is_some()
+    }
+
+    /// Keeps which slices a pod is in, from now on.
     pub(crate) fn follow_pods(&mut self) {
-        self.pods.get_or_insert_default();
+        if self.follows_pods() {
+            return;
+        }
+        let mut pods = Some(Pods::default());
+        for slice in self.keys() {
+            update_pods(&mut pods, slice, None, self.get(slice));
+        }
+        self.pods = pods;
     }
 
     /// The endpoints that pods of this name are, with their Service and whether they are ready.
@@ -331,7 +343,6 @@ mod tests {
             update_with(slice, version, service, endpoints)
         };
         let mut slices = SliceTable::default();
-        slices.follow_pods();
         let ready_in = |slices: &SliceTable, pod: &str| -> Vec<String> {
             let of_pod = slices.of_pod(PodName::new("ns", pod));
             let ready = of_pod.filter(|(_, _, ready)| *ready);
@@ -340,6 +351,9 @@ mod tests {
         };
         slices.set(update("s-1", 1, "bb", &[("a", true), ("b", false)]));
         slices.set(update("s-2", 1, "cc", &[("a", true)]));
+        // Asked for once the slices are there.
+        assert!(!slices.follows_pods() && ready_in(&slices, "a").is_empty());
+        slices.follow_pods();
         assert_eq!(ready_in(&slices, "a"), ["bb", "cc"]);
         assert!(ready_in(&slices, "b").is_empty());
         // Not ready, moved to another Service, gone.

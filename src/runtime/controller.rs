@@ -50,11 +50,5 @@ fn start_informers(process: &Process, tasks: &mut Tasks) {
         warns: options.webhook.is_some(),
         writes_profiles: options.profiles_of.is_some(),
     };
-    if options.guard().is_some() {
-        process.index.update(|index| {
-            index.follow_pods();
-            vec![]
-        });
-    }
     tasks.background.spawn(watch_all(process.client.clone(), settings, process.index.clone()));
 }

@@ -49,13 +49,6 @@ pub(crate) struct Options {
     pub drain: Duration,
 }
 
-impl Options {
-    /// None: no deletion of a pod is delayed.
-    pub(crate) fn guard(&self) -> Option<&GuardOptions> {
-        self.webhook.as_ref()?.guard.as_ref()
-    }
-}
-
 /// What all replicas of an installation have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Installation {
@@ -92,6 +85,7 @@ pub(crate) struct WebhookOptions {
     pub tls_versions: TlsVersions,
     /// CAs of the clients that may call; none: no client needs a certificate.
     pub client_ca: Option<PathBuf>,
+    /// None: no deletion of a pod is delayed.
     pub guard: Option<GuardOptions>,
 }
 

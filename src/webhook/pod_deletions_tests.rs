@@ -79,7 +79,6 @@ fn the_error_of_an_unreadable_review_has_a_message() {
 /// split depends on pod emoji-1.
 fn routes(outcome: Option<AnnouncementOutcome>) -> Router {
     let mut world = World::with(&[("emoji-svc", 0), ("west", 1)]);
-    world.index.follow_pods();
     let target = json!({"kind": "Pod", "namespace": NAMESPACE, "name": "emoji-1", "uid": UID});
     world.slice("emoji-svc", json!([{"addresses": ["10.0.0.1"], "targetRef": target}]));
     let object = stored(split(&[("emoji-svc", json!(1)), ("west", json!(0))], &[]));
