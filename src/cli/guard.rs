@@ -25,6 +25,10 @@ pub(super) struct GuardArgs {
     /// linkerd-smi has to carry to Linkerd
     #[arg(long, env = "LINKERD_FAILOVER_GUARD_ADAPTOR_GRACE", default_value = "100ms", value_parser = parse_bound)]
     guard_adaptor_grace: Duration,
+    /// How long a deletion is delayed further, within that bound, after any flip: until Linkerd's
+    /// proxies have the weights that the API server has
+    #[arg(long, env = "LINKERD_FAILOVER_GUARD_PROPAGATION", default_value = "30ms", value_parser = parse_bound)]
+    guard_propagation: Duration,
     /// Token of our ServiceAccount, by which the leader authenticates this replica
     #[arg(
         long,
@@ -54,12 +58,14 @@ impl GuardArgs {
     /// How long a deletion may be delayed.
     pub(super) fn delay(&self) -> anyhow::Result<DelayBounds> {
         let (bound, adaptor_grace) = (self.guard_bound, self.guard_adaptor_grace);
+        let propagation = self.guard_propagation;
         ensure!(!bound.is_zero(), "--guard-bound: found 0s, expected a time in which to flip");
         ensure!(
             adaptor_grace <= bound,
             "--guard-adaptor-grace: found {adaptor_grace:?}, expected at most --guard-bound, {bound:?}"
         );
-        Ok(DelayBounds { bound, adaptor_grace })
+        // Not compared with the bound: one that was set shorter before this was a flag goes on working.
+        Ok(DelayBounds { bound, adaptor_grace, propagation })
     }
 }
 
@@ -85,12 +91,15 @@ mod tests {
         let usual = delay(&[]).unwrap();
         assert_eq!(usual.bound, Duration::from_millis(500));
         assert_eq!(usual.adaptor_grace, Duration::from_millis(100));
+        assert_eq!(usual.propagation, Duration::from_millis(30));
+        assert!(delay(&["--guard-bound=20ms", "--guard-adaptor-grace=0s"]).is_ok());
         assert!(delay(&["--guard-bound=800ms", "--guard-adaptor-grace=0s"]).is_ok());
         for (args, why) in [
             (&["--guard-bound=801ms"][..], "at most 800ms"),
             (&["--guard-bound=0s"], "found 0s"),
             (&["--guard-bound=50ms"], "at most --guard-bound, 50ms"),
             (&["--guard-adaptor-grace=soon"], "expected a duration"),
+            (&["--guard-propagation=1s"], "at most 800ms"),
         ] {
             let error = delay(args).unwrap_err();
             assert!(error.contains(why), "{error}");

@@ -17,7 +17,7 @@ use serde_json::json;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// Deletions that are delayed at once. Beyond them a deletion goes on: a retry after a second, as for
 /// other reviews, would come after the bound.
@@ -120,11 +120,11 @@ impl PodDeletionReviewer {
                 tracing::debug!(pod, "deleted without a flip: no leader decided on it");
                 DeletionVerdict::NoDecision
             }
-            Ok(AnnouncementOutcome::Flipped { by_adaptor }) => {
+            Ok(outcome @ AnnouncementOutcome::Flipped { .. }) => {
                 self.metrics.guard.delayed.inc();
-                if by_adaptor {
-                    let _ = timeout_at(until, sleep(self.delay.adaptor_grace)).await;
-                }
+                let (now, bound) = (Instant::now().into_std(), until.into_std());
+                let goes_on = self.delay.goes_on_at(outcome, now, bound);
+                sleep_until(Instant::from_std(goes_on)).await;
                 tracing::info!(pod, "its deletion waited until traffic had moved");
                 DeletionVerdict::Flipped
             }

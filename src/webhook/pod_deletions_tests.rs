@@ -105,6 +105,7 @@ fn routes(outcome: Option<AnnouncementOutcome>) -> Router {
     let delay = DelayBounds {
         bound: Duration::from_millis(500),
         adaptor_grace: Duration::from_millis(100),
+        propagation: Duration::from_millis(30),
     };
     router(announcer, delay, ServerLimits::default(), metrics)
 }
@@ -133,7 +134,7 @@ async fn a_deletion_is_delayed_until_the_verdict_and_never_beyond_the_bound() {
         (Some(AnnouncementOutcome::NoFlip), "no_flip", ms(0)),
         (Some(AnnouncementOutcome::NotBelieved), "not_believed", ms(0)),
         (Some(AnnouncementOutcome::NoDecision), "no_judge", ms(0)),
-        (Some(AnnouncementOutcome::Flipped { by_adaptor: false }), "flipped", ms(0)),
+        (Some(AnnouncementOutcome::Flipped { by_adaptor: false }), "flipped", ms(30)),
         (Some(AnnouncementOutcome::Flipped { by_adaptor: true }), "flipped", ms(100)),
         (None, "bound", ms(500)),
     ] {
