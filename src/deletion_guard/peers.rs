@@ -144,7 +144,7 @@ fn report(unreachable: Option<&LeaderUnreachable>) {
     match unreachable {
         Some(why) => tracing::warn!(
             %why,
-            "the leader is not reached, or does not authenticate this replica: deletions that are reviewed here go on without a flip; may our pods reach each other on the webhook's port, and create tokenreviews?"
+            "the leader is not reached, or does not authenticate this replica: deletions of pods with the label failover.linkerd.io/guard, or in a namespace with it, that are reviewed here go on without a flip; may our pods reach each other on the webhook's port, and create tokenreviews?"
         ),
         None => tracing::info!("the leader is reached"),
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum LeaderUnreachable {
     #[error(
-        "its address (annotation failover.linkerd.io/judge of the Lease) or the caBundle of our ValidatingWebhookConfiguration is not known"
+        "its address (annotation failover.linkerd.io/judge of the Lease, which a leader without the deletion guard does not write) or the caBundle of our ValidatingWebhookConfiguration is not known"
     )]
     NotKnown,
     /// There is no client for its address.

@@ -28,6 +28,7 @@ mod certificates {
 }
 mod chart {
     mod flow_control;
+    mod guard;
     mod helm_test;
     mod namespaced;
     mod own_namespace;

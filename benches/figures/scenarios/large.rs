@@ -16,7 +16,7 @@ const SERVICES: usize = 10_000;
 /// Of these with a slice.
 const WITH_SLICE: usize = 200;
 const SCENARIOS: [&str; 2] = ["memory", "fan-out-10000"];
-const GUARD: &str = "guard.enabled=true";
+const WITHOUT_GUARD: &str = "guard.enabled=false";
 
 pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     if !bench.wants_any(&SCENARIOS, true) {
@@ -34,7 +34,7 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
 
 async fn measure(options: &Options, cluster: &Cluster) -> Result<Vec<Row>> {
     crowd(cluster).await?;
-    let installation = options.install(cluster, &[], 1).await?;
+    let installation = options.install(cluster, &[WITHOUT_GUARD], 1).await?;
     let contents = Contents::splits("k10", OBJECTS);
     let mut pair = Pair::new(cluster, &installation, contents).await?;
     let mut rows = vec![];
@@ -43,10 +43,10 @@ async fn measure(options: &Options, cluster: &Cluster) -> Result<Vec<Row>> {
     rows.push(memory::row("memory-start", title, &plain, 35.0)?);
     drop(installation);
 
-    let installation = options.install(cluster, &[GUARD], 1).await?;
+    let installation = options.install(cluster, &[], 1).await?;
     let replica = &installation.replicas()[0];
     let guarded = memory::after_start(replica).await?;
-    let title = "the same with the guard";
+    let title = "the same with the guard, before a deletion is announced";
     rows.push(memory::row("memory-start-guard", title, &guarded, 35.0)?);
     pair.watch_over(&installation);
     let mut rounds = vec![pair.round(0).await?, pair.round(1).await?];

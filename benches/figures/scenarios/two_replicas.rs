@@ -10,7 +10,7 @@ use test_cluster::Cluster;
 
 const SCENARIOS: [&str; 4] = ["two-replicas-flip", "two-replicas-fan-out", "guard", "takeover"];
 /// Nothing carries the weights on to Linkerd here.
-const VALUES: [&str; 2] = ["guard.enabled=true", "guard.adaptorGrace=0s"];
+const VALUES: [&str; 2] = ["guard.adaptorGrace=0s", "guard.propagation=0s"];
 
 pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     if !bench.wants_any(&SCENARIOS, true) {

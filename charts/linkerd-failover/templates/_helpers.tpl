@@ -177,6 +177,11 @@ matchConditions:
 {{- end -}}
 {{- end -}}
 
+{{/* Whether deletions of pods are announced: to the webhook. Empty: they are not. */}}
+{{- define "linkerd-failover.guarded" -}}
+{{- if and .Values.webhook.enabled .Values.guard.enabled -}}true{{- end -}}
+{{- end -}}
+
 {{/* What the webhooks for announced losses share: they delay, and never refuse nor stand in the way. */}}
 {{- define "linkerd-failover.guard" -}}
 failurePolicy: Ignore

@@ -167,7 +167,7 @@ impl ClientCaFiles {
 async fn inject(cluster: &Cluster, ca: &str) -> Result<()> {
     let bundle = json!(ByteString(ca.as_bytes().to_vec()));
     for (kind, webhooks) in
-        [("mutatingwebhookconfiguration", 1), ("validatingwebhookconfiguration", 2)]
+        [("mutatingwebhookconfiguration", 1), ("validatingwebhookconfiguration", 5)]
     {
         let path = |i: usize| format!("/webhooks/{i}/clientConfig/caBundle");
         let patch: Vec<_> =
@@ -261,7 +261,8 @@ async fn a_pair_in_files_is_reloaded_whole_or_not_at_all_and_no_secret_or_bundle
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_ca_of_clients_only_they_are_let_in() -> Result<()> {
     let cluster = cluster().await?;
-    let mut installation = Installation::install(&cluster, options(0, &[])).await?;
+    let without_guard = options(0, &["guard.enabled=false"]);
+    let mut installation = Installation::install(&cluster, without_guard).await?;
     let (servers, clients) = (Theirs::new("servers")?, Theirs::new("clients")?);
     let files = ClientCaFiles::write(&servers, &clients)?;
     let env = files.env();
@@ -297,7 +298,8 @@ async fn with_a_ca_of_clients_only_they_are_let_in() -> Result<()> {
 async fn the_ca_of_clients_is_read_again_and_handshakes_that_fail_are_counted_and_logged_once()
 -> Result<()> {
     let cluster = cluster().await?;
-    let mut installation = Installation::install(&cluster, options(0, &[])).await?;
+    let without_guard = options(0, &["guard.enabled=false"]);
+    let mut installation = Installation::install(&cluster, without_guard).await?;
     let (servers, before, after) =
         (Theirs::new("servers")?, Theirs::new("before")?, Theirs::new("after")?);
     let files = ClientCaFiles::write(&servers, &before)?;

@@ -51,10 +51,11 @@ const VARIANTS: &[&[&str]] = &[
     &["serviceProfiles.manage=true", "namespaces={default}"],
     &["linkerdConfig.read=always", "linkerdNamespace=linkerd-failover"],
     &["updateStrategy.type=Recreate", "updateStrategy.rollingUpdate=null", "inject=enabled"],
-    &["guard.enabled=true", "guard.bound=0.8s", "guard.adaptorGrace=0s"],
-    &["guard.enabled=true", "namespaces={default}", "webhook.namespaceSelector.matchLabels.a=b"],
-    &["guard.enabled=true", "webhook.certs.mode=cert-manager", "webhook.clientCA.secretName=ca"],
-    &["guard.enabled=true", "hostNetwork=true", "networkPolicy.enabled=true", "inject=enabled"],
+    &["guard.enabled=false"],
+    &["guard.bound=0.8s", "guard.adaptorGrace=0s", "guard.propagation=0.03s"],
+    &["guard.bound=10ms", "guard.adaptorGrace=0s", "webhook.namespaceSelector.matchLabels.a=b"],
+    &["webhook.certs.mode=cert-manager", "webhook.clientCA.secretName=ca", "namespaces={default}"],
+    &["hostNetwork=true", "networkPolicy.enabled=true", "inject=enabled"],
 ];
 
 /// What 0.1 had and has no effect any more.
@@ -104,13 +105,14 @@ const REFUSED: &[(&str, &str)] = &[
     ("podMonitor.interval=often", "interval"),
     ("resources.limit.memory=1Gi", "limit"),
     ("updateStrategy.type=Rolling", "'RollingUpdate', 'Recreate'"),
-    ("guard.enabled=true,webhook.enabled=false", "expected webhook.enabled: true"),
-    ("guard.enabled=true,guard.bound=0.09s", "found 100ms, expected at most guard.bound, 0.09s"),
+    ("guard.bound=0.09s", "found 100ms, expected at most guard.bound, 0.09s"),
     ("guard.bound=1s", "guard/bound"),
     ("guard.bound=0ms", "guard/bound"),
     ("guard.bound=801ms", "guard/bound"),
     ("guard.bound=500", "guard/bound"),
     ("guard.adaptorGrace=0.81s", "guard/adaptorGrace"),
+    ("guard.propagation=1s", "guard/propagation"),
+    ("guard.propagation=30", "guard/propagation"),
     ("guard.enable=true", "enable"),
     ("adminPort=8443", "adminPort: found 8443, which is webhook.port too"),
     ("adminPort=9000,webhook.port=9000", "adminPort: found 9000, which is webhook.port too"),
@@ -229,7 +231,7 @@ async fn the_chart_is_well_formed_and_every_variant_is_taken_by_the_api_server()
 async fn an_upgrade_keeps_the_ca_and_a_lost_bundle_is_put_back() -> Result<()> {
     let cluster = bare_cluster().await?;
     // The chart brings the CRD where it is asked to.
-    let values = ["installTrafficSplitCRD=true"];
+    let values = ["installTrafficSplitCRD=true", "guard.enabled=false"];
     let installation = install(&cluster, 1, &values).await?;
     let secrets: Api<Secret> = Api::namespaced(cluster.client(), "linkerd-failover");
     let webhooks: Api<ValidatingWebhookConfiguration> = Api::all(cluster.client());
@@ -251,7 +253,7 @@ async fn an_upgrade_keeps_the_ca_and_a_lost_bundle_is_put_back() -> Result<()> {
         [("linkerd.io/extension".to_owned(), "failover".to_owned())]
     );
 
-    let values = ["installTrafficSplitCRD=true", "replicas=3", "guard.enabled=true"];
+    let values = ["installTrafficSplitCRD=true", "replicas=3"];
     let port = installation.webhook_service().context("no webhook")?.port();
     let port = format!("webhook.servicePort={port}");
     let mut helm = cluster.helm(["upgrade", name, CHART, "-n", name]);
@@ -261,7 +263,7 @@ async fn an_upgrade_keeps_the_ca_and_a_lost_bundle_is_put_back() -> Result<()> {
     helm.ok().await?;
     assert_eq!(ca().await?, ca_before);
     assert_eq!(bundle().await?, bundle_before);
-    // What the upgrade adds comes to it.
+    // The guard, which the upgrade adds, comes to it.
     test_cluster::eventually("every webhook has the bundle", PATIENCE, || async {
         let webhooks = webhooks.get(name).await?.webhooks.unwrap_or_default();
         let bundles = webhooks.iter().map(|w| w.client_config.ca_bundle.as_ref());

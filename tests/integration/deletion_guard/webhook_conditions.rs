@@ -165,8 +165,7 @@ impl Recorder {
 
 /// The guard's webhooks, as the chart renders them.
 async fn guarding(cluster: &Cluster, values: &[&str]) -> Result<Value> {
-    let mut arguments = vec!["--set", "guard.enabled=true"];
-    arguments.extend(values.iter().flat_map(|value| ["--set", value]));
+    let arguments: Vec<&str> = values.iter().flat_map(|value| ["--set", value]).collect();
     let kind = "ValidatingWebhookConfiguration";
     let mut configuration = rendered(cluster, &arguments, kind).await?.remove(0);
     let webhooks = configuration["webhooks"].as_array_mut().context("no webhooks")?;

@@ -22,8 +22,7 @@ pub(crate) const AWAY: [f64; 2] = [0.0, 1.0];
 pub(crate) const BACK: [f64; 2] = [1.0, 0.0];
 
 pub(crate) fn guard_options(replicas: usize, values: &[&str]) -> InstallOptions {
-    let guard = ["guard.enabled=true", BOUND];
-    let values: Vec<&str> = guard.iter().chain(values).copied().collect();
+    let values: Vec<&str> = [BOUND].iter().chain(values).copied().collect();
     options(replicas, &values)
 }
 
@@ -41,18 +40,8 @@ pub(crate) async fn install_guard(
 }
 
 pub(crate) async fn wait_guard(cluster: &Cluster, installation: &Installation) -> Result<()> {
-    let probe = Workload::new(cluster, "probe").await?;
-    cluster.kubectl(["label", "namespace", "probe", GUARD]).ok().await?;
-    let before = total(installation, "linkerd_failover_guard_deletions_total").await?;
-    eventually("deletions are announced", PATIENCE, || async {
-        probe.deploy_as(&Deployment::new("probe").grace_seconds(30)).await?;
-        probe.kubectl(["delete", "deployment", "probe"]).ok().await?;
-        probe.wait_endpoints("probe-svc", 0).await?;
-        let announced = total(installation, "linkerd_failover_guard_deletions_total").await?;
-        ensure!(announced > before, "none yet");
-        Ok(())
-    })
-    .await?;
+    let probe = guarded_namespace(cluster, "probe").await?;
+    wait_reviewed(&probe, installation).await?;
     eventually("every replica reaches the one that leads", PATIENCE, || async {
         for replica in installation.replicas() {
             let cut_off = "linkerd_failover_guard_cut_off";
@@ -62,6 +51,42 @@ pub(crate) async fn wait_guard(cluster: &Cluster, installation: &Installation) -
         Ok(())
     })
     .await
+}
+
+/// Waits until the deletions of a namespace's pods are reviewed: the API server takes a moment to see its
+/// label.
+pub(crate) async fn wait_reviewed(
+    workload: &Workload<'_>,
+    installation: &Installation,
+) -> Result<()> {
+    let before = reviewed(installation).await?;
+    eventually("deletions are reviewed", PATIENCE, || async {
+        workload.deploy_as(&pods("probe")).await?;
+        workload.kubectl(["delete", "deployment", "probe"]).ok().await?;
+        workload.wait_endpoints("probe-svc", 0).await?;
+        ensure!(reviewed(installation).await? > before, "none yet");
+        Ok(())
+    })
+    .await
+}
+
+/// How many deletions and evictions the webhook has reviewed.
+pub(crate) async fn reviewed(installation: &Installation) -> Result<f64> {
+    total(installation, "linkerd_failover_guard_deletions_total").await
+}
+
+/// How long deletions were delayed for a flip, on average, in seconds.
+pub(crate) async fn delayed_for_a_flip(installation: &Installation) -> Result<f64> {
+    let of = |what: &str| format!("linkerd_failover_guard_seconds_{what}{{verdict=\"flipped\"");
+    let flips = total(installation, &of("count")).await?;
+    ensure!(flips > 0.0, "no flip");
+    Ok(total(installation, &of("sum")).await? / flips)
+}
+
+/// Has the pods of a namespace guarded.
+pub(crate) async fn guard(workload: &Workload<'_>) -> Result<()> {
+    let label = ["label", "namespace", workload.namespace(), GUARD];
+    workload.cluster().kubectl(label).ok().await.map(drop)
 }
 
 /// How many deletions were let go with this verdict.
@@ -109,7 +134,7 @@ pub(crate) async fn guarded_namespace<'a>(
     name: &str,
 ) -> Result<Workload<'a>> {
     let workload = Workload::new(cluster, name).await?;
-    cluster.kubectl(["label", "namespace", name, GUARD]).ok().await?;
+    guard(&workload).await?;
     Ok(workload)
 }
 
