@@ -12,6 +12,7 @@
 mod announcement;
 mod announcer;
 mod authenticator;
+mod label_check;
 mod peers;
 mod reachability;
 mod routes;
@@ -21,5 +22,6 @@ pub(crate) use announcement::{
 };
 pub(crate) use announcer::Announcer;
 pub(crate) use authenticator::Authenticator;
+pub(crate) use label_check::LabelCheck;
 pub(crate) use peers::Peers;
 pub(crate) use routes::router;

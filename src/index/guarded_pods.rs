@@ -33,6 +33,25 @@ impl Index {
         self.slices.follow_pods();
     }
 
+    /// Whether all pods of a namespace are guarded.
+    pub(crate) fn is_guarded_namespace(&self, name: &str) -> bool {
+        self.guarded_namespaces.contains(name)
+    }
+
+    /// The namespaces whose pods are all guarded.
+    pub(crate) fn guarded_namespaces(&self) -> impl Iterator<Item = &str> {
+        self.guarded_namespaces.iter().map(|name| &**name)
+    }
+
+    /// Replaces whether all pods of a namespace are guarded.
+    pub(crate) fn set_guarded_namespace(&mut self, name: &str, is_guarded: bool) {
+        if is_guarded {
+            self.guarded_namespaces.insert(name.into());
+        } else {
+            self.guarded_namespaces.remove(name);
+        }
+    }
+
     /// The facts of a pod that traffic which may flip early depends on. The uid is that of the endpoint
     /// where none is given: an Eviction has none.
     pub(crate) fn guarded(

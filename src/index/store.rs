@@ -19,7 +19,7 @@ use crate::index::slice_table::SliceTable;
 use crate::index::synced::Synced;
 use crate::kinds::linkerd::failfast::Failfast;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// All facts that decisions and reviews need.
 #[derive(Debug, Default)]
@@ -60,6 +60,8 @@ pub(crate) struct Index {
     /// Services that have changed lately, and whose slices may follow.
     pub(crate) changes: ChangedServices,
     pub(crate) announced_pods: AnnouncedPods,
+    /// The namespaces whose pods are all guarded.
+    pub(super) guarded_namespaces: HashSet<Box<str>>,
     /// When each replica was last seen to move the traffic of an object.
     pub(super) moved: HashMap<Box<str>, SteadyTime>,
     /// The namespaces of all facts.

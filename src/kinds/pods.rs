@@ -3,6 +3,9 @@
 use crate::kinds::hash::hash_of;
 use std::fmt;
 
+/// The label of pods whose deletion is delayed, or of their namespace, with its value.
+pub(crate) const GUARD_LABEL: (&str, &str) = ("failover.linkerd.io/guard", "enabled");
+
 /// The pod of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PodEndpoint {

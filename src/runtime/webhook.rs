@@ -1,7 +1,9 @@
 //! Starts the admission webhook: its certificates, its routes and its thread.
 
 use crate::certificates::{self, CertificateStatus, ClientCa, ResourceNames, TlsSettings};
-use crate::deletion_guard::{self, Announcer, Authenticator, Peers, PendingAnnouncement};
+use crate::deletion_guard::{
+    self, Announcer, Authenticator, LabelCheck, Peers, PendingAnnouncement,
+};
 use crate::runtime::leadership::Leadership;
 use crate::runtime::listen::listen;
 use crate::runtime::options::{GuardOptions, WebhookOptions};
@@ -106,7 +108,10 @@ fn deletions(
     let authenticator =
         Authenticator::new(process.client.clone(), &installation.namespace, &installation.name);
     let metrics = process.metrics.clone();
-    let reviews = pod_deletions::router(announcer.clone(), delay, limits, metrics);
+    let may_be_anybody = options.client_ca.is_none();
+    let labels =
+        may_be_anybody.then(|| LabelCheck::new(process.client.clone(), process.index.clone()));
+    let reviews = pod_deletions::router(announcer.clone(), labels, delay, limits, metrics);
     // Replicas authenticate by token, not by certificate.
     let peers = deletion_guard::router(announcer, authenticator, delay);
     for_known_clients(reviews, options).merge(peers)

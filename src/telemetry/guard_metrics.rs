@@ -16,6 +16,8 @@ label_values! {
         TooLate = "too_late",
         /// No traffic that may move early depends on the pod.
         Unconcerned = "unconcerned",
+        /// Neither the pod nor its namespace has the guard's label.
+        NotLabelled = "not_labelled",
         /// The decision is the same without the pod, or traffic must not move.
         NoFlip = "no_flip",
         /// The pod was announced before, and was not deleted.

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 mod admission_metrics;
+pub(crate) mod at_most_every;
 mod certificate_metrics;
 mod guard_metrics;
 mod logging;

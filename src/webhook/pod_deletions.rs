@@ -1,6 +1,8 @@
 //! Deletions of pods: delayed, within a bound, until traffic has moved. Never denied.
 
-use crate::deletion_guard::{AnnouncementOutcome, Announcer, DelayBounds};
+use crate::deletion_guard::{
+    Announcement, AnnouncementOutcome, Announcer, DelayBounds, LabelCheck,
+};
 use crate::telemetry::{DeletionVerdict, Metrics, ShedReason};
 use crate::webhook::body::{self, BodyError};
 use crate::webhook::pod_deletion_request::{DeletionRequest, DeletionReview, SkipReason};
@@ -25,6 +27,8 @@ const AT_ONCE: usize = 4_096;
 
 struct PodDeletionReviewer {
     announcer: Announcer,
+    /// None where callers are authenticated: the API server itself looks for the label.
+    labels: Option<LabelCheck>,
     delay: DelayBounds,
     limits: ServerLimits,
     metrics: Arc<Metrics>,
@@ -35,12 +39,14 @@ struct PodDeletionReviewer {
 /// The routes for deletions and evictions of pods.
 pub(crate) fn router(
     announcer: Announcer,
+    labels: Option<LabelCheck>,
     delay: DelayBounds,
     limits: ServerLimits,
     metrics: Arc<Metrics>,
 ) -> Router {
     let reviewer = PodDeletionReviewer {
         announcer,
+        labels,
         delay,
         limits,
         metrics,
@@ -101,6 +107,13 @@ impl PodDeletionReviewer {
         Ok(review.request)
     }
 
+    async fn is_labelled(&self, pod: &Announcement) -> bool {
+        match &self.labels {
+            Some(labels) => labels.is_labelled(pod).await,
+            None => true,
+        }
+    }
+
     /// Waits until the deletion may go on.
     async fn review(&self, request: DeletionRequest, until: Instant) -> DeletionVerdict {
         let announcement = match request.announcement() {
@@ -110,6 +123,9 @@ impl PodDeletionReviewer {
         };
         if !self.announcer.concerns(&announcement) {
             return DeletionVerdict::Unconcerned;
+        }
+        if !timeout_at(until, self.is_labelled(&announcement)).await.unwrap_or(false) {
+            return DeletionVerdict::NotLabelled;
         }
         let pod = format!("{}/{}", announcement.namespace, announcement.name);
         match timeout_at(until, self.announcer.announce(announcement)).await {

@@ -2,7 +2,9 @@ use super::*;
 use crate::admission::test_support::{NAMESPACE, World, split, stored};
 use crate::deletion_guard::{Announcement, PendingAnnouncement};
 use crate::index::shared_index::SharedIndex;
+use kube::Client;
 use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
@@ -76,13 +78,47 @@ fn the_error_of_an_unreadable_review_has_a_message() {
 }
 
 /// The routes before a reconciler that replies with this outcome, or not at all; in a cluster where a
-/// split depends on pod emoji-1.
+/// split depends on pod emoji-1, in a namespace with the guard's label.
 fn routes(outcome: Option<AnnouncementOutcome>) -> Router {
+    let no_labels = json!({});
+    routes_in_namespace(true, no_labels, outcome)
+}
+
+/// An API server that knows pod emoji-1 alone, with these labels.
+fn api_server(labels: Value) -> Client {
+    let service = tower::service_fn(move |request: axum::http::Request<kube::client::Body>| {
+        let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/emoji-1");
+        let (status, body) = match request.uri().path() == path {
+            true => (
+                200,
+                json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+                "metadata": {"name": "emoji-1", "labels": labels}}),
+            ),
+            false => (
+                404,
+                json!({"kind": "Status", "reason": "NotFound", "code": 404,
+                "message": "not found"}),
+            ),
+        };
+        let body = kube::client::Body::from(body.to_string().into_bytes());
+        let answer = axum::http::Response::builder().status(status).body(body);
+        std::future::ready(Ok::<_, Infallible>(answer.unwrap()))
+    });
+    Client::new(service, "default")
+}
+
+/// The same where the namespace has the guard's label, or has it not, and the pod has these.
+fn routes_in_namespace(
+    is_guarded: bool,
+    labels: Value,
+    outcome: Option<AnnouncementOutcome>,
+) -> Router {
     let mut world = World::with(&[("emoji-svc", 0), ("west", 1)]);
     let target = json!({"kind": "Pod", "namespace": NAMESPACE, "name": "emoji-1", "uid": UID});
     world.slice("emoji-svc", json!([{"addresses": ["10.0.0.1"], "targetRef": target}]));
     let object = stored(split(&[("emoji-svc", json!(1)), ("west", json!(0))], &[]));
     world.manage("emoji", &object);
+    world.index.set_guarded_namespace(NAMESPACE, is_guarded);
     let (shared, _changes) = SharedIndex::new();
     shared.update(|index| {
         *index = world.index;
@@ -100,6 +136,7 @@ fn routes(outcome: Option<AnnouncementOutcome>) -> Router {
     });
     let metrics = Arc::new(Metrics::default());
     let leading = watch::channel(true).1;
+    let labels = LabelCheck::new(api_server(labels), shared.clone());
     let announcer =
         Announcer { shared, leading, reconciler, peers: None, metrics: metrics.clone() };
     let delay = DelayBounds {
@@ -107,7 +144,7 @@ fn routes(outcome: Option<AnnouncementOutcome>) -> Router {
         adaptor_grace: Duration::from_millis(100),
         propagation: Duration::from_millis(30),
     };
-    router(announcer, delay, ServerLimits::default(), metrics)
+    router(announcer, Some(labels), delay, ServerLimits::default(), metrics)
 }
 
 /// The verdict of the response, and how long it took.
@@ -143,6 +180,24 @@ async fn a_deletion_is_delayed_until_the_verdict_and_never_beyond_the_bound() {
         // The paused clock advances to each timer, in milliseconds.
         assert!(answer.1 >= took && answer.1 <= took + ms(2), "{verdict}: {:?}", answer.1);
         assert_eq!(reviewed(routes(outcome), "/eviction", eviction()).await.0, verdict);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_a_review_of_a_pod_without_the_label_moves_nothing() {
+    for (is_guarded, labels, verdict) in [
+        (false, json!({}), "not_labelled"),
+        (false, json!({"failover.linkerd.io/guard": "disabled"}), "not_labelled"),
+        (false, json!({"failover.linkerd.io/guard": "enabled"}), "flipped"),
+        (true, json!({}), "flipped"),
+    ] {
+        let flipped = Some(AnnouncementOutcome::Flipped { by_adaptor: false });
+        let routes = || routes_in_namespace(is_guarded, labels.clone(), flipped);
+        // Whatever labels the review itself has.
+        let mut forged = deletion();
+        forged["oldObject"]["metadata"]["labels"] = json!({"failover.linkerd.io/guard": "enabled"});
+        assert_eq!(reviewed(routes(), "/pod-deletion", forged).await.0, verdict, "{labels}");
+        assert_eq!(reviewed(routes(), "/eviction", eviction()).await.0, verdict, "{labels}");
     }
 }
 

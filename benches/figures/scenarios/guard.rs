@@ -35,6 +35,9 @@ const LAST: usize = 150;
 pub(super) async fn measure(site: Site<'_>) -> Result<Vec<Row>> {
     let Site { options, cluster, installation } = site;
     let workload = Workload::new(cluster, NAMESPACE).await?;
+    // Deletions in others are not believed.
+    let label = ["label", "namespace", NAMESPACE, "failover.linkerd.io/guard=enabled"];
+    cluster.kubectl(label).ok().await?;
     workload.deploy_emoji(1).await?;
     workload.service_with_slice(FALLBACK, 1).await?;
     let template = template(&workload).await?;

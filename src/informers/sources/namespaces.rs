@@ -1,4 +1,5 @@
-//! The informer of the namespaces in which objects are managed: an annotation of theirs is a default.
+//! The informer of the namespaces in which objects are managed: an annotation of theirs is a default, a
+//! label guards their pods.
 
 use crate::index::namespace_facts::NamespaceProtection;
 use crate::index::order::Arrival;
@@ -8,6 +9,7 @@ use crate::informers::list_watch::{config, list_watch};
 use crate::informers::source::Source;
 use crate::informers::watch_scope::WatchScope;
 use crate::kinds::partial::PartialNamespace;
+use crate::kinds::pods::GUARD_LABEL;
 use crate::kinds::{ObjectKey, ObjectRef};
 use futures::Stream;
 use kube::runtime::watcher::{self, Event};
@@ -42,14 +44,20 @@ impl Source for NamespaceSource {
         namespace: &PartialNamespace,
         _: Arrival<'_>,
     ) -> Vec<ObjectRef> {
-        index.set_namespace(&namespace.name_any(), NamespaceProtection::read(namespace))
+        let name = namespace.name_any();
+        let (label, value) = GUARD_LABEL;
+        let is_guarded = namespace.labels().get(label).is_some_and(|found| found == value);
+        index.set_guarded_namespace(&name, is_guarded);
+        index.set_namespace(&name, NamespaceProtection::read(namespace))
     }
     fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef> {
+        index.set_guarded_namespace(&key.name, false);
         index.set_namespace(&key.name, None)
     }
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         // One that goes takes its objects with it: in a scope of its own it need not be found gone.
-        index.namespace_names().map(|name| ObjectKey::new("", name)).collect()
+        let protected = index.namespace_names().map(|name| ObjectKey::new("", name));
+        protected.chain(index.guarded_namespaces().map(|name| ObjectKey::new("", name))).collect()
     }
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<PartialNamespace>>> + Send {
         let config = match &self.name {

@@ -2,28 +2,9 @@
 
 use crate::support::*;
 use anyhow::{Context, Result};
-use rustls::pki_types::ServerName;
-use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-
-/// Posts a body and returns all that comes back.
-async fn post(tls: &TlsConnector, address: SocketAddr, path: &str, body: &[u8]) -> Result<String> {
-    let name = ServerName::try_from("linkerd-failover-webhook.linkerd-failover.svc")?;
-    let mut stream = tls.connect(name, TcpStream::connect(address).await?).await?;
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: webhook\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await?;
-    // A server that has refused need not read the rest.
-    let _ = stream.write_all(body).await;
-    let mut answer = vec![];
-    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_misbehaves_is_answered_or_cut_off_and_disturbs_nobody() -> Result<()> {

@@ -17,7 +17,7 @@ async fn documents(cluster: &Cluster, values: &[&str]) -> Result<BTreeMap<String
     }
     let text = helm.ok().await?;
     let documents = text.split("\n---").filter(|document| document.contains("\nkind: "));
-    let read = documents.map(|document| {
+    let read = documents.map(|document| -> Result<(String, Value)> {
         let value: Value = serde_saphyr::from_str(document)?;
         let text = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let key = format!("{} {}", text("/kind"), text("/metadata/name"));
@@ -120,7 +120,8 @@ fn take_guard(documents: &mut BTreeMap<String, Value>) -> Result<Vec<String>> {
     let mut taken = vec![];
     let mut take = |list: Option<&mut Value>, is_guards: fn(&Value) -> bool| -> Result<()> {
         let list = list.and_then(Value::as_array_mut).context("no list")?;
-        let (guards, kept) = std::mem::take(list).into_iter().partition(is_guards);
+        let (guards, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(list).into_iter().partition(is_guards);
         *list = kept;
         taken.extend(guards.into_iter().map(|one: Value| match one["name"].as_str() {
             Some(name) => name.to_owned(),
@@ -134,7 +135,7 @@ fn take_guard(documents: &mut BTreeMap<String, Value>) -> Result<Vec<String>> {
     })?;
     let role = documents.get_mut("ClusterRole linkerd-failover");
     take(role.and_then(|d| d.pointer_mut("/rules")), |rule| {
-        rule["resources"][0] == "tokenreviews"
+        ["tokenreviews", "pods"].iter().any(|resource| rule["resources"][0] == *resource)
     })?;
     let pod = documents.get_mut("Deployment linkerd-failover");
     let pod = pod.and_then(|d| d.pointer_mut("/spec/template/spec")).context("no pod")?;
@@ -165,6 +166,7 @@ async fn the_default_adds_to_the_chart_what_the_guard_is_and_changes_nothing_els
       "pods.failover.linkerd.io",
       "namespaced-pods.failover.linkerd.io",
       "evictions.failover.linkerd.io",
+      "get pods",
       "create tokenreviews",
       "LINKERD_FAILOVER_GUARD",
       "LINKERD_FAILOVER_GUARD_BOUND",

@@ -2,12 +2,37 @@
 
 use crate::support::deletion_guard::*;
 use crate::support::*;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::ListParams;
 use linkerd_failover::kinds::Kind;
-use test_cluster::{Installation, Workload};
+use serde_json::json;
+use test_cluster::{Cluster, Installation, Workload};
 
 /// Longer than a flip takes, and within the bound.
 const PROPAGATION: &str = "guard.propagation=200ms";
+
+/// A review of the deletion of a pod, with a label that it does not have, from who is not the API server.
+async fn announce_as_a_stranger(
+    cluster: &Cluster,
+    installation: &Installation,
+    emoji: &Guarded<'_>,
+) -> Result<String> {
+    let pods: Api<Pod> = emoji.workload.api();
+    let list = pods.list(&ListParams::default().labels("app=emoji-svc")).await?;
+    let mut pod = serde_json::to_value(list.items.first().context("no pod")?)?;
+    let (name, namespace) = (pod["metadata"]["name"].take(), emoji.workload.namespace());
+    pod["metadata"]["name"] = name.clone();
+    pod["metadata"]["labels"]["failover.linkerd.io/guard"] = json!("enabled");
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {"uid": "u-1", "operation": "DELETE", "namespace": namespace, "name": name,
+            "dryRun": false, "object": null, "options": {}, "oldObject": pod},
+    });
+    let (tls, address) = (connector(cluster).await?, installation.replicas()[0].webhook_addr());
+    post(&tls, address, "/pod-deletion", review.to_string().as_bytes()).await
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_moves_before_the_loss_once_the_label_is_set_and_the_proxies_have_time_to_follow()
@@ -32,6 +57,12 @@ async fn a_route_moves_before_the_loss_once_the_label_is_set_and_the_proxies_hav
     emoji.not_early(mark).await?;
     emoji.weights(&AWAY).await?;
     assert_eq!(reviewed(&installation).await?, before);
+
+    // Nor is anybody else believed who announces a pod without it.
+    let mark = emoji.steady(1).await?;
+    let answer = announce_as_a_stranger(&cluster, &installation, &emoji).await?;
+    ensure!(answer.contains(r#""verdict":"not_labelled""#), "{answer}");
+    emoji.no_move(mark).await?;
 
     // The label is all there is to set.
     guard(&emoji.workload).await?;
