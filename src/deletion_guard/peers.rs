@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Between pings, so that a connection is open, and the token on it reviewed, before either is needed.
@@ -88,7 +88,7 @@ impl Peers {
             };
             self.is_cut_off.store(unreachable.is_some(), Ordering::Relaxed);
             metrics.guard.cut_off.set(i64::from(unreachable.is_some()));
-            if log.observe(unreachable.as_ref()) {
+            if log.observe(unreachable.is_none(), Instant::now()) {
                 report(unreachable.as_ref());
             }
             let again = if unreachable.is_some() { PING_AGAIN } else { PING_EVERY };

@@ -1,10 +1,9 @@
 //! Whether the leader takes announcements of this replica, and when that is logged.
 
-use crate::telemetry::report_once::ReportOnce;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Why the leader does not take announcements of this replica.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum LeaderUnreachable {
     #[error(
         "its address (annotation failover.linkerd.io/judge of the Lease, which a leader without the deletion guard does not write) or the caBundle of our ValidatingWebhookConfiguration is not known"
@@ -19,20 +18,28 @@ pub(super) enum LeaderUnreachable {
     NoAnswer(Duration),
 }
 
-/// What is logged of the checks: a result that two in a row have, since it takes a moment until the
-/// address of a new leader is known.
+/// How long the leader is unreachable before that is logged: longer than a new one takes over from one that
+/// has died, and writes its address.
+const LASTS: Duration = Duration::from_secs(30);
+
+/// What is logged of the checks.
 #[derive(Debug, Default)]
 pub(super) struct ReachabilityLog {
-    last: Option<LeaderUnreachable>,
-    reported: ReportOnce<LeaderUnreachable>,
+    unreachable_since: Option<Instant>,
+    is_reported: bool,
 }
 
 impl ReachabilityLog {
-    /// Whether the result of a check has to be logged now.
-    pub(super) fn observe(&mut self, result: Option<&LeaderUnreachable>) -> bool {
-        let lasts = self.last.as_ref() == result;
-        self.last = result.cloned();
-        lasts && self.reported.changes(result.cloned())
+    /// Whether the result of a check at `now` has to be logged: that the leader is unreachable once it lasts,
+    /// and then that it is reached.
+    pub(super) fn observe(&mut self, is_reached: bool, now: Instant) -> bool {
+        if is_reached {
+            self.unreachable_since = None;
+            return std::mem::take(&mut self.is_reported);
+        }
+        let since = *self.unreachable_since.get_or_insert(now);
+        let lasts = now.saturating_duration_since(since) >= LASTS;
+        lasts && !std::mem::replace(&mut self.is_reported, true)
     }
 }
 
@@ -41,13 +48,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_result_is_logged_once_when_it_lasts() {
-        let mut log = ReachabilityLog::default();
-        let unreachable = Some(&LeaderUnreachable::NotKnown);
-        assert!(!log.observe(None), "nothing was wrong before");
-        assert!(!log.observe(unreachable) && log.observe(unreachable) && !log.observe(unreachable));
-        assert!(!log.observe(None), "not yet");
-        assert!(!log.observe(unreachable), "it was logged, and its end was not");
-        assert!(!log.observe(None) && log.observe(None) && !log.observe(None));
+    fn an_unreachable_leader_is_logged_once_it_lasts_and_its_end_once() {
+        let (mut log, began) = (ReachabilityLog::default(), Instant::now());
+        let mut at =
+            |seconds, is_reached| log.observe(is_reached, began + Duration::from_secs(seconds));
+        assert!(!at(0, true), "nothing was wrong before");
+        assert!(!at(1, false) && !at(30, false), "a new leader takes its time");
+        assert!(!at(31, true) && !at(32, false) && !at(61, false), "it was reached meanwhile");
+        assert!(at(62, false) && !at(63, false) && !at(200, false));
+        assert!(at(201, true) && !at(202, true));
+        assert!(!at(203, false));
     }
 }
