@@ -220,7 +220,7 @@ impl View<'_> {
     pub(crate) fn health(&self, intent: &Intent) -> Vec<Health> {
         let (mut health, complete) = {
             let index = self.index();
-            let health = index.health(self.namespace, intent, self.now.steady);
+            let health = index.health(self.namespace, intent, self.now);
             (health, index.synced.all() && !index.forbidden.has(self.namespace))
         };
         let backends = intent.backends.iter().zip(&mut health);

@@ -3,7 +3,7 @@
 use crate::engine::decision::{contains, named};
 use crate::engine::evaluation::Evaluation;
 use crate::engine::reason::DecisionReason;
-use crate::engine::{BackendIndex, PendingDelays};
+use crate::engine::{BackendIndex, Health, PendingDelays};
 use jiff::Timestamp;
 use std::collections::HashSet;
 
@@ -26,6 +26,19 @@ impl Choice {
 impl Evaluation<'_> {
     /// The backends that get the traffic now.
     pub(super) fn choose(&self) -> Choice {
+        let choice = self.chosen();
+        let is_declared = |i: &BackendIndex| {
+            let declared = i.of(self.known).and_then(Health::declared);
+            declared.is_some_and(|down| down.seen.is_partly_ready())
+        };
+        let is_pinned = choice.reason == DecisionReason::Pinned;
+        match !is_pinned && choice.active.iter().any(is_declared) {
+            true => Choice { reason: DecisionReason::OnlyDeclaredDownLeft, ..choice },
+            false => choice,
+        }
+    }
+
+    fn chosen(&self) -> Choice {
         match self.intent.policy.pin_at(self.now.wall) {
             Some(pin) => {
                 let active = pin.backends.clone();
@@ -77,7 +90,10 @@ impl Evaluation<'_> {
     fn kept(&self, pending: &mut PendingDelays) -> Vec<BackendIndex> {
         let delay = self.intent.policy.failover_delay;
         let mut stays = |i: &BackendIndex| {
-            self.serves(*i) || !self.has_lasted(*i, delay, pending) || self.has_no_refuge(*i)
+            // What is declared down is left at once, by all objects together.
+            self.serves(*i)
+                || !self.is_declared_down(*i)
+                    && (!self.has_lasted(*i, delay, pending) || self.has_no_refuge(*i))
         };
         // A backend that can never have traffic gets no weight, whatever the delay.
         let can_serve = |i: &&BackendIndex| self.intent.backends[**i].can_serve();

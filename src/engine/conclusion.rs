@@ -38,6 +38,7 @@ impl Evaluation<'_> {
             next: None,
             peaks: self.peaks(),
             short: self.short(),
+            down: self.down_records(&choice),
             before: self.before.clone(),
             active: choice.active,
             reason: choice.reason,
@@ -69,7 +70,7 @@ impl Evaluation<'_> {
         let mut left_behind =
             self.before.iter().filter(|i| !contains(&choice.active, **i)).peekable();
         // A cluster may be out of reach for this replica alone.
-        let dead = |i: &BackendIndex| match self.health(*i) {
+        let dead = |i: &BackendIndex| match self.endpoints(*i) {
             Health::Unreachable { .. } | Health::Unknown(_) => false,
             health => !health.is_ready(),
         };
@@ -87,7 +88,7 @@ impl Evaluation<'_> {
         let percentage =
             |(_, b): &(BackendIndex, &Backend)| matches!(b.min_ready, Threshold::Percent(_));
         for (i, backend) in self.intent.indexed().filter(percentage) {
-            for count in self.health(i).counts() {
+            for count in self.endpoints(i).counts() {
                 if !backend.is_met_on(&count, recorded) {
                     let key = count.key(&backend.name);
                     let before = recorded.get(&key).copied().unwrap_or_default();
@@ -102,10 +103,13 @@ impl Evaluation<'_> {
     fn short(&self) -> ShortPorts {
         let recorded = |name: &String| self.set.and_then(|set| set.short.get(name)).cloned();
         let short = |(i, backend): (BackendIndex, &Backend)| {
-            let short = match self.health(i) {
+            let short = match self.endpoints(i) {
                 Health::Seen { ports, .. } => ports.as_ref().map(|ports| ports.short()),
                 Health::Unknown(_) | Health::Unreachable { .. } => recorded(&backend.name),
-                Health::Missing | Health::Impossible { .. } | Health::ExternalName => None,
+                Health::Missing
+                | Health::Impossible { .. }
+                | Health::ExternalName
+                | Health::DeclaredDown(_) => None,
             };
             Some((backend.name.clone(), short.filter(|short| !short.is_empty())?))
         };

@@ -2,7 +2,7 @@
 
 use crate::engine::conclusion::decide_by_health;
 use crate::engine::early_flip::early_flip;
-use crate::engine::{Decision, Health, Intent, Now, Previous, remembered};
+use crate::engine::{Decision, Health, Intent, Now, Previous, in_force, remembered};
 
 /// Decides which backends get traffic.
 ///
@@ -12,6 +12,9 @@ use crate::engine::{Decision, Health, Intent, Now, Previous, remembered};
 /// Moving off a backend that no longer serves is a loss: it is delayed by `failover-delay` alone. Moving
 /// to a better one while this one serves is a recovery: it is delayed by `failback-delay`, and until a
 /// person asks for it where `failback` is manual, but only where a loss brought the traffic here.
+///
+/// A backend that is declared down counts as lost at once, whatever its endpoints are, and traffic returns to it
+/// as after any loss. Where no other meets its minimum, the declarations do not count.
 ///
 /// Announced endpoints count as gone already where traffic has a ready backend to go to and its author
 /// wants no delay. An announced loss that does not come is none: traffic returns at once.
@@ -42,6 +45,7 @@ use crate::engine::{Decision, Health, Intent, Now, Previous, remembered};
 pub fn decide(intent: &Intent, health: &[Health], previous: Previous<'_>, now: Now) -> Decision {
     let recorded = previous.decided().map(|(set, _)| set);
     let health = &*remembered(intent, health, recorded);
+    let health = &*in_force(intent, health, recorded, now.wall);
     let seen = decide_by_health(intent, health, previous, now);
     early_flip(&seen, intent, health, previous, now).unwrap_or(seen)
 }

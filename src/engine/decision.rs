@@ -2,7 +2,8 @@
 
 use crate::engine::reason::DecisionReason;
 use crate::engine::{
-    BackendIndex, Health, Intent, Now, Peaks, PendingDelays, SetState, ShortPorts, work,
+    BackendIndex, Health, Intent, Now, Peaks, PendingDelays, RecordedDowns, SetState, ShortPorts,
+    work,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -69,6 +70,8 @@ pub struct Decision {
     pub peaks: Peaks,
     /// The ports that each backend is short of, to be recorded.
     pub short: ShortPorts,
+    /// What is to be recorded of backends that are declared down.
+    pub down: RecordedDowns,
     /// The backends that are left early: they would have the traffic, were their pods not announced.
     pub left_early: Vec<BackendIndex>,
     /// Any replica may make it: it only leaves backends that are known to have nothing ready, and the
@@ -81,6 +84,12 @@ pub struct Decision {
 /// Whether a backend is among these, which are in ascending order.
 pub(crate) fn contains(ascending: &[BackendIndex], backend: BackendIndex) -> bool {
     ascending.binary_search(&work::counted(backend)).is_ok()
+}
+
+/// Whether a primary is recorded to be left because a person has declared it down.
+pub(crate) fn left_for_person(recorded: &RecordedDowns, intent: &Intent) -> bool {
+    let mut primaries = intent.primaries().filter_map(|primary| recorded.get(primary));
+    primaries.any(|down| down.person && down.is_away())
 }
 
 pub(super) fn named(intent: &Intent, backends: &[BackendIndex]) -> Vec<String> {
@@ -102,11 +111,23 @@ impl Decision {
             awaiting_primary: self.awaiting_primary,
             peaks: self.peaks.clone(),
             short: self.short.clone(),
+            down: self.down_at(now),
             nothing_ready: None,
             left_early: self.names_left_early(intent),
             ..SetState::default()
         }
         .remembering(intent)
+    }
+
+    /// The records of backends that are declared down, without those that are past.
+    fn down_at(&self, now: Now) -> RecordedDowns {
+        let down = self.down.iter().filter(|(_, recorded)| !recorded.is_past(now.wall));
+        down.map(|(backend, recorded)| (backend.clone(), recorded.clone())).collect()
+    }
+
+    /// Whether traffic is off primaries because a person has declared them down.
+    pub(crate) fn is_by_person(&self, intent: &Intent) -> bool {
+        !self.on_primary(intent) && left_for_person(&self.down, intent)
     }
 
     /// The names of the active backends.

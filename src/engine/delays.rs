@@ -52,7 +52,7 @@ impl Evaluation<'_> {
             .into_iter()
             .chain(pin_ends.into_iter().chain(requested).map(on_the_wall))
             .chain(fades)
-            .chain(self.health.iter().filter_map(|health| self.until_seen(health)))
+            .chain(self.known.iter().filter_map(|health| self.until_changed(health)))
             .filter(SignedDuration::is_positive)
             .min()
     }
@@ -70,12 +70,13 @@ impl Evaluation<'_> {
         decision.pending.iter().map(|(name, since)| ends(since, is_active(name))).collect()
     }
 
-    /// In how long a health that is about to be known is seen.
-    fn until_seen(&self, health: &Health) -> Option<SignedDuration> {
+    /// In how long a health changes by itself: it is about to be known, or a declaration ends.
+    fn until_changed(&self, health: &Health) -> Option<SignedDuration> {
         match health {
             Health::Unknown(Unknown::Changed { until }) => {
                 Some(self.now.steady.duration_until(*until))
             }
+            Health::DeclaredDown(down) => Some(self.now.wall.duration_until(down.until)),
             _ => None,
         }
     }

@@ -1,14 +1,19 @@
 //! The facts of one set of backends that a decision rests on.
 
 use crate::engine::decision::contains;
+use crate::engine::declared_down::effective;
 use crate::engine::{BackendIndex, Health, Intent, Now, Peaks, PendingDelays, Previous, SetState};
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// One decision's facts.
 pub(super) struct Evaluation<'a> {
     pub(super) intent: &'a Intent,
-    pub(super) health: &'a [Health],
+    /// What is known of each backend.
+    pub(super) known: &'a [Health],
+    /// The same as traffic follows it.
+    health: Cow<'a, [Health]>,
     pub(super) birth: bool,
     pub(super) set: Option<&'a SetState>,
     /// The delays that run already.
@@ -43,11 +48,22 @@ impl<'a> Evaluation<'a> {
             matches!(previous, Previous::Live) && !before.iter().any(|i| intent.is_primary(*i));
         let (set, delays) = previous.decided().unzip();
         let left = set.and_then(|set| set.left).or(taken_over.then_some(now.wall));
-        Self { intent, health, birth, set, delays, before, left, now }
+        let effective = effective(intent, health, set.map(|set| &set.peaks));
+        Self { intent, known: health, health: effective, birth, set, delays, before, left, now }
     }
 
     pub(super) fn health(&self, i: BackendIndex) -> &Health {
-        i.of(self.health).unwrap_or(&Health::Missing)
+        i.of(&self.health).unwrap_or(&Health::Missing)
+    }
+
+    /// What is known of its endpoints, whatever is declared.
+    pub(super) fn endpoints(&self, i: BackendIndex) -> &Health {
+        i.of(self.known).map_or(&Health::Missing, Health::undeclared)
+    }
+
+    /// It is declared down, and another backend meets its minimum.
+    pub(super) fn is_declared_down(&self, i: BackendIndex) -> bool {
+        self.health(i).declared().is_some()
     }
 
     /// Known to meet its minimum.

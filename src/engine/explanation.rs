@@ -41,6 +41,7 @@ impl Decision {
             }
             DecisionReason::BelowMinimum
             | DecisionReason::NothingCovers
+            | DecisionReason::OnlyDeclaredDownLeft
             | DecisionReason::OnlyUnknownLeft
             | DecisionReason::NothingReady => {
                 format!("{}, {}", self.reason, healths(&mut intent.indices_of_all()))

@@ -42,6 +42,21 @@ pub enum Health {
     },
     /// The Service exists, and its endpoints cannot be observed. Not known is not down.
     Unknown(Unknown),
+    /// Whatever its endpoints are, somebody who knows better declares that it is down.
+    DeclaredDown(Box<DownUntil>),
+}
+
+/// A declaration that a Service is down, while it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DownUntil {
+    /// When it ends by itself.
+    pub until: Timestamp,
+    /// Who declares it and why, for people.
+    pub why: Box<str>,
+    /// A person declares it, and not alerts alone.
+    pub by_person: bool,
+    /// What is known of the Service beside that.
+    pub seen: Health,
 }
 
 /// Endpoints of announced pods.
@@ -177,8 +192,29 @@ impl Health {
         }
     }
 
+    /// The declaration that it is down.
+    pub fn declared(&self) -> Option<&DownUntil> {
+        match self {
+            Self::DeclaredDown(down) => Some(down),
+            _ => None,
+        }
+    }
+
+    /// What is known of it beside any declaration.
+    pub fn undeclared(&self) -> &Self {
+        self.declared().map_or(self, |down| &down.seen)
+    }
+
+    /// The same declaration, beside what `change` makes of the rest.
+    fn beside(down: &DownUntil, change: impl FnOnce(&Self) -> Self) -> Self {
+        Self::DeclaredDown(Box::new(DownUntil { seen: change(&down.seen), ..down.clone() }))
+    }
+
     /// Adds the recorded losses of ports.
     pub fn remember(&mut self, short: &[Vec<String>]) {
+        if let Self::DeclaredDown(down) = self {
+            down.seen.remember(short);
+        }
         if let Self::Seen { ports: Some(ports), announced, .. } = self {
             ports.remember(short);
             *self = Self::of_ports(std::mem::replace(ports, Ports::none()), *announced);
@@ -200,6 +236,7 @@ impl Health {
             Self::Seen { ready, total, peak, ports: None, .. } => {
                 Self::Seen { ready, total, peak, announced: None, ports: None }
             }
+            Self::DeclaredDown(ref down) => Self::beside(down, Self::as_seen),
             _ => self.clone(),
         }
     }
@@ -214,6 +251,7 @@ impl Health {
                 let (ready, total) = (ready.saturating_sub(count), total.saturating_sub(count));
                 Self::Seen { ready, total, peak, announced: None, ports: None }
             }
+            Self::DeclaredDown(ref down) => Self::beside(down, Self::without_announced),
             _ => self.clone(),
         }
     }
@@ -235,7 +273,7 @@ impl Health {
 
     /// Whether there is a Service that could get endpoints.
     pub fn exists(&self) -> bool {
-        !matches!(self, Self::Missing | Self::Impossible { .. })
+        !matches!(self.undeclared(), Self::Missing | Self::Impossible { .. })
     }
 }
 
@@ -260,7 +298,15 @@ impl fmt::Display for Health {
             Self::Unreachable { cluster, since } => out_of_reach(f, cluster, *since),
             Self::Unknown(Unknown::NotYet) => f.write_str("health not seen yet"),
             Self::Unknown(why) => write!(f, "health unknown, {why}"),
+            Self::DeclaredDown(down) => write!(f, "{down}"),
         }
+    }
+}
+
+impl fmt::Display for DownUntil {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { until, why, seen, .. } = self;
+        write!(f, "declared down until {} ({why}), {seen}", to_the_second(*until))
     }
 }
 

@@ -16,9 +16,10 @@ pub(crate) enum Readiness {
 impl Readiness {
     /// Of a set whose backends have these healths.
     pub(crate) fn of(health: &[Health]) -> Self {
-        if health.iter().any(Health::is_partly_ready) {
+        let endpoints = || health.iter().map(Health::undeclared);
+        if endpoints().any(Health::is_partly_ready) {
             Self::Ready
-        } else if health.iter().any(Health::is_unknown) {
+        } else if endpoints().any(Health::is_unknown) {
             Self::Unknown
         } else {
             Self::Nothing

@@ -15,6 +15,8 @@ pub enum DecisionReason {
     BelowMinimum,
     /// No other backend serves the lost port and all ports that are left.
     NothingCovers,
+    /// No backend that is not declared down meets its minimum.
+    OnlyDeclaredDownLeft,
     /// No backend is known to be ready; unknown ones may be.
     OnlyUnknownLeft,
     /// No backend is ready: traffic stays.
@@ -31,6 +33,7 @@ impl fmt::Display for DecisionReason {
             Self::WaitsForLoss => "traffic stays for the failover-delay",
             Self::BelowMinimum => "no backend has as many ready endpoints as it needs",
             Self::NothingCovers => "no other backend serves what is lost and all that is left",
+            Self::OnlyDeclaredDownLeft => "no backend is ready that is not declared down",
             Self::OnlyUnknownLeft => "no backend is known to be ready",
             Self::NothingReady => "no backend is ready, so traffic stays where it is",
             Self::Pinned => "pinned",

@@ -1,5 +1,6 @@
 //! The `state` annotation: what was decided, for the replica that decides next.
 
+use crate::engine::recorded_down::RecordedDowns;
 use crate::engine::{BySet, Peaks, ShortPorts, SteadyTime, Weights};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -88,6 +89,10 @@ pub struct SetState {
     /// Ports that backends have served and serve no more: without it a restart would forget the loss.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub short: ShortPorts,
+    /// Backends that traffic has left because they were declared down, and those that it may have returned to
+    /// lately: declared down again, they stay away longer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub down: RecordedDowns,
     /// Since when no backend has been ready, where that has been reported: a new leader does not
     /// report it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,6 +153,7 @@ impl SetState {
                 None => name(key),
             }),
             short: renamed(self.short, name),
+            down: renamed(self.down, name),
             primary: self.primary.map(name),
             first: self.first.map(name),
             ..self
@@ -207,6 +213,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::recorded_down::RecordedDown;
 
     fn state(set: SetState) -> State {
         State::new(&Identity::new("replica-a"), BySet::from([(String::new(), set)]))
@@ -225,6 +232,15 @@ mod tests {
             awaiting_primary: true,
             peaks: BTreeMap::from([("emoji-svc".into(), 10)]),
             short: BTreeMap::from([("emoji-svc".into(), vec![vec!["grpc".into()]])]),
+            down: RecordedDowns::from([(
+                "emoji-svc".into(),
+                RecordedDown {
+                    since: Timestamp::UNIX_EPOCH,
+                    least: 120,
+                    returned: Some(Timestamp::UNIX_EPOCH),
+                    person: true,
+                },
+            )]),
             nothing_ready: Some(Timestamp::UNIX_EPOCH),
             left_early: vec!["emoji-svc".into()],
             primary: Some("emoji-svc".into()),
@@ -240,7 +256,7 @@ mod tests {
         let set = SetState { active: vec!["a".into()], ..SetState::default() };
         let text = state(set).to_annotation();
         for absent in [
-            "left", "pending", "pinned", "awaiting", "peaks", "short", "nothing", "edited",
+            "left", "pending", "pinned", "awaiting", "peaks", "short", "down", "nothing", "edited",
             "leaving", "ahead", "primary", "first",
         ] {
             assert!(!text.contains(absent), "{text}");

@@ -52,6 +52,7 @@ pub(crate) fn write_need(
         && state.left.is_some() == decision.left.is_some()
         && state.awaiting_primary == decision.awaiting_primary
         && state.short == decision.short
+        && state.down == decision.down
         && intent.indices(&state.left_early) == decision.left_early;
     if live_differs || !recorded { WriteNeed::Record } else { WriteNeed::Nothing }
 }

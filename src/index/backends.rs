@@ -1,7 +1,6 @@
 //! The health of backends, from the slices of a Service or of its members.
 
-use crate::engine::SteadyTime;
-use crate::engine::{self, Backend, Health, Intent, Ports, Unknown};
+use crate::engine::{self, Backend, Health, Intent, Now, Ports, SteadyTime, Unknown};
 use crate::index::announced_pods::AnnouncedNow;
 use crate::index::endpoint_count::{EndpointCount, PortEndpointCount};
 use crate::index::endpoints::SliceFacts;
@@ -12,8 +11,8 @@ use crate::kinds::ObjectKey;
 use std::collections::BTreeSet;
 
 impl Index {
-    /// The health of each of an intent's backends, in its order; `now` by the steady clock.
-    pub(crate) fn health(&self, namespace: &str, intent: &Intent, now: SteadyTime) -> Vec<Health> {
+    /// The health of each of an intent's backends, in its order.
+    pub(crate) fn health(&self, namespace: &str, intent: &Intent, now: Now) -> Vec<Health> {
         let own = ObjectKey::new(namespace, "");
         let apex = intent.apexes.first().and_then(|apex| self.services.get(&own.beside(apex)));
         let health = |backend: &Backend| match &backend.fault {
@@ -26,12 +25,7 @@ impl Index {
         intent.backends.iter().map(health).collect()
     }
 
-    fn backend_health(
-        &self,
-        backend: &ObjectKey,
-        asked: RequestedPorts<'_>,
-        now: SteadyTime,
-    ) -> Health {
+    fn backend_health(&self, backend: &ObjectKey, asked: RequestedPorts<'_>, now: Now) -> Health {
         let namespace = &backend.namespace;
         let is_watched = self.watches(namespace) && !self.forbidden.has(namespace);
         match self.services.get(backend) {
@@ -40,8 +34,12 @@ impl Index {
             }
             None => Health::Missing,
             Some(service) => {
-                let health = self.service_health(backend, service, asked, now);
-                self.unless_changed(backend, health, now)
+                let health = self.service_health(backend, service, asked, now.steady);
+                let health = self.unless_changed(backend, health, now.steady);
+                match self.declared_down(service, now.wall) {
+                    Some(declared) => declared.beside(health),
+                    None => health,
+                }
             }
         }
     }

@@ -61,7 +61,7 @@ fn index(pods: usize, splits: usize) -> Index {
 
 fn health_of_all(index: &Index) -> Vec<u32> {
     let healths = index.objects().map(|(object, managed)| {
-        index.health(object.namespace(), &managed.readable()[0].intent, Now::default().steady)
+        index.health(object.namespace(), &managed.readable()[0].intent, Now::default())
     });
     healths.map(|health| health[0].counts()[0].ready).collect()
 }

@@ -7,6 +7,8 @@ pub(crate) mod change;
 pub(crate) mod changed_services;
 pub(crate) mod cluster_settings;
 mod common;
+pub(crate) mod declared_down;
+pub(crate) mod down_facts;
 pub(crate) mod endpoint_count;
 mod endpoint_counts;
 pub(crate) mod endpoints;

@@ -122,7 +122,7 @@ impl World {
 
     /// As it is in the index.
     fn counted(&self) -> Vec<Health> {
-        self.index().health("ns", &self.intent(), self.clock.now().steady)
+        self.index().health("ns", &self.intent(), self.clock.now())
     }
 
     /// With what is recorded of lost ports.

@@ -1,6 +1,7 @@
 //! What a decision needs of a Service.
 
 use crate::engine::MOST_PORTS;
+use crate::index::down_facts::DownFacts;
 use crate::index::remote::members::{self, Member};
 use crate::kinds::partial::{self, PartialService, ServiceSpec};
 use crate::kinds::retries::RetrySetting;
@@ -23,6 +24,8 @@ pub(crate) struct ServiceFacts {
     pub serving: Serving,
     /// Linkerd's retries for routes that have none of their own.
     pub retries: RetrySetting,
+    /// That it is declared down, or what cannot be read of that.
+    pub declared_down: Option<Box<DownFacts>>,
 }
 
 /// Settings by which other endpoints are ready than people expect: only for warnings.
@@ -81,7 +84,9 @@ impl ServiceFacts {
         let shape = spec.map(shape).unwrap_or_default();
         let serving = spec.map(serving).unwrap_or_default();
         let retries = RetrySetting::of(service.annotations());
-        Self { ports: ports.iter().map(port).collect(), kind, mirrors, shape, serving, retries }
+        let declared_down = DownFacts::read(service.annotations()).map(Box::new);
+        let ports = ports.iter().map(port).collect();
+        Self { ports, kind, mirrors, shape, serving, retries, declared_down }
     }
 
     /// The Services whose endpoints are its endpoints, where it has none of its own.

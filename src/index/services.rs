@@ -82,6 +82,10 @@ impl Index {
         {
             self.changes.begin(&key, self.slices.fingerprint(&key), self.now.steady);
         }
+        let declared = self.services.get(&key).and_then(|before| before.declared_down.as_ref());
+        if declared != service.declared_down.as_ref() {
+            self.declared_revision += 1;
+        }
         let members = self.services.get(&key).map_or(&[][..], ServiceFacts::members);
         self.remote.set_members(&key, members, service.members());
         self.services.insert(key.clone(), service);
@@ -90,6 +94,7 @@ impl Index {
 
     pub(crate) fn remove_service(&mut self, key: &ObjectKey) -> Vec<ObjectRef> {
         if let Some(service) = self.services.remove(key) {
+            self.declared_revision += u64::from(service.declared_down.is_some());
             self.remote.set_members(key, service.members(), &[]);
         }
         self.service_changed(key)

@@ -20,14 +20,17 @@ pub(crate) struct SharedIndex {
     changed: mpsc::UnboundedSender<Change>,
     clock: Clock,
     remote_revision: Arc<watch::Sender<u64>>,
+    declared_revision: Arc<watch::Sender<u64>>,
 }
 
 impl SharedIndex {
     pub(crate) fn new() -> (Self, ChangedObjects) {
         let (changed, changes) = mpsc::unbounded_channel();
         let index = Arc::new(RwLock::new(Index::default()));
-        let remote_revision = Arc::new(watch::Sender::new(0));
-        (Self { index, changed, clock: Clock::start(), remote_revision }, changes)
+        let revision = || Arc::new(watch::Sender::new(0));
+        let (remote_revision, declared_revision) = (revision(), revision());
+        let clock = Clock::start();
+        (Self { index, changed, clock, remote_revision, declared_revision }, changes)
     }
 
     /// The time by the clock of the index.
@@ -45,6 +48,11 @@ impl SharedIndex {
         self.remote_revision.subscribe()
     }
 
+    /// Notifies when it may have changed what is declared down.
+    pub(crate) fn declared_revision(&self) -> watch::Receiver<u64> {
+        self.declared_revision.subscribe()
+    }
+
     fn write(&self) -> RwLockWriteGuard<'_, Index> {
         self.index.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -58,9 +66,8 @@ impl SharedIndex {
             index.is_recovery = None;
             let synced = index.synced;
             let objects = change(&mut index);
-            let revision = index.remote.revision();
-            self.remote_revision
-                .send_if_modified(|last| std::mem::replace(last, revision) != revision);
+            publish(&self.remote_revision, index.remote.revision());
+            publish(&self.declared_revision, index.declared_revision);
             (objects, index.synced != synced, index.is_recovery != Some(true))
         };
         // A change of what is synced concerns every object, and the metrics.
@@ -85,4 +92,8 @@ impl SharedIndex {
         });
         entered
     }
+}
+
+fn publish(revisions: &watch::Sender<u64>, revision: u64) {
+    revisions.send_if_modified(|last| std::mem::replace(last, revision) != revision);
 }

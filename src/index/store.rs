@@ -6,6 +6,7 @@ use crate::index::announced_pods::AnnouncedPods;
 use crate::index::changed_services::ChangedServices;
 use crate::index::cluster_settings::ClusterSettings;
 use crate::index::common::Common;
+use crate::index::down_facts::DeclaredCluster;
 use crate::index::forbidden_namespaces::ForbiddenNamespaces;
 use crate::index::grants::GrantFacts;
 use crate::index::history::ServiceHistory;
@@ -57,6 +58,10 @@ pub(crate) struct Index {
     pub(crate) slices: SliceTable,
     /// The history of Services that objects name.
     pub(crate) past: HashMap<ObjectKey, ServiceHistory>,
+    /// The linked clusters all of whose Services are declared down, by the Secret with their credentials.
+    pub(super) clusters_down: HashMap<Box<str>, DeclaredCluster>,
+    /// Grows when it may have changed what is declared down.
+    pub(crate) declared_revision: u64,
     /// Services that have changed lately, and whose slices may follow.
     pub(crate) changes: ChangedServices,
     pub(crate) announced_pods: AnnouncedPods,

@@ -109,7 +109,7 @@ impl Replay {
 
     /// Looks up the health of the backends of every object. Returns how many there are.
     pub fn health_of_all(&self) -> usize {
-        let (index, now) = (self.index.read(), self.index.now().steady);
+        let (index, now) = (self.index.read(), self.index.now());
         let healths = index.objects().map(|(object, managed)| {
             let sets = managed.readable().iter();
             sets.map(|set| index.health(object.namespace(), &set.intent, now).len()).sum::<usize>()

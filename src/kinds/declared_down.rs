@@ -120,7 +120,7 @@ impl DownBy {
             Problem::warning(field(DOWN_BY))
                 .found(format!("{text:?}"))
                 .expected(r#"{"v":1,"person":…,"since":…} or {"v":1,"alerts":[…]}, as linkerd-failover writes it"#)
-                .next("it counts as absent: what is declared is a person's; remove the annotation")
+                .next("without it what is declared counts as a person's: kubectl annotate … failover.linkerd.io/down-by-")
         })
     }
 
@@ -185,7 +185,7 @@ fn unreadable_time(text: &str) -> Problem {
         .found(format!("{text:?}"))
         .expected("an RFC 3339 time such as 2026-01-31T14:30:00Z")
         .next(format!(
-            "it counts as absent; kubectl annotate --overwrite … {DOWN_UNTIL}=$(date -u -d +30min +%FT%TZ)"
+            "kubectl annotate --overwrite … {DOWN_UNTIL}=$(date -u -d +30min +%FT%TZ) sets one"
         ))
 }
 

@@ -49,7 +49,7 @@ fn what_cannot_be_read_is_as_if_absent_and_reported_with_its_next_step() {
         assert_eq!(read.declared, None, "{text}");
         insta::allow_duplicates! {
             let problem = read.problems[0].to_string().replace(&format!("{text:?}"), "<value>");
-            insta::assert_snapshot!(problem, @"metadata.annotations[failover.linkerd.io/down-until]: found <value>, expected an RFC 3339 time such as 2026-01-31T14:30:00Z; it counts as absent; kubectl annotate --overwrite … failover.linkerd.io/down-until=$(date -u -d +30min +%FT%TZ)");
+            insta::assert_snapshot!(problem, @"metadata.annotations[failover.linkerd.io/down-until]: found <value>, expected an RFC 3339 time such as 2026-01-31T14:30:00Z; kubectl annotate --overwrite … failover.linkerd.io/down-until=$(date -u -d +30min +%FT%TZ) sets one");
         }
     }
 }

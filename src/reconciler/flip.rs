@@ -24,6 +24,8 @@ pub(crate) struct SetMove {
     pub lost: Vec<String>,
     /// It takes an early flip back: it returns to a backend that was left early and not lost.
     pub taken_back: bool,
+    /// It leaves primaries that a person has declared down.
+    pub by_person: bool,
 }
 
 /// What moves where, and why.
@@ -71,6 +73,12 @@ impl Flip {
     /// The lost primaries that traffic leaves, set after set.
     pub(crate) fn lost(&self) -> impl Iterator<Item = &str> {
         self.moves.iter().flat_map(|m| &m.lost).map(String::as_str)
+    }
+
+    /// Those of them that are lost without a person who says so.
+    pub(crate) fn unasked(&self) -> impl Iterator<Item = &str> {
+        let unasked = self.moves.iter().filter(|m| !m.by_person);
+        unasked.flat_map(|m| &m.lost).map(String::as_str)
     }
 
     /// Whether it is an early flip.
@@ -152,6 +160,7 @@ mod tests {
             on_primary: false,
             lost: vec!["web".into()],
             taken_back: false,
+            by_person: false,
         }
     }
 

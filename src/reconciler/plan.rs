@@ -1,7 +1,8 @@
 //! From facts to a plan: what an object needs by the newest facts.
 
 use crate::engine::{
-    BySet, DecisionReason, Health, Identity, PendingDelays, Readiness, WriteNeed, each_health,
+    BySet, DecisionReason, Health, Identity, PendingDelays, Readiness, SetState, WriteNeed,
+    each_health, left_for_person,
 };
 use crate::kinds::{ObjectKey, ObjectRef};
 use crate::reconciler::context::Subject;
@@ -46,7 +47,7 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moves {
     All,
-    /// None that leaves a lost primary.
+    /// None that leaves a lost primary, unless a person has declared that down.
     NoFailover,
 }
 
@@ -128,7 +129,7 @@ fn rests_on<'a>(
 /// Retains those that one write may have together.
 fn retain_one_write(decided: &mut Vec<SetDecision<'_>>, moves: Moves) {
     if moves == Moves::NoFailover {
-        decided.retain(|d| !d.leaves_primary());
+        decided.retain(|d| !d.leaves_primary() || d.is_by_person());
     }
     if decided.iter().any(|d| d.moves && d.decision.rescue) {
         decided.retain(|d| !d.moves || d.decision.rescue);
@@ -156,25 +157,28 @@ fn position(decided: &[SetDecision<'_>]) -> TrafficPosition {
     }
     let is_away = |d: &&SetDecision<'_>| {
         let (intent, carrying) = (&d.set.intent, d.set.intent.carrying());
-        let by_a_pin = d.set.state.as_ref().is_some_and(|state| state.pinned);
-        !carrying.is_empty() && !by_a_pin && !carrying.iter().any(|i| intent.is_primary(*i))
+        let by_a_person = |state: &SetState| state.pinned || left_for_person(&state.down, intent);
+        let by_a_person = d.set.state.as_ref().is_some_and(by_a_person);
+        !carrying.is_empty() && !by_a_person && !carrying.iter().any(|i| intent.is_primary(*i))
     };
     let is_back = |d: &SetDecision<'_>| match d.decision.reason {
         // It has nowhere to go, and nowhere to come back from.
-        _ if d.set.intent.is_alone() => true,
+        _ if d.set.intent.is_alone() || d.is_by_person() => true,
         DecisionReason::Pinned => true,
         DecisionReason::PrimaryServes => {
             !d.decision.active.iter().any(|i| i.of(&d.health).is_some_and(Health::is_unknown))
         }
         _ => false,
     };
+    let by_a_person =
+        |d: &SetDecision<'_>| d.decision.reason == DecisionReason::Pinned || d.is_by_person();
     let away: Vec<_> = decided.iter().filter(is_away).collect();
     if !away.is_empty() {
         let left = |d: &&SetDecision<'_>| d.set.state.as_ref().and_then(|state| state.left);
         TrafficPosition::Left(away.iter().filter_map(left).max())
     } else if !decided.iter().all(is_back) {
         TrafficPosition::Undecided
-    } else if decided.iter().any(|d| d.decision.reason == DecisionReason::Pinned) {
+    } else if decided.iter().any(by_a_person) {
         TrafficPosition::Withdrawn
     } else {
         TrafficPosition::Recovered

@@ -439,3 +439,68 @@ fn a_list_is_asked_for_all_that_a_move_rests_on_the_apex_and_the_tiers_passed_ov
     let asked: Vec<_> = plan.rests_on.iter().map(|service| &*service.name).collect();
     assert_eq!(asked, ["a", "b", "c", "web"]);
 }
+
+/// With emoji-svc declared down until the second 60: by an alert, or by hand.
+fn declared_down(by_alert: bool) -> World {
+    let mut world = World::new(json!({}));
+    let mut annotations = json!({"failover.linkerd.io/down-until": "1970-01-01T00:01:00Z"});
+    if by_alert {
+        let alert = json!({"fingerprint": "f", "since": "1970-01-01T00:00:01Z", "until": "1970-01-01T00:01:00Z"});
+        let by = json!({"v": 1, "alerts": [alert]}).to_string();
+        annotations["failover.linkerd.io/down-by"] = json!(by);
+    }
+    let service =
+        json!({"metadata": {"annotations": annotations}, "spec": {"ports": [{"port": 80}]}});
+    let facts = ServiceFacts::read(&serde_json::from_value(service).unwrap());
+    world.index.set_service(ObjectKey::new(NAMESPACE, "emoji-svc"), facts);
+    world
+}
+
+#[test]
+fn every_rule_leaves_a_service_that_is_declared_down_in_one_write_and_says_who_declares_it() {
+    let mut world = declared_down(false);
+    let write = world.write().unwrap();
+    assert_eq!(world.weights(), [vec![0, 1], vec![1], vec![0, 1]]);
+    let note = note(&write);
+    assert!(
+        note.contains("emoji-svc: declared down until 1970-01-01T00:01:00Z (by hand), 1 of 1"),
+        "{note}"
+    );
+    assert_eq!(world.plan().next, Some(SignedDuration::from_secs(50)));
+    assert_eq!(world.plan().write, None, "and nothing more is to be written");
+}
+
+#[test]
+fn the_brake_counts_what_an_alert_declares_and_not_what_a_person_does() {
+    for (by_alert, counted, before, after) in [
+        (true, true, TrafficPosition::Undecided, TrafficPosition::Left(Some(at(10).wall))),
+        (false, false, TrafficPosition::Withdrawn, TrafficPosition::Withdrawn),
+    ] {
+        let mut world = declared_down(by_alert);
+        assert_eq!(world.plan().position, before);
+        let write = world.write().unwrap();
+        assert!(write.leaves_primary());
+        assert_eq!(write.is_unasked_loss(), counted);
+        assert_eq!(world.plan().position, after);
+    }
+}
+
+#[test]
+fn while_the_brake_holds_what_a_person_declares_moves_and_what_an_alert_does_not() {
+    let moves = |by_alert| declared_down(by_alert).planned(Moves::NoFailover).write.is_some();
+    assert!(moves(false) && !moves(true));
+}
+
+#[test]
+fn a_standby_has_no_plan_for_what_is_declared_down() {
+    let planned = |world: &World, leads, now| {
+        let subject = Subject { leads, ..subject(&world.index, &world.route, now) };
+        plan(&subject, None, &Identity::new("replica-b"), Moves::All).unwrap().write
+    };
+    let mut world = declared_down(false);
+    assert_eq!(planned(&world, false, at(10)), None, "it does not leave");
+    world.write();
+    // Its time is over.
+    assert!(planned(&world, true, at(60)).is_some());
+    assert_eq!(planned(&world, false, at(60)), None, "it does not return");
+}

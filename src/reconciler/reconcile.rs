@@ -158,7 +158,7 @@ impl Reconciler {
     /// wants to move.
     fn check_brake(&mut self, subject: &Subject<'_>, wanted: Wanted) -> Gate<Wanted> {
         let Subject { index, object, now, .. } = *subject;
-        if !wanted.write.leaves_primary() {
+        if !wanted.write.is_unasked_loss() {
             self.brake.observe(index, object, wanted.plan.position, now);
             return Ok(wanted);
         }

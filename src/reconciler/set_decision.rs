@@ -2,7 +2,7 @@
 
 use crate::engine::{
     BackendIndex, Decision, DecisionReason, Health, PendingDelays, Previous, SetState, WriteNeed,
-    decide, remembered, write_need,
+    as_recorded, decide, in_force, remembered, write_need,
 };
 use crate::index::managed_object::ManagedSet;
 use crate::reconciler::context::Subject;
@@ -27,8 +27,12 @@ impl<'a> SetDecision<'a> {
     pub(crate) fn new(subject: &Subject<'a>, set: &'a ManagedSet, memory: Option<&Memory>) -> Self {
         let Subject { index, object, managed, now, .. } = *subject;
         let ManagedSet { intent, state, .. } = set;
-        let health = index.health(object.namespace(), intent, now.steady);
-        let health = remembered(intent, &health, state.as_ref()).into_owned();
+        let health = index.health(object.namespace(), intent, now);
+        let health = remembered(intent, &health, state.as_ref());
+        let health = match subject.leads {
+            true => in_force(intent, &health, state.as_ref(), now.wall).into_owned(),
+            false => as_recorded(intent, &health, state.as_ref()),
+        };
         let left_early = left_early(subject, set, memory);
         let observed = state
             .as_ref()
@@ -51,6 +55,11 @@ impl<'a> SetDecision<'a> {
         let is_loss = !decision.on_primary(intent) && decision.reason != DecisionReason::Pinned;
         let from = carrying(self.set);
         self.moves && is_loss && intent.primaries().any(|p| from.iter().any(|b| b == p))
+    }
+
+    /// Whether it is off its primary because a person has declared that down: it is no loss to be counted.
+    pub(crate) fn is_by_person(&self) -> bool {
+        self.decision.is_by_person(&self.set.intent)
     }
 
     /// Whether its traffic stays, and the object has the weights of the decision as they are written.
@@ -97,6 +106,7 @@ impl<'a> SetDecision<'a> {
             on_primary: self.decision.on_primary(intent),
             lost: lost.map(str::to_owned).collect(),
             taken_back,
+            by_person: self.is_by_person(),
             traffic: TrafficMove {
                 apex: intent.apex().clone(),
                 occasion: self.occasion(subject, &from, taken_back),

@@ -65,6 +65,11 @@ impl Write {
         self.flip().is_some_and(|flip| flip.lost().next().is_some())
     }
 
+    /// Whether the brake counts it: traffic leaves a primary that is lost, and no person has said so.
+    pub(crate) fn is_unasked_loss(&self) -> bool {
+        self.flip().is_some_and(|flip| flip.unasked().next().is_some())
+    }
+
     /// Whether another writer may have caused it, and may cause it again. A move of an object that
     /// has our state is our own.
     pub(crate) fn may_be_overwritten(&self) -> bool {

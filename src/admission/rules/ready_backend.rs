@@ -1,7 +1,7 @@
 //! A set needs a fallback, and a backend with ready endpoints.
 
 use super::rule::{Check, Rule, SetReview};
-use crate::engine::Problem;
+use crate::engine::{Health, Problem};
 
 /// Warns of a set with one backend, and of one without a ready endpoint.
 pub(super) const RULE: Rule = Rule { name: "ready_backend", check: Check::Set(check) };
@@ -17,7 +17,7 @@ fn check(set: &SetReview<'_>) -> Vec<Problem> {
                 .next("with one backend there is nowhere to go"),
         ];
     }
-    if health.iter().any(|health| health.is_partly_ready() || health.is_unknown()) {
+    if health.iter().map(Health::undeclared).any(|h| h.is_partly_ready() || h.is_unknown()) {
         return vec![];
     }
     let each =

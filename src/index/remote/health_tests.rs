@@ -165,7 +165,7 @@ impl East {
 
     /// Of `bb`, `bb-west` and `bb-federated`.
     pub(super) fn health(&self) -> [Health; 3] {
-        let now = self.clock.now().steady;
+        let now = self.clock.now();
         let health = self.replica.index.health("books", &self.intent(), now);
         health.try_into().unwrap()
     }

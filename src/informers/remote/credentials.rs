@@ -3,7 +3,9 @@
 //! No `Debug` here shows the content of a Secret, nor its annotations: `kubectl apply` keeps a copy of the
 //! data in one.
 
+use crate::index::down_facts::{DeclaredCluster, DownFacts};
 use crate::informers::remote::kubeconfig::{Checked, Refusal, check};
+use crate::kinds::ObjectKey;
 use k8s_openapi::ByteString;
 use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
@@ -82,6 +84,8 @@ pub(crate) struct Credentials {
     pub secret: SecretName,
     bytes: Vec<u8>,
     pub checked: Result<Checked, Refusal>,
+    /// That all Services of the cluster are declared down.
+    declared_down: Option<DownFacts>,
 }
 
 impl Credentials {
@@ -100,7 +104,8 @@ impl Credentials {
             uid: metadata.uid.clone().unwrap_or_default(),
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
         };
-        Some(Self { cluster, secret, checked: check(&bytes), bytes })
+        let declared_down = metadata.annotations.as_ref().and_then(DownFacts::read);
+        Some(Self { cluster, secret, checked: check(&bytes), bytes, declared_down })
     }
 
     /// Whether both lead to the same API server as the same user.
@@ -123,6 +128,20 @@ pub(crate) fn chosen(all: &AllCredentials) -> BTreeMap<&str, &Credentials> {
         }
     }
     chosen
+}
+
+/// The clusters whose Services are declared down, each by the first of its Secrets that declares anything.
+pub(crate) fn declared_down(all: &AllCredentials) -> BTreeMap<Box<str>, DeclaredCluster> {
+    let mut declared = BTreeMap::new();
+    for Credentials { cluster, secret, declared_down, .. } in all.values() {
+        if let Some(facts) = declared_down.clone() {
+            let uid = secret.uid.as_str().into();
+            let secret = ObjectKey::new(&secret.namespace, &secret.name);
+            let of_secret = DeclaredCluster { facts, secret, uid };
+            declared.entry(cluster.as_str().into()).or_insert(of_secret);
+        }
+    }
+    declared
 }
 
 #[cfg(test)]
@@ -167,6 +186,22 @@ mod tests {
         all.insert((1, "a".into()), read(GOOD));
         all.insert((2, "a".into()), read("nonsense too"));
         assert!(chosen(&all)["x"].is_same_as(&read(GOOD)));
+    }
+
+    #[test]
+    fn the_annotations_of_a_secret_declare_its_whole_cluster_down() {
+        let mut down = secret("cluster-credentials-x", json!({}), GOOD);
+        let until =
+            ("failover.linkerd.io/down-until".to_owned(), "2026-01-31T14:30:00Z".to_owned());
+        down.metadata.annotations.get_or_insert_default().extend([until]);
+        let plain = secret("cluster-credentials-y", json!({}), GOOD);
+        let read = |secret: &CredentialsSecret| Credentials::read(secret).unwrap();
+        assert!(read(&plain).is_same_as(&read(&down)), "it is not linked anew for it");
+        let all =
+            AllCredentials::from([((0, "x".into()), read(&down)), ((0, "y".into()), read(&plain))]);
+        let declared = declared_down(&all);
+        assert_eq!(declared.keys().map(|cluster| &**cluster).collect::<Vec<_>>(), ["x"]);
+        assert_eq!(declared["x"].secret.to_string(), "linkerd-multicluster/cluster-credentials-x");
     }
 
     #[test]

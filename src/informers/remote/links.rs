@@ -7,7 +7,9 @@ use crate::index::shared_index::SharedIndex;
 use crate::informers::list_watch::READ_TIMEOUT;
 use crate::informers::remote::answer;
 use crate::informers::remote::clients::LinkedClients;
-use crate::informers::remote::credentials::{AllCredentials, Credentials, SecretName, chosen};
+use crate::informers::remote::credentials::{
+    AllCredentials, Credentials, SecretName, chosen, declared_down,
+};
 use crate::informers::remote::kubeconfig::{Checked, Refusal};
 use crate::informers::remote::link::Link;
 use crate::informers::remote::secrets_watch::SecretsWatch;
@@ -110,6 +112,7 @@ impl Links {
 
     /// Begins and ends watches so that there is one for each of the present credentials.
     async fn follow(&mut self, all: &AllCredentials) {
+        self.index.update(|index| index.set_clusters_down(declared_down(all)));
         let chosen = chosen(all);
         let gone: Vec<String> =
             self.running.keys().filter(|c| !chosen.contains_key(c.as_str())).cloned().collect();

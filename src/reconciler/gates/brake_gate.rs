@@ -49,7 +49,7 @@ impl BrakeGate {
     ) -> Result<(), Braked> {
         let (Some(brake), Some(flip)) = (&mut self.brake, write.flip()) else { return Ok(()) };
         let Subject { index, object, now, .. } = *subject;
-        let endpoints = endpoints_of(index, object, flip.lost());
+        let endpoints = endpoints_of(index, object, flip.unasked());
         let (managed, released) = (index.objects().len(), index.cluster_wide.brake_released);
         match brake.request_move(object, &endpoints, managed, released, now) {
             BrakeDecision::Go => Ok(()),
