@@ -51,6 +51,11 @@ named! {
         ProfileRefused,
         /// Another writer keeps replacing the overrides in a ServiceProfile.
         ProfileUndone,
+        /// A Service, or a whole linked cluster, is declared down: a Warning where that begins, Normal where it
+        /// ends.
+        DeclaredDown,
+        /// What should declare a Service down cannot be read, and counts as absent.
+        DeclaredDownUnreadable,
         /// A linked cluster cannot be reached; the health of its Services is unknown.
         RemoteUnreachable,
         /// A linked cluster was out of reach for too long; its Services count as down.

@@ -1,6 +1,9 @@
-//! Tasks of the leader beside failover: reports of objects that are not managed and of linked clusters,
-//! and the label of its own namespace.
+//! Tasks of the leader beside failover: reports of what is declared down, of objects that are
+//! not managed and of linked clusters, and the label of its own namespace.
 
+pub(crate) mod declaration_reports;
+pub(crate) mod declarations;
+pub(crate) mod ended_declarations;
 pub(crate) mod leftover_weights;
 pub(crate) mod link_reports;
 pub(crate) mod linkerd_config;

@@ -2,6 +2,8 @@
 
 use crate::engine::annotations;
 use crate::events::Recorder;
+use crate::housekeeping::declaration_reports::{DeclarationReports, report_declarations};
+use crate::housekeeping::ended_declarations::{EndedDeclarations, remove_ended};
 use crate::housekeeping::link_reports::report_links;
 use crate::housekeeping::linkerd_config::{LinkerdConfigReader, read_linkerd_config};
 use crate::housekeeping::own_namespace::{NamespaceLabeller, label_own_namespace};
@@ -22,6 +24,7 @@ pub(crate) fn start(
     tasks: &mut Tasks,
 ) {
     start_links(process, leadership, recorder, tasks);
+    start_declarations(process, leadership, recorder, tasks);
     start_labeller(process, leadership, recorder, tasks);
     start_scan(process, leadership, recorder, tasks);
     start_config_reader(process, leadership, recorder, tasks);
@@ -67,6 +70,31 @@ fn start_links(process: &Process, leadership: &Leadership, recorder: &Recorder, 
     let (leading, recorder) = (leadership.leading.clone(), recorder.clone());
     let (metrics, stop) = (process.metrics.clone(), tasks.working.stop.clone());
     tasks.working.tasks.spawn(report_links(transitions, leading, recorder, metrics, stop));
+}
+
+/// Reports what is declared down, and removes what has run out where this program may patch Services.
+fn start_declarations(
+    process: &Process,
+    leadership: &Leadership,
+    recorder: &Recorder,
+    tasks: &mut Tasks,
+) {
+    let reports = DeclarationReports {
+        client: process.client.clone(),
+        shared: process.index.clone(),
+        leading: leadership.leading.clone(),
+        recorder: recorder.clone(),
+        metrics: process.metrics.clone(),
+    };
+    tasks.working.tasks.spawn(report_declarations(reports, tasks.working.stop.clone()));
+    if process.options.patches_services() {
+        let ended = EndedDeclarations {
+            client: process.client.clone(),
+            shared: process.index.clone(),
+            leading: leadership.leading.clone(),
+        };
+        tasks.working.tasks.spawn(remove_ended(ended, tasks.working.stop.clone()));
+    }
 }
 
 fn start_labeller(

@@ -105,6 +105,13 @@ impl GuardOptions {
     }
 }
 
+impl Options {
+    /// Whether Services may be patched.
+    pub(crate) fn patches_services(&self) -> bool {
+        false
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,8 @@ label_values! {
         Validate = "validate",
         /// The deletion of a Service: only warns.
         ServiceDeletion = "service-deletion",
+        /// A Service with the annotation that declares it down.
+        DeclaredDown = "declared-down",
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::telemetry::macros::{label_values, metrics};
 use crate::telemetry::write_result::{ResultLabel, WriteResult};
 use crate::telemetry::{
-    AdmissionMetrics, CertificateMetrics, GuardMetrics, ProfileMetrics, RemoteMetrics,
+    AdmissionMetrics, CertificateMetrics, DeclaredDownMetrics, GuardMetrics, ProfileMetrics,
+    RemoteMetrics,
 };
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -151,6 +152,7 @@ metrics! {
         remote: RemoteMetrics,
         profiles: ProfileMetrics,
         guard: GuardMetrics,
+        declared_down: DeclaredDownMetrics,
     }
 }
 

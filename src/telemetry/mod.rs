@@ -4,6 +4,7 @@ pub(crate) mod admin;
 mod admission_metrics;
 pub(crate) mod at_most_every;
 mod certificate_metrics;
+mod declared_down_metrics;
 mod guard_metrics;
 mod logging;
 mod macros;
@@ -20,6 +21,7 @@ pub(crate) use admission_metrics::{
 pub(crate) use certificate_metrics::{
     CertificateLoad, CertificateMetrics, RotationPhase, WebhookKind,
 };
+pub(crate) use declared_down_metrics::{DeclaredBy, DeclaredDownMetrics};
 pub(crate) use guard_metrics::{DeletionVerdict, GuardMetrics};
 pub(crate) use logging::{LogFormat, init as init_logging};
 pub(crate) use metrics::FlipStage;
