@@ -7,6 +7,7 @@
 //! A rule of admission is a file of [`rules`], whose documentation shows how one is added.
 
 pub(crate) mod author;
+pub(crate) mod declared_down;
 pub(crate) mod lookup;
 pub(crate) mod mutate;
 pub(crate) mod preexisting;

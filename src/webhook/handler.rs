@@ -2,7 +2,7 @@
 
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::{FactSource, LiveLookups, Rules, SeenServices, View};
-use crate::admission::{lookup, mutate, service_deletion as deletion, validate};
+use crate::admission::{declared_down, lookup, mutate, service_deletion as deletion, validate};
 use crate::engine::{Defaults, Identity};
 use crate::index::shared_index::SharedIndex;
 use crate::index::store::Index;
@@ -35,6 +35,9 @@ impl Reviewer for Handler {
     async fn review(&self, webhook: ReviewPath, request: &ReviewRequest) -> AdmissionResponse {
         if webhook == ReviewPath::ServiceDeletion {
             return review_service_deletion(request, &self.shared.read());
+        }
+        if webhook == ReviewPath::DeclaredDown {
+            return review_declared_down(request, &self.shared);
         }
         let kind = Kind::of(&request.kind.group, &request.kind.kind);
         let (Some(object), Some(kind)) = (&request.object, kind) else {
@@ -126,6 +129,15 @@ fn review_service_deletion(request: &ReviewRequest, index: &Index) -> AdmissionR
     let name = Some(request.name.clone()).filter(|name| !name.is_empty()).or_else(of_object);
     let service = ObjectKey::new(request.namespace(), name.unwrap_or_default());
     AdmissionResponse::allowed().with_warnings(deletion::warnings(&service, index))
+}
+
+fn review_declared_down(request: &ReviewRequest, shared: &SharedIndex) -> AdmissionResponse {
+    let annotations = request.object.as_ref().map(|service| service.annotations());
+    let annotations = annotations.cloned().unwrap_or_default();
+    let service = ObjectKey::new(request.namespace(), &*request.name);
+    let now = shared.now().wall;
+    let problems = declared_down::problems(&service, &annotations, &shared.read(), now);
+    validated(request, problems)
 }
 
 /// The response for an object of another kind, whatever its label: at most a warning, and only by the

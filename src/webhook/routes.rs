@@ -53,6 +53,10 @@ pub(crate) fn router<R: Reviewer>(
             "/service-deletion",
             post(|service, request| respond(ReviewPath::ServiceDeletion, service, request)),
         )
+        .route(
+            "/declared-down",
+            post(|service, request| respond(ReviewPath::DeclaredDown, service, request)),
+        )
         .with_state(Arc::new(service))
 }
 

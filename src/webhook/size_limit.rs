@@ -41,7 +41,7 @@ pub(crate) fn size_denial(
     webhook: ReviewPath,
     selector: &LabelSelector,
 ) -> Option<ReviewResponse> {
-    if webhook == ReviewPath::ServiceDeletion {
+    if matches!(webhook, ReviewPath::ServiceDeletion | ReviewPath::DeclaredDown) {
         return None;
     }
     let (now, before) = BackendCounts::of(body);
