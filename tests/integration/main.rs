@@ -53,6 +53,7 @@ mod deletion_guard {
 mod failover {
     mod annotations;
     mod brake;
+    mod declared_down;
     mod left_behind;
     mod nothing_ready;
     mod ports;
@@ -62,6 +63,7 @@ mod failover {
     mod traffic_splits;
 }
 mod linked_clusters {
+    mod declared_down;
     mod failover;
     mod links;
     mod liveness;
