@@ -7,4 +7,5 @@ pub(crate) mod proxy_rules;
 pub(crate) mod quick_client;
 pub(crate) mod request_times;
 pub(crate) mod throttled;
+pub(crate) mod token_reviews;
 pub(crate) mod transport;

@@ -1,5 +1,6 @@
 //! The routes for other replicas, which authenticate by their tokens: anybody reaches the port.
 
+use crate::client::token_reviews::bearer_token;
 use crate::deletion_guard::announcement::{
     ANNOUNCEMENT_PATH, Announcement, AnnouncementOutcome, DelayBounds, PING_PATH,
 };
@@ -7,7 +8,7 @@ use crate::deletion_guard::announcer::Announcer;
 use crate::deletion_guard::authenticator::Authenticator;
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -38,7 +39,7 @@ pub(crate) fn router(
 
 /// Only the headers are read before the caller is authenticated.
 async fn announcement(State(routes): State<Arc<PeerRoutes>>, request: Request) -> Response {
-    if !routes.authenticator.is_replica(token(request.headers()), false).await {
+    if !routes.authenticator.is_replica(bearer_token(request.headers()), false).await {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     // The caller has the same bound.
@@ -61,13 +62,8 @@ impl PeerRoutes {
 }
 
 async fn ping(State(routes): State<Arc<PeerRoutes>>, request: Request) -> StatusCode {
-    match routes.authenticator.is_replica(token(request.headers()), true).await {
+    match routes.authenticator.is_replica(bearer_token(request.headers()), true).await {
         true => StatusCode::NO_CONTENT,
         false => StatusCode::UNAUTHORIZED,
     }
-}
-
-fn token(headers: &HeaderMap) -> &str {
-    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    value.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default()
 }
