@@ -14,11 +14,12 @@
 //! (kube-proxy). [`Workload`] writes the services that fail over. [`ApiProxy`]
 //! stands between one replica and the API server, and can freeze what it sees.
 //! [`Recorder`] watches a namespace, and records in which order things happen.
-//! [`Link`] links one cluster to another, as Linkerd does.
+//! [`Link`] links one cluster to another, as Linkerd does. [`Alertmanager`] sends what it is told to fire.
 //!
 //! Everything ends with the process that started it, even by SIGKILL. Set
 //! `KEEP_CLUSTER=1`, or call [`Cluster::keep`], to look at a cluster afterwards.
 
+mod alertmanager;
 mod api_gate;
 mod api_proxy;
 mod baseline;
@@ -54,6 +55,7 @@ mod volumes;
 mod wait;
 mod workload;
 
+pub use alertmanager::{Alertmanager, test_rules};
 pub use api_proxy::ApiProxy;
 pub use client_tls::{client_config, webhook_ca};
 pub use cluster::{Cluster, ClusterBuilder};

@@ -10,12 +10,14 @@ const PROGRESS: Duration = Duration::from_secs(15);
 /// One of the modules.
 pub struct GoModule {
     dir: PathBuf,
+    /// Build tags, with commas between.
+    tags: &'static str,
 }
 
 impl GoModule {
     /// The module in the folder of that name.
     pub fn new(name: &str) -> Self {
-        Self { dir: Path::new(env!("CARGO_MANIFEST_DIR")).join(name) }
+        Self { dir: Path::new(env!("CARGO_MANIFEST_DIR")).join(name), tags: "" }
     }
 
     /// What decides the outcome of a build: the pinned versions and their hashes.
@@ -38,6 +40,23 @@ impl GoModule {
         Ok(PathBuf::from(dir))
     }
 
+    /// A copy of a required module in the folder `to`, as a module of its own: its own go.mod pins what it
+    /// requires.
+    pub(crate) fn copy_of(&self, module: &str, to: &Path) -> anyhow::Result<Self> {
+        let source = self.source_of(module)?;
+        if to.exists() {
+            std::fs::remove_dir_all(to)?;
+        }
+        copy_writable(&source, to)
+            .with_context(|| format!("cannot copy {} to {}", source.display(), to.display()))?;
+        Ok(Self { dir: to.to_path_buf(), tags: "" })
+    }
+
+    /// The same module, built with these tags.
+    pub(crate) fn tagged(self, tags: &'static str) -> Self {
+        Self { tags, ..self }
+    }
+
     fn answer(&self, args: &[&str]) -> anyhow::Result<String> {
         let output = self.go().args(args).output().context(NO_GO)?;
         let error = String::from_utf8_lossy(&output.stderr);
@@ -54,7 +73,7 @@ impl GoModule {
         let began = Instant::now();
         let mut build = self
             .go()
-            .args(["build", "-trimpath", "-mod=readonly", "-ldflags"])
+            .args(["build", "-trimpath", "-mod=readonly", "-tags", self.tags, "-ldflags"])
             .arg(self.linker_flags()?)
             .arg("-o")
             .args([to, Path::new(package)])
@@ -110,6 +129,20 @@ impl GoModule {
             .stdin(Stdio::null());
         go
     }
+}
+
+/// Go keeps the sources of modules without the right to write.
+fn copy_writable(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let (path, copy) = entry.map(|entry| (entry.path(), to.join(entry.file_name())))?;
+        if path.is_dir() {
+            copy_writable(&path, &copy)?;
+        } else {
+            std::fs::write(&copy, std::fs::read(&path)?)?;
+        }
+    }
+    Ok(())
 }
 
 const NO_GO: &str = "cannot run `go`: the test cluster is built from Go modules; \

@@ -1,10 +1,13 @@
 //! The programs that a test cluster is made of: etcd, kube-apiserver, kube-controller-manager,
-//! kubectl, helm and kwok, built from the Go modules beside this crate.
+//! kubectl, helm and kwok, built from the Go modules beside this crate; and Alertmanager and promtool,
+//! which tests of alerts use.
 
+mod alerting;
 mod go_module;
 mod paths;
 mod tools;
 
+pub use alerting::AlertingTools;
 pub use go_module::GoModule;
 pub use paths::{scratch, target_dir, workspace_root};
 pub use tools::Tools;

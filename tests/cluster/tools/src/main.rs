@@ -2,6 +2,7 @@
 
 fn main() -> anyhow::Result<()> {
     let tools = test_tools::Tools::ensure()?;
+    test_tools::AlertingTools::ensure()?;
     println!("{}", tools.folder().display());
     Ok(())
 }

@@ -110,7 +110,12 @@ fn pins() -> anyhow::Result<String> {
     for module in ["etcd", "kubernetes", "helm", "kwok"] {
         pins.extend(GoModule::new(module).pins()?);
     }
-    let hash = sha256(&pins).context("cannot run `sha256sum`, which every Linux has")?;
+    hash_of(&pins)
+}
+
+/// What tells one content from another, in a few digits.
+pub(crate) fn hash_of(bytes: &[u8]) -> anyhow::Result<String> {
+    let hash = sha256(bytes).context("cannot run `sha256sum`, which every Linux has")?;
     hash.get(..16).map(String::from).with_context(|| format!("sha256sum answers {hash:?}"))
 }
 
