@@ -20,6 +20,7 @@
 //! - [`admission`]: defaulting and validation; the rules, one a file.
 //! - [`leader_election`]: the Lease, and what replicas record in it.
 //! - [`deletion_guard`]: the way of an announced pod deletion to the leader and back.
+//! - [`alerts`]: alerts of Alertmanager, which declare Services down.
 //! - [`events`]: how Events look, and how they are published.
 //! - [`certificates`]: the webhook's certificates.
 //! - [`informers`]: LIST and watch of each kind, into the index.
@@ -49,6 +50,7 @@
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 
 pub(crate) mod admission;
+pub(crate) mod alerts;
 pub(crate) mod certificates;
 pub mod cli;
 pub(crate) mod client;

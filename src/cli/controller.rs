@@ -1,6 +1,7 @@
 //! `linkerd-failover controller`: the server.
 
 use crate::admission::view::Rules;
+use crate::cli::alerts::AlertArgs;
 use crate::cli::certificates::CertificateArgs;
 use crate::cli::guard::GuardArgs;
 use crate::cli::kubernetes::KubernetesArgs;
@@ -68,6 +69,8 @@ pub(super) struct Args {
     guard: GuardArgs,
     #[command(flatten)]
     linkerd: LinkerdArgs,
+    #[command(flatten)]
+    alerts: AlertArgs,
     /// Identity of this replica in the Lease and in what it writes
     #[arg(long, env = "POD_NAME", hide = true)]
     replica: Option<String>,
@@ -156,6 +159,7 @@ impl Args {
         let replica =
             self.replica.unwrap_or_else(|| format!("linkerd-failover-{}", std::process::id()));
         let deletion_delay = self.guard.delay()?;
+        let alerts = self.alerts.settings()?;
         let webhook = match self.no_webhook {
             true => None,
             false => Some(WebhookOptions {
@@ -165,6 +169,7 @@ impl Args {
                 tls_versions: self.certificates.tls_versions(),
                 client_ca: self.certificates.client_ca(),
                 guard: self.guard.options(),
+                alerts,
             }),
         };
         Ok(Options {

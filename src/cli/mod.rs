@@ -1,5 +1,6 @@
 //! The command line: arguments and commands, nothing else.
 
+mod alerts;
 mod certificates;
 mod controller;
 mod guard;

@@ -78,6 +78,8 @@ named! {
         NotManaged,
         /// The selector no longer matches an object that still has our weights.
         LeftBehind,
+        /// An alert changed nothing: its sender is not known or may not, or it names no Service.
+        AlertRefused,
     }
 }
 
@@ -98,6 +100,8 @@ named! {
         Watch,
         /// Labelling a namespace.
         Label,
+        /// Taking alerts of Alertmanager.
+        Receive,
     }
 }
 

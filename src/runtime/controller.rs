@@ -20,9 +20,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let leadership = leadership::start(&process, &mut tasks);
     let events = reconciler::start_events(&process, &mut tasks);
     housekeeping::start(&process, &leadership, &events.recorder, &mut tasks);
+    let recorder = events.recorder.clone();
     let announcements =
         reconciler::start(&process, clients, changes, &leadership, events, &mut tasks);
-    let certificates = webhook::start(&process, &leadership, announcements, &mut tasks).await?;
+    let reconciler = webhook::ReconcilerHandles { announcements, recorder };
+    let certificates = webhook::start(&process, &leadership, reconciler, &mut tasks).await?;
     admin::start(&process, certificates, &mut tasks).await?;
     tasks.run_until_signalled(drain).await
 }

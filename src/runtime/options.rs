@@ -1,6 +1,7 @@
 //! The options of the process, independent of where they were read from.
 
 use crate::admission::view::Rules;
+use crate::alerts::AlertSettings;
 use crate::certificates::CertificateSource;
 use crate::deletion_guard::DelayBounds;
 use crate::engine::{Defaults, Identity};
@@ -87,6 +88,8 @@ pub(crate) struct WebhookOptions {
     pub client_ca: Option<PathBuf>,
     /// None: no deletion of a pod is delayed.
     pub guard: Option<GuardOptions>,
+    /// None: no alert is taken.
+    pub alerts: Option<AlertSettings>,
 }
 
 /// How replicas reach each other for the deletion guard.
@@ -108,7 +111,7 @@ impl GuardOptions {
 impl Options {
     /// Whether Services may be patched.
     pub(crate) fn patches_services(&self) -> bool {
-        false
+        self.webhook.as_ref().is_some_and(|webhook| webhook.alerts.is_some())
     }
 }
 

@@ -1,9 +1,11 @@
 //! Starts the admission webhook: its certificates, its routes and its thread.
 
+use crate::alerts::{self, AlertReceiver, AlertSettings, CaPublisher, ReceiverParts};
 use crate::certificates::{self, CertificateStatus, ClientCa, ResourceNames, TlsSettings};
 use crate::deletion_guard::{
     self, Announcer, Authenticator, LabelCheck, Peers, PendingAnnouncement,
 };
+use crate::events::Recorder;
 use crate::runtime::leadership::Leadership;
 use crate::runtime::listen::listen;
 use crate::runtime::options::{GuardOptions, WebhookOptions};
@@ -18,11 +20,17 @@ use axum::middleware::from_fn;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
+/// What the webhook takes from the start of the reconciler.
+pub(crate) struct ReconcilerHandles {
+    pub announcements: mpsc::Sender<PendingAnnouncement>,
+    pub recorder: Recorder,
+}
+
 /// Starts the webhook, unless it is disabled. Returns the status of its certificates.
 pub(crate) async fn start(
     process: &Process,
     leadership: &Leadership,
-    announcements: mpsc::Sender<PendingAnnouncement>,
+    reconciler: ReconcilerHandles,
     tasks: &mut Tasks,
 ) -> anyhow::Result<Option<Arc<CertificateStatus>>> {
     let Some(options) = &process.options.webhook else { return Ok(None) };
@@ -32,9 +40,14 @@ pub(crate) async fn start(
     let limits = ServerLimits::default();
     let mut router = reviews(process, options, limits, tasks);
     if let Some(guard) = &options.guard {
-        let announcer =
-            announcer(process, guard, leadership, announcements, status.trust_bundle(), tasks);
+        let (announcements, trust) = (reconciler.announcements, status.trust_bundle());
+        let announcer = announcer(process, guard, leadership, announcements, trust, tasks);
         router = router.merge(deletions(process, options, announcer, limits));
+    }
+    if let Some(settings) = &options.alerts {
+        let receiver = receiver(process, settings.clone(), reconciler.recorder);
+        publish_ca(process, settings, status.trust_bundle(), tasks);
+        router = router.merge(alerts::router(receiver));
     }
     let (metrics, stop) = (process.metrics.clone(), tasks.serving.stop.clone());
     let serving = server::serve(listener, tls, router, limits, metrics, stop);
@@ -55,8 +68,8 @@ fn resource_names(process: &Process) -> ResourceNames {
     ResourceNames::new(&installation.name, &installation.namespace)
 }
 
-/// The TLS configuration for the next connection. With the deletion guard, a connection without a client
-/// certificate is accepted too: other replicas authenticate by token.
+/// The TLS configuration for the next connection. With the deletion guard, or the receiver of alerts, a
+/// connection without a client certificate is accepted too: these callers authenticate by token.
 fn tls(
     process: &Process,
     options: &WebhookOptions,
@@ -66,7 +79,7 @@ fn tls(
     let settings = TlsSettings {
         resolver: status.resolver.clone(),
         versions: options.tls_versions,
-        certificate_optional: options.guard.is_some(),
+        certificate_optional: options.guard.is_some() || options.alerts.is_some(),
     };
     let Some(path) = &options.client_ca else {
         return Ok(watch::channel(settings.config(None)?).1);
@@ -115,6 +128,37 @@ fn deletions(
     // Replicas authenticate by token, not by certificate.
     let peers = deletion_guard::router(announcer, authenticator, delay);
     for_known_clients(reviews, options).merge(peers)
+}
+
+/// What takes alerts of Alertmanager, which authenticates by token.
+fn receiver(process: &Process, settings: AlertSettings, recorder: Recorder) -> AlertReceiver {
+    let installation = &process.options.installation;
+    AlertReceiver::new(ReceiverParts {
+        client: process.client.clone(),
+        settings,
+        namespaces: process.options.namespaces.clone(),
+        deployment: (installation.namespace.clone(), installation.name.clone()),
+        metrics: process.metrics.clone(),
+        recorder,
+    })
+}
+
+/// Publishes the CA of the webhook for Alertmanager.
+fn publish_ca(
+    process: &Process,
+    settings: &AlertSettings,
+    bundle: watch::Receiver<Arc<[u8]>>,
+    tasks: &mut Tasks,
+) {
+    let publisher = CaPublisher {
+        client: process.client.clone(),
+        name: format!("{}-webhook-ca", process.options.installation.name),
+        namespaces: settings.ca_namespaces.clone(),
+        bundle,
+    };
+    if !publisher.namespaces.is_empty() {
+        tasks.background.spawn(publisher.run());
+    }
 }
 
 fn for_known_clients(router: Router, options: &WebhookOptions) -> Router {

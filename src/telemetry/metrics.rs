@@ -3,8 +3,8 @@
 use crate::telemetry::macros::{label_values, metrics};
 use crate::telemetry::write_result::{ResultLabel, WriteResult};
 use crate::telemetry::{
-    AdmissionMetrics, CertificateMetrics, DeclaredDownMetrics, GuardMetrics, ProfileMetrics,
-    RemoteMetrics,
+    AdmissionMetrics, AlertMetrics, CertificateMetrics, DeclaredDownMetrics, GuardMetrics,
+    ProfileMetrics, RemoteMetrics,
 };
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -153,6 +153,7 @@ metrics! {
         profiles: ProfileMetrics,
         guard: GuardMetrics,
         declared_down: DeclaredDownMetrics,
+        alerts: AlertMetrics,
     }
 }
 

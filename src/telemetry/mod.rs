@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 mod admission_metrics;
+mod alert_metrics;
 pub(crate) mod at_most_every;
 mod certificate_metrics;
 mod declared_down_metrics;
@@ -18,6 +19,7 @@ pub(crate) use admission_metrics::{
     AdmissionMetrics, ClosedConnection, HandshakeFailure, ObjectOperation, ReviewOutcome,
     ReviewPath, ShedReason,
 };
+pub(crate) use alert_metrics::{AlertMetrics, AlertOutcome, RefusedAlerts};
 pub(crate) use certificate_metrics::{
     CertificateLoad, CertificateMetrics, RotationPhase, WebhookKind,
 };

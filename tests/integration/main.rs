@@ -14,6 +14,11 @@ mod admission {
     mod warnings;
     mod webhook;
 }
+mod alerts {
+    mod alertmanager;
+    mod prometheus_rule;
+    mod senders;
+}
 mod api_server {
     mod etcd_restore;
     mod list_responses;

@@ -56,6 +56,9 @@ const VARIANTS: &[&[&str]] = &[
     &["guard.bound=10ms", "guard.adaptorGrace=0s", "webhook.namespaceSelector.matchLabels.a=b"],
     &["webhook.certs.mode=cert-manager", "webhook.clientCA.secretName=ca", "namespaces={default}"],
     &["hostNetwork=true", "networkPolicy.enabled=true", "inject=enabled"],
+    &["alerts.enabled=true", "alerts.for=10m", "alerts.minimumStay=0s", "alerts.serviceLabel=svc"],
+    &["alerts.enabled=true", "alerts.prometheusRule.enabled=true", "namespaces={default}"],
+    &["alerts.enabled=true", "alerts.caNamespaces={default,linkerd-failover}"],
 ];
 
 /// What 0.1 had and has no effect any more.
@@ -114,6 +117,11 @@ const REFUSED: &[(&str, &str)] = &[
     ("guard.propagation=1s", "guard/propagation"),
     ("guard.propagation=30", "guard/propagation"),
     ("guard.enable=true", "enable"),
+    ("alerts.enabled=true,webhook.enabled=false", "expected webhook.enabled: true"),
+    ("alerts.for=soon", "alerts/for"),
+    ("alerts.serviceLabel=a-b", "alerts/serviceLabel"),
+    ("alerts.caNamespaces=monitoring", "alerts/caNamespaces"),
+    ("alerts.prometheusRule.enable=true", "enable"),
     ("adminPort=8443", "adminPort: found 8443, which is webhook.port too"),
     ("adminPort=9000,webhook.port=9000", "adminPort: found 9000, which is webhook.port too"),
     ("inject=enabled,adminPort=4191", "a port that Linkerd's proxy does not take"),
@@ -156,6 +164,7 @@ async fn the_chart_is_well_formed_and_every_variant_is_taken_by_the_api_server()
         ("cert-manager.io", "v1", "Certificate"),
         ("monitoring.coreos.com", "v1", "PodMonitor"),
         ("monitoring.coreos.com", "v1", "ServiceMonitor"),
+        ("monitoring.coreos.com", "v1", "PrometheusRule"),
         ("policy.linkerd.io", "v1beta3", "Server"),
         ("policy.linkerd.io", "v1alpha1", "AuthorizationPolicy"),
         ("policy.linkerd.io", "v1alpha1", "NetworkAuthentication"),

@@ -1,6 +1,7 @@
 //! What tests share: a file for each concept.
 
 pub(crate) mod admission_load;
+pub(crate) mod alerts;
 mod chart;
 mod definitions;
 pub(crate) mod deletion_guard;

@@ -16,6 +16,9 @@ pub(crate) async fn connector(cluster: &Cluster) -> Result<TlsConnector> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
+/// The name in the webhook's certificate.
+pub(crate) const WEBHOOK: &str = "linkerd-failover-webhook.linkerd-failover.svc";
+
 /// Posts a body and returns all that comes back.
 pub(crate) async fn post(
     tls: &TlsConnector,
@@ -23,10 +26,21 @@ pub(crate) async fn post(
     path: &str,
     body: &[u8],
 ) -> Result<String> {
-    let name = ServerName::try_from("linkerd-failover-webhook.linkerd-failover.svc")?;
+    post_with(tls, address, path, "", body).await
+}
+
+/// The same with further headers, which each end in `\r\n`.
+pub(crate) async fn post_with(
+    tls: &TlsConnector,
+    address: SocketAddr,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> Result<String> {
+    let name = ServerName::try_from(WEBHOOK)?;
     let mut stream = tls.connect(name, TcpStream::connect(address).await?).await?;
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: webhook\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nhost: webhook\r\ncontent-type: application/json\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).await?;
