@@ -240,6 +240,7 @@ fn what_is_added_and_taken_back_is_noted_once_with_what_its_author_has_to_know()
     let old = seamless(&world);
     insta::assert_snapshot!(notes(None, &sent).join("\n"), @r#"protection is seamless by its annotation: retry.linkerd.io/http: "gateway-error" and retry.linkerd.io/limit: "2" were added; a retried request may have reached the pod that died: only requests that may be repeated should be"#);
     assert_eq!(notes(Some(&old), &old), [""; 0]);
+    assert_eq!(notes(Some(&old), &stored(sent)), [""; 0], "replaced");
     let silent = without(old.clone(), &[annotations::PROTECTION]);
     let his = with(old.clone(), &[(HTTP, "5xx")]);
     let taken = [notes(Some(&old), &silent), notes(Some(&old), &his)].concat();

@@ -43,7 +43,7 @@ pub(super) fn adopt(new: &ReviewedObject<'_>, view: &View<'_>) -> Option<Mutatio
         state = brought;
     }
     let authored = AuthoredWeights::new(authored(&intents));
-    let mut retries = retries_after(new, &intents, view);
+    let mut retries = retries_after(None, new, &intents, view);
     notes.extend(retries.note.take());
     let desired = DesiredObject::managed(weights, &intents, &state, &authored, &declared, retries);
     Some(Mutation { edit: desired.edit(new.object, &declared), notes })

@@ -17,8 +17,10 @@ pub(super) struct RetryChange {
     pub note: Option<String>,
 }
 
-/// The retries of an object that can be read, after its review.
+/// The retries of an object that can be read, after its review. Nothing is noted of those that `old` has, which
+/// a replaced object has lost.
 pub(super) fn retries_after(
+    old: Option<&ReviewedObject<'_>>,
     new: &ReviewedObject<'_>,
     intents: &[Intent],
     view: &View<'_>,
@@ -29,7 +31,9 @@ pub(super) fn retries_after(
     let parents = || view.parent_retries(&new.declared);
     let (wanted, note) = match retries::wanted(ours, protection, present.authored, parents) {
         WantedRetries::AsTheyAre => (present.added.clone(), None),
-        WantedRetries::Added(all) => (all.to_vec(), added_note(all, &present, policy)),
+        WantedRetries::Added(all) => {
+            (all.to_vec(), added_note(&missing(all, &present, old, view), policy))
+        }
         WantedRetries::None(why) => (vec![], taken_back_note(&present, &why)),
     };
     RetryChange { annotations: changes(ours, &present, &wanted), note }
@@ -57,12 +61,22 @@ fn changes(
     each.chain([(annotations::ADDED, retries::record(wanted))]).collect()
 }
 
-fn added_note(all: &[Retry], present: &RouteRetries, policy: &Policy) -> Option<String> {
-    let added = all.iter().filter(|retry| !present.added.contains(retry));
-    let added: Vec<Retry> = added.copied().collect();
+/// Those that neither the request nor the object before it has.
+fn missing(
+    all: &[Retry],
+    present: &RouteRetries,
+    old: Option<&ReviewedObject<'_>>,
+    view: &View<'_>,
+) -> Vec<Retry> {
+    let before = old.map(|old| retries_of(view.kind, old).added).unwrap_or_default();
+    let is_new = |retry: &&Retry| !present.added.contains(retry) && !before.contains(retry);
+    all.iter().filter(is_new).copied().collect()
+}
+
+fn added_note(added: &[Retry], policy: &Policy) -> Option<String> {
     let by = policy.protection.set_by().describe();
     (!added.is_empty())
-        .then(|| format!("protection is seamless by {by}: {} added; {IDEMPOTENCE}", were(&added)))
+        .then(|| format!("protection is seamless by {by}: {} added; {IDEMPOTENCE}", were(added)))
 }
 
 fn taken_back_note(present: &RouteRetries, why: &NotAdded) -> Option<String> {

@@ -60,7 +60,7 @@ pub(super) fn update(
         update.note_two_authors(&authored);
     }
     let Update { weights, state, mut notes, .. } = update;
-    let mut retries = retries_after(new, &intents, view);
+    let mut retries = retries_after(Some(old), new, &intents, view);
     notes.extend(retries.note.take());
     let desired = DesiredObject::managed(weights, &intents, &state, &authored, &declared, retries);
     Some(Mutation { edit: desired.edit(new.object, &declared), notes })
