@@ -38,6 +38,7 @@
 //! | a kind of failover object | an adapter in [`kinds`] |
 //! | an annotation | the table in `engine::annotations` |
 //! | a rule of admission | a file in `admission::rules` |
+//! | a finding, with the line that mends it | a variant in `admission::findings::finding`, its text in `advice` beside it |
 //! | a metric | a line in the struct of its group, in [`telemetry`]; its row in `docs/metrics.md` |
 //! | an Event | its reason in `events::reason`; what makes it in `reconciler::reports` or [`housekeeping`] |
 //! | a command, or a flag | [`cli`]; what a flag sets is in `runtime::options` |

@@ -4,10 +4,12 @@
 //! [objects of a review](reviewed_object::ReviewedObject), each parsed once, and of a
 //! [`View`](view::View) of the cluster. They do no I/O.
 //!
-//! A rule of admission is a file of [`rules`], whose documentation shows how one is added.
+//! A rule of admission is a file of [`rules`], whose documentation shows how one is added. [`findings`] are what
+//! an object lacks so that no request is lost.
 
 pub(crate) mod author;
 pub(crate) mod declared_down;
+pub(crate) mod findings;
 pub(crate) mod lookup;
 pub(crate) mod mutate;
 pub(crate) mod preexisting;

@@ -12,6 +12,7 @@ use crate::index::managed_object::ManagedObject;
 use crate::index::service_facts::ServiceFacts;
 use crate::index::slice_table::SliceUpdate;
 use crate::index::store::Index;
+use crate::kinds::linkerd::failfast::{Failfast, FailfastTimeout};
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub(crate) const NAMESPACE: &str = "emojivoto";
 pub(crate) const LABEL: &str = "failover.linkerd.io/controlled-by";
@@ -61,6 +63,8 @@ impl World {
             looking: Cell::default(),
         };
         world.index.synced = crate::index::synced::Synced::ALL;
+        let short = FailfastTimeout { timeout: Duration::from_millis(200), set_in: None };
+        world.index.failfast = Failfast::Known(short);
         for (name, ready) in services {
             world.set_ready(name, *ready);
         }

@@ -62,6 +62,7 @@ impl LinkerdConfigReader {
         }
     }
 
+    /// Nobody needs to know of it where no object asks that no request is lost.
     fn publish(&self, published: &mut ReportOnce<NotKnown>, leads: bool) {
         if !leads {
             return;
@@ -92,13 +93,13 @@ fn log(failfast: &Failfast) {
 
 fn problem(index: &Index) -> Option<NotKnown> {
     let Failfast::NotKnown(problem) = &index.failfast else { return None };
-    Some(problem.clone())
+    index.has_seamless().then(|| problem.clone())
 }
 
 fn note(problem: &NotKnown) -> String {
     let NotKnown { why, line } = problem;
     format!(
-        "The failfast timeout of callers' proxies is not known, so that it cannot be said whether requests that meet a lost backend wait too long: {why}. To mend it: {line}"
+        "The failfast timeout of callers' proxies is not known, so warnings leave open whether requests that meet a lost backend wait too long: {why}. To mend it: {line}"
     )
 }
 

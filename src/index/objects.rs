@@ -196,6 +196,14 @@ impl Index {
         others.map(|(_, at)| *at).max()
     }
 
+    /// Whether any object asks that no request is lost.
+    pub(crate) fn has_seamless(&self) -> bool {
+        self.objects.values().any(|managed| {
+            let first = managed.readable().first();
+            first.is_some_and(|set| set.intent.policy.protection.is_seamless())
+        })
+    }
+
     /// The managed split that steers an apex: the oldest, then the first by name.
     pub(crate) fn first_split_on(&self, apex: &ObjectKey) -> Option<&ObjectRef> {
         let splits = self.objects_naming(apex).filter(|object| object.kind.needs_service_profile());

@@ -3,6 +3,7 @@
 use crate::engine::MOST_PORTS;
 use crate::index::down_facts::DownFacts;
 use crate::index::remote::members::{self, Member};
+use crate::kinds::linkerd::annotations::LinkerdAnnotations;
 use crate::kinds::partial::{self, PartialService, ServiceSpec};
 use crate::kinds::retries::RetrySetting;
 use kube::ResourceExt;
@@ -26,6 +27,8 @@ pub(crate) struct ServiceFacts {
     pub retries: RetrySetting,
     /// That it is declared down, or what cannot be read of that.
     pub declared_down: Option<Box<DownFacts>>,
+    /// How Linkerd's proxies treat traffic to it: only for warnings.
+    pub linkerd: LinkerdAnnotations,
 }
 
 /// Settings by which other endpoints are ready than people expect: only for warnings.
@@ -85,8 +88,9 @@ impl ServiceFacts {
         let serving = spec.map(serving).unwrap_or_default();
         let retries = RetrySetting::of(service.annotations());
         let declared_down = DownFacts::read(service.annotations()).map(Box::new);
+        let linkerd = LinkerdAnnotations::of(service.annotations());
         let ports = ports.iter().map(port).collect();
-        Self { ports, kind, mirrors, shape, serving, retries, declared_down }
+        Self { ports, kind, mirrors, shape, serving, retries, declared_down, linkerd }
     }
 
     /// The Services whose endpoints are its endpoints, where it has none of its own.

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 const PREFIX: &str = "retry.linkerd.io/";
 
 /// Which responses of an HTTPRoute are retried.
-pub(super) const HTTP: &str = "retry.linkerd.io/http";
+pub(crate) const HTTP: &str = "retry.linkerd.io/http";
 /// Which statuses of a GRPCRoute are.
-pub(super) const GRPC: &str = "retry.linkerd.io/grpc";
+pub(crate) const GRPC: &str = "retry.linkerd.io/grpc";
 /// How often.
 pub(crate) const LIMIT: &str = "retry.linkerd.io/limit";
 

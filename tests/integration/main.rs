@@ -7,6 +7,7 @@ mod admission {
     mod authored_weights;
     mod bad_clients;
     mod gitops;
+    mod linkerd_config;
     mod overload;
     mod policy;
     mod protection;

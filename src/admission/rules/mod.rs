@@ -13,6 +13,7 @@ mod failback_request;
 mod mirror_loop;
 mod mirror_not_ready;
 mod nested_apex;
+mod no_request_lost;
 mod pin;
 mod progressive_delivery;
 mod protection;
@@ -61,6 +62,7 @@ const RULES: &[Rule] = &[
     reference_grants::RULE,
     failback_request::RULE,
     protection::RULE,
+    no_request_lost::RULE,
     service_profile::RULE,
     split_matches::RULE,
     route_status::RULE,
@@ -114,6 +116,8 @@ fn logged(rule: &Rule, problems: Vec<Problem>) -> Vec<Problem> {
     problems
 }
 
+#[cfg(test)]
+mod no_request_lost_tests;
 #[cfg(test)]
 mod readiness_tests;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::admission::previous::PreviousObject;
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
-use crate::engine::{Declaration, Health, Intent, Problem};
+use crate::engine::{Declaration, Health, Intent, Problem, annotations};
 use crate::kinds::{ObjectKey, ObjectRef};
 use kube::ResourceExt;
 
@@ -59,6 +59,27 @@ impl<'a> ObjectReview<'a> {
     /// Whether the object is paused: then the weights of its author take effect.
     pub(crate) fn is_paused(&self) -> bool {
         self.intents.iter().any(|intent| intent.policy.paused)
+    }
+
+    /// What is found of the new object and not of the old one, of which it was reported before. Where other
+    /// annotations were added for its protection, the object is protected in another way than before, and all of
+    /// it is news.
+    pub(crate) fn newly_found<T: PartialEq>(
+        &self,
+        of: impl Fn(&ReviewedObject<'_>, &[Intent]) -> Vec<T>,
+    ) -> Vec<T> {
+        let mut found = of(self.new, &self.intents);
+        let added = |object: &ReviewedObject<'a>| {
+            object.declared.annotations.get(annotations::ADDED).cloned()
+        };
+        if found.is_empty() {
+            return found;
+        }
+        if let Some(old) = self.old.filter(|old| added(old) == added(self.new)) {
+            let before = of(old, &self.view.read(&old.declared).intents);
+            found.retain(|one| !before.contains(one));
+        }
+        found
     }
 
     pub(crate) fn object_ref(&self) -> ObjectRef {

@@ -77,7 +77,7 @@ fn hides(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
                 .found(format!("{apex:?}, whose ServiceProfile {name} has {what}"))
                 .expected("no ServiceProfile that takes precedence over the route")
                 .next(format!(
-                    "Linkerd follows the profile and not this route: delete it, or the TrafficSplit that it is made of; {WHO_WRITES}"
+                    "Linkerd follows the profile and not this route, its retries or failure accrual: delete it, or the TrafficSplit that it is made of; {WHO_WRITES}"
                 )),
         )
     });

@@ -1,0 +1,64 @@
+//! What to tell an author of a finding: what was found, what is expected, why it matters, and the line that
+//! mends it.
+
+mod accrual;
+mod failfast;
+mod lines;
+mod object;
+mod retries;
+
+use super::finding::Finding;
+use crate::engine::{FieldPath, Problem};
+use crate::kinds::ObjectRef;
+
+/// The advice for a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Advice {
+    pub field: FieldPath,
+    pub found: String,
+    pub expected: String,
+    pub why: String,
+    /// To be copied: a command, or a line of a manifest or of values.
+    pub line: String,
+}
+
+impl Advice {
+    /// A warning that has all of it.
+    pub(crate) fn into_warning(self) -> Problem {
+        let Self { field, found, expected, why, line } = self;
+        Problem::warning(field).found(found).expected(expected).next(format!("{why}: {line}"))
+    }
+}
+
+impl Finding {
+    /// What to tell the author of `object`.
+    pub(crate) fn advice(&self, object: &ObjectRef) -> Advice {
+        match self {
+            Self::Split => object::split(object),
+            Self::WithoutEffect { service, annotations } => {
+                object::without_effect(object, service, annotations)
+            }
+            Self::Hidden(hiding) => object::hidden(object, hiding),
+            Self::NoWarmStandby => object::no_warm_standby(object),
+            Self::NoFallback { path, other } => object::no_fallback(object, path, other.as_ref()),
+            Self::NoReadyFallback { path, fallbacks } => object::no_ready(object, path, fallbacks),
+            Self::NoRetries { service } => retries::absent(object, service.as_ref()),
+            Self::RetriesForbidden { service } => retries::forbidden(object, service.as_ref()),
+            Self::RetriesUnreadable { service, name, value } => {
+                retries::unreadable(object, service.as_ref(), name, value)
+            }
+            Self::RetriesPartial { service, conditions } => {
+                retries::partial(object, service.as_ref(), conditions.as_deref())
+            }
+            Self::LongFailfast { timeout, set_in } => failfast::long(object, *timeout, *set_in),
+            Self::FailfastNotKnown(why) => failfast::not_known(object, why.as_ref()),
+            Self::NoFailureAccrual { service, advised } => {
+                accrual::absent(object, service, *advised)
+            }
+            Self::FailureAccrualUnreadable { service, name, value } => {
+                accrual::unreadable(object, service, name, value)
+            }
+            Self::EarlyProbes(probes) => accrual::early_probes(object, probes),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! All that findings follow from.
+
+use crate::engine::{FieldPath, Health};
+use crate::kinds::linkerd::failfast::Failfast;
+use crate::kinds::linkerd::failure_accrual::FailureAccrual;
+use crate::kinds::linkerd::retry_policy::RetryPolicy;
+use crate::kinds::{ObjectKey, ObjectRef};
+
+/// A failover object, the Services around it, and Linkerd.
+#[derive(Clone, Debug)]
+pub(crate) struct ObjectFacts {
+    pub object: ObjectRef,
+    /// Whether ready fallbacks keep the smallest share.
+    pub warm_standby: bool,
+    /// The retries of the object itself.
+    pub retries: RetryPolicy,
+    /// In the author's order.
+    pub sets: Vec<SetFacts>,
+    /// The Services that clients call. Linkerd takes failure accrual from them, and retries where the object
+    /// has none.
+    pub parents: Vec<ParentFacts>,
+    /// Of callers' proxies.
+    pub failfast: Failfast,
+}
+
+/// The backends that share one traffic.
+#[derive(Clone, Debug)]
+pub(crate) struct SetFacts {
+    /// Its list of backends.
+    pub path: FieldPath,
+    /// Its backends but for the primaries.
+    pub fallbacks: Vec<FallbackFacts>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct FallbackFacts {
+    pub service: ObjectKey,
+    /// The port that the object names.
+    pub port: Option<u16>,
+    pub health: Health,
+}
+
+/// A Service that clients call.
+#[derive(Clone, Debug)]
+pub(crate) struct ParentFacts {
+    pub service: ObjectKey,
+    /// For routes of the object's kind.
+    pub retries: RetryPolicy,
+    pub accrual: FailureAccrual,
+    /// The ServiceProfile that Linkerd follows in the place of a route.
+    pub profile: Option<HidingProfile>,
+}
+
+/// A ServiceProfile that takes precedence over a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HidingProfile {
+    pub profile: ObjectKey,
+    /// The TrafficSplit that it is made of, where that is known.
+    pub split: Option<ObjectRef>,
+}

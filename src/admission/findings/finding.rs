@@ -1,0 +1,193 @@
+//! Findings: which there are, and what they follow from.
+
+use super::facts::{HidingProfile, ObjectFacts, ParentFacts, SetFacts};
+use crate::engine::FieldPath;
+use crate::kinds::ObjectKey;
+use crate::kinds::linkerd::failfast::{self, EnvList, Failfast, NotKnown};
+use crate::kinds::linkerd::failure_accrual::FailureAccrual;
+use crate::kinds::linkerd::retry_policy::RetryPolicy;
+use std::time::Duration;
+
+/// Longer than this, callers take it for a failure: many wait no longer than a second.
+pub(super) const LONGEST_FAILFAST: Duration = Duration::from_secs(1);
+
+/// What a backend that fails is left alone for at least, where it is advised: well over the failfast timeout, so
+/// that it is given up before it is probed.
+const ADVISED_MIN_PENALTY: Duration = Duration::from_secs(10);
+
+/// Something that an object lacks so that no request is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// It is a TrafficSplit: Linkerd follows its ServiceProfile, which has neither retries nor failure
+    /// accrual.
+    Split,
+    /// Annotations for retries or failure accrual on a Service whose traffic a TrafficSplit steers: they do
+    /// nothing. One of each, by name.
+    WithoutEffect { service: ObjectKey, annotations: Vec<String> },
+    /// Linkerd follows this ServiceProfile and not the route.
+    Hidden(HidingProfile),
+    /// Where a backend is lost, a request knows no other until the weights have moved.
+    NoWarmStandby,
+    /// A set with one backend; a fallback that another set of the object has.
+    NoFallback { path: FieldPath, other: Option<(ObjectKey, Option<u16>)> },
+    /// A set without a ready fallback; each with its health.
+    NoReadyFallback { path: FieldPath, fallbacks: Vec<(ObjectKey, String)> },
+    /// Nothing is repeated; the Service that would have to ask for it, where another has retries already.
+    NoRetries { service: Option<ObjectKey> },
+    /// The author has set a limit of 0; the Service, where that is not on the object.
+    RetriesForbidden { service: Option<ObjectKey> },
+    /// Linkerd cannot read this annotation, and drops all retries.
+    RetriesUnreadable { service: Option<ObjectKey>, name: &'static str, value: String },
+    /// What repeats has conditions that a lost backend does not meet, or none.
+    RetriesPartial { service: Option<ObjectKey>, conditions: Option<String> },
+    /// A request that meets a lost backend waits for this long.
+    LongFailfast { timeout: Duration, set_in: Option<EnvList> },
+    /// How long it waits is not known; none: nothing has been read yet.
+    FailfastNotKnown(Option<NotKnown>),
+    /// What is ready gets traffic whatever it answers; with the penalty that is advised.
+    NoFailureAccrual { service: ObjectKey, advised: Duration },
+    /// Linkerd cannot read this annotation, and drops all failure accrual.
+    FailureAccrualUnreadable { service: ObjectKey, name: &'static str, value: String },
+    /// A probe comes before a backend that fails is given up.
+    EarlyProbes(EarlyProbes),
+}
+
+/// Failure accrual whose first penalty is shorter than the failfast timeout, and what is advised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EarlyProbes {
+    pub service: ObjectKey,
+    pub min_penalty: Duration,
+    pub failfast: Duration,
+    pub advised: Duration,
+    /// Where the present one is shorter than what is advised.
+    pub max_penalty: Option<Duration>,
+}
+
+/// Everything that an object lacks, in the order of a response.
+pub(crate) fn findings(facts: &ObjectFacts) -> Vec<Finding> {
+    let is_split = facts.object.kind.needs_service_profile();
+    let mut found = if is_split { of_split(facts) } else { hidden(facts) };
+    found.extend((!facts.warm_standby).then_some(Finding::NoWarmStandby));
+    found.extend(of_sets(facts));
+    if !is_split {
+        found.extend(of_retries(facts));
+    }
+    found.extend(of_failfast(&facts.failfast));
+    if !is_split {
+        let failfast = timeout(&facts.failfast);
+        found.extend(facts.parents.iter().filter_map(|parent| of_accrual(parent, failfast)));
+    }
+    found
+}
+
+impl Finding {
+    /// Whether it is reported whatever the protection of the object is: annotations that somebody has
+    /// set do nothing.
+    pub(crate) fn is_always_reported(&self) -> bool {
+        matches!(self, Self::WithoutEffect { .. })
+    }
+}
+
+fn of_split(facts: &ObjectFacts) -> Vec<Finding> {
+    let without_effect = facts.parents.iter().filter_map(|parent| {
+        let set = [
+            (parent.retries != RetryPolicy::Absent, "retry.linkerd.io/…"),
+            (parent.accrual != FailureAccrual::Absent, "balancer.linkerd.io/failure-accrual"),
+        ];
+        let set = set.into_iter().filter(|(is_set, _)| *is_set);
+        let annotations: Vec<String> = set.map(|(_, name)| name.to_owned()).collect();
+        let service = parent.service.clone();
+        (!annotations.is_empty()).then_some(Finding::WithoutEffect { service, annotations })
+    });
+    [Finding::Split].into_iter().chain(without_effect).collect()
+}
+
+fn hidden(facts: &ObjectFacts) -> Vec<Finding> {
+    let profiles = facts.parents.iter().filter_map(|parent| parent.profile.clone());
+    profiles.map(Finding::Hidden).collect()
+}
+
+fn of_sets(facts: &ObjectFacts) -> impl Iterator<Item = Finding> {
+    facts.sets.iter().filter_map(|set| {
+        let path = set.path.clone();
+        if set.fallbacks.is_empty() {
+            return Some(Finding::NoFallback { path, other: any_fallback(&facts.sets) });
+        }
+        let may_serve = set.fallbacks.iter().any(|f| f.health.is_ready() || f.health.is_unknown());
+        let each = || set.fallbacks.iter().map(|f| (f.service.clone(), f.health.to_string()));
+        (!may_serve).then(|| Finding::NoReadyFallback { path, fallbacks: each().collect() })
+    })
+}
+
+fn any_fallback(sets: &[SetFacts]) -> Option<(ObjectKey, Option<u16>)> {
+    let fallback = sets.iter().flat_map(|set| &set.fallbacks).next()?;
+    Some((fallback.service.clone(), fallback.port))
+}
+
+/// Linkerd takes the object's own retries, for every set, and those of a Service where the object has none.
+fn of_retries(facts: &ObjectFacts) -> Vec<Finding> {
+    if facts.retries != RetryPolicy::Absent {
+        return lacking(&facts.retries, None).into_iter().collect();
+    }
+    if facts.parents.iter().all(|parent| parent.retries == RetryPolicy::Absent) {
+        return vec![Finding::NoRetries { service: None }];
+    }
+    let of_services =
+        facts.parents.iter().filter_map(|parent| lacking(&parent.retries, Some(&parent.service)));
+    of_services.collect()
+}
+
+fn lacking(retries: &RetryPolicy, service: Option<&ObjectKey>) -> Option<Finding> {
+    let service = service.cloned();
+    match retries {
+        RetryPolicy::Sufficient => None,
+        RetryPolicy::Absent => Some(Finding::NoRetries { service }),
+        RetryPolicy::Forbidden => Some(Finding::RetriesForbidden { service }),
+        RetryPolicy::Unreadable { name, value } => {
+            Some(Finding::RetriesUnreadable { service, name, value: value.clone() })
+        }
+        RetryPolicy::Partial(conditions) => {
+            Some(Finding::RetriesPartial { service, conditions: conditions.clone() })
+        }
+    }
+}
+
+fn of_failfast(failfast: &Failfast) -> Option<Finding> {
+    match failfast {
+        Failfast::NotRead => Some(Finding::FailfastNotKnown(None)),
+        Failfast::NotKnown(why) => Some(Finding::FailfastNotKnown(Some(why.clone()))),
+        Failfast::Known(known) => (known.timeout > LONGEST_FAILFAST)
+            .then_some(Finding::LongFailfast { timeout: known.timeout, set_in: known.set_in }),
+    }
+}
+
+/// The proxies' own, where no other is known.
+fn timeout(failfast: &Failfast) -> Duration {
+    match failfast {
+        Failfast::Known(known) => known.timeout,
+        Failfast::NotRead | Failfast::NotKnown(_) => failfast::DEFAULT,
+    }
+}
+
+fn of_accrual(parent: &ParentFacts, failfast: Duration) -> Option<Finding> {
+    let (service, advised) = (parent.service.clone(), min_penalty_for(failfast));
+    match &parent.accrual {
+        FailureAccrual::Absent => Some(Finding::NoFailureAccrual { service, advised }),
+        FailureAccrual::Unreadable { name, value } => {
+            Some(Finding::FailureAccrualUnreadable { service, name, value: value.clone() })
+        }
+        FailureAccrual::Enabled { min_penalty, .. } if *min_penalty >= failfast => None,
+        FailureAccrual::Enabled { min_penalty, max_penalty } => {
+            let (min_penalty, longer) = (*min_penalty, advised.saturating_mul(6));
+            let max_penalty = (advised > *max_penalty).then_some(longer);
+            let probes = EarlyProbes { service, min_penalty, failfast, advised, max_penalty };
+            Some(Finding::EarlyProbes(probes))
+        }
+    }
+}
+
+/// In whole seconds, and never under the timeout.
+fn min_penalty_for(failfast: Duration) -> Duration {
+    let over = Duration::from_secs(failfast.saturating_mul(3).as_secs());
+    ADVISED_MIN_PENALTY.max(over).max(failfast)
+}

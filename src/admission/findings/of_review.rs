@@ -1,0 +1,97 @@
+//! The facts of a review, from the index.
+
+use super::facts::{FallbackFacts, HidingProfile, ObjectFacts, ParentFacts, SetFacts};
+use crate::admission::reviewed_object::ReviewedObject;
+use crate::admission::view::View;
+use crate::engine::{DeclaredSet, Intent};
+use crate::index::service_facts::ServiceFacts;
+use crate::kinds::linkerd::retry_policy::{RetryConditions, RetryPolicy};
+use crate::kinds::linkerd::{failure_accrual, retry_policy};
+use crate::kinds::{Kind, ObjectKey, ObjectRef};
+use kube::ResourceExt;
+
+impl ObjectFacts {
+    /// Of an object with these intents; none where it cannot be read.
+    pub(crate) fn of_review(
+        reviewed: &ReviewedObject<'_>,
+        intents: &[Intent],
+        view: &View<'_>,
+    ) -> Option<Self> {
+        let first = intents.first()?;
+        let own = reviewed.object.annotations();
+        let conditions = RetryConditions::of(view.kind);
+        let key = ObjectKey::new(view.namespace, reviewed.object.name_any());
+        Some(Self {
+            object: ObjectRef::new(view.kind, key),
+            warm_standby: first.policy.warm_standby(),
+            retries: retry_policy::read(conditions, |name| own.get(name).map(String::as_str)),
+            sets: sets(&reviewed.declared.sets, intents, view),
+            parents: first.apexes.iter().filter_map(|apex| parent(apex, view)).collect(),
+            failfast: view.index().failfast.clone(),
+        })
+    }
+}
+
+/// Sets that fail over, and those with one backend.
+fn sets(declared: &[DeclaredSet], intents: &[Intent], view: &View<'_>) -> Vec<SetFacts> {
+    let set = |set: &DeclaredSet| {
+        let path = set.path.clone();
+        if set.backends.len() == 1 {
+            return Some(SetFacts { path, fallbacks: vec![] });
+        }
+        let intent = intents.iter().find(|intent| intent.set == set.name)?;
+        let fallbacks = fallbacks(intent, view);
+        (!fallbacks.is_empty()).then_some(SetFacts { path, fallbacks })
+    };
+    declared.iter().filter_map(set).collect()
+}
+
+fn fallbacks(intent: &Intent, view: &View<'_>) -> Vec<FallbackFacts> {
+    let backends = intent.indexed().zip(view.health(intent));
+    let fallbacks = backends.filter(|((i, _), _)| !intent.is_primary(*i));
+    let facts = fallbacks.map(|((_, backend), health)| FallbackFacts {
+        service: view.key_of(&backend.name),
+        port: backend.port,
+        health,
+    });
+    facts.collect()
+}
+
+/// None where the Service cannot be seen.
+fn parent(apex: &str, view: &View<'_>) -> Option<ParentFacts> {
+    let (service, facts) = (view.key_of(apex), view.service(apex)?);
+    Some(ParentFacts {
+        retries: retries(view.kind, &facts),
+        accrual: failure_accrual::read(|name| facts.linkerd.get(name)),
+        profile: hiding_profile(&service, view),
+        service,
+    })
+}
+
+/// A split has retries of neither kind.
+fn retries(kind: Kind, service: &ServiceFacts) -> RetryPolicy {
+    let read = |conditions| retry_policy::read(conditions, |name| service.linkerd.get(name));
+    match read(RetryConditions::of(kind)) {
+        RetryPolicy::Absent if kind.needs_service_profile() => read(RetryConditions::Grpc),
+        retries => retries,
+    }
+}
+
+/// One with routes, or one that sends traffic, takes precedence over a route.
+fn hiding_profile(service: &ObjectKey, view: &View<'_>) -> Option<HidingProfile> {
+    if view.kind.needs_service_profile() {
+        return None;
+    }
+    let index = view.index();
+    let (name, profile) = index.profile_of(service)?;
+    // A split's profile has no routes: with them it stays when the split goes.
+    let split = || match &profile.mark {
+        Some(mark) => Some(ObjectRef::new(Kind::OF_SERVICE_PROFILES, service.beside(&mark.split))),
+        None => index.first_split_on(service).cloned(),
+    };
+    let hides = profile.has_routes || profile.sends();
+    hides.then(|| HidingProfile {
+        profile: service.beside(name),
+        split: (!profile.has_routes).then(split).flatten(),
+    })
+}

@@ -1,0 +1,44 @@
+//! What an object lacks so that no request is lost, where it asks for that.
+
+use super::rule::{Check, ObjectReview, Rule};
+use crate::admission::findings::{Finding, ObjectFacts, findings};
+use crate::admission::reviewed_object::ReviewedObject;
+use crate::admission::view::View;
+use crate::engine::{Intent, Problem, Protection};
+
+/// Warns of each [`Finding`] that no other rule reports, once. Of an object that does not ask for a seamless
+/// protection, it warns of annotations alone that do nothing.
+pub(super) const RULE: Rule = Rule { name: "no_request_lost", check: Check::Review(check) };
+
+fn check(review: &ObjectReview<'_>) -> Vec<Problem> {
+    let object = review.object_ref();
+    let found = review.newly_found(|object, intents| found(object, intents, review.view));
+    found.iter().map(|finding| finding.advice(&object).into_warning()).collect()
+}
+
+fn found(object: &ReviewedObject<'_>, intents: &[Intent], view: &View<'_>) -> Vec<Finding> {
+    let Some(first) = intents.first() else { return vec![] };
+    let is_asked_for = view.protection(&first.policy.protection) == Some(Protection::Seamless);
+    if !is_asked_for && !view.kind.needs_service_profile() {
+        return vec![];
+    }
+    let facts = ObjectFacts::of_review(object, intents, view);
+    let found = facts.iter().flat_map(findings);
+    found
+        .filter(|finding| is_asked_for || finding.is_always_reported())
+        .filter(|finding| !has_its_own_rule(finding))
+        .collect()
+}
+
+/// The rules `protection` and `service_profile` report these.
+fn has_its_own_rule(finding: &Finding) -> bool {
+    matches!(
+        finding,
+        Finding::Split
+            | Finding::Hidden(_)
+            | Finding::NoWarmStandby
+            | Finding::NoFallback { .. }
+            | Finding::NoRetries { .. }
+            | Finding::RetriesForbidden { .. }
+    )
+}

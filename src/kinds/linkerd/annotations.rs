@@ -1,0 +1,63 @@
+//! The annotations for how Linkerd's proxies treat the traffic to a Service, or of a route.
+
+use std::collections::BTreeMap;
+
+/// What all of them for retries begin with.
+const RETRY: &str = "retry.linkerd.io/";
+/// What all of them for load balancers begin with, failure accrual's among them.
+const BALANCER: &str = "balancer.linkerd.io/";
+
+/// A value that is longer is none that Linkerd can read; so much of it is kept, to be quoted.
+const LONGEST: usize = 256;
+
+/// Those of a Service that findings need. Most Services have none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LinkerdAnnotations(Option<Box<BTreeMap<String, String>>>);
+
+impl LinkerdAnnotations {
+    pub(crate) fn of(all: &BTreeMap<String, String>) -> Self {
+        let is_wanted = |name: &str| name.starts_with(RETRY) || name.starts_with(BALANCER);
+        let wanted = all.iter().filter(|(name, _)| is_wanted(name));
+        let kept: BTreeMap<String, String> =
+            wanted.map(|(name, value)| (name.clone(), shortened(value))).collect();
+        Self((!kept.is_empty()).then(|| Box::new(kept)))
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.as_ref()?.get(name).map(String::as_str)
+    }
+}
+
+fn shortened(value: &str) -> String {
+    match value.char_indices().nth(LONGEST) {
+        Some((end, _)) => value[..end].to_owned(),
+        None => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(all: &[(&str, &str)]) -> LinkerdAnnotations {
+        let all = all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        LinkerdAnnotations::of(&all.collect())
+    }
+
+    #[test]
+    fn only_those_of_retries_and_balancers_are_kept() {
+        let others = of(&[("mirror.linkerd.io/x", "y"), ("config.linkerd.io/opaque-ports", "1")]);
+        assert_eq!(others, LinkerdAnnotations::default());
+        let retries = of(&[("retry.linkerd.io/http", "5xx"), ("a", "b")]);
+        assert_eq!(retries.get("retry.linkerd.io/http"), Some("5xx"));
+        assert_eq!(retries.get("a"), None);
+        let accrual = of(&[("balancer.linkerd.io/failure-accrual", "consecutive")]);
+        assert_eq!(accrual.get("balancer.linkerd.io/failure-accrual"), Some("consecutive"));
+    }
+
+    #[test]
+    fn of_a_huge_value_only_the_beginning_is_kept() {
+        let huge = of(&[("retry.linkerd.io/http", &"é".repeat(100_000))]);
+        assert_eq!(huge.get("retry.linkerd.io/http").map(str::len), Some(2 * LONGEST));
+    }
+}
