@@ -147,3 +147,15 @@ fn annotations_that_a_split_makes_ineffective_are_reported_once_whatever_its_pro
     "#);
     assert_eq!(warnings(Some(&stored(split.clone()))), "");
 }
+
+#[test]
+fn what_the_rule_of_protection_warns_about_is_reported_once_too() {
+    let world = World::with(&[("emoji-svc", 1), ("emoji-svc-west", 1)]);
+    let backends = [("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))];
+    let split = split(&backends, &[(annotations::PROTECTION, "seamless")]);
+    let count = |old: Option<&DynamicObject>| {
+        let warnings = validate(old, &split, &world.view()).warnings;
+        warnings.iter().filter(|warning| warning.found.contains("seamless")).count()
+    };
+    assert_eq!((count(None), count(Some(&stored(split.clone())))), (1, 0));
+}

@@ -1,8 +1,10 @@
 //! What a seamless protection lacks on an object.
 
 use super::rule::{Check, ObjectReview, Rule};
+use crate::admission::reviewed_object::ReviewedObject;
+use crate::admission::view::View;
 use crate::engine::{
-    FieldPath, Problem, Protection, ProtectionSetBy, ProtectionSources, annotations,
+    FieldPath, Intent, Problem, Protection, ProtectionSetBy, ProtectionSources, annotations,
 };
 use crate::index::namespace_facts::NamespaceProtection;
 use crate::kinds::retries::{self, LIMIT, ParentRetries, Retry, RetrySetting};
@@ -11,23 +13,30 @@ use kube::ResourceExt;
 use std::collections::BTreeSet;
 
 /// Warns of a split, which has no retries; of a rule without a fallback, which has them too; of retries that
-/// are forbidden, or not known; of a fallback without its share; and of a namespace whose annotation cannot be
-/// read.
+/// are forbidden, or not known; and of a fallback without its share: once. Of a namespace whose annotation
+/// cannot be read it warns at every apply.
 pub(super) const RULE: Rule = Rule { name: "protection", check: Check::Review(check) };
 
 fn check(review: &ObjectReview<'_>) -> Vec<Problem> {
     let Some(intent) = review.intents.first() else { return vec![] };
-    let sources = &intent.policy.protection;
-    let mut warnings: Vec<Problem> = unreadable_namespace(review, sources).into_iter().collect();
-    if review.view.protection(sources) != Some(Protection::Seamless) {
-        return warnings;
+    let view = review.view;
+    let namespace = unreadable_namespace(review, &intent.policy.protection).into_iter();
+    let lacking = review.newly_found(|object, intents| lacking(object, intents, view));
+    namespace.chain(lacking).collect()
+}
+
+fn lacking(object: &ReviewedObject<'_>, intents: &[Intent], view: &View<'_>) -> Vec<Problem> {
+    let Some(Intent { policy, .. }) = intents.first() else { return vec![] };
+    let sources = &policy.protection;
+    if view.protection(sources) != Some(Protection::Seamless) {
+        return vec![];
     }
-    warnings.extend(without_share(sources));
-    match review.view.kind.retries() {
-        [] => warnings.push(without_retries(review, sources)),
+    let mut warnings: Vec<Problem> = without_share(sources).into_iter().collect();
+    match view.kind.retries() {
+        [] => warnings.push(without_retries(object, sources, view)),
         ours => {
-            warnings.extend(without_fallback(review));
-            warnings.extend(not_added(review, ours));
+            warnings.extend(without_fallback(object, view));
+            warnings.extend(not_added(object, ours, view));
         }
     }
     warnings
@@ -68,8 +77,12 @@ fn without_share(sources: &ProtectionSources) -> Option<Problem> {
 }
 
 /// A TrafficSplit has warm standby alone.
-fn without_retries(review: &ObjectReview<'_>, sources: &ProtectionSources) -> Problem {
-    let (view, name) = (review.view, review.new.object.name_any());
+fn without_retries(
+    object: &ReviewedObject<'_>,
+    sources: &ProtectionSources,
+    view: &View<'_>,
+) -> Problem {
+    let name = object.object.name_any();
     let of_route = retries::describe(Kind::HttpRoute.retries());
     Problem::warning(field())
         .found(format!("\"seamless\" on a {}, by {}", view.kind, sources.set_by().describe()))
@@ -85,8 +98,8 @@ fn without_retries(review: &ObjectReview<'_>, sources: &ProtectionSources) -> Pr
 }
 
 /// Retries are per route, not per rule.
-fn without_fallback(review: &ObjectReview<'_>) -> Option<Problem> {
-    let declared = &review.new.declared;
+fn without_fallback(object: &ReviewedObject<'_>, view: &View<'_>) -> Option<Problem> {
+    let declared = &object.declared;
     let failing_over: BTreeSet<&str> =
         declared.failing_over().map(|set| set.name.as_str()).collect();
     let alone = declared
@@ -94,10 +107,9 @@ fn without_fallback(review: &ObjectReview<'_>) -> Option<Problem> {
         .iter()
         .filter(|set| set.backends.len() < 2 || !failing_over.contains(set.name.as_str()));
     let alone = alone.map(|set| set.path.to_string());
-    let rules: Vec<String> =
-        alone.chain(route::rules_without_backends(review.new.object)).collect();
+    let rules: Vec<String> = alone.chain(route::rules_without_backends(object.object)).collect();
     (!rules.is_empty()).then(|| {
-        Problem::warning(FieldPath::from(review.view.kind.shape().backends))
+        Problem::warning(FieldPath::from(view.kind.shape().backends))
             .found(format!("no fallback in {}", rules.join(", ")))
             .expected("one in each rule: Linkerd's retries are per route, so these requests are retried too, with nowhere else to go")
             .next(format!(
@@ -108,10 +120,9 @@ fn without_fallback(review: &ObjectReview<'_>) -> Option<Problem> {
 }
 
 /// Why the retries are not added of a route that would get them.
-fn not_added(review: &ObjectReview<'_>, ours: &[Retry]) -> Option<Problem> {
-    let view = review.view;
-    let own = RetrySetting::of(review.new.object.annotations());
-    match (own, view.parent_retries(&review.new.declared)) {
+fn not_added(object: &ReviewedObject<'_>, ours: &[Retry], view: &View<'_>) -> Option<Problem> {
+    let own = RetrySetting::of(object.object.annotations());
+    match (own, view.parent_retries(&object.declared)) {
         (RetrySetting::Set, _) => None,
         (RetrySetting::Forbidden, _) => Some(
             forbidden(annotations::field(LIMIT), "\"0\"".into())
@@ -136,7 +147,7 @@ fn not_added(review: &ObjectReview<'_>, ours: &[Retry]) -> Option<Problem> {
                         "if it has none: kubectl -n {} annotate {} {} {}",
                         view.namespace,
                         view.kind.resource(),
-                        review.new.object.name_any(),
+                        object.object.name_any(),
                         each.join(" ")
                     )),
             )
