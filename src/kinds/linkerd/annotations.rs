@@ -12,19 +12,17 @@ const LONGEST: usize = 256;
 
 /// Those of a Service that findings need. Most Services have none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LinkerdAnnotations(Option<Box<BTreeMap<String, String>>>);
+pub(crate) struct LinkerdAnnotations(BTreeMap<String, String>);
 
 impl LinkerdAnnotations {
     pub(crate) fn of(all: &BTreeMap<String, String>) -> Self {
         let is_wanted = |name: &str| name.starts_with(RETRY) || name.starts_with(BALANCER);
         let wanted = all.iter().filter(|(name, _)| is_wanted(name));
-        let kept: BTreeMap<String, String> =
-            wanted.map(|(name, value)| (name.clone(), shortened(value))).collect();
-        Self((!kept.is_empty()).then(|| Box::new(kept)))
+        Self(wanted.map(|(name, value)| (name.clone(), shortened(value))).collect())
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.as_ref()?.get(name).map(String::as_str)
+        self.0.get(name).map(String::as_str)
     }
 }
 

@@ -162,7 +162,8 @@ fn in_values(values: Values) -> Failfast {
         variables.unwrap_or_default().into_iter().map(move |variable| (list, variable))
     });
     // Of two with one name a container gets the last.
-    match variables.filter(|(_, variable)| variable.name.as_deref() == Some(VARIABLE)).last() {
+    let mut ours = variables.filter(|(_, variable)| variable.name.as_deref() == Some(VARIABLE));
+    match ours.next_back() {
         None => Failfast::Known(FailfastTimeout { timeout: DEFAULT, set_in: None }),
         Some((list, EnvVar { value_from: Some(_), .. })) => Failfast::NotKnown(NotKnown {
             why: format!("{list} has {VARIABLE} by valueFrom"),
