@@ -81,7 +81,7 @@ impl RouteRetries {
         let is_added = |(name, value): &Retry| {
             annotations.get(*name).is_some_and(|there| there == value)
                 && recorded.contains(&format!("{name}={value}").as_str())
-                && !is_authored(*name)
+                && !is_authored(name)
         };
         let added: Vec<Retry> = ours.iter().copied().filter(is_added).collect();
         let authored = all(annotations).filter(|retry| !added.contains(retry));
