@@ -109,7 +109,7 @@ impl GuardOptions {
 }
 
 impl Options {
-    /// Whether Services may be patched.
+    /// Whether Services may be patched: the chart gives that right with the receiver of alerts alone.
     pub(crate) fn patches_services(&self) -> bool {
         self.webhook.as_ref().is_some_and(|webhook| webhook.alerts.is_some())
     }
