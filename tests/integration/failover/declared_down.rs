@@ -1,12 +1,12 @@
 //! A Service that is declared down until a time: every object that names it leaves, and returns.
 
 use crate::support::*;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use test_cluster::Workload;
+use test_cluster::{Workload, eventually};
 
 const BY_PERSON: &str = r#"linkerd_failover_declared_down_services{by="person"}"#;
 
@@ -115,4 +115,35 @@ async fn what_cannot_be_read_is_refused_and_past_the_webhook_it_moves_nothing_an
     // A person takes it back before its time.
     declare(&workload, Value::Null).await?;
     wait_weights(&splits, "emoji", &[1.0, 0.0]).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_this_program_has_set_is_removed_once_it_has_run_out_and_a_persons_own_is_not()
+-> Result<()> {
+    let cluster = cluster().await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    let services = workload.api::<Service>();
+    let by = json!({"v": 1, "person": "jane", "since": "2020-01-01T00:00:00Z"}).to_string();
+    for (service, by) in [("emoji-svc", json!(by)), ("emoji-svc-west", Value::Null)] {
+        let annotations = json!({
+            "failover.linkerd.io/down-until": "2020-01-01T00:30:00Z",
+            "failover.linkerd.io/down-reason": "drill",
+            "failover.linkerd.io/down-by": by,
+        });
+        let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+        services.patch(service, &PatchParams::default(), &patch).await?;
+    }
+    let _installation = install(&cluster, 1, &["alerts.enabled=true"]).await?;
+    let ours = |service: Service| {
+        let annotations = service.metadata.annotations.unwrap_or_default();
+        annotations.into_keys().filter(|name| name.starts_with("failover.linkerd.io/")).count()
+    };
+    eventually("what has run out is removed", PATIENCE, || async {
+        let left = ours(services.get("emoji-svc").await?);
+        ensure!(left == 0, "{left}");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(ours(services.get("emoji-svc-west").await?), 2);
+    Ok(())
 }
