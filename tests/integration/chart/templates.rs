@@ -277,7 +277,7 @@ async fn an_upgrade_keeps_the_ca_and_a_lost_bundle_is_put_back() -> Result<()> {
         let webhooks = webhooks.get(name).await?.webhooks.unwrap_or_default();
         let bundles = webhooks.iter().map(|w| w.client_config.ca_bundle.as_ref());
         let having = bundles.filter(|bundle| *bundle == Some(&bundle_before)).count();
-        anyhow::ensure!((webhooks.len(), having) == (5, 5), "{having} of {}", webhooks.len());
+        anyhow::ensure!((webhooks.len(), having) == (6, 6), "{having} of {}", webhooks.len());
         Ok::<_, anyhow::Error>(())
     })
     .await?;
