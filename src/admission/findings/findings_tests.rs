@@ -97,17 +97,15 @@ fn everything_that_a_route_can_lack_has_the_line_that_mends_it() {
 fn a_grpc_route_lacks_a_status_of_its_own_kind() {
     let mut facts = complete(Kind::GrpcRoute);
     facts.retries = RetryPolicy::Absent;
-    insta::assert_snapshot!(warnings_of(&facts), @r#"
-    metadata.annotations[retry.linkerd.io/grpc]: found no retries, expected unavailable; a request that a lost backend leaves unanswered fails; a retried request may have reached the pod that died: only requests that may be repeated should be: kubectl annotate --overwrite grpcroutes.gateway.networking.k8s.io -n emojivoto emoji retry.linkerd.io/grpc=unavailable retry.linkerd.io/limit=2
-    "#);
+    insta::assert_snapshot!(warnings_of(&facts), @"metadata.annotations[retry.linkerd.io/grpc]: found no retries, expected unavailable; a request that a lost backend leaves unanswered fails; a retried request may have reached the pod that died: only requests that may be repeated should be: kubectl annotate --overwrite grpcroutes.gateway.networking.k8s.io -n emojivoto emoji retry.linkerd.io/grpc=unavailable retry.linkerd.io/limit=2");
 }
 
 #[test]
 fn a_split_has_warm_standby_and_hides_what_its_services_ask_for() {
-    insta::assert_snapshot!(warnings_of(&complete(Kind::TrafficSplit)), @r#"
+    insta::assert_snapshot!(warnings_of(&complete(Kind::TrafficSplit)), @"
     spec.service: found a TrafficSplit, expected an HTTPRoute or a GRPCRoute; Linkerd neither repeats requests of a split nor has failure accrual with it, so that it has warm standby alone; this prints the route that does the same: kubectl get trafficsplits.split.smi-spec.io -n emojivoto emoji -o yaml | linkerd-failover migrate -f -
     spec.service: found Service emojivoto/emoji-svc with balancer.linkerd.io/failure-accrual, expected a route, with which Linkerd follows them; Linkerd follows the ServiceProfile of this split, and they do nothing; this prints the route that does the same: kubectl get trafficsplits.split.smi-spec.io -n emojivoto emoji -o yaml | linkerd-failover migrate -f -
-    "#);
+    ");
     let mut facts = complete(Kind::TrafficSplit);
     facts.parents[0].retries = RetryPolicy::Sufficient;
     facts.parents[0].accrual = FailureAccrual::Absent;
@@ -126,10 +124,10 @@ fn a_profile_that_hides_a_route_goes_with_the_split_that_it_is_made_of() {
     facts.parents[0].profile = hiding(Some(ObjectRef::new(Kind::TrafficSplit, service("old"))));
     let by_split = warnings_of(&facts);
     facts.parents[0].profile = hiding(None);
-    insta::assert_snapshot!(by_split + &warnings_of(&facts), @r#"
+    insta::assert_snapshot!(by_split + &warnings_of(&facts), @"
     spec.parentRefs: found the ServiceProfile emojivoto/emoji-svc.emojivoto.svc.cluster.local, expected no ServiceProfile that takes precedence over the route; Linkerd follows the profile, and neither this route nor its retries nor failure accrual: kubectl delete trafficsplits.split.smi-spec.io -n emojivoto old
     spec.parentRefs: found the ServiceProfile emojivoto/emoji-svc.emojivoto.svc.cluster.local, expected no ServiceProfile that takes precedence over the route; Linkerd follows the profile, and neither this route nor its retries nor failure accrual: kubectl delete serviceprofiles.linkerd.io -n emojivoto emoji-svc.emojivoto.svc.cluster.local
-    "#);
+    ");
 }
 
 #[test]
@@ -144,15 +142,13 @@ fn each_rule_needs_a_fallback_and_one_that_is_ready() {
         rule(2, vec![fallback("emoji-svc-north", Health::Unknown(Unknown::NotLinked { cluster }))]),
         rule(3, vec![west(), fallback("emoji-svc-south", Health::seen(1, 1))]),
     ];
-    insta::assert_snapshot!(warnings_of(&facts), @r#"
+    insta::assert_snapshot!(warnings_of(&facts), @"
     spec.rules[0].backendRefs: found one backend, expected a fallback beside it; its requests have nowhere else to go, and are repeated all the same; add: - {name: emoji-svc-west, port: 8080, weight: 0}
     spec.rules[1].backendRefs: found emoji-svc-west: 0 of 3 endpoints ready, emoji-svc-east: no such Service, expected a fallback that is ready now; without one the loss of the primary is an outage: kubectl get endpointslices -n emojivoto -l kubernetes.io/service-name=emoji-svc-west
-    "#);
+    ");
     // Nowhere in the object is there one to name.
     facts.sets = vec![rule(0, vec![])];
-    insta::assert_snapshot!(warnings_of(&facts), @r#"
-    spec.rules[0].backendRefs: found one backend, expected a fallback beside it; its requests have nowhere else to go, and are repeated all the same; add: - {name: <fallback>, port: <port>, weight: 0}
-    "#);
+    insta::assert_snapshot!(warnings_of(&facts), @"spec.rules[0].backendRefs: found one backend, expected a fallback beside it; its requests have nowhere else to go, and are repeated all the same; add: - {name: <fallback>, port: <port>, weight: 0}");
 }
 
 #[test]
@@ -236,13 +232,13 @@ fn the_failfast_timeout_is_short_long_or_not_known() {
         Failfast::forbidden("linkerd", &own),
         failfast::read(Some("proxy: [")),
     ];
-    insta::assert_snapshot!(text.map(with).concat(), @r#"
+    insta::assert_snapshot!(text.map(with).concat(), @"
     spec.parentRefs: found a failfast timeout of 1001ms in callers' proxies, by proxy.experimentalEnv, expected at most 1s; a request that meets a lost backend waits for so long before it is repeated (callers with config.linkerd.io/proxy-additional-env on their namespace or pods are not known). Set it, and restart callers: proxy: {experimentalEnv: [{name: LINKERD2_PROXY_OUTBOUND_HTTP_FAILFAST_TIMEOUT, value: 200ms}]} in Linkerd's values
     spec.parentRefs: found callers' proxies whose failfast timeout is not known, expected at most 1s; nothing has been read yet; a request that meets a lost backend waits for so long, by default 3s, before it is repeated: it is read once a minute
     spec.parentRefs: found callers' proxies whose failfast timeout is not known, expected at most 1s; there is no ConfigMap linkerd-config in namespace linkerd; a request that meets a lost backend waits for so long, by default 3s, before it is repeated: kubectl get configmaps -A --field-selector=metadata.name=linkerd-config finds Linkerd's namespace, which the chart's value linkerdNamespace names
     spec.parentRefs: found callers' proxies whose failfast timeout is not known, expected at most 1s; linkerd-failover/linkerd-failover may not read ConfigMap linkerd-config in namespace linkerd; a request that meets a lost backend waits for so long, by default 3s, before it is repeated: kubectl create rolebinding linkerd-failover-linkerd-config -n linkerd --role=ext-namespace-metadata-linkerd-config --serviceaccount=linkerd-failover:linkerd-failover
     spec.parentRefs: found callers' proxies whose failfast timeout is not known, expected at most 1s; Linkerd's values in ConfigMap linkerd-config cannot be read: expected mapping start at line 1, column 8; a request that meets a lost backend waits for so long, by default 3s, before it is repeated: linkerd check shows whether Linkerd can
-    "#);
+    ");
 }
 
 #[test]

@@ -128,9 +128,7 @@ fn a_fallback_that_is_down_and_retries_that_do_not_help_are_reported() {
     let own = sent(&[(annotations::PROTECTION, "seamless"), (RETRY, "503, 504")]);
     let warnings = validation(&world, None, &mutated(&world, None, &own)).warnings;
     let text: String = warnings.iter().map(|warning| format!("{warning}\n")).collect();
-    insta::assert_snapshot!(text, @r#"
-    metadata.annotations[retry.linkerd.io/http]: found "503, 504", expected a list that Linkerd can read, without spaces; Linkerd cannot read it, and ignores all retries there: kubectl annotate --overwrite httproutes.gateway.networking.k8s.io -n emojivoto emoji retry.linkerd.io/http=gateway-error
-    "#);
+    insta::assert_snapshot!(text, @r#"metadata.annotations[retry.linkerd.io/http]: found "503, 504", expected a list that Linkerd can read, without spaces; Linkerd cannot read it, and ignores all retries there: kubectl annotate --overwrite httproutes.gateway.networking.k8s.io -n emojivoto emoji retry.linkerd.io/http=gateway-error"#);
 }
 
 #[test]
@@ -142,9 +140,7 @@ fn annotations_that_a_split_makes_ineffective_are_reported_once_whatever_its_pro
         let validation = validate(old, &split, &world.view());
         validation.warnings.iter().map(|warning| format!("{warning}\n")).collect()
     };
-    insta::assert_snapshot!(warnings(None), @r#"
-    spec.service: found Service emojivoto/emoji-svc with balancer.linkerd.io/failure-accrual, expected a route, with which Linkerd follows them; Linkerd follows the ServiceProfile of this split, and they do nothing; this prints the route that does the same: kubectl get trafficsplits.split.smi-spec.io -n emojivoto emoji -o yaml | linkerd-failover migrate -f -
-    "#);
+    insta::assert_snapshot!(warnings(None), @"spec.service: found Service emojivoto/emoji-svc with balancer.linkerd.io/failure-accrual, expected a route, with which Linkerd follows them; Linkerd follows the ServiceProfile of this split, and they do nothing; this prints the route that does the same: kubectl get trafficsplits.split.smi-spec.io -n emojivoto emoji -o yaml | linkerd-failover migrate -f -");
     assert_eq!(warnings(Some(&stored(split.clone()))), "");
 }
 
