@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::ListParams;
 use linkerd_failover::kinds::Kind;
 use serde_json::json;
-use test_cluster::{Cluster, Installation, Workload};
+use test_cluster::{Cluster, Installation, Workload, eventually};
 
 /// Longer than a flip takes, and within the bound.
 const PROPAGATION: &str = "guard.propagation=200ms";
@@ -71,8 +71,13 @@ async fn a_route_moves_before_the_loss_once_the_label_is_set_and_the_proxies_hav
         emoji.moves_early_from(replicas, async || emoji.workload.scale("emoji", 0).await).await?;
     }
     emoji.moves_early_from(1, async || emoji.delete_pods(&[]).await).await?;
-    let note = wait_event(&emoji.workload, "emoji", "Failover", "Warning").await?;
-    ensure!(note.contains("ahead of the deletion of pod"), "{note}");
+    eventually("an Event names the pod", PATIENCE, || async {
+        let notes = ["get", "events", "--output=jsonpath={.items[*].message}"];
+        let notes = emoji.workload.kubectl(notes).ok().await?;
+        ensure!(notes.contains("ahead of the deletion of pod"), "{notes}");
+        Ok(())
+    })
+    .await?;
     let delayed = delayed_for_a_flip(&installation).await?;
     ensure!(delayed >= 0.2, "{delayed} s");
     Ok(())
