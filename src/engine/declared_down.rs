@@ -22,17 +22,26 @@ pub(crate) fn in_force<'a>(
     };
     let each = intent.backends.iter().zip(health);
     let each = each.map(|(backend, health)| match state.down.get(&backend.name) {
-        Some(recorded) => prolonged(health, recorded, now),
+        Some(recorded) => {
+            let has_traffic = state.active.contains(&backend.name);
+            prolonged(health, recorded, has_traffic, now)
+        }
         None => health.clone(),
     });
     Cow::Owned(each.collect())
 }
 
-/// The declaration of a backend of which this is recorded.
-fn prolonged(health: &Health, recorded: &RecordedDown, now: Timestamp) -> Health {
+/// The declaration of a backend of which this is recorded. Only what traffic leaves stays away longer for it.
+fn prolonged(
+    health: &Health,
+    recorded: &RecordedDown,
+    has_traffic: bool,
+    now: Timestamp,
+) -> Health {
+    let leaves_now = || recorded.next_earliest_return(now).filter(|_| has_traffic);
     match (health, recorded.earliest_return(now)) {
         (Health::DeclaredDown(down), earliest) => {
-            let earliest = earliest.or_else(|| recorded.next_earliest_return(now));
+            let earliest = earliest.or_else(leaves_now);
             let until = down.until.max(earliest.unwrap_or(Timestamp::MIN));
             Health::DeclaredDown(Box::new(DownUntil { until, ..(**down).clone() }))
         }

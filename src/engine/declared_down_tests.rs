@@ -139,6 +139,24 @@ fn declared_down_again_it_stays_away_longer_and_says_until_when() {
 }
 
 #[test]
+fn one_that_is_declared_down_again_before_traffic_returns_to_it_stays_away_no_longer() {
+    let intent = intent(&[]);
+    let first =
+        RecordedDown { since: at(0).wall, least: 0, returned: Some(at(434).wall), person: false };
+    let state = SetState {
+        active: vec!["b".into()],
+        down: RecordedDowns::from([("a".into(), first)]),
+        ..SetState::default()
+    };
+    let again = [declared(up(), 435, false), up(), up()];
+    let stays = decide(&intent, &again, Previous::undelayed(&state), at(434));
+    assert_eq!(stays.names(&intent), ["b"]);
+    assert_eq!(stays.next, Some(SignedDuration::from_secs(1)), "when its time is over");
+    let known = in_force(&intent, &again, Some(&state), at(434).wall);
+    assert_eq!(known[0], again[0]);
+}
+
+#[test]
 fn a_standby_sees_what_the_leader_has_recorded_and_no_clock_of_its_own() {
     let intent = intent(&[]);
     assert_eq!(as_recorded(&intent, &a_down(60), None), [up(), up(), up()]);
