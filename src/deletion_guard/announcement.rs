@@ -83,6 +83,11 @@ impl DelayBounds {
         (now + self.delay_after(outcome)).min(bound)
     }
 
+    /// Whether Linkerd has followed an outcome that was reached so long ago.
+    pub(crate) fn has_followed(&self, outcome: AnnouncementOutcome, ago: Duration) -> bool {
+        ago >= self.delay_after(outcome)
+    }
+
     /// How long Linkerd takes to follow an outcome.
     fn delay_after(&self, outcome: AnnouncementOutcome) -> Duration {
         match outcome {
@@ -130,6 +135,13 @@ mod tests {
     fn what_linkerd_smi_carries_has_to_reach_the_proxies_too() {
         let quick = DelayBounds { adaptor_grace: ms(0), ..DELAY };
         assert_eq!(delayed(quick, SPLIT, ms(400)), ms(30));
+    }
+
+    #[test]
+    fn linkerd_has_followed_a_flip_once_a_deletion_would_not_wait_for_it_any_more() {
+        assert!(!DELAY.has_followed(ROUTE, ms(29)) && DELAY.has_followed(ROUTE, ms(30)));
+        assert!(!DELAY.has_followed(SPLIT, ms(99)) && DELAY.has_followed(SPLIT, ms(100)));
+        assert!(DELAY.has_followed(AnnouncementOutcome::NoFlip, ms(0)));
     }
 
     #[test]

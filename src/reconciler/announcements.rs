@@ -11,6 +11,7 @@ use crate::reconciler::ordered_queue::{Cause, Urgency};
 use crate::reconciler::plan;
 use crate::reconciler::state::Reconciler;
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 /// A pod that is about to be deleted, and where the answer goes.
@@ -44,12 +45,15 @@ impl Reconciler {
         for object in moves.iter().filter(|(_, moves)| **moves).map(|(object, _)| object) {
             self.enqueue(object.clone(), Cause::now(Urgency::Deletion));
         }
+        let (delay, instant) = (self.context.settings.deletion_delay, Instant::now());
         for (pod, reply) in announced {
             let waits_for = index.depending_on(&pod).filter(|o| moves.get(o) == Some(&true));
             let waits_for: HashSet<ObjectRef> = waits_for.cloned().collect();
+            let depending = index.depending_on(&pod);
+            let recent = self.deletions.recent_outcome(depending, delay, instant);
             match waits_for.is_empty() {
-                true => drop(reply.send(AnnouncementOutcome::NoFlip)),
-                false => self.deletions.add(waits_for, reply),
+                true => drop(reply.send(recent)),
+                false => self.deletions.add(waits_for, recent, reply),
             }
         }
     }
@@ -85,8 +89,8 @@ impl Reconciler {
                     // The API server asks again where the pod has changed while its deletion was
                     // delayed: then it has been delayed for long enough.
                     AnnounceResult::Repeated(since) => {
-                        let long =
-                            since.duration_until(now) >= self.context.settings.max_deletion_delay;
+                        let delayed = since.duration_until(now).unsigned_abs();
+                        let long = delayed >= self.context.settings.deletion_delay.bound;
                         long.then_some(AnnouncementOutcome::NoFlip)
                     }
                     AnnounceResult::TooSoon => Some(AnnouncementOutcome::NotBelieved),

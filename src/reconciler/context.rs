@@ -1,5 +1,6 @@
 //! The surroundings of the reconciler: every step reads them, none changes them.
 
+use crate::deletion_guard::DelayBounds;
 use crate::engine::{Defaults, Identity, Now};
 use crate::events::Recorder;
 use crate::index::change::Noticed;
@@ -9,7 +10,6 @@ use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::kinds::selector::LabelSelector;
 use crate::telemetry::Metrics;
-use jiff::SignedDuration;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
@@ -22,8 +22,8 @@ pub(crate) struct ControllerSettings {
     pub concurrency: usize,
     /// Share of all objects, in percent, beyond which the brake holds; none: no brake.
     pub brake: Option<u32>,
-    /// The longest that the deletion of a pod is delayed.
-    pub max_deletion_delay: SignedDuration,
+    /// How long the deletion of a pod is delayed.
+    pub deletion_delay: DelayBounds,
 }
 
 /// The surroundings of the reconciler.

@@ -118,7 +118,7 @@ impl Reconciler {
         report_landed(&self.context, &write, noticed.elapsed());
         if write.flip().is_some() {
             let by_adaptor = object.kind.needs_service_profile() && !self.profiles.is_on();
-            self.deletions.flipped(object, by_adaptor);
+            self.deletions.flipped(object, by_adaptor, Instant::now());
         }
     }
 

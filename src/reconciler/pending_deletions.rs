@@ -1,8 +1,9 @@
 //! The announced deletions that wait until traffic has moved, by object.
 
-use crate::deletion_guard::AnnouncementOutcome;
+use crate::deletion_guard::{AnnouncementOutcome, DelayBounds};
 use crate::kinds::ObjectRef;
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// Deletions of pods that wait until the traffic of every object that rests on the pod has moved.
@@ -11,6 +12,21 @@ pub(crate) struct PendingDeletions {
     last: u64,
     deletions: HashMap<u64, PendingDeletion>,
     by_object: HashMap<ObjectRef, Vec<u64>>,
+    /// The objects whose traffic has moved a moment ago.
+    moved: HashMap<ObjectRef, Moved>,
+}
+
+/// The traffic of an object has moved.
+#[derive(Clone, Copy, Debug)]
+struct Moved {
+    at: Instant,
+    outcome: AnnouncementOutcome,
+}
+
+impl Moved {
+    fn is_followed(&self, delay: DelayBounds, now: Instant) -> bool {
+        delay.has_followed(self.outcome, now.saturating_duration_since(self.at))
+    }
 }
 
 #[derive(Debug)]
@@ -21,20 +37,18 @@ struct PendingDeletion {
 }
 
 impl PendingDeletions {
-    /// Adds a deletion that waits for these objects.
+    /// Adds a deletion that waits for these objects; `outcome` is the one where none of them moves.
     pub(crate) fn add(
         &mut self,
         objects: HashSet<ObjectRef>,
+        outcome: AnnouncementOutcome,
         reply: oneshot::Sender<AnnouncementOutcome>,
     ) {
         self.last += 1;
         for object in &objects {
             self.by_object.entry(object.clone()).or_default().push(self.last);
         }
-        self.deletions.insert(
-            self.last,
-            PendingDeletion { objects, outcome: AnnouncementOutcome::NoFlip, reply },
-        );
+        self.deletions.insert(self.last, PendingDeletion { objects, outcome, reply });
     }
 
     /// Whether a deletion waits for an object.
@@ -47,8 +61,28 @@ impl PendingDeletions {
         self.by_object.keys()
     }
 
+    /// The outcome for a pod for which none of its objects has to move. Linkerd's proxies may not have followed
+    /// a flip of a moment ago, and may still send to the pod.
+    pub(crate) fn recent_outcome<'a>(
+        &self,
+        objects: impl Iterator<Item = &'a ObjectRef>,
+        delay: DelayBounds,
+        now: Instant,
+    ) -> AnnouncementOutcome {
+        let moved = objects.filter_map(|object| self.moved.get(object));
+        let mut moved = moved.filter(|moved| !moved.is_followed(delay, now)).peekable();
+        if moved.peek().is_none() {
+            return AnnouncementOutcome::NoFlip;
+        }
+        let carried = AnnouncementOutcome::Flipped { by_adaptor: true };
+        let by_adaptor = moved.any(|moved| moved.outcome == carried);
+        AnnouncementOutcome::Flipped { by_adaptor }
+    }
+
     /// Traffic of an object has moved, as far as the API server knows.
-    pub(crate) fn flipped(&mut self, object: &ObjectRef, by_adaptor: bool) {
+    pub(crate) fn flipped(&mut self, object: &ObjectRef, by_adaptor: bool, now: Instant) {
+        let outcome = AnnouncementOutcome::Flipped { by_adaptor };
+        self.moved.insert(object.clone(), Moved { at: now, outcome });
         for id in self.by_object.get(object).into_iter().flatten() {
             let Some(wait) = self.deletions.get_mut(id) else { continue };
             let before = matches!(wait.outcome, AnnouncementOutcome::Flipped { by_adaptor: true });
@@ -94,8 +128,9 @@ impl PendingDeletions {
         }
     }
 
-    /// Forgets deletions whose requests have timed out.
-    pub(crate) fn prune(&mut self) {
+    /// Forgets deletions whose requests have timed out, and flips that Linkerd has followed.
+    pub(crate) fn prune(&mut self, delay: DelayBounds, now: Instant) {
+        self.moved.retain(|_, moved| !moved.is_followed(delay, now));
         self.deletions.retain(|_, wait| !wait.reply.is_closed());
         self.by_object.retain(|_, ids| {
             ids.retain(|id| self.deletions.contains_key(id));
@@ -108,6 +143,14 @@ impl PendingDeletions {
 mod tests {
     use super::*;
     use crate::kinds::{Kind, ObjectKey};
+    use std::time::Duration;
+
+    const fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    const DELAY: DelayBounds =
+        DelayBounds { bound: ms(500), adaptor_grace: ms(100), propagation: ms(30) };
 
     fn object(name: &str) -> ObjectRef {
         ObjectRef::new(Kind::TrafficSplit, ObjectKey::new("ns", name))
@@ -118,7 +161,8 @@ mod tests {
         names: &[&str],
     ) -> oneshot::Receiver<AnnouncementOutcome> {
         let (reply, outcome) = oneshot::channel();
-        pending.add(names.iter().map(|name| object(name)).collect(), reply);
+        let objects = names.iter().map(|name| object(name)).collect();
+        pending.add(objects, AnnouncementOutcome::NoFlip, reply);
         outcome
     }
 
@@ -126,11 +170,11 @@ mod tests {
     fn a_deletion_waits_for_every_object_that_rests_on_the_pod() {
         let mut pending = PendingDeletions::default();
         let (mut both, mut one) = (wait(&mut pending, &["a", "b"]), wait(&mut pending, &["a"]));
-        pending.flipped(&object("a"), true);
+        pending.flipped(&object("a"), true, Instant::now());
         pending.release(&object("a"));
         assert_eq!(one.try_recv(), Ok(AnnouncementOutcome::Flipped { by_adaptor: true }));
         assert!(both.try_recv().is_err());
-        pending.flipped(&object("b"), false);
+        pending.flipped(&object("b"), false, Instant::now());
         pending.release(&object("b"));
         assert_eq!(both.try_recv(), Ok(AnnouncementOutcome::Flipped { by_adaptor: true }));
         assert!(pending.deletions.is_empty() && pending.by_object.is_empty());
@@ -152,7 +196,7 @@ mod tests {
     fn while_what_carries_the_weights_fails_only_those_wait_whom_it_concerns() {
         let mut pending = PendingDeletions::default();
         let mut moved = wait(&mut pending, &["a"]);
-        pending.flipped(&object("a"), false);
+        pending.flipped(&object("a"), false, Instant::now());
         let mut unmoved = wait(&mut pending, &["a"]);
         pending.release_unmoved(&object("a"));
         assert_eq!(unmoved.try_recv(), Ok(AnnouncementOutcome::NoFlip));
@@ -162,11 +206,30 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_that_goes_just_after_the_flip_waits_too_until_linkerd_can_have_followed() {
+        let (mut pending, now) = (PendingDeletions::default(), Instant::now());
+        pending.flipped(&object("route"), false, now);
+        pending.flipped(&object("split"), true, now);
+        let recent = |pending: &PendingDeletions, names: &[&str], later| {
+            let objects: Vec<_> = names.iter().map(|name| object(name)).collect();
+            pending.recent_outcome(objects.iter(), DELAY, now + later)
+        };
+        let flipped = |by_adaptor| AnnouncementOutcome::Flipped { by_adaptor };
+        assert_eq!(recent(&pending, &["route"], ms(29)), flipped(false));
+        assert_eq!(recent(&pending, &["route"], ms(30)), AnnouncementOutcome::NoFlip);
+        assert_eq!(recent(&pending, &["route", "split"], ms(29)), flipped(true));
+        assert_eq!(recent(&pending, &["split"], ms(99)), flipped(true));
+        assert_eq!(recent(&pending, &["other"], ms(0)), AnnouncementOutcome::NoFlip);
+        pending.prune(DELAY, now + ms(50));
+        assert_eq!(pending.moved.len(), 1);
+    }
+
+    #[test]
     fn who_does_not_listen_any_more_is_forgotten() {
         let mut pending = PendingDeletions::default();
         let (gone, _listens) = (wait(&mut pending, &["a", "b"]), wait(&mut pending, &["b"]));
         drop(gone);
-        pending.prune();
+        pending.prune(DELAY, Instant::now());
         assert!(!pending.concerns(&object("a")) && pending.concerns(&object("b")));
         assert_eq!(pending.deletions.len(), 1);
     }

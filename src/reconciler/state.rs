@@ -144,8 +144,12 @@ impl Reconciler {
 
     /// Observes how the write of a profile ended.
     pub(crate) fn finish_profile(&mut self, done: FinishedProfileWrite) {
+        let has_moved = done.has_moved_traffic();
         let ProfileFollowUp { split, enqueue, retry_after, throttled } =
             self.profiles.finish(&self.context, done);
+        if has_moved {
+            self.deletions.flipped(&split, false, Instant::now());
+        }
         self.observe_throttling(throttled);
         if let Some(after) = retry_after {
             self.queue.enqueue_after(&split, after);
@@ -212,7 +216,7 @@ impl Reconciler {
         self.memories.prune(now);
         self.profiles.memories.prune(now);
         self.arbiter.prune(self.context.shared.now().steady);
-        self.deletions.prune();
+        self.deletions.prune(self.context.settings.deletion_delay, now);
         self.context.shared.update(|index| {
             index.prune_announced_pods();
             vec![]
@@ -260,6 +264,7 @@ fn vanished<'a>(objects: impl Iterator<Item = &'a ObjectRef>, index: &Index) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deletion_guard::AnnouncementOutcome;
     use crate::kinds::{Kind, ObjectKey};
     use crate::reconciler::memory::Readability;
 
@@ -270,7 +275,7 @@ mod tests {
         memories.entry(&object("remembered")).readability = Readability::Unreadable;
         let mut deletions = PendingDeletions::default();
         let (reply, _answer) = tokio::sync::oneshot::channel();
-        deletions.add(HashSet::from([object("waited-for")]), reply);
+        deletions.add(HashSet::from([object("waited-for")]), AnnouncementOutcome::NoFlip, reply);
         // Neither is in the index any more.
         let remembered = memories.keys().chain(deletions.objects());
         let vanished = vanished(remembered, &Index::default());

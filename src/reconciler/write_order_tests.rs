@@ -2,6 +2,7 @@
 //! answers when the test says so.
 
 use crate::client::throttled;
+use crate::deletion_guard::{Announcement, AnnouncementOutcome, DelayBounds, PendingAnnouncement};
 use crate::engine::{Defaults, Identity};
 use crate::events::Recorder;
 use crate::index::endpoints::{AddressFamilies, SliceFacts};
@@ -37,6 +38,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tower::{BoxError, ServiceBuilder};
+
+/// No test is slow enough for Linkerd to follow a flip.
+const DELAY: DelayBounds = DelayBounds {
+    bound: Duration::from_millis(500),
+    adaptor_grace: Duration::from_secs(3_600),
+    propagation: Duration::from_secs(3_600),
+};
 
 /// A request that the API server has received and not answered.
 struct Received {
@@ -108,7 +116,7 @@ impl World {
                 defaults: Defaults::default(),
                 concurrency,
                 brake: None,
-                max_deletion_delay: jiff::SignedDuration::ZERO,
+                deletion_delay: DELAY,
             },
             selector,
             shared: shared.clone(),
@@ -175,7 +183,13 @@ impl World {
     }
 
     fn set_ready(&mut self, service: &str, ready: usize) {
-        let endpoint = |i| json!({"addresses": [format!("{service}-{i}")]});
+        let endpoint = |i| {
+            let name = format!("{service}-{i}");
+            let hash =
+                name.bytes().fold(0, |hash: u32, b| hash.wrapping_mul(31).wrapping_add(b.into()));
+            json!({"addresses": [name], "targetRef": {"kind": "Pod", "namespace": "ns",
+                "name": name, "uid": format!("0189abcd-ef01-4abc-8def-{hash:012}")}})
+        };
         let endpoints: Vec<_> = (0..ready).map(endpoint).collect();
         let slice =
             json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints, "ports": [{}]});
@@ -193,6 +207,15 @@ impl World {
 
     fn enqueue(&mut self, name: &str, urgency: Urgency) {
         self.reconciler.enqueue(object(name), Cause::now(urgency));
+    }
+
+    /// The deletion of a pod is announced.
+    fn announce(&mut self, pod: &str) -> oneshot::Receiver<AnnouncementOutcome> {
+        let (reply, outcome) = oneshot::channel();
+        let announcement = Announcement { namespace: "ns".into(), name: pod.into(), uid: None };
+        let pending = PendingAnnouncement { announcement, reply };
+        self.reconciler.admit_announcements(pending, &mut mpsc::channel(1).1);
+        outcome
     }
 
     /// What the controller's loop does once.
@@ -446,4 +469,28 @@ async fn a_flip_whose_state_has_to_be_recorded_is_written_into_both_at_once() {
     world.set_ready("web-primary", 0);
     let both = [world.next().await, world.next().await];
     assert_eq!(both.iter().filter(|received| is_profile(received)).count(), 1);
+}
+
+#[tokio::test]
+async fn the_deletion_of_a_pod_just_after_the_flip_waits_for_linkerd_as_that_before_it_does() {
+    let mut world = World::new(1, false);
+    world.reconciler.context.shared.update(|index| {
+        index.follow_pods();
+        vec![]
+    });
+    world.annotate = json!({"failover.linkerd.io/min-ready": "web-primary=2"});
+    world.split("web", [1, 0], [3, 1]);
+    world.ignore_changes();
+    let mut outcomes: Vec<_> =
+        (0..2).map(|i| world.announce(&format!("web-primary-{i}"))).collect();
+    assert_eq!(outcomes[0].try_recv(), Ok(AnnouncementOutcome::NoFlip), "two are enough");
+    let flip = world.next().await;
+    assert!(outcomes[1].try_recv().is_err(), "the API server has not answered");
+    world.make(flip).await;
+    world.make_all().await;
+    outcomes.push(world.announce("web-primary-2"));
+    world.make_all().await;
+    for outcome in &mut outcomes[1..] {
+        assert_eq!(outcome.try_recv(), Ok(AnnouncementOutcome::Flipped { by_adaptor: true }));
+    }
 }

@@ -97,7 +97,7 @@ fn settings(options: &Options) -> ControllerSettings {
         defaults: options.defaults,
         concurrency: options.write_concurrency,
         brake: options.brake,
-        max_deletion_delay: options.deletion_delay.bound.try_into().unwrap_or_default(),
+        deletion_delay: options.deletion_delay,
     }
 }
 

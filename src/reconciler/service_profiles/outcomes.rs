@@ -37,8 +37,9 @@ impl ProfileWrites {
         context: &Context,
         finished: FinishedProfileWrite,
     ) -> ProfileFollowUp {
+        let has_moved_traffic = finished.has_moved_traffic();
         let FinishedProfileWrite { times, attempt, outcome } = finished;
-        if attempt.is_flip && matches!(outcome, ProfileWriteOutcome::Written(_)) {
+        if has_moved_traffic {
             times.observe(&context.metrics);
         }
         let dirty = self.in_flight.end(&attempt.split, outcome.is_answered());

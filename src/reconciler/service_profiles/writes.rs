@@ -54,6 +54,13 @@ pub(crate) struct FinishedProfileWrite {
     pub outcome: ProfileWriteOutcome,
 }
 
+impl FinishedProfileWrite {
+    /// Whether traffic has moved with it, as far as the API server knows.
+    pub(crate) fn has_moved_traffic(&self) -> bool {
+        self.attempt.is_flip && matches!(self.outcome, ProfileWriteOutcome::Written(_))
+    }
+}
+
 /// What a split's profile should have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ProfileRequest<'a> {
