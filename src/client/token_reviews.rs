@@ -17,7 +17,9 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// More tokens than callers and their renewals have.
-const MAX_KNOWN_TOKENS: usize = 64;
+const MAX_KNOWN_TOKENS: usize = 256;
+/// More than one caller and its renewals have: whoever gets many tokens displaces its own.
+const MAX_TOKENS_OF_USER: usize = 8;
 /// Longer than any token of a ServiceAccount.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// Other callers cannot make the API server review more than this at once.
@@ -30,9 +32,13 @@ pub(crate) struct TokenReviews {
     audience: &'static str,
     /// For how long a review is valid.
     valid: Duration,
-    known: Mutex<HashMap<String, Reviewed>>,
+    known: Mutex<KnownTokens>,
     reviews: Semaphore,
 }
+
+/// The tokens that were valid when they were reviewed last.
+#[derive(Default)]
+struct KnownTokens(HashMap<String, Reviewed>);
 
 /// A token that the API server has found to be valid.
 #[derive(Clone)]
@@ -101,24 +107,27 @@ impl TokenReviews {
         if token.len() > MAX_TOKEN_BYTES || !Claims::of(token).is_some_and(is_for) {
             return Err(TokenRefusal::Unclaimed(self.audience));
         }
-        let known = self.known().get(token).cloned();
-        let valid = |limit| known.as_ref().filter(|known| known.at.elapsed() < limit);
-        let user = |known: &Reviewed| known.user.clone();
-        if let Some(known) = valid(renewed.min(self.valid)) {
-            return Ok(TokenUser { user: user(known), not_renewed: None });
+        let renewed = renewed.min(self.valid);
+        if let Some(user) = self.known().user_of(token, renewed) {
+            return Ok(TokenUser { user, not_renewed: None });
         }
         // Only a token that was valid queues for a review.
-        let permit = match &known {
-            None => self.reviews.try_acquire().ok(),
-            Some(_) => self.reviews.acquire().await.ok(),
+        let was_valid = self.known().0.contains_key(token);
+        let permit = match was_valid {
+            false => self.reviews.try_acquire().ok(),
+            true => self.reviews.acquire().await.ok(),
         };
+        // Another request with this token may have had it reviewed meanwhile.
+        if let Some(user) = self.known().user_of(token, renewed) {
+            return Ok(TokenUser { user, not_renewed: None });
+        }
         let reviewed = match permit {
             Some(_) => self.review(token).await,
             None => Err(TokenRefusal::Busy),
         };
-        match (reviewed, valid(self.valid)) {
-            (Err(TokenRefusal::NotReviewed(why)), Some(known)) => {
-                Ok(TokenUser { user: user(known), not_renewed: Some(why) })
+        match (reviewed, self.known().user_of(token, self.valid)) {
+            (Err(TokenRefusal::NotReviewed(why)), Some(user)) => {
+                Ok(TokenUser { user, not_renewed: Some(why) })
             }
             (reviewed, _) => Ok(TokenUser { user: reviewed?, not_renewed: None }),
         }
@@ -136,22 +145,47 @@ impl TokenReviews {
         let reviewed = timeout(TIMEOUT, api.create(&PostParams::default(), &review)).await;
         let reviewed = reviewed.map_err(|_| NotReviewed::NoAnswer)?.map_err(NotReviewed::Failed)?;
         let status = reviewed.status.ok_or(NotReviewed::NoStatus)?;
-        let user = Arc::new(check(status, self.audience)?);
-        self.remember(token, Reviewed { user: user.clone(), at: began });
+        let checked = check(status, self.audience);
+        if checked.is_err() {
+            self.known().0.remove(token);
+        }
+        let user = Arc::new(checked?);
+        // A token stays known for longer than its review is valid: it queues for the next one.
+        let known_for = self.valid.saturating_mul(4);
+        self.known().add(token, Reviewed { user: user.clone(), at: began }, known_for);
         Ok(user)
     }
 
-    /// A token stays known for longer than its review is valid: it queues for the next one.
-    fn remember(&self, token: &str, reviewed: Reviewed) {
-        let mut known = self.known();
-        known.retain(|_, known| known.at.elapsed() < self.valid.saturating_mul(4));
-        if known.len() < MAX_KNOWN_TOKENS {
-            known.insert(token.to_owned(), reviewed);
-        }
+    fn known(&self) -> MutexGuard<'_, KnownTokens> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KnownTokens {
+    /// Whose a token is by a review that is younger.
+    fn user_of(&self, token: &str, younger: Duration) -> Option<Arc<UserInfo>> {
+        let known = self.0.get(token).filter(|known| known.at.elapsed() < younger)?;
+        Some(known.user.clone())
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Reviewed>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Adds a token that has just been reviewed, and forgets those that were not for so long.
+    fn add(&mut self, token: &str, reviewed: Reviewed, known_for: Duration) {
+        let age = |known: &Reviewed| reviewed.at.saturating_duration_since(known.at);
+        self.0.retain(|other, known| age(known) < known_for && other != token);
+        let is_of_user = |known: &Reviewed| known.user.username == reviewed.user.username;
+        let mut of_user: Vec<(Instant, String)> = self
+            .0
+            .iter()
+            .filter(|(_, known)| is_of_user(known))
+            .map(|(other, known)| (known.at, other.clone()))
+            .collect();
+        of_user.sort_unstable();
+        for (_, other) in of_user.iter().rev().skip(MAX_TOKENS_OF_USER - 1) {
+            self.0.remove(other);
+        }
+        if self.0.len() < MAX_KNOWN_TOKENS {
+            self.0.insert(token.to_owned(), reviewed);
+        }
     }
 }
 
@@ -223,6 +257,30 @@ mod tests {
         ] {
             assert!(!is_for_us(&wrong), "{wrong}");
         }
+    }
+
+    #[test]
+    fn who_gets_many_tokens_displaces_only_its_own_and_no_known_one_is_forgotten_by_its_renewal() {
+        let (mut known, start) = (KnownTokens::default(), Instant::now());
+        let hour = Duration::from_secs(3_600);
+        let mut review = |user: &str, token: &str, at: Instant| {
+            let username = Some(user.to_owned());
+            let user = Arc::new(UserInfo { username, ..UserInfo::default() });
+            known.add(token, Reviewed { user, at }, hour);
+            (known.0.contains_key("alertmanager-1"), known.0.len())
+        };
+        assert_eq!(review("alertmanager", "alertmanager-1", start), (true, 1));
+        for n in 0..1_000 {
+            let (is_known, all) = review("many", &format!("many-{n}"), start);
+            assert!(is_known && all <= 1 + MAX_TOKENS_OF_USER, "{n}: {all}");
+        }
+        for n in 0..1_000 {
+            let (is_known, all) = review(&format!("user-{n}"), &format!("user-{n}"), start);
+            assert!(is_known && all <= MAX_KNOWN_TOKENS, "{n}: {all}");
+        }
+        assert_eq!(review("alertmanager", "alertmanager-1", start), (true, MAX_KNOWN_TOKENS));
+        let (_, all) = review("alertmanager", "alertmanager-2", start + hour);
+        assert_eq!(all, 1, "the others are forgotten");
     }
 
     #[test]
