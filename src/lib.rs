@@ -16,11 +16,11 @@
 //! - [`migrate`]: routes of the Gateway API from TrafficSplits.
 //! - [`housekeeping`]: what the leader looks after beside failover.
 //! - [`reconciler`]: plans, passes the gates, writes.
+//! - [`alerts`]: alerts of Alertmanager, which declare Services down; on the webhook's port.
 //! - [`webhook`]: the TLS server, its limits, reviews in and responses out.
 //! - [`admission`]: defaulting and validation; the rules, one a file.
 //! - [`leader_election`]: the Lease, and what replicas record in it.
 //! - [`deletion_guard`]: the way of an announced pod deletion to the leader and back.
-//! - [`alerts`]: alerts of Alertmanager, which declare Services down.
 //! - [`events`]: how Events look, and how they are published.
 //! - [`certificates`]: the webhook's certificates.
 //! - [`informers`]: LIST and watch of each kind, into the index.

@@ -15,7 +15,10 @@ mod notification;
 mod receiver;
 mod refusals;
 mod routes;
+mod sender_places;
 mod settings;
+#[cfg(test)]
+mod test_support;
 mod transition;
 mod trust;
 

@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 
 /// The version of the message that is read.
 const VERSION: &str = "4";
-/// Alerts in one message: Alertmanager groups them by Service in the documented route.
-pub(super) const MOST_ALERTS: usize = 64;
+/// Alerts in one message. The documented route groups them by Service; as many as this are taken in time where
+/// another route does not.
+pub(super) const MOST_ALERTS: usize = 512;
+/// Alerts that a message can say are left out of it: the sender's own number, which is added to a counter.
+const MOST_TRUNCATED: u64 = 100_000;
 /// Bytes of a fingerprint; Alertmanager's have 16.
 const LONGEST_FINGERPRINT: usize = 64;
 /// Bytes of the reason that is written for people.
@@ -63,6 +66,7 @@ pub(super) enum MessageError {
 #[error("alert {alert:?}: {field}: found {found}, expected {expected}")]
 pub(super) struct InvalidAlert {
     pub alert: String,
+    pub status: AlertStatus,
     field: String,
     found: String,
     expected: &'static str,
@@ -106,7 +110,7 @@ impl Notification {
             return Err(MessageError::TooMany(message.alerts.len()));
         }
         let alerts = message.alerts.into_iter().map(|alert| alert.read(labels)).collect();
-        Ok(Self { alerts, truncated: message.truncated_alerts })
+        Ok(Self { alerts, truncated: message.truncated_alerts.min(MOST_TRUNCATED) })
     }
 }
 
@@ -135,7 +139,8 @@ impl SentAlert {
             Some(found) => format!("{:?}", shortened(found, LONGEST_NAME)),
             None => "none".into(),
         };
-        InvalidAlert { alert: shortened(self.name(), LONGEST_NAME), field, found, expected }
+        let alert = shortened(self.name(), LONGEST_NAME);
+        InvalidAlert { alert, status: self.status, field, found, expected }
     }
 
     fn name(&self) -> &str {

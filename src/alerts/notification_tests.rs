@@ -57,6 +57,8 @@ fn an_alert_names_its_service_by_its_labels_and_says_why_in_one_line() {
     assert_eq!(read_alert(&json!({})).unwrap(), expected);
     let resolved = Alert { status: AlertStatus::Resolved, ..expected.clone() };
     assert_eq!(read_alert(&json!({"status": "resolved"})).unwrap(), resolved);
+    // The status that Alertmanager gives it counts: clocks differ.
+    assert_eq!(read_alert(&json!({"endsAt": "2020-01-01T00:00:00Z"})).unwrap(), expected);
     let bare = read_alert(&json!({"annotations": null, "labels": {"alertname": null}})).unwrap();
     assert_eq!(bare.reason, "an alert");
     let long = read_alert(&json!({"annotations": {"summary": "é".repeat(4_000)}})).unwrap();
@@ -114,4 +116,6 @@ fn alerts_that_were_left_out_are_counted() {
     let mut message = message(&json!([alert()]));
     message["truncatedAlerts"] = json!(3);
     assert_eq!(read(&message).unwrap().truncated, 3);
+    message["truncatedAlerts"] = json!(u64::MAX);
+    assert_eq!(read(&message).unwrap().truncated, MOST_TRUNCATED);
 }

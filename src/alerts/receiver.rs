@@ -2,7 +2,7 @@
 
 use crate::alerts::access::may_patch;
 use crate::alerts::annotate::{Annotated, annotate};
-use crate::alerts::notification::{Alert, InvalidAlert, Notification};
+use crate::alerts::notification::{Alert, AlertStatus, InvalidAlert, Notification};
 use crate::alerts::refusals::{Refusals, Refused};
 use crate::alerts::settings::AlertSettings;
 use crate::client::token_reviews::{TokenRefusal, TokenReviews};
@@ -16,13 +16,14 @@ use kube::Client;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// The audience of the tokens by which senders of alerts authenticate.
-const AUDIENCE: &str = "alerts.failover.linkerd.io";
+pub(super) const AUDIENCE: &str = "alerts.failover.linkerd.io";
 /// How long a review of a token is valid.
 const VALID: Duration = Duration::from_secs(60);
-/// Services of one notification that are looked at at once.
-const AT_ONCE: usize = 8;
+/// Services, of all notifications, that the API server is asked about at once: flips need it too.
+const AT_ONCE: usize = 16;
 
 /// Takes notifications.
 pub(crate) struct AlertReceiver {
@@ -33,6 +34,7 @@ pub(crate) struct AlertReceiver {
     namespaces: Vec<String>,
     metrics: Arc<Metrics>,
     refusals: Refusals,
+    services: Semaphore,
 }
 
 /// What a receiver is made of.
@@ -48,7 +50,7 @@ pub(crate) struct ReceiverParts {
 }
 
 /// The answer to Alertmanager, which sends what failed again: after a moment for a status of 5xx, and with the
-/// next notification of the group otherwise.
+/// next notification of the group otherwise, without end. So 200 is answered where a repeat cannot help.
 #[derive(Debug, PartialEq)]
 pub(super) struct Answer {
     pub status: StatusCode,
@@ -61,7 +63,9 @@ enum Taken {
     /// The sender may not patch it.
     Forbidden(String),
     NoService(String),
-    Failed(String),
+    /// Whether the sender may patch it is not known.
+    NotReviewed(String),
+    NotWritten(String),
 }
 
 impl AlertReceiver {
@@ -69,7 +73,8 @@ impl AlertReceiver {
         let ReceiverParts { client, settings, namespaces, deployment, metrics, recorder } = parts;
         let tokens = TokenReviews::new(client.clone(), AUDIENCE, VALID);
         let refusals = Refusals::new(recorder, ObjectKey::new(deployment.0, deployment.1));
-        Self { client, tokens, settings, namespaces, metrics, refusals }
+        let services = Semaphore::new(AT_ONCE);
+        Self { client, tokens, settings, namespaces, metrics, refusals, services }
     }
 
     /// Whose a token is; the answer to its sender where that is not known.
@@ -85,7 +90,8 @@ impl AlertReceiver {
                 StatusCode::UNAUTHORIZED,
                 "project one of its ServiceAccount into the pod that sends, with this audience, and name that file in http_config.authorization.credentials_file",
             ),
-            TokenRefusal::Busy | TokenRefusal::NotReviewed(_) => (
+            TokenRefusal::Busy => return Err(self.shed("too many other tokens are under review")),
+            TokenRefusal::NotReviewed(_) => (
                 Refused::NotReviewed,
                 RefusedAlerts::NotReviewed,
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -109,19 +115,32 @@ impl AlertReceiver {
             Ok(notification) => notification,
             Err(why) => return self.unreadable(why.to_string()),
         };
-        if notification.truncated > 0 {
-            self.metrics.alerts.truncated.inc_by(notification.truncated);
-            let cut = notification.truncated;
-            tracing::warn!(cut, "Alertmanager left alerts out: raise max_alerts of its receiver");
-        }
+        self.observe_truncated(notification.truncated);
         let (alerts, invalid) = by_service(notification.alerts);
+        // In another order each time: where time is too short for all, a repeat does others first.
+        let mut alerts: Vec<_> = alerts.into_iter().collect();
+        fastrand::shuffle(&mut alerts);
         let services = futures::stream::iter(alerts).map(async |(service, alerts)| {
+            // The semaphore is never closed.
+            let _permit = self.services.acquire().await;
             let taken = self.take_of_one(user, &service, &alerts).await;
-            self.record(&service, &alerts, taken)
+            let answer = self.record(user, &service, &alerts, taken);
+            (service, answer)
         });
         let mut answers: Vec<_> = services.buffer_unordered(AT_ONCE).collect().await;
-        answers.extend(invalid.iter().map(|invalid| self.invalid(invalid)));
-        summary(answers)
+        answers.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let of_services = answers.into_iter().map(|(_, answer)| answer);
+        summary(of_services.chain(invalid.iter().map(|invalid| self.invalid(invalid))).collect())
+    }
+
+    fn observe_truncated(&self, truncated: u64) {
+        if truncated > 0 {
+            self.metrics.alerts.truncated.inc_by(truncated);
+            let note = format!(
+                "{truncated} alerts have no effect: Alertmanager left them out of a notification; group its route by namespace, service and alertname, or raise max_alerts of its receiver"
+            );
+            self.refusals.report(&Refused::Truncated, &note);
+        }
     }
 
     /// The answer to a body that is no notification.
@@ -133,62 +152,100 @@ impl AlertReceiver {
     }
 
     /// The answer to a request that found no place, or took too long.
-    pub(super) fn shed(&self) -> Answer {
+    pub(super) fn shed(&self, why: &str) -> Answer {
         self.metrics.alerts.refuse(RefusedAlerts::Shed);
-        Answer { status: StatusCode::SERVICE_UNAVAILABLE, text: "too much to do".into() }
+        let note = format!("A request with alerts was turned away, to be sent again: {why}");
+        self.refusals.report(&Refused::Shed, &note);
+        Answer { status: StatusCode::SERVICE_UNAVAILABLE, text: why.to_owned() }
     }
 
     fn invalid(&self, invalid: &InvalidAlert) -> Answer {
         self.metrics.alerts.count(AlertOutcome::Invalid);
+        if invalid.status == AlertStatus::Resolved {
+            return nothing_to_end(invalid.to_string());
+        }
         let note = format!("An alert changed nothing: {invalid}");
         self.refusals.report(&Refused::Unreadable, &note);
         Answer { status: StatusCode::BAD_REQUEST, text: invalid.to_string() }
     }
 
     async fn take_of_one(&self, user: &UserInfo, service: &ObjectKey, alerts: &[Alert]) -> Taken {
-        let is_managed = |name: &str| name == &*service.namespace;
-        if !self.namespaces.is_empty() && !self.namespaces.iter().any(|name| is_managed(name)) {
+        // First: who may not patch a Service learns nothing of it, nor of what is managed here.
+        match may_patch(&self.client, user, service).await {
+            Ok(true) => {}
+            Ok(false) => return Taken::Forbidden(forbidden(user, service)),
+            Err(error) => return Taken::NotReviewed(brief(&error)),
+        }
+        if !self.is_managed(service) {
             let expected = self.namespaces.join(", ");
             return Taken::NoService(format!(
                 "its namespace is none of those that are managed: {expected}"
             ));
         }
-        match may_patch(&self.client, user, service).await {
-            Ok(true) => {}
-            Ok(false) => return Taken::Forbidden(forbidden(user, service)),
-            Err(error) => return Taken::Failed(brief(&error)),
-        }
         match annotate(&self.client, service, alerts, self.settings.stay).await {
             Ok(Some(annotated)) => Taken::Annotated(annotated),
             Ok(None) => Taken::NoService("there is no such Service".into()),
-            Err(error) => Taken::Failed(brief(&error)),
+            Err(error) => Taken::NotWritten(brief(&error)),
         }
     }
 
-    /// Counts and logs what became of the alerts of a Service.
-    fn record(&self, service: &ObjectKey, alerts: &[Alert], taken: Taken) -> Answer {
+    fn is_managed(&self, service: &ObjectKey) -> bool {
+        let mut namespaces = self.namespaces.iter();
+        self.namespaces.is_empty() || namespaces.any(|name| **name == *service.namespace)
+    }
+
+    /// Counts and reports what became of the alerts of a Service.
+    fn record(
+        &self,
+        user: &UserInfo,
+        service: &ObjectKey,
+        alerts: &[Alert],
+        taken: Taken,
+    ) -> Answer {
         let all = |outcome| alerts.iter().for_each(|_| self.metrics.alerts.count(outcome));
-        let (status, text) = match taken {
-            Taken::Annotated(annotated) => return self.annotated(service, alerts, &annotated),
+        let sender = user.username.clone().unwrap_or_default();
+        let nothing =
+            |why: &str| format!("An alert about Service {service} changed nothing: {why}");
+        let answer =
+            |status, text: &str| Answer { status, text: format!("Service {service}: {text}") };
+        match taken {
+            Taken::Annotated(annotated) => self.annotated(service, alerts, &annotated),
             Taken::Forbidden(why) => {
                 all(AlertOutcome::Forbidden);
-                let note = format!("An alert about Service {service} changed nothing: {why}");
-                self.refusals.report(&Refused::Forbidden(service.clone()), &note);
-                (StatusCode::FORBIDDEN, why)
+                let (service, is_managed) = (service.clone(), self.is_managed(service));
+                let refused = Refused::Forbidden { sender, service, is_managed };
+                self.refusals.report(&refused, &nothing(&why));
+                answer(StatusCode::FORBIDDEN, &why)
             }
             Taken::NoService(why) => {
                 all(AlertOutcome::NoService);
-                let note = format!("An alert about Service {service} changed nothing: {why}");
-                self.refusals.report(&Refused::NoService(service.clone()), &note);
-                (StatusCode::NOT_FOUND, why)
+                if alerts.iter().all(|alert| alert.status == AlertStatus::Resolved) {
+                    return nothing_to_end(format!("Service {service}: {why}"));
+                }
+                let refused = Refused::NoService { sender, service: service.clone() };
+                self.refusals.report(&refused, &nothing(&why));
+                answer(StatusCode::NOT_FOUND, &why)
             }
-            Taken::Failed(why) => {
+            Taken::NotReviewed(why) => {
                 all(AlertOutcome::Failed);
-                tracing::warn!(%service, why, "an alert was not taken: Alertmanager repeats it");
-                (StatusCode::SERVICE_UNAVAILABLE, why)
+                let right = "create subjectaccessreviews.authorization.k8s.io";
+                self.report_failed(service, &why, right);
+                // The sender may be anybody: it is not answered with what the API server has said.
+                answer(StatusCode::SERVICE_UNAVAILABLE, "the right to patch it was not reviewed")
             }
-        };
-        Answer { status, text: format!("Service {service}: {text}") }
+            Taken::NotWritten(why) => {
+                all(AlertOutcome::Failed);
+                self.report_failed(service, &why, "patch services");
+                answer(StatusCode::SERVICE_UNAVAILABLE, &why)
+            }
+        }
+    }
+
+    fn report_failed(&self, service: &ObjectKey, why: &str, right: &str) {
+        let note = format!(
+            "An alert about Service {service} was not taken, and Alertmanager sends it again: {why}; may we {right}, as the chart's ClusterRole says?"
+        );
+        self.refusals.report(&Refused::Failed, &note);
     }
 
     fn annotated(&self, service: &ObjectKey, alerts: &[Alert], annotated: &Annotated) -> Answer {
@@ -215,17 +272,23 @@ impl AlertReceiver {
     }
 }
 
+/// The answer to resolved alerts that nothing was declared by: they are not sent again.
+fn nothing_to_end(text: String) -> Answer {
+    Answer { status: StatusCode::OK, text }
+}
+
+/// Why a sender may not, and the commands that allow it: each makes objects of its own names.
 fn forbidden(user: &UserInfo, service: &ObjectKey) -> String {
     let name = user.username.as_deref().unwrap_or_default();
     let ObjectKey { namespace, name: service } = service;
     let mut note = format!(
-        "user {name:?} may not patch it; to allow it: kubectl -n {namespace} create role alerts --verb=patch --resource=services --resource-name={service}"
+        "user {name:?} may not patch it; to allow it: kubectl -n {namespace} create role alerts-{service} --verb=patch --resource=services --resource-name={service}"
     );
     if let Some((of, account)) =
         name.strip_prefix("system:serviceaccount:").and_then(|name| name.split_once(':'))
     {
         note += &format!(
-            "; kubectl -n {namespace} create rolebinding alerts --role=alerts --serviceaccount={of}:{account}"
+            "; kubectl -n {namespace} create rolebinding alerts-{service}-{of}-{account} --role=alerts-{service} --serviceaccount={of}:{account}"
         );
     }
     note

@@ -1,142 +1,8 @@
 //! What is answered to Alertmanager, and what is asked of the API server for it.
 
 use super::*;
-use crate::alerts::settings::{LabelNames, StaySettings};
-use crate::engine::annotations::DOWN_BY;
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use http::{Method, Request, Response};
-use jiff::SignedDuration;
-use kube::client::Body;
-use serde_json::{Value, json};
-use std::convert::Infallible;
-use std::sync::Mutex;
-
-/// An API server with one Service, as far as alerts need one.
-struct Api {
-    service: Value,
-    is_valid: bool,
-    is_allowed: bool,
-    /// The write of another, which comes between our read and our write.
-    between: Option<Value>,
-    /// Every answer is an error.
-    is_down: bool,
-    /// `<method> <path>` of each request.
-    requests: Vec<String>,
-}
-
-impl Api {
-    fn new() -> Arc<Mutex<Self>> {
-        let metadata =
-            json!({"name": "emoji-svc", "namespace": "emojivoto", "resourceVersion": "1"});
-        Arc::new(Mutex::new(Self {
-            service: json!({"metadata": metadata}),
-            is_valid: true,
-            is_allowed: true,
-            between: None,
-            is_down: false,
-            requests: vec![],
-        }))
-    }
-
-    fn answer(&mut self, method: &Method, path: &str, body: &Value) -> (u16, Value) {
-        self.requests.push(format!("{method} {path}"));
-        if self.is_down {
-            return failure(500, "InternalError");
-        }
-        match (method.as_str(), path.rsplit('/').next().unwrap_or_default()) {
-            ("POST", "tokenreviews") => (201, self.token_review()),
-            ("POST", "subjectaccessreviews") => {
-                (201, json!({"spec": {}, "status": {"allowed": self.is_allowed}}))
-            }
-            ("GET", "emoji-svc") => (200, self.service.clone()),
-            ("PATCH", "emoji-svc") => self.patch(body),
-            _ => failure(404, "NotFound"),
-        }
-    }
-
-    fn token_review(&self) -> Value {
-        let user = json!({"username": "system:serviceaccount:monitoring:alertmanager"});
-        let status = json!({"authenticated": self.is_valid, "audiences": [AUDIENCE], "user": user});
-        json!({"spec": {}, "status": status})
-    }
-
-    fn patch(&mut self, body: &Value) -> (u16, Value) {
-        if let Some(other) = self.between.take() {
-            self.write(&other);
-        }
-        if body["metadata"]["resourceVersion"] != self.service["metadata"]["resourceVersion"] {
-            return failure(409, "Conflict");
-        }
-        self.write(body);
-        (200, self.service.clone())
-    }
-
-    fn write(&mut self, patch: &Value) {
-        json_patch::merge(&mut self.service, patch);
-        let version = self.requests.len() + 1;
-        self.service["metadata"]["resourceVersion"] = json!(version.to_string());
-    }
-
-    fn count(&self, method: &str) -> usize {
-        self.requests.iter().filter(|request| request.starts_with(method)).count()
-    }
-
-    /// The fingerprints of the alerts that declare the Service down.
-    fn declaring(&self) -> Vec<String> {
-        let by = self.service["metadata"]["annotations"][DOWN_BY].as_str().unwrap_or("{}");
-        let by: Value = serde_json::from_str(by).unwrap();
-        let alerts = by["alerts"].as_array().cloned().unwrap_or_default();
-        alerts.iter().map(|a| a["fingerprint"].as_str().unwrap().to_owned()).collect()
-    }
-}
-
-fn failure(code: u16, reason: &str) -> (u16, Value) {
-    (
-        code,
-        json!({"kind": "Status", "status": "Failure", "reason": reason, "code": code, "message": reason}),
-    )
-}
-
-fn receiver(api: &Arc<Mutex<Api>>, namespaces: &[&str]) -> AlertReceiver {
-    let api = api.clone();
-    let service = tower::service_fn(move |request: Request<Body>| {
-        let api = api.clone();
-        async move {
-            let (head, body) = request.into_parts();
-            let body = body.collect_bytes().await.unwrap_or_default();
-            let body = serde_json::from_slice(&body).unwrap_or_default();
-            let (code, answer) = api.lock().unwrap().answer(&head.method, head.uri.path(), &body);
-            let answer = Body::from(answer.to_string().into_bytes());
-            Ok::<_, Infallible>(Response::builder().status(code).body(answer).unwrap())
-        }
-    });
-    let metrics = Arc::new(Metrics::default());
-    let minute = SignedDuration::from_mins(1);
-    AlertReceiver::new(ReceiverParts {
-        client: Client::new(service, "default"),
-        settings: AlertSettings {
-            stay: StaySettings { lasts: minute, minimum: minute },
-            labels: LabelNames { namespace: "namespace".into(), service: "service".into() },
-            ca_namespaces: vec![],
-        },
-        namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
-        deployment: ("linkerd-failover".into(), "linkerd-failover".into()),
-        metrics: metrics.clone(),
-        recorder: Recorder::new(metrics).0,
-    })
-}
-
-fn notification(alerts: &[(&str, &str)]) -> Vec<u8> {
-    let alert = |(fingerprint, service): &(&str, &str)| {
-        json!({
-            "status": "firing", "fingerprint": fingerprint,
-            "labels": {"alertname": "Failing", "namespace": "emojivoto", "service": service},
-        })
-    };
-    let alerts: Vec<_> = alerts.iter().map(alert).collect();
-    json!({"version": "4", "alerts": alerts}).to_string().into_bytes()
-}
+use crate::alerts::test_support::{Api, notification, receiver, token};
+use serde_json::json;
 
 fn user() -> UserInfo {
     let username = Some("system:serviceaccount:monitoring:alertmanager".into());
@@ -145,11 +11,6 @@ fn user() -> UserInfo {
 
 async fn take(receiver: &AlertReceiver, alerts: &[(&str, &str)]) -> Answer {
     receiver.take(&user(), &notification(alerts)).await
-}
-
-fn token(audience: &str) -> String {
-    let claims = json!({"sub": "me", "aud": [audience]}).to_string();
-    format!("header.{}.signature", BASE64_URL_SAFE_NO_PAD.encode(claims))
 }
 
 #[tokio::test]
@@ -183,10 +44,13 @@ async fn what_another_replica_writes_at_the_same_moment_is_kept() {
 async fn who_may_not_patch_a_service_changes_nothing_and_learns_nothing_of_it() {
     let api = Api::new();
     api.lock().unwrap().is_allowed = false;
-    let receiver = receiver(&api, &[]);
-    for service in ["emoji-svc", "gone"] {
-        let answer = take(&receiver, &[("a", service)]).await;
-        assert_eq!(answer.status, 403, "{answer:?}");
+    let (receiver, receiver_of_books) = (receiver(&api, &[]), receiver(&api, &["books"]));
+    for receiver in [&receiver, &receiver_of_books] {
+        for service in ["emoji-svc", "gone"] {
+            let answer = take(receiver, &[("a", service)]).await;
+            assert_eq!(answer.status, 403, "{answer:?}");
+            assert!(!answer.text.contains("books"), "{answer:?}");
+        }
     }
     let api = api.lock().unwrap();
     assert_eq!(api.count("GET") + api.count("PATCH"), 0, "{:?}", api.requests);
@@ -204,8 +68,40 @@ async fn alertmanager_repeats_what_failed_and_what_did_not_is_done() {
     let answer = take(&receiver(&api, &["books"]), &[("a", "emoji-svc")]).await;
     assert!(answer.status == 404 && answer.text.contains("managed: books"), "{answer:?}");
     api.lock().unwrap().is_down = true;
-    assert_eq!(take(&of_emojivoto, &[("a", "emoji-svc")]).await.status, 503);
+    let answer = take(&of_emojivoto, &[("a", "emoji-svc")]).await;
+    assert!(answer.status == 503 && !answer.text.contains("InternalError"), "{answer:?}");
     assert_eq!(of_emojivoto.take(&user(), b"{}").await.status, 400);
+}
+
+#[tokio::test]
+async fn what_is_resolved_and_was_never_declared_is_not_sent_again_without_end() {
+    let api = Api::new();
+    for (receiver, service) in [
+        (receiver(&api, &[]), "gone"),
+        (receiver(&api, &["books"]), "emoji-svc"),
+        (receiver(&api, &[]), "Emoji"),
+    ] {
+        let firing = notification(&[("a", service)]);
+        let resolved = String::from_utf8(firing.clone()).unwrap().replace("firing", "resolved");
+        let answer = receiver.take(&user(), &firing).await;
+        assert!(answer.status.is_client_error(), "{service}: {answer:?}");
+        let answer = receiver.take(&user(), resolved.as_bytes()).await;
+        assert_eq!(answer.status, 200, "{service}: {answer:?}");
+    }
+    assert!(api.lock().unwrap().declaring().is_empty());
+}
+
+#[tokio::test]
+async fn a_notification_about_many_services_is_taken_whole() {
+    let api = Api::new();
+    let names: Vec<String> = (0..511).map(|n| format!("gone-{n}")).collect();
+    let mut alerts: Vec<_> = names.iter().map(|name| ("a", name.as_str())).collect();
+    alerts.push(("a", "emoji-svc"));
+    let answer = take(&receiver(&api, &[]), &alerts).await;
+    assert_eq!((answer.status.as_u16(), answer.text.lines().count()), (404, 512));
+    let api = api.lock().unwrap();
+    assert_eq!(api.declaring(), ["a"], "the others cost it nothing");
+    assert_eq!((api.count("POST"), api.count("GET"), api.count("PATCH")), (512, 512, 1));
 }
 
 #[tokio::test]
@@ -213,11 +109,11 @@ async fn a_valid_token_is_reviewed_once_a_minute_and_one_for_somebody_else_never
     let api = Api::new();
     let receiver = receiver(&api, &[]);
     let status = async |token: &str| receiver.sender(token).await.err().map(|answer| answer.status);
-    for wrong in ["", "secret", &token("failover.linkerd.io")] {
+    for wrong in ["", "secret", &token("me", "failover.linkerd.io")] {
         assert_eq!(status(wrong).await, Some(StatusCode::UNAUTHORIZED), "{wrong}");
     }
     assert_eq!(api.lock().unwrap().requests.len(), 0);
-    let good = token(AUDIENCE);
+    let good = token("me", AUDIENCE);
     assert_eq!((status(&good).await, status(&good).await), (None, None));
     assert_eq!(api.lock().unwrap().requests.len(), 1);
 
@@ -249,7 +145,7 @@ fn a_sender_that_may_not_patch_a_service_is_told_what_allows_it() {
     let service = ObjectKey::new("emojivoto", "emoji-svc");
     insta::assert_snapshot!(
         forbidden(&user(), &service),
-        @r#"user "system:serviceaccount:monitoring:alertmanager" may not patch it; to allow it: kubectl -n emojivoto create role alerts --verb=patch --resource=services --resource-name=emoji-svc; kubectl -n emojivoto create rolebinding alerts --role=alerts --serviceaccount=monitoring:alertmanager"#
+        @r#"user "system:serviceaccount:monitoring:alertmanager" may not patch it; to allow it: kubectl -n emojivoto create role alerts-emoji-svc --verb=patch --resource=services --resource-name=emoji-svc; kubectl -n emojivoto create rolebinding alerts-emoji-svc-monitoring-alertmanager --role=alerts-emoji-svc --serviceaccount=monitoring:alertmanager"#
     );
     let ada = UserInfo { username: Some("ada".into()), ..UserInfo::default() };
     assert!(!forbidden(&ada, &service).contains("rolebinding"));

@@ -78,7 +78,7 @@ named! {
         NotManaged,
         /// The selector no longer matches an object that still has our weights.
         LeftBehind,
-        /// An alert changed nothing: its sender is not known or may not, or it names no Service.
+        /// An alert changed nothing: its sender is not known or may not, it names no Service, or it was not written.
         AlertRefused,
     }
 }

@@ -114,7 +114,7 @@ async fn only_a_token_for_alerts_of_one_that_may_patch_the_service_declares_it_d
     let answer = sender.answers(&token, &gone, 400).await?;
     ensure!(answer.contains("labels[\"service\"]"), "{answer}");
     sender.answers(&token, "{}", 400).await?;
-    let large = format!("{{\"version\": \"{}\"}}", "4".repeat(600 * 1024));
+    let large = format!("{{\"version\": \"{}\"}}", "4".repeat(2 * 1024 * 1024));
     sender.answers(&token, &large, 400).await?;
     let metrics = replica.get("/metrics").await?;
     for sample in [
