@@ -4,9 +4,8 @@ use crate::admission::route_test_support::{
     backend, http_route, mutated, two_rules, validation, world,
 };
 use crate::admission::test_support::{LABEL, World, mutate, split, stored, validate};
-use crate::engine::{Protection, annotations};
+use crate::engine::{NamespaceDefault, Protection, annotations};
 use crate::index::namespace_facts::NamespaceProtection;
-use crate::index::resource::WatchedResource;
 use crate::kinds::Kind;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use kube::ResourceExt;
@@ -95,10 +94,10 @@ fn the_chart_and_a_namespace_ask_for_it_too_and_the_route_says_no() {
     assert_eq!(retries(&mutated(&world, None, &two_rules())), map(&OURS));
     let standard = with(two_rules(), &[(annotations::PROTECTION, "standard")]);
     assert_eq!(retries(&mutated(&world, None, &standard)), map(&[]));
-    world.defaults.namespace_protection = Some(Protection::Standard);
+    world.defaults.namespace_protection = NamespaceDefault::Asks(Protection::Standard);
     assert_eq!(retries(&mutated(&world, None, &two_rules())), map(&[]));
     world.defaults.protection = Protection::Standard;
-    world.defaults.namespace_protection = Some(Protection::Seamless);
+    world.defaults.namespace_protection = NamespaceDefault::Asks(Protection::Seamless);
     assert_eq!(retries(&mutated(&world, None, &two_rules())), map(&OURS));
 }
 
@@ -224,7 +223,7 @@ fn where_it_is_not_known_whether_ours_are_due_they_are_left_as_they_are() {
     assert_eq!(retries(&mutated(&world, Some(&stored(was.clone())), &was)), map(&OURS));
 
     let silent = without(old.clone(), &[annotations::PROTECTION]);
-    world.index.synced.set(WatchedResource::Namespaces, false);
+    world.defaults.namespace_protection = NamespaceDefault::NotKnown;
     assert_eq!(retries(&mutated(&world, Some(&old), &silent)), map(&OURS));
     assert_eq!(retries(&mutated(&world, None, &two_rules())), map(&[]));
 }

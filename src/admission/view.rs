@@ -2,9 +2,8 @@
 
 use crate::engine::{
     BackendIndex, Declaration, Defaults, FieldPath, Health, Identity, Intent, Now, Problem,
-    Protection, ProtectionSetBy, ProtectionSources, Reading, Unknown, service_of,
+    Reading, Unknown, service_of,
 };
-use crate::index::resource::WatchedResource;
 use crate::index::service_facts::ServiceFacts;
 use crate::index::shared_index::SharedIndex;
 use crate::index::store::Index;
@@ -179,13 +178,6 @@ impl View<'_> {
         let service = service.map(Rc::new);
         self.services.0.borrow_mut().insert(name.to_owned(), service.clone());
         service
-    }
-
-    /// The protection of an object; none where its namespace decides and has not been read.
-    pub(crate) fn protection(&self, sources: &ProtectionSources) -> Option<Protection> {
-        let is_own = sources.set_by() == ProtectionSetBy::Object;
-        let is_known = is_own || self.index().synced.has(WatchedResource::Namespaces);
-        is_known.then(|| sources.protection())
     }
 
     /// The retries of the Services that a route is for.

@@ -9,7 +9,7 @@ use crate::cli::profiles::ProfileArgs;
 use crate::cli::values::{
     LogFormatValue, MissingBackendsValue, ProtectionValue, distinct, in_order, parse_delay,
 };
-use crate::engine::{Defaults, Identity, annotations};
+use crate::engine::{Defaults, Identity, NamespaceDefault, annotations};
 use crate::index::endpoints::AddressFamilies;
 use crate::kinds::selector::LabelSelector;
 use crate::runtime::controller;
@@ -228,7 +228,7 @@ impl EngineArgs {
             failback_delay: self.failback_delay,
             warm_standby: self.warm_standby,
             protection: self.protection.into(),
-            namespace_protection: None,
+            namespace_protection: NamespaceDefault::Silent,
         }
     }
 }

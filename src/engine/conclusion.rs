@@ -49,12 +49,20 @@ impl Evaluation<'_> {
     }
 
     fn weights(&self, choice: &Choice) -> Vec<u32> {
-        let gets_share =
-            self.intent.policy.warm_standby() && choice.reason != DecisionReason::Pinned;
+        let is_warm = self.intent.policy.warm_standby().unwrap_or_else(|| self.has_share());
+        let gets_share = is_warm && choice.reason != DecisionReason::Pinned;
         let is_warm = |i: &BackendIndex| !self.intent.is_primary(*i) && self.health(*i).is_ready();
         let warm: Vec<BackendIndex> =
             self.intent.indices_of_all().filter(|i| gets_share && is_warm(i)).collect();
         weights_for(self.intent, &choice.active, &warm)
+    }
+
+    /// Whether a backend without the traffic has a share by the record: not known whether it should have one, it
+    /// keeps it.
+    fn has_share(&self) -> bool {
+        self.set.is_some_and(|set| {
+            set.weights.iter().any(|(name, weight)| *weight > 0 && !set.active.contains(name))
+        })
     }
 
     /// Since when traffic has been off the primary because of a loss. A pin is no loss, nor is a primary

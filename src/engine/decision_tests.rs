@@ -1,5 +1,7 @@
 use super::super::intent::tests::{declaration, parsed};
-use super::super::{SteadyTime, Unknown, WriteNeed, annotations, decide, write_need};
+use super::super::{
+    NamespaceDefault, SteadyTime, Unknown, WriteNeed, annotations, decide, write_need,
+};
 use super::*;
 use serde_json::json;
 
@@ -360,6 +362,30 @@ fn ready_fallbacks_stay_warm_and_others_do_not() {
     let decision =
         decide(&pinned, &[READY, READY, READY], Previous::undelayed(&was(&["a"])), at(1));
     assert_eq!(decision.weights, [0, 0, 1]);
+}
+
+#[test]
+fn a_share_that_stands_is_kept_and_none_is_added_where_it_is_not_known_whether_it_is_asked_for() {
+    let mut intent = split_with([1, 0, 0], &[]);
+    intent.policy.protection.namespace = NamespaceDefault::NotKnown;
+    let with = |weights: &[(&str, u32)]| {
+        let weights = weights.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect();
+        SetState { weights, ..was(&["a"]) }
+    };
+    let weights = |health: [Health; 3], before: &SetState| {
+        decide(&intent, &health, Previous::undelayed(before), at(1)).weights
+    };
+    let warm = with(&[("a", 429_494), ("b", 1), ("c", 1)]);
+    assert_eq!(weights([READY, READY, READY], &warm), [429_494, 1, 1]);
+    assert_eq!(weights([READY, READY, DOWN], &warm), [429_495, 1, 0]);
+    let cold = with(&[("a", 1), ("b", 0), ("c", 0)]);
+    assert_eq!(weights([READY, READY, READY], &cold), [1, 0, 0]);
+    // Weights of the author, of which nothing is recorded, are no share.
+    intent.backends[1].live = 1;
+    let born = decide(&intent, &[READY, READY, READY], Previous::Birth, at(1));
+    assert_eq!(born.weights, [1, 0, 0]);
+    let live = decide(&intent, &[READY, READY, READY], Previous::Live, at(1));
+    assert_eq!(live.weights, [1, 0, 0]);
 }
 
 #[test]

@@ -312,7 +312,7 @@ fn check(object: &Object) -> Result<(), TestCaseError> {
     for i in all() {
         let weight = *i.of(&decision.weights).unwrap();
         let active = decision.active.contains(&i);
-        let warm = policy.warm_standby() && !intent.is_primary(i) && ready(&i);
+        let warm = policy.warm_standby() == Some(true) && !intent.is_primary(i) && ready(&i);
         let either = gone(i) && seen(i).announced().is_some();
         prop_assert!(either || (weight > 0) == (active || warm), "share of {i:?}: {decision:?}");
         prop_assert!(active || weight <= 1);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::engine::{
-    Annotations, DeclaredBackend, Identity, MAX_WEIGHT, ParsedWeight, Pin, Protection,
-    ProtectionSources, SetState, State, annotations,
+    Annotations, DeclaredBackend, Identity, MAX_WEIGHT, NamespaceDefault, ParsedWeight, Pin,
+    Protection, ProtectionSources, SetState, State, annotations,
 };
 use jiff::SignedDuration;
 use serde_json::json;
@@ -172,12 +172,12 @@ fn the_policy_is_what_the_annotations_say_and_the_defaults_where_they_are_silent
         failback_delay: SignedDuration::from_secs(2),
         warm_standby: true,
         protection: Protection::Seamless,
-        namespace_protection: None,
+        namespace_protection: NamespaceDefault::Silent,
     };
     let silent = only(Intent::parse(&three(&[]), &defaults)).unwrap().policy;
     assert_eq!(silent.failover_delay, defaults.failover_delay);
     assert_eq!(silent.failback_delay, defaults.failback_delay);
-    assert!(silent.warm_standby() && !silent.manual_failback && !silent.paused);
+    assert!(silent.warm_standby() == Some(true) && !silent.manual_failback && !silent.paused);
 
     let declared = three(&[
         ("failover-delay", "0s"),
@@ -199,7 +199,7 @@ fn the_policy_is_what_the_annotations_say_and_the_defaults_where_they_are_silent
             failback_requested: Some(time),
             protection: ProtectionSources {
                 object: Some(Protection::Standard),
-                namespace: None,
+                namespace: NamespaceDefault::Silent,
                 chart: Protection::Seamless,
                 warm_standby: Some(false),
                 chart_warm_standby: true,

@@ -114,7 +114,7 @@ pub use ports::{Peaks, Port, PortCount, Ports};
 pub(crate) use problem::closest;
 pub use problem::{Problem, Severity};
 pub(crate) use protection::ProtectionSetBy;
-pub use protection::{Protection, ProtectionSources};
+pub use protection::{NamespaceDefault, Protection, ProtectionSources};
 pub(crate) use readiness::{Readiness, each_health};
 pub(crate) use reason::DecisionReason;
 pub use recorded_down::{RecordedDown, RecordedDowns};

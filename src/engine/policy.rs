@@ -5,7 +5,8 @@
 use crate::engine::declaration::ByName;
 use crate::engine::values::{self, Annotation};
 use crate::engine::{
-    BackendIndex, Declaration, Problem, Protection, ProtectionSources, annotations,
+    BackendIndex, Declaration, NamespaceDefault, Problem, Protection, ProtectionSources,
+    annotations,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -21,8 +22,8 @@ pub struct Defaults {
     pub warm_standby: bool,
     /// How far requests are protected.
     pub protection: Protection,
-    /// The same by the annotation of an object's namespace, where it has one.
-    pub namespace_protection: Option<Protection>,
+    /// The same by the annotation of an object's namespace.
+    pub namespace_protection: NamespaceDefault,
 }
 
 /// Everything an author can ask for by annotations, but for tiers and thresholds.
@@ -126,8 +127,8 @@ impl Policy {
         }
     }
 
-    /// Whether ready fallbacks keep the smallest share.
-    pub fn warm_standby(&self) -> bool {
+    /// Whether ready fallbacks keep the smallest share; none where that depends on what is not known.
+    pub fn warm_standby(&self) -> Option<bool> {
         self.protection.warm_standby()
     }
 

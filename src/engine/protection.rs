@@ -37,6 +37,18 @@ impl fmt::Display for Protection {
     }
 }
 
+/// What the namespace of an object asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NamespaceDefault {
+    /// Nothing.
+    #[default]
+    Silent,
+    /// This, for objects that ask for nothing themselves.
+    Asks(Protection),
+    /// It has not been read yet, or may not be.
+    NotKnown,
+}
+
 /// Who asks for the protection of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProtectionSetBy {
@@ -65,7 +77,7 @@ pub struct ProtectionSources {
     /// The object's annotation; it wins.
     pub object: Option<Protection>,
     /// The annotation of its namespace.
-    pub namespace: Option<Protection>,
+    pub namespace: NamespaceDefault,
     /// What holds where neither says anything.
     pub chart: Protection,
     /// The object's annotation `warm-standby`, which wins over what a protection includes.
@@ -75,28 +87,36 @@ pub struct ProtectionSources {
 }
 
 impl ProtectionSources {
-    /// The protection that holds.
-    pub fn protection(&self) -> Protection {
-        self.object.or(self.namespace).unwrap_or(self.chart)
+    /// The protection that holds; none where the namespace decides and is not known.
+    pub fn protection(&self) -> Option<Protection> {
+        match (self.object, self.namespace) {
+            (Some(own), _) => Some(own),
+            (None, NamespaceDefault::Asks(protection)) => Some(protection),
+            (None, NamespaceDefault::Silent) => Some(self.chart),
+            (None, NamespaceDefault::NotKnown) => None,
+        }
     }
 
-    /// Whether more is asked for than that weights move.
+    /// Whether more is known to be asked for than that weights move.
     pub fn is_seamless(&self) -> bool {
-        self.protection() == Protection::Seamless
+        self.protection() == Some(Protection::Seamless)
     }
 
     /// Who asks for it.
     pub(crate) fn set_by(&self) -> ProtectionSetBy {
         match (self.object, self.namespace) {
             (Some(_), _) => ProtectionSetBy::Object,
-            (None, Some(_)) => ProtectionSetBy::Namespace,
-            (None, None) => ProtectionSetBy::Chart,
+            (None, NamespaceDefault::Silent) => ProtectionSetBy::Chart,
+            (None, NamespaceDefault::Asks(_) | NamespaceDefault::NotKnown) => {
+                ProtectionSetBy::Namespace
+            }
         }
     }
 
-    /// Whether ready fallbacks keep the smallest share.
-    pub fn warm_standby(&self) -> bool {
-        self.warm_standby.unwrap_or(self.chart_warm_standby || self.is_seamless())
+    /// Whether ready fallbacks keep the smallest share; none where that depends on what is not known.
+    pub fn warm_standby(&self) -> Option<bool> {
+        let own = self.warm_standby.or(self.chart_warm_standby.then_some(true));
+        own.or_else(|| Some(self.protection()? == Protection::Seamless))
     }
 }
 
@@ -122,13 +142,16 @@ mod tests {
             chart,
             ..Default::default()
         };
+        use NamespaceDefault::{Asks, NotKnown, Silent};
         for (object, namespace, chart, expected, by) in [
-            (None, None, Standard, Standard, ProtectionSetBy::Chart),
-            (None, None, Seamless, Seamless, ProtectionSetBy::Chart),
-            (None, Some(Seamless), Standard, Seamless, ProtectionSetBy::Namespace),
-            (None, Some(Standard), Seamless, Standard, ProtectionSetBy::Namespace),
-            (Some(Standard), Some(Seamless), Seamless, Standard, ProtectionSetBy::Object),
-            (Some(Seamless), Some(Standard), Standard, Seamless, ProtectionSetBy::Object),
+            (None, Silent, Standard, Some(Standard), ProtectionSetBy::Chart),
+            (None, Silent, Seamless, Some(Seamless), ProtectionSetBy::Chart),
+            (None, Asks(Seamless), Standard, Some(Seamless), ProtectionSetBy::Namespace),
+            (None, Asks(Standard), Seamless, Some(Standard), ProtectionSetBy::Namespace),
+            (None, NotKnown, Seamless, None, ProtectionSetBy::Namespace),
+            (Some(Standard), Asks(Seamless), Seamless, Some(Standard), ProtectionSetBy::Object),
+            (Some(Seamless), Asks(Standard), Standard, Some(Seamless), ProtectionSetBy::Object),
+            (Some(Seamless), NotKnown, Standard, Some(Seamless), ProtectionSetBy::Object),
         ] {
             let sources = sources(object, namespace, chart);
             assert_eq!((sources.protection(), sources.set_by()), (expected, by), "{sources:?}");
@@ -149,6 +172,26 @@ mod tests {
                 warm_standby,
                 chart_warm_standby,
                 ..ProtectionSources::default()
+            };
+            assert_eq!(sources.warm_standby(), Some(expected), "{sources:?}");
+        }
+    }
+
+    #[test]
+    fn without_knowing_the_namespace_warm_standby_is_known_where_the_namespace_does_not_matter() {
+        for (warm_standby, chart_warm_standby, object, expected) in [
+            (None, false, None, None),
+            (None, true, None, Some(true)),
+            (Some(false), false, None, Some(false)),
+            (None, false, Some(Standard), Some(false)),
+            (None, false, Some(Seamless), Some(true)),
+        ] {
+            let sources = ProtectionSources {
+                object,
+                namespace: NamespaceDefault::NotKnown,
+                chart: Seamless,
+                warm_standby,
+                chart_warm_standby,
             };
             assert_eq!(sources.warm_standby(), expected, "{sources:?}");
         }

@@ -72,6 +72,8 @@ named! {
         NamespaceNotLabelled,
         /// Linkerd's values, which have the failfast timeout of callers' proxies, are not known.
         LinkerdConfigNotKnown,
+        /// Namespaces may not be read, so that what they ask for is not known.
+        NamespacesNotRead,
         /// Fewer namespaces are managed than before.
         NamespacesLeft,
         /// An object has the label of a failover object, and its kind does not fail over.

@@ -8,5 +8,6 @@ pub(crate) mod leftover_weights;
 pub(crate) mod link_reports;
 pub(crate) mod linkerd_config;
 pub(crate) mod managed_scope;
+pub(crate) mod namespace_reports;
 pub(crate) mod own_namespace;
 pub(crate) mod unmanaged_objects;

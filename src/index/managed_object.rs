@@ -2,7 +2,7 @@
 
 use crate::engine::{
     AnnouncedPodUids, AuthoredText, AuthoredWeights, BySet, Declaration, Defaults, FAR_BEYOND,
-    Intent, Now, PendingDelays, Previous, Problem, Protection, SetState, State, SteadyTime,
+    Intent, NamespaceDefault, Now, PendingDelays, Previous, Problem, SetState, State, SteadyTime,
     annotations, authored, external_edit, no_primary, service_of, too_many,
 };
 use crate::index::announced_pods::{RecordedPods, read_recorded_pods};
@@ -155,7 +155,7 @@ impl ManagedObject {
     }
 
     /// Follows the protection that its namespace asks for.
-    pub(crate) fn follow_namespace(&mut self, protection: Option<Protection>) {
+    pub(crate) fn follow_namespace(&mut self, protection: NamespaceDefault) {
         for set in self.sets.as_deref_mut().unwrap_or_default() {
             set.intent.policy.protection.namespace = protection;
         }

@@ -1,8 +1,8 @@
 //! What is kept of a namespace: what it asks for of the objects in it.
 
-use crate::engine::{Protection, annotations};
+use crate::engine::{NamespaceDefault, Protection, annotations};
 use kube::ResourceExt;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// What a namespace asks for.
@@ -29,26 +29,59 @@ impl NamespaceProtection {
     }
 }
 
-/// By name, those that ask for something; most do not.
+/// What namespaces ask for, as far as that is known.
 #[derive(Debug, Default)]
-pub(crate) struct NamespaceTable(HashMap<Arc<str>, NamespaceProtection>);
+pub(crate) struct NamespaceTable {
+    /// By name, those that ask for something; most do not.
+    asking: HashMap<Arc<str>, NamespaceProtection>,
+    /// Those that have been listed.
+    listed: Listed,
+    /// The scopes that may not be read: by name, or everything.
+    pub forbidden: BTreeSet<Option<Box<str>>>,
+}
+
+/// Which namespaces have been listed since the start. What is known of one stays known while it cannot be
+/// read.
+#[derive(Debug, Default)]
+struct Listed {
+    all: bool,
+    some: BTreeSet<Box<str>>,
+}
 
 impl NamespaceTable {
     pub(super) fn get(&self, name: &str) -> Option<&NamespaceProtection> {
-        self.0.get(name)
+        self.asking.get(name)
+    }
+
+    /// The default of the objects of a namespace. A value that cannot be read is none.
+    pub(super) fn default_of(&self, name: &str) -> NamespaceDefault {
+        match self.get(name) {
+            Some(NamespaceProtection::Is(protection)) => NamespaceDefault::Asks(*protection),
+            Some(NamespaceProtection::Unreadable(_)) => NamespaceDefault::Silent,
+            None if self.listed.all || self.listed.some.contains(name) => NamespaceDefault::Silent,
+            None => NamespaceDefault::NotKnown,
+        }
+    }
+
+    /// Records that a namespace has been listed, or all of them. Returns whether that is the first time.
+    pub(super) fn set_listed(&mut self, only: Option<&str>) -> bool {
+        match only {
+            Some(name) => self.listed.some.insert(name.into()),
+            None => !std::mem::replace(&mut self.listed.all, true),
+        }
     }
 
     /// Replaces what a namespace asks for.
     pub(super) fn set(&mut self, name: &str, protection: Option<NamespaceProtection>) {
         match protection {
-            Some(protection) => drop(self.0.insert(name.into(), protection)),
-            None => drop(self.0.remove(name)),
+            Some(protection) => drop(self.asking.insert(name.into(), protection)),
+            None => drop(self.asking.remove(name)),
         }
     }
 
     /// The names of those that ask for something.
     pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.0.keys()
+        self.asking.keys()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The defaults that namespaces set for the objects in them.
 
-use crate::engine::Protection;
+use crate::engine::NamespaceDefault;
 use crate::index::namespace_facts::NamespaceProtection;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
@@ -13,11 +13,29 @@ impl Index {
     }
 
     /// The protection of the objects of a namespace that ask for none.
-    pub(crate) fn default_protection(&self, namespace: &str) -> Option<Protection> {
-        match self.namespace_protection(namespace)? {
-            NamespaceProtection::Is(protection) => Some(*protection),
-            NamespaceProtection::Unreadable(_) => None,
+    pub(crate) fn namespace_default(&self, namespace: &str) -> NamespaceDefault {
+        self.namespace_table.default_of(namespace)
+    }
+
+    /// Records that a namespace has been listed, or all of them: those of which nothing is known ask for nothing.
+    pub(crate) fn namespaces_listed(&mut self, only: Option<&str>) {
+        self.namespace_table.forbidden.remove(&only.map(Into::into));
+        if !self.namespace_table.set_listed(only) {
+            return;
         }
+        for (object, managed) in &mut self.objects {
+            managed.follow_namespace(self.namespace_table.default_of(&object.key.namespace));
+        }
+    }
+
+    /// Records that a namespace may not be read, or none of them.
+    pub(crate) fn namespaces_forbidden(&mut self, only: Option<&str>) {
+        self.namespace_table.forbidden.insert(only.map(Into::into));
+    }
+
+    /// The scopes that may not be read: by name, or everything.
+    pub(crate) fn forbidden_namespaces(&self) -> impl Iterator<Item = Option<&str>> {
+        self.namespace_table.forbidden.iter().map(Option::as_deref)
     }
 
     /// Replaces what a namespace asks for. Returns the objects that it concerns.
@@ -30,8 +48,11 @@ impl Index {
             return vec![];
         }
         self.namespace_table.set(name, protection);
-        let now = self.default_protection(name);
-        let protection = now.map_or("none", Protection::as_str);
+        let now = self.namespace_default(name);
+        let protection = match now {
+            NamespaceDefault::Asks(protection) => protection.as_str(),
+            NamespaceDefault::Silent | NamespaceDefault::NotKnown => "none",
+        };
         tracing::info!(namespace = name, protection, "a namespace asks for another protection");
         let mut concerned = vec![];
         for (object, managed) in &mut self.objects {
@@ -52,7 +73,7 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Defaults, annotations};
+    use crate::engine::{Defaults, Protection, annotations};
     use crate::index::managed_object::ManagedObject;
     use crate::kinds::{Kind, ObjectKey};
     use serde_json::json;
@@ -93,5 +114,25 @@ mod tests {
         assert!(!is_seamless(&index, &silent) && !is_seamless(&index, &later));
         assert_eq!(index.set_namespace("emojivoto", None).len(), 3, "what is wrong has ended");
         assert_eq!(index.namespace_names().count(), 1, "the other one");
+    }
+    #[test]
+    fn what_a_namespace_asks_for_is_not_known_until_it_is_listed_and_stays_known_then() {
+        let mut index = Index::default();
+        let silent = object(&mut index, "silent", json!({}));
+        let warm = |index: &Index| {
+            index.object(&silent).unwrap().readable()[0].intent.policy.warm_standby()
+        };
+        assert_eq!(warm(&index), None);
+        index.namespaces_forbidden(None);
+        assert_eq!((warm(&index), index.forbidden_namespaces().count()), (None, 1));
+        index.namespaces_listed(Some("other"));
+        assert_eq!(warm(&index), None);
+        index.namespaces_listed(None);
+        assert_eq!((warm(&index), index.forbidden_namespaces().count()), (Some(false), 0));
+        index.set_namespace("emojivoto", Some(NamespaceProtection::Is(Protection::Seamless)));
+        index.namespaces_forbidden(None);
+        assert_eq!(warm(&index), Some(true));
+        let later = object(&mut index, "later", json!({}));
+        assert!(is_seamless(&index, &later));
     }
 }

@@ -65,7 +65,7 @@ impl Index {
             self.deciders.share(decider);
         }
         object.start_clocks(self.now);
-        object.follow_namespace(self.default_protection(&key.key.namespace));
+        object.follow_namespace(self.namespace_default(&key.key.namespace));
         self.announced_pods.record(&object.recorded_pods, self.now.steady);
         object.seen = self.observe_decision(&key, &object);
         if self.object(&key) == Some(&object) {

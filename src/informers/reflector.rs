@@ -83,6 +83,15 @@ impl<S: Source> Reflector<S> {
         });
     }
 
+    /// Records that this scope may not be read: what is known of it stays, and is not complete.
+    pub(super) fn keep(&self) {
+        self.interrupt();
+        self.index.update(|index| {
+            self.source.forbidden(index, &self.scope);
+            vec![]
+        });
+    }
+
     /// Removes what a LIST does not have, and marks the resource as synced. All objects are reconciled: they
     /// are dropped from the queue while anything is not synced.
     pub(super) fn replace_all(&self, listed: &HashSet<ObjectKey>, kind_exists: bool) {

@@ -10,6 +10,17 @@ use kube::ResourceExt;
 use kube::runtime::watcher::{self, Event};
 use std::fmt;
 
+/// What it means that objects may not be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfForbidden {
+    /// Nothing can be decided where they are.
+    Hidden,
+    /// They count as absent: the kind is optional.
+    Absent,
+    /// What was known of them stays, and the rest is not known.
+    AsBefore,
+}
+
 /// Where the objects of an informer come from, and how they enter the index.
 pub(crate) trait Source: Send + 'static {
     type Object: Clone + fmt::Debug + ResourceExt + Send + 'static;
@@ -41,10 +52,12 @@ pub(crate) trait Source: Send + 'static {
     fn outdated(&self) -> impl Future<Output = ()> + Send {
         std::future::pending()
     }
-    /// Whether a LIST that is forbidden counts as empty: for kinds that are optional.
-    fn may_be_forbidden(&self) -> bool {
-        false
+    /// What a LIST that is forbidden means.
+    fn if_forbidden(&self) -> IfForbidden {
+        IfForbidden::Hidden
     }
+    /// The LIST of this scope is forbidden, and nothing is known of it.
+    fn forbidden(&self, _: &mut Index, _: &WatchScope) {}
     /// A LIST of this scope is complete, or the cluster has no such kind.
     fn listed(&self, _: &mut Index, _: &WatchScope, _kind_exists: bool) {}
 }

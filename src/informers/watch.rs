@@ -4,7 +4,7 @@ use crate::clock::backoff::Backoff;
 use crate::index::shared_index::SharedIndex;
 use crate::informers::list_watch::WORKS_AFTER;
 use crate::informers::reflector::Reflector;
-use crate::informers::source::Source;
+use crate::informers::source::{IfForbidden, Source};
 use crate::informers::watch_scope::WatchScope;
 use futures::StreamExt;
 use futures::future::join_all;
@@ -207,28 +207,44 @@ impl<S: Source> Informer<S> {
     /// Without an optional resource all goes on, and without another nothing fails over in a namespace:
     /// it counts as empty. Where it may not be read in the cluster, nothing is known.
     fn end_forbidden(&mut self) -> Duration {
-        let name = self.reflector.source.resource().name();
         let is_news = !std::mem::replace(&mut self.is_forbidden_reported, true);
-        match self.reflector.scope.namespace() {
-            _ if self.reflector.source.may_be_forbidden() => {
-                if is_news {
-                    tracing::warn!("{name} may not be read: what they declare has no effect");
-                }
-            }
-            Some(namespace) => {
-                if is_news {
-                    tracing::warn!(
-                        namespace,
-                        "{name} may not be read: nothing fails over in this namespace; is it gone, \
-                         or without its RoleBinding?"
-                    );
-                }
-                self.reflector.forbid(namespace);
-            }
-            None => return self.end_failed(&WatchFailure::Forbidden),
+        let (if_forbidden, scope) = (self.reflector.source.if_forbidden(), &self.reflector.scope);
+        match (if_forbidden, scope.namespace()) {
+            (IfForbidden::Hidden, None) => return self.end_failed(&WatchFailure::Forbidden),
+            (IfForbidden::Hidden, Some(namespace)) => self.reflector.forbid(namespace),
+            (IfForbidden::Absent | IfForbidden::AsBefore, _) => {}
         }
-        self.reflector.replace_all(&HashSet::new(), true);
+        if is_news {
+            self.warn_forbidden(if_forbidden);
+        }
+        match if_forbidden {
+            IfForbidden::AsBefore => self.reflector.keep(),
+            IfForbidden::Absent | IfForbidden::Hidden => {
+                self.reflector.replace_all(&HashSet::new(), true);
+            }
+        }
         self.back_off()
+    }
+
+    fn warn_forbidden(&self, if_forbidden: IfForbidden) {
+        let Reflector { source, scope, .. } = &self.reflector;
+        let (name, namespace) = (source.resource().name(), scope.namespace());
+        match if_forbidden {
+            IfForbidden::Absent => {
+                tracing::warn!("{name} may not be read: what they declare has no effect");
+            }
+            IfForbidden::AsBefore => {
+                tracing::warn!(
+                    namespace,
+                    "{name} may not be read: what is not known stays as it is"
+                );
+            }
+            IfForbidden::Hidden => tracing::warn!(
+                namespace,
+                "{name} may not be read: nothing fails over in this namespace; is it gone, \
+                 or without its RoleBinding?"
+            ),
+        }
     }
 
     fn end_failed(&mut self, why: &WatchFailure) -> Duration {

@@ -2,7 +2,6 @@
 
 use crate::engine::{Protection, ProtectionSetBy, annotations};
 use crate::index::namespace_facts::NamespaceProtection;
-use crate::index::resource::WatchedResource;
 use crate::kinds::retries::{self, IDEMPOTENCE, ParentRetries, WantedRetries};
 use crate::reconciler::context::Subject;
 
@@ -56,10 +55,7 @@ fn at_once(subject: &Subject<'_>) -> String {
 
 /// None where the namespace decides and has not been read.
 fn protection(subject: &Subject<'_>) -> Option<Protection> {
-    let sources = subject.managed.readable().first()?.intent.policy.protection;
-    let is_own = sources.set_by() == ProtectionSetBy::Object;
-    let is_known = is_own || subject.index.synced.has(WatchedResource::Namespaces);
-    is_known.then(|| sources.protection())
+    subject.managed.readable().first()?.intent.policy.protection.protection()
 }
 
 fn parent_retries(subject: &Subject<'_>) -> ParentRetries {
@@ -93,6 +89,7 @@ mod tests {
     fn synced_index() -> Index {
         let mut index = Index::default();
         index.synced = Synced::ALL;
+        index.namespaces_listed(None);
         index
     }
 
@@ -152,8 +149,10 @@ mod tests {
         let unreadable = NamespaceProtection::Unreadable("full".into());
         let standard = (annotations::PROTECTION, "standard");
         assert_eq!(lacking(&mut index, Some(unreadable), &[standard]), "");
-        index.synced.set(WatchedResource::Namespaces, false);
+        let mut index = Index::default();
+        index.synced = Synced::ALL;
+        set_service(&mut index, json!({}));
         assert_eq!(lacking(&mut index, None, &OURS), "", "the namespace is not known");
-        assert_eq!(lacking(&mut index, Some(SEAMLESS), &[]), "");
+        assert_eq!(lacking(&mut index, None, &[]), "");
     }
 }

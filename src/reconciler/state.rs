@@ -1,6 +1,7 @@
 //! The reconciler's state: what is queued, what is under way, and what it remembers.
 
 use crate::index::change::{Change, Noticed};
+use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::reconciler::context::Context;
@@ -227,6 +228,7 @@ impl Reconciler {
     pub(crate) fn show_facts(&self, index: &Index) {
         let metrics = &self.context.metrics;
         metrics.synced.set(i64::from(index.synced.all()));
+        metrics.namespaces_known.set(i64::from(index.synced.has(WatchedResource::Namespaces)));
         metrics.forbidden.set(index.forbidden.len() as i64);
         metrics.managed.set(index.objects().len() as i64);
         metrics.frozen.set(i64::from(index.cluster_wide.frozen));

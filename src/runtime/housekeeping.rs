@@ -6,6 +6,7 @@ use crate::housekeeping::declaration_reports::{DeclarationReports, report_declar
 use crate::housekeeping::ended_declarations::{EndedDeclarations, remove_ended};
 use crate::housekeeping::link_reports::report_links;
 use crate::housekeeping::linkerd_config::{LinkerdConfigReader, read_linkerd_config};
+use crate::housekeeping::namespace_reports::{NamespaceReports, report_namespaces};
 use crate::housekeeping::own_namespace::{NamespaceLabeller, label_own_namespace};
 use crate::housekeeping::unmanaged_objects::{UnmanagedScan, scan_unmanaged};
 use crate::informers::linkerd_config::LinkerdConfig;
@@ -28,6 +29,28 @@ pub(crate) fn start(
     start_labeller(process, leadership, recorder, tasks);
     start_scan(process, leadership, recorder, tasks);
     start_config_reader(process, leadership, recorder, tasks);
+    start_namespace_reports(process, leadership, recorder, tasks);
+}
+
+fn start_namespace_reports(
+    process: &Process,
+    leadership: &Leadership,
+    recorder: &Recorder,
+    tasks: &mut Tasks,
+) {
+    let reports = NamespaceReports {
+        shared: process.index.clone(),
+        deployment: installation(process),
+        leading: leadership.leading.clone(),
+        recorder: recorder.clone(),
+    };
+    tasks.working.tasks.spawn(report_namespaces(reports, tasks.working.stop.clone()));
+}
+
+/// The Deployment, and its ServiceAccount.
+fn installation(process: &Process) -> ObjectKey {
+    let installation = &process.options.installation;
+    ObjectKey::new(&installation.namespace, &installation.name)
 }
 
 /// For warnings at apply.
@@ -41,7 +64,7 @@ fn start_config_reader(
     if options.webhook.is_none() {
         return;
     }
-    let own = ObjectKey::new(&options.installation.namespace, &options.installation.name);
+    let own = installation(process);
     let (client, namespace) = (process.client.clone(), options.linkerd.namespace.clone());
     let reader = LinkerdConfigReader {
         config: LinkerdConfig::new(client, namespace, own.clone()),

@@ -26,7 +26,9 @@ pub(crate) struct Replica<T> {
 impl<T: Content> Replica<T> {
     pub(crate) fn new(resources: &[Resource]) -> Self {
         let resources = resources.to_vec();
-        Self { index: Index::default(), watch: Watch::default(), resources }
+        let mut index = Index::default();
+        index.namespaces_listed(None);
+        Self { index, watch: Watch::default(), resources }
     }
 
     /// Takes one step of the watch. Returns the objects that it concerns; none where there is no step.

@@ -127,6 +127,9 @@ metrics! {
         pub(crate) linkerd_config_known: Gauge =
             "linkerd_config_known",
             "1 while the failfast timeout of callers' proxies is known from Linkerd's values; only read with the webhook";
+        pub(crate) namespaces_known: Gauge =
+            "namespaces_known",
+            "1 while what namespaces ask for, by the annotation protection and the guard's label, is read; what was known stays in force otherwise";
         pub(crate) policy_routes: Gauge =
             "policy_routes",
             "Routes of policy.linkerd.io that the selector matches: they are not failed over";

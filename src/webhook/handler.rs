@@ -71,7 +71,7 @@ impl Handler {
         looked_up: &LiveLookups,
         run: impl FnOnce(&View<'_>) -> T,
     ) -> T {
-        let namespace_protection = self.shared.read().default_protection(request.namespace());
+        let namespace_protection = self.shared.read().namespace_default(request.namespace());
         run(&View {
             facts: FactSource::Shared(&self.shared),
             looked_up,

@@ -23,7 +23,8 @@ impl ObjectFacts {
         let key = ObjectKey::new(view.namespace, reviewed.object.name_any());
         Some(Self {
             object: ObjectRef::new(view.kind, key),
-            warm_standby: first.policy.warm_standby(),
+            // Not known is nothing to be told of the object.
+            warm_standby: first.policy.warm_standby() != Some(false),
             retries: retry_policy::read(conditions, |name| own.get(name).map(String::as_str)),
             sets: sets(&reviewed.declared.sets, intents, view),
             parents: first.apexes.iter().filter_map(|apex| parent(apex, view)).collect(),

@@ -27,7 +27,7 @@ pub(super) fn retries_after(
 ) -> RetryChange {
     let Some(Intent { policy, .. }) = intents.first() else { return RetryChange::default() };
     let (ours, present) = (view.kind.retries(), retries_of(view.kind, new));
-    let protection = view.protection(&policy.protection);
+    let protection = policy.protection.protection();
     let parents = || view.parent_retries(&new.declared);
     let (wanted, note) = match retries::wanted(ours, protection, present.authored, parents) {
         WantedRetries::AsTheyAre => (present.added.clone(), None),

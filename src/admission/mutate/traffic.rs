@@ -65,10 +65,12 @@ fn kept_weights(intent: &Intent, previous: &PreviousSet, view: &View<'_>) -> (Ve
     if remaining.is_empty() {
         return decided_weights(intent, set, view);
     }
-    // Fallbacks that have the smallest share keep it.
+    // Fallbacks that have the smallest share keep it, also where it is not known whether they should have it.
     let warm: Vec<BackendIndex> = intent
         .indices_of_all()
-        .filter(|i| intent.policy.warm_standby() && remaining.binary_search(i).is_err())
+        .filter(|i| {
+            intent.policy.warm_standby() != Some(false) && remaining.binary_search(i).is_err()
+        })
         .filter(|i| set.weights.get(&intent.backends[*i].name).is_some_and(|w| *w > 0))
         .collect();
     let weights = weights_for(intent, &remaining, &warm);

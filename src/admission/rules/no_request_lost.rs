@@ -4,7 +4,7 @@ use super::rule::{Check, ObjectReview, Rule};
 use crate::admission::findings::{Finding, ObjectFacts, findings};
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
-use crate::engine::{Intent, Problem, Protection};
+use crate::engine::{Intent, Problem};
 
 /// Warns of each [`Finding`] that no other rule reports, once. Of an object that does not ask for a seamless
 /// protection, it warns of annotations alone that do nothing.
@@ -18,7 +18,7 @@ fn check(review: &ObjectReview<'_>) -> Vec<Problem> {
 
 fn found(object: &ReviewedObject<'_>, intents: &[Intent], view: &View<'_>) -> Vec<Finding> {
     let Some(first) = intents.first() else { return vec![] };
-    let is_asked_for = view.protection(&first.policy.protection) == Some(Protection::Seamless);
+    let is_asked_for = first.policy.protection.is_seamless();
     if !is_asked_for && !view.kind.needs_service_profile() {
         return vec![];
     }

@@ -3,9 +3,7 @@
 use super::rule::{Check, ObjectReview, Rule};
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
-use crate::engine::{
-    FieldPath, Intent, Problem, Protection, ProtectionSetBy, ProtectionSources, annotations,
-};
+use crate::engine::{FieldPath, Intent, Problem, ProtectionSetBy, ProtectionSources, annotations};
 use crate::index::namespace_facts::NamespaceProtection;
 use crate::kinds::retries::{self, LIMIT, ParentRetries, Retry, RetrySetting};
 use crate::kinds::{Kind, route};
@@ -28,7 +26,7 @@ fn check(review: &ObjectReview<'_>) -> Vec<Problem> {
 fn lacking(object: &ReviewedObject<'_>, intents: &[Intent], view: &View<'_>) -> Vec<Problem> {
     let Some(Intent { policy, .. }) = intents.first() else { return vec![] };
     let sources = &policy.protection;
-    if view.protection(sources) != Some(Protection::Seamless) {
+    if !sources.is_seamless() {
         return vec![];
     }
     let mut warnings: Vec<Problem> = without_share(sources).into_iter().collect();
@@ -68,7 +66,7 @@ fn unreadable_namespace(review: &ObjectReview<'_>, sources: &ProtectionSources) 
 
 /// A retry goes to the backends that the request knew when it began.
 fn without_share(sources: &ProtectionSources) -> Option<Problem> {
-    (!sources.warm_standby()).then(|| {
+    (sources.warm_standby() == Some(false)).then(|| {
         Problem::warning(annotations::field(annotations::WARM_STANDBY))
             .found(format!("\"false\", beside {}: seamless", annotations::PROTECTION))
             .expected("\"true\", or nothing: without a share for the fallbacks a lost backend is all that a request knows")

@@ -6,7 +6,7 @@ use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
 use crate::informers::discovery;
 use crate::informers::list_watch::{config, list_watch_optional};
-use crate::informers::source::Source;
+use crate::informers::source::{IfForbidden, Source};
 use crate::informers::watch_scope::WatchScope;
 use crate::kinds::partial::PartialObject;
 use crate::kinds::route::GROUP;
@@ -34,8 +34,8 @@ impl Source for GrantSource {
     fn resource(&self) -> WatchedResource {
         WatchedResource::ReferenceGrants
     }
-    fn may_be_forbidden(&self) -> bool {
-        true
+    fn if_forbidden(&self) -> IfForbidden {
+        IfForbidden::Absent
     }
     async fn discover(&mut self) -> kube::Result<bool> {
         let served =

@@ -6,7 +6,7 @@ use crate::index::order::Arrival;
 use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
 use crate::informers::list_watch::{config, list_watch};
-use crate::informers::source::Source;
+use crate::informers::source::{IfForbidden, Source};
 use crate::informers::watch_scope::WatchScope;
 use crate::kinds::partial::PartialNamespace;
 use crate::kinds::pods::GUARD_LABEL;
@@ -34,9 +34,15 @@ impl Source for NamespaceSource {
     fn resource(&self) -> WatchedResource {
         WatchedResource::Namespaces
     }
-    fn may_be_forbidden(&self) -> bool {
+    fn if_forbidden(&self) -> IfForbidden {
         // The ClusterRole may be older than this program.
-        true
+        IfForbidden::AsBefore
+    }
+    fn forbidden(&self, index: &mut Index, scope: &WatchScope) {
+        index.namespaces_forbidden(scope.namespace());
+    }
+    fn listed(&self, index: &mut Index, scope: &WatchScope, _kind_exists: bool) {
+        index.namespaces_listed(scope.namespace());
     }
     fn apply(
         &self,

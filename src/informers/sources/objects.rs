@@ -7,7 +7,7 @@ use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
 use crate::informers::discovery;
 use crate::informers::list_watch::{config, list_watch_optional};
-use crate::informers::source::Source;
+use crate::informers::source::{IfForbidden, Source};
 use crate::informers::watch_scope::WatchScope;
 use crate::kinds::partial::PartialObject;
 use crate::kinds::selector::LabelSelector;
@@ -56,9 +56,9 @@ impl Source for ObjectSource {
     fn resource(&self) -> WatchedResource {
         WatchedResource::Objects(self.kind)
     }
-    fn may_be_forbidden(&self) -> bool {
+    fn if_forbidden(&self) -> IfForbidden {
         // Where the ClusterRole is older than this program, the other kinds go on.
-        true
+        IfForbidden::Absent
     }
     async fn discover(&mut self) -> kube::Result<bool> {
         self.served = discovery::served_kind(&self.client, self.kind).await?;

@@ -5,7 +5,7 @@ use crate::index::order::Arrival;
 use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
 use crate::informers::list_watch::{config, list_watch};
-use crate::informers::source::Source;
+use crate::informers::source::{IfForbidden, Source};
 use crate::kinds::{ObjectKey, ObjectRef};
 use futures::Stream;
 use k8s_openapi::api::core::v1::Namespace;
@@ -29,8 +29,8 @@ impl Source for OwnNamespaceSource {
     fn resource(&self) -> WatchedResource {
         WatchedResource::OwnNamespace
     }
-    fn may_be_forbidden(&self) -> bool {
-        true
+    fn if_forbidden(&self) -> IfForbidden {
+        IfForbidden::Absent
     }
     fn apply(&self, index: &mut Index, namespace: &Namespace, _: Arrival<'_>) -> Vec<ObjectRef> {
         index.set_cluster_wide(ClusterSettings::read(namespace))

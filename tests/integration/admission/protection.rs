@@ -3,12 +3,14 @@
 
 use crate::support::*;
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::events::v1::Event;
 use kube::Api;
+use kube::api::ListParams;
 use kube::core::DynamicObject;
 use linkerd_failover::kinds::Kind;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use test_cluster::{Workload, eventually};
+use test_cluster::{Cluster, Installation, Workload, eventually};
 
 const HTTP: (&str, &str) = ("retry.linkerd.io/http", "gateway-error");
 const LIMIT: (&str, &str) = ("retry.linkerd.io/limit", "2");
@@ -163,4 +165,65 @@ async fn retries_come_and_go_with_one_annotation_on_a_route_or_its_namespace_and
     wait_metric_of_all(&installation, incomplete, 1.0).await?;
     protect("-").await?;
     wait_metric_of_all(&installation, incomplete, 0.0).await
+}
+
+/// Replaces what the program may do with namespaces.
+async fn set_verbs(cluster: &Cluster, verbs: &[&str]) -> Result<()> {
+    let role =
+        cluster.kubectl(["get", "clusterrole", "linkerd-failover", "-o", "json"]).ok().await?;
+    let role: Value = serde_json::from_str(&role)?;
+    let rules = role["rules"].as_array().context("no rules")?;
+    let is_of_all = |rule: &Value| {
+        rule["resources"] == json!(["namespaces"]) && rule["resourceNames"].is_null()
+    };
+    let position = rules.iter().position(is_of_all).context("no rule for namespaces")?;
+    let path = format!("/rules/{position}/verbs");
+    let patch = json!([{"op": "replace", "path": path, "value": verbs}]).to_string();
+    cluster
+        .kubectl(["patch", "clusterrole", "linkerd-failover", "--type=json", "-p"])
+        .args([patch])
+        .ok()
+        .await?;
+    Ok(())
+}
+
+async fn wait_not_read(cluster: &Cluster) -> Result<()> {
+    let events: Api<Event> = Api::namespaced(cluster.client(), "linkerd-failover");
+    eventually("an Event about namespaces", PATIENCE, || async {
+        let all = events.list(&ListParams::default()).await?.items.into_iter();
+        let mut ours = all.filter(|event| event.reason.as_deref() == Some("NamespacesNotRead"));
+        let note = ours.next().and_then(|event| event.note).context("none yet")?;
+        ensure!(note.contains("may not list namespaces"), "{note}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_that_a_namespace_asks_for_stays_while_namespaces_may_not_be_read() -> Result<()> {
+    let cluster = cluster().await?;
+    let installation = Installation::install(&cluster, options(1, &[])).await?;
+    installation.wait_ready(PATIENCE).await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    let protection = "failover.linkerd.io/protection=seamless";
+    cluster.kubectl(["annotate", "namespace", "emojivoto", protection]).ok().await?;
+    workload.apply(&emoji()).await?;
+    let splits = splits(&cluster, "emojivoto");
+    wait_weights(&splits, "emoji", &[429_495.0, 1.0]).await?;
+
+    // As after an upgrade that kept the ClusterRole of an older version.
+    let replica = &installation.replicas()[0];
+    set_verbs(&cluster, &["get"]).await?;
+    replica.restart().await?;
+    replica.wait_ready(PATIENCE).await?;
+    wait_not_read(&cluster).await?;
+    wait_metric(replica, "linkerd_failover_namespaces_known", 0.0).await?;
+    wait_weights(&splits, "emoji", &[429_495.0, 1.0]).await?;
+
+    set_verbs(&cluster, &["get", "list", "watch"]).await?;
+    wait_metric(replica, "linkerd_failover_namespaces_known", 1.0).await?;
+    let none = "failover.linkerd.io/protection-";
+    cluster.kubectl(["annotate", "namespace", "emojivoto", none]).ok().await?;
+    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+    Ok(())
 }
