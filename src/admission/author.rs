@@ -180,17 +180,27 @@ impl ReviewedRequest<'_> {
     }
 }
 
-/// The retries of an object, by who set them.
-pub(crate) fn retries_of(kind: Kind, object: &ReviewedObject<'_>) -> RouteRetries {
-    let is_authored = |name| is_annotation_of_author(object, name);
+/// The retries of an object, by who set them; `old` is the object before this request.
+pub(crate) fn retries_of(
+    kind: Kind,
+    old: Option<&ReviewedObject<'_>>,
+    object: &ReviewedObject<'_>,
+) -> RouteRetries {
+    let is_authored = |name| is_annotation_of_author(old, object, name);
     RouteRetries::read(kind.retries(), object.object.annotations(), is_authored)
 }
 
-/// Whether an annotation that the webhook may have added stands in the author's manifest, or has a field owner:
-/// one that a webhook adds has none. A manifest, or an owner, that also has the record of what is added repeats
-/// the live object, as a backup does.
-fn is_annotation_of_author(object: &ReviewedObject<'_>, name: &str) -> bool {
-    let in_manifest = object.manifest().is_some_and(|manifest| {
+/// Whether an annotation that the webhook may have added stands in the manifest that is applied, or has a field
+/// owner: one that a webhook adds has none. A manifest, or an owner, that also has the record of what is added
+/// repeats the live object, as a backup does. A manifest that was applied before tells nothing: what it names may
+/// have been removed by hand since, and is ours now.
+fn is_annotation_of_author(
+    old: Option<&ReviewedObject<'_>>,
+    object: &ReviewedObject<'_>,
+    name: &str,
+) -> bool {
+    let applied = old.and_then(|old| object.manifest_applied_over(old));
+    let in_manifest = applied.is_some_and(|manifest| {
         let written = &manifest.annotations;
         written.contains_key(name) && !written.contains_key(annotations::ADDED)
     });

@@ -184,6 +184,23 @@ fn what_is_ours_stays_through_every_way_to_apply_and_what_the_author_sets_is_his
     }
 }
 
+/// `kubectl apply` leaves its manifest in the object, where it stays whatever a person removes by hand.
+#[test]
+fn what_an_old_manifest_names_and_a_person_removed_is_added_as_ours() {
+    let world = world();
+    let equal = [SEAMLESS, (HTTP, "gateway-error")];
+    let applied = applied_by_kubectl(with(two_rules(), &equal), &equal);
+    let old = stored(mutated(&world, None, &applied));
+    assert_eq!(retries(&old), map(&equal[1..]), "his");
+    let removed = without(old.clone(), &[HTTP]);
+    for before in [Some(&old), None] {
+        let once = mutated(&world, before, &removed);
+        assert_eq!(retries(&once), map(&OURS));
+        assert_eq!(mutated(&world, before, &once), once, "a second call");
+        assert_eq!(retries(&mutated(&world, Some(&once), &once)), map(&OURS), "a later edit");
+    }
+}
+
 #[test]
 fn ours_go_with_the_annotation_the_label_and_the_retries_of_the_service() {
     let mut world = world();

@@ -54,7 +54,7 @@ fn ours(
 ) -> Vec<&'static str> {
     let present = new.object.annotations();
     let mut ours = vec![annotations::STATE, annotations::AUTHORED_WEIGHTS];
-    ours.extend(released(new, view));
+    ours.extend(released(old, new, view));
     if old.declared.authored_primary().is_none() && primary != PrimaryNamed::Yes {
         let default = old.declared.annotations.get(annotations::PRIMARY_SERVICE);
         if default == present.get(annotations::PRIMARY_SERVICE) {

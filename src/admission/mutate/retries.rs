@@ -17,8 +17,8 @@ pub(super) struct RetryChange {
     pub note: Option<String>,
 }
 
-/// The retries of an object that can be read, after its review. Nothing is noted of those that `old` has, which
-/// a replaced object has lost.
+/// The retries of an object that can be read, after its review; `old` is the object before, managed or not. Nothing
+/// is noted of those that it has, which a replaced object has lost.
 pub(super) fn retries_after(
     old: Option<&ReviewedObject<'_>>,
     new: &ReviewedObject<'_>,
@@ -26,7 +26,7 @@ pub(super) fn retries_after(
     view: &View<'_>,
 ) -> RetryChange {
     let Some(Intent { policy, .. }) = intents.first() else { return RetryChange::default() };
-    let (ours, present) = (view.kind.retries(), retries_of(view.kind, new));
+    let (ours, present) = (view.kind.retries(), retries_of(view.kind, old, new));
     let protection = policy.protection.protection();
     let parents = || view.parent_retries(&new.declared);
     let (wanted, note) = match retries::wanted(ours, protection, present.authored, parents) {
@@ -40,8 +40,12 @@ pub(super) fn retries_after(
 }
 
 /// The annotations that go with the label.
-pub(super) fn released(new: &ReviewedObject<'_>, view: &View<'_>) -> Vec<&'static str> {
-    let added = retries_of(view.kind, new).added.into_iter().map(|(name, _)| name);
+pub(super) fn released(
+    old: &ReviewedObject<'_>,
+    new: &ReviewedObject<'_>,
+    view: &View<'_>,
+) -> Vec<&'static str> {
+    let added = retries_of(view.kind, Some(old), new).added.into_iter().map(|(name, _)| name);
     added.chain([annotations::ADDED]).collect()
 }
 
@@ -68,7 +72,7 @@ fn missing(
     old: Option<&ReviewedObject<'_>>,
     view: &View<'_>,
 ) -> Vec<Retry> {
-    let before = old.map(|old| retries_of(view.kind, old).added).unwrap_or_default();
+    let before = old.map(|old| retries_of(view.kind, None, old).added).unwrap_or_default();
     let is_new = |retry: &&Retry| !present.added.contains(retry) && !before.contains(retry);
     all.iter().filter(is_new).copied().collect()
 }
