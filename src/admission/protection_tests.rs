@@ -222,6 +222,49 @@ fn ours_go_with_the_annotation_the_label_and_the_retries_of_the_service() {
     assert_eq!(retries(&mutated(&world, Some(&old), &old)), none);
 }
 
+#[test]
+fn a_word_that_is_misspelt_is_refused_when_it_is_new_and_stands_for_nothing_where_it_is_stored() {
+    let world = world();
+    let misspelt = with(two_rules(), &[(annotations::PROTECTION, "seamles")]);
+    let new = validation(&world, None, &misspelt);
+    assert_eq!(new.errors.len(), 1, "{new:?}");
+    insta::assert_snapshot!(new.errors[0].to_string(), @r#"metadata.annotations[failover.linkerd.io/protection]: found "seamles", expected "standard" or "seamless"; did you mean "seamless"?"#);
+    let old = stored(misspelt);
+    let edited = with(old.clone(), &[("team", "x")]);
+    let kept = validation(&world, Some(&old), &edited);
+    assert!(kept.errors.is_empty() && !kept.warnings.is_empty(), "{kept:?}");
+    assert_eq!(retries(&mutated(&world, Some(&old), &edited)), map(&[]));
+}
+
+/// Whatever stands in `added`, nothing of the author's is taken, and a second call changes nothing.
+#[test]
+fn a_record_that_somebody_tampers_with_costs_the_author_nothing() {
+    let world = world();
+    let old = seamless(&world);
+    for record in [
+        "",
+        ",",
+        "retry.linkerd.io/http=5xx",
+        "retry.linkerd.io/http=gateway-error",
+        "retry.linkerd.io/http",
+        "team=x,retry.linkerd.io/timeout=1s",
+        "retry.linkerd.io/limit=2,retry.linkerd.io/http=gateway-error",
+    ] {
+        let own = [("team", "x"), ("retry.linkerd.io/timeout", "1s"), (annotations::ADDED, record)];
+        let sent = with(old.clone(), &own);
+        let once = mutated(&world, Some(&old), &sent);
+        assert_eq!(mutated(&world, Some(&old), &once), once, "{record:?}: a second call");
+        let mut unlabelled = once.clone();
+        unlabelled.labels_mut().remove(LABEL);
+        for after in [&once, &mutated(&world, Some(&once), &unlabelled)] {
+            for (name, value) in &own[..2] {
+                assert_eq!(after.annotations().get(*name).unwrap(), value, "{record:?}");
+            }
+            assert!(!after.annotations().contains_key(annotations::ADDED), "{record:?}");
+        }
+    }
+}
+
 /// Not known is neither one nor the other.
 #[test]
 fn where_it_is_not_known_whether_ours_are_due_they_are_left_as_they_are() {
@@ -270,7 +313,7 @@ fn what_is_added_and_taken_back_is_noted_once_with_what_its_author_has_to_know()
 #[test]
 fn what_a_seamless_protection_lacks_is_warned_about_with_the_line_that_mends_it() {
     let of_rule = |world: &World, route: &DynamicObject| {
-        let found = validation(world, None, route);
+        let found = validation(world, None, &mutated(world, None, route));
         assert!(found.errors.is_empty(), "{found:?}");
         let ours = |warning: &String| warning.contains("protection") || warning.contains("retries");
         found.warnings.iter().map(ToString::to_string).filter(ours).collect::<Vec<_>>()
@@ -314,11 +357,11 @@ fn what_a_seamless_protection_lacks_is_warned_about_with_the_line_that_mends_it(
     rules without a fallback
       spec.rules: found no fallback in spec.rules[2].backendRefs, spec.rules[3], expected one in each rule: Linkerd's retries are per route, so these requests are retried too, with nowhere else to go; move such a rule to a route of its own, with failover.linkerd.io/protection: standard
     limit 0
-      metadata.annotations[retry.linkerd.io/limit]: found "0", expected a limit from 1: 0 counts as forbidden, so failover.linkerd.io/protection: seamless adds no retries (Linkerd itself ignores a limit of 0: beside a condition it retries once); write retry.linkerd.io/limit: "2"
+      metadata.annotations[retry.linkerd.io/limit]: found "0", expected 1 or more; retries count as forbidden and are not added (Linkerd itself ignores a limit of 0: beside a condition it retries once); a retried request may have reached the pod that died: only requests that may be repeated should be: kubectl annotate --overwrite httproutes.gateway.networking.k8s.io -n emojivoto emoji retry.linkerd.io/limit=2 retry.linkerd.io/http=gateway-error
     without a share
       metadata.annotations[failover.linkerd.io/warm-standby]: found "false", beside failover.linkerd.io/protection: seamless, expected "true", or nothing: without a share for the fallbacks a lost backend is all that a request knows; remove failover.linkerd.io/warm-standby
     limit 0 of the Service
-      spec.parentRefs: found "emoji-svc", with retry.linkerd.io/limit: "0", expected a limit from 1: 0 counts as forbidden, so failover.linkerd.io/protection: seamless adds no retries (Linkerd itself ignores a limit of 0: beside a condition it retries once); kubectl -n emojivoto annotate service emoji-svc retry.linkerd.io/limit=2 --overwrite
+      spec.parentRefs: found retry.linkerd.io/limit: "0" on Service emojivoto/emoji-svc, expected 1 or more; retries count as forbidden and are not added (Linkerd itself ignores a limit of 0: beside a condition it retries once); a retried request may have reached the pod that died: only requests that may be repeated should be: kubectl annotate --overwrite service -n emojivoto emoji-svc retry.linkerd.io/limit=2 retry.linkerd.io/http=gateway-error
     a Service that cannot be seen
       spec.parentRefs: found "emoji-svc", which cannot be seen, expected a Service whose annotations can be read: it may have retries, which ours would replace, so none are added; if it has none: kubectl -n emojivoto annotate httproutes.gateway.networking.k8s.io emoji retry.linkerd.io/http=gateway-error retry.linkerd.io/limit=2
     a split

@@ -76,10 +76,15 @@ impl<'a> Annotation<'a> {
     ) -> Option<T> {
         let text = self.value?;
         let meant = values.iter().find(|(value, _)| *value == text).map(|(_, meaning)| *meaning);
-        self.or_problem(meant, problems, || {
-            let values: Vec<_> = values.iter().map(|(value, _)| format!("{value:?}")).collect();
-            values.join(" or ")
-        })
+        if meant.is_none() {
+            let each: Vec<_> = values.iter().map(|(value, _)| format!("{value:?}")).collect();
+            let problem = self.problem().expected(each.join(" or "));
+            problems.push(match closest(text, values.iter().map(|(value, _)| *value)) {
+                Some(near) => problem.next(format!("did you mean {near:?}?")),
+                None => problem,
+            });
+        }
+        meant
     }
 
     /// Comma-separated backends, by name, in the order given and each once. `Some` of what could be

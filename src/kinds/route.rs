@@ -146,6 +146,17 @@ pub(crate) fn rules_without_backends(route: &DynamicObject) -> Vec<String> {
     without.map(|(i, _)| FieldPath::from(SHAPE.backends).index(i).to_string()).collect()
 }
 
+/// The request timeout of each rule, as it is written, by the path of its field.
+pub(crate) fn request_timeouts(route: &DynamicObject) -> Vec<(FieldPath, Option<&str>)> {
+    let rules = route.data.pointer("/spec/rules").and_then(Value::as_array);
+    let each = rules.into_iter().flatten().enumerate();
+    each.map(|(i, rule)| {
+        let path = FieldPath::from(SHAPE.backends).index(i).field("timeouts").field("request");
+        (path, rule.pointer("/timeouts/request").and_then(Value::as_str))
+    })
+    .collect()
+}
+
 /// The Services that the route steers; other parents are not Linkerd's mesh.
 fn parents(spec: &Value, namespace: &str, unreadable: &mut Vec<Problem>) -> Vec<String> {
     let field = FieldPath::from(SHAPE.apex);

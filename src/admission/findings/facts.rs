@@ -5,6 +5,7 @@ use crate::kinds::linkerd::failfast::Failfast;
 use crate::kinds::linkerd::failure_accrual::FailureAccrual;
 use crate::kinds::linkerd::retry_policy::RetryPolicy;
 use crate::kinds::{ObjectKey, ObjectRef};
+use std::time::Duration;
 
 /// A failover object, the Services around it, and Linkerd.
 #[derive(Clone, Debug)]
@@ -19,8 +20,21 @@ pub(crate) struct ObjectFacts {
     /// The Services that clients call. Linkerd takes failure accrual from them, and retries where the object
     /// has none.
     pub parents: Vec<ParentFacts>,
+    /// The timeouts of its requests, by where they are set.
+    pub timeouts: Vec<(TimeoutPlace, Duration)>,
     /// Of callers' proxies.
     pub failfast: Failfast,
+}
+
+/// Where a request timeout is set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TimeoutPlace {
+    /// By the annotation of the object.
+    Object,
+    /// In this rule.
+    Rule(FieldPath),
+    /// By the annotation of a Service that clients call.
+    Service(ObjectKey),
 }
 
 /// The backends that share one traffic.

@@ -1,9 +1,9 @@
 //! Findings: which there are, and what they follow from.
 
-use super::facts::{HidingProfile, ObjectFacts, ParentFacts, SetFacts};
+use super::facts::{HidingProfile, ObjectFacts, ParentFacts, SetFacts, TimeoutPlace};
 use crate::engine::FieldPath;
 use crate::kinds::ObjectKey;
-use crate::kinds::linkerd::failfast::{self, EnvList, Failfast, NotKnown};
+use crate::kinds::linkerd::failfast::{self, EnvList, Failfast, FailfastTimeout, NotKnown};
 use crate::kinds::linkerd::failure_accrual::FailureAccrual;
 use crate::kinds::linkerd::retry_policy::RetryPolicy;
 use std::time::Duration;
@@ -30,12 +30,13 @@ pub(crate) enum Finding {
     NoWarmStandby,
     /// A set with one backend; a fallback that another set of the object has.
     NoFallback { path: FieldPath, other: Option<(ObjectKey, Option<u16>)> },
-    /// A set without a ready fallback; each with its health.
-    NoReadyFallback { path: FieldPath, fallbacks: Vec<(ObjectKey, String)> },
+    /// Sets without a ready fallback, which have the same ones; each with its health.
+    NoReadyFallback { paths: Vec<FieldPath>, fallbacks: Vec<(ObjectKey, String)> },
     /// Nothing is repeated; the Service that would have to ask for it, where another has retries already.
     NoRetries { service: Option<ObjectKey> },
-    /// The author has set a limit of 0; the Service, where that is not on the object.
-    RetriesForbidden { service: Option<ObjectKey> },
+    /// The author has set a limit of 0; the Service, where that is not on the object, and the conditions that
+    /// are lacking too.
+    RetriesForbidden { service: Option<ObjectKey>, lacking: Option<String> },
     /// Linkerd cannot read this annotation, and drops all retries.
     RetriesUnreadable { service: Option<ObjectKey>, name: &'static str, value: String },
     /// What repeats has conditions that a lost backend does not meet, or none.
@@ -44,12 +45,22 @@ pub(crate) enum Finding {
     LongFailfast { timeout: Duration, set_in: Option<EnvList> },
     /// How long it waits is not known; none: nothing has been read yet.
     FailfastNotKnown(Option<NotKnown>),
+    /// A request that meets a lost backend reaches its timeout before it would be repeated.
+    ShortTimeout(ShortTimeout),
     /// What is ready gets traffic whatever it answers; with the penalty that is advised.
     NoFailureAccrual { service: ObjectKey, advised: Duration },
     /// Linkerd cannot read this annotation, and drops all failure accrual.
     FailureAccrualUnreadable { service: ObjectKey, name: &'static str, value: String },
     /// A probe comes before a backend that fails is given up.
     EarlyProbes(EarlyProbes),
+}
+
+/// A request timeout that is no longer than the failfast timeout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ShortTimeout {
+    pub set_on: TimeoutPlace,
+    pub timeout: Duration,
+    pub failfast: FailfastTimeout,
 }
 
 /// Failure accrual whose first penalty is shorter than the failfast timeout, and what is advised.
@@ -74,6 +85,7 @@ pub(crate) fn findings(facts: &ObjectFacts) -> Vec<Finding> {
     }
     found.extend(of_failfast(&facts.failfast));
     if !is_split {
+        found.extend(short_timeout(facts));
         let failfast = timeout(&facts.failfast);
         found.extend(facts.parents.iter().filter_map(|parent| of_accrual(parent, failfast)));
     }
@@ -107,15 +119,45 @@ fn hidden(facts: &ObjectFacts) -> Vec<Finding> {
     profiles.map(Finding::Hidden).collect()
 }
 
-fn of_sets(facts: &ObjectFacts) -> impl Iterator<Item = Finding> {
-    facts.sets.iter().filter_map(|set| {
+fn of_sets(facts: &ObjectFacts) -> Vec<Finding> {
+    let mut found = vec![];
+    for set in &facts.sets {
         let path = set.path.clone();
         if set.fallbacks.is_empty() {
-            return Some(Finding::NoFallback { path, other: any_fallback(&facts.sets) });
+            found.push(Finding::NoFallback { path, other: any_fallback(&facts.sets) });
+        } else if let Some(down) = none_ready(set) {
+            add_none_ready(path, down, &mut found);
         }
-        let may_serve = set.fallbacks.iter().any(|f| f.health.is_ready() || f.health.is_unknown());
-        let each = || set.fallbacks.iter().map(|f| (f.service.clone(), f.health.to_string()));
-        (!may_serve).then(|| Finding::NoReadyFallback { path, fallbacks: each().collect() })
+    }
+    found
+}
+
+/// The fallbacks of a set, where none is ready.
+fn none_ready(set: &SetFacts) -> Option<Vec<(ObjectKey, String)>> {
+    let may_serve = set.fallbacks.iter().any(|f| f.health.is_ready() || f.health.is_unknown());
+    let each = || set.fallbacks.iter().map(|f| (f.service.clone(), f.health.to_string()));
+    (!may_serve).then(|| each().collect())
+}
+
+/// Rules of a route mostly have the same fallbacks: they are reported together.
+fn add_none_ready(path: FieldPath, down: Vec<(ObjectKey, String)>, found: &mut Vec<Finding>) {
+    let same = found.iter_mut().find_map(|finding| match finding {
+        Finding::NoReadyFallback { paths, fallbacks } if *fallbacks == down => Some(paths),
+        _ => None,
+    });
+    match same {
+        Some(paths) => paths.push(path),
+        None => found.push(Finding::NoReadyFallback { paths: vec![path], fallbacks: down }),
+    }
+}
+
+/// The shortest timeout that a request may reach before a retry. How callers' proxies fail fast has to be known.
+fn short_timeout(facts: &ObjectFacts) -> Option<Finding> {
+    let Failfast::Known(failfast) = facts.failfast else { return None };
+    let (set_on, timeout) = facts.timeouts.iter().min_by_key(|(_, timeout)| *timeout)?;
+    (*timeout <= failfast.timeout).then(|| {
+        let set_on = set_on.clone();
+        Finding::ShortTimeout(ShortTimeout { set_on, timeout: *timeout, failfast })
     })
 }
 
@@ -142,7 +184,9 @@ fn lacking(retries: &RetryPolicy, service: Option<&ObjectKey>) -> Option<Finding
     match retries {
         RetryPolicy::Sufficient => None,
         RetryPolicy::Absent => Some(Finding::NoRetries { service }),
-        RetryPolicy::Forbidden => Some(Finding::RetriesForbidden { service }),
+        RetryPolicy::Forbidden { lacking } => {
+            Some(Finding::RetriesForbidden { service, lacking: lacking.clone() })
+        }
         RetryPolicy::Unreadable { name, value } => {
             Some(Finding::RetriesUnreadable { service, name, value: value.clone() })
         }

@@ -1,6 +1,6 @@
 //! What is found, and the text that people see of it.
 
-use super::facts::{FallbackFacts, HidingProfile, ParentFacts, SetFacts};
+use super::facts::{FallbackFacts, HidingProfile, ParentFacts, SetFacts, TimeoutPlace};
 use super::*;
 use crate::engine::{FieldPath, Health, Unknown};
 use crate::kinds::linkerd::failfast::{self, EnvList, Failfast, FailfastTimeout};
@@ -53,6 +53,7 @@ fn complete(kind: Kind) -> ObjectFacts {
             accrual: enabled(10_000, 60_000),
             profile: None,
         }],
+        timeouts: vec![],
         failfast: known(200, Some(EnvList::Additional)),
     }
 }
@@ -168,17 +169,18 @@ fn retries_are_those_of_the_route_and_of_its_services_only_where_it_has_none() {
             .collect();
         findings(&facts)
     };
-    use RetryPolicy::{Absent, Forbidden, Sufficient};
-    assert_eq!(of(Sufficient, &[Forbidden]), []);
+    use RetryPolicy::{Absent, Sufficient};
+    let forbidden = || RetryPolicy::Forbidden { lacking: None };
+    let found = |service| [Finding::RetriesForbidden { service, lacking: None }];
+    assert_eq!(of(Sufficient, &[forbidden()]), []);
     assert_eq!(of(Absent, &[Sufficient]), []);
     assert_eq!(of(Absent, &[Absent, Absent]), [Finding::NoRetries { service: None }]);
     assert_eq!(of(Absent, &[]), [Finding::NoRetries { service: None }]);
     // On the route they would take the place of the author's, for both.
     let second = Some(service("svc-1"));
     assert_eq!(of(Absent, &[Sufficient, Absent]), [Finding::NoRetries { service: second.clone() }]);
-    let forbidden = Finding::RetriesForbidden { service: second };
-    assert_eq!(of(Absent, &[Sufficient, Forbidden]), [forbidden]);
-    assert_eq!(of(Forbidden, &[Sufficient]), [Finding::RetriesForbidden { service: None }]);
+    assert_eq!(of(Absent, &[Sufficient, forbidden()]), found(second));
+    assert_eq!(of(forbidden(), &[Sufficient]), found(None));
 }
 
 #[test]
@@ -186,7 +188,8 @@ fn retries_that_do_not_help_are_quoted_with_those_that_do() {
     let unreadable = |name, value: &str| RetryPolicy::Unreadable { name, value: value.into() };
     let mut text = String::new();
     for (kind, retries) in [
-        (Kind::HttpRoute, RetryPolicy::Forbidden),
+        (Kind::HttpRoute, RetryPolicy::Forbidden { lacking: None }),
+        (Kind::HttpRoute, RetryPolicy::Forbidden { lacking: Some("429,gateway-error".into()) }),
         (Kind::HttpRoute, RetryPolicy::Partial(Some("500".into()))),
         (Kind::HttpRoute, RetryPolicy::Partial(None)),
         (Kind::HttpRoute, unreadable(HTTP, "503, 504")),
@@ -203,7 +206,8 @@ fn retries_that_do_not_help_are_quoted_with_those_that_do() {
     facts.parents[0].retries = RetryPolicy::Partial(Some("500".into()));
     text += &warnings_of(&facts);
     insta::assert_snapshot!(text, @r#"
-    metadata.annotations[retry.linkerd.io/limit]: found "0", expected 1 or more; retries count as forbidden and are not added, and a request that a lost backend leaves unanswered fails; a retried request may have reached the pod that died: only requests that may be repeated should be: kubectl annotate --overwrite httproutes.gateway.networking.k8s.io -n emojivoto emoji retry.linkerd.io/limit=2 retry.linkerd.io/http=gateway-error
+    metadata.annotations[retry.linkerd.io/limit]: found "0", expected 1 or more; retries count as forbidden and are not added (Linkerd itself ignores a limit of 0: beside a condition it retries once); a retried request may have reached the pod that died: only requests that may be repeated should be: kubectl annotate --overwrite httproutes.gateway.networking.k8s.io -n emojivoto emoji retry.linkerd.io/limit=2
+    metadata.annotations[retry.linkerd.io/limit]: found "0", expected 1 or more; retries count as forbidden and are not added (Linkerd itself ignores a limit of 0: beside a condition it retries once); a retried request may have reached the pod that died: only requests that may be repeated should be: kubectl annotate --overwrite httproutes.gateway.networking.k8s.io -n emojivoto emoji retry.linkerd.io/limit=2 retry.linkerd.io/http=429,gateway-error
     metadata.annotations[retry.linkerd.io/http]: found "500", expected gateway-error among them; what proxies answer in place of a lost backend is not repeated: kubectl annotate --overwrite httproutes.gateway.networking.k8s.io -n emojivoto emoji retry.linkerd.io/http=500,gateway-error
     metadata.annotations[retry.linkerd.io/http]: found no conditions, expected gateway-error among them; what proxies answer in place of a lost backend is not repeated: kubectl annotate --overwrite httproutes.gateway.networking.k8s.io -n emojivoto emoji retry.linkerd.io/http=gateway-error
     metadata.annotations[retry.linkerd.io/http]: found "503, 504", expected a list that Linkerd can read, without spaces; Linkerd cannot read it, and ignores all retries there: kubectl annotate --overwrite httproutes.gateway.networking.k8s.io -n emojivoto emoji retry.linkerd.io/http=gateway-error
@@ -238,6 +242,51 @@ fn the_failfast_timeout_is_short_long_or_not_known() {
     spec.parentRefs: found callers' proxies whose failfast timeout is not known, expected at most 1s; there is no ConfigMap linkerd-config in namespace linkerd; a request that meets a lost backend waits for so long, by default 3s, before it is repeated: kubectl get configmaps -A --field-selector=metadata.name=linkerd-config finds Linkerd's namespace, which the chart's value linkerdNamespace names
     spec.parentRefs: found callers' proxies whose failfast timeout is not known, expected at most 1s; linkerd-failover/linkerd-failover may not read ConfigMap linkerd-config in namespace linkerd; a request that meets a lost backend waits for so long, by default 3s, before it is repeated: kubectl create rolebinding linkerd-failover-linkerd-config -n linkerd --role=ext-namespace-metadata-linkerd-config --serviceaccount=linkerd-failover:linkerd-failover
     spec.parentRefs: found callers' proxies whose failfast timeout is not known, expected at most 1s; Linkerd's values in ConfigMap linkerd-config cannot be read: expected mapping start at line 1, column 8; a request that meets a lost backend waits for so long, by default 3s, before it is repeated: linkerd check shows whether Linkerd can
+    ");
+}
+
+#[test]
+fn a_request_timeout_leaves_time_for_the_failfast_timeout() {
+    let with = |set_on: TimeoutPlace, timeout: u64, failfast: Failfast| {
+        let mut facts = complete(Kind::HttpRoute);
+        facts.failfast = failfast;
+        let longer = (TimeoutPlace::Object, milliseconds(60_000));
+        facts.timeouts = vec![longer, (set_on, milliseconds(timeout))];
+        let found = findings(&facts).into_iter();
+        let found = found.filter(|finding| matches!(finding, Finding::ShortTimeout(_)));
+        found.map(|f| f.advice(&facts.object).into_warning().to_string() + "\n").collect::<String>()
+    };
+    let rule = || TimeoutPlace::Rule(FieldPath::from("spec.rules[0].timeouts.request"));
+    let of_service = || TimeoutPlace::Service(service("emoji-svc"));
+    let short = || known(200, Some(EnvList::Additional));
+    for (set_on, failfast) in [(TimeoutPlace::Object, short()), (rule(), short())] {
+        assert_eq!(with(set_on, 201, failfast), "");
+    }
+    assert_eq!(with(rule(), 1, Failfast::NotRead), "", "not known");
+    let text = [
+        with(TimeoutPlace::Object, 1_000, known(3_000, None)),
+        with(rule(), 3_000, known(3_000, Some(EnvList::Experimental))),
+        with(rule(), 200, short()),
+        with(of_service(), 150, short()),
+        with(TimeoutPlace::Object, 150, known(3_000, None)),
+    ];
+    insta::assert_snapshot!(text.concat(), @"
+    metadata.annotations[timeout.linkerd.io/request]: found a request timeout of 1s, expected more than 3s, the failfast timeout of callers' proxies; a request that meets a lost backend reaches its timeout first, and Linkerd repeats none that has: proxy: {additionalEnv: [{name: LINKERD2_PROXY_OUTBOUND_HTTP_FAILFAST_TIMEOUT, value: 200ms}]} in Linkerd's values
+    spec.rules[0].timeouts.request: found a request timeout of 3s, expected more than 3s, the failfast timeout of callers' proxies; a request that meets a lost backend reaches its timeout first, and Linkerd repeats none that has: proxy: {experimentalEnv: [{name: LINKERD2_PROXY_OUTBOUND_HTTP_FAILFAST_TIMEOUT, value: 200ms}]} in Linkerd's values
+    spec.rules[0].timeouts.request: found a request timeout of 200ms, expected more than 200ms, the failfast timeout of callers' proxies; a request that meets a lost backend reaches its timeout first, and Linkerd repeats none that has: timeouts: {request: 1s}
+    spec.parentRefs: found a request timeout of 150ms on Service emojivoto/emoji-svc, expected more than 200ms, the failfast timeout of callers' proxies; a request that meets a lost backend reaches its timeout first, and Linkerd repeats none that has: kubectl annotate --overwrite service -n emojivoto emoji-svc timeout.linkerd.io/request=1s
+    metadata.annotations[timeout.linkerd.io/request]: found a request timeout of 150ms, expected more than 3s, the failfast timeout of callers' proxies; a request that meets a lost backend reaches its timeout first, and Linkerd repeats none that has: kubectl annotate --overwrite httproutes.gateway.networking.k8s.io -n emojivoto emoji timeout.linkerd.io/request=1s
+    ");
+}
+
+#[test]
+fn rules_with_the_same_fallbacks_are_reported_together() {
+    let mut facts = complete(Kind::HttpRoute);
+    let down = |name| vec![fallback(name, Health::seen(0, 3))];
+    facts.sets = (0..16).map(|nth| rule(nth, down(["west", "east"][nth % 2]))).collect();
+    insta::assert_snapshot!(warnings_of(&facts), @"
+    spec.rules[0].backendRefs: found west: 0 of 3 endpoints ready, in 8 rules, expected a fallback that is ready now; without one the loss of the primary is an outage: kubectl get endpointslices -n emojivoto -l kubernetes.io/service-name=west
+    spec.rules[1].backendRefs: found east: 0 of 3 endpoints ready, in 8 rules, expected a fallback that is ready now; without one the loss of the primary is an outage: kubectl get endpointslices -n emojivoto -l kubernetes.io/service-name=east
     ");
 }
 

@@ -1,14 +1,19 @@
 //! The facts of a review, from the index.
 
-use super::facts::{FallbackFacts, HidingProfile, ObjectFacts, ParentFacts, SetFacts};
+use super::facts::{
+    FallbackFacts, HidingProfile, ObjectFacts, ParentFacts, SetFacts, TimeoutPlace,
+};
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
 use crate::engine::{DeclaredSet, Intent};
 use crate::index::service_facts::ServiceFacts;
+use crate::kinds::linkerd::request_timeout::RequestTimeout;
 use crate::kinds::linkerd::retry_policy::{RetryConditions, RetryPolicy};
-use crate::kinds::linkerd::{failure_accrual, retry_policy};
-use crate::kinds::{Kind, ObjectKey, ObjectRef};
+use crate::kinds::linkerd::{failure_accrual, request_timeout, retry_policy};
+use crate::kinds::{Kind, ObjectKey, ObjectRef, route};
 use kube::ResourceExt;
+use kube::core::DynamicObject;
+use std::time::Duration;
 
 impl ObjectFacts {
     /// Of an object with these intents; none where it cannot be read.
@@ -28,9 +33,43 @@ impl ObjectFacts {
             retries: retry_policy::read(conditions, |name| own.get(name).map(String::as_str)),
             sets: sets(&reviewed.declared.sets, intents, view),
             parents: first.apexes.iter().filter_map(|apex| parent(apex, view)).collect(),
+            timeouts: timeouts(reviewed.object, &first.apexes, view),
             failfast: view.index().failfast.clone(),
         })
     }
+}
+
+/// Linkerd takes the timeout of the object's annotation, otherwise of each rule, otherwise of the Service.
+fn timeouts(
+    object: &DynamicObject,
+    apexes: &[String],
+    view: &View<'_>,
+) -> Vec<(TimeoutPlace, Duration)> {
+    let own = object.annotations();
+    match request_timeout::read(|name| own.get(name).map(String::as_str)) {
+        RequestTimeout::After(timeout) => return vec![(TimeoutPlace::Object, timeout)],
+        RequestTimeout::None => return of_rules(object).into_iter().flatten().collect(),
+        RequestTimeout::Absent => {}
+    }
+    let rules = of_rules(object);
+    let inherits = rules.iter().any(Option::is_none);
+    let of_services = apexes.iter().filter(|_| inherits).filter_map(|apex| {
+        let facts = view.service(apex)?;
+        match request_timeout::read(|name| facts.linkerd.get(name)) {
+            RequestTimeout::After(timeout) => {
+                Some((TimeoutPlace::Service(view.key_of(apex)), timeout))
+            }
+            RequestTimeout::None | RequestTimeout::Absent => None,
+        }
+    });
+    rules.into_iter().flatten().chain(of_services).collect()
+}
+
+/// Of each rule, where it has one.
+fn of_rules(object: &DynamicObject) -> Vec<Option<(TimeoutPlace, Duration)>> {
+    let each = route::request_timeouts(object).into_iter();
+    each.map(|(path, text)| Some((TimeoutPlace::Rule(path), request_timeout::of_rule(text?)?)))
+        .collect()
 }
 
 /// Sets that fail over, and those with one backend.

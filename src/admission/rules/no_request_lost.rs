@@ -5,6 +5,7 @@ use crate::admission::findings::{Finding, ObjectFacts, findings};
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
 use crate::engine::{Intent, Problem};
+use crate::kinds::retries::ParentRetries;
 
 /// Warns of each [`Finding`] that no other rule reports, once. Of an object that does not ask for a seamless
 /// protection, it warns of annotations alone that do nothing.
@@ -23,10 +24,16 @@ fn found(object: &ReviewedObject<'_>, intents: &[Intent], view: &View<'_>) -> Ve
         return vec![];
     }
     let facts = ObjectFacts::of_review(object, intents, view);
+    // The rule `protection` says why none are added.
+    let is_unseen = matches!(view.parent_retries(&object.declared), ParentRetries::Unknown(_));
+    let is_reported = |finding: &Finding| match finding {
+        Finding::NoRetries { .. } => is_unseen,
+        other => has_its_own_rule(other),
+    };
     let found = facts.iter().flat_map(findings);
     found
         .filter(|finding| is_asked_for || finding.is_always_reported())
-        .filter(|finding| !has_its_own_rule(finding))
+        .filter(|finding| !is_reported(finding))
         .collect()
 }
 
@@ -34,11 +41,6 @@ fn found(object: &ReviewedObject<'_>, intents: &[Intent], view: &View<'_>) -> Ve
 fn has_its_own_rule(finding: &Finding) -> bool {
     matches!(
         finding,
-        Finding::Split
-            | Finding::Hidden(_)
-            | Finding::NoWarmStandby
-            | Finding::NoFallback { .. }
-            | Finding::NoRetries { .. }
-            | Finding::RetriesForbidden { .. }
+        Finding::Split | Finding::Hidden(_) | Finding::NoWarmStandby | Finding::NoFallback { .. }
     )
 }

@@ -1,9 +1,10 @@
 //! What is warned about at apply, and when.
 
 use crate::admission::route_test_support::{backend, http_route, mutated, validation, world};
-use crate::admission::test_support::{World, split, stored, validate};
+use crate::admission::test_support::{World, mutate, split, stored, validate};
 use crate::engine::annotations;
 use crate::kinds::linkerd::failfast::{EnvList, Failfast, FailfastTimeout};
+use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -129,6 +130,81 @@ fn a_fallback_that_is_down_and_retries_that_do_not_help_are_reported() {
     let warnings = validation(&world, None, &mutated(&world, None, &own)).warnings;
     let text: String = warnings.iter().map(|warning| format!("{warning}\n")).collect();
     insta::assert_snapshot!(text, @r#"metadata.annotations[retry.linkerd.io/http]: found "503, 504", expected a list that Linkerd can read, without spaces; Linkerd cannot read it, and ignores all retries there: kubectl annotate --overwrite httproutes.gateway.networking.k8s.io -n emojivoto emoji retry.linkerd.io/http=gateway-error"#);
+}
+
+/// The warnings at this apply that have this word.
+fn warned(world: &World, route: &DynamicObject, word: &str) -> String {
+    let warnings = validation(world, None, &mutated(world, None, route)).warnings;
+    let text = warnings.iter().map(|warning| format!("{warning}\n"));
+    text.filter(|warning| warning.contains(word)).collect()
+}
+
+#[test]
+fn where_retries_of_a_service_keep_ours_away_and_do_not_help_that_is_reported() {
+    let mut world = world();
+    accrual(&mut world, "10s");
+    let ours = |world: &World, route| mutated(world, None, route).annotations().contains_key(RETRY);
+    let seamless = seamless();
+    assert_eq!(warned(&world, &seamless, "retry"), "", "they are added");
+    // They are of the other kind: to Linkerd the Service has none.
+    annotate_service(&mut world, "emoji-svc", json!({"retry.linkerd.io/grpc": "unavailable"}));
+    assert!(!ours(&world, &seamless));
+    insta::assert_snapshot!(warned(&world, &seamless, "retry"), @"metadata.annotations[retry.linkerd.io/http]: found no retries, expected gateway-error; a request that a lost backend leaves unanswered fails; a retried request may have reached the pod that died: only requests that may be repeated should be: kubectl annotate --overwrite httproutes.gateway.networking.k8s.io -n emojivoto emoji retry.linkerd.io/http=gateway-error retry.linkerd.io/limit=2");
+    // One of two Services has some, and ours would take their place.
+    annotate_service(&mut world, "emoji-svc", json!({RETRY: "5xx"}));
+    let mut two = seamless.clone();
+    let parent = json!({"group": "core", "kind": "Service", "name": "web-svc", "port": 8080});
+    two.data["spec"]["parentRefs"].as_array_mut().unwrap().push(parent);
+    assert!(!ours(&world, &two));
+    insta::assert_snapshot!(warned(&world, &two, "retry"), @"spec.parentRefs: found no retries on Service emojivoto/web-svc, expected gateway-error; a request that a lost backend leaves unanswered fails; a retried request may have reached the pod that died: only requests that may be repeated should be: kubectl annotate --overwrite service -n emojivoto web-svc retry.linkerd.io/http=gateway-error retry.linkerd.io/limit=2");
+    annotate_service(&mut world, "web-svc", json!({"retry.linkerd.io/limit": "0"}));
+    insta::assert_snapshot!(warned(&world, &two, "retry"), @r#"spec.parentRefs: found retry.linkerd.io/limit: "0" on Service emojivoto/web-svc, expected 1 or more; retries count as forbidden and are not added (Linkerd itself ignores a limit of 0: beside a condition it retries once); a retried request may have reached the pod that died: only requests that may be repeated should be: kubectl annotate --overwrite service -n emojivoto web-svc retry.linkerd.io/limit=2 retry.linkerd.io/http=gateway-error"#);
+}
+
+#[test]
+fn a_timeout_of_the_annotation_a_rule_or_the_service_is_compared_with_the_failfast_timeout() {
+    let mut world = world();
+    set_failfast(&mut world, 2_000);
+    let timeout = "timeout.linkerd.io/request";
+    let found = |world: &World, annotations: &[(&str, &str)], of_rule: Option<&str>| {
+        let mut route = sent(&[&[(annotations::PROTECTION, "seamless")], annotations].concat());
+        route.data["spec"]["rules"][0]["timeouts"] = json!({"request": of_rule});
+        let warnings = validation(world, None, &mutated(world, None, &route)).warnings.into_iter();
+        let warnings = warnings.filter(|warning| warning.found.contains("request timeout"));
+        warnings.map(|warning| format!("{}: {}", warning.field, warning.found)).collect::<Vec<_>>()
+    };
+    let own = "metadata.annotations[timeout.linkerd.io/request]: a request timeout of 1s";
+    let rule = "spec.rules[0].timeouts.request: a request timeout of 1500ms";
+    assert_eq!(found(&world, &[], None), [""; 0]);
+    assert_eq!(found(&world, &[(timeout, "1s")], Some("10s")), [own]);
+    assert_eq!(found(&world, &[(timeout, "10s")], Some("1s")), [""; 0]);
+    assert_eq!(found(&world, &[], Some("1500ms")), [rule]);
+    assert_eq!(found(&world, &[], Some("0s")), [""; 0], "that is none");
+    annotate_service(&mut world, "emoji-svc", json!({timeout: "1s"}));
+    let of_service = "spec.parentRefs: a request timeout of 1s on Service emojivoto/emoji-svc";
+    assert_eq!(found(&world, &[], None), [of_service]);
+    assert_eq!(found(&world, &[], Some("10s")), [""; 0], "the rule has its own");
+    assert_eq!(found(&world, &[("timeout.linkerd.io/idle", "9s")], None), [""; 0]);
+}
+
+/// The API server shortens every warning of an answer that has more than 4,096 characters of them to 256.
+#[test]
+fn all_that_the_largest_route_can_lack_arrives_whole() {
+    let mut world = world();
+    set_failfast(&mut world, 3_000);
+    world.set_ready("emoji-svc-west", 0);
+    let rules: Vec<(String, Value)> = (0..16).map(|i| (format!("/{i}"), one_rule())).collect();
+    let rules: Vec<(&str, Value)> =
+        rules.iter().map(|(path, backends)| (path.as_str(), backends.clone())).collect();
+    let mut route = http_route(&rules);
+    let all = [(annotations::PROTECTION, "seamless"), ("retry.linkerd.io/limit", "0")];
+    let all = all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    route.metadata.annotations = Some(all.collect());
+    let notes = mutate(None, &route, &world.view()).notes;
+    let warnings = validation(&world, None, &mutated(&world, None, &route)).warnings;
+    let each = notes.into_iter().chain(warnings.iter().map(ToString::to_string));
+    let lengths: Vec<usize> = each.map(|warning| warning.chars().count()).collect();
+    assert!(lengths.iter().sum::<usize>() <= 4_096, "{lengths:?} {warnings:#?}");
 }
 
 #[test]

@@ -5,13 +5,13 @@ use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
 use crate::engine::{FieldPath, Intent, Problem, ProtectionSetBy, ProtectionSources, annotations};
 use crate::index::namespace_facts::NamespaceProtection;
-use crate::kinds::retries::{self, LIMIT, ParentRetries, Retry, RetrySetting};
+use crate::kinds::retries::{self, ParentRetries, Retry, RetrySetting};
 use crate::kinds::{Kind, route};
 use kube::ResourceExt;
 use std::collections::BTreeSet;
 
 /// Warns of a split, which has no retries; of a rule without a fallback, which has them too; of retries that
-/// are forbidden, or not known; and of a fallback without its share: once. Of a namespace whose annotation
+/// may be there and cannot be seen; and of a fallback without its share: once. Of a namespace whose annotation
 /// cannot be read it warns at every apply.
 pub(super) const RULE: Rule = Rule { name: "protection", check: Check::Review(check) };
 
@@ -117,46 +117,25 @@ fn without_fallback(object: &ReviewedObject<'_>, view: &View<'_>) -> Option<Prob
     })
 }
 
-/// Why the retries are not added of a route that would get them.
+/// Retries are not added where it is not known whether the author has some.
 fn not_added(object: &ReviewedObject<'_>, ours: &[Retry], view: &View<'_>) -> Option<Problem> {
-    let own = RetrySetting::of(object.object.annotations());
-    match (own, view.parent_retries(&object.declared)) {
-        (RetrySetting::Set, _) => None,
-        (RetrySetting::Forbidden, _) => Some(
-            forbidden(annotations::field(LIMIT), "\"0\"".into())
-                .next(format!("write {LIMIT}: \"2\"")),
-        ),
-        (RetrySetting::None, ParentRetries::Has(service, RetrySetting::Forbidden)) => {
-            let key = view.key_of(&service);
-            let (namespace, name) = (&key.namespace, &key.name);
-            let found = format!("{service:?}, with {LIMIT}: \"0\"");
-            Some(forbidden(view.apex_field().into(), found).next(format!(
-                "kubectl -n {namespace} annotate service {name} {LIMIT}=2 --overwrite"
-            )))
-        }
-        (RetrySetting::None, ParentRetries::Unknown(service)) => {
-            let each: Vec<String> =
-                ours.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            Some(
-                Problem::warning(view.apex_field())
-                    .found(format!("{service:?}, which cannot be seen"))
-                    .expected("a Service whose annotations can be read: it may have retries, which ours would replace, so none are added")
-                    .next(format!(
-                        "if it has none: kubectl -n {} annotate {} {} {}",
-                        view.namespace,
-                        view.kind.resource(),
-                        object.object.name_any(),
-                        each.join(" ")
-                    )),
-            )
-        }
-        (RetrySetting::None, _) => None,
+    if RetrySetting::of(object.object.annotations()).is_set() {
+        return None;
     }
-}
-
-fn forbidden(field: FieldPath, found: String) -> Problem {
-    Problem::warning(field).found(found).expected(format!(
-        "a limit from 1: 0 counts as forbidden, so {}: seamless adds no retries (Linkerd itself ignores a limit of 0: beside a condition it retries once)",
-        annotations::PROTECTION
-    ))
+    let ParentRetries::Unknown(service) = view.parent_retries(&object.declared) else {
+        return None;
+    };
+    let each: Vec<String> = ours.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    Some(
+        Problem::warning(view.apex_field())
+            .found(format!("{service:?}, which cannot be seen"))
+            .expected("a Service whose annotations can be read: it may have retries, which ours would replace, so none are added")
+            .next(format!(
+                "if it has none: kubectl -n {} annotate {} {} {}",
+                view.namespace,
+                view.kind.resource(),
+                object.object.name_any(),
+                each.join(" ")
+            )),
+    )
 }

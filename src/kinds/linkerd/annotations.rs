@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 const RETRY: &str = "retry.linkerd.io/";
 /// What all of them for load balancers begin with, failure accrual's among them.
 const BALANCER: &str = "balancer.linkerd.io/";
+/// What all of them for timeouts begin with.
+const TIMEOUT: &str = "timeout.linkerd.io/";
 
 /// A value that is longer is none that Linkerd can read; so much of it is kept, to be quoted.
 const LONGEST: usize = 256;
@@ -16,7 +18,8 @@ pub(crate) struct LinkerdAnnotations(BTreeMap<String, String>);
 
 impl LinkerdAnnotations {
     pub(crate) fn of(all: &BTreeMap<String, String>) -> Self {
-        let is_wanted = |name: &str| name.starts_with(RETRY) || name.starts_with(BALANCER);
+        let is_wanted =
+            |name: &str| [RETRY, BALANCER, TIMEOUT].iter().any(|prefix| name.starts_with(prefix));
         let wanted = all.iter().filter(|(name, _)| is_wanted(name));
         Self(wanted.map(|(name, value)| (name.clone(), shortened(value))).collect())
     }
@@ -43,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn only_those_of_retries_and_balancers_are_kept() {
+    fn only_those_of_retries_balancers_and_timeouts_are_kept() {
         let others = of(&[("mirror.linkerd.io/x", "y"), ("config.linkerd.io/opaque-ports", "1")]);
         assert_eq!(others, LinkerdAnnotations::default());
         let retries = of(&[("retry.linkerd.io/http", "5xx"), ("a", "b")]);
@@ -51,6 +54,8 @@ mod tests {
         assert_eq!(retries.get("a"), None);
         let accrual = of(&[("balancer.linkerd.io/failure-accrual", "consecutive")]);
         assert_eq!(accrual.get("balancer.linkerd.io/failure-accrual"), Some("consecutive"));
+        let timeouts = of(&[("timeout.linkerd.io/request", "1s")]);
+        assert_eq!(timeouts.get("timeout.linkerd.io/request"), Some("1s"));
     }
 
     #[test]

@@ -4,4 +4,5 @@ pub(crate) mod annotations;
 pub(crate) mod duration;
 pub(crate) mod failfast;
 pub(crate) mod failure_accrual;
+pub(crate) mod request_timeout;
 pub(crate) mod retry_policy;

@@ -42,6 +42,12 @@ impl RetryConditions {
         }
     }
 
+    /// These, and what a lost backend needs.
+    pub(crate) fn with_a_loss(self, present: Option<&str>) -> String {
+        let needed = self.for_a_lost_backend();
+        present.map_or(needed.to_owned(), |present| format!("{present},{needed}"))
+    }
+
     /// The value that repeats what a backend that is lost leaves unanswered, and no more than that.
     pub(crate) fn for_a_lost_backend(self) -> &'static str {
         match self {
@@ -57,8 +63,9 @@ pub(crate) enum RetryPolicy {
     /// Linkerd finds none.
     #[default]
     Absent,
-    /// By a limit of 0, which Linkerd drops, their author means that nothing is repeated.
-    Forbidden,
+    /// By a limit of 0, which Linkerd drops, their author means that nothing is repeated. With the conditions that
+    /// a lost backend would need, where those that are there do not meet them.
+    Forbidden { lacking: Option<String> },
     /// Linkerd cannot read this one, and drops all of them.
     Unreadable { name: &'static str, value: String },
     /// They repeat, but not all that a lost backend leaves unanswered; the value of the conditions.
@@ -95,7 +102,9 @@ pub(crate) fn read<'a>(
     };
     match repeats_a_loss {
         None => RetryPolicy::Unreadable { name, value: value.unwrap_or_default().to_owned() },
-        _ if limit == Some(0) => RetryPolicy::Forbidden,
+        Some(repeats) if limit == Some(0) => {
+            RetryPolicy::Forbidden { lacking: (!repeats).then(|| conditions.with_a_loss(value)) }
+        }
         Some(true) => RetryPolicy::Sufficient,
         Some(false) if value.or(get(LIMIT)).is_none() && timeout.is_none() => RetryPolicy::Absent,
         Some(false) => RetryPolicy::Partial(value.map(str::to_owned)),
@@ -176,8 +185,12 @@ mod tests {
         let http =
             |annotations: &[(&str, &'static str)]| retries(RetryConditions::Http, annotations);
         assert_eq!(http(&[]), RetryPolicy::Absent);
-        assert_eq!(http(&[(LIMIT, "0")]), RetryPolicy::Forbidden);
-        assert_eq!(http(&[(LIMIT, "0"), (HTTP, "5xx")]), RetryPolicy::Forbidden);
+        let forbidden =
+            |lacking: Option<&str>| RetryPolicy::Forbidden { lacking: lacking.map(str::to_owned) };
+        assert_eq!(http(&[(LIMIT, "0")]), forbidden(Some("gateway-error")));
+        assert_eq!(http(&[(LIMIT, "0"), (HTTP, "5xx")]), forbidden(None));
+        let partial = [(LIMIT, "0"), (HTTP, "429")];
+        assert_eq!(http(&partial), forbidden(Some("429,gateway-error")));
         assert_eq!(http(&[(LIMIT, "2")]), RetryPolicy::Partial(None));
         assert_eq!(http(&[(TIMEOUT, "100ms")]), RetryPolicy::Partial(None));
         assert_eq!(http(&[(TIMEOUT, "0s")]), RetryPolicy::Absent);

@@ -6,6 +6,7 @@ mod failfast;
 mod lines;
 mod object;
 mod retries;
+mod timeout;
 
 use super::finding::Finding;
 use crate::engine::{FieldPath, Problem};
@@ -41,9 +42,13 @@ impl Finding {
             Self::Hidden(hiding) => object::hidden(object, hiding),
             Self::NoWarmStandby => object::no_warm_standby(object),
             Self::NoFallback { path, other } => object::no_fallback(object, path, other.as_ref()),
-            Self::NoReadyFallback { path, fallbacks } => object::no_ready(object, path, fallbacks),
+            Self::NoReadyFallback { paths, fallbacks } => {
+                object::no_ready(object, paths, fallbacks)
+            }
             Self::NoRetries { service } => retries::absent(object, service.as_ref()),
-            Self::RetriesForbidden { service } => retries::forbidden(object, service.as_ref()),
+            Self::RetriesForbidden { service, lacking } => {
+                retries::forbidden(object, service.as_ref(), lacking.as_deref())
+            }
             Self::RetriesUnreadable { service, name, value } => {
                 retries::unreadable(object, service.as_ref(), name, value)
             }
@@ -52,6 +57,7 @@ impl Finding {
             }
             Self::LongFailfast { timeout, set_in } => failfast::long(object, *timeout, *set_in),
             Self::FailfastNotKnown(why) => failfast::not_known(object, why.as_ref()),
+            Self::ShortTimeout(short) => timeout::short(object, short),
             Self::NoFailureAccrual { service, advised } => {
                 accrual::absent(object, service, *advised)
             }

@@ -71,7 +71,7 @@ pub(super) fn no_fallback(
 
 pub(super) fn no_ready(
     object: &ObjectRef,
-    path: &FieldPath,
+    paths: &[FieldPath],
     fallbacks: &[(ObjectKey, String)],
 ) -> Advice {
     let name = |service: &ObjectKey| match service.namespace == object.key.namespace {
@@ -80,9 +80,10 @@ pub(super) fn no_ready(
     };
     let each: Vec<String> =
         fallbacks.iter().map(|(service, health)| format!("{}: {health}", name(service))).collect();
+    let rules = if paths.len() > 1 { format!(", in {} rules", paths.len()) } else { String::new() };
     Advice {
-        field: path.clone(),
-        found: each.join(", "),
+        field: paths.first().cloned().unwrap_or_else(|| object.kind.shape().backends.into()),
+        found: each.join(", ") + &rules,
         expected: "a fallback that is ready now".into(),
         why: "without one the loss of the primary is an outage".into(),
         line: fallbacks.first().map(|(service, _)| endpoints(service)).unwrap_or_default(),

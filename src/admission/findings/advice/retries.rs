@@ -23,17 +23,24 @@ pub(super) fn absent(object: &ObjectRef, service: Option<&ObjectKey>) -> Advice 
     }
 }
 
-pub(super) fn forbidden(object: &ObjectRef, service: Option<&ObjectKey>) -> Advice {
-    let conditions = conditions(object);
-    let (name, value) = (conditions.annotation(), conditions.for_a_lost_backend());
+pub(super) fn forbidden(
+    object: &ObjectRef,
+    service: Option<&ObjectKey>,
+    lacking: Option<&str>,
+) -> Advice {
+    let name = conditions(object).annotation();
+    let conditions = lacking.map(|value| format!(" {name}={value}")).unwrap_or_default();
     Advice {
         field: field(object, service, LIMIT),
-        found: format!("\"0\"{}", on(service)),
+        found: match service {
+            Some(_) => format!("{LIMIT}: \"0\"{}", on(service)),
+            None => "\"0\"".into(),
+        },
         expected: "1 or more".into(),
         why: format!(
-            "retries count as forbidden and are not added, and a request that a lost backend leaves unanswered fails; {IDEMPOTENCE}"
+            "retries count as forbidden and are not added (Linkerd itself ignores a limit of 0: beside a condition it retries once); {IDEMPOTENCE}"
         ),
-        line: annotate_either(object, service, &format!("{LIMIT}={ADVISED_LIMIT} {name}={value}")),
+        line: annotate_either(object, service, &format!("{LIMIT}={ADVISED_LIMIT}{conditions}")),
     }
 }
 
@@ -67,7 +74,7 @@ pub(super) fn partial(
 ) -> Advice {
     let conditions = conditions(object);
     let (name, value) = (conditions.annotation(), conditions.for_a_lost_backend());
-    let mended = present.map_or(value.to_owned(), |present| format!("{present},{value}"));
+    let mended = conditions.with_a_loss(present);
     let found = present.map_or("no conditions".to_owned(), |present| format!("{present:?}"));
     Advice {
         field: field(object, service, name),
