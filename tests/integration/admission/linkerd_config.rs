@@ -42,6 +42,46 @@ async fn warnings(workload: &Workload<'_>) -> Result<String> {
     Ok(answer.stderr)
 }
 
+/// Who may do what an installation takes, but for reading namespaces.
+async fn installer(cluster: &Cluster) -> Result<()> {
+    let role = ["create", "clusterrole", "installer", "--verb=*"];
+    let resources =
+        "--resource=roles,rolebindings,clusterroles,clusterrolebindings,serviceaccounts";
+    cluster.kubectl(role).args([resources]).ok().await?;
+    let binding = ["create", "clusterrolebinding", "installer", "--clusterrole=installer"];
+    cluster.kubectl(binding).args(["--user=installer"]).ok().await?;
+    Ok(())
+}
+
+/// Whether the chart gives the right, as Helm renders it for an installation by that person.
+async fn binds(cluster: &Cluster, values: &[&str]) -> Result<bool> {
+    let render = ["template", "linkerd-failover", CHART, "-n", "linkerd-failover"];
+    let mut helm = cluster.helm(render).args(["--dry-run=server", "--kube-as-user=installer"]);
+    helm = helm.args(["--kube-as-group=system:authenticated"]);
+    for value in values {
+        helm = helm.args(["--set", value]);
+    }
+    Ok(helm.ok().await?.contains("name: linkerd-failover-linkerd-config"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chart_binds_linkerds_role_where_it_is_and_asks_for_no_namespace() -> Result<()> {
+    let cluster = bare_cluster().await?;
+    installer(&cluster).await?;
+    // Linkerd's namespace is not there.
+    eventually("the rights of the installer", PATIENCE, || async {
+        ensure!(!binds(&cluster, &[]).await?);
+        Ok(())
+    })
+    .await?;
+    linkerd(&cluster).await?;
+    ensure!(binds(&cluster, &[]).await?, "it is there");
+    for none in ["linkerdNamespace=other", "linkerdConfig.read=never", "webhook.enabled=false"] {
+        ensure!(!binds(&cluster, &[none]).await?, "{none}");
+    }
+    Ok(())
+}
+
 /// Waits for the Event about the program.
 async fn wait_note(cluster: &Cluster, words: &str) -> Result<()> {
     let events: Api<Event> = Api::namespaced(cluster.client(), "linkerd-failover");
