@@ -77,6 +77,20 @@ fn an_alert_that_fires_declares_its_service_down_and_goes_on_as_long_as_it_is_re
 }
 
 #[test]
+fn a_replica_whose_clock_is_behind_shortens_nothing() {
+    let mut service = Service::default();
+    service.fires("a", 100);
+    service.fires("b", 100);
+    assert_eq!(service.fires("a", 40), AlertOutcome::Unchanged);
+    assert_eq!(service.fires("c", 40), AlertOutcome::Declared);
+    assert_eq!(service.until(), Some(400));
+    assert_eq!(service.resolves("a", 40), AlertOutcome::Shortened, "not before its minimum stay");
+    assert_eq!(service.until(), Some(400), "of the other alert");
+    assert_eq!(service.resolves("b", 40), AlertOutcome::Shortened);
+    assert_eq!(service.until(), Some(340));
+}
+
+#[test]
 fn a_resolved_alert_ends_its_declaration_after_the_minimum_stay_and_no_earlier() {
     let mut service = Service::default();
     service.fires("a", 0);
