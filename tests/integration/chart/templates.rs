@@ -99,6 +99,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("clusterDomain=Cluster.local", "clusterDomain"),
     ("serviceProfiles.manage=maybe", "manage"),
     ("preStopSleepSeconds=5", "preStopSleepSeconds"),
+    ("alerts.enabled=true,alerts.for=0m0s", "alerts.for: found 0m0s"),
     ("flowControl.matchingPrecedence=0", "matchingPrecedence"),
     ("flowControl.nominalConcurrencyShares=many", "nominalConcurrencyShares"),
     ("flowControl.priorityLevel=Workload", "priorityLevel"),
