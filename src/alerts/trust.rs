@@ -2,10 +2,14 @@
 //! would be worth nothing once the CA is replaced.
 
 use crate::clock::backoff::Backoff;
-use crate::kinds::{FIELD_MANAGER, brief};
+use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
+use crate::kinds::{FIELD_MANAGER, ObjectKey, brief};
+use crate::telemetry::Metrics;
 use crate::telemetry::report_once::ReportOnce;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams};
+use kube::core::ApiResource;
 use kube::{Api, Client};
 use serde_json::json;
 use std::sync::Arc;
@@ -26,6 +30,18 @@ pub(crate) struct CaPublisher {
     pub namespaces: Vec<String>,
     /// What the API server verifies our certificate by, in PEM; empty while it is not known.
     pub bundle: watch::Receiver<Arc<[u8]>>,
+    /// Our own, which Events are about.
+    pub deployment: ObjectKey,
+    pub metrics: Arc<Metrics>,
+    pub recorder: Recorder,
+}
+
+/// A ConfigMap that does not have the CA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Unpublished {
+    namespace: String,
+    name: String,
+    why: String,
 }
 
 impl CaPublisher {
@@ -34,10 +50,13 @@ impl CaPublisher {
         let (mut reported, mut failures) = (ReportOnce::default(), 0);
         loop {
             let bundle = self.bundle.borrow_and_update().clone();
-            let problem = self.publish(&String::from_utf8_lossy(&bundle)).await.err();
-            failures = if problem.is_some() { failures + 1 } else { 0 };
-            if reported.changes(problem.clone()) {
-                report(problem.as_deref());
+            let unpublished = self.publish(&String::from_utf8_lossy(&bundle)).await;
+            let count = i64::try_from(unpublished.len()).unwrap_or(i64::MAX);
+            self.metrics.alerts.ca_unpublished.set(count);
+            let first = unpublished.into_iter().next();
+            failures = if first.is_some() { failures + 1 } else { 0 };
+            if reported.changes(first.clone()) {
+                self.report(first.as_ref());
             }
             let wait = if failures == 0 { CHECK } else { RETRY.jittered(failures) };
             tokio::select! {
@@ -47,18 +66,16 @@ impl CaPublisher {
         }
     }
 
-    /// Writes the CA into each ConfigMap that has another. The error names the first that was not written.
-    async fn publish(&self, bundle: &str) -> Result<(), String> {
-        if bundle.is_empty() {
-            return Ok(());
+    /// Writes the CA into each ConfigMap that has another. Returns those that were not written.
+    async fn publish(&self, bundle: &str) -> Vec<Unpublished> {
+        let mut unpublished = vec![];
+        for namespace in self.namespaces.iter().filter(|_| !bundle.is_empty()) {
+            if let Err(error) = self.keep(namespace, bundle).await {
+                let (namespace, name) = (namespace.clone(), self.name.clone());
+                unpublished.push(Unpublished { namespace, name, why: brief(&error) });
+            }
         }
-        let mut first = Ok(());
-        for namespace in &self.namespaces {
-            let kept = self.keep(namespace, bundle).await;
-            let kept = kept.map_err(|e| format!("{namespace}/{}: {}", self.name, brief(&e)));
-            first = first.and(kept);
-        }
-        first
+        unpublished
     }
 
     async fn keep(&self, namespace: &str, bundle: &str) -> kube::Result<()> {
@@ -74,14 +91,43 @@ impl CaPublisher {
         tracing::info!(namespace, name = self.name, "published the CA of the webhook");
         Ok(())
     }
+
+    fn report(&self, unpublished: Option<&Unpublished>) {
+        let Some(unpublished) = unpublished else {
+            return tracing::info!("the CA of the webhook is published");
+        };
+        let note = unpublished.note();
+        tracing::warn!("{note}");
+        let deployment = ApiResource::erase::<Deployment>(&());
+        let regarding = Regarding::named(self.deployment.clone(), deployment);
+        let (reason, action) = (EventReason::AlertsCaNotPublished, EventAction::Receive);
+        self.recorder.publish(NewEvent::warning(regarding, reason, action, note));
+    }
 }
 
-fn report(problem: Option<&str>) {
-    match problem {
-        Some(why) => tracing::warn!(
-            why,
-            "the CA of the webhook is not published: Alertmanager may not trust its certificate; does the ConfigMap exist, and may we get and patch it, as the chart's Role says?"
-        ),
-        None => tracing::info!("the CA of the webhook is published"),
+impl Unpublished {
+    fn note(&self) -> String {
+        let Self { namespace, name, why } = self;
+        format!(
+            "Alertmanager may not trust the certificate of the webhook, and its alerts not arrive: the CA was not written into ConfigMap {namespace}/{name}: {why}. The chart makes that ConfigMap, and a Role by which we get and patch it: helm upgrade restores both"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_published_is_reported_with_its_consequence_and_what_restores_it() {
+        let unpublished = Unpublished {
+            namespace: "monitoring".into(),
+            name: "linkerd-failover-webhook-ca".into(),
+            why: "not found (404)".into(),
+        };
+        insta::assert_snapshot!(
+            unpublished.note(),
+            @"Alertmanager may not trust the certificate of the webhook, and its alerts not arrive: the CA was not written into ConfigMap monitoring/linkerd-failover-webhook-ca: not found (404). The chart makes that ConfigMap, and a Role by which we get and patch it: helm upgrade restores both"
+        );
     }
 }

@@ -82,6 +82,8 @@ named! {
         LeftBehind,
         /// An alert changed nothing: its sender is not known or may not, it names no Service, or it was not written.
         AlertRefused,
+        /// Alertmanager has not got the CA by which it trusts the webhook's certificate.
+        AlertsCaNotPublished,
     }
 }
 

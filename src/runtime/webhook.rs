@@ -6,6 +6,7 @@ use crate::deletion_guard::{
     self, Announcer, Authenticator, LabelCheck, Peers, PendingAnnouncement,
 };
 use crate::events::Recorder;
+use crate::kinds::ObjectKey;
 use crate::runtime::leadership::Leadership;
 use crate::runtime::listen::listen;
 use crate::runtime::options::{GuardOptions, WebhookOptions};
@@ -45,8 +46,9 @@ pub(crate) async fn start(
         router = router.merge(deletions(process, options, announcer, limits));
     }
     if let Some(settings) = &options.alerts {
-        let receiver = receiver(process, settings.clone(), reconciler.recorder);
-        publish_ca(process, settings, status.trust_bundle(), tasks);
+        let recorder = reconciler.recorder;
+        publish_ca(process, settings, status.trust_bundle(), recorder.clone(), tasks);
+        let receiver = receiver(process, settings.clone(), recorder);
         router = router.merge(alerts::router(receiver));
     }
     let (metrics, stop) = (process.metrics.clone(), tasks.serving.stop.clone());
@@ -148,13 +150,18 @@ fn publish_ca(
     process: &Process,
     settings: &AlertSettings,
     bundle: watch::Receiver<Arc<[u8]>>,
+    recorder: Recorder,
     tasks: &mut Tasks,
 ) {
+    let installation = &process.options.installation;
     let publisher = CaPublisher {
         client: process.client.clone(),
-        name: format!("{}-webhook-ca", process.options.installation.name),
+        name: format!("{}-webhook-ca", installation.name),
         namespaces: settings.ca_namespaces.clone(),
         bundle,
+        deployment: ObjectKey::new(&installation.namespace, &installation.name),
+        metrics: process.metrics.clone(),
+        recorder,
     };
     if !publisher.namespaces.is_empty() {
         tasks.background.spawn(publisher.run());

@@ -4,6 +4,7 @@ use crate::telemetry::macros::{label_values, metrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 
 label_values! {
     /// What became of an alert.
@@ -69,6 +70,9 @@ metrics! {
         pub truncated: Counter =
             "alerts_truncated",
             "Alerts that Alertmanager left out of its requests, by its max_alerts: they have no effect";
+        pub ca_unpublished: Gauge =
+            "alerts_ca_unpublished",
+            "ConfigMaps for Alertmanager that do not have the CA of the webhook's certificate; an Event on our Deployment says why";
     }
 }
 
