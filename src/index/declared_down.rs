@@ -3,6 +3,7 @@
 
 use crate::index::down_facts::{Declared, DeclaredCluster, DownFacts};
 use crate::index::remote::members::Member;
+use crate::index::resource::WatchedResource;
 use crate::index::service_facts::ServiceFacts;
 use crate::index::store::Index;
 use crate::kinds::{ObjectKey, ObjectRef};
@@ -58,6 +59,14 @@ impl Index {
         let objects: BTreeSet<ObjectRef> =
             services.flat_map(|service| self.objects_naming(service)).cloned().collect();
         objects.into_iter().collect()
+    }
+
+    /// The Secrets of linked clusters have been looked for, or there are none to look for. Returns the objects
+    /// that nothing could be decided for until now.
+    pub(crate) fn set_credentials_tried(&mut self) -> Vec<ObjectRef> {
+        let was_lacking = self.synced.lacks(WatchedResource::Credentials);
+        self.synced.set_tried(WatchedResource::Credentials);
+        if was_lacking { self.object_refs() } else { vec![] }
     }
 
     /// The Services that declare something, whether it holds or not.

@@ -89,6 +89,19 @@ fn the_secret_of_a_cluster_declares_all_its_services_and_no_other() {
 }
 
 #[test]
+fn nothing_is_decided_before_it_is_known_which_clusters_are_declared_down() {
+    let mut index = index();
+    for resource in WatchedResource::all().filter(|one| *one != WatchedResource::Credentials) {
+        index.synced.set(resource, true);
+        index.synced.set_tried(resource);
+    }
+    assert!(!index.synced.all());
+    assert_eq!(index.set_credentials_tried().len(), 2, "they are decided now");
+    assert!(index.synced.all());
+    assert!(index.set_credentials_tried().is_empty());
+}
+
+#[test]
 fn a_federated_service_is_down_with_the_clusters_of_all_its_members() {
     let mut index = index();
     let members = |remote: &str, local: Option<&str>| {

@@ -14,6 +14,8 @@ pub(crate) enum WatchedResource {
     Namespaces,
     ServiceProfiles,
     ReferenceGrants,
+    /// The Secrets of linked clusters, which may declare all Services of a cluster down.
+    Credentials,
     /// The failover objects of a kind.
     Objects(Kind),
 }
@@ -40,6 +42,7 @@ impl WatchedResource {
             Self::Namespaces,
             Self::ServiceProfiles,
             Self::ReferenceGrants,
+            Self::Credentials,
         ];
         others.into_iter().chain(Kind::ALL.map(Self::Objects))
     }
@@ -53,6 +56,7 @@ impl WatchedResource {
             Self::Namespaces => "namespaces",
             Self::ServiceProfiles => "serviceprofiles",
             Self::ReferenceGrants => "referencegrants",
+            Self::Credentials => "secrets of linked clusters",
             Self::Objects(kind) => kind.plural(),
         }
     }
@@ -62,6 +66,9 @@ impl WatchedResource {
             Self::Services | Self::EndpointSlices | Self::OwnNamespace => Required::Complete,
             // Without them the chart's protection holds, and traffic moves all the same.
             Self::Objects(_) | Self::Namespaces => Required::Tried,
+            // A new leader would return to a cluster that is declared down. Where they may not be read, no
+            // cluster is.
+            Self::Credentials => Required::Tried,
             Self::ServiceProfiles | Self::ReferenceGrants => Required::Nothing,
         }
     }
@@ -95,7 +102,8 @@ fn bit(resource: WatchedResource) -> u32 {
         WatchedResource::ServiceProfiles => 3,
         WatchedResource::ReferenceGrants => 4,
         WatchedResource::Namespaces => 5,
-        WatchedResource::Objects(kind) => 6 + kind as u32,
+        WatchedResource::Credentials => 6,
+        WatchedResource::Objects(kind) => 7 + kind as u32,
     };
     1 << position
 }

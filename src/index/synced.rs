@@ -45,11 +45,16 @@ impl Synced {
 
     /// What of that is not complete.
     pub(crate) fn lacking(self) -> impl Iterator<Item = WatchedResource> {
-        WatchedResource::all().filter(move |resource| match resource.required() {
-            Required::Complete => !self.complete.has(*resource),
-            Required::Tried => !self.tried.has(*resource),
+        WatchedResource::all().filter(move |resource| self.lacks(*resource))
+    }
+
+    /// Whether decisions have to wait for a resource.
+    pub(crate) fn lacks(self, resource: WatchedResource) -> bool {
+        match resource.required() {
+            Required::Complete => !self.complete.has(resource),
+            Required::Tried => !self.tried.has(resource),
             Required::Nothing => false,
-        })
+        }
     }
 }
 
@@ -65,7 +70,8 @@ mod tests {
             |synced: Synced| synced.lacking().map(WatchedResource::name).collect::<Vec<_>>();
         let kinds = Kind::ALL.map(Kind::plural);
         let all =
-            ["services", "endpointslices", "namespace", "namespaces"].into_iter().chain(kinds);
+            ["services", "endpointslices", "namespace", "namespaces", "secrets of linked clusters"];
+        let all = all.into_iter().chain(kinds);
         assert_eq!(lacking(synced), all.collect::<Vec<_>>());
         for resource in WatchedResource::all() {
             match resource.required() {

@@ -9,6 +9,7 @@ use crate::housekeeping::linkerd_config::{LinkerdConfigReader, read_linkerd_conf
 use crate::housekeeping::namespace_reports::{NamespaceReports, report_namespaces};
 use crate::housekeeping::own_namespace::{NamespaceLabeller, label_own_namespace};
 use crate::housekeeping::unmanaged_objects::{UnmanagedScan, scan_unmanaged};
+use crate::index::store::Index;
 use crate::informers::linkerd_config::LinkerdConfig;
 use crate::informers::remote::links::{LinkSettings, watch_links};
 use crate::kinds::ObjectKey;
@@ -80,7 +81,10 @@ fn start_config_reader(
 
 /// Every replica watches the linked clusters: a standby and each webhook need their facts too.
 fn start_links(process: &Process, leadership: &Leadership, recorder: &Recorder, tasks: &mut Tasks) {
-    let Some(options) = &process.options.links else { return };
+    let Some(options) = &process.options.links else {
+        process.index.update(Index::set_credentials_tried);
+        return;
+    };
     let settings = LinkSettings {
         namespaces: options.namespaces.clone(),
         families: process.options.families,

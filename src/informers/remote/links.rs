@@ -4,6 +4,7 @@
 use crate::index::endpoints::AddressFamilies;
 use crate::index::remote::reach::Transition;
 use crate::index::shared_index::SharedIndex;
+use crate::index::store::Index;
 use crate::informers::list_watch::READ_TIMEOUT;
 use crate::informers::remote::answer;
 use crate::informers::remote::clients::LinkedClients;
@@ -17,7 +18,7 @@ use crate::informers::remote::transitions::LinkTransition;
 use jiff::SignedDuration;
 use kube::client::ClientBuilder;
 use kube::{Api, Client};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
@@ -55,6 +56,7 @@ pub(crate) async fn watch_links(
     }
     let mut all = AllCredentials::new();
     let mut links = Links {
+        untried: (0..linked.namespaces.len()).collect(),
         linked,
         index,
         clients,
@@ -65,6 +67,7 @@ pub(crate) async fn watch_links(
     loop {
         tokio::select! {
             Some(event) = secret_events.recv() => {
+                links.untried.retain(|place| Some(*place) != event.tried());
                 event.enter(&mut all);
                 links.follow(&all).await;
             }
@@ -76,6 +79,8 @@ pub(crate) async fn watch_links(
 
 struct Links {
     linked: LinkSettings,
+    /// The places of the namespaces whose Secrets have not been looked for yet.
+    untried: BTreeSet<usize>,
     index: SharedIndex,
     clients: LinkedClients,
     transitions: mpsc::UnboundedSender<LinkTransition>,
@@ -113,6 +118,9 @@ impl Links {
     /// Begins and ends watches so that there is one for each of the present credentials.
     async fn follow(&mut self, all: &AllCredentials) {
         self.index.update(|index| index.set_clusters_down(declared_down(all)));
+        if self.untried.is_empty() {
+            self.index.update(Index::set_credentials_tried);
+        }
         let chosen = chosen(all);
         let gone: Vec<String> =
             self.running.keys().filter(|c| !chosen.contains_key(c.as_str())).cloned().collect();

@@ -17,12 +17,22 @@ pub(super) enum SecretEvent {
     Listed(usize, Vec<NamedCredentials>),
     Set(usize, String, Option<Box<Credentials>>),
     Deleted(usize, String),
+    /// They cannot be listed for now.
+    Unlisted(usize),
 }
 
 /// The name of a Secret, and what it has; none where it names no cluster.
 type NamedCredentials = (String, Option<Credentials>);
 
 impl SecretEvent {
+    /// The place of a namespace whose LIST was answered, or failed.
+    pub(super) fn tried(&self) -> Option<usize> {
+        match self {
+            Self::Listed(place, _) | Self::Unlisted(place) => Some(*place),
+            Self::Set(..) | Self::Deleted(..) => None,
+        }
+    }
+
     pub(super) fn enter(self, all: &mut AllCredentials) {
         match self {
             Self::Listed(place, secrets) => {
@@ -36,6 +46,7 @@ impl SecretEvent {
             Self::Set(place, name, None) | Self::Deleted(place, name) => {
                 all.remove(&(place, name));
             }
+            Self::Unlisted(_) => {}
         }
     }
 }
@@ -56,6 +67,8 @@ impl SecretsWatch {
         let mut is_reported = false;
         loop {
             let (was_listed, error) = self.watch_once().await;
+            // The receiver is gone while the process stops.
+            let _ = self.events.send(SecretEvent::Unlisted(self.place));
             if was_listed || !is_reported {
                 self.warn(error.as_ref());
             }
