@@ -1,7 +1,8 @@
 use crate::admission::test_support::{LABEL, World, mutate, split, stored};
-use crate::engine::{Weights, annotations};
+use crate::engine::{RecordedDown, RecordedDowns, Weights, annotations};
 use crate::index::resource::WatchedResource;
 use crate::kinds::traffic_split;
+use jiff::SignedDuration;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use proptest::prelude::*;
@@ -270,6 +271,31 @@ fn a_manual_stay_goes_on_where_its_fallback_is_replaced_and_where_it_is_weighed_
     assert_eq!((weights(&by_hand), left(&by_hand)), (vec![0, 7], true));
     let back = mutated(Some(&old), &with_weights(&paused, [3, 0]), &world).0;
     assert_eq!((weights(&back), left(&back)), (vec![3, 0], false));
+}
+
+fn down(object: &DynamicObject) -> RecordedDowns {
+    traffic_split::read(object).state().cloned().unwrap().sets[""].down.clone()
+}
+
+#[test]
+fn a_backend_that_was_declared_down_again_stays_away_through_edits() {
+    let (old, mut world) = lost();
+    world.set_ready("emoji-svc", 1);
+    let since = world.now.wall - SignedDuration::from_secs(10);
+    let stay = RecordedDown { since, least: 600, returned: None, person: false };
+    let stay = RecordedDowns::from([("emoji-svc".to_owned(), stay)]);
+    let mut state = traffic_split::read(&old).state().cloned().unwrap();
+    state.sets.get_mut("").unwrap().down = stay.clone();
+    let old = annotated(&old, &[(annotations::STATE, &state.to_annotation())]);
+
+    let mut renamed = old.clone();
+    renamed.data["spec"]["backends"][1]["service"] = json!("emoji-svc-north");
+    let (object, _) = mutated(Some(&old), &renamed, &world);
+    assert_eq!((active(&object), down(&object)), (vec!["emoji-svc-north".into()], stay.clone()));
+
+    let paused = annotated(&old, &[(annotations::PAUSED, "true")]);
+    let by_hand = mutated(Some(&old), &with_weights(&paused, [3, 7]), &world).0;
+    assert_eq!((weights(&by_hand), down(&by_hand)), (vec![3, 7], stay));
 }
 
 #[test]

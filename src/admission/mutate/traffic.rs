@@ -4,7 +4,8 @@ use crate::admission::author::is_edit_by_hand;
 use crate::admission::previous::PreviousSet;
 use crate::admission::view::View;
 use crate::engine::{
-    BackendIndex, Intent, Previous, RecordedDelays, SetState, Weights, decide, weights_for,
+    BackendIndex, Intent, Previous, RecordedDelays, SetState, Weights, decide, in_force,
+    weights_for,
 };
 
 /// The weights and the state of a set after an edit.
@@ -47,6 +48,8 @@ fn given_weights(intent: &Intent, previous: &PreviousSet, view: &View<'_>) -> (V
         weights: by_name,
         left: set.left.filter(|_| !on_primary),
         awaiting_primary: set.awaiting_primary,
+        // The next time that it is declared down it stays away longer all the same.
+        down: set.down,
         ..SetState::default()
     };
     (weights, set.remembering(intent))
@@ -85,11 +88,13 @@ fn kept_weights(intent: &Intent, previous: &PreviousSet, view: &View<'_>) -> (Ve
 
 fn decided_weights(intent: &Intent, before: SetState, view: &View<'_>) -> (Vec<u32>, SetState) {
     let health = view.health(intent);
+    let health = in_force(intent, &health, Some(&before), view.now.wall);
     let mut decision = decide(intent, &health, Previous::Birth, view.now);
     // Traffic that left the primary has not returned: a manual stay continues.
     if before.left.is_some() && !decision.on_primary(intent) {
         (decision.left, decision.awaiting_primary) = (before.left, false);
     }
-    let state = decision.state(intent, &health, view.now);
+    let mut state = decision.state(intent, &health, view.now);
+    state.down = before.down;
     (decision.weights, state)
 }
