@@ -2,7 +2,6 @@
 //! [`Declaration`](crate::engine::Declaration) and writes weights; it decides nothing.
 
 pub(crate) mod adapter;
-#[allow(dead_code, reason = "who declares a Service down is written next")]
 pub(crate) mod declared_down;
 mod edit;
 pub(crate) mod hash;
