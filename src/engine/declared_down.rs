@@ -1,13 +1,10 @@
 //! Backends that are declared down: which declarations count, and for whom.
 
-use crate::engine::health::DownUntil;
+use crate::engine::health::{DownBasis, DownUntil};
 use crate::engine::recorded_down::RecordedDown;
 use crate::engine::{Backend, Health, Intent, Peaks, SetState};
 use jiff::Timestamp;
 use std::borrow::Cow;
-
-const AGAIN: &str = "declared down again within 10 minutes of its return";
-const RECORDED: &str = "as the leader has recorded";
 
 /// Health with the declarations that count at this time: those that hold, and those whose backend stays away
 /// longer because it was declared down again soon after its return.
@@ -41,11 +38,12 @@ fn prolonged(
     let leaves_now = || recorded.next_earliest_return(now).filter(|_| has_traffic);
     match (health, recorded.earliest_return(now)) {
         (Health::DeclaredDown(down), earliest) => {
-            let earliest = earliest.or_else(leaves_now);
-            let until = down.until.max(earliest.unwrap_or(Timestamp::MIN));
-            Health::DeclaredDown(Box::new(DownUntil { until, ..(**down).clone() }))
+            let later = earliest.or_else(leaves_now).filter(|earliest| down.until < *earliest);
+            let Some(until) = later else { return health.clone() };
+            let basis = DownBasis::Prolonged;
+            Health::DeclaredDown(Box::new(DownUntil { until, basis, ..(**down).clone() }))
         }
-        (health, Some(until)) => down(health, until, AGAIN, recorded),
+        (health, Some(until)) => down(health, until, DownBasis::Prolonged, recorded),
         (health, None) => health.clone(),
     }
 }
@@ -65,17 +63,17 @@ pub(crate) fn as_recorded(
     let each = intent.backends.iter().zip(health);
     each.map(|(backend, health)| match (health, recorded(&backend.name)) {
         (Health::DeclaredDown(_), Some(_)) => health.clone(),
-        (_, Some(recorded)) => down(health, recorded.since, RECORDED, recorded),
+        (_, Some(recorded)) => down(health, recorded.since, DownBasis::Recorded, recorded),
         (_, None) if has_traffic(backend) => health.undeclared().clone(),
         (_, None) => health.clone(),
     })
     .collect()
 }
 
-fn down(health: &Health, until: Timestamp, why: &str, recorded: &RecordedDown) -> Health {
-    let by_person = recorded.person;
+fn down(health: &Health, until: Timestamp, basis: DownBasis, recorded: &RecordedDown) -> Health {
+    let (by_person, why) = (recorded.person, "".into());
     let seen = health.undeclared().clone();
-    Health::DeclaredDown(Box::new(DownUntil { until, why: why.into(), by_person, seen }))
+    Health::DeclaredDown(Box::new(DownUntil { until, why, basis, by_person, seen }))
 }
 
 /// Health as traffic follows it. Where no other backend meets its minimum, those that are declared down count

@@ -73,10 +73,16 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With these annotations beside the order.
+    fn with(policy: &[(&'static str, &str)]) -> Self {
         let backends = [("a", json!(1)), ("b", json!(0)), ("c", json!(0))];
         let order = [(annotations::FALLBACK_ORDER, "b,c")];
+        let all: Vec<_> = order.iter().chain(policy).copied().collect();
         let mut world = Self {
-            intent: parsed(&declaration(&backends, &order)).unwrap(),
+            intent: parsed(&declaration(&backends, &all)).unwrap(),
             until: [None; NAMES.len()],
             ready: [true; NAMES.len()],
             clock: Clock::at_second(1_000_000),
@@ -105,6 +111,7 @@ impl World {
                 Some(until) => Health::DeclaredDown(Box::new(DownUntil {
                     until,
                     why: "drill".into(),
+                    basis: DownBasis::Declared,
                     by_person: false,
                     seen,
                 })),
@@ -200,8 +207,9 @@ proptest! {
     #[test]
     fn no_swing_is_faster_than_the_wait_which_doubles_each_time(
         history in proptest::collection::vec(declares(1), 1..80),
+        failback_delay in prop_oneof![Just("0s"), Just("5m")],
     ) {
-        let mut world = World::new();
+        let mut world = World::with(&[(annotations::FAILBACK_DELAY, failback_delay)]);
         for step in &history {
             world.take(step);
         }
@@ -243,6 +251,21 @@ proptest! {
                 best == 0 || world.active() == [NAMES[first]],
                 "{:?} with {ranks:?} after {step:?}", world.active()
             );
+        }
+    }
+
+    #[test]
+    fn what_is_declared_down_is_left_at_once_whatever_the_delay(
+        history in proptest::collection::vec(any_step(), 1..80),
+    ) {
+        let mut world = World::with(&[(annotations::FAILOVER_DELAY, "1h")]);
+        for step in &history {
+            world.take(step);
+            let (now, active) = (world.clock.now(), world.active());
+            let stays = |i: usize| world.is_declared(i, now) && active == [NAMES[i]];
+            let stays = (0..NAMES.len()).any(stays);
+            let has_refuge = (0..NAMES.len()).any(|i| world.rank(i, now) == 2);
+            prop_assert!(!stays || !has_refuge, "{active:?} after {step:?}");
         }
     }
 

@@ -26,7 +26,8 @@ fn up() -> Health {
 
 fn declared(seen: Health, until: i64, by_person: bool) -> Health {
     let until = at(until).wall;
-    Health::DeclaredDown(Box::new(DownUntil { until, why: "drill".into(), by_person, seen }))
+    let (why, basis) = ("drill".into(), DownBasis::Declared);
+    Health::DeclaredDown(Box::new(DownUntil { until, why, basis, by_person, seen }))
 }
 
 /// `a` is declared down, for so long.
@@ -127,15 +128,18 @@ fn declared_down_again_it_stays_away_longer_and_says_until_when() {
     let left = decide(&intent, &again, Previous::undelayed(&state), at(400));
     assert_eq!(left.down["a"].least, 600);
     assert_eq!(left.next, Some(SignedDuration::from_secs(600)), "and not when its time is over");
-    let state = left.state(&intent, &again, at(400));
+    let known = in_force(&intent, &again, Some(&state), at(400).wall);
+    let state = left.state(&intent, &known, at(400));
     let none = PendingDelays::new();
     let decided =
         |second| decide(&intent, &[up(), up(), up()], Previous::Decided(&state, &none), at(second));
     assert_eq!(decided(999).names(&intent), ["b"]);
     assert_eq!(decided(1_000).names(&intent), ["a"]);
+    let stays = "a: stays away until 1970-01-12T14:03:20Z because it was declared down again within 10 minutes of its return (drill), 2 of 2 endpoints ready";
+    assert!(state.why.starts_with(stays), "{}", state.why);
     let known = [up(), up(), up()];
     let known = in_force(&intent, &known, Some(&state), at(430).wall);
-    assert!(known[0].to_string().contains("declared down again within 10 minutes"), "{}", known[0]);
+    insta::assert_snapshot!(known[0], @"stays away until 1970-01-12T14:03:20Z because it was declared down again within 10 minutes of its return, 2 of 2 endpoints ready");
 }
 
 #[test]
@@ -168,6 +172,11 @@ fn a_standby_sees_what_the_leader_has_recorded_and_no_clock_of_its_own() {
             assert_eq!((decision.names(&intent), &decision.down), (vec!["b".into()], &state.down));
         }
     }
+    let seen = as_recorded(&intent, &[up(), up(), up()], Some(&state));
+    assert_eq!(
+        seen[0].to_string(),
+        "declared down, as the leader has recorded, 2 of 2 endpoints ready"
+    );
     // But it leaves what is dead.
     let dead = [up(), Health::seen(0, 2), Health::Missing];
     let seen = as_recorded(&intent, &dead, Some(&state));

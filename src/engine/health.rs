@@ -51,13 +51,29 @@ pub enum Health {
 pub struct DownUntil {
     /// When it ends by itself.
     pub until: Timestamp,
-    /// Who declares it and why, for people.
+    /// Who declares it and why, for people; empty where nobody does any more.
     pub why: Box<str>,
+    /// What makes it count until then.
+    pub basis: DownBasis,
     /// A person declares it, and not alerts alone.
     pub by_person: bool,
     /// What is known of the Service beside that.
     pub seen: Health,
 }
+
+/// What makes a Service count as declared down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DownBasis {
+    /// Its annotations, or those of its cluster's Secret.
+    Declared,
+    /// It was declared down again soon after its return: it stays away for longer than is declared.
+    Prolonged,
+    /// The record of the leader, for a replica that does not lead.
+    Recorded,
+}
+
+/// Why a Service stays away for longer than is declared.
+pub(crate) const DOWN_AGAIN: &str = "declared down again within 10 minutes of its return";
 
 /// Endpoints of announced pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -305,8 +321,19 @@ impl fmt::Display for Health {
 
 impl fmt::Display for DownUntil {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { until, why, seen, .. } = self;
-        write!(f, "declared down until {} ({why}), {seen}", to_the_second(*until))
+        let Self { until, why, basis, seen, .. } = self;
+        let until = to_the_second(*until);
+        match basis {
+            DownBasis::Declared => write!(f, "declared down until {until} ({why})")?,
+            DownBasis::Prolonged => {
+                write!(f, "stays away until {until} because it was {DOWN_AGAIN}")?;
+                if !why.is_empty() {
+                    write!(f, " ({why})")?;
+                }
+            }
+            DownBasis::Recorded => f.write_str("declared down, as the leader has recorded")?,
+        }
+        write!(f, ", {seen}")
     }
 }
 

@@ -1,12 +1,13 @@
 //! What the annotations of a Service, or of a cluster's Secret, declare, as small as it can be.
 
-use crate::engine::{DownUntil, Health};
+use crate::engine::{DownBasis, DownUntil, Health};
 use crate::kinds::ObjectKey;
 use crate::kinds::declared_down::{DeclaredDown, DownBy};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// The most of a reason that is kept, in characters.
+/// The most of a reason, or of a name, that is kept, in characters: it stands in the state of every object that
+/// names the Service.
 const LONGEST: usize = 256;
 
 /// What the annotations of an object declare, as small as a decision and its report allow.
@@ -55,20 +56,23 @@ impl DownFacts {
 /// Who declares it and why, for people.
 fn why(declared: &DeclaredDown) -> String {
     let by = match &declared.by {
-        DownBy::Person { person, .. } => format!("by {person}"),
+        DownBy::Person { person, .. } => format!("by {}", on_one_line(person)),
         DownBy::Alerts(alerts) if declared.is_by_alerts() => match alerts.len() {
             1 => "by an alert".into(),
             several => format!("by {several} alerts"),
         },
         DownBy::Hand | DownBy::Alerts(_) => "by hand".into(),
     };
-    let reason = declared.reason.as_deref().unwrap_or_default();
-    let printable = reason.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let reason: String = printable.take(LONGEST).collect();
-    match reason.trim() {
+    match on_one_line(declared.reason.as_deref().unwrap_or_default()).as_str() {
         "" => by,
         reason => format!("{by}: {reason}"),
     }
+}
+
+/// Shortened, and without line breaks.
+fn on_one_line(text: &str) -> String {
+    let printable = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+    printable.take(LONGEST).collect()
 }
 
 /// A declaration that holds.
@@ -79,11 +83,18 @@ pub(crate) struct Declared<'a> {
     pub by_person: bool,
 }
 
-impl Declared<'_> {
+impl<'a> Declared<'a> {
+    /// The longer of two. A person's are a person's, whoever declares it for longer.
+    pub(super) fn and(self, other: Declared<'a>) -> Self {
+        let longer = if other.until > self.until { other } else { self };
+        Self { by_person: self.by_person || other.by_person, ..longer }
+    }
+
     /// The health of a Service with this declaration, beside what is `seen` of it.
     pub(super) fn beside(self, seen: Health) -> Health {
         let Self { until, why, by_person } = self;
-        Health::DeclaredDown(Box::new(DownUntil { until, why: why.into(), by_person, seen }))
+        let (why, basis) = (why.into(), DownBasis::Declared);
+        Health::DeclaredDown(Box::new(DownUntil { until, why, basis, by_person, seen }))
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::engine::{BySet, Intent, Readiness};
 use crate::kinds::adapter::InUse;
 use crate::reconciler::context::{Context, Subject};
+use crate::reconciler::down_conditions::{DownCondition, DownConditions};
 use crate::reconciler::gates::stop::Wanted;
 use crate::reconciler::hold::Hold;
 use crate::reconciler::memory::{Memories, Problem, Readability};
@@ -146,6 +147,7 @@ pub(crate) fn report_plan(
     plan: &Plan,
 ) -> Option<Duration> {
     report_short_ports(context, memories, subject, &plan.short_ports);
+    report_down(context, memories, subject, &plan.down);
     report_nothing_ready(context, memories, subject, plan)
 }
 
@@ -174,6 +176,33 @@ fn report_short_ports(
     let short = Some(short.clone()).filter(|short| !short.is_empty());
     memories.entry(object).short_ports.changes(short);
     context.metrics.short.set(memories.short_of_ports() as i64);
+}
+
+/// Traffic that stays on a backend that is declared down, or off one for longer than is declared.
+fn report_down(
+    context: &Context,
+    memories: &mut Memories,
+    subject: &Subject<'_>,
+    down: &DownConditions,
+) {
+    let (object, none) = (subject.object, BTreeSet::new());
+    let reported = memories.get(object).and_then(|memory| memory.down.last()).unwrap_or(&none);
+    if !subject.leads || reported.iter().eq(down.keys()) {
+        return;
+    }
+    let pin = |backend: &str| reports::pin_command(object, backend);
+    let new = down.iter().filter(|(condition, _)| !reported.contains(condition));
+    for note in new.map(|(condition, healths)| condition.describe(healths, pin)) {
+        tracing::warn!(%object, "{note}");
+        context.recorder.publish(reports::declared_down(object, subject, note));
+    }
+    for ended in reported.iter().filter(|condition| !down.contains_key(condition)) {
+        tracing::info!(%object, backend = ended.backend(), "{}", ended.end());
+    }
+    let lasting: BTreeSet<DownCondition> = down.keys().cloned().collect();
+    memories.entry(object).down.changes(Some(lasting).filter(|lasting| !lasting.is_empty()));
+    context.metrics.declared_down.kept.set(memories.kept_declared_down() as i64);
+    context.metrics.declared_down.prolonged.set(memories.prolonged() as i64);
 }
 
 /// Sets that have nothing ready, and when that ends.

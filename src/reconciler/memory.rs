@@ -4,6 +4,7 @@
 use crate::engine::{BySet, PendingDelays, SteadyTime};
 use crate::kinds::ObjectRef;
 use crate::reconciler::attempts::{Attempt, FailedAttempt, WriteKey};
+use crate::reconciler::down_conditions::DownCondition;
 use crate::reconciler::hold::Hold;
 use crate::reconciler::nothing_ready::NothingReady;
 use crate::reconciler::overwrites::OverwriteTracker;
@@ -47,6 +48,8 @@ pub(crate) struct Memory {
     pub not_in_use: ReportOnce<Box<str>>,
     /// The ports that its backends do not serve.
     pub short_ports: ReportOnce<BTreeSet<ShortPort>>,
+    /// What is reported of its backends that are declared down.
+    pub down: ReportOnce<BTreeSet<DownCondition>>,
     /// Its sets that have nothing ready.
     pub nothing_ready: NothingReady,
     /// Which of its rules have no primary.
@@ -212,6 +215,7 @@ impl Memory {
             && self.unreadable.is_empty()
             && self.not_in_use.is_empty()
             && self.short_ports.is_empty()
+            && self.down.is_empty()
             && self.nothing_ready.is_empty()
             && self.without_primary.is_empty()
             && self.protection.is_empty()
@@ -278,6 +282,18 @@ impl Memories {
     /// Those with a backend that does not serve a port.
     pub(crate) fn short_of_ports(&self) -> usize {
         self.count(|memory| !memory.short_ports.is_empty())
+    }
+
+    /// Those whose traffic stays on a backend that is declared down.
+    pub(crate) fn kept_declared_down(&self) -> usize {
+        let keeps = |it: &DownCondition| matches!(it, DownCondition::KeepsTraffic { .. });
+        self.count(|memory| memory.down.last().into_iter().flatten().any(keeps))
+    }
+
+    /// Those whose traffic stays off a backend for longer than is declared.
+    pub(crate) fn prolonged(&self) -> usize {
+        let stays = |it: &DownCondition| matches!(it, DownCondition::StaysAway { .. });
+        self.count(|memory| memory.down.last().into_iter().flatten().any(stays))
     }
 
     pub(crate) fn without_primary(&self) -> usize {

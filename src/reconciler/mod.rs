@@ -11,6 +11,7 @@ pub(crate) mod conditions;
 pub(crate) mod context;
 pub(crate) mod controller;
 pub(crate) mod delayed_queue;
+pub(crate) mod down_conditions;
 #[cfg(test)]
 mod early_flip_tests;
 pub(crate) mod flip;

@@ -6,6 +6,7 @@ use crate::engine::{
 };
 use crate::kinds::{ObjectKey, ObjectRef};
 use crate::reconciler::context::Subject;
+use crate::reconciler::down_conditions::{self, DownConditions};
 use crate::reconciler::gates::brake::TrafficPosition;
 use crate::reconciler::memory::Memory;
 use crate::reconciler::patch;
@@ -34,6 +35,8 @@ pub(crate) struct Plan {
     pub left_early: ActiveBackends,
     /// The ports that backends do not serve, as far as that is to be reported.
     pub short_ports: BTreeSet<ShortPort>,
+    /// What is to be reported of backends that are declared down.
+    pub down: DownConditions,
     /// Whether anything of each set is ready, and the health of each of its backends.
     pub readiness: BySet<(Readiness, String)>,
     /// When to look again even if nothing changes.
@@ -64,6 +67,8 @@ pub(crate) fn plan(
     let mut decided = decide(subject, memory)?;
     let short = |d: &SetDecision<'_>| short_ports::of_set(&d.set.intent, &d.health, &d.decision);
     let short_ports = decided.iter().flat_map(short).collect();
+    let down = |d: &SetDecision<'_>| down_conditions::of_set(&d.set.intent, &d.health, &d.decision);
+    let down = decided.iter().flat_map(down).collect();
     let wanted = decided.iter().map(|d| d.named(d.active())).collect();
     let position = position(&decided);
     let paused = is_paused(&decided);
@@ -87,6 +92,7 @@ pub(crate) fn plan(
         wanted,
         rests_on: rests_on(subject.object, moving()),
         short_ports,
+        down,
         next: decided.iter().filter_map(|d| d.decision.next).min(),
         paused,
         position,

@@ -1,10 +1,12 @@
 //! What the reconciler reports in Events: each function makes one, from what was found.
 
+use crate::engine::annotations::PIN;
 use crate::events::EventAction::{Failback, Failover, Read, Record, Write as WriteProfile};
 use crate::events::{EventReason, NewEvent, Regarding};
 use crate::index::managed_object::ManagedObject;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
+use crate::reconciler::context::Subject;
 use crate::reconciler::flip::Flip;
 use crate::reconciler::service_profiles::plan::NotOurs;
 use crate::reconciler::write::{Write, WriteKind};
@@ -106,6 +108,19 @@ pub(crate) fn short(
     why: &str,
 ) -> NewEvent {
     NewEvent::warning(served(object, index, managed), EventReason::PortNotServed, Read, why)
+}
+
+/// Traffic stays on a backend that is declared down, or off one for longer than is declared.
+pub(crate) fn declared_down(object: &ObjectRef, subject: &Subject<'_>, note: String) -> NewEvent {
+    let regarding = known(object, subject.version(), subject.managed);
+    NewEvent::warning(regarding, EventReason::DeclaredDown, Read, note)
+}
+
+/// The command that pins an object to a backend.
+pub(crate) fn pin_command(object: &ObjectRef, backend: &str) -> String {
+    let (namespace, name) = (&object.key.namespace, object.name());
+    let resource = object.kind.resource();
+    format!("kubectl -n {namespace} annotate --overwrite {resource} {name} {PIN}={backend}")
 }
 
 /// An object that has nothing ready, or has something ready again.

@@ -212,6 +212,8 @@ impl Reconciler {
         let metrics = &self.context.metrics;
         metrics.not_in_use.set(self.memories.not_in_use() as i64);
         metrics.short.set(self.memories.short_of_ports() as i64);
+        metrics.declared_down.kept.set(self.memories.kept_declared_down() as i64);
+        metrics.declared_down.prolonged.set(self.memories.prolonged() as i64);
         metrics.without_primary.set(self.memories.without_primary() as i64);
         metrics.incomplete.set(self.memories.incomplete() as i64);
         self.memories.prune(now);

@@ -27,6 +27,12 @@ metrics! {
         pub clusters: Gauge =
             "declared_down_clusters",
             "Linked clusters all of whose Services are declared down now";
+        pub kept: Gauge =
+            "declared_down_kept_objects",
+            "Managed objects whose traffic stays on a backend that is declared down because no other is ready, as the leader sees it; their Events say why";
+        pub prolonged: Gauge =
+            "declared_down_prolonged_objects",
+            "Managed objects whose traffic stays off a backend for longer than is declared, since it was declared down again soon after its return, as the leader sees it; their Events say until when";
         pub unreadable: Gauge =
             "declared_down_unreadable",
             "Services, and Secrets of linked clusters, with a declaration that cannot be read; their Events say why";
