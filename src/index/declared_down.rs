@@ -20,7 +20,7 @@ impl Index {
         let own = service.declared_down.as_ref().and_then(|facts| facts.holding(now));
         let of_cluster = || self.cluster_declared_down(service, now);
         let of_cluster = if self.clusters_down.is_empty() { None } else { of_cluster() };
-        own.into_iter().chain(of_cluster).max_by_key(|declared| declared.until)
+        own.into_iter().chain(of_cluster).reduce(Declared::and)
     }
 
     /// The declaration of the clusters in which a Service is; of several the first to end.

@@ -145,3 +145,38 @@ fn a_reason_is_shortened_and_kept_on_one_line() {
     let why = facts.holding(at(0).wall).unwrap().why;
     assert!(why.starts_with("by hand: a bx") && why.len() < 300, "{why}");
 }
+
+#[test]
+fn so_is_the_name_of_who_declares_it() {
+    let by =
+        json!({"v": 1, "person": format!("jane\n{}", "x".repeat(60_000)), "since": at(0).wall});
+    let until = json!({"annotations": {
+        "failover.linkerd.io/down-until": "1970-01-01T00:01:00Z",
+        "failover.linkerd.io/down-by": by.to_string(),
+    }});
+    let mut index = index();
+    set_service(&mut index, "web", until);
+    let (_, facts) = index.services_declaring().next().unwrap();
+    let why = facts.holding(at(0).wall).unwrap().why;
+    assert!(why.starts_with("by jane x") && why.len() < 300, "{why}");
+}
+
+#[test]
+fn what_a_person_declares_is_a_persons_also_where_an_alert_declares_it_for_longer() {
+    let mut index = index();
+    index.set_clusters_down([west("1970-01-01T00:01:00Z")]);
+    let alert = json!({"fingerprint": "f", "since": at(0).wall, "until": at(120).wall});
+    let mirror = json!({
+        "labels": {"mirror.linkerd.io/cluster-name": "west"},
+        "annotations": {
+            "failover.linkerd.io/down-until": "1970-01-01T00:02:00Z",
+            "failover.linkerd.io/down-by": json!({"v": 1, "alerts": [alert]}).to_string(),
+        },
+    });
+    set_service(&mut index, "web-west", mirror);
+    let by_person = |second| {
+        let service = index.service(&key("web-west")).unwrap();
+        index.declared_down(service, at(second).wall).map(|declared| declared.by_person)
+    };
+    assert_eq!([59, 60, 120].map(by_person), [Some(true), Some(false), None]);
+}
