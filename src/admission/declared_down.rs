@@ -2,30 +2,38 @@
 
 use crate::admission::validate::Validation;
 use crate::engine::annotations::{DOWN_UNTIL, field};
-use crate::engine::{Problem, to_the_second};
+use crate::engine::{Now, Peaks, Problem, to_the_second};
+use crate::index::managed_object::{ManagedObject, ManagedSet};
 use crate::index::store::Index;
-use crate::kinds::ObjectKey;
 use crate::kinds::declared_down::DeclaredDown;
+use crate::kinds::{ObjectKey, ObjectRef};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 /// A declaration for longer is taken for a slip: a warning says so.
 const LONG: SignedDuration = SignedDuration::from_hours(168);
+
+/// The most objects that a warning names.
+const NAMED: usize = 5;
+/// The most objects that are looked at: a review takes no time from flips.
+const MOST: usize = 1_000;
 
 /// What is wrong with the declaration on a Service.
 pub(crate) fn problems(
     service: &ObjectKey,
     annotations: &BTreeMap<String, String>,
     index: &Index,
-    now: Timestamp,
+    now: Now,
 ) -> Validation {
     let read = DeclaredDown::read(annotations);
     let (errors, mut warnings): (Vec<Problem>, Vec<Problem>) =
         read.problems.into_iter().partition(Problem::is_error);
     if let Some(declared) = read.declared {
-        warnings.extend(out_of_time(&declared, now));
-        let is_named = index.objects_naming(service).next().is_some();
-        warnings.extend((!is_named && !declared.has_ended(now)).then(|| unnamed(service)));
+        warnings.extend(out_of_time(&declared, now.wall));
+        if !declared.has_ended(now.wall) && index.synced.all() {
+            warnings.extend(effect(service, index, now));
+        }
     }
     Validation { errors, warnings }
 }
@@ -45,44 +53,65 @@ fn out_of_time(declared: &DeclaredDown, now: Timestamp) -> Option<Problem> {
     })
 }
 
+/// What a person would not expect of it: nothing moves, or not everything.
+fn effect(service: &ObjectKey, index: &Index, now: Now) -> Option<Problem> {
+    let mut objects = index.objects_with_backend(service).take(MOST).peekable();
+    if objects.peek().is_none() {
+        return Some(unnamed(service));
+    }
+    let alone = |(object, managed): (&ObjectRef, &ManagedObject)| {
+        let mut sets = managed.readable().iter();
+        let healths = sets.find_map(|set| healths_without_refuge(set, object, service, index, now));
+        healths.map(|healths| format!("{} {} ({healths})", object.kind, object.name()))
+    };
+    let alone: Vec<String> = objects.filter_map(alone).collect();
+    (!alone.is_empty()).then(|| without_refuge(service, &alone))
+}
+
 fn unnamed(service: &ObjectKey) -> Problem {
     Problem::warning(field(DOWN_UNTIL))
-        .found(format!("Service {}, which no failover object names", service.name))
+        .found(format!("Service {}, which no failover object has among its backends", service.name))
         .expected("a primary or a fallback of a failover object")
         .next("nothing moves")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::admission::test_support::{NAMESPACE, World, split, stored};
-    use serde_json::json;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
+/// The health of the other backends of a set that has the Service, where none of them meets its minimum.
+fn healths_without_refuge(
+    set: &ManagedSet,
+    object: &ObjectRef,
+    service: &ObjectKey,
+    index: &Index,
+    now: Now,
+) -> Option<String> {
+    let (intent, none) = (&set.intent, Peaks::new());
+    let peaks = set.state.as_ref().map_or(&none, |state| &state.peaks);
+    let health = index.health(object.namespace(), intent, now);
+    let is_other = |name: &String| object.beside(name) != *service;
+    if intent.backends.iter().all(|backend| is_other(&backend.name)) {
+        return None;
     }
-
-    /// What is answered to this `down-until` at the start of the epoch, errors first.
-    fn answered(service: &str, until: &str) -> Vec<String> {
-        let mut world = World::with(&[("emoji-svc", 1), ("emoji-svc-west", 1), ("web-svc", 1)]);
-        let object = stored(split(&[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))], &[]));
-        world.manage("emoji", &object);
-        let annotations = BTreeMap::from([(DOWN_UNTIL.to_owned(), until.to_owned())]);
-        let service = ObjectKey::new(NAMESPACE, service);
-        let Validation { errors, warnings } =
-            problems(&service, &annotations, &world.index, at(60));
-        let errors = errors.iter().map(|error| format!("error: {error}"));
-        errors.chain(warnings.iter().map(ToString::to_string)).collect()
+    let mut others =
+        intent.backends.iter().zip(&health).filter(|(backend, _)| is_other(&backend.name));
+    if others.clone().any(|(backend, health)| backend.is_met_by(health, peaks)) {
+        return None;
     }
-
-    #[test]
-    fn a_value_that_cannot_be_read_is_an_error_and_everything_else_at_most_a_warning() {
-        for service in ["emoji-svc", "emoji-svc-west"] {
-            assert!(answered(service, "1970-01-01T00:30:00Z").is_empty(), "{service}");
-        }
-        insta::assert_snapshot!(answered("emoji-svc", "in 30 minutes").join("\n"), @r#"error: metadata.annotations[failover.linkerd.io/down-until]: found "in 30 minutes", expected an RFC 3339 time such as 2026-01-31T14:30:00Z; kubectl annotate --overwrite … failover.linkerd.io/down-until=$(date -u -d +30min +%FT%TZ) sets one"#);
-        insta::assert_snapshot!(answered("emoji-svc", "1970-01-01T00:01:00Z").join("\n"), @"metadata.annotations[failover.linkerd.io/down-until]: found 1970-01-01T00:01:00Z, expected a time that is still to come; it is 1970-01-01T00:01:00Z now: this has no effect");
-        insta::assert_snapshot!(answered("emoji-svc", "1971-01-01T00:00:00Z").join("\n"), @"metadata.annotations[failover.linkerd.io/down-until]: found 1971-01-01T00:00:00Z, expected a time within 168h; it is 1970-01-01T00:01:00Z now: the Service counts as down until then");
-        insta::assert_snapshot!(answered("web-svc", "1970-01-01T00:30:00Z").join("\n"), @"metadata.annotations[failover.linkerd.io/down-until]: found Service web-svc, which no failover object names, expected a primary or a fallback of a failover object; nothing moves");
-    }
+    let first = others.next().map(|(backend, health)| format!("{}: {health}", backend.name));
+    Some(first.unwrap_or_else(|| "it has no other backend".into()))
 }
+
+fn without_refuge(service: &ObjectKey, alone: &[String]) -> Problem {
+    let mut named = alone.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = alone.len().saturating_sub(NAMED);
+    if more > 0 {
+        // Writing to a String does not fail.
+        let _ = write!(named, " and {more} more");
+    }
+    Problem::warning(field(DOWN_UNTIL))
+        .found(format!("Service {}", service.name))
+        .expected("another ready backend in each object that has it")
+        .next(format!("none is ready in {named}: traffic stays on it until one is"))
+}
+
+#[cfg(test)]
+#[path = "declared_down_tests.rs"]
+mod tests;

@@ -18,6 +18,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// The same until the caches are synced.
 const UNSYNCED: Duration = Duration::from_secs(1);
 
+const RETURNS: &str = "traffic returns by the failback rules of each object; later where the declaration followed another within 10 minutes of a return, until when is in the Events of the object";
+
 /// What reports declarations.
 pub(crate) struct DeclarationReports {
     pub client: Client,
@@ -39,8 +41,8 @@ pub(crate) async fn report_declarations(reports: DeclarationReports, stop: Cance
         if let Some(snapshot) = snapshot(&shared) {
             show(&snapshot, &metrics);
             for news in reported.observe(&snapshot, leads) {
-                let event = event(&news, uid(&client, news.declarer()).await);
-                recorder.publish(event);
+                let uid = stop.run_until_cancelled(uid(&client, news.declarer())).await;
+                recorder.publish(event(&news, uid.unwrap_or_default()));
             }
             wait = until_next(&shared, &snapshot);
         }
@@ -124,20 +126,20 @@ fn event(news: &News, uid: String) -> NewEvent {
 fn note(news: &News) -> String {
     match news {
         News::Begins(Declarer::Service(_), Holding { until, why, objects: 0, .. }) => format!(
-            "Declared down until {until} ({why}). No failover object names it, so that nothing moves"
+            "Declared down until {until} ({why}). No failover object has it among its backends, so that nothing moves"
         ),
         News::Begins(Declarer::Service(_), Holding { until, why, objects, .. }) => format!(
-            "Declared down until {until} ({why}). Failover objects that name it: {objects}. Their traffic leaves it where another backend is ready"
+            "Declared down until {until} ({why}). Failover objects that name it: {objects}. Their traffic leaves it where another backend is ready; where none is, their own Events say so"
         ),
         News::Begins(Declarer::Cluster { name, .. }, Holding { until, why, .. }) => format!(
             "All Services of cluster {name} are declared down until {until} ({why}). Traffic leaves them where another backend is ready"
         ),
         News::Ends(Declarer::Service(_)) => {
-            "No longer declared down: traffic returns by the failback rules of each object".into()
+            format!("No longer declared down: {RETURNS}")
         }
-        News::Ends(Declarer::Cluster { name, .. }) => format!(
-            "The Services of cluster {name} are no longer declared down: traffic returns by the failback rules of each object"
-        ),
+        News::Ends(Declarer::Cluster { name, .. }) => {
+            format!("The Services of cluster {name} are no longer declared down: {RETURNS}")
+        }
         News::Unreadable(_, problem) => format!("Counts as absent: {problem}"),
     }
 }

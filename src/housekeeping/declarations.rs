@@ -28,8 +28,16 @@ pub(crate) struct Holding {
     pub until: Timestamp,
     pub why: String,
     pub by_person: bool,
-    /// How many managed objects name the Service.
+    /// How many managed objects have the Service among their backends.
     pub objects: usize,
+}
+
+impl Holding {
+    /// Whether a report of this says what there is to say of `other` too: an alert that fires on is no news.
+    fn covers(&self, other: &Self) -> bool {
+        let is_same = || (self.until, &self.why) == (other.until, &other.why);
+        self.by_person == other.by_person && (!self.by_person || is_same())
+    }
 }
 
 /// Everything that is declared down at a time.
@@ -44,7 +52,7 @@ impl Snapshot {
     pub(crate) fn of(index: &Index, now: Timestamp) -> Self {
         let mut snapshot = Self::default();
         let services = index.services_declaring().map(|(service, facts)| {
-            let objects = index.objects_naming(service).count();
+            let objects = index.objects_with_backend(service).count();
             (Declarer::Service(service.clone()), facts, objects)
         });
         let clusters = index.clusters_declaring().map(|(name, declared)| {
@@ -85,7 +93,7 @@ pub(crate) enum News {
 /// What has been reported, by this replica while it leads and by the leader otherwise.
 #[derive(Debug, Default)]
 pub(crate) struct Reported {
-    holding: BTreeSet<Declarer>,
+    holding: BTreeMap<Declarer, Holding>,
     unreadable: BTreeMap<Declarer, String>,
     /// What was declared before this replica began, and may not have been reported: while it does not lead.
     before: Option<BTreeSet<Declarer>>,
@@ -99,8 +107,10 @@ impl Reported {
             true => BTreeSet::new(),
             false => self.before.take().unwrap_or_else(|| now.declarers().cloned().collect()),
         };
-        let is_reported = |declarer: &&Declarer| !before.contains(declarer);
-        self.holding = now.holding.keys().filter(is_reported).cloned().collect();
+        let is_reported = |declarer: &Declarer| !before.contains(declarer);
+        let holding = now.holding.iter().filter(|(declarer, _)| is_reported(declarer));
+        self.holding =
+            holding.map(|(declarer, holding)| (declarer.clone(), holding.clone())).collect();
         let unreadable = now.unreadable.iter().filter(|(declarer, _)| is_reported(declarer));
         self.unreadable =
             unreadable.map(|(declarer, problem)| (declarer.clone(), problem.clone())).collect();
@@ -110,10 +120,12 @@ impl Reported {
     }
 
     fn news(&self, now: &Snapshot) -> Vec<News> {
-        let begin = now.holding.iter().filter(|(declarer, _)| !self.holding.contains(declarer));
+        let begin = now.holding.iter().filter(|(declarer, holding)| {
+            !self.holding.get(declarer).is_some_and(|reported| reported.covers(holding))
+        });
         let begin =
             begin.map(|(declarer, holding)| News::Begins(declarer.clone(), holding.clone()));
-        let end = self.holding.iter().filter(|declarer| !now.holding.contains_key(declarer));
+        let end = self.holding.keys().filter(|declarer| !now.holding.contains_key(declarer));
         let end = end.map(|declarer| News::Ends(declarer.clone()));
         let is_new = |(declarer, problem): &(&Declarer, &String)| {
             self.unreadable.get(declarer) != Some(*problem)
@@ -134,8 +146,8 @@ mod tests {
     }
 
     fn holding() -> Holding {
-        let (until, why) = (Timestamp::UNIX_EPOCH, "by hand".to_owned());
-        Holding { until, why, by_person: true, objects: 1 }
+        let (until, why) = (Timestamp::UNIX_EPOCH, "by an alert".to_owned());
+        Holding { until, why, by_person: false, objects: 1 }
     }
 
     fn declared() -> Snapshot {
@@ -150,7 +162,31 @@ mod tests {
         let mut prolonged = declared();
         prolonged.holding.get_mut(&service()).unwrap().until = Timestamp::MAX;
         assert!(reported.observe(&prolonged, true).is_empty(), "an alert that fires on is no news");
+        prolonged.holding.get_mut(&service()).unwrap().why = "by 2 alerts".into();
+        assert!(reported.observe(&prolonged, true).is_empty());
         assert_eq!(reported.observe(&Snapshot::default(), true), [News::Ends(service())]);
+    }
+
+    #[test]
+    fn what_a_person_changes_is_reported_with_the_new_time_and_reason() {
+        let mut reported = Reported::default();
+        let declared = |by_person, second, why: &str| {
+            let until = Timestamp::from_second(second).unwrap();
+            let holding = Holding { until, why: why.into(), by_person, objects: 1 };
+            Snapshot { holding: [(service(), holding)].into(), ..Snapshot::default() }
+        };
+        for (now, is_news) in [
+            (declared(false, 60, "by an alert"), true),
+            (declared(true, 600, "by hand"), true),
+            (declared(true, 600, "by hand"), false),
+            (declared(true, 900, "by hand"), true),
+            (declared(true, 900, "by hand: drill"), true),
+            (declared(false, 900, "by an alert"), true),
+        ] {
+            let news = now.holding.iter().map(|(of, it)| News::Begins(of.clone(), it.clone()));
+            let expected: Vec<News> = news.filter(|_| is_news).collect();
+            assert_eq!(reported.observe(&now, true), expected);
+        }
     }
 
     #[test]

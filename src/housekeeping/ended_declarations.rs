@@ -84,7 +84,10 @@ fn removal(version: Option<String>) -> Value {
 
 fn report(service: &ObjectKey, removed: kube::Result<bool>, failing: &mut ReportOnce<String>) {
     match removed {
-        Ok(true) => tracing::info!(%service, "removed a declaration that had run out"),
+        Ok(true) => {
+            failing.ends();
+            tracing::info!(%service, "removed a declaration that had run out");
+        }
         Ok(false) => {}
         Err(error) => {
             let error = brief(&error);

@@ -19,6 +19,20 @@ impl Index {
         self.named_by.get(service).into_iter().flatten()
     }
 
+    /// The objects that send traffic to a Service, or may: those that have it among their backends.
+    pub(crate) fn objects_with_backend(
+        &self,
+        service: &ObjectKey,
+    ) -> impl Iterator<Item = (&ObjectRef, &ManagedObject)> {
+        let objects = self.objects_naming(service);
+        objects.filter_map(|object| Some((object, self.object(object)?))).filter(
+            |(object, managed)| {
+                let mut backends = managed.readable().iter().flat_map(|set| &set.intent.backends);
+                backends.any(|backend| object.beside(&backend.name) == *service)
+            },
+        )
+    }
+
     /// Whether the index has this version of an object.
     pub(crate) fn has_version(&self, key: &ObjectRef, metadata: &ObjectMeta) -> bool {
         let same = |there: &ManagedObject| {

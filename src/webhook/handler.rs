@@ -135,7 +135,7 @@ fn review_declared_down(request: &ReviewRequest, shared: &SharedIndex) -> Admiss
     let annotations = request.object.as_ref().map(|service| service.annotations());
     let annotations = annotations.cloned().unwrap_or_default();
     let service = ObjectKey::new(request.namespace(), &*request.name);
-    let now = shared.now().wall;
+    let now = shared.now();
     let problems = declared_down::problems(&service, &annotations, &shared.read(), now);
     validated(request, problems)
 }
