@@ -5,9 +5,11 @@ use anyhow::{Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Patch, PatchParams};
+use linkerd_failover::kinds::Kind;
 use serde_json::{Value, json};
 use test_cluster::{Workload, eventually};
 
+const KEPT: &str = "linkerd_failover_declared_down_kept_objects";
 const BY_PERSON: &str = r#"linkerd_failover_declared_down_services{by="person"}"#;
 
 /// Sets or removes the annotation without kubectl, which takes a busy machine a while to start.
@@ -35,8 +37,15 @@ fn with(name: &str, annotation: &str) -> String {
 async fn every_object_leaves_a_declared_service_at_once_and_returns_and_the_wait_outlives_a_leader()
 -> Result<()> {
     let cluster = cluster().await?;
+    cluster.install_gateway_api_crds().await?;
     let installation = install(&cluster, 2, &[]).await?;
-    let (workload, _west, splits) = emojivoto_with_split(&cluster).await?;
+    wait_route_webhook(&cluster).await?;
+    let (workload, west, splits) = emojivoto_with_split(&cluster).await?;
+    let routes = routes(&cluster, Kind::HttpRoute);
+    let mut of_another_name = route(Kind::HttpRoute, &[("", &["emoji-svc", "emoji-svc-west"])]);
+    of_another_name["metadata"]["name"] = json!("route");
+    workload.apply(&of_another_name.to_string()).await?;
+    wait_rules(&routes, "route", &[vec![1, 0]]).await?;
     workload.apply(&with("delayed", "failover-delay: 1h")).await?;
     workload.apply(&with("manual", "failback: manual")).await?;
     for name in ["delayed", "manual"] {
@@ -51,14 +60,16 @@ async fn every_object_leaves_a_declared_service_at_once_and_returns_and_the_wait
         assert!(why.contains("emoji-svc: declared down until"), "{why}");
         assert!(why.contains("(by hand: answers 500), 1 of 1 endpoints ready"), "{why}");
     }
+    wait_rules(&routes, "route", &[vec![0, 1]]).await?;
     wait_metric_of_all(&installation, BY_PERSON, 1.0).await?;
     let note = wait_event(&workload, "emoji-svc", "DeclaredDown", "Warning").await?;
-    assert!(note.contains("Failover objects that name it: 3"), "{note}");
+    assert!(note.contains("Failover objects that name it: 4"), "{note}");
 
     for name in ["emoji", "delayed"] {
         wait_weights(&splits, name, &[1.0, 0.0]).await?;
         assert!(Timestamp::now() >= until, "{name} has returned too early");
     }
+    wait_rules(&routes, "route", &[vec![1, 0]]).await?;
     wait_event(&workload, "emoji-svc", "DeclaredDown", "Normal").await?;
     wait_metric_of_all(&installation, BY_PERSON, 0.0).await?;
     assert_eq!(weights(&splits.get("manual").await?), [0.0, 1.0], "a person ends that stay");
@@ -79,7 +90,21 @@ async fn every_object_leaves_a_declared_service_at_once_and_returns_and_the_wait
     assert_eq!(weights(&waits), [0.0, 1.0]);
     let state = annotation(&waits, "state").unwrap_or_default();
     assert_eq!(state["sets"][""]["down"]["emoji-svc"]["least"], json!(120), "{state}");
-    Ok(())
+    let note = wait_event(&workload, "emoji", "DeclaredDown", "Warning").await?;
+    assert!(note.starts_with("Traffic stays off emoji-svc until"), "{note}");
+    assert!(
+        note.ends_with("splits.split.smi-spec.io emoji failover.linkerd.io/pin=emoji-svc"),
+        "{note}"
+    );
+    let prolonged = "linkerd_failover_declared_down_prolonged_objects";
+    // The one whose pin has ended its stay is not among them.
+    wait_metric(&*leader(&cluster, &installation).await?, prolonged, 3.0).await?;
+
+    // Where no other backend is ready traffic stays, and that is said.
+    west.set_not_ready().await?;
+    declare(&workload, json!(in_seconds(3_600).to_string())).await?;
+    wait_metric(&*leader(&cluster, &installation).await?, KEPT, 3.0).await?;
+    wait_weights(&splits, "emoji", &[1.0, 0.0]).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +112,7 @@ async fn what_cannot_be_read_is_refused_and_past_the_webhook_it_moves_nothing_an
 -> Result<()> {
     let cluster = cluster().await?;
     let installation = install(&cluster, 1, &[]).await?;
-    let (workload, _west, splits) = emojivoto_with_split(&cluster).await?;
+    let (workload, west, splits) = emojivoto_with_split(&cluster).await?;
 
     let annotate = |until: &str| {
         let until = format!("failover.linkerd.io/down-until={until}");
@@ -99,6 +124,24 @@ async fn what_cannot_be_read_is_refused_and_past_the_webhook_it_moves_nothing_an
     let past = annotate("2020-01-01T00:00:00Z").await?;
     assert!(past.status.success(), "{}", past.stderr);
     assert!(past.stderr.contains("this has no effect"), "{}", past.stderr);
+    west.set_not_ready().await?;
+    eventually("a warning names the object without another ready backend", PATIENCE, || async {
+        let warned = annotate(&in_seconds(600).to_string()).await?.stderr;
+        ensure!(
+            warned.contains("none is ready in TrafficSplit emoji (emoji-svc-west: "),
+            "{warned}"
+        );
+        Ok(())
+    })
+    .await?;
+    let note = wait_event(&workload, "emoji", "DeclaredDown", "Warning").await?;
+    assert!(
+        note.starts_with("Traffic stays on emoji-svc, which counts as declared down"),
+        "{note}"
+    );
+    declare(&workload, Value::Null).await?;
+    wait_metric_of_all(&installation, BY_PERSON, 0.0).await?;
+    west.set_ready().await?;
 
     // It must never stand in the way.
     installation.webhook_down()?;
