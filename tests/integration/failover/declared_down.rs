@@ -81,7 +81,7 @@ async fn every_object_leaves_a_declared_service_at_once_and_returns_and_the_wait
     wait_metric_of_all(&installation, BY_PERSON, 0.0).await?;
     let first = leader(&cluster, &installation).await?;
     first.process().terminate(PATIENCE).await?;
-    leader(&cluster, &installation).await?;
+    let second = leader(&cluster, &installation).await?;
     // The new leader acts.
     let pin = json!({"metadata": {"annotations": {"failover.linkerd.io/pin": "emoji-svc"}}});
     splits.patch("manual", &PatchParams::default(), &Patch::Merge(pin)).await?;
@@ -98,12 +98,12 @@ async fn every_object_leaves_a_declared_service_at_once_and_returns_and_the_wait
     );
     let prolonged = "linkerd_failover_declared_down_prolonged_objects";
     // The one whose pin has ended its stay is not among them.
-    wait_metric(&*leader(&cluster, &installation).await?, prolonged, 3.0).await?;
+    wait_metric(&second, prolonged, 3.0).await?;
 
     // Where no other backend is ready traffic stays, and that is said.
     west.set_not_ready().await?;
     declare(&workload, json!(in_seconds(3_600).to_string())).await?;
-    wait_metric(&*leader(&cluster, &installation).await?, KEPT, 3.0).await?;
+    wait_metric(&second, KEPT, 3.0).await?;
     wait_weights(&splits, "emoji", &[1.0, 0.0]).await.map(drop)
 }
 
