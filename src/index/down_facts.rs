@@ -85,7 +85,7 @@ pub(crate) struct Declared<'a> {
 
 impl<'a> Declared<'a> {
     /// The longer of two. A person's are a person's, whoever declares it for longer.
-    pub(super) fn and(self, other: Declared<'a>) -> Self {
+    pub(super) fn and(self, other: Self) -> Self {
         let longer = if other.until > self.until { other } else { self };
         Self { by_person: self.by_person || other.by_person, ..longer }
     }
