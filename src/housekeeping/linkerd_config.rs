@@ -71,6 +71,7 @@ impl LinkerdConfigReader {
         if published.changes(problem.clone())
             && let Some(problem) = problem
         {
+            tracing::warn!("{}", note(&problem));
             self.recorder.publish(not_known(self.deployment.clone(), &problem));
         }
     }
@@ -87,7 +88,8 @@ fn log(failfast: &Failfast) {
             let timeout = duration::write(known.timeout);
             tracing::info!("the failfast timeout of callers' proxies is {timeout}");
         }
-        Failfast::NotKnown(problem) => tracing::warn!("{}", note(problem)),
+        // A warning only where an object needs it, which the leader knows.
+        Failfast::NotKnown(problem) => tracing::info!("{}", note(problem)),
     }
 }
 
