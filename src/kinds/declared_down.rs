@@ -106,9 +106,13 @@ impl DeclaredDown {
         last == Some(to_the_second(self.until))
     }
 
-    /// Whether this program has set it: one that has run out is then removed.
+    /// Whether this program has set it as it is: one that has run out is then removed.
     pub(crate) fn is_recorded(&self) -> bool {
-        self.by != DownBy::Hand
+        match self.by {
+            DownBy::Hand => false,
+            DownBy::Person { .. } => true,
+            DownBy::Alerts(_) => self.is_by_alerts(),
+        }
     }
 }
 

@@ -81,7 +81,7 @@ fn a_time_that_a_person_has_changed_is_no_longer_the_alerts_own() {
     let until = |second| DeclaredDown { until: at(second), reason: None, by: by.clone() };
     assert!(until(120).is_by_alerts());
     assert!(!until(90).is_by_alerts() && !until(600).is_by_alerts());
-    assert!(until(600).is_recorded());
+    assert!(until(120).is_recorded() && !until(600).is_recorded(), "a person's is not removed");
 }
 
 #[test]
