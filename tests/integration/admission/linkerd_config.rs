@@ -45,9 +45,15 @@ async fn warnings(workload: &Workload<'_>) -> Result<String> {
 /// Who may do what an installation takes, but for reading namespaces.
 async fn installer(cluster: &Cluster) -> Result<()> {
     let role = ["create", "clusterrole", "installer", "--verb=*"];
-    let resources =
-        "--resource=roles,rolebindings,clusterroles,clusterrolebindings,serviceaccounts";
-    cluster.kubectl(role).args([resources]).ok().await?;
+    // Helm gets each object of the chart before it creates any.
+    let resources = [
+        "roles,rolebindings,clusterroles,clusterrolebindings,serviceaccounts,services,secrets",
+        "deployments.apps,poddisruptionbudgets.policy,pods",
+        "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+        "validatingwebhookconfigurations.admissionregistration.k8s.io",
+    ];
+    let resources = resources.map(|some| format!("--resource={some}"));
+    cluster.kubectl(role).args(resources).ok().await?;
     let binding = ["create", "clusterrolebinding", "installer", "--clusterrole=installer"];
     cluster.kubectl(binding).args(["--user=installer"]).ok().await?;
     Ok(())
