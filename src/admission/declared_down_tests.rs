@@ -39,7 +39,7 @@ fn a_value_that_cannot_be_read_is_an_error_and_everything_else_at_most_a_warning
 }
 
 #[test]
-fn a_service_that_is_no_backend_of_any_object_moves_nothing_and_that_is_said() {
+fn a_service_that_is_no_backend_of_any_object_moves_nothing_and_the_answer_reports_it() {
     let mut world = world();
     let backends = [("web-svc-east", json!(1)), ("web-svc-west", json!(0))];
     let mut apex_only = stored(split(&backends, &[]));

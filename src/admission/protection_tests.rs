@@ -223,7 +223,7 @@ fn ours_go_with_the_annotation_the_label_and_the_retries_of_the_service() {
 }
 
 #[test]
-fn a_word_that_is_misspelt_is_refused_when_it_is_new_and_stands_for_nothing_where_it_is_stored() {
+fn a_misspelt_value_is_refused_when_it_is_new_and_stands_for_nothing_where_it_is_stored() {
     let world = world();
     let misspelt = with(two_rules(), &[(annotations::PROTECTION, "seamles")]);
     let new = validation(&world, None, &misspelt);

@@ -5,14 +5,13 @@ use crate::alerts::notification::Alert;
 use crate::alerts::settings::StaySettings;
 use crate::alerts::transition::after_all;
 use crate::clock::backoff::Backoff;
-use crate::kinds::declared_down::DeclaredDown;
+use crate::kinds::declared_down::{self, DeclaredDown};
 use crate::kinds::{FIELD_MANAGER, ObjectKey, is_absent};
 use crate::telemetry::AlertOutcome;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
-use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// Another replica takes another alert of the same Service at the same moment.
@@ -60,48 +59,10 @@ async fn try_once(
     let before = DeclaredDown::read(service.annotations()).declared;
     let (declared, outcomes) = after_all(before.clone(), alerts, stay, now);
     if declared != before {
-        let patch = patch(service.resource_version(), declared.as_ref());
+        let patch = declared_down::patch(service.resource_version(), declared.as_ref());
         let params =
             PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         api.patch_metadata(name, &params, &Patch::Merge(patch)).await?;
     }
     Ok(Annotated { outcomes, until: declared.map(|declared| declared.until) })
-}
-
-/// A merge patch of the annotations; one that is to be absent is null.
-fn patch(version: Option<String>, declared: Option<&DeclaredDown>) -> Value {
-    let values = declared.map_or_else(DeclaredDown::no_annotations, DeclaredDown::to_annotations);
-    let annotations: Map<String, Value> =
-        values.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-    json!({"metadata": {"resourceVersion": version, "annotations": annotations}})
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kinds::declared_down::{DownAlert, DownBy};
-
-    #[test]
-    fn the_patch_sets_or_removes_all_three_annotations_and_carries_the_version_it_rests_on() {
-        let time = |text: &str| text.parse::<Timestamp>().unwrap();
-        let until = time("2026-01-31T14:35:00Z");
-        let since = time("2026-01-31T14:30:00Z");
-        let by = DownBy::Alerts(vec![DownAlert { fingerprint: "9f2c".into(), since, until }]);
-        let declared = DeclaredDown { until, reason: Some("Failing: 40 %".into()), by };
-        insta::assert_json_snapshot!(patch(Some("42".into()), Some(&declared)), @r#"
-        {
-          "metadata": {
-            "annotations": {
-              "failover.linkerd.io/down-by": "{\"v\":1,\"alerts\":[{\"fingerprint\":\"9f2c\",\"since\":\"2026-01-31T14:30:00Z\",\"until\":\"2026-01-31T14:35:00Z\"}]}",
-              "failover.linkerd.io/down-reason": "Failing: 40 %",
-              "failover.linkerd.io/down-until": "2026-01-31T14:35:00Z"
-            },
-            "resourceVersion": "42"
-          }
-        }
-        "#);
-        let removed = patch(Some("42".into()), None);
-        let removed = removed["metadata"]["annotations"].as_object().unwrap().clone();
-        assert!(removed.len() == 3 && removed.values().all(Value::is_null), "{removed:?}");
-    }
 }

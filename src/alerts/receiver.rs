@@ -43,8 +43,8 @@ pub(crate) struct ReceiverParts {
     pub settings: AlertSettings,
     /// Where Services are annotated; empty: everywhere.
     pub namespaces: Vec<String>,
-    /// Our own, for Events that are about no Service: `namespace` and `name`.
-    pub deployment: (String, String),
+    /// Our own, for Events that are about no Service.
+    pub deployment: ObjectKey,
     pub metrics: Arc<Metrics>,
     pub recorder: Recorder,
 }
@@ -72,7 +72,7 @@ impl AlertReceiver {
     pub(crate) fn new(parts: ReceiverParts) -> Self {
         let ReceiverParts { client, settings, namespaces, deployment, metrics, recorder } = parts;
         let tokens = TokenReviews::new(client.clone(), AUDIENCE, VALID);
-        let refusals = Refusals::new(recorder, ObjectKey::new(deployment.0, deployment.1));
+        let refusals = Refusals::new(recorder, deployment);
         let services = Semaphore::new(AT_ONCE);
         Self { client, tokens, settings, namespaces, metrics, refusals, services }
     }

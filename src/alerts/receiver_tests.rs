@@ -141,7 +141,7 @@ fn one_alert_that_fails_makes_alertmanager_repeat_all_and_the_soonest_way_wins()
 }
 
 #[test]
-fn a_sender_that_may_not_patch_a_service_is_told_what_allows_it() {
+fn a_sender_that_may_not_patch_a_service_is_answered_with_the_right_that_it_lacks() {
     let service = ObjectKey::new("emojivoto", "emoji-svc");
     insta::assert_snapshot!(
         forbidden(&user(), &service),

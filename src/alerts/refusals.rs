@@ -3,7 +3,6 @@
 
 use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
 use crate::kinds::ObjectKey;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use kube::core::ApiResource;
 use std::collections::HashMap;
@@ -93,7 +92,7 @@ impl Refusals {
             Refused::Forbidden { service, is_managed: true, .. } => {
                 Regarding::named(service.clone(), ApiResource::erase::<Service>(&()))
             }
-            _ => Regarding::named(self.deployment.clone(), ApiResource::erase::<Deployment>(&())),
+            _ => Regarding::deployment(self.deployment.clone()),
         };
         let (reason, action) = (EventReason::AlertRefused, EventAction::Receive);
         self.recorder.publish(NewEvent::warning(regarding, reason, action, note));

@@ -4,6 +4,7 @@ use crate::alerts::receiver::{AUDIENCE, AlertReceiver, ReceiverParts};
 use crate::alerts::settings::{AlertSettings, LabelNames, StaySettings};
 use crate::engine::annotations::DOWN_BY;
 use crate::events::Recorder;
+use crate::kinds::ObjectKey;
 use crate::telemetry::Metrics;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -125,7 +126,7 @@ pub(super) fn receiver(api: &Arc<Mutex<Api>>, namespaces: &[&str]) -> AlertRecei
             ca_namespaces: vec![],
         },
         namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
-        deployment: ("linkerd-failover".into(), "linkerd-failover".into()),
+        deployment: ObjectKey::new("linkerd-failover", "linkerd-failover"),
         metrics: metrics.clone(),
         recorder: Recorder::new(metrics).0,
     })

@@ -6,10 +6,8 @@ use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
 use crate::kinds::{FIELD_MANAGER, ObjectKey, brief};
 use crate::telemetry::Metrics;
 use crate::telemetry::report_once::ReportOnce;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams};
-use kube::core::ApiResource;
 use kube::{Api, Client};
 use serde_json::json;
 use std::sync::Arc;
@@ -98,8 +96,7 @@ impl CaPublisher {
         };
         let note = unpublished.note();
         tracing::warn!("{note}");
-        let deployment = ApiResource::erase::<Deployment>(&());
-        let regarding = Regarding::named(self.deployment.clone(), deployment);
+        let regarding = Regarding::deployment(self.deployment.clone());
         let (reason, action) = (EventReason::AlertsCaNotPublished, EventAction::Receive);
         self.recorder.publish(NewEvent::warning(regarding, reason, action, note));
     }

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_minutes_after_the_return_it_begins_anew() {
+    fn ten_minutes_after_the_return_the_wait_is_the_shortest_again() {
         assert_eq!(stays(300, 600, 3), [0, 0, 0]);
     }
 

@@ -3,6 +3,7 @@
 use crate::events::{EventAction, EventReason};
 use crate::kinds::{FIELD_MANAGER, ObjectKey};
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -21,6 +22,11 @@ impl Regarding {
     /// An object of which only the name is known.
     pub(crate) fn named(key: ObjectKey, kind: ApiResource) -> Self {
         Self { key, kind, uid: String::new(), resource_version: String::new() }
+    }
+
+    /// Our own Deployment: what Events are about that concern the program.
+    pub(crate) fn deployment(key: ObjectKey) -> Self {
+        Self::named(key, ApiResource::erase::<Deployment>(&()))
     }
 
     /// This object, in this version of it.
@@ -134,8 +140,7 @@ impl NewEvent {
 fn shortened(mut note: String) -> String {
     const MAX_BYTES: usize = 1024 - '…'.len_utf8();
     if note.len() > MAX_BYTES {
-        let end = (0..=MAX_BYTES).rev().find(|i| note.is_char_boundary(*i)).unwrap_or(0);
-        note.truncate(end);
+        note.truncate(note.floor_char_boundary(MAX_BYTES));
         note.push('…');
     }
     note

@@ -2,14 +2,13 @@
 
 use crate::index::shared_index::SharedIndex;
 use crate::index::store::Index;
-use crate::kinds::declared_down::DeclaredDown;
+use crate::kinds::declared_down::{self, DeclaredDown};
 use crate::kinds::{FIELD_MANAGER, ObjectKey, brief, is_absent};
 use crate::telemetry::report_once::ReportOnce;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
-use serde_json::{Map, Value, json};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -65,21 +64,13 @@ async fn remove(client: &Client, service: &ObjectKey, now: Timestamp) -> kube::R
         return Ok(false);
     }
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
-    let patch = Patch::Merge(removal(present.resource_version()));
+    let patch = Patch::Merge(declared_down::patch(present.resource_version(), None));
     match api.patch_metadata(&service.name, &params, &patch).await {
         // Somebody else writes it: the next look decides.
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
         Err(error) if is_absent(&error) => Ok(false),
         patched => patched.map(|_| true),
     }
-}
-
-/// A merge patch that removes the annotations from this version of an object.
-fn removal(version: Option<String>) -> Value {
-    let none = DeclaredDown::no_annotations().into_iter();
-    let annotations: Map<String, Value> =
-        none.map(|(name, value)| (name.to_owned(), value.into())).collect();
-    json!({"metadata": {"resourceVersion": version, "annotations": annotations}})
 }
 
 fn report(service: &ObjectKey, removed: kube::Result<bool>, failing: &mut ReportOnce<String>) {
@@ -105,6 +96,7 @@ fn report(service: &ObjectKey, removed: kube::Result<bool>, failing: &mut Report
 mod tests {
     use super::*;
     use crate::index::service_facts::ServiceFacts;
+    use serde_json::{Value, json};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

@@ -9,8 +9,6 @@ use crate::kinds::linkerd::failfast::{Failfast, NotKnown};
 use crate::kinds::{ObjectKey, brief};
 use crate::telemetry::Metrics;
 use crate::telemetry::report_once::ReportOnce;
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::core::ApiResource;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -107,7 +105,7 @@ fn note(problem: &NotKnown) -> String {
 
 /// About the Deployment: it is the program that cannot read.
 fn not_known(deployment: ObjectKey, problem: &NotKnown) -> NewEvent {
-    let regarding = Regarding::named(deployment, ApiResource::erase::<Deployment>(&()));
+    let regarding = Regarding::deployment(deployment);
     let (reason, action) = (EventReason::LinkerdConfigNotKnown, EventAction::Read);
     NewEvent::warning(regarding, reason, action, note(problem))
 }

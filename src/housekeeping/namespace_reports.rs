@@ -5,8 +5,6 @@ use crate::index::shared_index::SharedIndex;
 use crate::index::store::Index;
 use crate::kinds::ObjectKey;
 use crate::telemetry::report_once::ReportOnce;
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::core::ApiResource;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -76,7 +74,7 @@ fn grant(ObjectKey { namespace, name }: &ObjectKey, only: &[&str]) -> String {
 
 /// About the Deployment: it is the program that cannot read.
 fn event(deployment: ObjectKey, note: String) -> NewEvent {
-    let regarding = Regarding::named(deployment, ApiResource::erase::<Deployment>(&()));
+    let regarding = Regarding::deployment(deployment);
     NewEvent::warning(regarding, EventReason::NamespacesNotRead, EventAction::Read, note)
 }
 

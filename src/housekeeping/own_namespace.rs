@@ -10,10 +10,8 @@ use crate::kinds::{FIELD_MANAGER, ObjectKey, brief};
 use crate::telemetry::Metrics;
 use crate::telemetry::report_once::ReportOnce;
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Patch, PatchParams};
-use kube::core::ApiResource;
 use kube::runtime::watcher::Event;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
@@ -190,8 +188,7 @@ impl Label {
 
 /// About the Deployment: an Event about a namespace would be in the namespace `default`.
 fn not_labelled(deployment: &str, namespace: &str, note: String) -> NewEvent {
-    let kind = ApiResource::erase::<Deployment>(&());
-    let regarding = Regarding::named(ObjectKey::new(namespace, deployment), kind);
+    let regarding = Regarding::deployment(ObjectKey::new(namespace, deployment));
     NewEvent::warning(regarding, EventReason::NamespaceNotLabelled, EventAction::Label, note)
 }
 

@@ -12,7 +12,6 @@ use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey, ObjectRef, brief, policy_route};
 use crate::leader_election::lease_annotation::LeaseAnnotation;
 use crate::telemetry::Metrics;
-use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{ApiResource, ListParams};
 use kube::core::{DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::{Api, Client, ResourceExt};
@@ -268,7 +267,6 @@ impl Unmanaged {
 
 /// Fewer namespaces are managed than before.
 fn narrowed(deployment: &str, namespace: &str, note: String) -> NewEvent {
-    let kind = ApiResource::erase::<Deployment>(&());
-    let regarding = Regarding::named(ObjectKey::new(namespace, deployment), kind);
+    let regarding = Regarding::deployment(ObjectKey::new(namespace, deployment));
     NewEvent::warning(regarding, EventReason::NamespacesLeft, EventAction::Read, note)
 }

@@ -4,7 +4,7 @@ use crate::engine::annotations::{DOWN_BY, DOWN_REASON, DOWN_UNTIL, field};
 use crate::engine::{Problem, to_the_second};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Version of the JSON shape of `down-by` that this program writes and reads.
@@ -114,6 +114,15 @@ impl DeclaredDown {
             DownBy::Alerts(_) => self.is_by_alerts(),
         }
     }
+}
+
+/// A merge patch that makes the annotations of an object in this version what is declared; one that is to be absent
+/// is null.
+pub(crate) fn patch(version: Option<String>, declared: Option<&DeclaredDown>) -> Value {
+    let values = declared.map_or_else(DeclaredDown::no_annotations, DeclaredDown::to_annotations);
+    let annotations: Map<String, Value> =
+        values.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    json!({"metadata": {"resourceVersion": version, "annotations": annotations}})
 }
 
 impl DownBy {

@@ -134,3 +134,27 @@ proptest! {
         let _ = DeclaredDown::read(&annotations(&all));
     }
 }
+
+#[test]
+fn the_patch_sets_or_removes_all_three_annotations_and_carries_the_version_it_rests_on() {
+    let time = |text: &str| text.parse::<Timestamp>().unwrap();
+    let until = time("2026-01-31T14:35:00Z");
+    let since = time("2026-01-31T14:30:00Z");
+    let by = DownBy::Alerts(vec![DownAlert { fingerprint: "9f2c".into(), since, until }]);
+    let declared = DeclaredDown { until, reason: Some("Failing: 40 %".into()), by };
+    insta::assert_json_snapshot!(patch(Some("42".into()), Some(&declared)), @r#"
+    {
+      "metadata": {
+        "annotations": {
+          "failover.linkerd.io/down-by": "{\"v\":1,\"alerts\":[{\"fingerprint\":\"9f2c\",\"since\":\"2026-01-31T14:30:00Z\",\"until\":\"2026-01-31T14:35:00Z\"}]}",
+          "failover.linkerd.io/down-reason": "Failing: 40 %",
+          "failover.linkerd.io/down-until": "2026-01-31T14:35:00Z"
+        },
+        "resourceVersion": "42"
+      }
+    }
+    "#);
+    let removed = patch(Some("42".into()), None);
+    let removed = removed["metadata"]["annotations"].as_object().unwrap().clone();
+    assert!(removed.len() == 3 && removed.values().all(Value::is_null), "{removed:?}");
+}

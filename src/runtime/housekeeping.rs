@@ -12,7 +12,6 @@ use crate::housekeeping::unmanaged_objects::{UnmanagedScan, scan_unmanaged};
 use crate::index::store::Index;
 use crate::informers::linkerd_config::LinkerdConfig;
 use crate::informers::remote::links::{LinkSettings, watch_links};
-use crate::kinds::ObjectKey;
 use crate::runtime::leadership::Leadership;
 use crate::runtime::process::Process;
 use crate::runtime::tasks::Tasks;
@@ -41,17 +40,11 @@ fn start_namespace_reports(
 ) {
     let reports = NamespaceReports {
         shared: process.index.clone(),
-        deployment: installation(process),
+        deployment: process.options.installation.deployment(),
         leading: leadership.leading.clone(),
         recorder: recorder.clone(),
     };
     tasks.working.tasks.spawn(report_namespaces(reports, tasks.working.stop.clone()));
-}
-
-/// The Deployment, and its ServiceAccount.
-fn installation(process: &Process) -> ObjectKey {
-    let installation = &process.options.installation;
-    ObjectKey::new(&installation.namespace, &installation.name)
 }
 
 /// For warnings at apply.
@@ -65,7 +58,7 @@ fn start_config_reader(
     if options.webhook.is_none() {
         return;
     }
-    let own = installation(process);
+    let own = options.installation.deployment();
     let (client, namespace) = (process.client.clone(), options.linkerd.namespace.clone());
     let reader = LinkerdConfigReader {
         config: LinkerdConfig::new(client, namespace, own.clone()),

@@ -6,6 +6,7 @@ use crate::certificates::CertificateSource;
 use crate::deletion_guard::DelayBounds;
 use crate::engine::{Defaults, Identity};
 use crate::index::endpoints::AddressFamilies;
+use crate::kinds::ObjectKey;
 use crate::kinds::selector::LabelSelector;
 use jiff::SignedDuration;
 use std::net::{IpAddr, SocketAddr};
@@ -57,6 +58,13 @@ pub(crate) struct Installation {
     pub name: String,
     /// Where the program runs, with its Lease and its Secret.
     pub namespace: String,
+}
+
+impl Installation {
+    /// The Deployment; the ServiceAccount has the same name.
+    pub(crate) fn deployment(&self) -> ObjectKey {
+        ObjectKey::new(&self.namespace, &self.name)
+    }
 }
 
 /// How Linkerd's values are read.

@@ -6,7 +6,6 @@ use crate::deletion_guard::{
     self, Announcer, Authenticator, LabelCheck, Peers, PendingAnnouncement,
 };
 use crate::events::Recorder;
-use crate::kinds::ObjectKey;
 use crate::runtime::leadership::Leadership;
 use crate::runtime::listen::listen;
 use crate::runtime::options::{GuardOptions, WebhookOptions};
@@ -139,7 +138,7 @@ fn receiver(process: &Process, settings: AlertSettings, recorder: Recorder) -> A
         client: process.client.clone(),
         settings,
         namespaces: process.options.namespaces.clone(),
-        deployment: (installation.namespace.clone(), installation.name.clone()),
+        deployment: installation.deployment(),
         metrics: process.metrics.clone(),
         recorder,
     })
@@ -159,7 +158,7 @@ fn publish_ca(
         name: format!("{}-webhook-ca", installation.name),
         namespaces: settings.ca_namespaces.clone(),
         bundle,
-        deployment: ObjectKey::new(&installation.namespace, &installation.name),
+        deployment: installation.deployment(),
         metrics: process.metrics.clone(),
         recorder,
     };

@@ -34,7 +34,7 @@ fn with(name: &str, annotation: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_object_leaves_a_declared_service_at_once_and_returns_and_the_wait_outlives_a_leader()
+async fn every_object_fails_over_from_a_declared_service_at_once_and_returns_and_the_wait_survives_a_change_of_leader()
 -> Result<()> {
     let cluster = cluster().await?;
     cluster.install_gateway_api_crds().await?;
