@@ -1,11 +1,9 @@
 //! Alertmanager, and Prometheus' promtool: what tests of alerts need and no cluster does. They are built when
 //! a test asks for them first, or ahead of time with the rest.
 
+use crate::cache;
 use crate::go_module::GoModule;
-use crate::paths::scratch;
-use crate::tools::hash_of;
 use anyhow::Context;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// A program that is built from a copy of its source, by that source's own go.mod: as requirements of one
@@ -50,19 +48,12 @@ impl AlertingTools {
     /// Finds the programs, or builds them with Go: minutes the first time. They are cached as those of
     /// the cluster are.
     pub fn ensure() -> anyhow::Result<Self> {
-        let folder = match std::env::var_os("LINKERD_FAILOVER_TEST_TOOLS") {
-            Some(folder) => PathBuf::from(folder),
-            None => scratch().join("tools").join(format!("alerting-{}", pins()?)),
-        };
+        let folder = cache::folder("alerting-", &PROGRAMS.map(|program| program.pinned_in))?;
         let tools = Self { folder };
         if tools.missing().next().is_none() {
             return Ok(tools);
         }
-        std::fs::create_dir_all(&tools.folder)
-            .with_context(|| format!("cannot create {}", tools.folder.display()))?;
-        let lock = File::create(tools.folder.join(".lock-alerting"))?;
-        lock.lock()
-            .context("cannot lock the folder of the tools: is it on a network file system?")?;
+        let _lock = cache::lock(&tools.folder, ".lock-alerting")?;
         for program in tools.missing() {
             program.build(&tools.folder)?;
         }
@@ -91,7 +82,8 @@ impl Program {
         for file in self.empty_files {
             let file = source.join(file);
             std::fs::create_dir_all(file.parent().context("a file in no folder")?)?;
-            File::create(&file).with_context(|| format!("cannot write {}", file.display()))?;
+            std::fs::File::create(&file)
+                .with_context(|| format!("cannot write {}", file.display()))?;
         }
         // Renamed when complete: a build that is interrupted leaves no half program.
         let part = folder.join(format!("{}.part", self.name));
@@ -99,12 +91,4 @@ impl Program {
         std::fs::rename(&part, folder.join(self.name))?;
         Ok(std::fs::remove_dir_all(&source)?)
     }
-}
-
-fn pins() -> anyhow::Result<String> {
-    let mut pins = Vec::new();
-    for program in &PROGRAMS {
-        pins.extend(GoModule::new(program.pinned_in).pins()?);
-    }
-    hash_of(&pins)
 }

@@ -3,6 +3,7 @@
 //! which tests of alerts use.
 
 mod alerting;
+mod cache;
 mod go_module;
 mod paths;
 mod tools;

@@ -1,12 +1,9 @@
 //! The programs a cluster is made of, built once and cached.
 
+use crate::cache;
 use crate::go_module::GoModule;
-use crate::paths::scratch;
 use anyhow::Context;
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 /// Name, module folder, package.
 const PROGRAMS: [(&str, &str, &str); 6] = [
@@ -40,20 +37,13 @@ impl Tools {
     /// there is used as it is) or below the target folder, by the hash of
     /// what pins them. `KUBEBUILDER_ASSETS` is used for what it offers.
     pub fn ensure() -> anyhow::Result<Self> {
-        let folder = match std::env::var_os("LINKERD_FAILOVER_TEST_TOOLS") {
-            Some(folder) => PathBuf::from(folder),
-            None => scratch().join("tools").join(pins()?),
-        };
+        let folder = cache::folder("", &["etcd", "kubernetes", "helm", "kwok"])?;
         let tools =
             Self { folder, assets: std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from) };
         if tools.complete() {
             return Ok(tools);
         }
-        std::fs::create_dir_all(&tools.folder)
-            .with_context(|| format!("cannot create {}", tools.folder.display()))?;
-        let lock = File::create(tools.folder.join(".lock"))?;
-        lock.lock()
-            .context("cannot lock the folder of the tools: is it on a network file system?")?;
+        let _lock = cache::lock(&tools.folder, ".lock")?;
         tools.build()?;
         Ok(tools)
     }
@@ -103,28 +93,6 @@ impl Tools {
         }
         Ok(())
     }
-}
-
-fn pins() -> anyhow::Result<String> {
-    let mut pins = Vec::new();
-    for module in ["etcd", "kubernetes", "helm", "kwok"] {
-        pins.extend(GoModule::new(module).pins()?);
-    }
-    hash_of(&pins)
-}
-
-/// What tells one content from another, in a few digits.
-pub(crate) fn hash_of(bytes: &[u8]) -> anyhow::Result<String> {
-    let hash = sha256(bytes).context("cannot run `sha256sum`, which every Linux has")?;
-    hash.get(..16).map(String::from).with_context(|| format!("sha256sum answers {hash:?}"))
-}
-
-/// In hexadecimal digits. A crate for it would cost more to compile than all of this one.
-fn sha256(bytes: &[u8]) -> anyhow::Result<String> {
-    let mut sum = Command::new("sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    // It reads to the end before it answers.
-    sum.stdin.take().context("no pipe to write to")?.write_all(bytes)?;
-    Ok(String::from_utf8(sum.wait_with_output()?.stdout)?)
 }
 
 fn stages() -> anyhow::Result<String> {
