@@ -12,6 +12,7 @@
 //! The rooms, from the top down; one uses only those below it, and a test holds that:
 //!
 //! - [`cli`]: arguments and commands.
+//! - [`snapshot`]: everything listed once, and the decision of each object, for the commands of people.
 //! - [`runtime`]: puts the parts together, starts and stops them in order.
 //! - [`migrate`]: routes of the Gateway API from TrafficSplits.
 //! - [`housekeeping`]: what the leader looks after beside failover.
@@ -41,7 +42,7 @@
 //! | a finding, with the line that mends it | a variant in `admission::findings::finding`, its text in `advice` beside it |
 //! | a metric | a line in the struct of its group, in [`telemetry`]; its row in `docs/metrics.md` |
 //! | an Event | its reason in `events::reason`; what makes it in `reconciler::reports` or [`housekeeping`] |
-//! | a command, or a flag | [`cli`]; what a flag sets is in `runtime::options` |
+//! | a command, or a flag | [`cli`]; what a flag sets is in `runtime::options`; what a command of people knows is in [`snapshot`] |
 //! | a part of the process | a step of `runtime::controller::run` |
 //! | a test against a real API server | `tests/integration` |
 
@@ -67,6 +68,7 @@ pub(crate) mod leader_election;
 pub(crate) mod migrate;
 pub(crate) mod reconciler;
 pub(crate) mod runtime;
+pub(crate) mod snapshot;
 pub mod telemetry;
 pub mod webhook;
 

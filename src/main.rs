@@ -7,11 +7,5 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // Before anything can ask for a crypto provider; a second installation cannot happen here.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    match Cli::parse().run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("linkerd-failover: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    Cli::parse().run()
 }

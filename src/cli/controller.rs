@@ -11,9 +11,11 @@ use crate::cli::values::{
 };
 use crate::engine::{Defaults, Identity, NamespaceDefault, annotations};
 use crate::index::endpoints::AddressFamilies;
+use crate::informers::sources::WatchSettings;
 use crate::kinds::selector::LabelSelector;
 use crate::runtime::controller;
 use crate::runtime::options::{Installation, LinkOptions, LinkerdOptions, Options, WebhookOptions};
+use crate::snapshot::Settings;
 use crate::telemetry;
 use jiff::SignedDuration;
 use std::net::SocketAddr;
@@ -195,6 +197,30 @@ impl Args {
             webhook,
             deletion_delay,
         })
+    }
+}
+
+impl Args {
+    /// What commands of people have to know of a controller with these arguments.
+    pub(super) fn settings(self) -> Settings {
+        let namespace = self.kubernetes.own_namespace();
+        Settings {
+            watch: WatchSettings {
+                selector: self.selector,
+                families: AddressFamilies { ipv6: self.ipv6 },
+                defaults: self.engine.defaults(),
+                namespace: namespace.clone(),
+                namespaces: distinct(self.namespaces),
+                warns: !self.no_webhook,
+                writes_profiles: self.profiles.is_managed(),
+            },
+            installation: Installation { name: self.name, namespace },
+            links: self.remote.options(),
+            rules: (!self.no_webhook).then(|| self.rules.options()),
+            profiles_of: self.profiles.cluster_domain(),
+            linkerd_namespace: self.linkerd.linkerd_namespace,
+            uses_lease: !self.no_lease,
+        }
     }
 }
 

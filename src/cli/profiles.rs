@@ -13,6 +13,11 @@ pub(super) struct ProfileArgs {
 }
 
 impl ProfileArgs {
+    /// Whether ServiceProfiles are written.
+    pub(super) fn is_managed(&self) -> bool {
+        self.manage_service_profiles
+    }
+
     /// The domain in which ServiceProfiles are written; none: they are left alone.
     pub(super) fn cluster_domain(self) -> Option<String> {
         self.manage_service_profiles.then_some(self.cluster_domain)

@@ -13,11 +13,17 @@ pub(crate) struct ClusterSelection {
     pub context: Option<String>,
     /// A user to impersonate.
     pub impersonate: Option<String>,
+    /// The groups of that user.
+    pub impersonate_groups: Vec<String>,
 }
 
 impl ClusterSelection {
     /// The configuration of a client of that cluster.
     pub(crate) async fn config(self) -> anyhow::Result<Config> {
+        let (user, groups) = (self.impersonate, self.impersonate_groups);
+        if user.is_none() && !groups.is_empty() {
+            anyhow::bail!("--as-group: found no --as, expected the user that has these groups");
+        }
         let options = KubeConfigOptions { context: self.context, ..KubeConfigOptions::default() };
         let mut config = match self.kubeconfig {
             Some(path) => {
@@ -28,8 +34,9 @@ impl ClusterSelection {
             None if options.context.is_some() => of_file(Kubeconfig::read()?, &options).await?,
             None => ambient(&options).await?,
         };
-        if let Some(user) = self.impersonate {
+        if let Some(user) = user {
             config.auth_info.impersonate = Some(user);
+            config.auth_info.impersonate_groups = Some(groups).filter(|groups| !groups.is_empty());
         }
         Ok(config)
     }

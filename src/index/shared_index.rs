@@ -57,6 +57,11 @@ impl SharedIndex {
         self.index.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes the index out; an empty one stays.
+    pub(crate) fn take(&self) -> Index {
+        std::mem::take(&mut self.write())
+    }
+
     /// Changes the index, and reports the objects that the change concerns.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Index) -> Vec<ObjectRef>) {
         let read = Instant::now();

@@ -82,6 +82,11 @@ impl Index {
         self.objects.get(key).map(|managed| &**managed)
     }
 
+    /// The object with its key, as the index holds both.
+    pub(crate) fn object_entry(&self, key: &ObjectRef) -> Option<(&ObjectRef, &ManagedObject)> {
+        self.objects.get_key_value(key).map(|(key, managed)| (key, &**managed))
+    }
+
     pub(crate) fn objects(&self) -> impl ExactSizeIterator<Item = (&ObjectRef, &ManagedObject)> {
         self.objects.iter().map(|(key, managed)| (key, &**managed))
     }

@@ -5,9 +5,10 @@
 //! What differs from one to another is one implementation of [`source::Source`], a file in [`sources`].
 //!
 //! To add an informer: add its [`WatchedResource`](crate::index::resource::WatchedResource), implement
-//! [`source::Source`] in a file there, and add one line to [`sources::watch_all`].
+//! [`source::Source`] in a file there, and add one line to [`sources::follow_all`].
 //! A kind of managed object needs neither: every [`Kind`](crate::kinds::Kind) is watched.
 //!
+//! [`listing`] lists the same once, for the commands that people run.
 //! [`remote`] has the informers of linked clusters, and [`confirm`] the LISTs past the watches.
 
 pub(crate) mod confirm;
@@ -15,6 +16,7 @@ pub(crate) mod discovery;
 pub(crate) mod endpoint_slices;
 pub(crate) mod linkerd_config;
 pub(crate) mod list_watch;
+pub(crate) mod listing;
 pub(crate) mod reflector;
 pub(crate) mod remote;
 pub mod replay;

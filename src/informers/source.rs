@@ -4,9 +4,10 @@ use crate::index::order::{Arrival, Order};
 use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
 use crate::informers::watch_scope::WatchScope;
-use crate::kinds::{ObjectKey, ObjectRef};
+use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use futures::Stream;
 use kube::ResourceExt;
+use kube::core::DynamicObject;
 use kube::runtime::watcher::{self, Event};
 use std::fmt;
 
@@ -22,7 +23,7 @@ pub(crate) enum IfForbidden {
 }
 
 /// Where the objects of an informer come from, and how they enter the index.
-pub(crate) trait Source: Send + 'static {
+pub(crate) trait Source: Send + Sync + 'static {
     type Object: Clone + fmt::Debug + ResourceExt + Send + 'static;
     /// The resource that it lists and watches.
     fn resource(&self) -> WatchedResource;
@@ -41,6 +42,10 @@ pub(crate) trait Source: Send + 'static {
     fn remove(&self, index: &mut Index, key: &ObjectKey) -> Vec<ObjectRef>;
     /// The objects in the index, to find after a LIST which are gone.
     fn keys(&self, index: &Index) -> Vec<ObjectKey>;
+    /// The failover object that an object is, for whoever needs more of it than the index keeps.
+    fn managed<'a>(&self, _: &'a Self::Object) -> Option<(Kind, &'a DynamicObject)> {
+        None
+    }
     /// LIST and watch.
     fn open(&self) -> impl Stream<Item = watcher::Result<Event<Self::Object>>> + Send;
     /// Looks up whether the cluster serves the kind, and in which version.

@@ -7,23 +7,12 @@ use crate::informers::reflector::Reflector;
 use crate::informers::source::{IfForbidden, Source};
 use crate::informers::watch_scope::WatchScope;
 use futures::StreamExt;
-use futures::future::join_all;
 use kube::core::response::reason;
 use kube::runtime::watcher::{self, Event};
 use std::collections::HashSet;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 use thiserror::Error;
-
-/// Watches a kind in each of the namespaces on its own; without any, in the cluster.
-pub(crate) async fn watch_each<S: Source>(
-    namespaces: &[String],
-    source: impl Fn(&WatchScope) -> S,
-    shared: &SharedIndex,
-) {
-    let scopes = WatchScope::each(namespaces).into_iter();
-    join_all(scopes.map(|scope| watch(source(&scope), scope, shared.clone()))).await;
-}
 
 /// How long to wait after a failed watch: short, since nothing is written meanwhile.
 const RETRY: Backoff = Backoff::steps(&[

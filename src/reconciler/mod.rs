@@ -38,6 +38,7 @@ pub(crate) mod service_profiles;
 pub(crate) mod set_decision;
 pub(crate) mod short_ports;
 pub(crate) mod state;
+pub(crate) mod traffic_on;
 pub(crate) mod work_queue;
 pub(crate) mod write;
 #[cfg(test)]

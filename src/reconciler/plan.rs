@@ -113,7 +113,10 @@ pub(crate) fn is_flip_due(subject: &Subject<'_>, memory: Option<&Memory>) -> boo
 
 /// The sets of an object as they are decided now; none where it cannot be read, or its kind is not
 /// served.
-fn decide<'a>(subject: &Subject<'a>, memory: Option<&Memory>) -> Option<Vec<SetDecision<'a>>> {
+pub(crate) fn decide<'a>(
+    subject: &Subject<'a>,
+    memory: Option<&Memory>,
+) -> Option<Vec<SetDecision<'a>>> {
     let is_served = subject.index.served(subject.object.kind).is_some();
     let sets = subject.managed.sets.as_ref().ok().filter(|_| is_served);
     sets.map(|sets| sets.iter().map(|set| SetDecision::new(subject, set, memory)).collect())

@@ -71,6 +71,11 @@ impl<'a> SetDecision<'a> {
         !self.moves && (intent.is_alone() || as_written)
     }
 
+    /// The backends that have its traffic now, by name.
+    pub(crate) fn carrying(&self) -> Vec<String> {
+        carrying(self.set)
+    }
+
     /// The backends that are to get its traffic, by name.
     pub(crate) fn active(&self) -> Vec<String> {
         self.decision.names(&self.set.intent)
@@ -139,7 +144,7 @@ impl<'a> SetDecision<'a> {
 }
 
 /// The backends that have the traffic of a set, by name.
-fn carrying(set: &ManagedSet) -> Vec<String> {
+pub(crate) fn carrying(set: &ManagedSet) -> Vec<String> {
     let intent = &set.intent;
     match &set.state {
         Some(state) => state.active.clone(),

@@ -197,6 +197,11 @@ impl LinkedClusters {
         ))
     }
 
+    /// Whether the Services of a cluster have been listed, or could not be.
+    pub(crate) fn has_tried_services(&self, cluster: &str) -> bool {
+        self.clusters.get(cluster).is_some_and(|linked| linked.services.is_tried())
+    }
+
     /// A ticket for a LIST of a Service itself, past the watch; none where it may not be read.
     pub(crate) fn service_ticket(&self, cluster: &str, service: &ObjectKey) -> Option<Ticket> {
         self.clusters.get(cluster)?.services.ticket(service)

@@ -60,6 +60,11 @@ impl RemoteServices {
         (self.requested, self.doubt) = (requested, None);
     }
 
+    /// Whether they have been listed, or could not be.
+    pub(crate) fn is_tried(&self) -> bool {
+        self.listed.is_some() || self.doubt.is_some()
+    }
+
     /// Records that their watch broke, or cannot begin: the facts may be outdated. Returns whether that is
     /// new.
     pub(crate) fn interrupted(&mut self, why: &str) -> bool {

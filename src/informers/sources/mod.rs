@@ -1,5 +1,5 @@
 //! The informers of this cluster: an implementation of
-//! [`Source`](crate::informers::source::Source) a file, and a line in [`watch_all`].
+//! [`Source`](crate::informers::source::Source) a file, and a line in [`follow_all`].
 
 mod grants;
 mod namespaces;
@@ -12,6 +12,7 @@ pub(super) mod slices;
 use crate::engine::Defaults;
 use crate::index::endpoints::AddressFamilies;
 use crate::index::shared_index::SharedIndex;
+use crate::informers::source::Source;
 use crate::informers::sources::grants::GrantSource;
 use crate::informers::sources::namespaces::NamespaceSource;
 use crate::informers::sources::objects::ObjectSource;
@@ -19,7 +20,7 @@ use crate::informers::sources::own_namespace::OwnNamespaceSource;
 use crate::informers::sources::profiles::ProfileSource;
 use crate::informers::sources::services::ServiceSource;
 use crate::informers::sources::slices::SliceSource;
-use crate::informers::watch::{watch, watch_each};
+use crate::informers::watch::watch;
 use crate::informers::watch_scope::WatchScope;
 use crate::kinds::Kind;
 use crate::kinds::selector::LabelSelector;
@@ -27,6 +28,7 @@ use futures::future::join_all;
 use kube::Client;
 
 /// What to watch, and how to read it.
+#[derive(Clone, Debug)]
 pub(crate) struct WatchSettings {
     pub selector: LabelSelector,
     pub families: AddressFamilies,
@@ -41,6 +43,11 @@ pub(crate) struct WatchSettings {
     pub writes_profiles: bool,
 }
 
+/// What is done with an informer of one scope: it is watched, or listed once.
+pub(crate) trait Follow: Sync {
+    fn follow<S: Source>(&self, source: S, scope: WatchScope) -> impl Future<Output = ()> + Send;
+}
+
 /// Watches everything that decisions need, until dropped.
 pub(crate) async fn watch_all(client: Client, settings: WatchSettings, index: SharedIndex) {
     index.update(|index| {
@@ -48,32 +55,55 @@ pub(crate) async fn watch_all(client: Client, settings: WatchSettings, index: Sh
         index.writes_profiles = settings.writes_profiles;
         vec![]
     });
-    let (client, settings, index) = (&client, &settings, &index);
+    follow_all(&client, &settings, &Watched(index)).await;
+}
+
+/// Watches, until dropped.
+struct Watched(SharedIndex);
+
+impl Follow for Watched {
+    async fn follow<S: Source>(&self, source: S, scope: WatchScope) {
+        watch(source, scope, self.0.clone()).await;
+    }
+}
+
+/// Follows every informer of this cluster.
+pub(crate) async fn follow_all(client: &Client, settings: &WatchSettings, all: &impl Follow) {
     let namespaces = &settings.namespaces;
     let objects = Kind::ALL.map(|kind| {
         let WatchSettings { selector, defaults, .. } = settings;
         let source =
             move |scope: &WatchScope| ObjectSource::new(kind, client, scope, selector, *defaults);
-        watch_each(namespaces, source, index)
+        follow_each(namespaces, source, all)
     });
     let profiles = async {
         if settings.warns || settings.writes_profiles {
-            watch_each(namespaces, |scope| ProfileSource::new(client, scope), index).await;
+            follow_each(namespaces, |scope| ProfileSource::new(client, scope), all).await;
         }
     };
     let grants = async {
         if settings.warns {
-            watch_each(namespaces, |scope| GrantSource::new(client, scope), index).await;
+            follow_each(namespaces, |scope| GrantSource::new(client, scope), all).await;
         }
     };
     let own_namespace = OwnNamespaceSource::new(client, &settings.namespace);
     tokio::join!(
         join_all(objects),
-        watch_each(namespaces, |scope| ServiceSource::new(client, scope), index),
-        watch_each(namespaces, |scope| SliceSource::new(client, scope, settings.families), index),
+        follow_each(namespaces, |scope| ServiceSource::new(client, scope), all),
+        follow_each(namespaces, |scope| SliceSource::new(client, scope, settings.families), all),
         profiles,
         grants,
-        watch_each(namespaces, |scope| NamespaceSource::new(client, scope), index),
-        watch(own_namespace, WatchScope::everything(), index.clone())
+        follow_each(namespaces, |scope| NamespaceSource::new(client, scope), all),
+        all.follow(own_namespace, WatchScope::everything())
     );
+}
+
+/// Follows a kind in each of the namespaces on its own; without any, in the cluster.
+async fn follow_each<S: Source>(
+    namespaces: &[String],
+    source: impl Fn(&WatchScope) -> S,
+    all: &impl Follow,
+) {
+    let scopes = WatchScope::each(namespaces).into_iter();
+    join_all(scopes.map(|scope| all.follow(source(&scope), scope))).await;
 }

@@ -13,6 +13,7 @@ use crate::kinds::partial::PartialObject;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use futures::Stream;
+use kube::core::DynamicObject;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use std::time::Duration;
@@ -103,6 +104,9 @@ impl Source for ObjectSource {
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         let ours = index.objects().filter(|(object, _)| object.kind == self.kind);
         ours.map(|(object, _)| object.key.clone()).collect()
+    }
+    fn managed<'a>(&self, object: &'a PartialObject) -> Option<(Kind, &'a DynamicObject)> {
+        Some((self.kind, object))
     }
     fn listed(&self, index: &mut Index, _: &WatchScope, kind_exists: bool) {
         // One of several namespaces may have looked a moment too early.

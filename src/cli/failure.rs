@@ -1,0 +1,134 @@
+//! Why a command that a person runs did not do what was asked: one line, and an exit code.
+
+// The commands that use it follow.
+#![allow(dead_code)]
+
+use kube::core::response::reason;
+use std::fmt;
+use std::process::ExitCode;
+
+/// What was found, what was expected, and the next step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// What it is about: a flag, a file, an object, the cluster.
+    about: String,
+    found: String,
+    expected: String,
+    next: Option<String>,
+    is_unreadable: bool,
+}
+
+impl Failure {
+    /// Of something, with what was found there.
+    pub(super) fn of(about: impl fmt::Display, found: impl fmt::Display) -> Self {
+        Self {
+            about: about.to_string(),
+            found: found.to_string(),
+            expected: String::new(),
+            next: None,
+            is_unreadable: false,
+        }
+    }
+
+    /// With what is expected.
+    pub(super) fn expected(self, expected: impl fmt::Display) -> Self {
+        Self { expected: expected.to_string(), ..self }
+    }
+
+    /// With the next step.
+    pub(super) fn next(self, next: impl fmt::Display) -> Self {
+        Self { next: Some(next.to_string()), ..self }
+    }
+
+    /// Of something that cannot be read: the exit code is 2.
+    pub(super) fn unreadable(self) -> Self {
+        Self { is_unreadable: true, ..self }
+    }
+
+    /// Of a request to the API server, for what it was made.
+    pub(super) fn of_request(what: impl fmt::Display, error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if status.code == 401 => Self::of(what, "no valid credentials")
+                .expected("a user that the API server knows")
+                .next("log in again, or choose another --context"),
+            kube::Error::Api(status) if status.code == 403 && status.reason == reason::FORBIDDEN => {
+                Self::of(what, format!("no right to it ({})", status.message))
+                    .expected("a Role or ClusterRole that allows it")
+                    .next("ask whoever administers the cluster, or choose another user or --namespace")
+            }
+            kube::Error::Api(status) => {
+                Self::of(what, format!("{} {}", status.code, status.message))
+                    .expected("an answer of the API server without an error")
+            }
+            other => Self::of(what, format!("no answer ({})", whole(other)))
+                .expected("an API server that answers")
+                .next("see whether `kubectl version` gets one; --context and --kubeconfig choose another cluster"),
+        }
+    }
+}
+
+/// An error with its causes.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { about, found, expected, next, .. } = self;
+        let mut text = format!("{about}: found {found}");
+        if !expected.is_empty() {
+            text.push_str(&format!(", expected {expected}"));
+        }
+        if let Some(next) = next {
+            text.push_str(&format!("; {next}"));
+        }
+        // One line, whatever an error of others has in it.
+        let words: Vec<&str> = text.split_whitespace().collect();
+        f.write_str(&words.join(" "))
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The exit code of a command that ended with this error: 2 for what cannot be read, else 1.
+pub(super) fn exit_code(error: &anyhow::Error) -> ExitCode {
+    match error.downcast_ref::<Failure>() {
+        Some(Failure { is_unreadable: true, .. }) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_one_line_that_ends_with_the_next_step() {
+        let failure = Failure::of("--kubeconfig x", "no such\n  file")
+            .expected("a kubeconfig")
+            .next("name one");
+        assert_eq!(
+            failure.to_string(),
+            "--kubeconfig x: found no such file, expected a kubeconfig; name one"
+        );
+    }
+
+    #[test]
+    fn only_what_cannot_be_read_exits_with_2() {
+        let code = |failure: Failure| format!("{:?}", exit_code(&failure.into()));
+        assert_eq!(code(Failure::of("x", "y")), format!("{:?}", ExitCode::from(1)));
+        assert_eq!(code(Failure::of("x", "y").unreadable()), format!("{:?}", ExitCode::from(2)));
+        let other = exit_code(&anyhow::anyhow!("other"));
+        assert_eq!(format!("{other:?}"), format!("{:?}", ExitCode::from(1)));
+    }
+}

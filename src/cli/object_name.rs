@@ -1,0 +1,89 @@
+//! The names of failover objects on the command line: `KIND/NAME`, as kubectl takes them.
+
+// The commands that use it follow.
+#![allow(dead_code)]
+
+use crate::cli::failure::Failure;
+use crate::kinds::{Kind, ObjectKey, ObjectRef};
+
+/// An object, in a namespace that another flag names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ObjectName {
+    pub kind: Kind,
+    pub name: String,
+}
+
+impl ObjectName {
+    /// Reads `KIND/NAME`; the kind in any form that kubectl takes.
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+        let (kind, name) = text
+            .split_once('/')
+            .filter(|(_, name)| !name.is_empty() && !name.contains('/'))
+            .ok_or_else(|| {
+                Failure::of(format!("{text:?}"), "no KIND/NAME")
+                    .expected("one, such as trafficsplit/emoji")
+                    .unreadable()
+            })?;
+        let kind = kind_of(kind).ok_or_else(|| {
+            Failure::of(format!("{text:?}"), format!("the kind {kind:?}"))
+                .expected("trafficsplit, httproute or grpcroute")
+                .unreadable()
+        })?;
+        Ok(Self { kind, name: name.to_owned() })
+    }
+
+    /// The object in a namespace.
+    pub(super) fn within(&self, namespace: &str) -> ObjectRef {
+        ObjectRef::new(self.kind, ObjectKey::new(namespace, &self.name))
+    }
+}
+
+/// By its name, in singular or plural, with its group or without; `ts` is short for a split.
+fn kind_of(text: &str) -> Option<Kind> {
+    let text = text.to_ascii_lowercase();
+    let (name, group) = text.split_once('.').unwrap_or((&text, ""));
+    Kind::ALL.into_iter().find(|kind| {
+        let singular = kind.as_str().to_ascii_lowercase();
+        let is_short = *kind == Kind::TrafficSplit && ["ts", "split", "splits"].contains(&name);
+        // kubectl takes a version between name and group too.
+        let is_group = group.is_empty()
+            || group == kind.group()
+            || group.ends_with(&format!(".{}", kind.group()));
+        is_group && (name == singular || name == kind.plural() || is_short)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_read_as_kubectl_reads_it() {
+        for (text, kind) in [
+            ("trafficsplit/emoji", Kind::TrafficSplit),
+            ("TrafficSplit/emoji", Kind::TrafficSplit),
+            ("trafficsplits.split.smi-spec.io/emoji", Kind::TrafficSplit),
+            ("trafficsplits.v1alpha2.split.smi-spec.io/emoji", Kind::TrafficSplit),
+            ("ts/emoji", Kind::TrafficSplit),
+            ("httproutes/emoji", Kind::HttpRoute),
+            ("grpcroute.gateway.networking.k8s.io/emoji", Kind::GrpcRoute),
+        ] {
+            let read = ObjectName::parse(text).unwrap();
+            assert_eq!((read.kind, read.name.as_str()), (kind, "emoji"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_of_an_object_is_said_in_one_line() {
+        for (text, message) in [
+            ("emoji", "\"emoji\": found no KIND/NAME, expected one, such as trafficsplit/emoji"),
+            ("ts/", "\"ts/\": found no KIND/NAME, expected one, such as trafficsplit/emoji"),
+            (
+                "httproute.policy.linkerd.io/emoji",
+                "\"httproute.policy.linkerd.io/emoji\": found the kind \"httproute.policy.linkerd.io\", expected trafficsplit, httproute or grpcroute",
+            ),
+        ] {
+            assert_eq!(ObjectName::parse(text).unwrap_err().to_string(), message);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! A snapshot: everything that the controller watches, listed once, and its decision of each object.
+//!
+//! ```text
+//!  settings ──► take ──► Snapshot (the very index) ──► rows (the very decision) ──► the commands of people
+//!  (a Deployment) (I/O)        data                        pure
+//! ```
+//!
+//! Nothing here guesses what the controller would do: the index, the parser and the decision are its own, as
+//! a leader has them that has just started. What could not be read is a [`gap::Gap`], named beside the rest.
+
+// The commands that use it follow.
+#![allow(dead_code)]
+
+pub(crate) mod area;
+pub(crate) mod gap;
+pub(crate) mod linked;
+pub(crate) mod row;
+pub(crate) mod settings;
+pub(crate) mod take;
+pub(crate) mod waits;
+
+pub(crate) use area::Area;
+pub(crate) use gap::Gap;
+pub(crate) use settings::Settings;
+pub(crate) use take::{Snapshot, take};
+
+#[cfg(test)]
+pub(crate) mod test_support;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! Takes a snapshot: lists, follows linked clusters until they have answered, and keeps the index.
+
+use crate::engine::{Now, annotations};
+use crate::index::shared_index::SharedIndex;
+use crate::index::store::Index;
+use crate::informers::listing::{Listed, list_all};
+use crate::informers::sources::WatchSettings;
+use crate::kinds::linkerd::failfast::{self, CONFIG_MAP, Failfast, VALUES};
+use crate::kinds::{ObjectRef, get_known};
+use crate::reconciler::gates::brake::BrakeRecord;
+use crate::reconciler::traffic_on::Stopped;
+use crate::snapshot::area::Area;
+use crate::snapshot::gap::{Gap, is_fatal};
+use crate::snapshot::linked;
+use crate::snapshot::settings::Settings;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::core::DynamicObject;
+use kube::{Api, Client, ResourceExt};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything that the controller watches, at one time.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// The facts, as the controller's own index has them.
+    pub index: Index,
+    /// The failover objects themselves, those of other namespaces that backends are in too.
+    pub objects: BTreeMap<ObjectRef, DynamicObject>,
+    /// What it was taken of.
+    pub area: Area,
+    pub now: Now,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+    /// Since when the brake holds, by its record in the Lease.
+    pub braked_since: Option<Timestamp>,
+}
+
+impl Snapshot {
+    /// What keeps moves from being made.
+    pub(crate) fn stopped(&self) -> Stopped {
+        let frozen = self.index.cluster_wide.frozen;
+        Stopped { frozen, braked: self.braked_since.is_some() }
+    }
+
+    /// The managed objects of the area, in the order of their names.
+    pub(crate) fn object_refs(&self) -> Vec<&ObjectRef> {
+        let all = self.index.objects().map(|(object, _)| object);
+        let mut objects: Vec<_> = all.filter(|object| self.area.has(object.namespace())).collect();
+        objects.sort_unstable();
+        objects
+    }
+}
+
+/// Lists everything; an error where the API server fails, and a gap where it refuses.
+pub(crate) async fn take(
+    client: &Client,
+    settings: &Settings,
+    area: Area,
+) -> anyhow::Result<Snapshot> {
+    let (shared, _) = SharedIndex::new();
+    let namespaces = area.namespaces(settings);
+    let mut listed = list(client, settings, namespaces.clone(), &shared).await?;
+    // Backends of routes may be in other namespaces.
+    let others = named_elsewhere(&shared.read(), &namespaces);
+    if !others.is_empty() {
+        let more = list(client, settings, others.clone(), &shared).await?;
+        listed.objects.extend(more.objects);
+        listed.failures.extend(more.failures);
+        shared.update(|index| {
+            index.namespaces.extend(namespaces);
+            vec![]
+        });
+    }
+    let mut gaps: Vec<Gap> = listed.failures.iter().map(Gap::from).collect();
+    if let Some(links) = &settings.links {
+        gaps.extend(linked::look(client, links, settings.watch.families, &shared).await);
+    }
+    let braked_since = or_gap(braked_since(client, settings).await, &mut gaps);
+    let failfast = or_gap(failfast(client, settings).await, &mut gaps);
+    let now = shared.now();
+    let mut index = shared.take();
+    if let Some(failfast) = failfast {
+        index.failfast = failfast;
+    }
+    gaps.sort();
+    gaps.dedup();
+    Ok(Snapshot {
+        index,
+        objects: listed.objects,
+        area,
+        now,
+        gaps,
+        braked_since: braked_since.flatten(),
+    })
+}
+
+async fn list(
+    client: &Client,
+    settings: &Settings,
+    namespaces: Vec<String>,
+    shared: &SharedIndex,
+) -> anyhow::Result<Listed> {
+    // Its warnings are what commands show: everything that they need is listed.
+    let watch = WatchSettings { namespaces, warns: true, ..settings.watch.clone() };
+    let listed = list_all(client, &watch, shared).await;
+    match listed.failures.iter().find(|failure| is_fatal(failure)) {
+        Some(failure) => anyhow::bail!("{failure}"),
+        None => Ok(listed),
+    }
+}
+
+/// The namespaces, beside these, that objects name Services of. None where all are listed.
+fn named_elsewhere(index: &Index, namespaces: &[String]) -> Vec<String> {
+    let services = index.objects().flat_map(|(object, managed)| {
+        managed.services().into_iter().map(|service| object.beside(service))
+    });
+    let named: BTreeSet<String> = services.map(|service| service.namespace.to_string()).collect();
+    let is_listed = |namespace: &String| namespaces.is_empty() || namespaces.contains(namespace);
+    named.into_iter().filter(|namespace| !is_listed(namespace)).collect()
+}
+
+fn or_gap<T>(read: Result<T, Gap>, gaps: &mut Vec<Gap>) -> Option<T> {
+    read.map_err(|gap| gaps.push(gap)).ok()
+}
+
+async fn braked_since(client: &Client, settings: &Settings) -> Result<Option<Timestamp>, Gap> {
+    let own = &settings.installation;
+    let leases: Api<Lease> = Api::namespaced(client.clone(), &own.namespace);
+    let lease = leases.get_opt(&own.name).await.map_err(|error| {
+        let what = format!("Lease {}/{} {}", own.namespace, own.name, reason(&error));
+        Gap::new(what, "whether the brake holds is not known")
+    })?;
+    let record = lease.and_then(|lease| lease.annotations().get(annotations::BRAKE).cloned());
+    Ok(BrakeRecord::parse(record.as_deref()).holds_since())
+}
+
+async fn failfast(client: &Client, settings: &Settings) -> Result<Failfast, Gap> {
+    let namespace = &settings.linkerd_namespace;
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    match get_known(&maps, CONFIG_MAP).await {
+        Ok(Some(map)) => {
+            let data = map.data.unwrap_or_default();
+            Ok(failfast::read(data.get(VALUES).map(String::as_str)))
+        }
+        Ok(None) => Ok(Failfast::without_config_map(namespace)),
+        Err(error) => {
+            let what = format!("ConfigMap {namespace}/{CONFIG_MAP} {}", reason(&error));
+            Err(Gap::new(what, "the failfast timeout of callers' proxies is not known"))
+        }
+    }
+}
+
+/// Why a request failed, as a part of a sentence.
+fn reason(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 403 => "may not be read".to_owned(),
+        other => format!("cannot be read: {other}"),
+    }
+}

@@ -1,0 +1,162 @@
+//! What the traffic of a set waits for: the event or the time after which it moves.
+
+use crate::engine::{Decision, DecisionReason, Health, Intent, Now, Readiness, Unknown};
+use crate::reconciler::set_decision::SetDecision;
+use crate::reconciler::traffic_on::Stopped;
+use jiff::{SignedDuration, Timestamp};
+use std::fmt;
+
+/// What a set waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// Nothing: the controller writes it now.
+    Write { to: Vec<String> },
+    /// A person, who takes the annotation `paused` off.
+    Resume { to: Vec<String> },
+    /// A person, who takes the annotation `frozen` off the own namespace.
+    Unfreeze { to: Vec<String> },
+    /// A person, who releases the brake.
+    BrakeRelease { to: Vec<String> },
+    /// The end of `failover-delay`.
+    FailoverDelay { backend: String, left: SignedDuration },
+    /// The end of `failback-delay`.
+    FailbackDelay { backend: String, left: SignedDuration },
+    /// A person, who requests the failback.
+    FailbackRequest { backend: String },
+    /// The end of a pin; without a time, a person who takes it off.
+    Pin { until: Option<Timestamp> },
+    /// The end of a declaration that a Service is down.
+    Declaration { backend: String, until: Timestamp },
+    /// Endpoints that are ready.
+    Endpoints { backends: Vec<String> },
+    /// The health of backends, which cannot be seen.
+    Health { backend: String, why: Unknown },
+}
+
+/// What a set waits for, by what is decided of it; empty where it is as it should be.
+pub(crate) fn waits(decided: &SetDecision<'_>, stopped: Stopped, now: Now) -> Vec<Waits> {
+    let intent = &decided.set.intent;
+    let mut waits: Vec<Waits> = due(decided, stopped).into_iter().collect();
+    if decided.decision.reason == DecisionReason::Pinned {
+        waits.push(Waits::Pin { until: intent.policy.pin.as_ref().and_then(|pin| pin.until) });
+        return waits;
+    }
+    waits.extend(delays(intent, &decided.decision, now));
+    waits.extend(failback_request(decided));
+    waits.extend(declarations(intent, &decided.health));
+    if Readiness::of(&decided.health) == Readiness::Nothing {
+        waits.push(Waits::Endpoints { backends: names(intent) });
+    }
+    waits.extend(unknown(decided));
+    waits
+}
+
+/// A move that is due, and who makes it or stands in its way.
+fn due(decided: &SetDecision<'_>, stopped: Stopped) -> Option<Waits> {
+    let to = decided.active();
+    if !decided.moves {
+        return None;
+    }
+    Some(match () {
+        () if decided.set.intent.policy.paused => Waits::Resume { to },
+        () if stopped.frozen => Waits::Unfreeze { to },
+        () if stopped.stops(decided) => Waits::BrakeRelease { to },
+        () => Waits::Write { to },
+    })
+}
+
+/// The delays that run: those of active backends are of a loss, all others of a recovery.
+fn delays(intent: &Intent, decision: &Decision, now: Now) -> Vec<Waits> {
+    let active = decision.names(intent);
+    let delay = |(backend, since): (&String, &crate::engine::SteadyTime)| {
+        let (is_active, policy) = (active.contains(backend), &intent.policy);
+        let delay = if is_active { policy.failover_delay } else { policy.failback_delay };
+        let left = delay - since.duration_until(now.steady);
+        let backend = backend.clone();
+        left.is_positive().then(|| match is_active {
+            true => Waits::FailoverDelay { backend, left },
+            false => Waits::FailbackDelay { backend, left },
+        })
+    };
+    decision.pending.iter().filter_map(delay).collect()
+}
+
+/// A stay on a fallback that a person has to end, while the primary is back.
+fn failback_request(decided: &SetDecision<'_>) -> Option<Waits> {
+    let SetDecision { set, health, decision, .. } = decided;
+    let intent = &set.intent;
+    let is_stay = intent.policy.manual_failback && decision.left.is_some();
+    let none = Default::default();
+    let peaks = set.state.as_ref().map_or(&none, |state| &state.peaks);
+    let backends = intent.indexed().zip(health);
+    let mut back = backends.filter(|((i, backend), health)| {
+        intent.is_primary(*i) && !decision.active.contains(i) && backend.is_met_by(health, peaks)
+    });
+    let ((_, backend), _) = back.next().filter(|_| is_stay)?;
+    Some(Waits::FailbackRequest { backend: backend.name.clone() })
+}
+
+fn declarations(intent: &Intent, health: &[Health]) -> Vec<Waits> {
+    let declaration = |(backend, health): (&crate::engine::Backend, &Health)| {
+        let down = health.declared()?;
+        Some(Waits::Declaration { backend: backend.name.clone(), until: down.until })
+    };
+    intent.backends.iter().zip(health).filter_map(declaration).collect()
+}
+
+/// A preferred backend, or one that has the traffic, whose health cannot be seen.
+fn unknown(decided: &SetDecision<'_>) -> Option<Waits> {
+    let SetDecision { set, health, decision, .. } = decided;
+    let intent = &set.intent;
+    intent.indexed().zip(health).find_map(|((i, backend), health)| {
+        let concerned = intent.is_primary(i) || decision.active.contains(&i);
+        let Health::Unknown(why) = health.undeclared() else { return None };
+        let wait = || Waits::Health { backend: backend.name.clone(), why: why.clone() };
+        concerned.then(wait)
+    })
+}
+
+fn names(intent: &Intent) -> Vec<String> {
+    intent.backends.iter().map(|backend| backend.name.clone()).collect()
+}
+
+impl fmt::Display for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let to = |to: &Vec<String>| to.join(", ");
+        match self {
+            Self::Write { to: names } => write!(f, "moves to {} now", to(names)),
+            Self::Resume { to: names } => {
+                write!(f, "paused, would move to {}", to(names))
+            }
+            Self::Unfreeze { to: names } => {
+                write!(f, "the cluster is frozen, would move to {}", to(names))
+            }
+            Self::BrakeRelease { to: names } => {
+                write!(f, "the brake holds, would move to {}", to(names))
+            }
+            Self::FailoverDelay { backend, left } => {
+                write!(f, "leaves {backend} in {}", seconds(*left))
+            }
+            Self::FailbackDelay { backend, left } => {
+                write!(f, "returns to {backend} in {}", seconds(*left))
+            }
+            Self::FailbackRequest { backend } => {
+                write!(f, "{backend} is back, returns when that is requested")
+            }
+            Self::Pin { until: Some(until) } => write!(f, "pinned until {until}"),
+            Self::Pin { until: None } => f.write_str("pinned until that is taken off"),
+            Self::Declaration { backend, until } => {
+                write!(f, "{backend} is declared down until {until}")
+            }
+            Self::Endpoints { .. } => f.write_str("waits for a ready endpoint"),
+            Self::Health { backend, why } => write!(f, "health of {backend} unknown, {why}"),
+        }
+    }
+}
+
+/// Whole seconds, at least one: `42s`, `1m30s`.
+fn seconds(left: SignedDuration) -> String {
+    let seconds = left.as_secs() + i64::from(left.subsec_nanos() > 0);
+    let rounded = SignedDuration::from_secs(seconds.max(1));
+    format!("{rounded:#}").replace(' ', "")
+}
