@@ -3,7 +3,7 @@
 use crate::index::resource::WatchedResource;
 use crate::index::shared_index::SharedIndex;
 use crate::informers::reflector::Reflector;
-use crate::informers::source::Source;
+use crate::informers::source::{IfForbidden, Source};
 use crate::informers::sources::{Follow, WatchSettings, follow_all};
 use crate::informers::watch_scope::WatchScope;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
@@ -79,7 +79,7 @@ struct Lists<'a> {
 impl Follow for Lists<'_> {
     async fn follow<S: Source>(&self, mut source: S, scope: WatchScope) {
         let resource = source.resource();
-        let may_be_forbidden = source.may_be_forbidden();
+        let if_forbidden = source.if_forbidden();
         let namespace = scope.namespace().map(str::to_owned);
         let discovered = source.discover().await;
         let reflector = Reflector { source, scope, index: self.index.clone() };
@@ -93,11 +93,12 @@ impl Follow for Lists<'_> {
         };
         let Err(why) = listed else { return };
         let is_forbidden = matches!(why, ListFailure::Forbidden(_));
-        match &namespace {
-            Some(namespace) if is_forbidden && !may_be_forbidden => {
+        match (if_forbidden, &namespace) {
+            (IfForbidden::Hidden, Some(namespace)) if is_forbidden => {
                 reflector.forbid(namespace);
                 reflector.replace_all(&HashSet::new(), true);
             }
+            (IfForbidden::AsBefore, _) if is_forbidden => reflector.keep(),
             _ => reflector.interrupt(),
         }
         self.with(|listed| listed.failures.push(NotListed { resource, namespace, why }));

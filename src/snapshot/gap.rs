@@ -33,6 +33,9 @@ impl From<&NotListed> for Gap {
             WatchedResource::ReferenceGrants => {
                 "whether routes may name Services of other namespaces is not known"
             }
+            WatchedResource::Credentials => {
+                "the health of Services in linked clusters is not known"
+            }
             WatchedResource::Objects(_) => "objects of this kind are not known",
         };
         Self::new(failure.to_string(), unknown)

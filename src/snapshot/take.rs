@@ -76,6 +76,8 @@ pub(crate) async fn take(
     if let Some(links) = &settings.links {
         gaps.extend(linked::look(client, links, settings.watch.families, &shared).await);
     }
+    // They are asked for once: what could not be read is named.
+    shared.update(Index::set_credentials_tried);
     let braked_since = or_gap(braked_since(client, settings).await, &mut gaps);
     let failfast = or_gap(failfast(client, settings).await, &mut gaps);
     let now = shared.now();
