@@ -3,12 +3,13 @@
 use crate::index::order::Order;
 use crate::index::profile_facts::ProfileFacts;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// All ServiceProfiles.
 #[derive(Debug, Default)]
 pub(crate) struct ProfileTable {
-    facts: HashMap<ObjectKey, ProfileFacts>,
+    /// In the order of their names, so that those of a Service are found by what their names begin with.
+    facts: BTreeMap<ObjectKey, ProfileFacts>,
     /// From the split that their marks name.
     written_for: HashMap<ObjectRef, BTreeSet<ObjectKey>>,
     pub(crate) order: Order,
@@ -22,11 +23,12 @@ impl ProfileTable {
 
     /// The profile for a Service, in the Service's own namespace, with its name.
     pub(crate) fn of(&self, service: &ObjectKey) -> Option<(&str, &ProfileFacts)> {
-        let host = format!("{}.{}.svc.", service.name, service.namespace);
-        let of_it = |(key, _): &(&ObjectKey, &ProfileFacts)| {
-            key.namespace == service.namespace && key.name.starts_with(&host)
+        let first = service.beside(&format!("{}.{}.svc.", service.name, service.namespace));
+        let is_of_it = |(key, _): &(&ObjectKey, &ProfileFacts)| {
+            key.namespace == service.namespace && key.name.starts_with(&*first.name)
         };
-        self.facts.iter().find(of_it).map(|(key, profile)| (&*key.name, profile))
+        let found = self.facts.range(&first..).next().filter(is_of_it);
+        found.map(|(key, profile)| (&*key.name, profile))
     }
 
     /// The profiles whose marks name a split.
