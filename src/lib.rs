@@ -12,6 +12,7 @@
 //! The rooms, from the top down; one uses only those below it, and a test holds that:
 //!
 //! - [`cli`]: arguments and commands.
+//! - [`checks`]: what `check` looks at, and how it is printed.
 //! - [`snapshot`]: everything listed once, and the decision of each object, for the commands of people.
 //! - [`runtime`]: puts the parts together, starts and stops them in order.
 //! - [`migrate`]: routes of the Gateway API from TrafficSplits.
@@ -41,6 +42,7 @@
 //! | a rule of admission | a file in `admission::rules` |
 //! | a finding, with the line that mends it | a variant in `admission::findings::finding`, its text in `advice` beside it |
 //! | a metric | a line in the struct of its group, in [`telemetry`]; its row in `docs/metrics.md` |
+//! | a check | its function in a file of [`checks`], its row in `checks::table`, its heading in `docs/checks.md` |
 //! | an Event | its reason in `events::reason`; what makes it in `reconciler::reports` or [`housekeeping`] |
 //! | a command, or a flag | [`cli`]; what a flag sets is in `runtime::options`; what a command of people knows is in [`snapshot`] |
 //! | a part of the process | a step of `runtime::controller::run` |
@@ -54,6 +56,7 @@
 pub(crate) mod admission;
 pub(crate) mod alerts;
 pub(crate) mod certificates;
+pub(crate) mod checks;
 pub mod cli;
 pub(crate) mod client;
 pub(crate) mod clock;

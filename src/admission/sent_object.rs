@@ -72,6 +72,13 @@ impl Deref for SentObject {
     }
 }
 
+/// A stored object, whose owners of fields are not known.
+impl From<DynamicObject> for SentObject {
+    fn from(object: DynamicObject) -> Self {
+        Self { object, field_owners: FieldOwners::default() }
+    }
+}
+
 #[cfg(test)]
 impl From<&DynamicObject> for SentObject {
     fn from(object: &DynamicObject) -> Self {

@@ -61,6 +61,8 @@ pub(crate) struct Rules {
 #[derive(Clone, Copy)]
 pub(crate) enum FactSource<'a> {
     Shared(&'a SharedIndex),
+    /// One that nothing else changes.
+    Owned(&'a Index),
     /// An index of a test, which panics where it is locked twice.
     #[cfg(test)]
     Own(&'a Index, &'a Cell<bool>),
@@ -70,6 +72,7 @@ pub(crate) enum FactSource<'a> {
 /// first.
 pub(crate) enum IndexGuard<'a> {
     Locked(RwLockReadGuard<'a, Index>),
+    Owned(&'a Index),
     #[cfg(test)]
     Own {
         index: &'a Index,
@@ -94,6 +97,7 @@ impl Deref for IndexGuard<'_> {
     fn deref(&self) -> &Index {
         match self {
             Self::Locked(index) => index,
+            Self::Owned(index) => index,
             #[cfg(test)]
             Self::Own { index, .. } => index,
         }
@@ -132,6 +136,7 @@ impl View<'_> {
     pub(crate) fn index(&self) -> IndexGuard<'_> {
         match self.facts {
             FactSource::Shared(shared) => IndexGuard::Locked(shared.read()),
+            FactSource::Owned(index) => IndexGuard::Owned(index),
             #[cfg(test)]
             FactSource::Own(index, looking) => {
                 assert!(!looking.replace(true), "the index is locked twice");

@@ -65,6 +65,11 @@ impl CertificateArgs {
         Ok(CertificateSource::Own(lifetimes.checked().context(flags)?))
     }
 
+    /// Whether the webhook issues them itself.
+    pub(super) fn is_own(&self) -> bool {
+        self.webhook_tls_dir.is_none()
+    }
+
     /// The versions of TLS that are spoken.
     pub(super) fn tls_versions(&self) -> TlsVersions {
         match self.tls_min_version {

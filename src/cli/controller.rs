@@ -217,6 +217,7 @@ impl Args {
             installation: Installation { name: self.name, namespace },
             links: self.remote.options(),
             rules: (!self.no_webhook).then(|| self.rules.options()),
+            own_certificates: self.certificates.is_own(),
             profiles_of: self.profiles.cluster_domain(),
             linkerd_namespace: self.linkerd.linkerd_namespace,
             uses_lease: !self.no_lease,

@@ -60,7 +60,7 @@ impl Failure {
                 Self::of(what, format!("{} {}", status.code, status.message))
                     .expected("an answer of the API server without an error")
             }
-            other => Self::of(what, format!("no answer ({})", whole(other)))
+            other => Self::of(what, format!("no answer ({})", with_causes(other)))
                 .expected("an API server that answers")
                 .next("see whether `kubectl version` gets one; --context and --kubeconfig choose another cluster"),
         }
@@ -68,7 +68,7 @@ impl Failure {
 }
 
 /// An error with its causes.
-fn whole(error: &dyn std::error::Error) -> String {
+fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

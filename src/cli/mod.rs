@@ -2,13 +2,16 @@
 
 mod alerts;
 mod certificates;
+mod check;
 mod controller;
 mod deployment;
 mod failure;
 mod guard;
 mod kubernetes;
+mod lenient;
 mod migrate;
 mod object_name;
+mod output;
 mod profiles;
 mod session;
 mod values;
@@ -28,13 +31,27 @@ pub struct Cli {
 enum Command {
     /// Run the admission webhook and the controller
     Controller(Box<controller::Args>),
-    // Its description stands at its arguments.
+    // The descriptions of the others stand at their arguments.
+    Check(Box<check::Args>),
     Migrate(migrate::Args),
 }
 
 impl Cli {
+    /// Reads the arguments of the process, and runs the command to its end. Of arguments that cannot be read
+    /// the reason is printed, and the exit code is 2.
+    pub fn run_process() -> ExitCode {
+        let arguments: Vec<_> = std::env::args_os().collect();
+        let wants_json = check::wants_json(&arguments);
+        match Self::try_parse_from(check::known(arguments)) {
+            Ok(cli) => cli.run(),
+            // Linkerd takes whatever else stands there for a failure of the mesh.
+            Err(error) if wants_json && error.use_stderr() => check::print_unreadable(&error),
+            Err(error) => error.exit(),
+        }
+    }
+
     /// Runs the command to its end; where it fails, the reason is one line on standard error.
-    pub fn run(self) -> ExitCode {
+    fn run(self) -> ExitCode {
         self.run_command().unwrap_or_else(|error| {
             eprintln!("linkerd-failover: {error:#}");
             failure::exit_code(&error)
@@ -48,6 +65,7 @@ impl Cli {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         match self.command {
             Command::Controller(args) => runtime.block_on(controller::run(*args))?,
+            Command::Check(args) => return runtime.block_on(check::run(*args)),
             Command::Migrate(args) => runtime.block_on(migrate::run(args))?,
         }
         Ok(ExitCode::SUCCESS)

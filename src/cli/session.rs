@@ -58,6 +58,8 @@ pub(super) struct Installed {
     pub settings: Settings,
     /// None where nothing is installed, or it may not be read.
     pub deployment: Option<Deployment>,
+    /// Whether Deployments may be read at all.
+    pub is_known: bool,
     pub gaps: Vec<Gap>,
 }
 
@@ -237,7 +239,12 @@ fn of_deployment(deployment: Deployment) -> Option<Result<Installed, Failure>> {
                 || format!("the arguments {} of {about} are of another version", unknown.join(" "));
             let gap =
                 (!unknown.is_empty()).then(|| Gap::new(what(), "what they change is not known"));
-            Installed { settings, deployment: Some(deployment), gaps: gap.into_iter().collect() }
+            Installed {
+                settings,
+                deployment: Some(deployment),
+                is_known: true,
+                gaps: gap.into_iter().collect(),
+            }
         }),
     )
 }
@@ -246,12 +253,12 @@ impl Installed {
     /// Nothing is installed: what the chart would set.
     fn none() -> Result<Self, Failure> {
         let settings = defaults().map_err(|error| Failure::of("the defaults", error))?;
-        Ok(Self { settings, deployment: None, gaps: vec![] })
+        Ok(Self { settings, deployment: None, is_known: true, gaps: vec![] })
     }
 
     fn unreadable(why: &str) -> Result<Self, Failure> {
         let unknown = "its settings are not known, and the chart's defaults are assumed";
         let gap = Gap::new(format!("the installation of linkerd-failover: {why}"), unknown);
-        Ok(Self { gaps: vec![gap], ..Self::none()? })
+        Ok(Self { gaps: vec![gap], is_known: false, ..Self::none()? })
     }
 }

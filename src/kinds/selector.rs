@@ -38,6 +38,18 @@ impl LabelSelector {
         &self.text
     }
 
+    /// Labels that it matches; none where it has no such requirements that name them.
+    pub(crate) fn example(&self) -> Option<BTreeMap<String, String>> {
+        let label = |requirement: &str| match expression(requirement)? {
+            Expression::Equal(name, value) => Some((name, value)),
+            Expression::In(name, values) => Some((name, values.into_iter().next()?)),
+            Expression::Exists(name) => Some((name, "check".to_owned())),
+            _ => None,
+        };
+        let labels: BTreeMap<_, _> = requirements(&self.text).filter_map(label).collect();
+        Some(labels).filter(|labels| self.matches(labels))
+    }
+
     pub(crate) fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.parsed.matches(labels)
     }
@@ -98,6 +110,15 @@ fn expression(text: &str) -> Option<Expression> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_example_has_labels_that_the_selector_matches() {
+        for text in ["a/b", "a=x,b", "a in (x, y),c!=z,!d", "a==x"] {
+            let selector = LabelSelector::parse(text).unwrap();
+            assert!(selector.matches(&selector.example().unwrap()), "{text}");
+        }
+        assert_eq!(LabelSelector::parse("a=x,a=y").unwrap().example(), None);
+    }
 
     fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
         let labels = labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();

@@ -14,13 +14,15 @@
 pub(crate) mod area;
 pub(crate) mod gap;
 pub(crate) mod linked;
+pub(crate) mod next_step;
+mod review;
 pub(crate) mod row;
 pub(crate) mod settings;
 pub(crate) mod take;
-pub(crate) mod waits;
 
 pub(crate) use area::Area;
 pub(crate) use gap::Gap;
+pub(crate) use next_step::NextStep;
 pub(crate) use settings::Settings;
 pub(crate) use take::{Snapshot, take};
 

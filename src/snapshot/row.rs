@@ -12,8 +12,8 @@ use crate::reconciler::gates::facts;
 use crate::reconciler::plan;
 use crate::reconciler::set_decision::{SetDecision, carrying};
 use crate::reconciler::traffic_on::TrafficOn;
+use crate::snapshot::next_step::{NextStep, next_steps};
 use crate::snapshot::take::Snapshot;
-use crate::snapshot::waits::{Waits, waits};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -46,7 +46,7 @@ pub(crate) struct SetRow {
     /// Whether that decision moves traffic.
     pub moves: bool,
     /// What it waits for.
-    pub waits: Vec<Waits>,
+    pub next: Vec<NextStep>,
 }
 
 /// A backend, and what is known of it.
@@ -153,7 +153,7 @@ impl Snapshot {
         let SetDecision { set, health, decision, moves, .. } = decided;
         SetRow {
             on: TrafficOn::of_set(decided, self.stopped()),
-            waits: waits(decided, self.stopped(), self.now),
+            next: next_steps(decided, self.stopped(), self.now),
             decision: Some(decision.clone()),
             moves: *moves,
             ..row_of(set, health.clone(), recorded)
@@ -189,7 +189,7 @@ fn row_of(set: &ManagedSet, health: Vec<Health>, recorded: &BySet<SetState>) -> 
         state,
         decision: None,
         moves: false,
-        waits: vec![],
+        next: vec![],
         intent: intent.clone(),
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     pub links: Option<LinkOptions>,
     /// The rules of its webhook; none: it has no webhook.
     pub rules: Option<Rules>,
+    /// Its webhook makes its own certificates.
+    pub own_certificates: bool,
     /// The cluster domain in which it writes ServiceProfiles; none: it does not.
     pub profiles_of: Option<String>,
     /// Linkerd's namespace.

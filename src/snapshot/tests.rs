@@ -1,6 +1,5 @@
 use super::row::SetRow;
 use super::test_support::*;
-use super::waits::Waits;
 use super::*;
 use crate::reconciler::traffic_on::TrafficOn;
 use serde_json::{Value, json};
@@ -19,8 +18,8 @@ fn text(snapshot: &Snapshot) -> String {
         };
         let set = |set: &SetRow| {
             let active: Vec<&str> = set.active().collect();
-            let waits: Vec<String> = set.waits.iter().map(Waits::to_string).collect();
-            format!("{} {} [{}]", set.on, active.join("+"), waits.join("; "))
+            let next: Vec<String> = set.next.iter().map(NextStep::to_string).collect();
+            format!("{} {} [{}]", set.on, active.join("+"), next.join("; "))
         };
         sets.iter().map(set).collect::<Vec<_>>().join(" | ")
     });
@@ -155,7 +154,7 @@ fn without_the_right_to_list_services_nothing_is_decided_and_where_the_traffic_i
     let rows = snapshot.rows();
     assert_eq!(rows[0].on, TrafficOn::Fallback);
     let set = &rows[0].sets.as_ref().unwrap()[0];
-    assert!(set.decision.is_none() && set.waits.is_empty());
+    assert!(set.decision.is_none() && set.next.is_empty());
     assert_eq!(set.backends[0].health.to_string(), "health not seen yet");
     assert_eq!(set.backends[0].meets_minimum, None);
 }

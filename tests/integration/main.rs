@@ -44,6 +44,7 @@ mod chart {
     mod templates;
 }
 mod cli {
+    mod check;
     mod migrate;
 }
 mod deletion_guard {

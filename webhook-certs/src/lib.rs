@@ -74,7 +74,7 @@ pub use rotation::{Change, InUse, Observed, Phase, Step, next_step};
 pub use stored::{
     CA_CERT, CA_KEY, Data, NEXT_CERT, NEXT_KEY, OLD_CERTS, ROTATION, next_certificate,
 };
-pub use trust::{certificates, contains, verifies};
+pub use trust::{certificates, contains, expiries, verifies};
 
 #[cfg(test)]
 mod tests;

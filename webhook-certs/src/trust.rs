@@ -56,6 +56,16 @@ pub fn certificates(text: &[u8]) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(text).flatten().collect()
 }
 
+/// When each certificate of a PEM bundle that can be read expires.
+///
+/// ```
+/// assert!(webhook_certs::expiries(b"no certificate").is_empty());
+/// ```
+pub fn expiries(text: &[u8]) -> Vec<Timestamp> {
+    let ends = certificates(text).into_iter().map(|certificate| validity(certificate.as_ref()));
+    ends.filter_map(|validity| validity.ok().map(|(_, end)| end)).collect()
+}
+
 pub(crate) fn to_pem(certificate: &CertificateDer<'_>) -> String {
     let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     pem::encode_config(&pem::Pem::new("CERTIFICATE", certificate.as_ref()), config)

@@ -1,6 +1,8 @@
 //! What the traffic of a set waits for: the event or the time after which it moves.
 
-use crate::engine::{Decision, DecisionReason, Health, Intent, Now, Readiness, Unknown};
+use crate::engine::{
+    Backend, Decision, DecisionReason, Health, Intent, Now, Readiness, SteadyTime, Unknown,
+};
 use crate::reconciler::set_decision::SetDecision;
 use crate::reconciler::traffic_on::Stopped;
 use jiff::{SignedDuration, Timestamp};
@@ -8,7 +10,7 @@ use std::fmt;
 
 /// What a set waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Waits {
+pub(crate) enum NextStep {
     /// Nothing: the controller writes it now.
     Write { to: Vec<String> },
     /// A person, who takes the annotation `paused` off.
@@ -34,55 +36,56 @@ pub(crate) enum Waits {
 }
 
 /// What a set waits for, by what is decided of it; empty where it is as it should be.
-pub(crate) fn waits(decided: &SetDecision<'_>, stopped: Stopped, now: Now) -> Vec<Waits> {
+pub(crate) fn next_steps(decided: &SetDecision<'_>, stopped: Stopped, now: Now) -> Vec<NextStep> {
     let intent = &decided.set.intent;
-    let mut waits: Vec<Waits> = due(decided, stopped).into_iter().collect();
+    let mut next: Vec<NextStep> = due(decided, stopped).into_iter().collect();
     if decided.decision.reason == DecisionReason::Pinned {
-        waits.push(Waits::Pin { until: intent.policy.pin.as_ref().and_then(|pin| pin.until) });
-        return waits;
+        next.push(NextStep::Pin { until: intent.policy.pin.as_ref().and_then(|pin| pin.until) });
+        return next;
     }
-    waits.extend(delays(intent, &decided.decision, now));
-    waits.extend(failback_request(decided));
-    waits.extend(declarations(intent, &decided.health));
+    next.extend(delays(intent, &decided.decision, now));
+    next.extend(failback_request(decided));
+    next.extend(declarations(intent, &decided.health));
     if Readiness::of(&decided.health) == Readiness::Nothing {
-        waits.push(Waits::Endpoints { backends: names(intent) });
+        next.push(NextStep::Endpoints { backends: names(intent) });
     }
-    waits.extend(unknown(decided));
-    waits
+    next.extend(unknown(decided));
+    next
 }
 
 /// A move that is due, and who makes it or stands in its way.
-fn due(decided: &SetDecision<'_>, stopped: Stopped) -> Option<Waits> {
+fn due(decided: &SetDecision<'_>, stopped: Stopped) -> Option<NextStep> {
     let to = decided.active();
-    if !decided.moves {
-        return None;
-    }
-    Some(match () {
-        () if decided.set.intent.policy.paused => Waits::Resume { to },
-        () if stopped.frozen => Waits::Unfreeze { to },
-        () if stopped.stops(decided) => Waits::BrakeRelease { to },
-        () => Waits::Write { to },
-    })
+    let step = if decided.set.intent.policy.paused {
+        NextStep::Resume { to }
+    } else if stopped.frozen {
+        NextStep::Unfreeze { to }
+    } else if stopped.stops(decided) {
+        NextStep::BrakeRelease { to }
+    } else {
+        NextStep::Write { to }
+    };
+    decided.moves.then_some(step)
 }
 
 /// The delays that run: those of active backends are of a loss, all others of a recovery.
-fn delays(intent: &Intent, decision: &Decision, now: Now) -> Vec<Waits> {
+fn delays(intent: &Intent, decision: &Decision, now: Now) -> Vec<NextStep> {
     let active = decision.names(intent);
-    let delay = |(backend, since): (&String, &crate::engine::SteadyTime)| {
+    let delay = |(backend, since): (&String, &SteadyTime)| {
         let (is_active, policy) = (active.contains(backend), &intent.policy);
         let delay = if is_active { policy.failover_delay } else { policy.failback_delay };
         let left = delay - since.duration_until(now.steady);
         let backend = backend.clone();
         left.is_positive().then(|| match is_active {
-            true => Waits::FailoverDelay { backend, left },
-            false => Waits::FailbackDelay { backend, left },
+            true => NextStep::FailoverDelay { backend, left },
+            false => NextStep::FailbackDelay { backend, left },
         })
     };
     decision.pending.iter().filter_map(delay).collect()
 }
 
 /// A stay on a fallback that a person has to end, while the primary is back.
-fn failback_request(decided: &SetDecision<'_>) -> Option<Waits> {
+fn failback_request(decided: &SetDecision<'_>) -> Option<NextStep> {
     let SetDecision { set, health, decision, .. } = decided;
     let intent = &set.intent;
     let is_stay = intent.policy.manual_failback && decision.left.is_some();
@@ -93,25 +96,25 @@ fn failback_request(decided: &SetDecision<'_>) -> Option<Waits> {
         intent.is_primary(*i) && !decision.active.contains(i) && backend.is_met_by(health, peaks)
     });
     let ((_, backend), _) = back.next().filter(|_| is_stay)?;
-    Some(Waits::FailbackRequest { backend: backend.name.clone() })
+    Some(NextStep::FailbackRequest { backend: backend.name.clone() })
 }
 
-fn declarations(intent: &Intent, health: &[Health]) -> Vec<Waits> {
-    let declaration = |(backend, health): (&crate::engine::Backend, &Health)| {
+fn declarations(intent: &Intent, health: &[Health]) -> Vec<NextStep> {
+    let declaration = |(backend, health): (&Backend, &Health)| {
         let down = health.declared()?;
-        Some(Waits::Declaration { backend: backend.name.clone(), until: down.until })
+        Some(NextStep::Declaration { backend: backend.name.clone(), until: down.until })
     };
     intent.backends.iter().zip(health).filter_map(declaration).collect()
 }
 
 /// A preferred backend, or one that has the traffic, whose health cannot be seen.
-fn unknown(decided: &SetDecision<'_>) -> Option<Waits> {
+fn unknown(decided: &SetDecision<'_>) -> Option<NextStep> {
     let SetDecision { set, health, decision, .. } = decided;
     let intent = &set.intent;
     intent.indexed().zip(health).find_map(|((i, backend), health)| {
         let concerned = intent.is_primary(i) || decision.active.contains(&i);
         let Health::Unknown(why) = health.undeclared() else { return None };
-        let wait = || Waits::Health { backend: backend.name.clone(), why: why.clone() };
+        let wait = || NextStep::Health { backend: backend.name.clone(), why: why.clone() };
         concerned.then(wait)
     })
 }
@@ -120,7 +123,7 @@ fn names(intent: &Intent) -> Vec<String> {
     intent.backends.iter().map(|backend| backend.name.clone()).collect()
 }
 
-impl fmt::Display for Waits {
+impl fmt::Display for NextStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let to = |to: &Vec<String>| to.join(", ");
         match self {

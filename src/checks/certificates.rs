@@ -1,0 +1,55 @@
+//! How long the webhook's certificates are valid.
+
+use crate::checks::facts::{Facts, by};
+use crate::checks::outcome::Outcome;
+use jiff::{SignedDuration, Timestamp};
+
+/// Whoever renews the CA has done so long before.
+const CA_LEFT: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// The program renews its own after two thirds of their life, of a week.
+const LEAF_LEFT: SignedDuration = SignedDuration::from_hours(24);
+
+pub(super) fn authority(facts: &Facts) -> Outcome {
+    if facts.deployment.is_none() || facts.settings.rules.is_none() {
+        return Outcome::Skipped;
+    }
+    by(&facts.bundles, |bundles| {
+        let missing = bundles.is_empty().then(|| {
+            "found no webhook configuration, expected both: nothing is defaulted nor refused"
+                .to_owned()
+        });
+        let faults = bundles.iter().filter_map(|(name, bundle)| {
+            // Of several the newest counts: the others go after a rotation.
+            let end = webhook_certs::expiries(bundle).into_iter().max();
+            match end {
+                None => Some(format!("found no CA in {name}, expected one in caBundle: the API server trusts no replica")),
+                Some(end) => ends(facts.now, end, CA_LEFT, &format!("the CA in {name}")),
+            }
+        });
+        Outcome::errors(missing.into_iter().chain(faults))
+    })
+}
+
+pub(super) fn leaves(facts: &Facts) -> Outcome {
+    if facts.deployment.is_none() || facts.settings.rules.is_none() {
+        return Outcome::Skipped;
+    }
+    match &facts.leaves {
+        Ok(leaves) => Outcome::errors(leaves.iter().filter_map(|(pod, end)| {
+            ends(facts.now, *end, LEAF_LEFT, &format!("the certificate of {pod}"))
+        })),
+        // A cluster may let nobody reach a pod; the dry runs show whether a certificate is valid.
+        Err(_) => Outcome::Skipped,
+    }
+}
+
+fn ends(now: Timestamp, end: Timestamp, least: SignedDuration, what: &str) -> Option<String> {
+    let left = now.duration_until(end);
+    let days = least.as_hours() / 24;
+    (left < least).then(|| match left.is_negative() {
+        true => format!("found {what} expired since {end}, expected a valid one"),
+        false => format!(
+            "found {what} at its end {end}, expected {days} days left at least: it is not renewed"
+        ),
+    })
+}

@@ -1,0 +1,23 @@
+//! Standard output: all of a result at once, or nothing of it.
+
+use crate::checks::report::Colour;
+use anyhow::Context;
+use std::io::{ErrorKind, IsTerminal, Write, stdout};
+
+/// Prints a whole result. A reader that has gone, as `head` does, is no failure.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write to standard output"),
+    }
+}
+
+/// Colour on a terminal alone, and not where `NO_COLOR` is set to anything.
+pub(super) fn colour() -> Colour {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match stdout().is_terminal() && !is_unwanted {
+        true => Colour::Terminal,
+        false => Colour::None,
+    }
+}
