@@ -2,7 +2,7 @@
 
 use crate::informers::list_watch::follow;
 use crate::kinds::{FIELD_MANAGER, brief, get_known};
-use crate::telemetry::WebhookKind;
+use crate::telemetry::{LastReceived, WebhookKind};
 use anyhow::Context;
 use futures::stream::{BoxStream, StreamExt};
 use k8s_openapi::ByteString;
@@ -169,7 +169,7 @@ pub(super) fn changes_of<K>(api: Api<K>, name: &str) -> BoxStream<'static, ()>
 where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    follow(api, &format!("metadata.name={name}"))
+    follow(api, &format!("metadata.name={name}"), LastReceived::without_series())
         .filter_map(|event| {
             let is_change = !matches!(event, Event::InitApply(_));
             std::future::ready(is_change.then_some(()))

@@ -121,6 +121,7 @@ impl TrustCheck {
         let message = match trust {
             Trust::Read { in_sync, problem } => {
                 unchecked.ends();
+                metrics.present(*kind, Some(true));
                 metrics.in_sync(*kind, Some(in_sync));
                 return problem;
             }
@@ -129,6 +130,7 @@ impl TrustCheck {
                 format!("{name} may not be read: whether it trusts us is not known")
             }
         };
+        metrics.present(*kind, (trust == Trust::Absent).then_some(false));
         if unchecked.begins(trust) {
             tracing::info!("{message}");
         }

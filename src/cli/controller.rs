@@ -36,6 +36,10 @@ pub(super) struct Args {
     /// has it
     #[arg(long, env = "LINKERD_FAILOVER_ADMIN_ADDR", default_value = "0.0.0.0:8080")]
     admin_addr: SocketAddr,
+    /// Serve sums of the managed objects in the metrics, and no series for each of them. Of more than 10,000
+    /// objects there are sums alone in any case
+    #[arg(long, env = "LINKERD_FAILOVER_NO_PER_OBJECT_METRICS")]
+    no_per_object_metrics: bool,
     /// Address of the admission webhook; 0.0.0.0 is every address, of IPv6 too
     #[arg(long, env = "LINKERD_FAILOVER_WEBHOOK_ADDR", default_value = "0.0.0.0:8443")]
     webhook_addr: SocketAddr,
@@ -192,6 +196,7 @@ impl Args {
             profiles_of: self.profiles.cluster_domain(),
             linkerd: self.linkerd.options(),
             admin_address: self.admin_addr,
+            per_object_metrics: !self.no_per_object_metrics,
             // Nobody calls a replica without a webhook.
             drain: webhook.as_ref().map_or(Duration::ZERO, |_| self.drain.unsigned_abs()),
             webhook,

@@ -91,6 +91,7 @@ mod tests {
             "log-level",
             "log-format",
             "admin-addr",
+            "no-per-object-metrics",
             "webhook-addr",
             "no-webhook",
             "no-lease",

@@ -7,8 +7,8 @@ use crate::clock::backoff::Backoff;
 use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
 use crate::informers::list_watch::follow;
 use crate::kinds::{FIELD_MANAGER, ObjectKey, brief};
-use crate::telemetry::Metrics;
 use crate::telemetry::report_once::ReportOnce;
+use crate::telemetry::{LastReceived, Metrics};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Patch, PatchParams};
@@ -194,7 +194,8 @@ fn not_labelled(deployment: &str, namespace: &str, note: String) -> NewEvent {
 
 /// The moments at which the namespace may have changed.
 fn changes(api: &Api<Namespace>, name: &str) -> impl Stream<Item = ()> + use<> {
-    let events = follow(api.clone(), &format!("metadata.name={name}"));
+    let events =
+        follow(api.clone(), &format!("metadata.name={name}"), LastReceived::without_series());
     events.filter_map(|event| {
         let may_have = matches!(event, Event::Apply(_) | Event::InitDone);
         std::future::ready(may_have.then_some(()))

@@ -7,6 +7,7 @@
 //! reader begins with a LIST.
 
 use crate::clock::backoff::Backoff;
+use crate::telemetry::LastReceived;
 use futures::stream::{self, BoxStream};
 use futures::{AsyncReadExt, Stream, StreamExt};
 use kube::api::{ListParams, ObjectList, Request, WatchEvent, WatchParams};
@@ -68,39 +69,49 @@ struct OpenWatch<K> {
 /// An event, where the step has one to deliver, and the state that follows.
 type Step<K> = Result<(Option<Event<K>>, State<K>)>;
 
-/// Lists, then watches, until an error or the end of a watch before its timeout.
+/// Lists, then watches, until an error or the end of a watch before its timeout. `received` is when the API
+/// server has answered last.
 pub(crate) fn list_watch<K>(
     api: Api<K>,
     config: Config,
+    received: LastReceived,
 ) -> impl Stream<Item = Result<Event<K>>> + Send + use<K>
 where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    stream::unfold((State::Begins, api, config), async |(mut state, api, config)| {
-        while !matches!(state, State::Ended) {
-            let (event, next) = match step(state, &api, &config).await {
-                Ok((event, next)) => (event.map(Ok), next),
-                Err(error) => (Some(Err(error)), State::Ended),
-            };
-            state = next;
-            if let Some(event) = event {
-                return Some((event, (state, api, config)));
+    stream::unfold(
+        (State::Begins, api, config, received),
+        async |(mut state, api, config, received)| {
+            while !matches!(state, State::Ended) {
+                let is_answered = !matches!(state, State::Begins);
+                let (event, next) = match step(state, &api, &config).await {
+                    Ok((event, next)) => (event.map(Ok), next),
+                    Err(error) => (Some(Err(error)), State::Ended),
+                };
+                state = next;
+                if is_answered && !matches!(state, State::Ended) {
+                    received.update();
+                }
+                if let Some(event) = event {
+                    return Some((event, (state, api, config, received)));
+                }
             }
-        }
-        None
-    })
+            None
+        },
+    )
 }
 
 /// The same of a kind that the cluster may not have.
 pub(crate) fn list_watch_optional<K>(
     api: &Option<Api<K>>,
     config: Config,
+    received: LastReceived,
 ) -> impl Stream<Item = Result<Event<K>>> + Send + use<K>
 where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let api = stream::iter(api.clone());
-    api.flat_map(move |api| list_watch(api, config.clone()).boxed())
+    api.flat_map(move |api| list_watch(api, config.clone(), received.clone()).boxed())
 }
 
 /// Between the end of a watch and the next LIST.
@@ -108,7 +119,11 @@ const RETRY: Backoff = Backoff::steps(&[Duration::from_secs(1)]);
 
 /// [`list_watch`] without an end: each failure is followed by another LIST. Errors are dropped; for callers
 /// that also look at intervals.
-pub(crate) fn follow<K>(api: Api<K>, fields: &str) -> impl Stream<Item = Event<K>> + Send + use<K>
+pub(crate) fn follow<K>(
+    api: Api<K>,
+    fields: &str,
+    received: LastReceived,
+) -> impl Stream<Item = Event<K>> + Send + use<K>
 where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
@@ -119,7 +134,8 @@ where
         }
         Some(((), true))
     });
-    let events = begins.flat_map(move |()| list_watch(api.clone(), config.clone()).boxed());
+    let events = begins
+        .flat_map(move |()| list_watch(api.clone(), config.clone(), received.clone()).boxed());
     events.filter_map(|event| std::future::ready(event.ok()))
 }
 

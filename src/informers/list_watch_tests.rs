@@ -34,7 +34,7 @@ fn api(answers: &[&'static str]) -> (Api<Service>, Arc<Mutex<Vec<String>>>) {
 
 async fn events(api: Api<Service>) -> Vec<String> {
     let config = Config::default().timeout(25);
-    let events = list_watch(api, config).map(|event| match event {
+    let events = list_watch(api, config, LastReceived::without_series()).map(|event| match event {
         Ok(Event::Init) => "init".to_owned(),
         Ok(Event::InitApply(service)) => format!("listed {}", service.name_any()),
         Ok(Event::InitDone) => "listed all".to_owned(),
@@ -76,4 +76,18 @@ async fn pages_are_one_list_and_anything_else_than_a_list_fails() {
         let events = events(broken).await;
         assert!(events.len() == 2 && events[1].starts_with("failed"), "{page}: {events:?}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_is_received_and_a_failure_is_none() {
+    let received = LastReceived::without_series();
+    let read = async |answers: &[&'static str]| {
+        let before = received.at();
+        let (api, _) = api(answers);
+        let events = list_watch(api, Config::default().timeout(25), received.clone());
+        events.collect::<Vec<_>>().await;
+        received.at() > before
+    };
+    assert!(read(&[LIST, ""]).await);
+    assert!(!read(&["<html>Bad gateway</html>"]).await);
 }

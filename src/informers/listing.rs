@@ -7,6 +7,7 @@ use crate::informers::source::{IfForbidden, Source};
 use crate::informers::sources::{Follow, WatchSettings, follow_all};
 use crate::informers::watch_scope::WatchScope;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
+use crate::telemetry::LastReceived;
 use futures::StreamExt;
 use kube::Client;
 use kube::core::DynamicObject;
@@ -108,7 +109,7 @@ impl Follow for Lists<'_> {
 impl Lists<'_> {
     async fn list<S: Source>(&self, reflector: &Reflector<S>) -> Result<(), ListFailure> {
         let mut keys = HashSet::new();
-        let mut events = pin!(reflector.source.open());
+        let mut events = pin!(reflector.source.open(LastReceived::without_series()));
         while let Some(event) = events.next().await {
             let event = event.map_err(|error| match error {
                 watcher::Error::InitialListFailed(error) => failure_of(error),

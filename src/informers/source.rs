@@ -5,6 +5,7 @@ use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
 use crate::informers::watch_scope::WatchScope;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
+use crate::telemetry::LastReceived;
 use futures::Stream;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -46,8 +47,11 @@ pub(crate) trait Source: Send + Sync + 'static {
     fn managed<'a>(&self, _: &'a Self::Object) -> Option<(Kind, &'a DynamicObject)> {
         None
     }
-    /// LIST and watch.
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<Self::Object>>> + Send;
+    /// LIST and watch; `received` is when the API server has answered last.
+    fn open(
+        &self,
+        received: LastReceived,
+    ) -> impl Stream<Item = watcher::Result<Event<Self::Object>>> + Send;
     /// Looks up whether the cluster serves the kind, and in which version.
     fn discover(&mut self) -> impl Future<Output = kube::Result<bool>> + Send {
         std::future::ready(Ok(true))

@@ -6,6 +6,7 @@ use crate::informers::list_watch::WORKS_AFTER;
 use crate::informers::reflector::Reflector;
 use crate::informers::source::{IfForbidden, Source};
 use crate::informers::watch_scope::WatchScope;
+use crate::telemetry::{LastReceived, WatchMetrics};
 use futures::StreamExt;
 use kube::core::response::reason;
 use kube::runtime::watcher::{self, Event};
@@ -71,8 +72,13 @@ impl From<watcher::Error> for Ended {
 }
 
 /// Runs an informer, until dropped.
-pub(crate) async fn watch<S: Source>(source: S, scope: WatchScope, index: SharedIndex) {
-    let mut informer = Informer::new(source, scope, index);
+pub(crate) async fn watch<S: Source>(
+    source: S,
+    scope: WatchScope,
+    index: SharedIndex,
+    watches: WatchMetrics,
+) {
+    let mut informer = Informer::new(source, scope, index, watches);
     loop {
         let ended = informer.watch_once().await;
         if let Some(pause) = informer.end(ended) {
@@ -84,6 +90,9 @@ pub(crate) async fn watch<S: Source>(source: S, scope: WatchScope, index: Shared
 /// LIST and watch of one kind in one scope.
 struct Informer<S> {
     reflector: Reflector<S>,
+    watches: WatchMetrics,
+    /// None where there is nothing to be watched.
+    received: Option<LastReceived>,
     /// How many in a row.
     failures: u32,
     /// When the LIST of the present watch was complete.
@@ -97,8 +106,10 @@ struct Informer<S> {
 }
 
 impl<S: Source> Informer<S> {
-    fn new(source: S, scope: WatchScope, index: SharedIndex) -> Self {
+    fn new(source: S, scope: WatchScope, index: SharedIndex, watches: WatchMetrics) -> Self {
         Self {
+            received: Some(watches.begin(source.resource().name())),
+            watches,
             reflector: Reflector { source, scope, index },
             failures: 0,
             listed_at: None,
@@ -119,7 +130,9 @@ impl<S: Source> Informer<S> {
             Err(error) => return Ended::Failed(WatchFailure::Discovery(error)),
         }
         let mut listed = HashSet::new();
-        let mut events = pin!(self.reflector.source.open());
+        let resource = self.reflector.source.resource().name();
+        let received = self.received.get_or_insert_with(|| self.watches.begin(resource)).clone();
+        let mut events = pin!(self.reflector.source.open(received));
         let mut outdated = pin!(self.reflector.source.outdated());
         loop {
             let event = tokio::select! {
@@ -181,7 +194,7 @@ impl<S: Source> Informer<S> {
     }
 
     fn end_absent(&mut self) -> Duration {
-        self.was_served = false;
+        (self.was_served, self.received) = (false, None);
         if !std::mem::replace(&mut self.is_absence_reported, true) {
             tracing::info!(
                 "no {} in this cluster: looking again",
@@ -212,6 +225,7 @@ impl<S: Source> Informer<S> {
                 self.reflector.replace_all(&HashSet::new(), true);
             }
         }
+        self.received = None;
         self.back_off()
     }
 

@@ -5,6 +5,7 @@ use crate::index::order::{Arrival, Order};
 use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
+use crate::telemetry::LastReceived;
 use futures::Stream;
 use kube::ResourceExt;
 use kube::core::{DynamicObject, Status};
@@ -37,7 +38,10 @@ impl Source for Splits {
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.objects().map(|(object, _)| object.key.clone()).collect()
     }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
+    fn open(
+        &self,
+        _: LastReceived,
+    ) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send {
         futures::stream::empty()
     }
 }
@@ -126,7 +130,8 @@ fn only_a_status_of_kubernetes_is_forbidden_and_no_answer_means_that_there_is_no
 #[test]
 fn a_kind_that_an_api_server_does_not_serve_yet_is_not_gone_and_one_that_stays_away_is() {
     let (shared, _changes) = SharedIndex::new();
-    let mut informer = Informer::new(Splits, WatchScope::everything(), shared.clone());
+    let mut informer =
+        Informer::new(Splits, WatchScope::everything(), shared.clone(), WatchMetrics::default());
     let is_synced = || shared.read().synced.has(Splits.resource());
     // It has never been served, and counts as synced.
     informer.end(Ended::NoSuchKind);

@@ -181,7 +181,9 @@ impl Candidate {
     /// the address of each new holder.
     fn watch_releases(&self) -> impl Stream<Item = ()> + use<> {
         let leader_address = self.parts.leader_address.clone();
-        let events = follow(self.parts.api.clone(), &format!("metadata.name={}", self.parts.name));
+        let received = self.parts.metrics.watches.begin("leases");
+        let name = format!("metadata.name={}", self.parts.name);
+        let events = follow(self.parts.api.clone(), &name, received);
         events.filter_map(move |event| {
             let released = match event {
                 Event::InitApply(lease) | Event::Apply(lease) => {

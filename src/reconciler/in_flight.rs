@@ -3,7 +3,7 @@
 use crate::index::change::Noticed;
 use crate::kinds::ObjectRef;
 use crate::reconciler::lanes::{Lane, Lanes};
-use crate::reconciler::ordered_queue::{Cause, Urgency};
+use crate::reconciler::ordered_queue::{Cause, OrderedQueue, Urgency};
 use kube::Client;
 use std::collections::HashMap;
 use std::time::Instant;
@@ -99,6 +99,11 @@ impl<A: PartialEq, F: Send + 'static> InFlight<A, F> {
     /// Whether its write waits for a place in a lane.
     pub(crate) fn is_waiting(&self, object: &ObjectRef) -> bool {
         self.lanes.is_waiting(object)
+    }
+
+    /// The objects that wait for a place in a lane, line by line.
+    pub(crate) fn waiting(&self) -> &[OrderedQueue] {
+        self.lanes.waiting()
     }
 
     /// The object is reconciled once more when its write has ended, or is slow.

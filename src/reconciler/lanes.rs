@@ -115,6 +115,11 @@ impl Lanes {
         self.waiting.iter().any(|line| line.contains(key))
     }
 
+    /// The objects that wait for a place, line by line.
+    pub(crate) fn waiting(&self) -> &[OrderedQueue] {
+        &self.waiting
+    }
+
     /// How many writes are under way.
     pub(crate) fn len(&self) -> usize {
         self.writes.len()

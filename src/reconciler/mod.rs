@@ -22,6 +22,7 @@ pub(crate) mod in_flight;
 pub(crate) mod lanes;
 pub(crate) mod memory;
 pub(crate) mod nothing_ready;
+pub(crate) mod object_samples;
 pub(crate) mod ordered_queue;
 pub(crate) mod outcomes;
 pub(crate) mod overwrites;

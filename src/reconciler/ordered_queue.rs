@@ -5,6 +5,7 @@ use crate::index::change::{Change, Noticed};
 use crate::kinds::ObjectRef;
 use crate::reconciler::write::{Write, WriteKind};
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
 /// How urgent it is to reconcile an object; the most urgent is the least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,6 +120,17 @@ impl OrderedQueue {
 
     pub(crate) fn contains(&self, object: &ObjectRef) -> bool {
         self.places.contains_key(object)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Since when the object waits that has waited for longest, of those that are the first of their urgency.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        let firsts = self.order.iter().filter_map(|alike| alike.values().next());
+        let since = |first| self.places.get(first).map(|place| place.cause.noticed.read);
+        firsts.filter_map(since).min()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -284,6 +284,9 @@ impl Reconciler {
         if write.leaves_primary() {
             self.brake.begins(object);
         }
+        if streak.is_some() {
+            self.context.metrics.retries.inc();
+        }
         let attempt = Attempt {
             write: Arc::new(write),
             active: plan.active,

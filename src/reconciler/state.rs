@@ -10,13 +10,14 @@ use crate::reconciler::gates::brake::BrakeRecord;
 use crate::reconciler::gates::brake_gate::BrakeGate;
 use crate::reconciler::gates::recording::Traffic;
 use crate::reconciler::memory::Memories;
-use crate::reconciler::ordered_queue::{Cause, Urgency};
+use crate::reconciler::ordered_queue::{Cause, OrderedQueue, Urgency};
 use crate::reconciler::pending_deletions::PendingDeletions;
 use crate::reconciler::record_backlog::RecordBacklog;
 use crate::reconciler::service_profiles::outcomes::ProfileFollowUp;
 use crate::reconciler::service_profiles::writes::{FinishedProfileWrite, ProfileWrites};
 use crate::reconciler::work_queue::WorkQueue;
 use crate::reconciler::writes::Writes;
+use crate::telemetry::QueueState;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -203,6 +204,7 @@ impl Reconciler {
         self.writes.in_flight.forget_waiting();
         self.profiles.in_flight.forget_waiting();
         self.deletions.release_all();
+        self.context.metrics.queue.set(self.queue_state());
         self.was_unsynced = true;
     }
 
@@ -241,6 +243,18 @@ impl Reconciler {
         let metrics = &self.context.metrics;
         metrics.silent.set(i64::from(self.arbiter.is_silent()));
         metrics.nothing_ready.set(self.memories.nothing_ready() as i64);
+        metrics.queue.set(self.queue_state());
+    }
+
+    /// What waits to be reconciled, or to be written.
+    fn queue_state(&self) -> QueueState {
+        let (writes, profiles) = (&self.writes.in_flight, &self.profiles.in_flight);
+        let waiting = writes.waiting().iter().chain(profiles.waiting());
+        let lines = [self.queue.pending()].into_iter().chain(waiting);
+        QueueState {
+            length: lines.clone().map(OrderedQueue::len).sum(),
+            oldest: lines.filter_map(OrderedQueue::oldest).min(),
+        }
     }
 
     /// Shows how many writes are under way, in the metrics and to those that keep out of their way.

@@ -5,22 +5,7 @@ use crate::index::managed_object::ManagedSet;
 use crate::reconciler::set_decision::SetDecision;
 use std::fmt;
 
-/// What the traffic of an object is on. Of several sets the last in this order counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum TrafficOn {
-    /// A primary has it.
-    Primary,
-    /// Fallbacks have it.
-    Fallback,
-    /// It stays where it is: nothing is ready, or the cluster is frozen, or the brake holds.
-    Held,
-    /// A person has pinned it.
-    Pinned,
-    /// A person has paused the object.
-    Paused,
-    /// The object cannot be read, or its kind is not served.
-    Unreadable,
-}
+pub(crate) use crate::telemetry::TrafficOn;
 
 /// What keeps moves that are due from being made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,22 +25,6 @@ impl Stopped {
 }
 
 impl TrafficOn {
-    #[allow(dead_code)] // For the metric, which follows.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Primary, Self::Fallback, Self::Held, Self::Pinned, Self::Paused, Self::Unreadable];
-
-    /// The value of the label `on`, and what people read.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Primary => "primary",
-            Self::Fallback => "fallback",
-            Self::Held => "held",
-            Self::Pinned => "pinned",
-            Self::Paused => "paused",
-            Self::Unreadable => "unreadable",
-        }
-    }
-
     /// Of an object by its sets as they are decided; none where it cannot be read.
     pub(crate) fn of_object(decided: Option<&[SetDecision<'_>]>, stopped: Stopped) -> Self {
         let sets = decided.unwrap_or_default().iter();

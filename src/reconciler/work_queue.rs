@@ -48,6 +48,11 @@ impl WorkQueue {
         self.pending.clear();
     }
 
+    /// Those that are to be reconciled now.
+    pub(crate) fn pending(&self) -> &OrderedQueue {
+        &self.pending
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }

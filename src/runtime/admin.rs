@@ -2,11 +2,14 @@
 
 use crate::certificates::CertificateStatus;
 use crate::index::resource::WatchedResource;
+use crate::reconciler::object_samples;
 use crate::runtime::listen::listen;
 use crate::runtime::process::Process;
 use crate::runtime::tasks::Tasks;
-use crate::telemetry::admin::{self, NotReady, ReadinessProbe};
+use crate::telemetry::ObjectSamples;
+use crate::telemetry::admin::{self, NotReady, ReadinessProbe, Scrape};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Starts the admin server.
 pub(crate) async fn start(
@@ -28,12 +31,30 @@ pub(crate) async fn start(
             problem.map_or(Ok(()), |problem| Err(NotReady::Certificates(problem.to_string())))
         }
     });
-    let metrics = process.metrics.clone();
+    let scrape = scrape(process);
     let stop = tasks.last.stop.clone().cancelled_owned();
     tasks.last.tasks.spawn(async move {
-        if let Err(error) = admin::serve(listener, metrics, readiness, stop).await {
+        if let Err(error) = admin::serve(listener, scrape, readiness, stop).await {
             tracing::error!(%error, "the admin server ended");
         }
     });
     Ok(())
+}
+
+/// Reads the metrics, and the managed objects once all facts have been listed: before that they would be
+/// where nobody has looked.
+fn scrape(process: &Process) -> Scrape {
+    let (index, metrics) = (process.index.clone(), process.metrics.clone());
+    let by_object = process.options.per_object_metrics;
+    let was_synced = AtomicBool::new(false);
+    Arc::new(move || {
+        if index.read().synced.all() {
+            was_synced.store(true, Ordering::Relaxed);
+        }
+        let braked = metrics.braked.get() == 1;
+        let objects = was_synced
+            .load(Ordering::Relaxed)
+            .then(|| ObjectSamples { objects: object_samples::samples(&index, braked), by_object });
+        metrics.encode_with(objects)
+    })
 }

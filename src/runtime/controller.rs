@@ -52,5 +52,7 @@ fn start_informers(process: &Process, tasks: &mut Tasks) {
         warns: options.webhook.is_some(),
         writes_profiles: options.profiles_of.is_some(),
     };
-    tasks.background.spawn(watch_all(process.client.clone(), settings, process.index.clone()));
+    let (client, index) = (process.client.clone(), process.index.clone());
+    let watches = process.metrics.watches.clone();
+    tasks.background.spawn(watch_all(client, settings, index, watches));
 }

@@ -82,6 +82,7 @@ fn start_links(process: &Process, leadership: &Leadership, recorder: &Recorder, 
         namespaces: options.namespaces.clone(),
         families: process.options.families,
         limit: options.unreachable_after,
+        watches: process.metrics.watches.clone(),
     };
     let (publish, transitions) = mpsc::unbounded_channel();
     let (client, index) = (process.client.clone(), process.index.clone());

@@ -41,6 +41,8 @@ pub(crate) struct Options {
     /// The cluster domain in which ServiceProfiles are written; none: they are not.
     pub profiles_of: Option<String>,
     pub admin_address: SocketAddr,
+    /// Whether metrics are served object by object, beside their sums.
+    pub per_object_metrics: bool,
     /// Where Linkerd runs.
     pub linkerd: LinkerdOptions,
     /// None: the controller runs alone.

@@ -9,6 +9,7 @@ use crate::informers::remote::credentials::{Credentials, CredentialsSecret, TYPE
 use crate::informers::remote::links::{LinkSettings, watch_links};
 use crate::runtime::options::LinkOptions;
 use crate::snapshot::gap::Gap;
+use crate::telemetry::WatchMetrics;
 use kube::api::ListParams;
 use kube::{Api, Client};
 use std::collections::BTreeSet;
@@ -37,6 +38,7 @@ pub(super) async fn look(
         namespaces: options.namespaces.clone(),
         families,
         limit: options.unreachable_after,
+        watches: WatchMetrics::default(),
     };
     let (publish, _transitions) = mpsc::unbounded_channel();
     let clients = LinkedClients::default();

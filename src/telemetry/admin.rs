@@ -1,8 +1,7 @@
 //! The admin server: `/live`, `/ready`, `/metrics`.
 
-use crate::telemetry::Metrics;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::future::Future;
 use std::sync::Arc;
@@ -24,10 +23,13 @@ pub(crate) enum NotReady {
 /// Whether the process is ready.
 pub(crate) type ReadinessProbe = Arc<dyn Fn() -> Result<(), NotReady> + Send + Sync>;
 
+/// The text of the metrics. Its reading may take a while where there are many objects.
+pub(crate) type Scrape = Arc<dyn Fn() -> String + Send + Sync>;
+
 /// Serves until `stop` resolves.
 pub(crate) async fn serve(
     listener: TcpListener,
-    metrics: Arc<Metrics>,
+    scrape: Scrape,
     readiness: ReadinessProbe,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
@@ -38,13 +40,19 @@ pub(crate) async fn serve(
         };
         std::future::ready(answer)
     };
-    let scrape = move || {
-        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        std::future::ready(([(header::CONTENT_TYPE, kind)], metrics.encode()).into_response())
-    };
+    let metrics = move || answer_scrape(scrape.clone());
     let router = axum::Router::new()
         .route("/live", get(|| std::future::ready("live\n")))
         .route("/ready", get(ready))
-        .route("/metrics", get(scrape));
+        .route("/metrics", get(metrics));
     axum::serve(listener, router).with_graceful_shutdown(stop).await
+}
+
+/// Away from the thread that moves traffic.
+async fn answer_scrape(scrape: Scrape) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match tokio::task::spawn_blocking(move || scrape()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
 }

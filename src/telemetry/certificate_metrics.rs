@@ -71,6 +71,9 @@ metrics! {
         client_ca_loads: Family<Load, Counter> =
             "webhook_client_ca_loads",
             "Changes of the file with the CAs of clients: taken (file), or refused, those before staying in use";
+        present: Family<Configuration, Gauge> =
+            "webhook_configuration_present",
+            "1 while a configuration of the webhook exists, 0 while it does not; none where that may not be read";
         in_sync: Family<Configuration, Gauge> =
             "webhook_bundle_in_sync",
             "1 while the configuration's caBundle is as it should be and verifies our certificate";
@@ -91,13 +94,14 @@ impl CertificateMetrics {
         self.client_ca_loads.get_or_create(&Load { kind }).inc();
     }
 
+    /// None: it cannot be read.
+    pub(crate) fn present(&self, configuration: WebhookKind, present: Option<bool>) {
+        set_or_remove(&self.present, configuration, present);
+    }
+
     /// None: there is no such configuration, or it cannot be read.
     pub(crate) fn in_sync(&self, configuration: WebhookKind, in_sync: Option<bool>) {
-        let label = Configuration { configuration };
-        match in_sync {
-            Some(in_sync) => _ = self.in_sync.get_or_create(&label).set(in_sync.into()),
-            None => _ = self.in_sync.remove(&label),
-        }
+        set_or_remove(&self.in_sync, configuration, in_sync);
     }
 
     /// Sets the present phase, and clears the others.
@@ -105,5 +109,17 @@ impl CertificateMetrics {
         for phase in RotationPhase::ALL.iter().copied() {
             self.phase.get_or_create(&PhaseLabel { phase }).set((phase == present).into());
         }
+    }
+}
+
+fn set_or_remove(
+    family: &Family<Configuration, Gauge>,
+    configuration: WebhookKind,
+    value: Option<bool>,
+) {
+    let label = Configuration { configuration };
+    match value {
+        Some(value) => _ = family.get_or_create(&label).set(value.into()),
+        None => _ = family.remove(&label),
     }
 }

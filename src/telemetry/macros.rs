@@ -1,5 +1,10 @@
 //! How a metric is declared: its name, its help, its type and its field in one place.
 
+use prometheus_client::metrics::family::Family;
+
+/// The prefix of all metrics but those of the process.
+pub(super) const PREFIX: &str = "linkerd_failover";
+
 /// Declares a struct of metrics and registers every one of them.
 ///
 /// `field: Type = "name", "help";` is a metric, `= "name" in Seconds, "help"` one with a unit, and
@@ -59,6 +64,50 @@ macro_rules! metrics {
     };
 }
 
+/// Declares metrics whose values are looked up at each scrape.
+///
+/// `Variant: Type = "name", "help";` is a metric, `= "name" in Seconds, "help"` one with a unit.
+macro_rules! sampled_metrics {
+    ($(#[doc = $of_all:literal])+ $vis:vis enum $metrics:ident {
+        $($metric:ident: $type:ident = $name:literal $(in $unit:ident)?, $help:literal;)+
+    }) => {
+        $(#[doc = $of_all])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        $vis enum $metrics { $(#[doc = $help] $metric,)+ }
+
+        impl $metrics {
+            /// Begins the metric: its samples follow.
+            fn begin<'e>(
+                self,
+                encoder: &'e mut prometheus_client::encoding::DescriptorEncoder<'_>,
+            ) -> Result<prometheus_client::encoding::MetricEncoder<'e>, std::fmt::Error> {
+                let (name, help, unit, kind) = match self {
+                    $(Self::$metric => (
+                        $name,
+                        concat!($help, "."),
+                        sampled_metrics!(@unit $($unit)?),
+                        prometheus_client::metrics::MetricType::$type,
+                    ),)+
+                };
+                encoder.encode_descriptor(name, help, unit, kind)
+            }
+
+            /// What is declared of each metric, in the order of the declarations.
+            #[cfg(test)]
+            pub(crate) fn declared() -> Vec<$crate::telemetry::macros::DeclaredMetric> {
+                vec![$($crate::telemetry::macros::DeclaredMetric {
+                    name: $name,
+                    rust_type: stringify!($type),
+                    has_unit: !<[&str]>::is_empty(&[$(stringify!($unit))?]),
+                    help: $help,
+                },)+]
+            }
+        }
+    };
+    (@unit) => { None };
+    (@unit $unit:ident) => { Some(&prometheus_client::registry::Unit::$unit) };
+}
+
 /// Declares the values of a label. The strings are a contract: dashboards and alerts select by them.
 macro_rules! label_values {
     ($(#[$of_all:meta])+ $vis:vis enum $label:ident {
@@ -90,6 +139,19 @@ macro_rules! label_values {
     };
 }
 
+/// The series of a family from the start: that a counter has begun shows only where it was 0 before.
+pub(super) fn from_zero<L, C>(labels: impl IntoIterator<Item = L>) -> Family<L, C>
+where
+    L: Clone + std::hash::Hash + Eq,
+    C: Default,
+{
+    let family = Family::default();
+    for label in labels {
+        drop(family.get_or_create(&label));
+    }
+    family
+}
+
 /// A metric as its struct declares it.
 #[cfg(test)]
 pub(crate) struct DeclaredMetric {
@@ -108,12 +170,16 @@ impl DeclaredMetric {
         of_type.map(|(_, kind)| *kind).expect("a known type of metric")
     }
 
-    /// The name with which it is scraped, without the prefix of all.
+    /// The name with which it is scraped.
     pub(crate) fn scraped_name(&self) -> String {
         let unit = if self.has_unit { "_seconds" } else { "" };
         let total = if self.kind() == "counter" { "_total" } else { "" };
-        format!("{}{unit}{total}", self.name)
+        let name = format!("{}{unit}{total}", self.name);
+        match self.name.starts_with("process_") {
+            true => name,
+            false => format!("{PREFIX}_{name}"),
+        }
     }
 }
 
-pub(super) use {label_values, metrics};
+pub(super) use {label_values, metrics, sampled_metrics};

@@ -1,21 +1,19 @@
 //! The metrics, all under `linkerd_failover_`.
 
-use crate::telemetry::macros::{label_values, metrics};
+use crate::telemetry::macros::{PREFIX, from_zero, label_values, metrics};
 use crate::telemetry::write_result::{ResultLabel, WriteResult};
 use crate::telemetry::{
     AdmissionMetrics, AlertMetrics, CertificateMetrics, DeclaredDownMetrics, GuardMetrics,
-    ProfileMetrics, RemoteMetrics,
+    ObjectSamples, ProcessMetrics, ProfileMetrics, QueueMetrics, RemoteMetrics, WatchMetrics,
 };
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use std::time::Duration;
-
-const PREFIX: &str = "linkerd_failover";
 
 label_values! {
     /// Where a flip moved traffic.
@@ -53,12 +51,24 @@ struct StageLabel {
     stage: FlipStage,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BuildLabel {
+    version: &'static str,
+}
+
+fn build_info() -> Family<BuildLabel, Gauge> {
+    let info = Family::<BuildLabel, Gauge>::default();
+    info.get_or_create(&BuildLabel { version: env!("CARGO_PKG_VERSION") }).set(1);
+    info
+}
+
 metrics! {
     /// Every metric of the process.
     pub struct Metrics {
         flips: Family<FlipLabel, Counter> =
             "flips",
-            "Moves of traffic, by where it went";
+            "Moves of traffic, by where it went"
+            with from_zero(FlipTarget::ALL.iter().map(|to| FlipLabel { to: *to }));
         flip_seconds: Histogram =
             "flip" in Seconds,
             "From the first sign that an object has to be written until the API server has it"
@@ -69,7 +79,14 @@ metrics! {
             with Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.000_01, 2.0, 20)));
         writes: Family<ResultLabel, Counter> =
             "writes",
-            "Writes of weights by result";
+            "Writes of weights by result"
+            with from_zero(ResultLabel::all());
+        pub(crate) retries: Counter =
+            "write_retries",
+            "Writes of weights and of ServiceProfiles that were tried again after the one before had failed";
+        pub(crate) conflicts: Counter =
+            "write_conflicts",
+            "Writes of weights and of ServiceProfiles that were not made because another writer had changed the object meanwhile";
         pub(crate) managed: Gauge =
             "managed_objects",
             "Objects that this program fails over";
@@ -148,8 +165,14 @@ metrics! {
         pub(crate) events_dropped: Counter =
             "events_dropped",
             "Events that were not published because too many were queued";
+        build: Family<BuildLabel, Gauge> =
+            "build_info",
+            "1, with the version of this replica"
+            with build_info();
     }
     groups {
+        queue: QueueMetrics,
+        watches: WatchMetrics,
         admission: AdmissionMetrics,
         certificates: CertificateMetrics,
         remote: RemoteMetrics,
@@ -180,16 +203,31 @@ impl Metrics {
 
     /// Any other end of a write, or a write that moves no traffic.
     pub(crate) fn count_write(&self, result: WriteResult) {
+        if result == WriteResult::Conflict {
+            self.conflicts.inc();
+        }
         self.writes.get_or_create(&ResultLabel { result }).inc();
     }
 
-    /// The text that Prometheus scrapes.
+    /// The text that Prometheus scrapes, without the managed objects.
     pub fn encode(&self) -> String {
+        self.encode_with(None)
+    }
+
+    /// The text that Prometheus scrapes.
+    pub(crate) fn encode_with(&self, objects: Option<ObjectSamples>) -> String {
         let mut registry = Registry::with_prefix(PREFIX);
         self.register(&mut registry);
+        if let Some(objects) = objects {
+            objects.register(&mut registry);
+        }
+        let mut of_process = Registry::default();
+        ProcessMetrics.register(&mut of_process);
         let mut text = String::new();
         // Writing to a String does not fail.
-        let _ = encode(&mut text, &registry);
+        let _ = encode_registry(&mut text, &registry)
+            .and_then(|()| encode_registry(&mut text, &of_process))
+            .and_then(|()| encode_eof(&mut text));
         text
     }
 }
@@ -198,9 +236,18 @@ impl Metrics {
 mod tests {
     use super::*;
     use crate::telemetry::macros::DeclaredMetric;
+    use crate::telemetry::object_metrics::ObjectMetric;
+    use crate::telemetry::process_metrics::ProcessMetric;
     use crate::telemetry::{
         ClosedConnection, ObjectOperation, ReviewOutcome, ReviewPath, ShedReason,
     };
+
+    /// Every metric, in the order of the documentation.
+    fn declared() -> Vec<DeclaredMetric> {
+        let of_objects = ObjectMetric::declared().into_iter();
+        let of_process = ProcessMetric::declared().into_iter();
+        of_objects.chain(Metrics::declared()).chain(of_process).collect()
+    }
 
     #[test]
     fn every_metric_can_be_scraped() {
@@ -221,6 +268,15 @@ mod tests {
             "linkerd_failover_webhook_connections 0",
             r#"linkerd_failover_webhook_connections_shed_total{which="quiet"} 1"#,
             r#"linkerd_failover_flips_total{to="fallback"} 1"#,
+            r#"linkerd_failover_flips_total{to="primary"} 0"#,
+            r#"linkerd_failover_writes_total{result="conflict"} 0"#,
+            concat!(
+                r#"linkerd_failover_build_info{version=""#,
+                env!("CARGO_PKG_VERSION"),
+                r#""} 1"#
+            ),
+            "linkerd_failover_queue_length 0",
+            "# TYPE process_cpu_seconds counter",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
@@ -230,7 +286,7 @@ mod tests {
     #[test]
     fn documented_metrics_exist() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut names: Vec<_> = Metrics::declared().iter().map(|metric| metric.name).collect();
+        let mut names: Vec<_> = declared().iter().map(|metric| metric.name).collect();
         for file in ["README.md", "charts/linkerd-failover/README.md"] {
             let text = std::fs::read_to_string(root.join(file)).unwrap();
             for (at, _) in text.match_indices("linkerd_failover_") {
@@ -257,10 +313,9 @@ mod tests {
         let documented = include_str!("../../docs/metrics.md").lines();
         let documented: Vec<_> = documented.filter(|line| line.starts_with("| `")).collect();
         let row = |metric: &DeclaredMetric| {
-            let name = metric.scraped_name();
-            format!("| `{PREFIX}_{name}` | {} | {} |", metric.kind(), metric.help)
+            format!("| `{}` | {} | {} |", metric.scraped_name(), metric.kind(), metric.help)
         };
-        let declared: Vec<_> = Metrics::declared().iter().map(row).collect();
+        let declared: Vec<_> = declared().iter().map(row).collect();
         assert_eq!(
             documented,
             declared,

@@ -10,9 +10,13 @@ mod guard_metrics;
 mod logging;
 mod macros;
 mod metrics;
+mod object_metrics;
+mod process_metrics;
 mod profile_metrics;
+mod queue_metrics;
 mod remote_metrics;
 pub(crate) mod report_once;
+mod watch_metrics;
 mod write_result;
 
 pub(crate) use admission_metrics::{
@@ -28,6 +32,10 @@ pub(crate) use guard_metrics::{DeletionVerdict, GuardMetrics};
 pub(crate) use logging::{LogFormat, init as init_logging};
 pub(crate) use metrics::FlipStage;
 pub use metrics::Metrics;
+pub(crate) use object_metrics::{ObjectSample, ObjectSamples, TrafficOn};
+pub(crate) use process_metrics::ProcessMetrics;
 pub(crate) use profile_metrics::ProfileMetrics;
+pub(crate) use queue_metrics::{QueueMetrics, QueueState};
 pub(crate) use remote_metrics::{RemoteMetrics, RemoteState};
+pub(crate) use watch_metrics::{LastReceived, WatchMetrics};
 pub(crate) use write_result::WriteResult;

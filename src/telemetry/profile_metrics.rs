@@ -1,6 +1,6 @@
 //! The metrics of the ServiceProfiles that are written here.
 
-use crate::telemetry::macros::metrics;
+use crate::telemetry::macros::{from_zero, metrics};
 use crate::telemetry::write_result::{ResultLabel, WriteResult};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -12,7 +12,8 @@ metrics! {
     pub(crate) struct ProfileMetrics {
         writes: Family<ResultLabel, Counter> =
             "service_profile_writes",
-            "Writes of ServiceProfiles by result";
+            "Writes of ServiceProfiles by result"
+            with from_zero(ResultLabel::all());
         seconds: Histogram =
             "service_profile" in Seconds,
             "From the first sign that a split has to be written until the API server has its ServiceProfile"

@@ -32,3 +32,9 @@ label_values! {
 pub(super) struct ResultLabel {
     pub result: WriteResult,
 }
+
+impl ResultLabel {
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        WriteResult::ALL.iter().map(|result| Self { result: *result })
+    }
+}

@@ -76,6 +76,9 @@ mod linked_clusters {
     mod liveness;
     mod reachability;
 }
+mod metrics {
+    mod served;
+}
 mod replicas {
     mod restarts;
     mod standby;

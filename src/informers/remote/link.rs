@@ -6,6 +6,7 @@ use crate::index::remote::reach::{Reach, Transition};
 use crate::index::shared_index::SharedIndex;
 use crate::informers::remote::credentials::SecretName;
 use crate::informers::remote::transitions::LinkTransition;
+use crate::telemetry::WatchMetrics;
 use jiff::SignedDuration;
 use kube::Client;
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub(crate) struct Link {
     /// How long it may be out of reach before it counts as down.
     pub limit: SignedDuration,
     pub index: SharedIndex,
+    pub watches: WatchMetrics,
     pub transitions: mpsc::UnboundedSender<LinkTransition>,
     /// Notifies that the reach changed: the next transition is due at another time.
     pub reach_changed: Notify,

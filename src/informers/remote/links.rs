@@ -15,6 +15,7 @@ use crate::informers::remote::kubeconfig::{Checked, Refusal};
 use crate::informers::remote::link::Link;
 use crate::informers::remote::secrets_watch::SecretsWatch;
 use crate::informers::remote::transitions::LinkTransition;
+use crate::telemetry::WatchMetrics;
 use jiff::SignedDuration;
 use kube::client::ClientBuilder;
 use kube::{Api, Client};
@@ -36,6 +37,7 @@ pub(crate) struct LinkSettings {
     pub families: AddressFamilies,
     /// How long a cluster may be out of reach before it counts as down.
     pub limit: SignedDuration,
+    pub watches: WatchMetrics,
 }
 
 /// Follows every cluster that is linked, until dropped.
@@ -50,8 +52,9 @@ pub(crate) async fn watch_links(
     let mut secrets = JoinSet::new();
     for (place, namespace) in linked.namespaces.iter().enumerate() {
         let api = Api::namespaced(client.clone(), namespace);
-        let watch =
-            SecretsWatch { api, namespace: namespace.clone(), place, events: sender.clone() };
+        let (namespace, events) = (namespace.clone(), sender.clone());
+        let received = linked.watches.begin("secrets");
+        let watch = SecretsWatch { api, namespace, place, events, received };
         secrets.spawn(watch.run());
     }
     let mut all = AllCredentials::new();
@@ -170,6 +173,7 @@ impl Links {
             families: self.linked.families,
             limit: self.linked.limit,
             index: self.index.clone(),
+            watches: self.linked.watches.clone(),
             transitions: self.transitions.clone(),
             reach_changed: Notify::new(),
         };

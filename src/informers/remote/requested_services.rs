@@ -23,7 +23,7 @@ impl<'a> RequestedServices<'a> {
 
     /// The Services that are requested, once there are any; `idle` is called while there are none.
     /// None while the process stops.
-    pub(crate) async fn next(&mut self, idle: impl Fn()) -> Option<BTreeSet<ObjectKey>> {
+    pub(crate) async fn next(&mut self, mut idle: impl FnMut()) -> Option<BTreeSet<ObjectKey>> {
         loop {
             self.revision.borrow_and_update();
             let requested = self.now();

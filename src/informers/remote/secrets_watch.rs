@@ -3,6 +3,7 @@
 use crate::clock::backoff::Backoff;
 use crate::informers::list_watch::{config, list_watch};
 use crate::informers::remote::credentials::{AllCredentials, Credentials, CredentialsSecret, TYPE};
+use crate::telemetry::LastReceived;
 use futures::StreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt};
@@ -58,6 +59,7 @@ pub(super) struct SecretsWatch {
     /// The namespace's place in the order of precedence.
     pub place: usize,
     pub events: mpsc::UnboundedSender<SecretEvent>,
+    pub received: LastReceived,
 }
 
 impl SecretsWatch {
@@ -80,7 +82,7 @@ impl SecretsWatch {
     /// Lists and watches until that ends. Returns whether it has been listed, and what went wrong.
     async fn watch_once(&self) -> (bool, Option<watcher::Error>) {
         let config = config().fields(&format!("type={TYPE}"));
-        let mut events = pin!(list_watch(self.api.clone(), config));
+        let mut events = pin!(list_watch(self.api.clone(), config, self.received.clone()));
         let (mut listing, mut is_listed) = (vec![], false);
         while let Some(event) = events.next().await {
             let event = match event {

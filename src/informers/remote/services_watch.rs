@@ -15,6 +15,7 @@ use crate::informers::remote::watch_selector::WatchSelector;
 use crate::informers::resource_version;
 use crate::kinds::ObjectKey;
 use crate::kinds::partial::PartialService;
+use crate::telemetry::LastReceived;
 use kube::runtime::watcher::Event;
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
@@ -24,8 +25,11 @@ impl Link {
     pub(super) async fn watch_services(&self) {
         let mut requests = RequestedServices::new(&self.index, &self.cluster);
         let mut failures = 0;
-        while let Some(requested) = requests.next(|| {}).await {
-            let ended = self.watch_services_once(&requested, &mut requests).await;
+        let mut received = None;
+        while let Some(requested) = requests.next(|| received = None).await {
+            let received =
+                received.get_or_insert_with(|| self.watches.begin_in(&self.cluster, "services"));
+            let ended = self.watch_services_once(&requested, &mut requests, received).await;
             let Err((failure, was_listed)) = ended else {
                 requests.debounce().await;
                 continue;
@@ -44,10 +48,11 @@ impl Link {
         &self,
         requested: &BTreeSet<ObjectKey>,
         requests: &mut RequestedServices<'_>,
+        received: &LastReceived,
     ) -> Result<(), (RequestFailure, bool)> {
         let scope = WatchSelector::of(requested);
         let api = scope.api::<PartialService>(&self.client);
-        let mut events = pin!(list_watch(api, config().fields(&scope.services)));
+        let mut events = pin!(list_watch(api, config().fields(&scope.services), received.clone()));
         let mut outdated = pin!(requests.changed_from(requested));
         let mut listed = HashMap::new();
         let mut is_listed = false;

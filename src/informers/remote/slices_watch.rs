@@ -13,6 +13,7 @@ use crate::informers::remote::watch_selector::WatchSelector;
 use crate::informers::{endpoint_slices, resource_version};
 use crate::kinds::ObjectKey;
 use crate::kinds::partial::PartialSlice;
+use crate::telemetry::LastReceived;
 use kube::runtime::watcher::Event;
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -32,13 +33,15 @@ impl Link {
     pub(super) async fn watch_slices(&self) {
         let mut requests = RequestedServices::new(&self.index, &self.cluster);
         let mut failures = 0;
-        let idle = || self.set_reach("", |reach, _| reach.idle());
-        while let Some(requested) = requests.next(idle).await {
+        let mut received = None;
+        while let Some(requested) = requests.next(|| self.idle(&mut received)).await {
+            let received = received
+                .get_or_insert_with(|| self.watches.begin_in(&self.cluster, "endpointslices"));
             self.set_reach("", Reach::request);
             let began = Instant::now();
             // The first failure after a watch that worked.
             let first = failures <= 1;
-            match self.watch_slices_once(&requested, &mut requests, first).await {
+            match self.watch_slices_once(&requested, &mut requests, received, first).await {
                 Ended::Outdated => {
                     requests.debounce().await;
                     continue;
@@ -51,15 +54,22 @@ impl Link {
         }
     }
 
+    /// Nothing is requested of the cluster, nor watched.
+    fn idle(&self, received: &mut Option<LastReceived>) {
+        *received = None;
+        self.set_reach("", |reach, _| reach.idle());
+    }
+
     async fn watch_slices_once(
         &self,
         requested: &BTreeSet<ObjectKey>,
         requests: &mut RequestedServices<'_>,
+        received: &LastReceived,
         first: bool,
     ) -> Ended {
         let scope = WatchSelector::of(requested);
         let api = scope.api::<PartialSlice>(&self.client);
-        let mut events = pin!(list_watch(api, config().labels(&scope.selector)));
+        let mut events = pin!(list_watch(api, config().labels(&scope.selector), received.clone()));
         let mut outdated = pin!(requests.changed_from(requested));
         let mut listed = vec![];
         let mut is_listed = false;

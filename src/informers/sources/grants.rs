@@ -11,6 +11,7 @@ use crate::informers::watch_scope::WatchScope;
 use crate::kinds::partial::PartialObject;
 use crate::kinds::route::GROUP;
 use crate::kinds::{ObjectKey, ObjectRef};
+use crate::telemetry::LastReceived;
 use futures::Stream;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher::{self, Event};
@@ -58,7 +59,10 @@ impl Source for GrantSource {
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.grant_keys()
     }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<PartialObject>>> + Send {
-        list_watch_optional(&self.api, config())
+    fn open(
+        &self,
+        received: LastReceived,
+    ) -> impl Stream<Item = watcher::Result<Event<PartialObject>>> + Send {
+        list_watch_optional(&self.api, config(), received)
     }
 }

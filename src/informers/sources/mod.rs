@@ -24,6 +24,7 @@ use crate::informers::watch::watch;
 use crate::informers::watch_scope::WatchScope;
 use crate::kinds::Kind;
 use crate::kinds::selector::LabelSelector;
+use crate::telemetry::WatchMetrics;
 use futures::future::join_all;
 use kube::Client;
 
@@ -49,21 +50,29 @@ pub(crate) trait Follow: Sync {
 }
 
 /// Watches everything that decisions need, until dropped.
-pub(crate) async fn watch_all(client: Client, settings: WatchSettings, index: SharedIndex) {
+pub(crate) async fn watch_all(
+    client: Client,
+    settings: WatchSettings,
+    index: SharedIndex,
+    watches: WatchMetrics,
+) {
     index.update(|index| {
         index.namespaces = settings.namespaces.clone();
         index.writes_profiles = settings.writes_profiles;
         vec![]
     });
-    follow_all(&client, &settings, &Watched(index)).await;
+    follow_all(&client, &settings, &Watched { index, watches }).await;
 }
 
 /// Watches, until dropped.
-struct Watched(SharedIndex);
+struct Watched {
+    index: SharedIndex,
+    watches: WatchMetrics,
+}
 
 impl Follow for Watched {
     async fn follow<S: Source>(&self, source: S, scope: WatchScope) {
-        watch(source, scope, self.0.clone()).await;
+        watch(source, scope, self.index.clone(), self.watches.clone()).await;
     }
 }
 
@@ -86,11 +95,12 @@ pub(crate) async fn follow_all(client: &Client, settings: &WatchSettings, all: &
             follow_each(namespaces, |scope| GrantSource::new(client, scope), all).await;
         }
     };
+    let slices = |scope: &WatchScope| SliceSource::new(client, scope, settings.families);
     let own_namespace = OwnNamespaceSource::new(client, &settings.namespace);
     tokio::join!(
         join_all(objects),
         follow_each(namespaces, |scope| ServiceSource::new(client, scope), all),
-        follow_each(namespaces, |scope| SliceSource::new(client, scope, settings.families), all),
+        follow_each(namespaces, slices, all),
         profiles,
         grants,
         follow_each(namespaces, |scope| NamespaceSource::new(client, scope), all),

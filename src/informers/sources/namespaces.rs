@@ -11,6 +11,7 @@ use crate::informers::watch_scope::WatchScope;
 use crate::kinds::partial::PartialNamespace;
 use crate::kinds::pods::GUARD_LABEL;
 use crate::kinds::{ObjectKey, ObjectRef};
+use crate::telemetry::LastReceived;
 use futures::Stream;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
@@ -65,11 +66,14 @@ impl Source for NamespaceSource {
         let protected = index.namespace_names().map(|name| ObjectKey::new("", name));
         protected.chain(index.guarded_namespaces().map(|name| ObjectKey::new("", name))).collect()
     }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<PartialNamespace>>> + Send {
+    fn open(
+        &self,
+        received: LastReceived,
+    ) -> impl Stream<Item = watcher::Result<Event<PartialNamespace>>> + Send {
         let config = match &self.name {
             Some(name) => config().fields(&format!("metadata.name={name}")),
             None => config(),
         };
-        list_watch(self.api.clone(), config)
+        list_watch(self.api.clone(), config, received)
     }
 }

@@ -12,6 +12,7 @@ use crate::informers::watch_scope::WatchScope;
 use crate::kinds::partial::PartialObject;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
+use crate::telemetry::LastReceived;
 use futures::Stream;
 use kube::core::DynamicObject;
 use kube::runtime::watcher::{self, Event};
@@ -114,7 +115,10 @@ impl Source for ObjectSource {
             index.set_served(self.kind, self.served.filter(|_| kind_exists));
         }
     }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<PartialObject>>> + Send {
-        list_watch_optional(&self.api, config().labels(self.selector.as_str()))
+    fn open(
+        &self,
+        received: LastReceived,
+    ) -> impl Stream<Item = watcher::Result<Event<PartialObject>>> + Send {
+        list_watch_optional(&self.api, config().labels(self.selector.as_str()), received)
     }
 }

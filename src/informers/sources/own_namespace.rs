@@ -7,6 +7,7 @@ use crate::index::store::Index;
 use crate::informers::list_watch::{config, list_watch};
 use crate::informers::source::{IfForbidden, Source};
 use crate::kinds::{ObjectKey, ObjectRef};
+use crate::telemetry::LastReceived;
 use futures::Stream;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::watcher::{self, Event};
@@ -41,7 +42,14 @@ impl Source for OwnNamespaceSource {
     fn keys(&self, _: &Index) -> Vec<ObjectKey> {
         vec![]
     }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<Namespace>>> + Send {
-        list_watch(self.api.clone(), config().fields(&format!("metadata.name={}", self.name)))
+    fn open(
+        &self,
+        received: LastReceived,
+    ) -> impl Stream<Item = watcher::Result<Event<Namespace>>> + Send {
+        list_watch(
+            self.api.clone(),
+            config().fields(&format!("metadata.name={}", self.name)),
+            received,
+        )
     }
 }

@@ -11,6 +11,7 @@ use crate::informers::watch_scope::WatchScope;
 use crate::kinds::partial::PartialObject;
 use crate::kinds::service_profile;
 use crate::kinds::{ObjectKey, ObjectRef};
+use crate::telemetry::LastReceived;
 use futures::Stream;
 use kube::core::ApiResource;
 use kube::runtime::watcher::{self, Event};
@@ -61,7 +62,10 @@ impl Source for ProfileSource {
     fn listed(&self, index: &mut Index, _: &WatchScope, kind_exists: bool) {
         index.no_profiles = !kind_exists;
     }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<PartialObject>>> + Send {
-        list_watch(self.api.clone(), config())
+    fn open(
+        &self,
+        received: LastReceived,
+    ) -> impl Stream<Item = watcher::Result<Event<PartialObject>>> + Send {
+        list_watch(self.api.clone(), config(), received)
     }
 }

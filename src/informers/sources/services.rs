@@ -10,6 +10,7 @@ use crate::informers::source::Source;
 use crate::informers::watch_scope::WatchScope;
 use crate::kinds::partial::PartialService;
 use crate::kinds::{ObjectKey, ObjectRef};
+use crate::telemetry::LastReceived;
 use futures::Stream;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
@@ -48,7 +49,10 @@ impl Source for ServiceSource {
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.service_keys()
     }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<PartialService>>> + Send {
-        list_watch(self.api.clone(), config())
+    fn open(
+        &self,
+        received: LastReceived,
+    ) -> impl Stream<Item = watcher::Result<Event<PartialService>>> + Send {
+        list_watch(self.api.clone(), config(), received)
     }
 }

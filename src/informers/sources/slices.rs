@@ -10,6 +10,7 @@ use crate::informers::source::Source;
 use crate::informers::watch_scope::WatchScope;
 use crate::kinds::partial::PartialSlice;
 use crate::kinds::{ObjectKey, ObjectRef};
+use crate::telemetry::LastReceived;
 use futures::Stream;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
@@ -49,8 +50,11 @@ impl Source for SliceSource {
     fn keys(&self, index: &Index) -> Vec<ObjectKey> {
         index.slice_keys()
     }
-    fn open(&self) -> impl Stream<Item = watcher::Result<Event<PartialSlice>>> + Send {
+    fn open(
+        &self,
+        received: LastReceived,
+    ) -> impl Stream<Item = watcher::Result<Event<PartialSlice>>> + Send {
         // Only slices of a Service.
-        list_watch(self.api.clone(), config().labels(SERVICE_NAME))
+        list_watch(self.api.clone(), config().labels(SERVICE_NAME), received)
     }
 }

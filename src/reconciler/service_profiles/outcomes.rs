@@ -42,6 +42,9 @@ impl ProfileWrites {
         if has_moved_traffic {
             times.observe(&context.metrics);
         }
+        if self.memories.get(&attempt.split).is_some_and(|memory| memory.failed().is_some()) {
+            context.metrics.retries.inc();
+        }
         let dirty = self.in_flight.end(&attempt.split, outcome.is_answered());
         let is_replaced = matches!(outcome, ProfileWriteOutcome::Replaced);
         let enqueue = dirty.or(is_replaced.then(|| Cause::now(Urgency::Loss)));
@@ -144,6 +147,9 @@ impl ProfileWrites {
         error: &str,
     ) -> Duration {
         context.metrics.profiles.count(failure.result());
+        if failure == WriteFailure::Conflict {
+            context.metrics.conflicts.inc();
+        }
         let wait = self.remember_failure(attempt, failure);
         let (split, profile) = (&attempt.split, &attempt.key.profile);
         let memory = self.memories.entry(split);

@@ -40,6 +40,7 @@ const VARIANTS: &[&[&str]] = &[
         "namespaces={default}",
     ],
     &["podMonitor.enabled=true", "serviceMonitor.enabled=true", "podMonitor.labels.release=x"],
+    &["metrics.perObject=false"],
     &["namespaces={default,linkerd-failover}", "webhook.namespaceSelector.matchLabels.env=prod"],
     &[
         "remoteClusters.credentialsNamespaces={default,linkerd-failover}",
@@ -79,6 +80,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("selector=a b", "found \"a b\""),
     ("failoverDelay=soon", "failoverDelay"),
     ("brake=100", "brake"),
+    ("metrics.perobject=false", "perobject"),
     ("protection=full", "'standard', 'seamless'"),
     ("webhook.timeoutSeconds=31", "timeoutSeconds"),
     ("webhook.certs.mode=auto", "'self', 'cert-manager', 'external'"),
