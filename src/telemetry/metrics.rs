@@ -241,6 +241,7 @@ mod tests {
     use crate::telemetry::{
         ClosedConnection, ObjectOperation, ReviewOutcome, ReviewPath, ShedReason,
     };
+    use std::collections::BTreeSet;
 
     /// Every metric, in the order of the documentation.
     fn declared() -> Vec<DeclaredMetric> {
@@ -305,6 +306,35 @@ mod tests {
         let mut distinct = names.clone();
         distinct.dedup();
         assert_eq!(names, distinct, "one meaning a name");
+    }
+
+    /// A metric that an alert, the dashboard or the runbook asks for has to be served by that name.
+    #[test]
+    fn what_alerts_and_the_dashboard_ask_for_is_declared() {
+        let samples = |metric: &DeclaredMetric| {
+            let name = metric.scraped_name();
+            match metric.kind() {
+                "histogram" => {
+                    ["_bucket", "_sum", "_count"].map(|end| format!("{name}{end}")).to_vec()
+                }
+                _ => vec![name],
+            }
+        };
+        let declared: BTreeSet<String> = declared().iter().flat_map(samples).collect();
+        for (file, text) in [
+            ("rules.yaml", include_str!("../../charts/linkerd-failover/files/rules.yaml")),
+            ("dashboard.json", include_str!("../../charts/linkerd-failover/files/dashboard.json")),
+            ("rules.test.yaml", include_str!("../../tests/fixtures/rules.test.yaml")),
+        ] {
+            let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            let words = text.split(|c| !is_name(c));
+            let asked = |word: &&str| {
+                word.starts_with(&format!("{PREFIX}_")) || word.starts_with("process_")
+            };
+            let mut asked = words.filter(asked).peekable();
+            assert!(asked.peek().is_some(), "{file}");
+            asked.for_each(|name| assert!(declared.contains(name), "{file}: {name}"));
+        }
     }
 
     /// The table in docs/metrics.md is what the structs declare.

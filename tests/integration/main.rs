@@ -77,6 +77,8 @@ mod linked_clusters {
     mod reachability;
 }
 mod metrics {
+    mod dashboard;
+    mod rules;
     mod served;
 }
 mod replicas {
