@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 use std::fmt;
 use std::sync::Arc;
 
-/// Of more objects only sums are served: each has four series and one a backend.
+/// Of more objects only sums are served: each has three series, and one a backend.
 pub(crate) const MOST_OBJECTS: usize = 10_000;
 
 label_values! {
