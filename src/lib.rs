@@ -16,6 +16,7 @@
 //! - [`snapshot`]: everything listed once, and the decision of each object, for the commands of people.
 //! - [`runtime`]: puts the parts together, starts and stops them in order.
 //! - [`migrate`]: routes of the Gateway API from TrafficSplits.
+//! - [`manifests`]: manifests as people write them, and the lines of their fields.
 //! - [`housekeeping`]: what the leader looks after beside failover.
 //! - [`reconciler`]: plans, passes the gates, writes.
 //! - [`alerts`]: alerts of Alertmanager, which declare Services down; on the webhook's port.
@@ -68,6 +69,7 @@ pub(crate) mod index;
 pub mod informers;
 pub mod kinds;
 pub(crate) mod leader_election;
+pub(crate) mod manifests;
 pub(crate) mod migrate;
 pub(crate) mod reconciler;
 pub(crate) mod runtime;

@@ -2,7 +2,7 @@
 
 use crate::cli::kubernetes::ClusterArgs;
 use crate::cli::values::RouteKindValue;
-use crate::migrate::documents::{self, Document};
+use crate::manifests::documents::{self, Document};
 use crate::migrate::migrate;
 use crate::migrate::ports::ServicePortLookup;
 use anyhow::Context;

@@ -1,7 +1,5 @@
 //! From TrafficSplits to routes of the Gateway API: manifests in, manifests out.
 
-pub(crate) mod documents;
-mod encoding;
 mod migration;
 mod output;
 pub(crate) mod ports;
@@ -11,7 +9,7 @@ mod tests;
 
 use crate::engine::Problem;
 use crate::kinds::ObjectKey;
-use crate::migrate::documents::Document;
+use crate::manifests::documents::Document;
 use crate::migrate::migration::{Migration, ignored_matches};
 use crate::migrate::output::Output;
 use crate::migrate::ports::ServicePortLookup;
@@ -67,7 +65,7 @@ fn sort(
     output: &mut Output,
 ) -> Vec<Split> {
     let mut splits = vec![];
-    for Document { place, object } in input {
+    for Document { place, object, .. } in input {
         match object {
             Err(error) => output.unreadable(&place, &error),
             Ok(object) if is(&object, "Service", "") => add_service(ports, namespace, object),

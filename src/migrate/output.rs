@@ -1,7 +1,7 @@
 //! The output of the command: routes, messages, and whether it failed.
 
 use crate::engine::Problem;
-use crate::migrate::documents::NotAManifest;
+use crate::manifests::documents::NotAManifest;
 use crate::migrate::route::Route;
 use serde_json::Value;
 use std::fmt::{self, Display};

@@ -1,5 +1,6 @@
 //! The command as people see it: manifests in, routes and messages out.
 
+use crate::manifests::documents;
 use crate::migrate::*;
 
 const SERVICE: &str = "

@@ -1,14 +1,20 @@
 //! The objects of an input, each with its place in it: one that cannot be read fails alone.
 
-use crate::migrate::encoding::to_utf8;
+use crate::manifests::encoding::to_utf8;
+use crate::manifests::json::UniqueKeys;
+use crate::manifests::position::{Position, Source};
 use serde_json::{Deserializer, Value};
 use std::io;
+use std::ops::Range;
 
 /// One object of an input, or why it cannot be read.
 #[derive(Debug)]
 pub(crate) struct Document {
     /// `split.yaml: document 2`, and in a List `split.yaml: document 2: item 3`.
     pub place: String,
+    pub position: Position,
+    /// Whether its text has the marks of a template that is not rendered.
+    pub is_template: bool,
     pub object: Result<Value, NotAManifest>,
 }
 
@@ -28,10 +34,31 @@ pub(crate) enum NotAManifest {
     Yaml(#[from] serde_saphyr::Error),
 }
 
+impl NotAManifest {
+    /// The line of the input, from 1, where it is known.
+    pub(crate) fn line(&self) -> Option<usize> {
+        match self {
+            Self::File(_) | Self::NotAnObject(_) => None,
+            Self::NotText { line } => Some(*line),
+            Self::Json(error) => Some(error.line()),
+            Self::Yaml(error) => usize::try_from(error.location()?.line()).ok(),
+        }
+    }
+}
+
 impl Document {
+    fn of(place: String, position: Position, object: Result<Value, NotAManifest>) -> Self {
+        Self { place, position, is_template: false, object }
+    }
+
     /// A file that cannot be read at all.
     pub(crate) fn unreadable(path: String, error: io::Error) -> Self {
-        Self { place: path, object: Err(error.into()) }
+        Self {
+            place: path,
+            position: Position::default(),
+            is_template: false,
+            object: Err(error.into()),
+        }
     }
 }
 
@@ -40,52 +67,87 @@ impl Document {
 pub(crate) fn read(path: &str, input: &[u8]) -> Vec<Document> {
     let mut documents = vec![];
     let mut nth = 0;
+    let mut place = || {
+        nth += 1;
+        format!("{path}: document {nth}")
+    };
     for (line, text) in split(&to_utf8(input)) {
-        let (objects, error) = match std::str::from_utf8(&text) {
-            Ok(text) if is_blank(text) => (vec![Value::Null], None),
-            // Positions in messages are those of the whole input.
-            Ok(text) => parse(&("\n".repeat(line) + text)),
-            Err(error) => {
-                let before = &text[..error.valid_up_to()];
-                let line = line + 1 + before.iter().filter(|byte| **byte == b'\n').count();
-                (vec![], Some(NotAManifest::NotText { line }))
-            }
+        let parsed = match std::str::from_utf8(&text) {
+            Ok(text) => parse(text, line),
+            Err(error) => not_text(&text, error.valid_up_to(), line),
         };
-        let mut place = || {
-            nth += 1;
-            format!("{path}: document {nth}")
-        };
-        for object in objects {
-            flatten(place(), object, &mut documents);
+        for (source, object) in parsed.objects {
+            flatten(place(), Position::of(source), object, &mut documents);
         }
-        if let Some(error) = error {
-            documents.push(Document { place: place(), object: Err(error) });
+        if let Some(error) = parsed.error {
+            let position = Position::of(Source::new(String::new(), line));
+            let is_template = text.windows(2).any(|two| two == b"{{");
+            documents.push(Document { place: place(), position, is_template, object: Err(error) });
         }
     }
     documents
 }
 
 /// The objects of a text, and why there are no more.
-fn parse(text: &str) -> (Vec<Value>, Option<NotAManifest>) {
-    let mut objects = vec![];
+#[derive(Default)]
+struct Parsed {
+    objects: Vec<(Source, Value)>,
+    error: Option<NotAManifest>,
+}
+
+fn not_text(text: &[u8], valid: usize, lines_before: usize) -> Parsed {
+    let line = lines_before + 1 + text[..valid].iter().filter(|byte| **byte == b'\n').count();
+    Parsed { objects: vec![], error: Some(NotAManifest::NotText { line }) }
+}
+
+fn parse(text: &str, lines_before: usize) -> Parsed {
+    if is_blank(text) {
+        return Parsed { objects: vec![(Source::default(), Value::Null)], error: None };
+    }
+    let (objects, error) = parse_objects(text);
+    // Positions in messages are those of the whole input.
+    let error = error.map(|error| {
+        let padded = "\n".repeat(lines_before) + text;
+        parse_objects(&padded).1.unwrap_or(error)
+    });
+    let source = |range: Range<usize>| {
+        let before = text[..range.start].matches('\n').count();
+        Source::new(text[range].to_owned(), lines_before + before)
+    };
+    let objects = objects.into_iter().map(|(range, object)| (source(range), object)).collect();
+    Parsed { objects, error }
+}
+
+/// Each object with its place in the text.
+type Objects = Vec<(Range<usize>, Value)>;
+
+fn parse_objects(text: &str) -> (Objects, Option<NotAManifest>) {
     // Of JSON, kubectl reads one object after another; much of YAML begins like JSON.
-    let mut json_error = None;
-    if text.trim_start().starts_with('{') {
-        for object in Deserializer::from_str(text).into_iter() {
-            match object {
-                Ok(object) => objects.push(object),
-                Err(error) => json_error = Some(error.into()),
-            }
-        }
-        if json_error.is_none() {
-            return (objects, None);
-        }
+    let (objects, json_error) = match text.trim_start().starts_with('{') {
+        true => parse_json(text),
+        false => (vec![], None),
+    };
+    if !objects.is_empty() && json_error.is_none() {
+        return (objects, None);
     }
     match serde_saphyr::from_str_with_options(text, options()) {
-        Ok(object) => (vec![object], None),
+        Ok(object) => (vec![(0..text.len(), object)], None),
         Err(error) if objects.is_empty() => (vec![], Some(error.into())),
-        Err(_) => (objects, json_error),
+        Err(_) => (objects, json_error.map(Into::into)),
     }
+}
+
+fn parse_json(text: &str) -> (Objects, Option<serde_json::Error>) {
+    let mut stream = Deserializer::from_str(text).into_iter::<UniqueKeys>();
+    let (mut objects, mut start) = (vec![], 0);
+    while let Some(object) = stream.next() {
+        match object {
+            Ok(UniqueKeys(object)) => objects.push((start..stream.byte_offset(), object)),
+            Err(error) => return (objects, Some(error)),
+        }
+        start = stream.byte_offset();
+    }
+    (objects, None)
 }
 
 fn options() -> serde_saphyr::Options {
@@ -130,7 +192,7 @@ fn is_blank(text: &str) -> bool {
     text.lines().map(str::trim).all(is_blank)
 }
 
-fn flatten(place: String, mut object: Value, documents: &mut Vec<Document>) {
+fn flatten(place: String, position: Position, mut object: Value, documents: &mut Vec<Document>) {
     let what = match &object {
         // As from a template that yields nothing.
         Value::Null => return,
@@ -141,14 +203,14 @@ fn flatten(place: String, mut object: Value, documents: &mut Vec<Document>) {
     };
     if let Some(what) = what {
         let object = Err(NotAManifest::NotAnObject(what));
-        return documents.push(Document { place, object });
+        return documents.push(Document::of(place, position, object));
     }
     let Some(of) = object["kind"].as_str().and_then(|kind| kind.strip_suffix("List")) else {
-        return documents.push(Document { place, object: Ok(object) });
+        return documents.push(Document::of(place, position, Ok(object)));
     };
     let (of, version) = (of.to_owned(), object["apiVersion"].clone());
     let Some(Value::Array(items)) = object.get_mut("items").map(Value::take) else {
-        return documents.push(Document { place, object: Ok(object) });
+        return documents.push(Document::of(place, position, Ok(object)));
     };
     for (nth, mut item) in items.into_iter().enumerate() {
         // An API server writes kind and apiVersion at the list alone.
@@ -156,7 +218,8 @@ fn flatten(place: String, mut object: Value, documents: &mut Vec<Document>) {
             item.entry("kind").or_insert_with(|| of.clone().into());
             item.entry("apiVersion").or_insert_with(|| version.clone());
         }
-        flatten(format!("{place}: item {}", nth + 1), item, documents);
+        let place = format!("{place}: item {}", nth + 1);
+        flatten(place, position.item(nth), item, documents);
     }
 }
 
@@ -236,6 +299,35 @@ mod tests {
         let error = second_error(latin);
         assert!(error.contains("line 4,") && error.contains("UTF-8"), "{error}");
         assert_eq!(documents[2].object.as_ref().unwrap()["a"], 3);
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_an_error_in_yaml_and_in_json() {
+        for input in
+            ["a: 1\n---\nb: 1\nb: 2\n", "{\"a\": 1}\n---\n{\"b\": [{\"c\": 1,\n\"c\": 2}]}"]
+        {
+            let error = second_error(input.as_bytes());
+            assert!(error.contains("line 4") && error.contains("uplicate"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_field_has_its_line_in_the_whole_input() {
+        let lines = |input: &str| -> Vec<(usize, usize)> {
+            let lines = |document: Document| {
+                let position = document.position;
+                (position.first_line(), position.line_of(&"a.b".into()))
+            };
+            read("x", input.as_bytes()).into_iter().map(lines).collect()
+        };
+        for (input, expected) in [
+            ("a:\n  b: 1", vec![(1, 2)]),
+            ("# x\n---\n# y\na:\n\n  b: 1\n---\na: {b: 1}\n", vec![(4, 6), (8, 8)]),
+            ("{\"a\": {}}\n\n{\"a\":\n{\"b\": 1}}", vec![(1, 1), (3, 4)]),
+            ("kind: List\nitems:\n- a: 1\n- x: 1\n  a:\n    b: 1\n", vec![(3, 3), (4, 6)]),
+        ] {
+            assert_eq!(lines(input), expected, "{input:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,7 @@
+//! Manifests as people write them: the objects of YAML and JSON, and the lines of their fields.
+
+pub(crate) mod documents;
+mod encoding;
+pub(crate) mod files;
+mod json;
+pub(crate) mod position;
