@@ -5,7 +5,7 @@ use crate::engine::annotations::{DOWN_UNTIL, field};
 use crate::engine::{Now, Peaks, Problem, to_the_second};
 use crate::index::managed_object::{ManagedObject, ManagedSet};
 use crate::index::store::Index;
-use crate::kinds::declared_down::DeclaredDown;
+use crate::kinds::declared_down::{DeclaredDown, DownReading};
 use crate::kinds::{ObjectKey, ObjectRef};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -27,14 +27,26 @@ pub(crate) fn problems(
     now: Now,
 ) -> Validation {
     let read = DeclaredDown::read(annotations);
+    let declares = read.declared.as_ref().is_some_and(|declared| !declared.has_ended(now.wall));
+    let mut validation = judged(read, now.wall);
+    if declares && index.synced.all() {
+        validation.warnings.extend(effect(service, index, now));
+    }
+    validation
+}
+
+/// The same of the declaration on a cluster's credentials Secret, which is about every Service of that cluster.
+pub(crate) fn problems_of_cluster(
+    annotations: &BTreeMap<String, String>,
+    now: Timestamp,
+) -> Validation {
+    judged(DeclaredDown::read(annotations), now)
+}
+
+fn judged(read: DownReading, now: Timestamp) -> Validation {
     let (errors, mut warnings): (Vec<Problem>, Vec<Problem>) =
         read.problems.into_iter().partition(Problem::is_error);
-    if let Some(declared) = read.declared {
-        warnings.extend(out_of_time(&declared, now.wall));
-        if !declared.has_ended(now.wall) && index.synced.all() {
-            warnings.extend(effect(service, index, now));
-        }
-    }
+    warnings.extend(read.declared.and_then(|declared| out_of_time(&declared, now)));
     Validation { errors, warnings }
 }
 

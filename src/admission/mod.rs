@@ -12,6 +12,7 @@ pub(crate) mod declared_down;
 pub(crate) mod findings;
 pub(crate) mod lookup;
 pub(crate) mod mutate;
+pub(crate) mod namespace_protection;
 pub(crate) mod preexisting;
 pub(crate) mod previous;
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::fmt;
 /// Whether a problem makes an object unusable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// It could not be checked: a fact is not known.
+    Unknown,
     /// Legal, but likely to hurt.
     Warning,
     /// Failover cannot work with this.
@@ -41,6 +43,11 @@ impl Problem {
     /// A warning about a field.
     pub fn warning(field: impl Into<FieldPath>) -> Self {
         Self::new(Severity::Warning, field)
+    }
+
+    /// What could not be checked in a field.
+    pub fn unknown(field: impl Into<FieldPath>) -> Self {
+        Self::new(Severity::Unknown, field)
     }
 
     fn new(severity: Severity, field: impl Into<FieldPath>) -> Self {

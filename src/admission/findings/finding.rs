@@ -98,6 +98,11 @@ impl Finding {
     pub(crate) fn is_always_reported(&self) -> bool {
         matches!(self, Self::WithoutEffect { .. })
     }
+
+    /// Whether it is only that a fact is not known.
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self, Self::FailfastNotKnown(_))
+    }
 }
 
 fn of_split(facts: &ObjectFacts) -> Vec<Finding> {

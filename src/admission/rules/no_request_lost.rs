@@ -4,7 +4,8 @@ use super::rule::{Check, ObjectReview, Rule};
 use crate::admission::findings::{Finding, ObjectFacts, findings};
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
-use crate::engine::{Intent, Problem};
+use crate::engine::{Intent, Problem, Severity};
+use crate::kinds::ObjectRef;
 use crate::kinds::retries::ParentRetries;
 
 /// Warns of each [`Finding`] that no other rule reports, once. Of an object that does not ask for a seamless
@@ -14,7 +15,15 @@ pub(super) const RULE: Rule = Rule { name: "no_request_lost", check: Check::Revi
 fn check(review: &ObjectReview<'_>) -> Vec<Problem> {
     let object = review.object_ref();
     let found = review.newly_found(|object, intents| found(object, intents, review.view));
-    found.iter().map(|finding| finding.advice(&object).into_warning()).collect()
+    found.iter().map(|finding| problem(finding, &object)).collect()
+}
+
+fn problem(finding: &Finding, object: &ObjectRef) -> Problem {
+    let warning = finding.advice(object).into_warning();
+    match finding.is_unknown() {
+        true => Problem { severity: Severity::Unknown, ..warning },
+        false => warning,
+    }
 }
 
 fn found(object: &ReviewedObject<'_>, intents: &[Intent], view: &View<'_>) -> Vec<Finding> {

@@ -1,10 +1,10 @@
 //! What a seamless protection lacks on an object.
 
 use super::rule::{Check, ObjectReview, Rule};
+use crate::admission::namespace_protection;
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
 use crate::engine::{FieldPath, Intent, Problem, ProtectionSetBy, ProtectionSources, annotations};
-use crate::index::namespace_facts::NamespaceProtection;
 use crate::kinds::retries::{self, ParentRetries, Retry, RetrySetting};
 use crate::kinds::{Kind, route};
 use kube::ResourceExt;
@@ -49,19 +49,7 @@ fn unreadable_namespace(review: &ObjectReview<'_>, sources: &ProtectionSources) 
     if sources.set_by() == ProtectionSetBy::Object {
         return None;
     }
-    let index = view.index();
-    let NamespaceProtection::Unreadable(found) = index.namespace_protection(namespace)? else {
-        return None;
-    };
-    Some(
-        Problem::warning(field())
-            .found(format!("{found:?} on namespace {namespace}"))
-            .expected("\"standard\" or \"seamless\"; it is ignored")
-            .next(format!(
-                "mend it with: kubectl annotate namespace {namespace} {}=seamless --overwrite",
-                annotations::PROTECTION
-            )),
-    )
+    namespace_protection::problem(namespace, view.index().namespace_protection(namespace)?)
 }
 
 /// A retry goes to the backends that the request knew when it began.
@@ -127,7 +115,7 @@ fn not_added(object: &ReviewedObject<'_>, ours: &[Retry], view: &View<'_>) -> Op
     };
     let each: Vec<String> = ours.iter().map(|(name, value)| format!("{name}={value}")).collect();
     Some(
-        Problem::warning(view.apex_field())
+        Problem::unknown(view.apex_field())
             .found(format!("{service:?}, which cannot be seen"))
             .expected("a Service whose annotations can be read: it may have retries, which ours would replace, so none are added")
             .next(format!(

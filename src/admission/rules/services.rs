@@ -62,15 +62,20 @@ fn missing(name: &str, field: impl FnOnce() -> FieldPath, guess: &Guess<'_>) -> 
     let expected = format!("a Service in namespace {}", service.namespace);
     match presence {
         Presence::Exists => None,
-        Presence::NotKnown => Some(
-            Problem::warning(field)
-                .found(format!("{name:?}, which could not be looked up"))
-                .expected(expected)
-                .next(format!(
-                    "check with: kubectl -n {} get service {}",
-                    service.namespace, service.name
-                )),
-        ),
+        Presence::NotKnown => {
+            let near = guess.near(&service).map(|near| format!("did you mean {near}? "));
+            Some(
+                Problem::unknown(field)
+                    .found(format!("{name:?}, which could not be looked up"))
+                    .expected(expected)
+                    .next(format!(
+                        "{}check with: kubectl -n {} get service {}",
+                        near.unwrap_or_default(),
+                        service.namespace,
+                        service.name
+                    )),
+            )
+        }
         Presence::Missing => {
             let (near, mirrors) = (guess.near(&service), guess.linked_cluster(name));
             let lenient = view.rules.missing_backends == MissingBackends::Warn || mirrors.is_some();
