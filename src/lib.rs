@@ -15,6 +15,7 @@
 //! - [`checks`]: what `check` looks at, and how it is printed.
 //! - [`snapshot`]: everything listed once, and the decision of each object, for the commands of people.
 //! - [`runtime`]: puts the parts together, starts and stops them in order.
+//! - [`manifest_review`]: the webhook's verdict on manifests, without a cluster.
 //! - [`migrate`]: routes of the Gateway API from TrafficSplits.
 //! - [`manifests`]: manifests as people write them, and the lines of their fields.
 //! - [`housekeeping`]: what the leader looks after beside failover.
@@ -69,6 +70,7 @@ pub(crate) mod index;
 pub mod informers;
 pub mod kinds;
 pub(crate) mod leader_election;
+pub(crate) mod manifest_review;
 pub(crate) mod manifests;
 pub(crate) mod migrate;
 pub(crate) mod reconciler;

@@ -14,9 +14,10 @@ mod object_name;
 mod output;
 mod profiles;
 mod session;
+mod validate;
 mod values;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Failover for Linkerd: keeps a Service alive by sending its traffic to a backup.
@@ -34,6 +35,7 @@ enum Command {
     // The descriptions of the others stand at their arguments.
     Check(Box<check::Args>),
     Migrate(migrate::Args),
+    Validate(Box<validate::Args>),
 }
 
 impl Cli {
@@ -67,6 +69,7 @@ impl Cli {
             Command::Controller(args) => runtime.block_on(controller::run(*args))?,
             Command::Check(args) => return runtime.block_on(check::run(*args)),
             Command::Migrate(args) => runtime.block_on(migrate::run(args))?,
+            Command::Validate(args) => return runtime.block_on(validate::run(*args)),
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -75,7 +78,6 @@ impl Cli {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -1,0 +1,182 @@
+//! `linkerd-failover validate`: arguments, input and output.
+
+use crate::admission::view::Rules;
+use crate::cli::failure::Failure;
+use crate::cli::kubernetes::ClusterArgs;
+use crate::cli::output;
+use crate::cli::session::{self, Session};
+use crate::cli::values::{MissingBackendsValue, ProtectionValue, distinct, parse_delay};
+use crate::engine::{Defaults, NamespaceDefault, annotations};
+use crate::kinds::selector::LabelSelector;
+use crate::manifest_review::formats::Format;
+use crate::manifest_review::input::Input;
+use crate::manifest_review::known_world::KnownWorld;
+use crate::manifest_review::review::review;
+use crate::manifest_review::settings::ReviewSettings;
+use crate::manifests::files;
+use crate::snapshot::{Area, Settings};
+use jiff::SignedDuration;
+use std::process::ExitCode;
+
+/// Say what the admission webhook would say to manifests, without a cluster
+///
+/// Each TrafficSplit, HTTPRoute and GRPCRoute that the selector matches is defaulted and validated as the
+/// webhook does it, beside the Services, Namespaces, ServiceProfiles and ReferenceGrants of the input. The
+/// declarations on Services and on clusters' Secrets are judged too. All other documents are skipped. What only
+/// a cluster knows is reported as not checked, unless --live asks one. Nothing is written to it.
+///
+/// The exit code is 0, 1 where the webhook would refuse an object, and 2 where something cannot be read.
+#[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
+  linkerd-failover validate -f deploy/
+  helm template . | linkerd-failover validate -f -
+  linkerd-failover validate -f split.yaml -f services.yaml --strict -o github
+  linkerd-failover validate -f split.yaml --live"
+)]
+pub(super) struct Args {
+    /// File of manifests, YAML or JSON, or a directory of them and all below; - is standard input. May be given
+    /// several times
+    #[arg(long = "filename", short = 'f', value_name = "FILE", required_unless_present = "more")]
+    files: Vec<String>,
+    /// More of them
+    #[arg(value_name = "FILE")]
+    more: Vec<String>,
+    /// Format of the output
+    #[arg(long, short, value_enum, default_value_t)]
+    output: FormatValue,
+    /// Take warnings for faults
+    #[arg(long)]
+    strict: bool,
+    /// Namespace of what names none [default: default; with --live that of the context]
+    #[arg(long, short)]
+    namespace: Option<String>,
+    /// Ask the cluster for what the input does not have, and for the settings of the installation
+    #[arg(long)]
+    live: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Deployment of linkerd-failover, where there are several
+    #[arg(long, value_name = "[NAMESPACE/]NAME", requires = "live")]
+    installation: Option<String>,
+    #[command(flatten)]
+    webhook: WebhookArgs,
+}
+
+/// The settings of the webhook that a verdict depends on.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Settings of the installation, without --live")]
+struct WebhookArgs {
+    /// Label selector of managed objects
+    #[arg(long, short = 'l', env = "LINKERD_FAILOVER_SELECTOR", default_value = annotations::CONTROLLED_BY)]
+    selector: LabelSelector,
+    /// What becomes of an object that names a Service which does not exist
+    #[arg(long, env = "LINKERD_FAILOVER_MISSING_BACKENDS", value_enum, default_value_t)]
+    missing_backends: MissingBackendsValue,
+    /// Linked clusters: a missing Service whose name ends in one of them is only warned about
+    #[arg(long, env = "LINKERD_FAILOVER_LINKED_CLUSTERS", value_delimiter = ',')]
+    linked_clusters: Vec<String>,
+    /// How long a loss must last before traffic moves, where an object does not set it
+    #[arg(long, env = "LINKERD_FAILOVER_FAILOVER_DELAY", default_value = "0s", value_parser = parse_delay)]
+    failover_delay: SignedDuration,
+    /// How long a recovery must last before traffic moves, where an object does not set it
+    #[arg(long, env = "LINKERD_FAILOVER_FAILBACK_DELAY", default_value = "0s", value_parser = parse_delay)]
+    failback_delay: SignedDuration,
+    /// Ready fallbacks keep the smallest share, where an object does not set it
+    #[arg(long, env = "LINKERD_FAILOVER_WARM_STANDBY")]
+    warm_standby: bool,
+    /// How far requests are protected, where neither an object nor its namespace sets it
+    #[arg(long, env = "LINKERD_FAILOVER_PROTECTION", value_enum, default_value_t)]
+    protection: ProtectionValue,
+}
+
+/// The values of `--output`.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum FormatValue {
+    /// A line for each fault
+    #[default]
+    Text,
+    /// One object, for programs
+    Json,
+    /// Commands for a workflow of GitHub
+    Github,
+}
+
+impl From<FormatValue> for Format {
+    fn from(value: FormatValue) -> Self {
+        match value {
+            FormatValue::Text => Self::Text,
+            FormatValue::Json => Self::Json,
+            FormatValue::Github => Self::GitHub,
+        }
+    }
+}
+
+/// Reads, judges and prints.
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let (world, settings) = match args.live {
+        // Without the cluster that is to be asked nothing is judged: 1 would be a verdict.
+        true => ask_cluster(&args).await.map_err(Failure::unreadable)?,
+        false => (KnownWorld::empty(), args.webhook.settings(args.namespace.as_deref())),
+    };
+    let input = read(args.files.iter().chain(&args.more), &settings.namespace);
+    let report = review(input, world, &settings);
+    let report = if args.strict { report.strictly() } else { report };
+    output::print(&report.print(args.output.into()))?;
+    Ok(ExitCode::from(report.outcome().exit_code()))
+}
+
+/// What the cluster has, and the settings of its installation.
+async fn ask_cluster(args: &Args) -> Result<(KnownWorld, ReviewSettings), Failure> {
+    let (client, default) = session::connect(args.cluster.clone()).await?;
+    let installed = session::find(&client, args.installation.as_deref()).await?;
+    let session = Session { client, area: Area::All, installed };
+    let snapshot = session.snapshot().await?;
+    let gaps = snapshot.gaps.iter().map(ToString::to_string).collect();
+    let Settings { watch, rules, .. } = session.installed.settings;
+    let settings = ReviewSettings {
+        selector: watch.selector,
+        rules: rules.unwrap_or_default(),
+        defaults: watch.defaults,
+        namespace: args.namespace.clone().unwrap_or(default),
+    };
+    Ok((KnownWorld::of_cluster(snapshot.index, snapshot.now, gaps), settings))
+}
+
+fn read<'a>(arguments: impl Iterator<Item = &'a String>, namespace: &str) -> Input {
+    let mut input = Input::new(namespace);
+    for argument in arguments {
+        match files::named_by(argument) {
+            Ok(found) => found.iter().for_each(|file| {
+                let name = file.to_string_lossy();
+                match files::read(file) {
+                    Ok(content) => input.add(&name, &content),
+                    Err(problem) => input.add_unreadable(&name, problem),
+                }
+            }),
+            Err(problem) => input.add_unreadable(argument, problem),
+        }
+    }
+    input
+}
+
+impl WebhookArgs {
+    fn settings(&self, namespace: Option<&str>) -> ReviewSettings {
+        ReviewSettings {
+            selector: self.selector.clone(),
+            rules: Rules {
+                missing_backends: self.missing_backends.into(),
+                linked_clusters: distinct(self.linked_clusters.clone()),
+            },
+            defaults: Defaults {
+                failover_delay: self.failover_delay,
+                failback_delay: self.failback_delay,
+                warm_standby: self.warm_standby,
+                protection: self.protection.into(),
+                namespace_protection: NamespaceDefault::Silent,
+            },
+            namespace: namespace.unwrap_or("default").to_owned(),
+        }
+    }
+}
