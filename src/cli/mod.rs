@@ -3,12 +3,14 @@
 mod alerts;
 mod certificates;
 mod check;
+mod completion;
 mod controller;
 mod deployment;
 mod failure;
 mod guard;
 mod kubernetes;
 mod lenient;
+mod man;
 mod migrate;
 mod object_name;
 mod output;
@@ -36,6 +38,8 @@ enum Command {
     Check(Box<check::Args>),
     Migrate(migrate::Args),
     Validate(Box<validate::Args>),
+    Completion(completion::Args),
+    Man(man::Args),
 }
 
 impl Cli {
@@ -70,6 +74,8 @@ impl Cli {
             Command::Check(args) => return runtime.block_on(check::run(*args)),
             Command::Migrate(args) => runtime.block_on(migrate::run(args))?,
             Command::Validate(args) => return runtime.block_on(validate::run(*args)),
+            Command::Completion(args) => completion::run(&args, Self::command())?,
+            Command::Man(args) => man::run(&args, Self::command())?,
         }
         Ok(ExitCode::SUCCESS)
     }
