@@ -25,6 +25,7 @@
 //! - [`admission`]: defaulting and validation; the rules, one a file.
 //! - [`leader_election`]: the Lease, and what replicas record in it.
 //! - [`deletion_guard`]: the way of an announced pod deletion to the leader and back.
+//! - [`notifications`]: CloudEvents about transitions, for the receiver that the chart names.
 //! - [`events`]: how Events look, and how they are published.
 //! - [`certificates`]: the webhook's certificates.
 //! - [`informers`]: LIST and watch of each kind, into the index.
@@ -46,6 +47,7 @@
 //! | a metric | a line in the struct of its group, in [`telemetry`]; its row in `docs/metrics.md` |
 //! | a check | its function in a file of [`checks`], its row in `checks::table`, its heading in `docs/checks.md` |
 //! | an Event | its reason in `events::reason`; what makes it in `reconciler::reports` or [`housekeeping`] |
+//! | a type of notification | its value in `telemetry::NotificationType`; what makes it in `reconciler`; docs/notifications.md |
 //! | a command, or a flag | [`cli`]; what a flag sets is in `runtime::options`; what a command of people knows is in [`snapshot`] |
 //! | a part of the process | a step of `runtime::controller::run` |
 //! | a test against a real API server | `tests/integration` |
@@ -73,6 +75,7 @@ pub(crate) mod leader_election;
 pub(crate) mod manifest_review;
 pub(crate) mod manifests;
 pub(crate) mod migrate;
+pub(crate) mod notifications;
 pub(crate) mod reconciler;
 pub(crate) mod runtime;
 pub(crate) mod snapshot;

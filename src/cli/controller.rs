@@ -5,6 +5,7 @@ use crate::cli::alerts::AlertArgs;
 use crate::cli::certificates::CertificateArgs;
 use crate::cli::guard::GuardArgs;
 use crate::cli::kubernetes::KubernetesArgs;
+use crate::cli::notifications::NotificationArgs;
 use crate::cli::profiles::ProfileArgs;
 use crate::cli::values::{
     LogFormatValue, MissingBackendsValue, ProtectionValue, distinct, in_order, parse_delay,
@@ -77,6 +78,8 @@ pub(super) struct Args {
     linkerd: LinkerdArgs,
     #[command(flatten)]
     alerts: AlertArgs,
+    #[command(flatten)]
+    notifications: NotificationArgs,
     /// Identity of this replica in the Lease and in what it writes
     #[arg(long, env = "POD_NAME", hide = true)]
     replica: Option<String>,
@@ -166,6 +169,7 @@ impl Args {
             self.replica.unwrap_or_else(|| format!("linkerd-failover-{}", std::process::id()));
         let deletion_delay = self.guard.delay()?;
         let alerts = self.alerts.settings()?;
+        let notifications = self.notifications.settings(&namespace, &self.name)?;
         let webhook = match self.no_webhook {
             true => None,
             false => Some(WebhookOptions {
@@ -200,6 +204,7 @@ impl Args {
             // Nobody calls a replica without a webhook.
             drain: webhook.as_ref().map_or(Duration::ZERO, |_| self.drain.unsigned_abs()),
             webhook,
+            notifications,
             deletion_delay,
         })
     }

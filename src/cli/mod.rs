@@ -12,6 +12,7 @@ mod kubernetes;
 mod lenient;
 mod man;
 mod migrate;
+mod notifications;
 mod object_name;
 mod output;
 mod profiles;

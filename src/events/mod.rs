@@ -9,4 +9,4 @@ mod recorder;
 
 pub(crate) use new_event::{NewEvent, Regarding};
 pub(crate) use reason::{EventAction, EventReason};
-pub(crate) use recorder::Recorder;
+pub(crate) use recorder::{Recorder, wait_quiet};

@@ -54,6 +54,11 @@ impl Regarding {
         &self.kind.kind
     }
 
+    /// Its kind, with the group and the version in which it is served.
+    pub(crate) fn api_resource(&self) -> &ApiResource {
+        &self.kind
+    }
+
     /// Its uid; empty where it is not known.
     pub(crate) fn uid(&self) -> &str {
         &self.uid

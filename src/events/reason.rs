@@ -84,6 +84,8 @@ named! {
         AlertRefused,
         /// Alertmanager has not got the CA by which it trusts the webhook's certificate.
         AlertsCaNotPublished,
+        /// Notifications are not delivered: a Warning where that begins, Normal where it ends.
+        NotificationsNotDelivered,
     }
 }
 
@@ -106,6 +108,8 @@ named! {
         Label,
         /// Taking alerts of Alertmanager.
         Receive,
+        /// Sending notifications.
+        Notify,
     }
 }
 

@@ -79,7 +79,7 @@ impl Publisher {
 }
 
 /// Waits until no write has been in flight for a while, or there is nobody who writes.
-async fn wait_quiet(quiet_since: &mut watch::Receiver<Option<Instant>>) {
+pub(crate) async fn wait_quiet(quiet_since: &mut watch::Receiver<Option<Instant>>) {
     while let Ok(Some(since)) = quiet_since.wait_for(Option::is_some).await.map(|since| *since) {
         let written = quiet_since.changed();
         match tokio::time::timeout_at((since + QUIET).into(), written).await {

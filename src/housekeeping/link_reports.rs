@@ -4,7 +4,9 @@ use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
 use crate::index::remote::reach::Transition;
 use crate::informers::remote::transitions::LinkTransition;
 use crate::kinds::ObjectKey;
-use crate::telemetry::{Metrics, RemoteState};
+use crate::notifications::{Notification, NotificationData, Notifier};
+use crate::telemetry::{Metrics, NotificationType, RemoteState};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::ApiResource;
 use std::collections::BTreeMap;
@@ -17,6 +19,7 @@ pub(crate) async fn report_links(
     mut transitions: mpsc::UnboundedReceiver<LinkTransition>,
     mut leading: watch::Receiver<bool>,
     recorder: Recorder,
+    notifier: Notifier,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
@@ -33,6 +36,9 @@ pub(crate) async fn report_links(
         if *leading.borrow() {
             for transition in pending.take() {
                 recorder.publish(event(&transition));
+                if transition.what == Transition::Down {
+                    notifier.notify(notification(&transition, Timestamp::now()));
+                }
             }
         }
     }
@@ -65,12 +71,23 @@ impl PendingTransitions {
     }
 }
 
-/// About the Secret by which the cluster is linked.
-fn event(transition: &LinkTransition) -> NewEvent {
+/// The Secret by which the cluster is linked.
+fn regarding(transition: &LinkTransition) -> Regarding {
     let secret = &transition.secret;
     let key = ObjectKey::new(&secret.namespace, &secret.name);
     let kind = ApiResource::erase::<Secret>(&());
-    let regarding = Regarding::named(key, kind).at(&secret.uid, &secret.resource_version);
+    Regarding::named(key, kind).at(&secret.uid, &secret.resource_version)
+}
+
+fn notification(transition: &LinkTransition, at: Timestamp) -> Notification {
+    let (message, cluster) = (transition.note.clone(), Some(transition.cluster.clone()));
+    let data = NotificationData { message, cluster, ..NotificationData::default() };
+    let (what, about) = (NotificationType::ClusterDown, regarding(transition));
+    Notification { what, about, at, data }
+}
+
+fn event(transition: &LinkTransition) -> NewEvent {
+    let regarding = regarding(transition);
     let (action, note) = (EventAction::Watch, transition.note.clone());
     let reason = match transition.what {
         Transition::Unreachable => EventReason::RemoteUnreachable,

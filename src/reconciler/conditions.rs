@@ -2,12 +2,14 @@
 //! A replica that does not lead reports nothing, and reports it once it leads.
 
 use crate::engine::{BySet, Intent, Readiness};
+use crate::index::managed_object::ManagedObject;
 use crate::kinds::adapter::InUse;
 use crate::reconciler::context::{Context, Subject};
 use crate::reconciler::down_conditions::{DownCondition, DownConditions};
 use crate::reconciler::gates::stop::Wanted;
 use crate::reconciler::hold::Hold;
 use crate::reconciler::memory::{Memories, Problem, Readability};
+use crate::reconciler::notify;
 use crate::reconciler::plan::Plan;
 use crate::reconciler::protection;
 use crate::reconciler::reports;
@@ -148,7 +150,9 @@ pub(crate) fn report_plan(
 ) -> Option<Duration> {
     report_short_ports(context, memories, subject, &plan.short_ports);
     report_down(context, memories, subject, &plan.down);
-    report_nothing_ready(context, memories, subject, plan)
+    let nothing_ready = report_nothing_ready(context, memories, subject, plan);
+    let no_fallback = report_no_fallback(context, memories, subject, &plan.without_fallback);
+    [nothing_ready, no_fallback].into_iter().flatten().min()
 }
 
 /// Ports that backends do not serve.
@@ -244,6 +248,36 @@ fn report_nothing_ready(
     next.map(|next| next.try_into().unwrap_or_default())
 }
 
+/// Sets whose fallbacks are all down while their traffic needs none.
+fn report_no_fallback(
+    context: &Context,
+    memories: &mut Memories,
+    subject: &Subject<'_>,
+    without: &BySet<String>,
+) -> Option<Duration> {
+    let object = subject.object;
+    let known = memories.get(object).is_some_and(|memory| !memory.no_fallback.is_empty());
+    if !context.notifier.is_on() || without.is_empty() && !known {
+        return None;
+    }
+    let memory = &mut memories.entry(object).no_fallback;
+    let (due, next) = memory.observe(without, subject.leads, subject.now);
+    if !due.is_empty() {
+        context.notifier.notify(notify::without_fallback(subject, &due, without));
+    }
+    next.map(|next| next.try_into().unwrap_or_default())
+}
+
+/// The health of the backends of these sets of an object, for a person.
+pub(crate) fn each_set_of(
+    managed: &ManagedObject,
+    readiness: &BySet<(Readiness, String)>,
+    sets: &[String],
+) -> String {
+    let intents: Vec<&Intent> = managed.readable().iter().map(|set| &set.intent).collect();
+    each_set(&intents, readiness, sets)
+}
+
 /// The health of the backends of these sets, for a person.
 fn each_set(
     intents: &[&Intent],
@@ -282,6 +316,7 @@ pub(crate) fn report_hold(
     if memories.entry(subject.object).problem.begins(problem) {
         tracing::warn!(object = %write.object, "{}; nothing is written: {hold}", flip.due());
         context.recorder.publish(reports::on_hold(write, flip, &hold.to_string()));
+        context.notifier.notify(notify::on_hold(subject, flip, &hold));
     }
 }
 
@@ -305,5 +340,6 @@ pub(crate) fn report_overwritten(
         context.metrics.undone.inc();
         tracing::warn!(object = %write.object, times, by, ?next, "weights are being undone");
         context.recorder.publish(reports::undone(write, by, times));
+        context.notifier.notify(notify::overwritten(subject, by, times));
     }
 }

@@ -9,6 +9,7 @@ use crate::index::shared_index::SharedIndex;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
 use crate::kinds::selector::LabelSelector;
+use crate::notifications::Notifier;
 use crate::telemetry::Metrics;
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,6 +40,8 @@ pub(crate) struct Context {
     pub metrics: Arc<Metrics>,
     /// Events, to be published off the hot path.
     pub recorder: Recorder,
+    /// Notifications, to be delivered off the hot path.
+    pub notifier: Notifier,
     /// Since when no write is under way: background work waits for that.
     pub quiet_since: watch::Sender<Option<Instant>>,
 }

@@ -5,6 +5,7 @@ use crate::index::change::Change;
 use crate::index::shared_index::ChangedObjects;
 use crate::informers::confirm::ConsistentReader;
 use crate::kinds::ObjectRef;
+use crate::notifications::Transitions;
 use crate::reconciler::context::{Context, ReconcileRequest};
 use crate::reconciler::gates::arbiter::Arbiter;
 use crate::reconciler::gates::brake::{BrakeRecord, Ledger, LedgerAnswer};
@@ -100,6 +101,7 @@ impl Controller {
                 writes: Writes::new(parts.writes, concurrency),
                 profiles: ProfileWrites::new(parts.profiles, parts.profile_writes, concurrency),
                 memories: Memories::default(),
+                transitions: Transitions::default(),
                 deletions: PendingDeletions::default(),
                 brake: BrakeGate::new(settings.brake, Some(parts.ledger)),
                 arbiter: Arbiter::new(parts.reader),

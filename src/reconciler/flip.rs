@@ -65,6 +65,11 @@ impl Flip {
         Some(Self { moves, alike })
     }
 
+    /// Its moves, set by set.
+    pub(crate) fn moves(&self) -> &[SetMove] {
+        &self.moves
+    }
+
     /// Whether every set ends on its primaries.
     pub(crate) fn on_primary(&self) -> bool {
         self.moves.iter().all(|m| m.on_primary)

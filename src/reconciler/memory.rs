@@ -6,6 +6,7 @@ use crate::kinds::ObjectRef;
 use crate::reconciler::attempts::{Attempt, FailedAttempt, WriteKey};
 use crate::reconciler::down_conditions::DownCondition;
 use crate::reconciler::hold::Hold;
+use crate::reconciler::no_fallback::NoFallback;
 use crate::reconciler::nothing_ready::NothingReady;
 use crate::reconciler::overwrites::OverwriteTracker;
 use crate::reconciler::short_ports::ShortPort;
@@ -52,6 +53,8 @@ pub(crate) struct Memory {
     pub down: ReportOnce<BTreeSet<DownCondition>>,
     /// Its sets that have nothing ready.
     pub nothing_ready: NothingReady,
+    /// Its sets that have no ready fallback.
+    pub no_fallback: NoFallback,
     /// Which of its rules have no primary.
     pub without_primary: ReportOnce<Box<str>>,
     /// What it lacks of its protection.
@@ -217,6 +220,7 @@ impl Memory {
             && self.short_ports.is_empty()
             && self.down.is_empty()
             && self.nothing_ready.is_empty()
+            && self.no_fallback.is_empty()
             && self.without_primary.is_empty()
             && self.protection.is_empty()
     }

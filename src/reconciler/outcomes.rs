@@ -8,6 +8,7 @@ use crate::reconciler::attempts::{Attempt, FailedAttempt, WriteFailure, WriteKey
 use crate::reconciler::context::{Context, Subject};
 use crate::reconciler::flip::Flip;
 use crate::reconciler::memory::Readability;
+use crate::reconciler::notify;
 use crate::reconciler::ordered_queue::{Cause, Urgency};
 use crate::reconciler::overwrites::OverwriteTracker;
 use crate::reconciler::reports;
@@ -116,6 +117,9 @@ impl Reconciler {
             tracing::warn!(%object, "moved as a standby: the leader had not");
         }
         report_landed(&self.context, &write, noticed.elapsed());
+        if let Some(flip) = write.flip().filter(|_| self.context.notifier.is_on()) {
+            self.transitions.observe_move(object, notify::moves(flip), flip.made());
+        }
         if write.flip().is_some() {
             let by_adaptor = object.kind.needs_service_profile() && !self.profiles.is_on();
             self.deletions.flipped(object, by_adaptor, Instant::now());
@@ -166,6 +170,7 @@ impl Reconciler {
 
     /// An object is gone: so is what was remembered of it.
     pub(crate) fn forget(&mut self, object: &ObjectRef) {
+        self.transitions.forget(object);
         let Some(memory) = self.memories.remove(object) else { return };
         if memory.readability == Readability::Unreadable || !memory.not_in_use.is_empty() {
             let metrics = &self.context.metrics;

@@ -9,6 +9,7 @@ use crate::reconciler::context::Subject;
 use crate::reconciler::down_conditions::{self, DownConditions};
 use crate::reconciler::gates::brake::TrafficPosition;
 use crate::reconciler::memory::Memory;
+use crate::reconciler::no_fallback;
 use crate::reconciler::patch;
 use crate::reconciler::set_decision::SetDecision;
 use crate::reconciler::short_ports::{self, ShortPort};
@@ -39,6 +40,8 @@ pub(crate) struct Plan {
     pub down: DownConditions,
     /// Whether anything of each set is ready, and the health of each of its backends.
     pub readiness: BySet<(Readiness, String)>,
+    /// The sets on their primaries of which no fallback is ready, and the health of those.
+    pub without_fallback: BySet<String>,
     /// When to look again even if nothing changes.
     pub next: Option<SignedDuration>,
     pub paused: bool,
@@ -69,6 +72,7 @@ pub(crate) fn plan(
     let short_ports = decided.iter().flat_map(short).collect();
     let down = |d: &SetDecision<'_>| down_conditions::of_set(&d.set.intent, &d.health, &d.decision);
     let down = decided.iter().flat_map(down).collect();
+    let without_fallback = without_fallback(&decided);
     let wanted = decided.iter().map(|d| d.named(d.active())).collect();
     let position = position(&decided);
     let paused = is_paused(&decided);
@@ -102,7 +106,15 @@ pub(crate) fn plan(
             .map(|d| d.named(d.decision.names_left_early(&d.set.intent)))
             .collect(),
         readiness,
+        without_fallback,
     })
+}
+
+fn without_fallback(decided: &[SetDecision<'_>]) -> BySet<String> {
+    let of_set = |d: &SetDecision<'_>| {
+        Some(d.named(no_fallback::of_set(&d.set.intent, &d.health, &d.decision)?))
+    };
+    decided.iter().filter_map(of_set).collect()
 }
 
 /// Whether traffic of an object is to move now.

@@ -14,6 +14,7 @@ use crate::reconciler::gates::stop::{Gate, ProfileWork, Stop, StopReason, Wanted
 use crate::reconciler::hold::Hold;
 use crate::reconciler::lanes::Lane;
 use crate::reconciler::memory::Memory;
+use crate::reconciler::notify;
 use crate::reconciler::ordered_queue::{Cause, Urgency};
 use crate::reconciler::plan::{self, Moves, Plan};
 use crate::reconciler::profile_first;
@@ -108,8 +109,23 @@ impl Reconciler {
         let (context, memories) = (&self.context, &mut self.memories);
         let look_again = conditions::report_plan(context, memories, subject, &plan);
         self.look_again(object, look_again);
+        self.notify_transitions(subject, &plan);
         self.observe_late_landing(subject);
         Ok(plan)
+    }
+
+    /// Hands over what the object's state records and has not been handed over yet.
+    fn notify_transitions(&mut self, subject: &Subject<'_>, plan: &Plan) {
+        let Subject { object, managed, leads, now, .. } = *subject;
+        if !self.context.notifier.is_on() {
+            return;
+        }
+        let positions = notify::positions(subject);
+        let news = self.transitions.observe(object, &managed.uid, &positions, leads, now.wall);
+        for transition in news {
+            let why = conditions::each_set_of(managed, &plan.readiness, &transition.rules());
+            self.context.notifier.notify(notify::transition(subject, transition, &why));
+        }
     }
 
     fn planned(&self, subject: &Subject<'_>, moves: Moves) -> Option<Plan> {

@@ -4,6 +4,7 @@ use crate::index::change::{Change, Noticed};
 use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
+use crate::notifications::Transitions;
 use crate::reconciler::context::Context;
 use crate::reconciler::gates::arbiter::Arbiter;
 use crate::reconciler::gates::brake::BrakeRecord;
@@ -36,6 +37,8 @@ pub(crate) struct Reconciler {
     pub profiles: ProfileWrites,
     /// What is remembered of objects.
     pub memories: Memories,
+    /// The transitions that are reported as notifications.
+    pub transitions: Transitions,
     /// Deletions that wait for a flip.
     pub deletions: PendingDeletions,
     /// The gates that remember something themselves.
@@ -219,6 +222,7 @@ impl Reconciler {
         metrics.without_primary.set(self.memories.without_primary() as i64);
         metrics.incomplete.set(self.memories.incomplete() as i64);
         self.memories.prune(now);
+        self.transitions.prune(self.context.shared.now().wall);
         self.profiles.memories.prune(now);
         self.arbiter.prune(self.context.shared.now().steady);
         self.deletions.prune(self.context.settings.deletion_delay, now);

@@ -15,6 +15,7 @@ use crate::informers::confirm::ConsistentReader;
 use crate::informers::remote::clients::LinkedClients;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
+use crate::notifications::{Notifier, Transitions};
 use crate::reconciler::context::{Context, ControllerSettings, ReconcileRequest};
 use crate::reconciler::gates::arbiter::Arbiter;
 use crate::reconciler::gates::brake_gate::BrakeGate;
@@ -122,6 +123,7 @@ impl World {
             shared: shared.clone(),
             leading: watch::channel(true).1,
             namespace: "ns".into(),
+            notifier: Notifier::off(metrics.clone()),
             metrics: metrics.clone(),
             recorder: Recorder::new(metrics).0,
             quiet_since: watch::channel(None).0,
@@ -139,6 +141,7 @@ impl World {
             writes: Writes::new(clients(), concurrency),
             profiles: ProfileWrites::new(settings, clients(), concurrency),
             memories: Memories::default(),
+            transitions: Transitions::default(),
             backlog: RecordBacklog::default(),
             deletions: PendingDeletions::default(),
             brake: BrakeGate::new(None, None),

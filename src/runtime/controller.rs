@@ -6,7 +6,7 @@ use crate::runtime::clients::Clients;
 use crate::runtime::options::Options;
 use crate::runtime::process::Process;
 use crate::runtime::tasks::Tasks;
-use crate::runtime::{admin, housekeeping, leadership, reconciler, webhook};
+use crate::runtime::{admin, housekeeping, leadership, notifications, reconciler, webhook};
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
@@ -19,10 +19,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     start_informers(&process, &mut tasks);
     let leadership = leadership::start(&process, &mut tasks);
     let events = reconciler::start_events(&process, &mut tasks);
-    housekeeping::start(&process, &leadership, &events.recorder, &mut tasks);
+    let notifier = notifications::start(&process, &leadership, &events, &mut tasks)?;
+    housekeeping::start(&process, &leadership, &events.recorder, &notifier, &mut tasks);
     let recorder = events.recorder.clone();
     let announcements =
-        reconciler::start(&process, clients, changes, &leadership, events, &mut tasks);
+        reconciler::start(&process, clients, changes, &leadership, events, notifier, &mut tasks);
     let reconciler = webhook::ReconcilerHandles { announcements, recorder };
     let certificates = webhook::start(&process, &leadership, reconciler, &mut tasks).await?;
     admin::start(&process, certificates, &mut tasks).await?;

@@ -12,6 +12,7 @@ use crate::housekeeping::unmanaged_objects::{UnmanagedScan, scan_unmanaged};
 use crate::index::store::Index;
 use crate::informers::linkerd_config::LinkerdConfig;
 use crate::informers::remote::links::{LinkSettings, watch_links};
+use crate::notifications::Notifier;
 use crate::runtime::leadership::Leadership;
 use crate::runtime::process::Process;
 use crate::runtime::tasks::Tasks;
@@ -22,9 +23,10 @@ pub(crate) fn start(
     process: &Process,
     leadership: &Leadership,
     recorder: &Recorder,
+    notifier: &Notifier,
     tasks: &mut Tasks,
 ) {
-    start_links(process, leadership, recorder, tasks);
+    start_links(process, leadership, recorder, notifier, tasks);
     start_declarations(process, leadership, recorder, tasks);
     start_labeller(process, leadership, recorder, tasks);
     start_scan(process, leadership, recorder, tasks);
@@ -73,7 +75,13 @@ fn start_config_reader(
 }
 
 /// Every replica watches the linked clusters: a standby and each webhook need their facts too.
-fn start_links(process: &Process, leadership: &Leadership, recorder: &Recorder, tasks: &mut Tasks) {
+fn start_links(
+    process: &Process,
+    leadership: &Leadership,
+    recorder: &Recorder,
+    notifier: &Notifier,
+    tasks: &mut Tasks,
+) {
     let Some(options) = &process.options.links else {
         process.index.update(Index::set_credentials_tried);
         return;
@@ -90,7 +98,8 @@ fn start_links(process: &Process, leadership: &Leadership, recorder: &Recorder, 
     tasks.background.spawn(watch);
     let (leading, recorder) = (leadership.leading.clone(), recorder.clone());
     let (metrics, stop) = (process.metrics.clone(), tasks.working.stop.clone());
-    tasks.working.tasks.spawn(report_links(transitions, leading, recorder, metrics, stop));
+    let report = report_links(transitions, leading, recorder, notifier.clone(), metrics, stop);
+    tasks.working.tasks.spawn(report);
 }
 
 /// Reports what is declared down, and removes what has run out where this program may patch Services.

@@ -6,6 +6,7 @@ pub(crate) mod controller;
 mod housekeeping;
 mod leadership;
 mod listen;
+mod notifications;
 pub(crate) mod options;
 mod process;
 mod reconciler;

@@ -8,6 +8,7 @@ use crate::engine::{Defaults, Identity};
 use crate::index::endpoints::AddressFamilies;
 use crate::kinds::ObjectKey;
 use crate::kinds::selector::LabelSelector;
+use crate::notifications::NotificationSettings;
 use jiff::SignedDuration;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -47,6 +48,8 @@ pub(crate) struct Options {
     pub linkerd: LinkerdOptions,
     /// None: the controller runs alone.
     pub webhook: Option<WebhookOptions>,
+    /// None: no notification is sent.
+    pub notifications: Option<NotificationSettings>,
     /// The longest that the deletion of a pod is delayed.
     pub deletion_delay: DelayBounds,
     /// How long to go on serving, no longer ready, after a signal.

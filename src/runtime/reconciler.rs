@@ -6,6 +6,7 @@ use crate::engine::annotations;
 use crate::events::Recorder;
 use crate::index::shared_index::ChangedObjects;
 use crate::informers::confirm::ConsistentReader;
+use crate::notifications::Notifier;
 use crate::reconciler::context::{Context, ControllerSettings};
 use crate::reconciler::controller::{Controller, ControllerParts};
 use crate::reconciler::gates::brake::Ledger;
@@ -29,6 +30,13 @@ pub(crate) struct Events {
     quiet_since: watch::Sender<Option<Instant>>,
 }
 
+impl Events {
+    /// Since when no write is in flight.
+    pub(crate) fn quiet_since(&self) -> watch::Receiver<Option<Instant>> {
+        self.quiet_since.subscribe()
+    }
+}
+
 /// Starts the publisher of Events.
 pub(crate) fn start_events(process: &Process, tasks: &mut Tasks) -> Events {
     let (recorder, publisher) = Recorder::new(process.metrics.clone());
@@ -45,6 +53,7 @@ pub(crate) fn start(
     changes: ChangedObjects,
     leadership: &Leadership,
     events: Events,
+    notifier: Notifier,
     tasks: &mut Tasks,
 ) -> mpsc::Sender<PendingAnnouncement> {
     let options = &process.options;
@@ -63,6 +72,7 @@ pub(crate) fn start(
             namespace: namespace.clone(),
             metrics: process.metrics.clone(),
             recorder: events.recorder,
+            notifier,
             quiet_since: events.quiet_since,
         },
         reader: ConsistentReader {

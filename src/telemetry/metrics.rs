@@ -4,7 +4,8 @@ use crate::telemetry::macros::{PREFIX, from_zero, label_values, metrics};
 use crate::telemetry::write_result::{ResultLabel, WriteResult};
 use crate::telemetry::{
     AdmissionMetrics, AlertMetrics, CertificateMetrics, DeclaredDownMetrics, GuardMetrics,
-    ObjectSamples, ProcessMetrics, ProfileMetrics, QueueMetrics, RemoteMetrics, WatchMetrics,
+    NotificationMetrics, ObjectSamples, ProcessMetrics, ProfileMetrics, QueueMetrics,
+    RemoteMetrics, WatchMetrics,
 };
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -180,6 +181,7 @@ metrics! {
         guard: GuardMetrics,
         declared_down: DeclaredDownMetrics,
         alerts: AlertMetrics,
+        notifications: NotificationMetrics,
     }
 }
 
