@@ -81,6 +81,9 @@ mod metrics {
     mod rules;
     mod served;
 }
+mod notifications {
+    mod delivery;
+}
 mod replicas {
     mod restarts;
     mod standby;

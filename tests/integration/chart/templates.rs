@@ -61,6 +61,16 @@ const VARIANTS: &[&[&str]] = &[
     &["alerts.enabled=true", "alerts.for=10m", "alerts.minimumStay=0s", "alerts.serviceLabel=svc"],
     &["alerts.enabled=true", "alerts.prometheusRule.enabled=true", "namespaces={default}"],
     &["alerts.enabled=true", "alerts.caNamespaces={default,linkerd-failover}"],
+    &[
+        "notifications.url=https://a.example/x",
+        "notifications.secret.name=keys",
+        "notifications.types={held,failover}",
+    ],
+    &[
+        "notifications.secret.urlKey=url",
+        "notifications.secret.name=keys",
+        "notifications.source=/clusters/east",
+    ],
 ];
 
 /// What 0.1 had and has no effect any more.
@@ -126,6 +136,15 @@ const REFUSED: &[(&str, &str)] = &[
     ("guard.enable=true", "enable"),
     ("alerts.enabled=true,webhook.enabled=false", "expected webhook.enabled: true"),
     ("alerts.for=soon", "alerts/for"),
+    ("notifications.url=https://a.example/x", "notifications.secret.name: found none beside a URL"),
+    (
+        "notifications.url=https://a.example/x,notifications.secret.urlKey=url,notifications.secret.name=keys",
+        "notifications.secret.urlKey: found it beside notifications.url",
+    ),
+    ("notifications.url=a.example/x", "notifications/url"),
+    ("notifications.types={failure}", "notifications/types/0"),
+    ("notifications.secret.key=a b", "notifications/secret/key"),
+    ("notifications.hmac=x", "hmac"),
     ("alerts.serviceLabel=a-b", "alerts/serviceLabel"),
     ("alerts.caNamespaces=monitoring", "alerts/caNamespaces"),
     ("alerts.prometheusRule.enable=true", "enable"),

@@ -10,6 +10,7 @@ mod install;
 mod leadership;
 pub(crate) mod linked_clusters;
 mod metrics;
+pub(crate) mod notifications;
 mod own_namespace;
 mod routes;
 mod tls;
