@@ -12,6 +12,7 @@
 //! The rooms, from the top down; one uses only those below it, and a test holds that:
 //!
 //! - [`cli`]: arguments and commands.
+//! - [`printers`]: what commands of people show: tables, documents, the lines of a terminal.
 //! - [`checks`]: what `check` looks at, and how it is printed.
 //! - [`snapshot`]: everything listed once, and the decision of each object, for the commands of people.
 //! - [`runtime`]: puts the parts together, starts and stops them in order.
@@ -76,6 +77,7 @@ pub(crate) mod manifest_review;
 pub(crate) mod manifests;
 pub(crate) mod migrate;
 pub(crate) mod notifications;
+pub(crate) mod printers;
 pub(crate) mod reconciler;
 pub(crate) mod runtime;
 pub(crate) mod snapshot;

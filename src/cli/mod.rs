@@ -10,6 +10,7 @@ mod failure;
 mod guard;
 mod kubernetes;
 mod lenient;
+mod looker;
 mod man;
 mod migrate;
 mod notifications;
@@ -17,6 +18,8 @@ mod object_name;
 mod output;
 mod profiles;
 mod session;
+mod status;
+mod status_watch;
 mod validate;
 mod values;
 
@@ -41,6 +44,7 @@ enum Command {
     Validate(Box<validate::Args>),
     Completion(completion::Args),
     Man(man::Args),
+    Status(Box<status::Args>),
 }
 
 impl Cli {
@@ -77,6 +81,7 @@ impl Cli {
             Command::Validate(args) => return runtime.block_on(validate::run(*args)),
             Command::Completion(args) => completion::run(&args, Self::command())?,
             Command::Man(args) => man::run(&args, Self::command())?,
+            Command::Status(args) => return runtime.block_on(status::run(*args)),
         }
         Ok(ExitCode::SUCCESS)
     }

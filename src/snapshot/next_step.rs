@@ -2,6 +2,7 @@
 
 use crate::engine::{
     Backend, Decision, DecisionReason, Health, Intent, Now, Readiness, SteadyTime, Unknown,
+    to_the_second,
 };
 use crate::reconciler::set_decision::SetDecision;
 use crate::reconciler::traffic_on::Stopped;
@@ -117,6 +118,56 @@ fn unknown(decided: &SetDecision<'_>) -> Option<NextStep> {
         let wait = || NextStep::Health { backend: backend.name.clone(), why: why.clone() };
         concerned.then(wait)
     })
+}
+
+impl NextStep {
+    /// Its name for programs.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Write { .. } => "write",
+            Self::Resume { .. } => "resume",
+            Self::Unfreeze { .. } => "unfreeze",
+            Self::BrakeRelease { .. } => "brake-release",
+            Self::FailoverDelay { .. } => "failover-delay",
+            Self::FailbackDelay { .. } => "failback-delay",
+            Self::FailbackRequest { .. } => "failback-request",
+            Self::Pin { .. } => "pin",
+            Self::Declaration { .. } => "declaration",
+            Self::Endpoints { .. } => "endpoints",
+            Self::Health { .. } => "health",
+        }
+    }
+
+    /// When it is over by itself.
+    pub(crate) fn at(&self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::FailoverDelay { left, .. } | Self::FailbackDelay { left, .. } => {
+                Some(to_the_second(now.saturating_add(*left).unwrap_or(now)))
+            }
+            Self::Pin { until } => *until,
+            Self::Declaration { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// Whether traffic moves soon, and without a person.
+    pub(crate) fn is_under_way(&self) -> bool {
+        matches!(self, Self::Write { .. } | Self::FailoverDelay { .. } | Self::FailbackDelay { .. })
+    }
+
+    /// The same, however long it still takes.
+    pub(crate) fn without_time(&self) -> Self {
+        let left = SignedDuration::ZERO;
+        match self {
+            Self::FailoverDelay { backend, .. } => {
+                Self::FailoverDelay { backend: backend.clone(), left }
+            }
+            Self::FailbackDelay { backend, .. } => {
+                Self::FailbackDelay { backend: backend.clone(), left }
+            }
+            other => other.clone(),
+        }
+    }
 }
 
 fn names(intent: &Intent) -> Vec<String> {

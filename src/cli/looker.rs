@@ -1,0 +1,126 @@
+//! Looks of `status` and its kin: a snapshot, and the rows that are asked for.
+
+use crate::cli::failure::Failure;
+use crate::cli::output::{colour, print};
+use crate::cli::session::Session;
+use crate::index::resource::WatchedResource;
+use crate::kinds::selector::LabelSelector;
+use crate::kinds::{Kind, ObjectRef};
+use crate::printers::status::change::ChangeFormat;
+use crate::printers::status::{document, tables};
+use crate::snapshot::row::ObjectRow;
+use crate::snapshot::{Area, Snapshot};
+use kube::ResourceExt;
+use std::time::Duration;
+
+/// The values of `--output`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum OutputFormat {
+    #[default]
+    Table,
+    Wide,
+    Json,
+    Yaml,
+}
+
+/// How often it is looked again while waiting: after a look that took long, as long again.
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
+
+/// Which rows are shown, and of what.
+pub(super) struct Looker {
+    pub session: Session,
+    /// None: all.
+    pub objects: Vec<ObjectRef>,
+    pub selector: Option<LabelSelector>,
+    pub output: OutputFormat,
+}
+
+impl Looker {
+    /// A snapshot, and the rows that are asked for. An object that is named and not managed is a failure.
+    pub(super) async fn look(&self) -> Result<(Snapshot, Vec<ObjectRow>), Failure> {
+        let snapshot = self.session.snapshot().await?;
+        let missing = self.objects.iter().find(|object| snapshot.index.object(object).is_none());
+        if let Some(missing) = missing {
+            return Err(self.session.why_unmanaged(&snapshot, missing).await);
+        }
+        let rows = self.rows(&snapshot);
+        match unlisted(&snapshot).filter(|_| rows.is_empty()) {
+            Some(failure) => Err(failure),
+            None => Ok((snapshot, rows)),
+        }
+    }
+
+    /// The rows that are asked for, as they are at the time of the snapshot.
+    pub(super) fn rows(&self, snapshot: &Snapshot) -> Vec<ObjectRow> {
+        let mut objects = snapshot.object_refs();
+        objects.retain(|object| self.is_asked_for(snapshot, object));
+        objects.into_iter().filter_map(|object| snapshot.row(object)).collect()
+    }
+
+    fn is_asked_for(&self, snapshot: &Snapshot, object: &ObjectRef) -> bool {
+        let is_named = self.objects.is_empty() || self.objects.contains(object);
+        let labels = |selector: &LabelSelector| {
+            snapshot.objects.get(object).is_some_and(|found| selector.matches(found.labels()))
+        };
+        is_named && self.selector.as_ref().is_none_or(labels)
+    }
+
+    /// Whether the result is one that is drawn, on a terminal.
+    pub(super) fn draws(&self) -> bool {
+        matches!(self.output, OutputFormat::Table | OutputFormat::Wide)
+    }
+
+    pub(super) fn columns(&self) -> tables::Columns {
+        let wide = self.output == OutputFormat::Wide;
+        tables::Columns { namespace: self.session.area == Area::All, wide }
+    }
+
+    pub(super) fn change_format(&self) -> ChangeFormat {
+        match self.output {
+            OutputFormat::Table | OutputFormat::Wide => ChangeFormat::Text,
+            OutputFormat::Json => ChangeFormat::Json,
+            OutputFormat::Yaml => ChangeFormat::Yaml,
+        }
+    }
+
+    pub(super) fn print(&self, snapshot: &Snapshot, rows: &[ObjectRow]) -> anyhow::Result<()> {
+        let now = snapshot.now.wall;
+        let text = match self.output {
+            OutputFormat::Json => document::to_json(rows, now)?,
+            OutputFormat::Yaml => document::to_yaml(rows, now)?,
+            OutputFormat::Table | OutputFormat::Wide if rows.is_empty() => {
+                eprintln!("{}", none(snapshot));
+                return Ok(());
+            }
+            OutputFormat::Table | OutputFormat::Wide => {
+                tables::to_table(rows, self.columns(), colour(), now)
+            }
+        };
+        print(&text)
+    }
+}
+
+/// Objects that may be there and could not be listed.
+fn unlisted(snapshot: &Snapshot) -> Option<Failure> {
+    let synced = &snapshot.index.synced;
+    let mut lacking = Kind::ALL.to_vec();
+    lacking.retain(|kind| !synced.has(WatchedResource::Objects(*kind)));
+    let is_of_one = |what: &&str| lacking.iter().any(|kind| what.contains(kind.plural()));
+    let gaps = snapshot.gaps.iter().map(|gap| gap.what.as_str());
+    let gaps: Vec<&str> = gaps.filter(is_of_one).collect();
+    let failure = Failure::of(&snapshot.area, gaps.join("; "))
+        .expected("failover objects that you may list")
+        .next("ask for the rights, or choose another user by --as or --context");
+    (!lacking.is_empty()).then_some(failure)
+}
+
+pub(super) fn none(snapshot: &Snapshot) -> String {
+    format!("no failover objects in {}", snapshot.area)
+}
+
+/// What is not known, beside the result.
+pub(super) fn report_gaps(snapshot: &Snapshot) {
+    for gap in &snapshot.gaps {
+        eprintln!("linkerd-failover: {gap}");
+    }
+}

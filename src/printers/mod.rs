@@ -1,0 +1,16 @@
+//! What commands of people show: text from rows, a time and a width, without I/O.
+//!
+//! ```text
+//!  rows ──► table, document ──► standard output
+//!   │  └──► frame ──► Screen ──► a terminal, in place
+//!   └─ before, now ──► changes ──► a pipe, a line each
+//! ```
+
+mod age;
+pub(crate) mod style;
+mod table;
+
+pub(crate) mod status;
+
+#[cfg(test)]
+mod test_support;
