@@ -6,6 +6,7 @@ mod check;
 mod completion;
 mod controller;
 mod deployment;
+mod explain;
 mod failure;
 mod guard;
 mod kubernetes;
@@ -16,6 +17,7 @@ mod migrate;
 mod notifications;
 mod object_name;
 mod output;
+mod plan;
 mod profiles;
 mod session;
 mod status;
@@ -45,6 +47,8 @@ enum Command {
     Completion(completion::Args),
     Man(man::Args),
     Status(Box<status::Args>),
+    Explain(Box<explain::Args>),
+    Plan(Box<plan::Args>),
 }
 
 impl Cli {
@@ -81,6 +85,8 @@ impl Cli {
             Command::Validate(args) => return runtime.block_on(validate::run(*args)),
             Command::Completion(args) => completion::run(&args, Self::command())?,
             Command::Man(args) => man::run(&args, Self::command())?,
+            Command::Explain(args) => return runtime.block_on(explain::run(*args)),
+            Command::Plan(args) => return runtime.block_on(plan::run(*args)),
             Command::Status(args) => return runtime.block_on(status::run(*args)),
         }
         Ok(ExitCode::SUCCESS)

@@ -4,6 +4,7 @@
 pub(crate) mod adapter;
 pub(crate) mod declared_down;
 mod edit;
+pub(crate) mod field_writers;
 pub(crate) mod hash;
 mod kind;
 pub(crate) mod last_applied;

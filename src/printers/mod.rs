@@ -10,6 +10,8 @@ mod age;
 pub(crate) mod style;
 mod table;
 
+pub(crate) mod explanation;
+pub(crate) mod plan;
 pub(crate) mod status;
 
 #[cfg(test)]

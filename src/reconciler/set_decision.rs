@@ -25,9 +25,20 @@ pub(crate) struct SetDecision<'a> {
 impl<'a> SetDecision<'a> {
     /// Decides a set of an object, by the facts and by what is remembered of it.
     pub(crate) fn new(subject: &Subject<'a>, set: &'a ManagedSet, memory: Option<&Memory>) -> Self {
-        let Subject { index, object, managed, now, .. } = *subject;
+        let Subject { index, object, now, .. } = *subject;
+        let health = index.health(object.namespace(), &set.intent, now);
+        Self::by_health(subject, set, memory, health)
+    }
+
+    /// The same by another health of each backend.
+    pub(crate) fn by_health(
+        subject: &Subject<'_>,
+        set: &'a ManagedSet,
+        memory: Option<&Memory>,
+        health: Vec<Health>,
+    ) -> Self {
+        let Subject { managed, now, .. } = *subject;
         let ManagedSet { intent, state, .. } = set;
-        let health = index.health(object.namespace(), intent, now);
         let health = remembered(intent, &health, state.as_ref());
         let health = match subject.leads {
             true => in_force(intent, &health, state.as_ref(), now.wall).into_owned(),

@@ -12,6 +12,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod area;
+pub(crate) mod assumption;
 pub(crate) mod gap;
 pub(crate) mod linked;
 pub(crate) mod next_step;
@@ -21,6 +22,7 @@ pub(crate) mod settings;
 pub(crate) mod take;
 
 pub(crate) use area::Area;
+pub(crate) use assumption::Assumptions;
 pub(crate) use gap::Gap;
 pub(crate) use next_step::NextStep;
 pub(crate) use settings::Settings;

@@ -1,0 +1,164 @@
+//! `linkerd-failover plan`.
+
+use crate::cli::explain::look;
+use crate::cli::failure::Failure;
+use crate::cli::looker::report_gaps;
+use crate::cli::output::print;
+use crate::cli::session::SessionArgs;
+use crate::engine::closest;
+use crate::kinds::{ObjectKey, ObjectRef};
+use crate::printers::plan::to_text;
+use crate::snapshot::row::ObjectRow;
+use crate::snapshot::{Assumptions, Snapshot};
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+/// Tell what would be written of an object if these Services were down, or ready
+///
+/// The health of the named Services is replaced in what was read from the cluster, and the controller's own
+/// decision is made. Nothing is written.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
+  linkerd-failover plan trafficsplit/emoji --down emoji-svc
+  linkerd-failover plan trafficsplit/emoji --down emoji-svc --ready emoji-svc-west=3"
+)]
+pub(super) struct Args {
+    /// The object
+    #[arg(value_name = "KIND/NAME")]
+    object: String,
+    /// Services without a ready endpoint, with commas between. May be given several times
+    #[arg(long, value_name = "SERVICE", value_delimiter = ',')]
+    down: Vec<String>,
+    /// Services with so many ready endpoints, with commas between. May be given several times
+    #[arg(long, value_name = "SERVICE=N", value_delimiter = ',')]
+    ready: Vec<String>,
+    #[command(flatten)]
+    session: SessionArgs,
+}
+
+/// Prints the plan.
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let Args { object, down, ready, session } = args;
+    let named = named(&down, &ready)?;
+    let (_, snapshot, row) = look(&object, session).await?;
+    let assumed = assumptions(&named, &row)?;
+    report_gaps(&snapshot);
+    let Some(sets) = snapshot.plan(&row.object, &assumed) else {
+        return Err(undecided(&snapshot, &row).into());
+    };
+    print(&to_text(&row.object, &assumed, &sets))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The Services of the flags, with their ready endpoints.
+fn named(down: &[String], ready: &[String]) -> Result<Vec<(String, u32)>, Failure> {
+    let down = down.iter().map(|service| Ok((service.clone(), 0)));
+    let ready = ready.iter().map(|text| {
+        let read = text.split_once('=').and_then(|(name, n)| Some((name, n.parse().ok()?)));
+        read.filter(|(name, _)| !name.is_empty()).map(|(name, n)| (name.to_owned(), n)).ok_or_else(
+            || {
+                Failure::of("--ready", format!("{text:?}"))
+                    .expected("SERVICE=N, such as emoji-svc-west=3")
+                    .unreadable()
+            },
+        )
+    });
+    let named: Vec<(String, u32)> = down.chain(ready).collect::<Result<_, _>>()?;
+    let mut seen = BTreeSet::new();
+    match named.iter().find(|named| !seen.insert(&named.0)) {
+        Some((twice, _)) => Err(Failure::of(format!("--down and --ready {twice}"), "it twice")
+            .expected("each Service once")
+            .unreadable()),
+        None => Ok(named),
+    }
+}
+
+/// The same of the backends of an object.
+fn assumptions(named: &[(String, u32)], row: &ObjectRow) -> Result<Assumptions, Failure> {
+    let backends = backends(row);
+    let known = |key: &ObjectKey| backends.iter().any(|name| row.object.beside(name) == *key);
+    let of = |(name, ready): &(String, u32)| {
+        let key = row.object.beside(name);
+        if known(&key) { Ok((key, *ready)) } else { Err(no_backend(name, &row.object, &backends)) }
+    };
+    named.iter().map(of).collect()
+}
+
+fn backends(row: &ObjectRow) -> BTreeSet<&str> {
+    let sets = row.sets.as_deref().unwrap_or_default();
+    sets.iter().flat_map(|set| &set.backends).map(|backend| backend.name.as_str()).collect()
+}
+
+fn no_backend(name: &str, object: &ObjectRef, backends: &BTreeSet<&str>) -> Failure {
+    let all: Vec<&str> = backends.iter().copied().collect();
+    let failure = Failure::of(object, format!("no backend {name}"))
+        .expected(format!("one of {}", all.join(", ")))
+        .unreadable();
+    match closest(name, all.iter().copied()) {
+        Some(near) => failure.next(format!("did you mean {near}?")),
+        None => failure,
+    }
+}
+
+/// Why nothing can be decided of an object.
+fn undecided(snapshot: &Snapshot, row: &ObjectRow) -> Failure {
+    match &row.sets {
+        Err(problems) => {
+            let first = problems.first().map(ToString::to_string).unwrap_or_default();
+            Failure::of(&row.object, format!("that it cannot be read ({first})"))
+                .expected("an object that fails over")
+                .next("mend it, and the controller reads it again")
+        }
+        Ok(_) => {
+            let gaps: Vec<String> = snapshot.gaps.iter().map(ToString::to_string).collect();
+            Failure::of(&row.object, format!("too little to decide by ({})", gaps.join(", ")))
+                .expected("Services and EndpointSlices that you may list")
+                .next("ask for the rights, or choose another user by --as or --context")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::test_support::{service, snapshot, split};
+
+    fn row() -> ObjectRow {
+        let services = [service("emoji-svc", 1, 1), service("emoji-svc-west", 1, 1)];
+        let split = split(&[("emoji-svc", 1), ("emoji-svc-west", 0)], &[]);
+        let manifests: Vec<_> = services.into_iter().flatten().chain([split]).collect();
+        snapshot(&manifests).rows().remove(0)
+    }
+
+    fn read(down: &[&str], ready: &[&str]) -> Result<Assumptions, String> {
+        let owned = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+        let named = named(&owned(down), &owned(ready)).map_err(|failure| failure.to_string())?;
+        assumptions(&named, &row()).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn flags_name_backends_of_the_object() {
+        let read_both = read(&["emoji-svc"], &["emoji-svc-west=3"]).unwrap();
+        let each: Vec<_> =
+            read_both.into_iter().map(|(key, n)| (key.name.to_string(), n)).collect();
+        assert_eq!(each, [("emoji-svc".to_owned(), 0), ("emoji-svc-west".to_owned(), 3)]);
+    }
+
+    #[test]
+    fn what_is_no_backend_or_no_number_is_one_line() {
+        let of = |down: &[&str], ready: &[&str]| read(down, ready).unwrap_err();
+        assert_eq!(
+            of(&["emoji-svc-wset"], &[]),
+            "TrafficSplit emojivoto/emoji: found no backend emoji-svc-wset, expected one of emoji-svc, emoji-svc-west; did you mean emoji-svc-west?"
+        );
+        for text in ["emoji-svc", "emoji-svc=", "emoji-svc=-1", "=3", "emoji-svc=many"] {
+            assert_eq!(
+                of(&[], &[text]),
+                format!("--ready: found {text:?}, expected SERVICE=N, such as emoji-svc-west=3")
+            );
+        }
+        assert!(of(&["emoji-svc"], &["emoji-svc=1"]).contains("found it twice"));
+    }
+}
