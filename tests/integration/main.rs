@@ -46,6 +46,7 @@ mod chart {
 mod cli {
     mod check;
     mod migrate;
+    mod status;
 }
 mod deletion_guard {
     mod exceptions;

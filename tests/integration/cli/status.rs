@@ -1,0 +1,193 @@
+//! `status`, `explain` and `plan` through a failover, and while no replica runs.
+
+use crate::support::*;
+use anyhow::{Context, Result, ensure};
+use linkerd_failover::kinds::Kind;
+use serde_json::Value;
+use std::fs::File;
+use std::process::{Child, Command, Stdio};
+use test_cluster::{Cluster, Output, eventually};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_linkerd-failover");
+const BOTH: &str = "trafficsplit/emoji httproute/emoji -n emojivoto";
+
+async fn call(cluster: &Cluster, line: &str) -> Result<Output> {
+    cluster.sh(&format!("{PROGRAM} {line}")).output().await
+}
+
+/// The result of a call that succeeds.
+async fn shown(cluster: &Cluster, line: &str) -> Result<String> {
+    cluster.sh(&format!("{PROGRAM} {line}")).ok().await
+}
+
+/// One line on standard error, nothing on standard output, and the exit code.
+async fn failure(cluster: &Cluster, line: &str) -> Result<(String, i32)> {
+    let Output { status, stdout, stderr } = call(cluster, line).await?;
+    ensure!(stdout.is_empty() && stderr.lines().count() == 1, "{line}: {stdout}{stderr}");
+    Ok((stderr.trim_end().to_owned(), status.code().context("ended by a signal")?))
+}
+
+async fn json(cluster: &Cluster) -> Result<Vec<Value>> {
+    Ok(serde_json::from_str(&shown(cluster, &format!("status {BOTH} -o json")).await?)?)
+}
+
+/// `status -w` with this standard output; ended when dropped.
+struct Watching(Child);
+
+impl Watching {
+    fn start(cluster: &Cluster, stdout: File) -> Result<Self> {
+        let child = Command::new(PROGRAM)
+            .args(["status", "-n", "emojivoto", "-w"])
+            .env_clear()
+            .env("KUBECONFIG", cluster.kubeconfig())
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .spawn()?;
+        Ok(Self(child))
+    }
+
+    fn signal(&self, name: &str) -> Result<()> {
+        let pid = self.0.id().to_string();
+        ensure!(Command::new("kill").args([format!("-{name}"), pid]).status()?.success());
+        Ok(())
+    }
+
+    async fn wait(mut self) -> Result<Option<i32>> {
+        eventually("status -w ends", PATIENCE, || {
+            let ended = self.0.try_wait();
+            async move { Ok::<_, anyhow::Error>(ended?.context("it runs")?.code()) }
+        })
+        .await
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        // It has ended already where all went well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn wait_text(what: &str, text: impl Fn() -> String, wanted: &str) -> Result<()> {
+    eventually(what, PATIENCE, || async {
+        let text = text();
+        ensure!(text.contains(wanted), "{text}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_is_seen_in_every_format_and_also_while_no_replica_runs() -> Result<()> {
+    let cluster = cluster().await?;
+    cluster.install_gateway_api_crds().await?;
+    let installation = install(&cluster, 2, &[]).await?;
+    wait_route_webhook(&cluster).await?;
+    let (workload, _west, splits) = emojivoto_with_split(&cluster).await?;
+    let both: &[&str] = &["emoji-svc", "emoji-svc-west"];
+    workload.apply(&route(Kind::HttpRoute, &[("", both)]).to_string()).await?;
+    shown(&cluster, &format!("status {BOTH} --wait-for primary --timeout 60s")).await?;
+    for object in json(&cluster).await? {
+        assert_eq!((&object["status"], &object["on"]), (&"primary".into(), &"primary".into()));
+        assert_eq!(object["services"], serde_json::json!(["emoji-svc"]));
+    }
+
+    // What would be, before it is; nothing of it is written.
+    let plan =
+        shown(&cluster, "plan ts/emoji -n emojivoto --down emoji-svc --ready emoji-svc-west=3")
+            .await?;
+    assert!(plan.contains("Traffic would move to emoji-svc-west"), "{plan}");
+    assert!(plan.contains("1 -> 0") && plan.contains("0 -> 1"), "{plan}");
+    wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
+
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("changes");
+    let pipe = Watching::start(&cluster, File::create(&path)?)?;
+    let changes = || std::fs::read_to_string(&path).unwrap_or_default();
+    let terminal = PseudoTerminal::open(100, 24)?;
+    let drawing = Watching::start(&cluster, terminal.stdout()?)?;
+    wait_text("the changes begin", changes, "emojivoto trafficsplit/emoji primary").await?;
+    wait_text("the terminal is drawn", || terminal.text(), "2 primary").await?;
+
+    workload.scale("emoji", 0).await?;
+    let table = format!("status {BOTH} --wait-for fallback --timeout 60s");
+    let table = shown(&cluster, &table).await?;
+    assert!(table.starts_with("NAME") && table.contains("emoji-svc=0/"), "{table}");
+    for object in json(&cluster).await? {
+        assert_eq!((&object["status"], &object["on"]), (&"fallback".into(), &"fallback".into()));
+        assert_eq!(object["sets"][0]["active"], serde_json::json!(["emoji-svc-west"]));
+        assert!(object["sets"][0]["since"].is_string(), "{object}");
+    }
+    let wide = shown(&cluster, "status -A -o wide -l failover.linkerd.io/controlled-by").await?;
+    assert!(wide.starts_with("NAMESPACE") && wide.lines().count() == 3, "{wide}");
+    assert!(wide.contains("emoji-svc=0,emoji-svc-west=1"), "{wide}");
+    let yaml = shown(&cluster, &format!("status {BOTH} -o yaml")).await?;
+    assert!(yaml.contains("\"on\": fallback"), "{yaml}");
+    let explained = shown(&cluster, "explain httproute/emoji -n emojivoto").await?;
+    assert!(explained.contains("Rule: no backend of the tiers before is ready"), "{explained}");
+    assert!(explained.contains("For no request to be lost this is missing"), "{explained}");
+    wait_text("the change is a line", changes, "trafficsplit/emoji primary -> fallback").await?;
+    wait_text("the terminal shows it", || terminal.text(), "2 fallback").await?;
+
+    let (line, code) =
+        failure(&cluster, "status ts/emoji -n emojivoto --wait-for primary --timeout 2s").await?;
+    assert!(line.contains("waited 2 s: found trafficsplit/emoji"), "{line}");
+    assert_eq!(code, 1);
+
+    // The API server goes and comes back; who watches goes on.
+    cluster.stop_api_server(true).await?;
+    wait_text("what is old is said", || terminal.text(), "no answer for").await?;
+    cluster.start_api_server().await?;
+    for replica in installation.replicas() {
+        replica.wait_ready(PATIENCE).await?;
+    }
+    workload.scale("emoji", 1).await?;
+    wait_text("the return is a line", changes, "trafficsplit/emoji fallback -> primary").await?;
+    terminal.resize(40, 5)?;
+    let before = terminal.text().len();
+    drawing.signal("WINCH")?;
+    let after = || terminal.text()[before..].to_owned();
+    wait_text("it is drawn anew", after, "\u{1b}[H\u{1b}[2J").await?;
+    drawing.signal("INT")?;
+    assert_eq!(drawing.wait().await?, Some(0));
+    let left = "\u{1b}[?25h\u{1b}[?1049l";
+    wait_text("the terminal is given back", || terminal.text(), left).await?;
+    assert!(terminal.text().ends_with(left), "nothing follows");
+    pipe.signal("TERM")?;
+    assert_eq!(pipe.wait().await?, Some(0));
+
+    // No replica runs: what it would do is known all the same.
+    for replica in installation.replicas() {
+        replica.process().kill()?;
+    }
+    workload.scale("emoji", 0).await?;
+    workload.wait_endpoints("emoji-svc", 0).await?;
+    for object in json(&cluster).await? {
+        assert_eq!(object["on"], "primary", "nobody has moved it");
+        assert_eq!(object["sets"][0]["next"][0]["kind"], "write");
+    }
+    let explained = shown(&cluster, "explain ts/emoji -n emojivoto").await?;
+    assert!(explained.contains("moves to emoji-svc-west now"), "{explained}");
+    let plan = shown(&cluster, "plan ts/emoji -n emojivoto --ready emoji-svc=1").await?;
+    assert!(plan.contains("Nothing would be written"), "{plan}");
+
+    // What goes wrong is one line.
+    for (line, wanted, expected_code) in [
+        ("status ts/emojy -n emojivoto", "found no such object", 1),
+        ("status emoji -n emojivoto", "found no KIND/NAME", 2),
+        ("explain service/emoji-svc -n emojivoto", "found the kind", 2),
+        ("plan ts/emoji -n emojivoto --down emoji-svk", "did you mean emoji-svc?", 2),
+        ("status -A --context nowhere", "found no usable configuration", 1),
+        ("explain ts/emoji -n emojivoto --as nobody", "found no right to it", 1),
+        ("status -n emojivoto --as nobody", "may not be listed", 1),
+    ] {
+        let (message, code) = failure(&cluster, line).await?;
+        assert!(message.contains(wanted), "{line}: {message}");
+        assert_eq!(code, expected_code, "{line}: {message}");
+    }
+    let none = call(&cluster, "status -n default").await?;
+    assert_eq!(none.stderr.trim(), "no failover objects in namespace default");
+    assert_eq!((none.status.code(), none.stdout.as_str()), (Some(0), ""));
+    Ok(())
+}
