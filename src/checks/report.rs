@@ -13,9 +13,9 @@ const DOCUMENTATION: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/do
 pub(crate) struct Report {
     success: bool,
     categories: Vec<Category>,
-    /// A check failed that may pass by itself in a while.
+    /// The checks that failed and may pass by themselves in a while.
     #[serde(skip)]
-    transient: bool,
+    transient: Vec<&'static str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,7 +53,7 @@ pub(crate) enum Colour {
 impl Report {
     /// Every check that applies, by these facts.
     pub(crate) fn of(facts: &Facts, is_before: bool) -> Self {
-        let mut report = Self { success: true, categories: vec![], transient: false };
+        let mut report = Self { success: true, categories: vec![], transient: vec![] };
         let applies = |check: &&Check| match check.when {
             When::Always => true,
             When::Before => is_before,
@@ -61,7 +61,9 @@ impl Report {
         };
         for check in CHECKS.iter().filter(applies) {
             let outcome = (check.check)(facts);
-            report.transient |= check.transient && matches!(outcome, Outcome::Error(_));
+            if check.transient && matches!(outcome, Outcome::Error(_)) {
+                report.transient.push(check.description);
+            }
             report.add(check.category, check.description, check.anchor, outcome);
         }
         report
@@ -69,7 +71,7 @@ impl Report {
 
     /// One check failed, and no other could be made.
     pub(crate) fn failed((description, anchor): (&str, &str), why: &str) -> Self {
-        let mut report = Self { success: true, categories: vec![], transient: false };
+        let mut report = Self { success: true, categories: vec![], transient: vec![] };
         if (description, anchor) == INSTALLED {
             report.add(PROGRAM, CAN_QUERY.0, CAN_QUERY.1, Outcome::Passed);
         }
@@ -99,9 +101,9 @@ impl Report {
         self.success
     }
 
-    /// Whether a check failed that may pass by itself in a while.
-    pub(crate) fn is_transient(&self) -> bool {
-        self.transient
+    /// The checks that failed and may pass by themselves in a while.
+    pub(crate) fn transient(&self) -> &[&'static str] {
+        &self.transient
     }
 
     /// As Linkerd reads it.

@@ -125,6 +125,7 @@ fn wait(args: &Args) -> Duration {
 
 async fn report(args: Args) -> Report {
     let deadline = Instant::now() + wait(&args);
+    let (is_json, mut is_reported) = (args.output == OutputFormat::Json, false);
     let gathering = match gathering(args).await {
         Ok(gathering) => gathering,
         Err(report) => return *report,
@@ -137,8 +138,12 @@ async fn report(args: Args) -> Report {
                 return Report::failed(CAN_QUERY, &failure.to_string());
             }
         };
-        if !report.is_transient() || Instant::now() + AGAIN >= deadline {
+        let transient = report.transient().join(", ");
+        if transient.is_empty() || Instant::now() + AGAIN >= deadline {
             return report;
+        }
+        if !std::mem::replace(&mut is_reported, true) && !is_json {
+            eprintln!("looking again until --wait is over: {transient}");
         }
         tokio::time::sleep(AGAIN).await;
     }
