@@ -76,7 +76,7 @@ pub(super) fn of_checks(
         list("apps", "deployments"),
         list("", "pods").within(own),
         Access::to("get", "coordination.k8s.io", "leases").within(own).named(name),
-        Access::to("get", "", "namespaces").named(own.unwrap_or_default()),
+        Access::to("get", "", "namespaces").named(settings.installation.namespace.as_str()),
         list("", "services").within(namespace),
         list("discovery.k8s.io", "endpointslices").within(namespace),
         list("linkerd.io", "serviceprofiles").within(namespace),

@@ -92,7 +92,7 @@ impl Report {
         match self.categories.last_mut().filter(|last| last.category_name == category) {
             Some(last) => last.checks.push(result),
             None => {
-                self.categories.push(Category { category_name: category, checks: vec![result] })
+                self.categories.push(Category { category_name: category, checks: vec![result] });
             }
         }
     }

@@ -77,10 +77,11 @@ fn delays(intent: &Intent, decision: &Decision, now: Now) -> Vec<NextStep> {
         let delay = if is_active { policy.failover_delay } else { policy.failback_delay };
         let left = delay - since.duration_until(now.steady);
         let backend = backend.clone();
-        left.is_positive().then(|| match is_active {
+        let step = match is_active {
             true => NextStep::FailoverDelay { backend, left },
             false => NextStep::FailbackDelay { backend, left },
-        })
+        };
+        left.is_positive().then_some(step)
     };
     decision.pending.iter().filter_map(delay).collect()
 }

@@ -11,7 +11,7 @@ fn row(manifests: &[Value]) -> String {
 
 fn text(snapshot: &Snapshot) -> String {
     let each = snapshot.rows().into_iter().map(|row| {
-        let sets = row.sets.as_ref().map_err(|problems| problems.len());
+        let sets = row.sets.as_ref().map_err(Vec::len);
         let sets = match sets {
             Err(problems) => return format!("{}: {problems} problems", row.on),
             Ok(sets) => sets,
