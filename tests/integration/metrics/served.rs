@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use anyhow::{Context, Result, ensure};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use test_cluster::{Installation, eventually};
 
 const DOCUMENTED: &str = "docs/metrics.md";
@@ -16,6 +16,7 @@ const NOT_HERE: &[&str] = &[
     "linkerd_failover_flip_stage_seconds",
     "linkerd_failover_guard_deletions_total",
     "linkerd_failover_guard_seconds",
+    "linkerd_failover_notifications_total",
     "linkerd_failover_oldest_fallback_timestamp_seconds",
     "linkerd_failover_remote_reachable",
     "linkerd_failover_remote_state",
@@ -42,7 +43,7 @@ fn documented() -> Result<Metrics> {
 }
 
 /// The metrics in an answer, from its lines `# HELP` and `# TYPE`.
-fn served(text: &str) -> Metrics {
+fn metrics_in(text: &str) -> Metrics {
     let about = |what: &str| -> BTreeMap<&str, &str> {
         let lines = text.lines().filter_map(|line| line.strip_prefix(what));
         lines.filter_map(|line| line.split_once(' ')).collect()
@@ -88,22 +89,11 @@ async fn what_is_served_is_what_is_documented_and_follows_the_traffic() -> Resul
     let (workload, west, splits) = emojivoto_with_split(&cluster).await?;
     wait_served(&installation, &on("primary")).await?;
 
-    let documented = documented()?;
+    let (documented, mut served) = (documented()?, Metrics::new());
     for replica in installation.replicas() {
         let text = replica.get("/metrics").await?;
         assert!(text.ends_with("# EOF\n"));
-        let served = served(&text);
-        for (name, metric) in &served {
-            assert_eq!(documented.get(name), Some(metric), "{name} in {DOCUMENTED}");
-        }
-        let absent: BTreeSet<&str> = documented
-            .keys()
-            .filter(|name| !served.contains_key(*name))
-            .map(String::as_str)
-            .collect();
-        let not_here: BTreeSet<&str> = NOT_HERE.iter().copied().collect();
-        let missing: Vec<_> = absent.difference(&not_here).collect();
-        assert!(missing.is_empty(), "{DOCUMENTED} has them, and they are not served: {missing:?}");
+        served.extend(metrics_in(&text));
         for resource in ["services", "endpointslices", "trafficsplits", "leases"] {
             let watch = format!(
                 r#"linkerd_failover_watch_age_seconds{{linked_cluster="",resource="{resource}"}}"#
@@ -112,6 +102,12 @@ async fn what_is_served_is_what_is_documented_and_follows_the_traffic() -> Resul
             assert!((0.0..60.0).contains(&age), "{resource}: {age}");
         }
     }
+    for (name, metric) in &served {
+        assert_eq!(documented.get(name), Some(metric), "{name} in {DOCUMENTED}");
+    }
+    let is_absent = |name: &&str| !served.contains_key(*name) && !NOT_HERE.contains(name);
+    let absent: Vec<&str> = documented.keys().map(String::as_str).filter(is_absent).collect();
+    assert!(absent.is_empty(), "{DOCUMENTED} has them, and no replica serves them: {absent:?}");
     for sample in [
         of_emoji("on_primary", "") + " 1",
         of_emoji("fallbacks_ready", "") + " 1",
