@@ -3,7 +3,6 @@
 use crate::cli::failure::Failure;
 use crate::cli::output::{colour, print};
 use crate::cli::session::Session;
-use crate::index::resource::WatchedResource;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectRef};
 use crate::printers::status::change::ChangeFormat;
@@ -102,16 +101,13 @@ impl Looker {
 
 /// Objects that may be there and could not be listed.
 fn unlisted(snapshot: &Snapshot) -> Option<Failure> {
-    let synced = &snapshot.index.synced;
-    let mut lacking = Kind::ALL.to_vec();
-    lacking.retain(|kind| !synced.has(WatchedResource::Objects(*kind)));
-    let is_of_one = |what: &&str| lacking.iter().any(|kind| what.contains(kind.plural()));
+    let is_of_objects = |what: &&str| Kind::ALL.iter().any(|kind| what.contains(kind.plural()));
     let gaps = snapshot.gaps.iter().map(|gap| gap.what.as_str());
-    let gaps: Vec<&str> = gaps.filter(is_of_one).collect();
+    let gaps: Vec<&str> = gaps.filter(is_of_objects).collect();
     let failure = Failure::of(&snapshot.area, gaps.join("; "))
         .expected("failover objects that you may list")
         .next("ask for the rights, or choose another user by --as or --context");
-    (!lacking.is_empty()).then_some(failure)
+    (!gaps.is_empty()).then_some(failure)
 }
 
 pub(super) fn none(snapshot: &Snapshot) -> String {
