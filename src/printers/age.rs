@@ -11,12 +11,12 @@ const DAY: i64 = 24 * HOUR;
 pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
     let seconds = since.duration_until(now).as_secs().max(0);
     match seconds {
-        ..120 => format!("{seconds}s"),
-        ..600 => two(seconds, (MINUTE, "m"), (1, "s")),
-        ..10_800 => format!("{}m", seconds / MINUTE),
-        ..28_800 => two(seconds, (HOUR, "h"), (MINUTE, "m")),
-        ..172_800 => format!("{}h", seconds / HOUR),
-        ..691_200 => two(seconds, (DAY, "d"), (HOUR, "h")),
+        0..120 => format!("{seconds}s"),
+        120..600 => two(seconds, (MINUTE, "m"), (1, "s")),
+        600..10_800 => format!("{}m", seconds / MINUTE),
+        10_800..28_800 => two(seconds, (HOUR, "h"), (MINUTE, "m")),
+        28_800..172_800 => format!("{}h", seconds / HOUR),
+        172_800..691_200 => two(seconds, (DAY, "d"), (HOUR, "h")),
         _ => format!("{}d", seconds / DAY),
     }
 }

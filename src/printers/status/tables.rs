@@ -8,7 +8,7 @@ use crate::printers::style::Style;
 use crate::printers::table::{Cell, Table};
 use crate::reconciler::traffic_on::TrafficOn;
 use crate::snapshot::NextStep;
-use crate::snapshot::row::ObjectRow;
+use crate::snapshot::row::{ObjectRow, SetRow};
 use jiff::Timestamp;
 
 /// Which columns there are.
@@ -52,7 +52,7 @@ fn cells(line: &StatusLine<'_>, columns: Columns, now: Timestamp) -> Vec<Cell> {
     let row = line.row;
     let mut cells =
         if columns.namespace { vec![Cell::new(row.object.namespace())] } else { vec![] };
-    let since = line.set.and_then(|set| set.since());
+    let since = line.set.and_then(SetRow::since);
     cells.extend([
         Cell::new(line.name()),
         Cell::new(line.on().as_str()).styled(style(line.on())),

@@ -2,7 +2,7 @@
 
 use super::document::{to_json, to_yaml};
 use super::goal::Goal;
-use super::line::lines;
+use super::line::{StatusLine, lines};
 use super::tables::{Columns, to_table};
 use crate::checks::report::Colour;
 use crate::printers::test_support::{later, world};
@@ -80,7 +80,7 @@ fn yaml_is_the_same_document() {
 fn an_object_is_where_it_is_waited_for_once_no_move_is_due() {
     let (_, rows, _) = world();
     let there = |goal: Goal| -> Vec<String> {
-        let missed: Vec<String> = goal.missed(lines(&rows)).iter().map(|l| l.name()).collect();
+        let missed: Vec<String> = goal.missed(lines(&rows)).iter().map(StatusLine::name).collect();
         let all = lines(&rows).map(|line| line.name());
         all.filter(|name| !missed.contains(name)).map(|n| n.replace("trafficsplit/", "")).collect()
     };
