@@ -106,7 +106,7 @@ impl Delivery {
     ) -> Duration {
         loop {
             match queue.next(Instant::now()) {
-                Next::Send(queued) => attempts.push(Box::pin(self.attempt(queued))),
+                Next::Send(queued) => attempts.push(Box::pin(self.attempt(*queued))),
                 Next::Wait(wait) => return wait,
                 Next::Idle => return LOOK_EVERY,
             }

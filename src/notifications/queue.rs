@@ -39,10 +39,14 @@ pub(super) enum Outcome {
     },
 }
 
+/// Nothing more is queued.
+#[derive(Debug, PartialEq)]
+pub(super) struct QueueFull;
+
 /// What to do now.
 #[derive(Debug, PartialEq)]
 pub(super) enum Next {
-    Send(Queued),
+    Send(Box<Queued>),
     /// Nothing before this has passed, unless an attempt ends.
     Wait(Duration),
     /// Nothing, until something is queued or an attempt ends.
@@ -68,14 +72,14 @@ pub(super) struct DeliveryQueue {
 }
 
 impl DeliveryQueue {
-    /// Queues a notification; a full queue gives it back.
+    /// Queues a notification; a full queue does not take it.
     pub(super) fn push(
         &mut self,
         notification: Notification,
         now: Instant,
-    ) -> Result<(), Notification> {
+    ) -> Result<(), QueueFull> {
         if self.entries.len() >= BOUND {
-            return Err(notification);
+            return Err(QueueFull);
         }
         self.numbers += 1;
         let (number, id) = (self.numbers, notification.id());
@@ -98,7 +102,7 @@ impl DeliveryQueue {
         }
         let entry = &mut self.entries[at];
         entry.is_sent = true;
-        Next::Send(entry.queued.clone())
+        Next::Send(Box::new(entry.queued.clone()))
     }
 
     /// The oldest that is not being sent and comes after no other of its object.

@@ -13,7 +13,7 @@ fn failed(retry_after: u64) -> Outcome {
 
 fn sent(next: Next) -> Queued {
     match next {
-        Next::Send(queued) => queued,
+        Next::Send(queued) => *queued,
         other => panic!("{other:?}"),
     }
 }
@@ -142,7 +142,7 @@ proptest! {
                     let id = ids.entry(queued.number).or_insert_with(|| queued.id.clone());
                     prop_assert_eq!(&queued.id, &*id);
                     prop_assert_eq!(&queued.notification.id(), &*id);
-                    under_way.push(queued);
+                    under_way.push(*queued);
                     prop_assert!(under_way.len() <= AT_ONCE);
                 },
                 Step::End(at, outcome) => if at < under_way.len() {

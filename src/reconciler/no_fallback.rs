@@ -59,7 +59,7 @@ impl NoFallback {
             .filter(|(_, since)| !left(since).is_positive())
             .map(|(set, _)| set.clone())
             .collect();
-        let next = open().map(|(_, since)| left(since)).filter(|left| left.is_positive()).min();
+        let next = open().map(|(_, since)| left(since)).filter(SignedDuration::is_positive).min();
         self.reported.extend(due.iter().cloned());
         (due, next)
     }
