@@ -2,39 +2,9 @@ use super::facts::{DryRun, DryRuns, Facts, NotKnown};
 use super::report::{Colour, Report};
 use super::table::{CHECKS, When};
 use super::*;
-use crate::admission::view::Rules;
-use crate::engine::Defaults;
-use crate::index::endpoints::AddressFamilies;
-use crate::informers::sources::WatchSettings;
-use crate::runtime::options::Installation;
-use crate::snapshot::Settings;
-use crate::snapshot::test_support::{NOW, OWN_NAMESPACE, service, snapshot, split};
+use crate::snapshot::test_support::{NOW, OWN_NAMESPACE, service, settings, snapshot, split};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-
-fn settings() -> Settings {
-    Settings {
-        installation: Installation {
-            name: "linkerd-failover".into(),
-            namespace: OWN_NAMESPACE.into(),
-        },
-        watch: WatchSettings {
-            selector: "failover.linkerd.io/controlled-by=linkerd-failover".parse().unwrap(),
-            families: AddressFamilies::default(),
-            defaults: Defaults::default(),
-            namespace: OWN_NAMESPACE.into(),
-            namespaces: vec![],
-            warns: true,
-            writes_profiles: true,
-        },
-        links: None,
-        rules: Some(Rules::default()),
-        own_certificates: true,
-        profiles_of: Some("cluster.local".into()),
-        linkerd_namespace: "linkerd".into(),
-        uses_lease: true,
-    }
-}
 
 fn deployment(ready: i32) -> Value {
     json!({

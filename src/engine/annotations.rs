@@ -127,10 +127,17 @@ annotations! {
     PIN_UNTIL = "pin-until" { FailoverObject, Author, Syntax::Time, default: None, in_policy: true }
     /// Whether nothing is written.
     PAUSED = "paused" { FailoverObject, Author, Syntax::BOOLEAN, default: Some("false"), in_policy: true }
+    /// The time at which the pause ends by itself.
+    PAUSED_UNTIL = "paused-until" { FailoverObject, Author, Syntax::Time, default: None, in_policy: false }
     /// The author's weights, recorded while ours are in the object.
     AUTHORED_WEIGHTS = "authored-weights" { FailoverObject, Program, Syntax::Record, default: None, in_policy: false }
     /// Annotations of Linkerd that the webhook added for `protection`: `name=value`, with commas between.
     ADDED = "added" { FailoverObject, Program, Syntax::Record, default: None, in_policy: false }
+    /// Who changed the object last by a command, and why, as JSON; `set` is what the command wrote, and without
+    /// that in the object the record is out of date:
+    /// `{"v":1,"person":"…","action":"pin","at":"…","reason":"…","set":{"pin":"…","pin-until":null}}`.
+    /// On the own namespace it is about `frozen`.
+    CHANGED_BY = "changed-by" { FailoverObject, Program, Syntax::Record, default: None, in_policy: false }
     /// What was decided last, by whom and why.
     STATE = "state" { FailoverObject, Program, Syntax::Record, default: None, in_policy: false }
     /// The time until which a Service counts as down, whatever its endpoints are.
@@ -142,6 +149,8 @@ annotations! {
     DOWN_BY = "down-by" { Service, Program, Syntax::Record, default: None, in_policy: false }
     /// Whether nothing is written in the whole cluster.
     FROZEN = "frozen" { OwnNamespace, Author, Syntax::BOOLEAN, default: None, in_policy: false }
+    /// The time at which the freeze ends by itself.
+    FROZEN_UNTIL = "frozen-until" { OwnNamespace, Author, Syntax::Time, default: None, in_policy: false }
     /// The time at which a person released the brake.
     BRAKE_RELEASED = "brake-released" { OwnNamespace, Author, Syntax::Time, default: None, in_policy: false }
     /// What all replicas know of the brake, as JSON:

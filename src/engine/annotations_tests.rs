@@ -142,8 +142,12 @@ fn the_admission_policy_names_no_annotation_that_is_not_in_the_table() {
 fn the_parser_reads_each_annotation_by_the_syntax_of_its_row() {
     let backends = [("a", json!(1)), ("b", json!(0))];
     let reads = |name: &str, value: &str| {
-        let beside = [(name, value), (PIN, "b")];
-        let beside = if name == PIN_UNTIL { &beside[..] } else { &beside[..1] };
+        let beside = match name {
+            PIN_UNTIL => vec![(name, value), (PIN, "b")],
+            PAUSED_UNTIL => vec![(name, value), (PAUSED, "true")],
+            _ => vec![(name, value)],
+        };
+        let beside = &beside[..];
         parsed(&declaration(&backends, beside)).is_ok()
     };
     for info in ALL.iter().filter(|info| info.place == Place::FailoverObject) {

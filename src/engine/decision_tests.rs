@@ -285,6 +285,21 @@ fn a_pin_wins_over_health_and_ends_by_itself_to_the_second() {
 }
 
 #[test]
+fn a_pause_ends_by_itself_to_the_second_and_is_looked_at_then() {
+    let until = Timestamp::from_second(100).unwrap().to_string();
+    let mut life = Life::of(&[]);
+    life.edit(&[("paused", "true"), ("paused-until", &until)]);
+    assert_eq!(life.step(10, [READY, READY, DOWN]), "a");
+    let previous = Previous::Decided(&life.state, &life.pending);
+    let decision = decide(&life.intent, &[READY, READY, DOWN], previous, at(40));
+    assert_eq!(decision.next, Some(SignedDuration::from_secs(60)));
+    let policy = &life.intent.policy;
+    assert!(policy.paused_at(at(99).wall) && !policy.paused_at(at(100).wall));
+    life.edit(&[("paused", "true")]);
+    assert!(life.intent.policy.paused_at(Timestamp::MAX));
+}
+
+#[test]
 fn a_pin_in_the_middle_of_a_manual_stay_ends_in_that_stay() {
     let mut life = Life::of(&[("failback", "manual")]);
     assert_eq!(life.step(1, [DOWN, READY, READY]), "b,c");

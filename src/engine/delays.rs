@@ -45,12 +45,13 @@ impl Evaluation<'_> {
         let policy = &self.intent.policy;
         let on_the_wall = |at: &Timestamp| self.now.wall.duration_until(*at);
         let pin_ends = policy.pin_at(self.now.wall).and_then(|pin| pin.until.as_ref());
+        let pause_ends = policy.paused_until.as_ref().filter(|_| policy.paused);
         let requested = policy.failback_requested.as_ref().filter(|_| decision.left.is_some());
         let percentage = |b: &Backend| matches!(b.min_ready, Threshold::Percent(_));
         let fades = self.intent.backends.iter().any(percentage).then_some(FADING);
         self.ends_of_delays(decision)
             .into_iter()
-            .chain(pin_ends.into_iter().chain(requested).map(on_the_wall))
+            .chain([pin_ends, pause_ends, requested].into_iter().flatten().map(on_the_wall))
             .chain(fades)
             .chain(self.known.iter().filter_map(|health| self.until_changed(health)))
             .filter(SignedDuration::is_positive)

@@ -22,7 +22,9 @@ pub(super) fn early_flip(
 /// Whether traffic may move before a loss is seen.
 pub(crate) fn flips_early(intent: &Intent, now: Now) -> bool {
     let policy = &intent.policy;
-    policy.failover_delay.is_zero() && policy.pin_at(now.wall).is_none() && !policy.paused
+    policy.failover_delay.is_zero()
+        && policy.pin_at(now.wall).is_none()
+        && !policy.paused_at(now.wall)
 }
 
 /// Announced pods of the backends of a set, and what is decided without regard to them.

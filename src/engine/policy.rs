@@ -41,8 +41,10 @@ pub struct Policy {
     pub protection: ProtectionSources,
     /// A pin to backends of this set.
     pub pin: Option<Pin>,
-    /// Whether nothing is to be written.
+    /// Whether nothing is to be written, until the time beside it.
     pub paused: bool,
+    /// When the pause ends by itself.
+    pub paused_until: Option<Timestamp>,
 }
 
 /// Backends that get the traffic whatever their health.
@@ -66,14 +68,8 @@ impl NamedPin {
         let backends = Annotation::of(declared, annotations::PIN).as_backends(declared, problems);
         let until = Annotation::of(declared, annotations::PIN_UNTIL);
         let end = until.as_time(problems);
-        if until.is_there() && !declared.annotations.contains_key(annotations::PIN) {
-            problems.push(
-                until
-                    .problem()
-                    .expected(format!("{} beside it", annotations::PIN))
-                    .next("name the backend to pin, or remove this annotation"),
-            );
-        }
+        let next = "name the backend to pin, or remove this annotation";
+        problems.extend(alone(declared, &until, annotations::PIN, next));
         Some(Self { backends: backends?, until: end })
     }
 
@@ -84,6 +80,25 @@ impl NamedPin {
         let pin = Pin { backends: backends.into_iter().collect(), until: self.until };
         (!pin.backends.is_empty()).then_some(pin)
     }
+}
+
+/// The problem of an end without what it is the end of.
+fn alone(
+    declared: &Declaration,
+    until: &Annotation<'_>,
+    of: &'static str,
+    next: &str,
+) -> Option<Problem> {
+    let is_alone = until.is_there() && !declared.annotations.contains_key(of);
+    is_alone.then(|| until.problem().expected(format!("{of} beside it")).next(next))
+}
+
+fn end_of_pause(declared: &Declaration, problems: &mut Vec<Problem>) -> Option<Timestamp> {
+    let until = Annotation::of(declared, annotations::PAUSED_UNTIL);
+    let end = until.as_time(problems);
+    let next = "pause the object, or remove this annotation";
+    problems.extend(alone(declared, &until, annotations::PAUSED, next));
+    end
 }
 
 /// What the protection of an object follows from.
@@ -124,12 +139,18 @@ impl Policy {
             paused: paused
                 .as_one_of(values::BOOLEAN, problems)
                 .unwrap_or_else(|| paused.is_there()),
+            paused_until: end_of_pause(declared, problems),
         }
     }
 
     /// Whether ready fallbacks keep the smallest share; none where that depends on what is not known.
     pub fn warm_standby(&self) -> Option<bool> {
         self.protection.warm_standby()
+    }
+
+    /// Whether nothing is to be written now.
+    pub fn paused_at(&self, now: Timestamp) -> bool {
+        self.paused && self.paused_until.is_none_or(|until| now < until)
     }
 
     /// The pin, while it holds.

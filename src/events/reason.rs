@@ -29,6 +29,8 @@ named! {
         FailoverRefused,
         /// Traffic should move and does not: paused, frozen, or stopped by the brake.
         FailoverHeld,
+        /// A person has changed an object by a command: who, how, until when and why.
+        ChangedByPerson,
         /// Weights that somebody wrote past the webhook are the author's from now on.
         WeightsTaken,
         /// Another writer keeps replacing the weights.

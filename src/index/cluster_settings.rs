@@ -1,22 +1,27 @@
 //! The settings that apply to every object of the cluster, annotations of the own namespace.
 
 use crate::engine::annotations;
+use crate::kinds::changed_by::ChangedBy;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 
 /// The settings on the own namespace.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ClusterSettings {
     /// Nothing is to be written.
     pub frozen: bool,
+    /// When the freeze ends by itself.
+    pub frozen_until: Option<Timestamp>,
+    /// Who has frozen the cluster, where a command did.
+    pub changed_by: Option<ChangedBy>,
     /// When a person last released the brake.
     pub brake_released: Option<Timestamp>,
 }
 
 impl ClusterSettings {
     /// Reads the annotations; an invalid value is logged and ignored.
-    pub(crate) fn read(namespace: &Namespace) -> Self {
+    pub(crate) fn read(namespace: &Namespace, now: Timestamp) -> Self {
         let annotation = |name: &str| namespace.annotations().get(name).map(String::as_str);
         let frozen = match annotation(annotations::FROZEN) {
             Some("true") => true,
@@ -30,19 +35,34 @@ impl ClusterSettings {
                 false
             }
         };
-        let released = annotation(annotations::BRAKE_RELEASED).and_then(|text| {
-            let time = text.parse().ok();
-            if time.is_none() {
-                tracing::error!(
-                    "{} on namespace {} is {text:?}, expected an RFC 3339 time: the brake is not released",
-                    annotations::BRAKE_RELEASED,
-                    namespace.name_any()
-                );
-            }
-            time
-        });
-        Self { frozen, brake_released: released }
+        let time = |name, without| time(namespace, name, without);
+        let read = Self {
+            frozen,
+            frozen_until: time(annotations::FROZEN_UNTIL, "the freeze does not end by itself"),
+            changed_by: ChangedBy::of(namespace.annotations()),
+            brake_released: time(annotations::BRAKE_RELEASED, "the brake is not released"),
+        };
+        read.ended_at(now).unwrap_or(read)
     }
+
+    /// The same without a freeze, where that has come to its end.
+    pub(crate) fn ended_at(&self, now: Timestamp) -> Option<Self> {
+        let has_ended = self.frozen && self.frozen_until.is_some_and(|until| until <= now);
+        has_ended.then(|| Self { frozen: false, ..self.clone() })
+    }
+}
+
+/// A time in an annotation; one that is none is logged, with what that means.
+fn time(namespace: &Namespace, name: &str, without: &str) -> Option<Timestamp> {
+    let text = namespace.annotations().get(name)?;
+    let time = text.parse().ok();
+    if time.is_none() {
+        let namespace = namespace.name_any();
+        tracing::error!(
+            "{name} on namespace {namespace} is {text:?}, expected an RFC 3339 time: {without}"
+        );
+    }
+    time
 }
 
 #[cfg(test)]
@@ -52,7 +72,8 @@ mod tests {
 
     fn read(annotations: serde_json::Value) -> ClusterSettings {
         let namespace = json!({"metadata": {"name": "x", "annotations": annotations}});
-        ClusterSettings::read(&serde_json::from_value(namespace).unwrap())
+        let now = "2026-11-26T03:00:00Z".parse().unwrap();
+        ClusterSettings::read(&serde_json::from_value(namespace).unwrap(), now)
     }
 
     #[test]
@@ -62,6 +83,16 @@ mod tests {
             assert!(!read(json!({annotations::FROZEN: other})).frozen, "{other:?}");
         }
         assert_eq!(read(json!({})), ClusterSettings::default());
+    }
+
+    #[test]
+    fn a_freeze_ends_at_its_time_and_never_by_a_time_that_cannot_be_read() {
+        for (until, frozen) in
+            [("2026-11-26T03:00:01Z", true), ("2026-11-26T03:00:00Z", false), ("soon", true)]
+        {
+            let settings = json!({annotations::FROZEN: "true", annotations::FROZEN_UNTIL: until});
+            assert_eq!(read(settings).frozen, frozen, "{until}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::engine::{
 use crate::index::announced_pods::{RecordedPods, read_recorded_pods};
 use crate::kinds::Kind;
 use crate::kinds::adapter::InUse;
+use crate::kinds::changed_by::ChangedBy;
 use crate::kinds::managed_fields::Owners;
 use crate::kinds::retries::RouteRetries;
 use jiff::Timestamp;
@@ -46,6 +47,8 @@ pub(crate) struct ManagedObject {
     pub owners: Owners,
     /// Who wrote weights past the webhook that count as the author's.
     pub edited_by: Option<Box<str>>,
+    /// Who changed it last by a command.
+    pub changed_by: Option<Box<ChangedBy>>,
     /// Whether Linkerd routes by it.
     pub in_use: InUse,
     /// Linkerd's retries of its requests.
@@ -145,6 +148,7 @@ impl ManagedObject {
             written,
             owners,
             edited_by,
+            changed_by: ChangedBy::of(declared.annotations.as_map()).map(Box::new),
             in_use: kind.in_use(object),
             retries: RouteRetries::read(kind.retries(), declared.annotations.as_map(), |_| false),
             defaulted_primary,

@@ -138,9 +138,10 @@ impl Index {
 
     /// Replaces the cluster settings. Returns the objects that it concerns.
     pub(crate) fn set_cluster_wide(&mut self, settings: ClusterSettings) -> Vec<ObjectRef> {
-        if std::mem::replace(&mut self.cluster_wide, settings) == settings {
+        if self.cluster_wide == settings {
             return vec![];
         }
+        self.cluster_wide = settings;
         self.object_refs()
     }
 

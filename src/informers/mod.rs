@@ -14,6 +14,7 @@
 pub(crate) mod confirm;
 pub(crate) mod discovery;
 pub(crate) mod endpoint_slices;
+pub(crate) mod freeze_end;
 pub(crate) mod linkerd_config;
 pub(crate) mod list_watch;
 pub(crate) mod listing;

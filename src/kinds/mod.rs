@@ -2,6 +2,7 @@
 //! [`Declaration`](crate::engine::Declaration) and writes weights; it decides nothing.
 
 pub(crate) mod adapter;
+pub(crate) mod changed_by;
 pub(crate) mod declared_down;
 mod edit;
 pub(crate) mod field_writers;

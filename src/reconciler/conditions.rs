@@ -18,6 +18,9 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// A change by a person that is older was reported by an earlier leader.
+const REPORTED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+
 /// Linkerd takes a moment to accept a new route.
 const ACCEPTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
@@ -27,11 +30,23 @@ pub(crate) fn report_declaration(
     memories: &mut Memories,
     subject: &Subject<'_>,
 ) -> Option<Duration> {
+    report_change(context, memories, subject);
     report_unreadable(context, memories, subject);
     let look_again = report_not_in_use(context, memories, subject);
     report_without_primary(context, memories, subject);
     report_protection(context, memories, subject);
     look_again
+}
+
+/// A person has changed the object by a command.
+fn report_change(context: &Context, memories: &mut Memories, subject: &Subject<'_>) {
+    let (object, managed) = (subject.object, subject.managed);
+    let Some(by) = managed.changed_by.as_deref().filter(|_| subject.leads) else { return };
+    let is_new = by.at.duration_until(subject.now.wall) < REPORTED_WITHIN;
+    if is_new && memories.entry(object).changed.begins(by.at) {
+        tracing::info!(%object, "{by}");
+        context.recorder.publish(reports::changed(object, subject, by));
+    }
 }
 
 fn report_unreadable(context: &Context, memories: &mut Memories, subject: &Subject<'_>) {

@@ -12,6 +12,7 @@ use crate::reconciler::overwrites::OverwriteTracker;
 use crate::reconciler::short_ports::ShortPort;
 use crate::reconciler::write::ActiveBackends;
 use crate::telemetry::report_once::ReportOnce;
+use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Instant;
 
@@ -57,6 +58,8 @@ pub(crate) struct Memory {
     pub no_fallback: NoFallback,
     /// Which of its rules have no primary.
     pub without_primary: ReportOnce<Box<str>>,
+    /// When a person changed it last by a command.
+    pub changed: ReportOnce<Timestamp>,
     /// What it lacks of its protection.
     pub protection: ReportOnce<Box<str>>,
 }

@@ -74,8 +74,8 @@ fn found(sets: &[SetData], at: Timestamp) -> String {
 /// A move that is not made because a person decided so, or has to agree.
 pub(crate) fn on_hold(subject: &Subject<'_>, flip: &Flip, hold: &Hold) -> Notification {
     let (cause, since) = match hold {
-        Hold::Paused => (HoldCause::Paused, None),
-        Hold::Frozen => (HoldCause::Frozen, None),
+        Hold::Paused(_) => (HoldCause::Paused, None),
+        Hold::Frozen(_) => (HoldCause::Frozen, None),
         Hold::Braked { since, .. } => (HoldCause::Brake, *since),
     };
     let data = NotificationData {

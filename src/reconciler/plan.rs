@@ -135,7 +135,7 @@ pub(crate) fn decide<'a>(
 }
 
 fn is_paused(decided: &[SetDecision<'_>]) -> bool {
-    decided.iter().any(|d| d.set.intent.policy.paused)
+    decided.iter().any(|d| d.paused)
 }
 
 /// The Services by which these sets are decided, each once.

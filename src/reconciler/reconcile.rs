@@ -151,9 +151,9 @@ impl Reconciler {
     /// Passes what no person holds.
     fn check_hold(&mut self, subject: &Subject<'_>, wanted: Wanted) -> Gate<Wanted> {
         let hold = if wanted.plan.paused {
-            Hold::Paused
+            Hold::paused(subject.managed.changed_by.as_deref())
         } else if subject.index.cluster_wide.frozen {
-            Hold::Frozen
+            Hold::frozen(subject.index.cluster_wide.changed_by.as_ref())
         } else {
             return Ok(wanted);
         };

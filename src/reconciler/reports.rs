@@ -6,6 +6,7 @@ use crate::events::{EventReason, NewEvent, Regarding};
 use crate::index::managed_object::ManagedObject;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
+use crate::kinds::changed_by::ChangedBy;
 use crate::reconciler::context::Subject;
 use crate::reconciler::flip::Flip;
 use crate::reconciler::service_profiles::plan::NotOurs;
@@ -87,6 +88,17 @@ pub(crate) fn incomplete(
     let note = format!("The protection of this object is not complete: {lacking}");
     let regarding = known(object, version, managed);
     NewEvent::warning(regarding, EventReason::ProtectionIncomplete, Read, note)
+}
+
+/// A person has changed an object by a command.
+pub(crate) fn changed(object: &ObjectRef, subject: &Subject<'_>, by: &ChangedBy) -> NewEvent {
+    let regarding = known(object, subject.version(), subject.managed);
+    NewEvent::normal(
+        regarding,
+        EventReason::ChangedByPerson,
+        Read,
+        format!("A person has changed this object: {by}"),
+    )
 }
 
 /// A route that Linkerd does not use as it stands.

@@ -18,6 +18,8 @@ pub(crate) struct SetDecision<'a> {
     pub need: WriteNeed,
     /// Whether its traffic moves.
     pub moves: bool,
+    /// Whether a person has paused the object.
+    pub paused: bool,
     /// The backends that are still left early.
     left_early: Vec<String>,
 }
@@ -57,7 +59,8 @@ impl<'a> SetDecision<'a> {
         // What an author wrote past the webhook is recorded.
         let need = if managed.edited_by.is_some() { need.max(WriteNeed::Record) } else { need };
         let moves = need != WriteNeed::Nothing && carrying(set) != decision.names(intent);
-        Self { set, health, decision, need, moves, left_early }
+        let paused = intent.policy.paused_at(now.wall);
+        Self { set, health, decision, need, moves, paused, left_early }
     }
 
     /// Whether its traffic leaves a primary that is lost.

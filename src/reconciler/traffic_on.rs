@@ -34,7 +34,7 @@ impl TrafficOn {
     /// Of one set.
     pub(crate) fn of_set(decided: &SetDecision<'_>, stopped: Stopped) -> Self {
         let intent = &decided.set.intent;
-        if intent.policy.paused {
+        if decided.paused {
             Self::Paused
         } else if decided.decision.reason == DecisionReason::Pinned {
             Self::Pinned

@@ -1,6 +1,7 @@
 //! `linkerd-failover controller`: the parts of the server, in the order in which facts flow through
 //! them.
 
+use crate::informers::freeze_end::end_freezes;
 use crate::informers::sources::{WatchSettings, watch_all};
 use crate::runtime::clients::Clients;
 use crate::runtime::options::Options;
@@ -56,4 +57,5 @@ fn start_informers(process: &Process, tasks: &mut Tasks) {
     let (client, index) = (process.client.clone(), process.index.clone());
     let watches = process.metrics.watches.clone();
     tasks.background.spawn(watch_all(client, settings, index, watches));
+    tasks.background.spawn(end_freezes(process.index.clone()));
 }

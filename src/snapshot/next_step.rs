@@ -57,7 +57,7 @@ pub(crate) fn next_steps(decided: &SetDecision<'_>, stopped: Stopped, now: Now) 
 /// A move that is due, and who makes it or stands in its way.
 fn due(decided: &SetDecision<'_>, stopped: Stopped) -> Option<NextStep> {
     let to = decided.active();
-    let step = if decided.set.intent.policy.paused {
+    let step = if decided.paused {
         NextStep::Resume { to }
     } else if stopped.frozen {
         NextStep::Unfreeze { to }

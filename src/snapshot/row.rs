@@ -7,6 +7,7 @@ use crate::index::managed_object::{Decider, ManagedObject, ManagedSet};
 use crate::index::resource::WatchedResource;
 use crate::kinds::ObjectRef;
 use crate::kinds::adapter::InUse;
+use crate::kinds::changed_by::ChangedBy;
 use crate::reconciler::context::{ReconcileRequest, Subject};
 use crate::reconciler::gates::facts;
 use crate::reconciler::plan;
@@ -30,6 +31,8 @@ pub(crate) struct ObjectRow {
     pub in_use: InUse,
     /// Who made the decision that its state records.
     pub decider: Option<Decider>,
+    /// Who changed it last by a command, and why.
+    pub changed_by: Option<ChangedBy>,
 }
 
 /// What is known and decided of one set of backends.
@@ -122,6 +125,7 @@ impl Snapshot {
             faults: faults(managed),
             in_use: managed.in_use.clone(),
             decider: managed.decider.as_deref().cloned(),
+            changed_by: managed.changed_by.as_deref().cloned(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! A snapshot of manifests, without a cluster: they enter the index as a LIST of them would.
 
+use crate::admission::view::Rules;
 use crate::engine::{Defaults, Now};
 use crate::index::cluster_settings::ClusterSettings;
 use crate::index::endpoints::AddressFamilies;
@@ -11,8 +12,10 @@ use crate::index::resource::WatchedResource;
 use crate::index::service_facts::ServiceFacts;
 use crate::index::store::Index;
 use crate::informers::endpoint_slices;
+use crate::informers::sources::WatchSettings;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
-use crate::snapshot::{Area, Snapshot};
+use crate::runtime::options::Installation;
+use crate::snapshot::{Area, Settings, Snapshot};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -75,7 +78,7 @@ fn enter(snapshot: &mut Snapshot, manifest: &Value) {
             let namespace: k8s_openapi::api::core::v1::Namespace = read(&manifest);
             index.set_namespace(&namespace.name_any(), NamespaceProtection::read(&namespace));
             if namespace.name_any() == OWN_NAMESPACE {
-                index.set_cluster_wide(ClusterSettings::read(&namespace));
+                index.set_cluster_wide(ClusterSettings::read(&namespace, snapshot.now.wall));
             }
         }
         "ServiceProfile" => {
@@ -138,4 +141,29 @@ pub(crate) fn state(active: &[&str], seconds: i64, more: Value) -> String {
         set[name] = value.clone();
     }
     json!({"v": 1, "sets": {"": set}, "by": "replica-a", "engine": "0.2.0"}).to_string()
+}
+
+/// The settings of an installation as the chart's defaults are.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        installation: Installation {
+            name: "linkerd-failover".into(),
+            namespace: OWN_NAMESPACE.into(),
+        },
+        watch: WatchSettings {
+            selector: "failover.linkerd.io/controlled-by=linkerd-failover".parse().unwrap(),
+            families: AddressFamilies::default(),
+            defaults: Defaults::default(),
+            namespace: OWN_NAMESPACE.into(),
+            namespaces: vec![],
+            warns: true,
+            writes_profiles: true,
+        },
+        links: None,
+        rules: Some(Rules::default()),
+        own_certificates: true,
+        profiles_of: Some("cluster.local".into()),
+        linkerd_namespace: "linkerd".into(),
+        uses_lease: true,
+    }
 }

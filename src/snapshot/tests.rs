@@ -87,6 +87,18 @@ fn a_row_has_where_the_traffic_is_and_what_it_waits_for() {
             "paused emoji-svc [paused, would move to emoji-svc-west]",
         ),
         (
+            "a pause that ends",
+            [0, 2],
+            split(&ON_PRIMARY, &[("paused", "true"), ("paused-until", later)]),
+            "paused emoji-svc [paused, would move to emoji-svc-west]",
+        ),
+        (
+            "a pause that has ended",
+            [0, 2],
+            split(&ON_PRIMARY, &[("paused", "true"), ("paused-until", NOW)]),
+            "primary emoji-svc [moves to emoji-svc-west now]",
+        ),
+        (
             "pinned",
             [2, 2],
             split(&ON_FALLBACK, &[("pin", FALLBACK), ("pin-until", later)]),
@@ -145,6 +157,18 @@ fn a_row_has_what_is_recorded_and_the_health_of_each_backend() {
             "emoji-svc-west tier 1: 1 of 2 endpoints ready, Some(true)",
         ]
     );
+}
+
+#[test]
+fn who_changed_an_object_by_a_command_is_shown_while_that_is_still_there() {
+    let by = r#"{"v":1,"person":"alice","action":"pause","at":"2026-11-26T02:59:00Z","reason":"game day","set":{"paused":"true","paused-until":null}}"#;
+    let row = |annotations: &[(&str, &str)]| {
+        let rows = snapshot(&world([2, 2], split(&ON_PRIMARY, annotations))).rows();
+        rows[0].changed_by.as_ref().map(ToString::to_string)
+    };
+    let shown = row(&[("paused", "true"), ("changed-by", by)]);
+    assert_eq!(shown.as_deref(), Some("paused by alice: game day"));
+    assert_eq!(row(&[("changed-by", by)]), None);
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn with_brought_annotations(
 fn first_decision(intent: &Intent, health: &[Health], created: bool, view: &View<'_>) -> Decision {
     let previous = if created { Previous::Birth } else { Previous::Live };
     let mut decision = decide(intent, health, previous, view.now);
-    if intent.policy.paused && !intent.carrying().is_empty() {
+    if intent.policy.paused_at(view.now.wall) && !intent.carrying().is_empty() {
         // Live weights stay as they are.
         decision.active = intent.carrying();
         decision.weights = intent.backends.iter().map(|b| b.live).collect();

@@ -53,7 +53,7 @@ fn ours(
     view: &View<'_>,
 ) -> Vec<&'static str> {
     let present = new.object.annotations();
-    let mut ours = vec![annotations::STATE, annotations::AUTHORED_WEIGHTS];
+    let mut ours = vec![annotations::STATE, annotations::AUTHORED_WEIGHTS, annotations::CHANGED_BY];
     ours.extend(released(old, new, view));
     if old.declared.authored_primary().is_none() && primary != PrimaryNamed::Yes {
         let default = old.declared.annotations.get(annotations::PRIMARY_SERVICE);

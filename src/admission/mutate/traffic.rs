@@ -27,7 +27,7 @@ fn takes_given_weights(intent: &Intent, previous: &PreviousSet, view: &View<'_>)
     let repeats =
         |known: &Weights| intent.backends.iter().all(|b| known.get(&b.name) == Some(&b.live));
     let is_new = is_edit_by_hand(view.manager) || !repeats(&previous.recorded);
-    intent.policy.paused && !repeats(&previous.live) && is_new
+    intent.policy.paused_at(view.now.wall) && !repeats(&previous.live) && is_new
 }
 
 /// The weights of the request, and a state that records them.

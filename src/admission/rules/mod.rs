@@ -14,6 +14,7 @@ mod mirror_loop;
 mod mirror_not_ready;
 mod nested_apex;
 mod no_request_lost;
+mod pause;
 mod pin;
 mod progressive_delivery;
 mod protection;
@@ -59,6 +60,7 @@ const RULES: &[Rule] = &[
     mirror_loop::RULE,
     shared_pods::RULE,
     pin::RULE,
+    pause::RULE,
     reference_grants::RULE,
     failback_request::RULE,
     protection::RULE,

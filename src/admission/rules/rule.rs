@@ -58,7 +58,7 @@ impl<'a> ObjectReview<'a> {
 
     /// Whether the object is paused: then the weights of its author take effect.
     pub(crate) fn is_paused(&self) -> bool {
-        self.intents.iter().any(|intent| intent.policy.paused)
+        self.intents.iter().any(|intent| intent.policy.paused_at(self.view.now.wall))
     }
 
     /// What is found of the new object and not of the old one, of which it was reported before. Where other

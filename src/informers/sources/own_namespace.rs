@@ -34,7 +34,7 @@ impl Source for OwnNamespaceSource {
         IfForbidden::Absent
     }
     fn apply(&self, index: &mut Index, namespace: &Namespace, _: Arrival<'_>) -> Vec<ObjectRef> {
-        index.set_cluster_wide(ClusterSettings::read(namespace))
+        index.set_cluster_wide(ClusterSettings::read(namespace, index.now.wall))
     }
     fn remove(&self, index: &mut Index, _: &ObjectKey) -> Vec<ObjectRef> {
         index.set_cluster_wide(ClusterSettings::default())
