@@ -14,6 +14,7 @@
 //! - [`cli`]: arguments and commands.
 //! - [`printers`]: what commands of people show: tables, documents, the lines of a terminal.
 //! - [`checks`]: what `check` looks at, and how it is printed.
+//! - [`interventions`]: what a person changes by hand: pins, pauses, freezes, drills.
 //! - [`snapshot`]: everything listed once, and the decision of each object, for the commands of people.
 //! - [`runtime`]: puts the parts together, starts and stops them in order.
 //! - [`manifest_review`]: the webhook's verdict on manifests, without a cluster.
@@ -71,6 +72,7 @@ pub(crate) mod events;
 pub(crate) mod housekeeping;
 pub(crate) mod index;
 pub mod informers;
+pub(crate) mod interventions;
 pub mod kinds;
 pub(crate) mod leader_election;
 pub(crate) mod manifest_review;

@@ -1,14 +1,17 @@
 //! The command line: arguments and commands, nothing else.
 
 mod alerts;
+mod by_hand;
 mod certificates;
 mod check;
 mod completion;
 mod controller;
 mod deployment;
+mod drill;
 mod explain;
 mod failure;
 mod guard;
+mod intervene;
 mod kubernetes;
 mod lenient;
 mod looker;
@@ -24,6 +27,7 @@ mod status;
 mod status_watch;
 mod validate;
 mod values;
+mod written;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -49,6 +53,8 @@ enum Command {
     Status(Box<status::Args>),
     Explain(Box<explain::Args>),
     Plan(Box<plan::Args>),
+    #[command(flatten)]
+    ByHand(by_hand::ByHand),
 }
 
 impl Cli {
@@ -88,6 +94,7 @@ impl Cli {
             Command::Explain(args) => return runtime.block_on(explain::run(*args)),
             Command::Plan(args) => return runtime.block_on(plan::run(*args)),
             Command::Status(args) => return runtime.block_on(status::run(*args)),
+            Command::ByHand(command) => return runtime.block_on(by_hand::run(command)),
         }
         Ok(ExitCode::SUCCESS)
     }
