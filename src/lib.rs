@@ -14,6 +14,7 @@
 //! - [`cli`]: arguments and commands.
 //! - [`printers`]: what commands of people show: tables, documents, the lines of a terminal.
 //! - [`checks`]: what `check` looks at, and how it is printed.
+//! - [`installation`]: the manifests of an installation, and how objects are given back before it goes.
 //! - [`interventions`]: what a person changes by hand: pins, pauses, freezes, drills.
 //! - [`snapshot`]: everything listed once, and the decision of each object, for the commands of people.
 //! - [`runtime`]: puts the parts together, starts and stops them in order.
@@ -72,6 +73,7 @@ pub(crate) mod events;
 pub(crate) mod housekeeping;
 pub(crate) mod index;
 pub mod informers;
+pub(crate) mod installation;
 pub(crate) mod interventions;
 pub mod kinds;
 pub(crate) mod leader_election;

@@ -1,6 +1,6 @@
 //! The commands by which a person changes something.
 
-use crate::cli::{drill, intervene};
+use crate::cli::{drill, install, intervene, release};
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -18,6 +18,9 @@ pub(super) enum ByHand {
     /// Write again in the whole cluster
     Unfreeze(Box<intervene::ClusterWideArgs>),
     Drill(Box<drill::Args>),
+    Install(install::Args),
+    Release(Box<release::Args>),
+    Uninstall(Box<release::UninstallArgs>),
 }
 
 pub(super) async fn run(command: ByHand) -> anyhow::Result<ExitCode> {
@@ -30,5 +33,8 @@ pub(super) async fn run(command: ByHand) -> anyhow::Result<ExitCode> {
         ByHand::Freeze(args) => intervene::freeze(*args).await,
         ByHand::Unfreeze(args) => intervene::unfreeze(*args).await,
         ByHand::Drill(args) => drill::run(*args).await,
+        ByHand::Install(args) => install::run(&args),
+        ByHand::Release(args) => release::run(*args).await,
+        ByHand::Uninstall(args) => release::uninstall(*args).await,
     }
 }

@@ -73,6 +73,12 @@ impl Edit {
         self.operations.push(PatchOperation::Remove(RemoveOperation { path }));
     }
 
+    /// These edits, and others after them.
+    pub fn and(mut self, others: Self) -> Self {
+        self.operations.extend(others.operations);
+        self
+    }
+
     /// Whether nothing is edited.
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()

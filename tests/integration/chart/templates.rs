@@ -204,6 +204,16 @@ async fn the_chart_is_well_formed_and_every_variant_is_taken_by_the_api_server()
     let kept = std::fs::read_to_string("manifests/install.yaml")?;
     anyhow::ensure!(kept.ends_with(&made), "manifests/install.yaml is not the chart any more");
 
+    // `install` prints what the chart renders for another namespace and image, after the namespace.
+    let image = ["--set", "image.registry=registry.example.com,image.name=f,image.tag=v1"];
+    let helm = cluster.helm(["template", "linkerd-failover", CHART, "-n", "mesh", "--no-hooks"]);
+    let expected = helm.args(image).ok().await?;
+    let program = env!("CARGO_BIN_EXE_linkerd-failover");
+    let install = format!("{program} install -n mesh --image registry.example.com/f:v1");
+    let printed = cluster.sh(&install).ok().await?;
+    let (_, printed) = printed.split_once("---\n").unwrap_or_default();
+    assert_eq!(printed, expected.trim_start_matches("---\n"));
+
     let same = cluster.helm(["template", "linkerd-failover", CHART, "-n", "linkerd-failover"]);
     let same = same.args(["--no-hooks", "--set", WITHOUT_EFFECT]).ok().await?;
     assert_eq!(same, made);
