@@ -47,6 +47,7 @@ mod cli {
     mod check;
     mod migrate;
     mod status;
+    mod validate;
 }
 mod deletion_guard {
     mod exceptions;
