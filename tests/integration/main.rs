@@ -44,6 +44,7 @@ mod chart {
     mod templates;
 }
 mod cli {
+    mod by_hand;
     mod check;
     mod migrate;
     mod status;
