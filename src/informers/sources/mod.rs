@@ -1,5 +1,5 @@
 //! The informers of this cluster: an implementation of
-//! [`Source`](crate::informers::source::Source) a file, and a line in [`follow_all`].
+//! [`Source`] a file, and a line in [`follow_all`].
 
 mod grants;
 mod namespaces;
