@@ -133,6 +133,12 @@ impl Session {
 
     /// Why an object is none that is managed.
     pub(super) async fn why_unmanaged(&self, snapshot: &Snapshot, object: &ObjectRef) -> Failure {
+        let mut gaps = snapshot.gaps.iter();
+        if let Some(gap) = gaps.find(|gap| gap.what.contains(object.kind.plural())) {
+            return Failure::of(object, format!("that {}", gap.what))
+                .expected("a kind that you may list")
+                .next("ask for the rights, or choose another user by --as or --context");
+        }
         let Some(version) = snapshot.index.served(object.kind) else {
             return Failure::of(object, format!("no {} in this cluster", object.kind.resource()))
                 .expected("a kind that the cluster serves, and that you may list");

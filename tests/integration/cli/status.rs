@@ -179,7 +179,7 @@ async fn a_failover_is_seen_in_every_format_and_also_while_no_replica_runs() -> 
         ("explain service/emoji-svc -n emojivoto", "found the kind", 2),
         ("plan ts/emoji -n emojivoto --down emoji-svk", "did you mean emoji-svc?", 2),
         ("status -A --context nowhere", "found no usable configuration", 1),
-        ("explain ts/emoji -n emojivoto --as nobody", "found no right to it", 1),
+        ("explain ts/emoji -n emojivoto --as nobody", "may not be listed", 1),
         ("status -n emojivoto --as nobody", "may not be listed", 1),
     ] {
         let (message, code) = failure(&cluster, line).await?;
