@@ -8,7 +8,7 @@ use crate::kinds::{Kind, ObjectRef};
 use crate::printers::status::change::ChangeFormat;
 use crate::printers::status::{document, tables};
 use crate::snapshot::row::ObjectRow;
-use crate::snapshot::{Area, Snapshot};
+use crate::snapshot::{Area, Gap, Snapshot};
 use kube::ResourceExt;
 use std::time::Duration;
 
@@ -44,6 +44,19 @@ impl Looker {
         }
         let rows = self.rows(&snapshot);
         match unlisted(&snapshot).filter(|_| rows.is_empty()) {
+            Some(failure) => Err(failure),
+            None => Ok((snapshot, rows)),
+        }
+    }
+
+    /// The next look of one that watches. While an API server starts, it does not serve every kind yet: what is not
+    /// listed is not gone, and such a look fails.
+    pub(super) async fn look_again(
+        &self,
+        before: &[ObjectRow],
+    ) -> Result<(Snapshot, Vec<ObjectRow>), Failure> {
+        let (snapshot, rows) = self.look().await?;
+        match hidden(before, &snapshot) {
             Some(failure) => Err(failure),
             None => Ok((snapshot, rows)),
         }
@@ -99,6 +112,19 @@ impl Looker {
     }
 }
 
+/// A kind of which there were objects, and which is not listed now.
+fn hidden(before: &[ObjectRow], snapshot: &Snapshot) -> Option<Failure> {
+    let is_listed = |kind: Kind| {
+        let is_lacking = |gap: &Gap| gap.what.contains(kind.plural());
+        snapshot.index.served(kind).is_some() && !snapshot.gaps.iter().any(is_lacking)
+    };
+    let kind = before.iter().map(|row| row.object.kind).find(|kind| !is_listed(*kind))?;
+    Some(
+        Failure::of(&snapshot.area, format!("no list of {} any more", kind.plural()))
+            .expected("one, as before"),
+    )
+}
+
 /// Objects that may be there and could not be listed.
 fn unlisted(snapshot: &Snapshot) -> Option<Failure> {
     let is_of_objects = |what: &&str| Kind::ALL.iter().any(|kind| what.contains(kind.plural()));
@@ -118,5 +144,31 @@ pub(super) fn none(snapshot: &Snapshot) -> String {
 pub(super) fn report_gaps(snapshot: &Snapshot) {
     for gap in &snapshot.gaps {
         eprintln!("linkerd-failover: {gap}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::test_support::{service, snapshot, split};
+
+    #[test]
+    fn what_is_not_listed_any_more_is_not_gone() {
+        let services = [service("emoji-svc", 1, 1), service("emoji-svc-west", 1, 1)];
+        let split = split(&[("emoji-svc", 1), ("emoji-svc-west", 0)], &[]);
+        let services: Vec<_> = services.into_iter().flatten().collect();
+        let before = snapshot(&[services.clone(), vec![split]].concat()).rows();
+        let mut next = snapshot(&services);
+        let failure = |next: &Snapshot| hidden(&before, next).map(|failure| failure.to_string());
+        assert_eq!(failure(&next), None, "it is deleted");
+        next.gaps = vec![Gap::new("trafficsplits in namespace emojivoto may not be listed", "")];
+        assert!(failure(&next).is_some());
+        next.gaps.clear();
+        next.index.set_served(Kind::TrafficSplit, None);
+        assert_eq!(
+            failure(&next).unwrap(),
+            "all namespaces: found no list of trafficsplits any more, expected one, as before"
+        );
+        assert!(hidden(&[], &next).is_none(), "there was none");
     }
 }

@@ -103,11 +103,11 @@ async fn show(looker: &Looker) -> anyhow::Result<ExitCode> {
 /// A look that fails is made again until the time is over: the API server may restart.
 async fn wait_for(looker: &Looker, goal: Goal, timeout: Duration) -> anyhow::Result<ExitCode> {
     let deadline = Instant::now() + timeout;
-    let mut is_first = true;
+    let (mut is_first, mut before) = (true, vec![]);
     loop {
         let began = Instant::now();
         let left = deadline.saturating_duration_since(began);
-        let looked = tokio::time::timeout(left.max(AGAIN), looker.look()).await;
+        let looked = tokio::time::timeout(left.max(AGAIN), looker.look_again(&before)).await;
         let failure = match looked {
             Ok(Ok((snapshot, rows))) => {
                 let missed = goal.missed(lines(&rows));
@@ -120,6 +120,7 @@ async fn wait_for(looker: &Looker, goal: Goal, timeout: Duration) -> anyhow::Res
                     true => none(&snapshot),
                     false => Goal::shortfall(&missed),
                 };
+                before = rows;
                 Failure::of(format!("waited {}", seconds(timeout)), found)
                     .expected(goal.expected())
                     .next("`linkerd-failover explain KIND/NAME` tells what it waits for")

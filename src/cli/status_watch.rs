@@ -64,8 +64,8 @@ fn pause(took: Duration) -> Duration {
 }
 
 /// A look that fails, or that takes too long, leaves the last one as it is.
-async fn look(looker: &Looker) -> Result<(Snapshot, Vec<ObjectRow>), String> {
-    match tokio::time::timeout(LONGEST, looker.look()).await {
+async fn look(looker: &Looker, before: &[ObjectRow]) -> Result<(Snapshot, Vec<ObjectRow>), String> {
+    match tokio::time::timeout(LONGEST, looker.look_again(before)).await {
         Ok(looked) => looked.map_err(|failure| failure.to_string()),
         Err(_) => Err(format!("no answer within {} s", LONGEST.as_secs())),
     }
@@ -86,7 +86,7 @@ async fn in_pipe(looker: &Looker, ends: &mut Ends) -> anyhow::Result<ExitCode> {
         let began = Instant::now();
         let looked = tokio::select! {
             () = ends.wait() => return Ok(ExitCode::SUCCESS),
-            looked = look(looker) => looked,
+            looked = look(looker, &rows) => looked,
         };
         took = began.elapsed();
         match looked {
@@ -161,7 +161,8 @@ impl Seen {
 async fn on_terminal(looker: &Looker, ends: &mut Ends) -> anyhow::Result<ExitCode> {
     let mut resized = signal(SignalKind::window_change())?;
     // Before anything is drawn: what is wrong with the arguments is one line.
-    let mut seen = Seen::new(looker.look().await?.0);
+    let (snapshot, mut rows) = looker.look().await?;
+    let mut seen = Seen::new(snapshot);
     let mut terminal = Terminal::default();
     let mut pause_left = EVERY;
     loop {
@@ -179,22 +180,24 @@ async fn on_terminal(looker: &Looker, ends: &mut Ends) -> anyhow::Result<ExitCod
             continue;
         }
         let began = Instant::now();
-        let looking = look(looker);
-        tokio::pin!(looking);
-        // What is shown goes on while it is looked.
-        let looked = loop {
-            tokio::select! {
-                () = ends.wait() => return Ok(ExitCode::SUCCESS),
-                looked = &mut looking => break looked,
-                _ = resized.recv() => {}
-                () = tokio::time::sleep(AGAIN) => {}
+        let looked = {
+            let looking = look(looker, &rows);
+            tokio::pin!(looking);
+            // What is shown goes on while it is looked.
+            loop {
+                tokio::select! {
+                    () = ends.wait() => return Ok(ExitCode::SUCCESS),
+                    looked = &mut looking => break looked,
+                    _ = resized.recv() => {}
+                    () = tokio::time::sleep(AGAIN) => {}
+                }
+                seen.advance();
+                terminal.draw(looker, &seen)?;
             }
-            seen.advance();
-            terminal.draw(looker, &seen)?;
         };
         pause_left = pause(began.elapsed());
         match looked {
-            Ok((snapshot, _)) => seen = Seen::new(snapshot),
+            Ok((snapshot, next)) => (seen, rows) = (Seen::new(snapshot), next),
             Err(why) => {
                 seen.advance();
                 seen.failed(why);
