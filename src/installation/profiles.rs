@@ -1,7 +1,9 @@
 //! Gives the ServiceProfile of a released split back, where no replica does it first.
 
 use crate::index::profile_facts::ProfileFacts;
+use crate::interventions::write::is_outdated;
 use crate::kinds::{ObjectKey, ObjectRef, get_known, service_profile};
+use crate::reconciler::request::RequestError;
 use crate::reconciler::service_profiles::plan::ProfileSettings;
 use crate::reconciler::service_profiles::writer::{ProfileWriteOutcome, restore};
 use crate::snapshot::{Settings, Snapshot};
@@ -60,6 +62,8 @@ pub(crate) async fn give_back(
             | ProfileWriteOutcome::Gone => return Ok(()),
             ProfileWriteOutcome::Conflict | ProfileWriteOutcome::Replaced => {}
             ProfileWriteOutcome::StillManaged => anyhow::bail!("its split is managed again"),
+            // A replica gives it back at the same time.
+            ProfileWriteOutcome::Refused(RequestError::Failed(error)) if is_outdated(&error) => {}
             ProfileWriteOutcome::Refused(error) => return Err(error.into()),
             ProfileWriteOutcome::Unanswered(why) => return Err(why.into()),
         }

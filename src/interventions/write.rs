@@ -54,6 +54,14 @@ impl WriteError {
     }
 }
 
+/// Whether a patch was made for an older version: 409 by its guard, or 422 where what it removes has gone
+/// already, which is found before the guard is looked at. A schema says which field it refuses.
+pub(crate) fn is_outdated(error: &kube::Error) -> bool {
+    const NOT_APPLIED: &str = "the server rejected our request due to an error in our request";
+    let kube::Error::Api(status) = error else { return false };
+    status.code == 409 || status.code == 422 && status.message.contains(NOT_APPLIED)
+}
+
 fn is_denial(message: &str) -> bool {
     message.contains("denied the request") || message.contains("denied request")
 }
@@ -77,7 +85,7 @@ where
             return Ok(Written { object: None, warnings: vec![] });
         };
         match patch(client, api, name, dry_run, edit).await {
-            Err(WriteError::Failed(kube::Error::Api(status), _)) if status.code == 409 => {}
+            Err(WriteError::Failed(error, _)) if is_outdated(&error) => {}
             Ok((object, warnings)) => return Ok(Written { object: Some(object), warnings }),
             Err(error) => return Err(error),
         }
@@ -176,6 +184,18 @@ mod tests {
             "trafficsplits \"e\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"
         ));
         assert!(!denial("trafficsplits \"emoji\" is forbidden: User \"x\" cannot patch"));
+    }
+
+    #[test]
+    fn a_patch_that_does_not_fit_any_more_is_made_again_and_a_refused_field_is_not() {
+        let outdated = |code: u16, message: &str| {
+            let status = Status::failure(message, "Invalid").with_code(code);
+            is_outdated(&kube::Error::Api(status.boxed()))
+        };
+        assert!(outdated(409, "the object has been modified"));
+        assert!(outdated(422, "the server rejected our request due to an error in our request"));
+        assert!(!outdated(422, "TrafficSplit \"emoji\" is invalid: spec.service: Required value"));
+        assert!(!outdated(403, "forbidden"));
     }
 
     #[test]
