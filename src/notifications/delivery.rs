@@ -190,7 +190,7 @@ impl Delivery {
     fn report(&self, queue: &DeliveryQueue, reports: &mut Reports) {
         let metrics = &self.metrics.notifications;
         metrics.queued.set(queue.len() as i64);
-        metrics.failing.set(i64::from(queue.failing_since().is_some()));
+        metrics.failing.set(i64::from(queue.is_failing()));
         let since = |at: Instant| SignedDuration::try_from(at.elapsed()).unwrap_or_default();
         let oldest = queue.oldest().map(|at| (Timestamp::now() - since(at)).as_second());
         metrics.oldest.set(oldest.unwrap_or_default());

@@ -186,6 +186,11 @@ impl DeliveryQueue {
         self.entries.front().map(|entry| entry.queued.since)
     }
 
+    /// Whether anything waits for a receiver that does not take it.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing_since.is_some() && !self.entries.is_empty()
+    }
+
     /// Since when no attempt has succeeded, while attempts fail.
     pub(super) fn failing_since(&self) -> Option<Instant> {
         self.failing_since

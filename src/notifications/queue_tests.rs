@@ -38,6 +38,19 @@ fn the_delay_doubles_up_to_a_minute_and_a_success_ends_it() {
     assert!(matches!(queue.next(now), Next::Send(_)));
 }
 
+/// Otherwise an alert about it would fire for as long as a replica lives that does not lead any more.
+#[test]
+fn a_receiver_fails_nobody_for_whom_nothing_is_queued() {
+    let (mut queue, now) = (DeliveryQueue::default(), Instant::now());
+    queue.push(failover("web", 1), now).unwrap();
+    assert!(!queue.is_failing());
+    let number = sent(queue.next(now)).number;
+    queue.finish(number, &FAILED, now, 1.0);
+    assert!(queue.is_failing());
+    queue.clear();
+    assert!(!queue.is_failing());
+}
+
 #[test]
 fn a_receiver_that_asks_for_more_time_gets_it_and_one_that_asks_for_less_does_not() {
     for (asked, expected) in [(30, 30), (0, 1)] {

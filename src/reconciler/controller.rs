@@ -202,6 +202,7 @@ impl Controller {
         if !state.context.leads() {
             state.deletions.release_all();
         }
+        state.show_reported();
         state.enqueue_everything();
     }
 

@@ -11,6 +11,7 @@ use crate::reconciler::nothing_ready::NothingReady;
 use crate::reconciler::overwrites::OverwriteTracker;
 use crate::reconciler::short_ports::ShortPort;
 use crate::reconciler::write::ActiveBackends;
+use crate::telemetry::Metrics;
 use crate::telemetry::report_once::ReportOnce;
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -316,6 +317,20 @@ impl Memories {
         self.of.values().filter(|memory| counts(memory)).count()
     }
 
+    /// Shows what is reported of objects. All but what cannot be read is reported by the leader alone: a
+    /// replica that does not lead any more has seen how it began, and does not see how it ends.
+    pub(crate) fn show(&self, leads: bool, metrics: &Metrics) {
+        metrics.unreadable.set(self.unreadable() as i64);
+        metrics.faulty.set(self.partly_unreadable() as i64);
+        let by_leader = |count: usize| if leads { count as i64 } else { 0 };
+        metrics.not_in_use.set(by_leader(self.not_in_use()));
+        metrics.short.set(by_leader(self.short_of_ports()));
+        metrics.declared_down.kept.set(by_leader(self.kept_declared_down()));
+        metrics.declared_down.prolonged.set(by_leader(self.prolonged()));
+        metrics.without_primary.set(by_leader(self.without_primary()));
+        metrics.incomplete.set(by_leader(self.incomplete()));
+    }
+
     /// Forgets what is past.
     pub(crate) fn prune(&mut self, now: Instant) {
         self.of.retain(|_, memory| !memory.is_empty(now));
@@ -328,6 +343,30 @@ impl Memories {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::{Kind, ObjectKey};
+
+    /// Otherwise an alert about them would fire until that replica ends.
+    #[test]
+    fn a_replica_that_leads_no_more_shows_none_of_the_conditions_that_the_leader_reports() {
+        let route = ObjectRef::new(Kind::HttpRoute, ObjectKey::new("ns", "web"));
+        let (mut memories, metrics) = (Memories::default(), Metrics::default());
+        let memory = memories.entry(&route);
+        memory.readability = Readability::Partly;
+        memory.not_in_use.begins("NoMatchingParent".into());
+        memory.without_primary.begins("rules[0]".into());
+        memory.protection.begins("no retries".into());
+        let shown = || {
+            [&metrics.faulty, &metrics.not_in_use, &metrics.without_primary, &metrics.incomplete]
+                .map(|gauge| gauge.get())
+        };
+        memories.show(true, &metrics);
+        assert_eq!(shown(), [1, 1, 1, 1]);
+        memories.show(false, &metrics);
+        assert_eq!(shown(), [1, 0, 0, 0], "what cannot be read every replica sees");
+        memories.remove(&route);
+        memories.show(true, &metrics);
+        assert_eq!(shown(), [0, 0, 0, 0]);
+    }
 
     #[test]
     fn a_standbys_move_is_remembered_until_its_own_facts_want_another() {

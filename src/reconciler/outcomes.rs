@@ -172,10 +172,8 @@ impl Reconciler {
     pub(crate) fn forget(&mut self, object: &ObjectRef) {
         self.transitions.forget(object);
         let Some(memory) = self.memories.remove(object) else { return };
-        if memory.readability == Readability::Unreadable || !memory.not_in_use.is_empty() {
-            let metrics = &self.context.metrics;
-            metrics.unreadable.set(self.memories.unreadable() as i64);
-            metrics.not_in_use.set(self.memories.not_in_use() as i64);
+        if memory.readability != Readability::Readable || !memory.not_in_use.is_empty() {
+            self.show_reported();
         }
     }
 }

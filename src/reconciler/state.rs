@@ -214,13 +214,7 @@ impl Reconciler {
     /// Forgets what is past.
     pub(crate) fn prune(&mut self) {
         let now = Instant::now();
-        let metrics = &self.context.metrics;
-        metrics.not_in_use.set(self.memories.not_in_use() as i64);
-        metrics.short.set(self.memories.short_of_ports() as i64);
-        metrics.declared_down.kept.set(self.memories.kept_declared_down() as i64);
-        metrics.declared_down.prolonged.set(self.memories.prolonged() as i64);
-        metrics.without_primary.set(self.memories.without_primary() as i64);
-        metrics.incomplete.set(self.memories.incomplete() as i64);
+        self.show_reported();
         self.memories.prune(now);
         self.transitions.prune(self.context.shared.now().wall);
         self.profiles.memories.prune(now);
@@ -240,6 +234,11 @@ impl Reconciler {
         metrics.forbidden.set(index.forbidden.len() as i64);
         metrics.managed.set(index.objects().len() as i64);
         metrics.frozen.set(i64::from(index.cluster_wide.frozen));
+    }
+
+    /// Shows what is reported of objects in the metrics.
+    pub(crate) fn show_reported(&self) {
+        self.memories.show(self.context.leads(), &self.context.metrics);
     }
 
     /// Shows the state of the reconciler in the metrics, once everything that was due is decided.

@@ -1,6 +1,6 @@
 //! The metrics of the admission webhook.
 
-use crate::telemetry::macros::{label_values, metrics};
+use crate::telemetry::macros::{from_zero, label_values, metrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -126,12 +126,28 @@ struct FailedHandshake {
     why: HandshakeFailure,
 }
 
+/// The reviews that an alert looks at: the first one is to be seen too.
+fn failures() -> impl Iterator<Item = ReviewLabels> {
+    let verdicts = [ReviewOutcome::Late, ReviewOutcome::Panicked].into_iter();
+    verdicts.flat_map(|verdict| {
+        ReviewPath::ALL.iter().flat_map(move |webhook| {
+            let of = move |operation: &ObjectOperation| ReviewLabels {
+                webhook: *webhook,
+                operation: *operation,
+                verdict,
+            };
+            ObjectOperation::ALL.iter().map(of)
+        })
+    })
+}
+
 metrics! {
     /// What the webhook counts.
     pub(crate) struct AdmissionMetrics {
         reviews: Family<ReviewLabels, Counter> =
             "admissions",
-            "Admission reviews answered, by webhook, operation on the object, and verdict";
+            "Admission reviews answered, by webhook, operation on the object, and verdict"
+            with from_zero(failures());
         seconds: Family<WebhookLabel, Histogram> =
             "admission" in Seconds,
             "From a review's headers to its answer"
@@ -145,16 +161,19 @@ metrics! {
             "Admission reviews in which this program panicked: each is a defect";
         shed: Family<ShedReview, Counter> =
             "admissions_shed",
-            "Admission reviews turned away because too many (requests) or too large ones (memory) were under way";
+            "Admission reviews turned away because too many (requests) or too large ones (memory) were under way"
+            with from_zero(ShedReason::ALL.iter().map(|why| ShedReview { why: *why }));
         pub connections: Gauge =
             "webhook_connections",
             "Connections to the webhook that are open";
         shed_connections: Family<ShedConnection, Counter> =
             "webhook_connections_shed",
-            "Connections closed because there were too many: the one that was quiet for longest, or, where none was, the new one";
+            "Connections closed because there were too many: the one that was quiet for longest, or, where none was, the new one"
+            with from_zero(ClosedConnection::ALL.iter().map(|which| ShedConnection { which: *which }));
         failed_handshakes: Family<FailedHandshake, Counter> =
             "webhook_handshakes_failed",
-            "TLS handshakes with the webhook that failed, by why; closed is a client that went away, as a check of the port does";
+            "TLS handshakes with the webhook that failed, by why; closed is a client that went away, as a check of the port does"
+            with from_zero(HandshakeFailure::ALL.iter().map(|why| FailedHandshake { why: *why }));
     }
 }
 

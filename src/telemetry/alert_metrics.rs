@@ -1,6 +1,6 @@
 //! The metrics of the receiver of alerts.
 
-use crate::telemetry::macros::{label_values, metrics};
+use crate::telemetry::macros::{from_zero, label_values, metrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -63,10 +63,12 @@ metrics! {
     pub(crate) struct AlertMetrics {
         alerts: Family<OutcomeLabel, Counter> =
             "alerts",
-            "Alerts that Alertmanager sent, by what became of them";
+            "Alerts that Alertmanager sent, by what became of them"
+            with from_zero(AlertOutcome::ALL.iter().map(|outcome| OutcomeLabel { outcome: *outcome }));
         refused: Family<RefusedLabel, Counter> =
             "alert_requests_refused",
-            "Requests of Alertmanager that were refused before their alerts were looked at, by why";
+            "Requests of Alertmanager that were refused before their alerts were looked at, by why"
+            with from_zero(RefusedAlerts::ALL.iter().map(|why| RefusedLabel { why: *why }));
         pub truncated: Counter =
             "alerts_truncated",
             "Alerts that Alertmanager left out of its requests, by its max_alerts: they have no effect";

@@ -1,6 +1,6 @@
 //! The metrics of the webhook's certificates.
 
-use crate::telemetry::macros::{label_values, metrics};
+use crate::telemetry::macros::{from_zero, label_values, metrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -67,10 +67,12 @@ metrics! {
             "Times that the Secret of the webhook's CA could not be used and was repaired";
         loads: Family<Load, Counter> =
             "webhook_certificate_loads",
-            "Certificates of the webhook by how they came: the first one, renewed, issued by another CA, read from a file, or refused, the one before staying in use";
+            "Certificates of the webhook by how they came: the first one, renewed, issued by another CA, read from a file, or refused, the one before staying in use"
+            with from_zero(CertificateLoad::ALL.iter().map(|kind| Load { kind: *kind }));
         client_ca_loads: Family<Load, Counter> =
             "webhook_client_ca_loads",
-            "Changes of the file with the CAs of clients: taken (file), or refused, those before staying in use";
+            "Changes of the file with the CAs of clients: taken (file), or refused, those before staying in use"
+            with from_zero([CertificateLoad::File, CertificateLoad::Refused].map(|kind| Load { kind }));
         present: Family<Configuration, Gauge> =
             "webhook_configuration_present",
             "1 while a configuration of the webhook exists, 0 while it does not; none where that may not be read";

@@ -1,6 +1,6 @@
 //! The metrics of what is declared down.
 
-use crate::telemetry::macros::{label_values, metrics};
+use crate::telemetry::macros::{from_zero, label_values, metrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -23,7 +23,8 @@ metrics! {
     pub(crate) struct DeclaredDownMetrics {
         services: Family<ByLabel, Gauge> =
             "declared_down_services",
-            "Services that are declared down now by annotations of their own, by who declares it";
+            "Services that are declared down now by annotations of their own, by who declares it"
+            with from_zero(DeclaredBy::ALL.iter().map(|by| ByLabel { by: *by }));
         pub clusters: Gauge =
             "declared_down_clusters",
             "Linked clusters all of whose Services are declared down now";

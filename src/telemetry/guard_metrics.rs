@@ -1,6 +1,6 @@
 //! The metrics of the deletion guard.
 
-use crate::telemetry::macros::{label_values, metrics};
+use crate::telemetry::macros::{from_zero, label_values, metrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -43,7 +43,8 @@ metrics! {
     pub(crate) struct GuardMetrics {
         deletions: Family<VerdictLabel, Counter> =
             "guard_deletions",
-            "Deletions and evictions of pods that the webhook reviewed, by verdict";
+            "Deletions and evictions of pods that the webhook reviewed, by verdict"
+            with from_zero(DeletionVerdict::ALL.iter().map(|verdict| VerdictLabel { verdict: *verdict }));
         seconds: Family<VerdictLabel, Histogram> =
             "guard" in Seconds,
             "How long the deletions were delayed"

@@ -285,6 +285,28 @@ mod tests {
         }
     }
 
+    /// What a counter has counted before its first scrape is no increase.
+    #[test]
+    fn what_alerts_see_increase_is_there_before_the_first_fault() {
+        let text = Metrics::default().encode();
+        for series in [
+            r#"admissions_total{webhook="validate",operation="UPDATE",verdict="late"}"#,
+            r#"admissions_total{webhook="mutate",operation="unknown",verdict="panicked"}"#,
+            r#"admissions_shed_total{why="requests"}"#,
+            r#"notifications_total{type="failover",result="refused"}"#,
+            r#"notifications_total{type="held",result="expired"}"#,
+            r#"writes_total{result="failed"}"#,
+            r#"service_profile_writes_total{result="throttled"}"#,
+            "notifications_dropped_total",
+            "events_dropped_total",
+            "weights_undone_total",
+            "service_profiles_undone_total",
+        ] {
+            let line = format!("linkerd_failover_{series} 0\n");
+            assert!(text.contains(&line), "{line}\n{text}");
+        }
+    }
+
     /// A metric that the documentation names has to exist.
     #[test]
     fn documented_metrics_exist() {

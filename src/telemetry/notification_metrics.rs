@@ -1,6 +1,6 @@
 //! The metrics of notifications.
 
-use crate::telemetry::macros::{label_values, metrics};
+use crate::telemetry::macros::{from_zero, label_values, metrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -49,12 +49,21 @@ struct NotificationLabels {
     result: NotificationResult,
 }
 
+/// The ends that an alert looks at: the first one is to be seen too.
+fn lost() -> impl Iterator<Item = NotificationLabels> {
+    use NotificationResult::{Dropped, Expired, Refused};
+    NotificationType::ALL.iter().flat_map(|r#type| {
+        [Dropped, Expired, Refused].map(|result| NotificationLabels { r#type: *r#type, result })
+    })
+}
+
 metrics! {
     /// Everything about notifications.
     pub(crate) struct NotificationMetrics {
         notifications: Family<NotificationLabels, Counter> =
             "notifications",
-            "Notifications by type and by what became of them; retried is an attempt that failed";
+            "Notifications by type and by what became of them; retried is an attempt that failed"
+            with from_zero(lost());
         pub queued: Gauge =
             "notifications_queued",
             "Notifications that wait for their delivery, those that are being sent included";
