@@ -44,7 +44,7 @@ unit:
 integration: tools
 	$(CARGO) test --locked --workspace --no-fail-fast --test '*' -- --test-threads=$(THREADS)
 
-## tools: etcd, kube-apiserver, kube-controller-manager, kubectl, helm, kwok, Alertmanager and promtool, built once
+## tools: etcd, kube-apiserver, kube-controller-manager, kubectl, helm, kwok, Alertmanager, Prometheus and promtool, built once
 tools:
 	$(CARGO) run --locked --quiet -p test-tools
 

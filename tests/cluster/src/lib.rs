@@ -14,7 +14,8 @@
 //! (kube-proxy). [`Workload`] writes the services that fail over. [`ApiProxy`]
 //! stands between one replica and the API server, and can freeze what it sees.
 //! [`Recorder`] watches a namespace, and records in which order things happen.
-//! [`Link`] links one cluster to another, as Linkerd does. [`Alertmanager`] sends what it is told to fire.
+//! [`Link`] links one cluster to another, as Linkerd does. [`Alertmanager`] sends what it is told to fire,
+//! and [`Prometheus`] scrapes replicas and fires by rules.
 //!
 //! Everything ends with the process that started it, even by SIGKILL. Set
 //! `KEEP_CLUSTER=1`, or call [`Cluster::keep`], to look at a cluster afterwards.
@@ -44,6 +45,7 @@ mod plain_http;
 mod pod;
 mod pool;
 mod process;
+mod prometheus;
 mod recorder;
 mod replica;
 mod service_proxy;
@@ -69,6 +71,7 @@ pub use mirror::{Followed, Mirror};
 pub use plain_http::get;
 pub use pool::Contents;
 pub use process::{Exit, Process};
+pub use prometheus::{Prometheus, Sample};
 pub use recorder::Recorder;
 pub use replica::Replica;
 pub use service_proxy::ServiceProxy;

@@ -1,6 +1,6 @@
 //! The programs that a test cluster is made of: etcd, kube-apiserver, kube-controller-manager,
-//! kubectl, helm and kwok, built from the Go modules beside this crate; and Alertmanager and promtool,
-//! which tests of alerts use.
+//! kubectl, helm and kwok, built from the Go modules beside this crate; and Alertmanager, Prometheus and
+//! promtool, which tests of alerts use.
 
 mod alerting;
 mod cache;
