@@ -13,6 +13,8 @@ pub(crate) struct Form {
     /// Of the correct manifest and of the four that are refused, whose names begin with `bad-`.
     pub folder: &'static str,
     pub manifest: &'static str,
+    /// The object, as the program's commands take it.
+    pub object: &'static str,
     /// kubectl's columns that show the weights.
     pub columns: &'static str,
     /// Values of the chart beside those of every form.
@@ -25,6 +27,7 @@ const SPLIT: Form = Form {
     kind: Kind::TrafficSplit,
     folder: "manifests/examples",
     manifest: "emojivoto-split.yaml",
+    object: "trafficsplit/emoji-svc",
     columns: "custom-columns=NAME:.metadata.name,BACKENDS:.spec.backends[*].service,WEIGHTS:.spec.backends[*].weight",
     // Nothing else carries a split into Linkerd here.
     values: &["serviceProfiles.manage=true"],
@@ -35,6 +38,7 @@ const HTTP: Form = Form {
     kind: Kind::HttpRoute,
     folder: "manifests/examples/http",
     manifest: "emojivoto-route.yaml",
+    object: "httproute/emoji-svc",
     columns: "custom-columns=NAME:.metadata.name,BACKENDS:.spec.rules[*].backendRefs[*].name,WEIGHTS:.spec.rules[*].backendRefs[*].weight",
     values: &[],
     backends: "/spec/rules/0/backendRefs",

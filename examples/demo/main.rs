@@ -3,10 +3,12 @@
 //!
 //! Every step is checked; the first that fails ends the demo with a non-zero status.
 
+mod command_line;
 mod form;
 mod screen;
 
 use anyhow::{Context, Result, ensure};
+use command_line::CommandLine;
 use form::Form;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -54,6 +56,8 @@ async fn main() -> Result<()> {
     apply(&here, &manifest).await?;
     show(&here, &["get", &form.resource(), "emoji-svc", "-o", "yaml"]).await?;
     let story = Story { form, objects: form.api(&east, NAMESPACE), here: &here };
+    let commands = CommandLine::new(&east);
+    let object = form.object;
     story.check(&[1, 0], "the primary has the traffic").await?;
 
     title("Four misconfigured ones are refused, each with what is wrong and what to do");
@@ -63,6 +67,11 @@ async fn main() -> Result<()> {
     let (kubectl, slice) = story.flip(0, &[0, 1]).await?;
     note(&timing("the weights flipped", kubectl, slice));
     story.show_weights().await?;
+
+    title("An operator looks: where the traffic is, and why");
+    commands.show(&format!("status {object}"), &["fallback", "emoji-svc=0/0"]).await?;
+    println!();
+    commands.show(&format!("explain {object}"), &["emoji-svc-west"]).await?;
 
     title("The same manifest again, in the middle of the failover: the weights stay");
     apply(&here, &manifest).await?;
@@ -81,6 +90,7 @@ async fn main() -> Result<()> {
     wait_events(&east, LINKS, "reason=RemoteUnreachable", 1).await?;
     show_events(&east, LINKS, "reason=RemoteUnreachable").await?;
     story.check(&[0, 1], "traffic stays where it was").await?;
+    commands.check(&["\u{d7} linked clusters"]).await?;
     west.start_api_server().await?;
     wait_events(&east, LINKS, "reason=RemoteReachable", 1).await?;
     note("west is back");
@@ -89,6 +99,14 @@ async fn main() -> Result<()> {
     let (kubectl, slice) = story.flip(1, &[1, 0]).await?;
     note(&timing("the weights are back", kubectl, slice));
     story.show_weights().await?;
+
+    title("A drill: a fallback that is never used does not work when it is needed");
+    let drill = format!("drill {object} --for 5s --reason \"game day\"");
+    commands.show(&drill, &["traffic moved", "traffic had left emoji-svc-west"]).await?;
+    story.check(&[1, 0], "the primary has the traffic again").await?;
+
+    title("Is all well? `linkerd check` runs the same");
+    commands.check(&[]).await?;
 
     title("What people see afterwards");
     wait_events(&east, NAMESPACE, "reason=Failover", 2).await?;
@@ -198,6 +216,7 @@ async fn install(cluster: &Cluster, form: Form) -> Result<Installation> {
     values.extend(form.values.iter().map(|value| (*value).to_owned()));
     let options = InstallOptions { values, replicas: 2, ..InstallOptions::default() };
     let installation = Installation::install(cluster, options).await?;
+    installation.run_pods().await?;
     installation.wait_ready(PATIENCE).await?;
     let bad = bad_examples(form)?.remove(0);
     let probe = std::fs::read_to_string(test_cluster::workspace_root().join(bad))?;

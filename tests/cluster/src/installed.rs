@@ -2,6 +2,7 @@
 
 use crate::api_proxy::ApiProxy;
 use crate::cluster::Cluster;
+use crate::node::NODE;
 use crate::pod::Pod;
 use crate::replica::{self, Replica};
 use crate::service_proxy::{Backend, ServiceProxy};
@@ -187,6 +188,19 @@ impl Installation {
         self.replicas.push(Arc::clone(&replica));
         self.route();
         Ok(replica)
+    }
+
+    /// Gives the Deployment pods too, on the kwok node, beside the processes that stand for them:
+    /// for those who read the Deployment's status.
+    pub async fn run_pods(&self) -> anyhow::Result<()> {
+        let on_the_node = serde_json::json!({"spec": {"template": {"spec": {
+            "nodeName": NODE, "affinity": null, "topologySpreadConstraints": null,
+            "tolerations": [{"operator": "Exists"}],
+        }}}});
+        let namespace = &self.options.namespace;
+        let patch = ["-n", namespace, "patch", "deployment", &self.name, "-p"];
+        self.site.command("kubectl").args(patch).args([on_the_node.to_string()]).ok().await?;
+        Ok(())
     }
 
     /// Waits until every replica whose process runs is ready, and the

@@ -87,18 +87,6 @@ fn without_a_cluster_there_is_json_and_nothing_else() -> Result<()> {
     Ok(())
 }
 
-/// The pods of the Deployment run on the kwok node, beside the processes that stand for them.
-async fn run_pods(cluster: &Cluster) -> Result<()> {
-    let on_the_node = json!({"spec": {"template": {"spec": {
-        "nodeName": "kwok", "affinity": null, "topologySpreadConstraints": null,
-        "tolerations": [{"operator": "Exists"}],
-    }}}});
-    let patch = on_the_node.to_string();
-    let deployment = ["-n", "linkerd-failover", "patch", "deployment", "linkerd-failover", "-p"];
-    cluster.kubectl(deployment).args([&patch]).ok().await?;
-    Ok(())
-}
-
 const OTHER: &str = "
 apiVersion: apps/v1
 kind: Deployment
@@ -121,7 +109,7 @@ async fn linkerd_sees_a_healthy_installation_pass_and_each_fault_fail() -> Resul
     assert!(bare["linkerd-failover is installed"].starts_with("error: found no"), "{bare:?}");
 
     let installation = install(&cluster, 1, &["serviceProfiles.manage=true"]).await?;
-    run_pods(&cluster).await?;
+    installation.run_pods().await?;
     let (workload, _west, _splits) = emojivoto_with_split(&cluster).await?;
     eventually("everything passes", PATIENCE, || async {
         let called = check(&cluster, &["--wait=60s"]).await?;
