@@ -1,8 +1,6 @@
 //! Why a command that a person runs did not do what was asked: one line, and an exit code.
 
-// The commands that use it follow.
-#![allow(dead_code)]
-
+use crate::kinds::one_line::one_line;
 use kube::core::response::reason;
 use std::fmt;
 use std::process::ExitCode;
@@ -93,6 +91,7 @@ impl fmt::Display for Failure {
             text.push_str(&format!("; {next}"));
         }
         // One line, whatever an error of others has in it.
+        let text = one_line(&text);
         let words: Vec<&str> = text.split_whitespace().collect();
         f.write_str(&words.join(" "))
     }
@@ -120,6 +119,16 @@ mod tests {
         assert_eq!(
             failure.to_string(),
             "--kubeconfig x: found no such file, expected a kubeconfig; name one"
+        );
+    }
+
+    #[test]
+    fn what_others_have_written_into_it_does_not_control_a_terminal() {
+        let labels = "an object that is not managed (its labels: a=\u{1b}[2J\u{9b}31m\u{202e}b)";
+        let failure = Failure::of("TrafficSplit a/b", labels);
+        assert_eq!(
+            failure.to_string(),
+            "TrafficSplit a/b: found an object that is not managed (its labels: a= [2J 31mb)"
         );
     }
 

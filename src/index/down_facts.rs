@@ -3,6 +3,7 @@
 use crate::engine::{DownBasis, DownUntil, Health};
 use crate::kinds::ObjectKey;
 use crate::kinds::declared_down::{DeclaredDown, DownBy};
+use crate::kinds::one_line::one_line;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -71,8 +72,7 @@ fn why(declared: &DeclaredDown) -> String {
 
 /// Shortened, and without line breaks.
 fn on_one_line(text: &str) -> String {
-    let printable = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
-    printable.take(LONGEST).collect()
+    one_line(text.trim()).chars().take(LONGEST).collect()
 }
 
 /// A declaration that holds.

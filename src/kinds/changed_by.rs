@@ -1,12 +1,16 @@
 //! The annotation `changed-by`: who changed an object by a command of this program, and why.
 
 use crate::engine::annotations::{CHANGED_BY, PREFIX};
+use crate::kinds::one_line::one_line;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
 const VERSION: u32 = 1;
+
+/// The most of a name, and of a reason, that is kept, in characters: people see them in tables and in Events.
+const LONGEST: usize = 500;
 
 /// What a person does by a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -65,13 +69,18 @@ impl ChangedBy {
         Self { v: VERSION, person, action, at, reason, set }
     }
 
-    /// As an object has it; none where what the command wrote is not there any more, or it cannot be read.
+    /// As an object has it, on one line; none where what the command wrote is not there any more, or it cannot be
+    /// read. Whoever may write the object may write anything into it.
     pub(crate) fn of(annotations: &BTreeMap<String, String>) -> Option<Self> {
         let read: Self = serde_json::from_str(annotations.get(CHANGED_BY)?).ok()?;
         let is_there = |(name, value): (&String, &Option<String>)| {
             annotations.get(&format!("{PREFIX}{name}")) == value.as_ref()
         };
-        (read.v == VERSION && read.set.iter().all(is_there)).then_some(read)
+        (read.v == VERSION && read.set.iter().all(is_there)).then(|| Self {
+            person: shown(&read.person),
+            reason: read.reason.as_deref().map(shown),
+            ..read
+        })
     }
 
     /// The value of the annotation.
@@ -80,9 +89,24 @@ impl ChangedBy {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    fn value(&self, name: &str) -> Option<&String> {
-        self.set.get(name).and_then(Option::as_ref)
+    /// Whether the command wrote this annotation, by its name without the prefix.
+    pub(crate) fn wrote(&self, name: &str) -> bool {
+        self.set.contains_key(name)
     }
+
+    /// `pinned by alice: game day`.
+    pub(crate) fn who_and_why(&self) -> String {
+        let reason = self.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{} by {}{reason}", self.action.done(), self.person)
+    }
+
+    fn value(&self, name: &str) -> Option<String> {
+        self.set.get(name)?.as_deref().map(shown)
+    }
+}
+
+fn shown(text: &str) -> String {
+    one_line(text.trim()).chars().take(LONGEST).collect()
 }
 
 /// `pinned to emoji-svc-west until 2026-11-26T03:30:00Z by alice: game day`.
@@ -147,6 +171,19 @@ mod tests {
         let mut again = annotations(&unpinned);
         again.insert(format!("{PREFIX}pin"), "emoji-svc-west".into());
         assert_eq!(ChangedBy::of(&again), None);
+    }
+
+    #[test]
+    fn nothing_that_somebody_has_written_into_it_controls_a_terminal() {
+        let mut by = pinned();
+        by.person = "alice\u{1b}]0;owned\u{7}".into();
+        by.reason = Some(format!("game\nday \u{9b}2J\u{202e}{}", "x".repeat(100_000)));
+        by.set.insert("pin".into(), Some("emoji-svc\u{1b}[2J".into()));
+        let read = ChangedBy::of(&annotations(&by)).unwrap();
+        let text = read.to_string();
+        assert!(text.starts_with("pinned to emoji-svc [2J until "), "{text}");
+        assert!(text.contains(" by alice ]0;owned : game day  2Jxxx"), "{text}");
+        assert!(text.len() < 1_000 && !text.contains(char::is_control), "{text:?}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(crate) mod last_applied;
 pub(crate) mod linkerd;
 pub(crate) mod managed_fields;
 mod object_key;
+pub(crate) mod one_line;
 pub(crate) mod partial;
 pub(crate) mod pods;
 pub(crate) mod policy_route;
