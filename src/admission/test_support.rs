@@ -124,7 +124,7 @@ impl World {
             takes_text: self.takes_text,
             namespace: NAMESPACE,
             rules: &self.rules,
-            defaults: &self.defaults,
+            defaults: self.defaults,
             manager: self.manager,
             dry_run: self.dry_run,
             me: &self.me,

@@ -116,7 +116,7 @@ pub(crate) struct View<'a> {
     pub namespace: &'a str,
     pub rules: &'a Rules,
     /// The policy of an object without annotations.
-    pub defaults: &'a Defaults,
+    pub defaults: Defaults,
     /// The field manager of the request, where it has one.
     pub manager: Option<&'a str>,
     /// Whether nothing of the request is stored.
@@ -157,7 +157,7 @@ impl View<'_> {
 
     /// The intents that can be read of an object, and its problems.
     pub(crate) fn read(&self, declared: &Declaration) -> Reading {
-        Intent::read(declared, self.defaults)
+        Intent::read(declared, &self.defaults)
     }
 
     pub(crate) fn presence(&self, backend: &str) -> Presence {

@@ -73,7 +73,7 @@ impl ObjectUnderReview<'_> {
             takes_text: self.entry.text("/apiVersion").ends_with("/v1alpha1"),
             namespace,
             rules: &self.settings.rules,
-            defaults: &self.defaults(),
+            defaults: self.defaults(),
             manager: None,
             dry_run: false,
             me: self.me,

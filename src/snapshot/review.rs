@@ -1,7 +1,7 @@
 //! Reviews of the objects of a snapshot, as the webhook would make them.
 
 use crate::admission::view::{FactSource, LiveLookups, Lookup, Rules, SeenServices, View};
-use crate::engine::Identity;
+use crate::engine::{Defaults, Identity};
 use crate::index::resource::WatchedResource;
 use crate::kinds::ObjectRef;
 use crate::snapshot::settings::Settings;
@@ -43,7 +43,10 @@ impl Snapshot {
             takes_text: true,
             namespace: object.namespace(),
             rules,
-            defaults: &settings.watch.defaults,
+            defaults: Defaults {
+                namespace_protection: self.index.namespace_default(object.namespace()),
+                ..settings.watch.defaults
+            },
             manager: None,
             dry_run: true,
             me: &NOBODY,

@@ -80,7 +80,7 @@ impl Handler {
             takes_text: request.takes_text(),
             namespace: request.namespace(),
             rules: &self.rules,
-            defaults: &Defaults { namespace_protection, ..self.defaults },
+            defaults: Defaults { namespace_protection, ..self.defaults },
             manager: request.manager(),
             dry_run: request.is_dry_run(),
             me: &self.me,
