@@ -1,8 +1,5 @@
 //! The names of failover objects on the command line: `KIND/NAME`, as kubectl takes them.
 
-// The commands that use it follow.
-#![allow(dead_code)]
-
 use crate::cli::failure::Failure;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
 
@@ -29,13 +26,25 @@ impl ObjectName {
                 .expected("trafficsplit, httproute or grpcroute")
                 .unreadable()
         })?;
-        Ok(Self { kind, name: name.to_owned() })
+        match is_name(name) {
+            true => Ok(Self { kind, name: name.to_owned() }),
+            false => Err(Failure::of(format!("{text:?}"), format!("the name {name:?}"))
+                .expected("lower-case letters, digits, `-` and `.`")
+                .unreadable()),
+        }
     }
 
     /// The object in a namespace.
     pub(super) fn within(&self, namespace: &str) -> ObjectRef {
         ObjectRef::new(self.kind, ObjectKey::new(namespace, &self.name))
     }
+}
+
+/// Whether a text can be the name of an object: anything else would be a part of the path of a request.
+fn is_name(text: &str) -> bool {
+    let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+    let is_outer = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
+    text.bytes().all(is_inner) && is_outer(text.bytes().next()) && is_outer(text.bytes().last())
 }
 
 /// By its name, in singular or plural, with its group or without; `ts` is short for a split.
@@ -48,7 +57,9 @@ fn kind_of(text: &str) -> Option<Kind> {
         // kubectl takes a version between name and group too.
         let is_group = group.is_empty()
             || group == kind.group()
-            || group.ends_with(&format!(".{}", kind.group()));
+            || group
+                .split_once('.')
+                .is_some_and(|(version, rest)| version.starts_with('v') && rest == kind.group());
         is_group && (name == singular || name == kind.plural() || is_short)
     })
 }
@@ -65,6 +76,12 @@ mod tests {
             ("trafficsplits.split.smi-spec.io/emoji", Kind::TrafficSplit),
             ("trafficsplits.v1alpha2.split.smi-spec.io/emoji", Kind::TrafficSplit),
             ("ts/emoji", Kind::TrafficSplit),
+            ("split/emoji", Kind::TrafficSplit),
+            ("ts.split.smi-spec.io/emoji", Kind::TrafficSplit),
+            ("trafficsplit.split.smi-spec.io/emoji", Kind::TrafficSplit),
+            ("httproute.gateway.networking.k8s.io/emoji", Kind::HttpRoute),
+            ("httproutes.v1.gateway.networking.k8s.io/emoji", Kind::HttpRoute),
+            ("GRPCRoute/emoji", Kind::GrpcRoute),
             ("httproutes/emoji", Kind::HttpRoute),
             ("grpcroute.gateway.networking.k8s.io/emoji", Kind::GrpcRoute),
         ] {
@@ -81,6 +98,18 @@ mod tests {
             (
                 "httproute.policy.linkerd.io/emoji",
                 "\"httproute.policy.linkerd.io/emoji\": found the kind \"httproute.policy.linkerd.io\", expected trafficsplit, httproute or grpcroute",
+            ),
+            (
+                "ts.x.y.split.smi-spec.io/emoji",
+                "\"ts.x.y.split.smi-spec.io/emoji\": found the kind \"ts.x.y.split.smi-spec.io\", expected trafficsplit, httproute or grpcroute",
+            ),
+            (
+                "ts/..",
+                "\"ts/..\": found the name \"..\", expected lower-case letters, digits, `-` and `.`",
+            ),
+            (
+                "ts/emoji?watch=1",
+                "\"ts/emoji?watch=1\": found the name \"emoji?watch=1\", expected lower-case letters, digits, `-` and `.`",
             ),
         ] {
             assert_eq!(ObjectName::parse(text).unwrap_err().to_string(), message);
