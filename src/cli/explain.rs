@@ -5,7 +5,7 @@ use crate::cli::looker::report_gaps;
 use crate::cli::object_name::ObjectName;
 use crate::cli::output::print;
 use crate::cli::session::{Session, SessionArgs};
-use crate::engine::annotations::{FAILBACK_REQUESTED, PAUSED, PIN, PIN_UNTIL};
+use crate::engine::annotations::{FAILBACK_REQUESTED, PAUSED, PAUSED_UNTIL, PIN, PIN_UNTIL};
 use crate::kinds::ObjectRef;
 use crate::kinds::field_writers::FieldWriter;
 use crate::printers::explanation::{Explained, explain};
@@ -31,7 +31,7 @@ pub(super) struct Args {
 }
 
 /// What a person writes to hold or to move traffic.
-const BY_PEOPLE: [&str; 4] = [PIN, PIN_UNTIL, PAUSED, FAILBACK_REQUESTED];
+const BY_PEOPLE: [&str; 5] = [PIN, PIN_UNTIL, PAUSED, PAUSED_UNTIL, FAILBACK_REQUESTED];
 
 /// Prints the explanation.
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -39,10 +39,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     report_gaps(&snapshot);
     let found = snapshot.objects.get(&row.object);
     let writers = BY_PEOPLE.into_iter().filter_map(|name| FieldWriter::of(found?, name));
+    let settings = &session.installed.settings;
     let explained = Explained {
         row: &row,
         writers: &writers.collect::<Vec<_>>(),
-        missing: &missing(&snapshot, &row.object, &session.installed.settings),
+        cluster_holds: &snapshot.cluster_holds(&settings.installation.namespace),
+        missing: &missing(&snapshot, &row.object, settings),
         now: snapshot.now.wall,
     };
     print(&explain(&explained))?;

@@ -3,6 +3,7 @@
 use crate::cli::failure::Failure;
 use crate::cli::output::{colour, print};
 use crate::cli::session::Session;
+use crate::kinds::one_line::one_line;
 use crate::kinds::selector::LabelSelector;
 use crate::kinds::{Kind, ObjectRef};
 use crate::printers::status::change::ChangeFormat;
@@ -25,6 +26,9 @@ pub(super) enum OutputFormat {
 /// How often it is looked again while waiting: after a look that took long, as long again.
 pub(super) const AGAIN: Duration = Duration::from_secs(1);
 
+/// What is known, and the rows that are asked for.
+pub(super) type Look = (Snapshot, Vec<ObjectRow>);
+
 /// Which rows are shown, and of what.
 pub(super) struct Looker {
     pub session: Session,
@@ -35,28 +39,32 @@ pub(super) struct Looker {
 }
 
 impl Looker {
-    /// A snapshot, and the rows that are asked for. An object that is named and not managed is a failure.
-    pub(super) async fn look(&self) -> Result<(Snapshot, Vec<ObjectRow>), Failure> {
+    /// A snapshot, and the rows that are asked for. An object that is named and not managed is a failure. While an
+    /// API server starts, it does not serve every kind yet: what is not listed is not gone, and such a look fails.
+    pub(super) async fn look(&self, before: &[ObjectRow]) -> Result<Look, Failure> {
         let snapshot = self.session.snapshot().await?;
+        if let Some(failure) = hidden(before, &[], &snapshot) {
+            return Err(failure);
+        }
         let missing = self.objects.iter().find(|object| snapshot.index.object(object).is_none());
         if let Some(missing) = missing {
             return Err(self.session.why_unmanaged(&snapshot, missing).await);
         }
-        let rows = self.rows(&snapshot);
-        match unlisted(&snapshot).filter(|_| rows.is_empty()) {
+        self.listed(snapshot)
+    }
+
+    /// The same of one that watches on: an object that was there may go, and come back.
+    pub(super) async fn look_again(&self, before: &[ObjectRow]) -> Result<Look, Failure> {
+        let snapshot = self.session.snapshot().await?;
+        match hidden(before, &self.objects, &snapshot) {
             Some(failure) => Err(failure),
-            None => Ok((snapshot, rows)),
+            None => self.listed(snapshot),
         }
     }
 
-    /// The next look of one that watches. While an API server starts, it does not serve every kind yet: what is not
-    /// listed is not gone, and such a look fails.
-    pub(super) async fn look_again(
-        &self,
-        before: &[ObjectRow],
-    ) -> Result<(Snapshot, Vec<ObjectRow>), Failure> {
-        let (snapshot, rows) = self.look().await?;
-        match hidden(before, &snapshot) {
+    fn listed(&self, snapshot: Snapshot) -> Result<Look, Failure> {
+        let rows = self.rows(&snapshot);
+        match unlisted(&snapshot).filter(|_| rows.is_empty()) {
             Some(failure) => Err(failure),
             None => Ok((snapshot, rows)),
         }
@@ -77,7 +85,27 @@ impl Looker {
         is_named && self.selector.as_ref().is_none_or(labels)
     }
 
-    /// Whether the result is one that is drawn, on a terminal.
+    /// That nothing is shown, in a line.
+    pub(super) fn none(&self, snapshot: &Snapshot) -> String {
+        let labels =
+            self.selector.as_ref().map(|selector| format!(" with labels {}", selector.as_str()));
+        format!("no failover objects in {}{}", snapshot.area, labels.unwrap_or_default())
+    }
+
+    /// What holds traffic in the whole cluster.
+    pub(super) fn cluster_holds(&self, snapshot: &Snapshot) -> Vec<String> {
+        snapshot.cluster_holds(&self.session.installed.settings.installation.namespace)
+    }
+
+    /// What holds traffic in the whole cluster and what is not known, beside the result.
+    pub(super) fn report(&self, snapshot: &Snapshot) {
+        for hold in self.cluster_holds(snapshot) {
+            eprintln!("linkerd-failover: {hold}");
+        }
+        report_gaps(snapshot);
+    }
+
+    /// Whether the result is one that is drawn, on a terminal that can be drawn on.
     pub(super) fn draws(&self) -> bool {
         matches!(self.output, OutputFormat::Table | OutputFormat::Wide)
     }
@@ -101,7 +129,7 @@ impl Looker {
             OutputFormat::Json => document::to_json(rows, now)?,
             OutputFormat::Yaml => document::to_yaml(rows, now)?,
             OutputFormat::Table | OutputFormat::Wide if rows.is_empty() => {
-                eprintln!("{}", none(snapshot));
+                eprintln!("{}", self.none(snapshot));
                 return Ok(());
             }
             OutputFormat::Table | OutputFormat::Wide => {
@@ -112,13 +140,14 @@ impl Looker {
     }
 }
 
-/// A kind of which there were objects, and which is not listed now.
-fn hidden(before: &[ObjectRow], snapshot: &Snapshot) -> Option<Failure> {
+/// A kind of which there were objects, or of which some are named, and which is not listed now.
+fn hidden(before: &[ObjectRow], named: &[ObjectRef], snapshot: &Snapshot) -> Option<Failure> {
     let is_listed = |kind: Kind| {
-        let is_lacking = |gap: &Gap| gap.what.contains(kind.plural());
+        let is_lacking = |gap: &Gap| gap.kind == Some(kind);
         snapshot.index.served(kind).is_some() && !snapshot.gaps.iter().any(is_lacking)
     };
-    let kind = before.iter().map(|row| row.object.kind).find(|kind| !is_listed(*kind))?;
+    let of_rows = before.iter().map(|row| &row.object);
+    let kind = of_rows.chain(named).map(|object| object.kind).find(|kind| !is_listed(*kind))?;
     Some(
         Failure::of(&snapshot.area, format!("no list of {} any more", kind.plural()))
             .expected("one, as before"),
@@ -127,29 +156,30 @@ fn hidden(before: &[ObjectRow], snapshot: &Snapshot) -> Option<Failure> {
 
 /// Objects that may be there and could not be listed.
 fn unlisted(snapshot: &Snapshot) -> Option<Failure> {
-    let is_of_objects = |what: &&str| Kind::ALL.iter().any(|kind| what.contains(kind.plural()));
-    let gaps = snapshot.gaps.iter().map(|gap| gap.what.as_str());
-    let gaps: Vec<&str> = gaps.filter(is_of_objects).collect();
+    let gaps = snapshot.gaps.iter().filter(|gap| gap.kind.is_some());
+    let gaps: Vec<&str> = gaps.map(|gap| gap.what.as_str()).collect();
+    let next = match &snapshot.area {
+        Area::All => "name a namespace in which you may by -n, or ask for the rights",
+        Area::Namespace(_) => "ask for the rights, or choose another user by --as or --context",
+    };
     let failure = Failure::of(&snapshot.area, gaps.join("; "))
         .expected("failover objects that you may list")
-        .next("ask for the rights, or choose another user by --as or --context");
+        .next(next);
     (!gaps.is_empty()).then_some(failure)
-}
-
-pub(super) fn none(snapshot: &Snapshot) -> String {
-    format!("no failover objects in {}", snapshot.area)
 }
 
 /// What is not known, beside the result.
 pub(super) fn report_gaps(snapshot: &Snapshot) {
     for gap in &snapshot.gaps {
-        eprintln!("linkerd-failover: {gap}");
+        eprintln!("linkerd-failover: {}", one_line(&gap.to_string()));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::resource::WatchedResource;
+    use crate::informers::listing::{ListFailure, NotListed};
     use crate::snapshot::test_support::{service, snapshot, split};
 
     #[test]
@@ -159,16 +189,26 @@ mod tests {
         let services: Vec<_> = services.into_iter().flatten().collect();
         let before = snapshot(&[services.clone(), vec![split]].concat()).rows();
         let mut next = snapshot(&services);
-        let failure = |next: &Snapshot| hidden(&before, next).map(|failure| failure.to_string());
+        let failure =
+            |next: &Snapshot| hidden(&before, &[], next).map(|failure| failure.to_string());
         assert_eq!(failure(&next), None, "it is deleted");
-        next.gaps = vec![Gap::new("trafficsplits in namespace emojivoto may not be listed", "")];
-        assert!(failure(&next).is_some());
+        let lacking = |resource, namespace: &str| {
+            let namespace = Some(namespace.to_owned());
+            let why = ListFailure::Forbidden(String::new());
+            Gap::from(&NotListed { resource, namespace, why })
+        };
+        next.gaps = vec![lacking(WatchedResource::Objects(Kind::TrafficSplit), "emojivoto")];
+        assert!(failure(&next).is_some() && unlisted(&next).is_some());
+        next.gaps = vec![lacking(WatchedResource::Services, "trafficsplits-of-web")];
+        assert!(failure(&next).is_none() && unlisted(&next).is_none(), "only their health");
         next.gaps.clear();
         next.index.set_served(Kind::TrafficSplit, None);
         assert_eq!(
             failure(&next).unwrap(),
             "all namespaces: found no list of trafficsplits any more, expected one, as before"
         );
-        assert!(hidden(&[], &next).is_none(), "there was none");
+        assert!(hidden(&[], &[], &next).is_none(), "there was none");
+        let named = [before[0].object.clone()];
+        assert!(hidden(&[], &named, &next).is_some(), "it is waited for");
     }
 }

@@ -31,6 +31,7 @@ mod validate;
 mod values;
 mod written;
 
+use crate::kinds::one_line::one_line;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -76,7 +77,7 @@ impl Cli {
     /// Runs the command to its end; where it fails, the reason is one line on standard error.
     fn run(self) -> ExitCode {
         self.run_command().unwrap_or_else(|error| {
-            eprintln!("linkerd-failover: {error:#}");
+            eprintln!("linkerd-failover: {}", one_line(&format!("{error:#}")));
             failure::exit_code(&error)
         })
     }

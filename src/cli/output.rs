@@ -13,11 +13,17 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Colour on a terminal alone, and not where `NO_COLOR` is set to anything.
+/// Colour on a terminal that has some, and not where `NO_COLOR` is set to anything.
 pub(super) fn colour() -> Colour {
     let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    match stdout().is_terminal() && !is_unwanted {
+    match is_drawn_on() && !is_unwanted {
         true => Colour::Terminal,
         false => Colour::None,
     }
+}
+
+/// Whether standard output is a terminal that obeys escape sequences.
+pub(super) fn is_drawn_on() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    stdout().is_terminal() && !is_dumb
 }

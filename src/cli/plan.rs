@@ -42,13 +42,14 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { object, down, ready, session } = args;
     let named = named(&down, &ready)?;
-    let (_, snapshot, row) = look(&object, session).await?;
+    let (session, snapshot, row) = look(&object, session).await?;
     let assumed = assumptions(&named, &row)?;
     report_gaps(&snapshot);
     let Some(sets) = snapshot.plan(&row.object, &assumed) else {
         return Err(undecided(&snapshot, &row).into());
     };
-    print(&to_text(&row.object, &assumed, &sets))?;
+    let holds = snapshot.cluster_holds(&session.installed.settings.installation.namespace);
+    print(&to_text(&row.object, &assumed, &holds, &sets))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -65,25 +66,27 @@ fn named(down: &[String], ready: &[String]) -> Result<Vec<(String, u32)>, Failur
             },
         )
     });
-    let named: Vec<(String, u32)> = down.chain(ready).collect::<Result<_, _>>()?;
-    let mut seen = BTreeSet::new();
-    match named.iter().find(|named| !seen.insert(&named.0)) {
-        Some((twice, _)) => Err(Failure::of(format!("--down and --ready {twice}"), "it twice")
-            .expected("each Service once")
-            .unreadable()),
-        None => Ok(named),
-    }
+    down.chain(ready).collect()
 }
 
 /// The same of the backends of an object.
 fn assumptions(named: &[(String, u32)], row: &ObjectRow) -> Result<Assumptions, Failure> {
     let backends = backends(row);
     let known = |key: &ObjectKey| backends.iter().any(|name| row.object.beside(name) == *key);
-    let of = |(name, ready): &(String, u32)| {
+    let mut assumed = Assumptions::new();
+    for (name, ready) in named {
         let key = row.object.beside(name);
-        if known(&key) { Ok((key, *ready)) } else { Err(no_backend(name, &row.object, &backends)) }
-    };
-    named.iter().map(of).collect()
+        if !known(&key) {
+            return Err(no_backend(name, &row.object, &backends));
+        }
+        // By either of its names: `emoji-svc`, `emojivoto/emoji-svc`.
+        if assumed.insert(key, *ready).is_some() {
+            return Err(Failure::of(format!("--down and --ready {name}"), "it twice")
+                .expected("each Service once")
+                .unreadable());
+        }
+    }
+    Ok(assumed)
 }
 
 fn backends(row: &ObjectRow) -> BTreeSet<&str> {
@@ -93,10 +96,12 @@ fn backends(row: &ObjectRow) -> BTreeSet<&str> {
 
 fn no_backend(name: &str, object: &ObjectRef, backends: &BTreeSet<&str>) -> Failure {
     let all: Vec<&str> = backends.iter().copied().collect();
-    let failure = Failure::of(object, format!("no backend {name}"))
+    let failure = Failure::of(object, format!("no backend {name:?}"))
         .expected(format!("one of {}", all.join(", ")))
         .unreadable();
-    match closest(name, all.iter().copied()) {
+    // As clients call it: `emoji-svc.emojivoto.svc.cluster.local`.
+    let short = name.split('.').next().filter(|short| backends.contains(short));
+    match short.or_else(|| closest(name, all.iter().copied())) {
         Some(near) => failure.next(format!("did you mean {near}?")),
         None => failure,
     }
@@ -151,14 +156,22 @@ mod tests {
         let of = |down: &[&str], ready: &[&str]| read(down, ready).unwrap_err();
         assert_eq!(
             of(&["emoji-svc-wset"], &[]),
-            "TrafficSplit emojivoto/emoji: found no backend emoji-svc-wset, expected one of emoji-svc, emoji-svc-west; did you mean emoji-svc-west?"
+            "TrafficSplit emojivoto/emoji: found no backend \"emoji-svc-wset\", expected one of emoji-svc, emoji-svc-west; did you mean emoji-svc-west?"
         );
-        for text in ["emoji-svc", "emoji-svc=", "emoji-svc=-1", "=3", "emoji-svc=many"] {
+        let whole = "emoji-svc.emojivoto.svc.cluster.local";
+        assert!(of(&[whole], &[]).ends_with("; did you mean emoji-svc?"), "{}", of(&[whole], &[]));
+        assert!(of(&[""], &[]).contains("found no backend \"\","));
+        assert!(of(&["other/emoji-svc"], &[]).contains("found no backend \"other/emoji-svc\","));
+        let too_many = "emoji-svc=4294967296";
+        for text in ["emoji-svc", "emoji-svc=", "emoji-svc=-1", "=3", "emoji-svc=many", too_many] {
             assert_eq!(
                 of(&[], &[text]),
                 format!("--ready: found {text:?}, expected SERVICE=N, such as emoji-svc-west=3")
             );
         }
-        assert!(of(&["emoji-svc"], &["emoji-svc=1"]).contains("found it twice"));
+        for other in ["emoji-svc=1", "emojivoto/emoji-svc=1"] {
+            assert!(of(&["emoji-svc"], &[other]).contains("found it twice"), "{other}");
+        }
+        assert!(of(&["emoji-svc", "emoji-svc"], &[]).contains("found it twice"));
     }
 }

@@ -134,7 +134,7 @@ impl Session {
     /// Why an object is none that is managed.
     pub(super) async fn why_unmanaged(&self, snapshot: &Snapshot, object: &ObjectRef) -> Failure {
         let mut gaps = snapshot.gaps.iter();
-        if let Some(gap) = gaps.find(|gap| gap.what.contains(object.kind.plural())) {
+        if let Some(gap) = gaps.find(|gap| gap.kind == Some(object.kind)) {
             return Failure::of(object, format!("that {}", gap.what))
                 .expected("a kind that you may list")
                 .next("ask for the rights, or choose another user by --as or --context");

@@ -1,7 +1,7 @@
 //! `linkerd-failover status`.
 
 use crate::cli::failure::Failure;
-use crate::cli::looker::{AGAIN, Looker, OutputFormat, none, report_gaps};
+use crate::cli::looker::{AGAIN, Looker, OutputFormat};
 use crate::cli::object_name::ObjectName;
 use crate::cli::session::SessionArgs;
 use crate::cli::status_watch::watch;
@@ -54,7 +54,7 @@ pub(super) struct Args {
     #[arg(long, value_enum, value_name = "STATE", conflicts_with = "watch")]
     wait_for: Option<GoalValue>,
     /// How long to wait at most
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_delay)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_delay, requires = "wait_for")]
     timeout: SignedDuration,
 }
 
@@ -94,8 +94,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn show(looker: &Looker) -> anyhow::Result<ExitCode> {
-    let (snapshot, rows) = looker.look().await?;
-    report_gaps(&snapshot);
+    let (snapshot, rows) = looker.look(&[]).await?;
+    looker.report(&snapshot);
     looker.print(&snapshot, &rows)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -103,41 +103,51 @@ async fn show(looker: &Looker) -> anyhow::Result<ExitCode> {
 /// A look that fails is made again until the time is over: the API server may restart.
 async fn wait_for(looker: &Looker, goal: Goal, timeout: Duration) -> anyhow::Result<ExitCode> {
     let deadline = Instant::now() + timeout;
-    let (mut is_first, mut before) = (true, vec![]);
+    let mut before = vec![];
+    let mut failure: Option<Failure> = None;
     loop {
         let began = Instant::now();
         let left = deadline.saturating_duration_since(began);
-        let looked = tokio::time::timeout(left.max(AGAIN), looker.look_again(&before)).await;
-        let failure = match looked {
+        match tokio::time::timeout(left.max(AGAIN), looker.look(&before)).await {
             Ok(Ok((snapshot, rows))) => {
                 let missed = goal.missed(lines(&rows));
                 if missed.is_empty() && !rows.is_empty() {
-                    report_gaps(&snapshot);
+                    looker.report(&snapshot);
                     looker.print(&snapshot, &rows)?;
                     return Ok(ExitCode::SUCCESS);
                 }
                 let found = match rows.is_empty() {
-                    true => none(&snapshot),
+                    true => looker.none(&snapshot),
                     false => Goal::shortfall(&missed),
                 };
+                failure = Some(over(goal, timeout, &found));
                 before = rows;
-                Failure::of(format!("waited {}", seconds(timeout)), found)
-                    .expected(goal.expected())
-                    .next("`linkerd-failover explain KIND/NAME` tells what it waits for")
             }
             // No such object, no rights: that does not pass.
-            Ok(Err(failure)) if is_first => return Err(failure.into()),
-            Ok(Err(failure)) => failure,
-            Err(_) => Failure::of("the cluster", "no answer in time")
-                .expected(goal.expected())
-                .next("see whether `kubectl version` gets one"),
-        };
-        if Instant::now() + AGAIN >= deadline {
-            return Err(failure.into());
+            Ok(Err(first)) if failure.is_none() => return Err(first.into()),
+            Ok(Err(other)) => failure = Some(other),
+            // What was found before tells more.
+            Err(_) => _ = failure.get_or_insert_with(|| no_answer(goal)),
         }
-        is_first = false;
-        tokio::time::sleep(AGAIN.max(began.elapsed())).await;
+        let pause = AGAIN.max(began.elapsed());
+        let left = deadline.saturating_duration_since(Instant::now());
+        match failure.take_if(|_| left.is_zero()) {
+            Some(failure) => return Err(failure.into()),
+            None => tokio::time::sleep(pause.min(left)).await,
+        }
     }
+}
+
+fn over(goal: Goal, timeout: Duration, found: &str) -> Failure {
+    Failure::of(format!("waited {}", seconds(timeout)), found)
+        .expected(goal.expected())
+        .next("`linkerd-failover explain KIND/NAME` tells what it waits for")
+}
+
+fn no_answer(goal: Goal) -> Failure {
+    Failure::of("the cluster", "no answer in time")
+        .expected(goal.expected())
+        .next("see whether `kubectl version` gets one")
 }
 
 fn seconds(timeout: Duration) -> String {

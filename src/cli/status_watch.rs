@@ -4,16 +4,17 @@
 //! an API server that restarts is one failed look, and nothing has to be kept in step. A look follows the last by
 //! two seconds, or by ten times what that took, whichever is more: a tenth of the time at most is spent in LISTs.
 
-use crate::cli::looker::{AGAIN, Looker, report_gaps};
-use crate::cli::output::colour;
+use crate::cli::looker::{AGAIN, Look, Looker};
+use crate::cli::output::{colour, is_drawn_on};
 use crate::engine::Now;
 use crate::printers::status::change::changes;
 use crate::printers::status::frame::{Shown, Size, Stale, frame};
 use crate::printers::status::screen::Screen;
 use crate::snapshot::Snapshot;
 use crate::snapshot::row::ObjectRow;
-use jiff::SignedDuration;
-use std::io::{ErrorKind, IsTerminal, Write, stdout};
+use jiff::{SignedDuration, Timestamp};
+use rustix::process::{getpid, kill_process};
+use std::io::{ErrorKind, Write, stdout};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,7 +28,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Watches until it is interrupted, or nobody reads any more.
 pub(super) async fn watch(looker: &Looker) -> anyhow::Result<ExitCode> {
     let mut ends = Ends::new()?;
-    match stdout().is_terminal() && looker.draws() {
+    match is_drawn_on() && looker.draws() {
         true => on_terminal(looker, &mut ends).await,
         false => in_pipe(looker, &mut ends).await,
     }
@@ -36,6 +37,7 @@ pub(super) async fn watch(looker: &Looker) -> anyhow::Result<ExitCode> {
 /// The signals that end it.
 struct Ends {
     interrupt: Signal,
+    quit: Signal,
     terminate: Signal,
     hangup: Signal,
 }
@@ -44,6 +46,7 @@ impl Ends {
     fn new() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
         })
@@ -52,8 +55,30 @@ impl Ends {
     async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
+            _ = self.quit.recv() => {}
             _ = self.terminate.recv() => {}
             _ = self.hangup.recv() => {}
+        }
+    }
+}
+
+/// The signals after which the terminal is drawn again.
+struct Redraws {
+    resized: Signal,
+    suspended: Signal,
+}
+
+impl Redraws {
+    fn new() -> std::io::Result<Self> {
+        let suspended = SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw());
+        Ok(Self { resized: signal(SignalKind::window_change())?, suspended: signal(suspended)? })
+    }
+
+    /// Whether the program is to be suspended.
+    async fn wait(&mut self) -> bool {
+        tokio::select! {
+            _ = self.resized.recv() => false,
+            _ = self.suspended.recv() => true,
         }
     }
 }
@@ -64,7 +89,7 @@ fn pause(took: Duration) -> Duration {
 }
 
 /// A look that fails, or that takes too long, leaves the last one as it is.
-async fn look(looker: &Looker, before: &[ObjectRow]) -> Result<(Snapshot, Vec<ObjectRow>), String> {
+async fn look(looker: &Looker, before: &[ObjectRow]) -> Result<Look, String> {
     match tokio::time::timeout(LONGEST, looker.look_again(before)).await {
         Ok(looked) => looked.map_err(|failure| failure.to_string()),
         Err(_) => Err(format!("no answer within {} s", LONGEST.as_secs())),
@@ -72,8 +97,8 @@ async fn look(looker: &Looker, before: &[ObjectRow]) -> Result<(Snapshot, Vec<Ob
 }
 
 async fn in_pipe(looker: &Looker, ends: &mut Ends) -> anyhow::Result<ExitCode> {
-    let (snapshot, mut rows) = looker.look().await?;
-    report_gaps(&snapshot);
+    let (snapshot, mut rows) = looker.look(&[]).await?;
+    looker.report(&snapshot);
     if !emit(&changes(&[], &rows, looker.change_format(), snapshot.now.wall)?)? {
         return Ok(ExitCode::SUCCESS);
     }
@@ -128,16 +153,26 @@ impl Drop for Terminal {
     }
 }
 
+impl Terminal {
+    /// Gives the terminal back until the person brings the program to the foreground again.
+    fn suspend(&mut self) -> anyhow::Result<()> {
+        emit(self.0.leave())?;
+        Ok(kill_process(getpid(), rustix::process::Signal::STOP)?)
+    }
+}
+
 /// The last look, and why there is no newer one.
 struct Seen {
     snapshot: Snapshot,
+    taken: Timestamp,
     at: Instant,
     stale: Option<Stale>,
 }
 
 impl Seen {
     fn new(snapshot: Snapshot) -> Self {
-        Self { snapshot, at: Instant::now(), stale: None }
+        let taken = snapshot.now.wall;
+        Self { snapshot, taken, at: Instant::now(), stale: None }
     }
 
     /// Brings the time of the snapshot up to date: what runs goes on between two looks.
@@ -152,16 +187,14 @@ impl Seen {
     }
 
     fn failed(&mut self, why: String) {
-        let now = self.snapshot.now.wall;
-        let since = self.stale.take().map_or(now, |stale| stale.since);
-        self.stale = Some(Stale { since, why });
+        self.stale = Some(Stale { since: self.taken, why });
     }
 }
 
 async fn on_terminal(looker: &Looker, ends: &mut Ends) -> anyhow::Result<ExitCode> {
-    let mut resized = signal(SignalKind::window_change())?;
+    let mut redraws = Redraws::new()?;
     // Before anything is drawn: what is wrong with the arguments is one line.
-    let (snapshot, mut rows) = looker.look().await?;
+    let (snapshot, mut rows) = looker.look(&[]).await?;
     let mut seen = Seen::new(snapshot);
     let mut terminal = Terminal::default();
     let mut pause_left = EVERY;
@@ -172,7 +205,7 @@ async fn on_terminal(looker: &Looker, ends: &mut Ends) -> anyhow::Result<ExitCod
         let slept = Instant::now();
         tokio::select! {
             () = ends.wait() => return Ok(ExitCode::SUCCESS),
-            _ = resized.recv() => {}
+            suspends = redraws.wait() => if suspends { terminal.suspend()? },
             () = again => {}
         }
         pause_left = pause_left.saturating_sub(slept.elapsed());
@@ -188,7 +221,7 @@ async fn on_terminal(looker: &Looker, ends: &mut Ends) -> anyhow::Result<ExitCod
                 tokio::select! {
                     () = ends.wait() => return Ok(ExitCode::SUCCESS),
                     looked = &mut looking => break looked,
-                    _ = resized.recv() => {}
+                    suspends = redraws.wait() => if suspends { terminal.suspend()? },
                     () = tokio::time::sleep(AGAIN) => {}
                 }
                 seen.advance();
@@ -198,10 +231,7 @@ async fn on_terminal(looker: &Looker, ends: &mut Ends) -> anyhow::Result<ExitCod
         pause_left = pause(began.elapsed());
         match looked {
             Ok((snapshot, next)) => (seen, rows) = (Seen::new(snapshot), next),
-            Err(why) => {
-                seen.advance();
-                seen.failed(why);
-            }
+            Err(why) => seen.failed(why),
         }
     }
 }
@@ -210,10 +240,11 @@ impl Terminal {
     fn draw(&mut self, looker: &Looker, seen: &Seen) -> anyhow::Result<()> {
         let Seen { snapshot, stale, .. } = seen;
         let rows = looker.rows(snapshot);
-        let gaps: Vec<String> = snapshot.gaps.iter().map(ToString::to_string).collect();
+        let gaps = snapshot.gaps.iter().map(ToString::to_string);
+        let notices: Vec<String> = looker.cluster_holds(snapshot).into_iter().chain(gaps).collect();
         let shown = Shown {
             rows: &rows,
-            gaps: &gaps,
+            notices: &notices,
             stale: stale.as_ref(),
             columns: looker.columns(),
             now: snapshot.now.wall,

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
+const YEAR: i64 = 365 * DAY;
 
 /// How long ago a time is: exact while it is short, then in larger units. A clock that is ahead makes no age
 /// negative.
@@ -17,7 +18,9 @@ pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
         10_800..28_800 => two(seconds, (HOUR, "h"), (MINUTE, "m")),
         28_800..172_800 => format!("{}h", seconds / HOUR),
         172_800..691_200 => two(seconds, (DAY, "d"), (HOUR, "h")),
-        _ => format!("{}d", seconds / DAY),
+        691_200..63_072_000 => format!("{}d", seconds / DAY),
+        63_072_000..252_288_000 => two(seconds, (YEAR, "y"), (DAY, "d")),
+        _ => format!("{}y", seconds / YEAR),
     }
 }
 
@@ -50,6 +53,9 @@ mod tests {
             (9 * HOUR + 59, "9h"),
             (2 * DAY + HOUR, "2d1h"),
             (9 * DAY, "9d"),
+            (2 * YEAR - 1, "729d"),
+            (2 * YEAR + DAY, "2y1d"),
+            (9 * YEAR + DAY, "9y"),
         ] {
             assert_eq!(of(seconds), text, "{seconds}");
         }

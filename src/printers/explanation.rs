@@ -1,18 +1,20 @@
 //! `explain`: the tiers of an object, the facts, the rule that decided, and what it waits for.
 
 use crate::checks::report::Colour;
+use crate::engine::annotations::PREFIX;
 use crate::engine::{Decision, DecisionReason, Intent, Policy, ProtectionSources, to_the_second};
 use crate::kinds::adapter::InUse;
+use crate::kinds::changed_by::ChangedBy;
 use crate::kinds::field_writers::FieldWriter;
+use crate::kinds::one_line::one_line;
 use crate::kinds::retries::IDEMPOTENCE;
 use crate::printers::age::age;
 use crate::printers::status::tables::in_use;
-use crate::printers::style::printable;
+use crate::printers::style::sentence;
 use crate::printers::table::{Cell, Table};
 use crate::snapshot::NextStep;
 use crate::snapshot::row::{BackendRow, ObjectRow, SetRow};
 use jiff::Timestamp;
-use std::fmt::Write;
 
 /// All that is told of an object.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Explained<'a> {
     pub row: &'a ObjectRow,
     /// Who wrote `pin` and `paused`.
     pub writers: &'a [FieldWriter],
+    /// What keeps traffic where it is in the whole cluster, with the line that ends it.
+    pub cluster_holds: &'a [String],
     /// What it lacks so that no request is lost, with the line that mends it.
     pub missing: &'a [String],
     pub now: Timestamp,
@@ -30,6 +34,7 @@ pub(crate) fn explain(explained: &Explained<'_>) -> String {
     let Explained { row, now, .. } = *explained;
     let mut text = Text::default();
     text.line(format!("{}: {}", row.object, row.on));
+    explained.cluster_holds.iter().for_each(|hold| text.line(sentence(hold)));
     match &row.sets {
         Err(problems) => {
             text.line("It cannot be read, and nothing of it is written:");
@@ -56,7 +61,7 @@ struct Text(String);
 
 impl Text {
     fn line(&mut self, line: impl AsRef<str>) {
-        self.0.push_str(printable(line.as_ref()).trim_end());
+        self.0.push_str(one_line(line.as_ref()).trim_end());
         self.0.push('\n');
     }
 
@@ -86,7 +91,45 @@ fn object(explained: &Explained<'_>, sets: &[SetRow], text: &mut Text) {
     }
     text.heading("Policy");
     text.items(policy_lines(policy));
-    text.items(explained.writers.iter().map(|writer| written(writer, explained.now)));
+    text.items(sets.iter().find_map(|set| pin(&set.intent, explained.now)));
+    text.items(pause(policy, explained.now));
+    text.items(row.changed_by.iter().map(|by| by_command(by, explained.now)));
+    let others = explained.writers.iter().filter(|writer| !is_by_command(row, writer));
+    text.items(others.map(|writer| written(writer, explained.now)));
+}
+
+/// A pin; also one that has ended, and is still there.
+fn pin(intent: &Intent, now: Timestamp) -> Option<String> {
+    let pin = intent.policy.pin.as_ref()?;
+    let names: Vec<&str> = pin.backends.iter().map(|i| &*intent.backends[*i].name).collect();
+    let holds = intent.policy.pin_at(now).is_some();
+    Some(format!("pinned to {}{}", names.join(", "), end(pin.until, holds)))
+}
+
+fn pause(policy: &Policy, now: Timestamp) -> Option<String> {
+    let holds = policy.paused_at(now);
+    let nothing = if holds { ": nothing is written" } else { "" };
+    policy.paused.then(|| format!("paused{}{nothing}", end(policy.paused_until, holds)))
+}
+
+fn end(until: Option<Timestamp>, holds: bool) -> String {
+    match until {
+        None => String::new(),
+        Some(until) if holds => format!(" until {until}"),
+        Some(until) => format!(" until {until}, which is over"),
+    }
+}
+
+fn by_command(by: &ChangedBy, now: Timestamp) -> String {
+    let (done, person, age) = (by.action.done(), &by.person, age(by.at, now));
+    let why = by.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("{done} by {person} {age} ago{why}")
+}
+
+/// Whether a person wrote an annotation by a command of ours: then the program that wrote it tells nothing.
+fn is_by_command(row: &ObjectRow, writer: &FieldWriter) -> bool {
+    let name = writer.annotation.trim_start_matches(PREFIX);
+    row.changed_by.as_ref().is_some_and(|by| by.wrote(name))
 }
 
 /// What holds beside the weights.
@@ -100,9 +143,6 @@ fn policy_lines(policy: &Policy) -> Vec<String> {
         ),
         format!("protection {}, warm standby {}", asked(sources), warm(sources)),
     ];
-    if policy.paused {
-        lines.push("paused: nothing is written".to_owned());
-    }
     if let Some(requested) = policy.failback_requested {
         lines.push(format!("failback requested at {requested}"));
     }
@@ -185,13 +225,12 @@ fn tier(tier: usize) -> String {
 /// Where the traffic is, since when, and why.
 fn traffic(set: &SetRow, now: Timestamp) -> String {
     let active: Vec<&str> = set.active().collect();
-    let mut text = format!("Traffic goes to {}", active.join(", "));
-    if let Some(state) = &set.state {
-        // Writing to a String does not fail.
-        let since = to_the_second(state.since);
-        let _ = write!(text, " since {since} ({}): {}", age(state.since, now), state.why);
-    }
-    text
+    let active = if active.is_empty() { "no backend".to_owned() } else { active.join(", ") };
+    let Some(state) = &set.state else {
+        return format!("Traffic goes to {active}; since when is not recorded.");
+    };
+    let (since, age) = (to_the_second(state.since), age(state.since, now));
+    format!("Traffic goes to {active} since {since} ({age}): {}.", state.why)
 }
 
 /// The rule that decides by these facts, in a sentence.
@@ -240,12 +279,12 @@ fn rule_of(reason: DecisionReason) -> &'static str {
 
 fn waited(step: &NextStep, now: Timestamp) -> String {
     match step {
-        // Its text has the time.
-        NextStep::Pin { .. } | NextStep::Declaration { .. } => step.to_string(),
-        other => match other.at(now) {
-            Some(at) => format!("{other}, at {at}"),
-            None => other.to_string(),
-        },
+        NextStep::FailoverDelay { .. } | NextStep::FailbackDelay { .. } => {
+            let at = step.at(now).map(|at| format!(", at {at}"));
+            format!("{step}{}", at.unwrap_or_default())
+        }
+        // Their text has the time.
+        other => other.to_string(),
     }
 }
 
@@ -258,7 +297,8 @@ fn protection(explained: &Explained<'_>, text: &mut Text) {
         [] => text.heading("For no request to be lost nothing is missing."),
         missing => {
             text.heading("For no request to be lost this is missing");
-            text.items(missing);
+            let of_it = format!("{}: ", explained.row.object);
+            text.items(missing.iter().map(|text| text.strip_prefix(&of_it).unwrap_or(text)));
         }
     }
     if is_seamless && !explained.row.object.kind.retries().is_empty() {

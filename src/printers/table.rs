@@ -1,7 +1,8 @@
 //! Tables as kubectl has them: upper-case headings, three spaces between columns.
 
 use crate::checks::report::Colour;
-use crate::printers::style::{Style, printable, truncated, width};
+use crate::kinds::one_line::one_line;
+use crate::printers::style::{Style, truncated, width};
 
 const GAP: usize = 3;
 
@@ -15,8 +16,8 @@ pub(crate) struct Cell {
 impl Cell {
     /// A text, or kubectl's word for none.
     pub(super) fn new(text: impl AsRef<str>) -> Self {
-        let text = printable(text.as_ref());
-        let text = if text.is_empty() { "<none>".to_owned() } else { text };
+        let text = one_line(text.as_ref());
+        let text = if text.is_empty() { "<none>".to_owned() } else { text.into_owned() };
         Self { text, style: Style::Plain }
     }
 

@@ -3,6 +3,7 @@
 use crate::engine::{DecisionReason, Intent, Readiness};
 use crate::index::managed_object::ManagedSet;
 use crate::reconciler::set_decision::SetDecision;
+use jiff::Timestamp;
 use std::fmt;
 
 pub(crate) use crate::telemetry::TrafficOn;
@@ -45,11 +46,13 @@ impl TrafficOn {
         }
     }
 
-    /// Of one set whose health is not known: as it is recorded.
-    pub(crate) fn recorded(set: &ManagedSet, carrying: &[String]) -> Self {
-        if set.intent.policy.paused {
+    /// Of one set whose health is not known: as it is recorded, while that still holds.
+    pub(crate) fn recorded(set: &ManagedSet, carrying: &[String], now: Timestamp) -> Self {
+        let policy = &set.intent.policy;
+        let was_pinned = set.state.as_ref().is_some_and(|state| state.pinned);
+        if policy.paused_at(now) {
             Self::Paused
-        } else if set.state.as_ref().is_some_and(|state| state.pinned) {
+        } else if was_pinned && policy.pin_at(now).is_some() {
             Self::Pinned
         } else {
             Self::of_tiers(&set.intent, carrying)

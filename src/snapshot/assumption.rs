@@ -5,7 +5,7 @@ use crate::index::managed_object::ManagedSet;
 use crate::kinds::{ObjectKey, ObjectRef};
 use crate::reconciler::context::Subject;
 use crate::reconciler::set_decision::SetDecision;
-use crate::snapshot::next_step::{NextStep, next_steps};
+use crate::snapshot::next_step::NextStep;
 use crate::snapshot::take::Snapshot;
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub(crate) struct SetPlan {
     pub next: Vec<NextStep>,
     /// The delays of its object: before a failover, and before a failback.
     pub delays: [SignedDuration; 2],
+    /// Whether a person, or the brake, keeps it from being written.
+    pub is_held: bool,
 }
 
 /// A backend under the assumptions.
@@ -74,8 +76,9 @@ impl Snapshot {
             set: intent.set.clone(),
             backends: backends.collect(),
             then: (then.active != now.active).then_some(then),
-            next: next_steps(&decided, self.stopped(), self.now),
+            next: self.next_steps(&decided),
             delays: [policy.failover_delay, policy.failback_delay],
+            is_held: decided.paused || self.freeze().is_some() || self.stopped().stops(&decided),
             now,
         }
     }

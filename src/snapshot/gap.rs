@@ -2,6 +2,7 @@
 
 use crate::index::resource::{Required, WatchedResource};
 use crate::informers::listing::{ListFailure, NotListed};
+use crate::kinds::Kind;
 use std::fmt;
 
 /// Something that could not be read, and what is not known without it.
@@ -11,11 +12,13 @@ pub(crate) struct Gap {
     pub what: String,
     /// What is not known for that.
     pub unknown: &'static str,
+    /// The failover objects that may be there and are not known.
+    pub kind: Option<Kind>,
 }
 
 impl Gap {
     pub(crate) fn new(what: impl Into<String>, unknown: &'static str) -> Self {
-        Self { what: what.into(), unknown }
+        Self { what: what.into(), unknown, kind: None }
     }
 }
 
@@ -38,7 +41,11 @@ impl From<&NotListed> for Gap {
             }
             WatchedResource::Objects(_) => "objects of this kind are not known",
         };
-        Self::new(failure.to_string(), unknown)
+        let kind = match failure.resource {
+            WatchedResource::Objects(kind) => Some(kind),
+            _ => None,
+        };
+        Self { kind, ..Self::new(failure.to_string(), unknown) }
     }
 }
 

@@ -13,6 +13,7 @@
 
 pub(crate) mod area;
 pub(crate) mod assumption;
+pub(crate) mod freeze;
 pub(crate) mod gap;
 pub(crate) mod linked;
 pub(crate) mod next_step;
@@ -23,6 +24,7 @@ pub(crate) mod take;
 
 pub(crate) use area::Area;
 pub(crate) use assumption::Assumptions;
+pub(crate) use freeze::Freeze;
 pub(crate) use gap::Gap;
 pub(crate) use next_step::NextStep;
 pub(crate) use settings::Settings;

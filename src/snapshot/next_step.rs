@@ -6,6 +6,8 @@ use crate::engine::{
 };
 use crate::reconciler::set_decision::SetDecision;
 use crate::reconciler::traffic_on::Stopped;
+use crate::snapshot::freeze::Freeze;
+use crate::snapshot::take::Snapshot;
 use jiff::{SignedDuration, Timestamp};
 use std::fmt;
 
@@ -14,10 +16,10 @@ use std::fmt;
 pub(crate) enum NextStep {
     /// Nothing: the controller writes it now.
     Write { to: Vec<String> },
-    /// A person, who takes the annotation `paused` off.
-    Resume { to: Vec<String> },
-    /// A person, who takes the annotation `frozen` off the own namespace.
-    Unfreeze { to: Vec<String> },
+    /// The end of a pause; without a time, a person who takes it off. Where traffic would move, to these.
+    Resume { to: Vec<String>, until: Option<Timestamp> },
+    /// The end of a freeze; without a time, a person who takes it off.
+    Unfreeze { to: Vec<String>, until: Option<Timestamp> },
     /// A person, who releases the brake.
     BrakeRelease { to: Vec<String> },
     /// The end of `failover-delay`.
@@ -36,10 +38,17 @@ pub(crate) enum NextStep {
     Health { backend: String, why: Unknown },
 }
 
-/// What a set waits for, by what is decided of it; empty where it is as it should be.
-pub(crate) fn next_steps(decided: &SetDecision<'_>, stopped: Stopped, now: Now) -> Vec<NextStep> {
+impl Snapshot {
+    /// What a set waits for, by what is decided of it; empty where it is as it should be.
+    pub(super) fn next_steps(&self, decided: &SetDecision<'_>) -> Vec<NextStep> {
+        let due = due(decided, self.freeze(), self.stopped());
+        next_steps(decided, due, self.now)
+    }
+}
+
+fn next_steps(decided: &SetDecision<'_>, due: Option<NextStep>, now: Now) -> Vec<NextStep> {
     let intent = &decided.set.intent;
-    let mut next: Vec<NextStep> = due(decided, stopped).into_iter().collect();
+    let mut next: Vec<NextStep> = due.into_iter().collect();
     if decided.decision.reason == DecisionReason::Pinned {
         next.push(NextStep::Pin { until: intent.policy.pin.as_ref().and_then(|pin| pin.until) });
         return next;
@@ -54,13 +63,14 @@ pub(crate) fn next_steps(decided: &SetDecision<'_>, stopped: Stopped, now: Now) 
     next
 }
 
-/// A move that is due, and who makes it or stands in its way.
-fn due(decided: &SetDecision<'_>, stopped: Stopped) -> Option<NextStep> {
-    let to = decided.active();
-    let step = if decided.paused {
-        NextStep::Resume { to }
-    } else if stopped.frozen {
-        NextStep::Unfreeze { to }
+/// A move that is due, and who makes it or stands in its way. A pause is waited for in any case.
+fn due(decided: &SetDecision<'_>, freeze: Option<Freeze>, stopped: Stopped) -> Option<NextStep> {
+    let to = if decided.moves { decided.active() } else { vec![] };
+    if decided.paused {
+        return Some(NextStep::Resume { to, until: decided.set.intent.policy.paused_until });
+    }
+    let step = if let Some(freeze) = freeze {
+        NextStep::Unfreeze { to, until: freeze.until }
     } else if stopped.stops(decided) {
         NextStep::BrakeRelease { to }
     } else {
@@ -145,7 +155,9 @@ impl NextStep {
             Self::FailoverDelay { left, .. } | Self::FailbackDelay { left, .. } => {
                 Some(to_the_second(now.saturating_add(*left).unwrap_or(now)))
             }
-            Self::Pin { until } => *until,
+            Self::Pin { until } | Self::Resume { until, .. } | Self::Unfreeze { until, .. } => {
+                *until
+            }
             Self::Declaration { until, .. } => Some(*until),
             _ => None,
         }
@@ -180,11 +192,14 @@ impl fmt::Display for NextStep {
         let to = |to: &Vec<String>| to.join(", ");
         match self {
             Self::Write { to: names } => write!(f, "moves to {} now", to(names)),
-            Self::Resume { to: names } => {
-                write!(f, "paused, would move to {}", to(names))
+            Self::Resume { to: names, until } if names.is_empty() => {
+                write!(f, "paused{}", end(*until))
             }
-            Self::Unfreeze { to: names } => {
-                write!(f, "the cluster is frozen, would move to {}", to(names))
+            Self::Resume { to: names, until } => {
+                write!(f, "paused{}, would move to {}", end(*until), to(names))
+            }
+            Self::Unfreeze { to: names, until } => {
+                write!(f, "the cluster is frozen{}, would move to {}", end(*until), to(names))
             }
             Self::BrakeRelease { to: names } => {
                 write!(f, "the brake holds, would move to {}", to(names))
@@ -207,6 +222,10 @@ impl fmt::Display for NextStep {
             Self::Health { backend, why } => write!(f, "health of {backend} unknown, {why}"),
         }
     }
+}
+
+fn end(until: Option<Timestamp>) -> String {
+    until.map(|until| format!(" until {until}")).unwrap_or_default()
 }
 
 /// Whole seconds, at least one: `42s`, `1m30s`.

@@ -13,7 +13,8 @@ use crate::reconciler::gates::facts;
 use crate::reconciler::plan;
 use crate::reconciler::set_decision::{SetDecision, carrying};
 use crate::reconciler::traffic_on::TrafficOn;
-use crate::snapshot::next_step::{NextStep, next_steps};
+use crate::snapshot::freeze::Freeze;
+use crate::snapshot::next_step::NextStep;
 use crate::snapshot::take::Snapshot;
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -33,6 +34,8 @@ pub(crate) struct ObjectRow {
     pub decider: Option<Decider>,
     /// Who changed it last by a command, and why.
     pub changed_by: Option<ChangedBy>,
+    /// The freeze of the whole cluster.
+    pub freeze: Option<Freeze>,
 }
 
 /// What is known and decided of one set of backends.
@@ -111,7 +114,7 @@ impl Snapshot {
         let is_served = self.index.served(object.kind).is_some();
         let on = match (&decided, &managed.sets) {
             (Some(decided), _) => TrafficOn::of_object(Some(decided), self.stopped()),
-            (None, Ok(sets)) if is_served => recorded_on(sets),
+            (None, Ok(sets)) if is_served => recorded_on(sets, self.now.wall),
             (None, _) => TrafficOn::Unreadable,
         };
         let sets = managed.sets.as_ref().map_err(Clone::clone).map(|sets| match &decided {
@@ -126,6 +129,7 @@ impl Snapshot {
             in_use: managed.in_use.clone(),
             decider: managed.decider.as_deref().cloned(),
             changed_by: managed.changed_by.as_deref().cloned(),
+            freeze: self.freeze(),
         })
     }
 
@@ -157,10 +161,10 @@ impl Snapshot {
         let SetDecision { set, health, decision, moves, .. } = decided;
         SetRow {
             on: TrafficOn::of_set(decided, self.stopped()),
-            next: next_steps(decided, self.stopped(), self.now),
+            next: self.next_steps(decided),
             decision: Some(decision.clone()),
             moves: *moves,
-            ..row_of(set, health.clone(), recorded)
+            ..row_of(set, health.clone(), recorded, self.now.wall)
         }
     }
 
@@ -174,12 +178,17 @@ impl Snapshot {
             true => self.index.health(object.namespace(), &set.intent, self.now),
             false => set.intent.backends.iter().map(|_| Health::Unknown(Unknown::NotYet)).collect(),
         };
-        row_of(set, health, recorded)
+        row_of(set, health, recorded, self.now.wall)
     }
 }
 
 /// A set that is not decided.
-fn row_of(set: &ManagedSet, health: Vec<Health>, recorded: &BySet<SetState>) -> SetRow {
+fn row_of(
+    set: &ManagedSet,
+    health: Vec<Health>,
+    recorded: &BySet<SetState>,
+    now: Timestamp,
+) -> SetRow {
     let carrying = carrying(set);
     let intent = &set.intent;
     let state = recorded.get(&intent.set).cloned().or_else(|| set.state.clone());
@@ -188,7 +197,7 @@ fn row_of(set: &ManagedSet, health: Vec<Health>, recorded: &BySet<SetState>) -> 
         backend_row(set, i, health, has_traffic)
     });
     SetRow {
-        on: TrafficOn::recorded(set, &carrying),
+        on: TrafficOn::recorded(set, &carrying, now),
         backends: backends.collect(),
         state,
         decision: None,
@@ -218,8 +227,8 @@ fn backend_row(
     }
 }
 
-fn recorded_on(sets: &[ManagedSet]) -> TrafficOn {
-    let each = sets.iter().map(|set| TrafficOn::recorded(set, &carrying(set)));
+fn recorded_on(sets: &[ManagedSet], now: Timestamp) -> TrafficOn {
+    let each = sets.iter().map(|set| TrafficOn::recorded(set, &carrying(set), now));
     each.max().unwrap_or(TrafficOn::Unreadable)
 }
 

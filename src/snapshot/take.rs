@@ -8,8 +8,10 @@ use crate::informers::sources::WatchSettings;
 use crate::kinds::linkerd::failfast::{self, CONFIG_MAP, Failfast, VALUES};
 use crate::kinds::{ObjectRef, get_known};
 use crate::reconciler::gates::brake::BrakeRecord;
+use crate::reconciler::hold::Hold;
 use crate::reconciler::traffic_on::Stopped;
 use crate::snapshot::area::Area;
+use crate::snapshot::freeze::Freeze;
 use crate::snapshot::gap::{Gap, is_fatal};
 use crate::snapshot::linked;
 use crate::snapshot::settings::Settings;
@@ -39,8 +41,24 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// What keeps moves from being made.
     pub(crate) fn stopped(&self) -> Stopped {
-        let frozen = self.index.cluster_wide.frozen;
-        Stopped { frozen, braked: self.braked_since.is_some() }
+        Stopped { frozen: self.freeze().is_some(), braked: self.braked_since.is_some() }
+    }
+
+    /// The freeze of the cluster, while it lasts.
+    pub(crate) fn freeze(&self) -> Option<Freeze> {
+        Freeze::of(&self.index.cluster_wide, self.now.wall)
+    }
+
+    /// What keeps traffic from moving in the whole cluster, each with the line that ends it.
+    pub(crate) fn cluster_holds(&self, own_namespace: &str) -> Vec<String> {
+        let freeze = self.freeze().map(|freeze| {
+            format!("{freeze}: nothing is written; to end it: linkerd-failover unfreeze")
+        });
+        let braked = self.braked_since.map(|since| {
+            let (since, namespace) = (Some(since), own_namespace.to_owned());
+            Hold::Braked { since, namespace }.to_string()
+        });
+        freeze.into_iter().chain(braked).collect()
     }
 
     /// The managed objects of the area, in the order of their names.

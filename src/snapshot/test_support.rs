@@ -46,6 +46,7 @@ pub(crate) fn snapshot(manifests: &[Value]) -> Snapshot {
     for kind in Kind::ALL {
         snapshot.index.set_served(kind, Some(kind.versions()[0]));
     }
+    snapshot.index.namespaces_listed(None);
     for manifest in manifests {
         enter(&mut snapshot, manifest);
     }

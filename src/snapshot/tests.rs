@@ -90,7 +90,13 @@ fn a_row_has_where_the_traffic_is_and_what_it_waits_for() {
             "a pause that ends",
             [0, 2],
             split(&ON_PRIMARY, &[("paused", "true"), ("paused-until", later)]),
-            "paused emoji-svc [paused, would move to emoji-svc-west]",
+            "paused emoji-svc [paused until 2026-11-26T04:00:00Z, would move to emoji-svc-west]",
+        ),
+        (
+            "a pause of what would not move",
+            [2, 2],
+            split(&ON_PRIMARY, &[("paused", "true")]),
+            "paused emoji-svc [paused]",
         ),
         (
             "a pause that has ended",
@@ -135,6 +141,47 @@ fn a_frozen_cluster_and_a_brake_hold_what_is_due_and_nothing_else() {
     let mut healthy = world([2, 2], split(&ON_PRIMARY, &[]));
     healthy.push(frozen);
     assert_eq!(row(&healthy), "primary emoji-svc []");
+}
+
+#[test]
+fn who_froze_the_cluster_is_known_until_the_freeze_ends_though_nothing_is_read_again() {
+    let until = "2026-11-26T03:30:00Z";
+    let by = json!({"v": 1, "person": "alice", "action": "freeze", "at": NOW, "reason": "an incident",
+        "set": {"frozen": "true", "frozen-until": until}});
+    let mut lost = world([0, 2], split(&ON_PRIMARY, &[]));
+    lost.push(json!({"kind": "Namespace", "metadata": {"name": OWN_NAMESPACE, "annotations": {
+        "failover.linkerd.io/frozen": "true", "failover.linkerd.io/frozen-until": until,
+        "failover.linkerd.io/changed-by": by.to_string()}}}));
+    let mut snapshot = snapshot(&lost);
+    let holds = snapshot.cluster_holds(OWN_NAMESPACE);
+    assert_eq!(
+        holds,
+        [format!(
+            "the cluster is frozen until {until} by alice: an incident: nothing is written; to end it: linkerd-failover unfreeze"
+        )]
+    );
+    let held = format!("the cluster is frozen until {until}, would move to emoji-svc-west");
+    assert_eq!(text(&snapshot), format!("held emoji-svc [{held}]"));
+    snapshot.now.wall = until.parse().unwrap();
+    assert_eq!(text(&snapshot), "primary emoji-svc [moves to emoji-svc-west now]");
+    assert!(snapshot.cluster_holds(OWN_NAMESPACE).is_empty());
+}
+
+#[test]
+fn a_pause_and_a_pin_that_have_ended_are_over_also_where_health_may_not_be_listed() {
+    let on = |object: Value| {
+        let mut snapshot = snapshot(&[object]);
+        snapshot.index.synced.set(crate::index::resource::WatchedResource::Services, false);
+        snapshot.rows()[0].on
+    };
+    let later = "2026-11-26T04:00:00Z";
+    let paused = |until| split(&ON_PRIMARY, &[("paused", "true"), ("paused-until", until)]);
+    assert_eq!(on(paused(later)), TrafficOn::Paused);
+    assert_eq!(on(paused(NOW)), TrafficOn::Primary);
+    let pinned =
+        |until| failed_over(json!({"pinned": true}), &[("pin", FALLBACK), ("pin-until", until)]);
+    assert_eq!(on(pinned(later)), TrafficOn::Pinned);
+    assert_eq!(on(pinned(NOW)), TrafficOn::Fallback);
 }
 
 #[test]

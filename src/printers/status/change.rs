@@ -1,11 +1,11 @@
 //! `status -w` in a pipe: a line for each change.
 
-use super::document::{GoneStatus, ObjectStatus, yaml};
+use super::document::{GoneStatus, ObjectStatus, json_line, yaml};
 use super::line::{StatusLine, lines};
 use super::tables::next;
 use crate::engine::to_the_second;
 use crate::kinds::ObjectRef;
-use crate::printers::style::printable;
+use crate::kinds::one_line::one_line;
 use crate::reconciler::traffic_on::TrafficOn;
 use crate::snapshot::NextStep;
 use crate::snapshot::row::ObjectRow;
@@ -91,7 +91,7 @@ fn changed(
 ) -> anyhow::Result<String> {
     Ok(match format {
         ChangeFormat::Text => text_line(line, shown, from, time),
-        ChangeFormat::Json => serde_json::to_string(&ObjectStatus::of(line.row, time))? + "\n",
+        ChangeFormat::Json => json_line(&ObjectStatus::of(line.row, time))?,
         ChangeFormat::Yaml => format!("---\n{}", yaml(&ObjectStatus::of(line.row, time))?),
     })
 }
@@ -115,7 +115,7 @@ fn text_line(
         text.push_str("; ");
         text.push_str(more);
     }
-    printable(&text) + "\n"
+    one_line(&text).into_owned() + "\n"
 }
 
 fn gone(object: &ObjectRef, format: ChangeFormat, time: Timestamp) -> anyhow::Result<String> {
@@ -125,7 +125,7 @@ fn gone(object: &ObjectRef, format: ChangeFormat, time: Timestamp) -> anyhow::Re
             let (namespace, name) = (object.namespace(), object.name());
             format!("{} {namespace} {kind}/{name} gone\n", to_the_second(time))
         }
-        ChangeFormat::Json => serde_json::to_string(&GoneStatus::of(object))? + "\n",
+        ChangeFormat::Json => json_line(&GoneStatus::of(object))?,
         ChangeFormat::Yaml => format!("---\n{}", yaml(&GoneStatus::of(object))?),
     })
 }

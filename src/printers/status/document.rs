@@ -6,8 +6,9 @@
 use crate::engine::{Health, Problem};
 use crate::kinds::ObjectRef;
 use crate::kinds::adapter::InUse;
-use crate::snapshot::NextStep;
+use crate::kinds::changed_by::{ChangedBy, Intervention};
 use crate::snapshot::row::{BackendRow, ObjectRow, SetRow};
+use crate::snapshot::{Freeze, NextStep};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -35,6 +36,25 @@ pub(crate) struct ObjectStatus<'a> {
     in_use: Option<bool>,
     /// The replica that decided last.
     decided_by: Option<DecidedBy<'a>>,
+    /// Who changed it last by a command, and why.
+    changed_by: Option<Changed<'a>>,
+    /// The freeze of the whole cluster; null where it is not frozen.
+    frozen: Option<Frozen<'a>>,
+}
+
+/// What a person has done by a command, while it is still there.
+#[derive(Debug, Serialize)]
+struct Changed<'a> {
+    person: &'a str,
+    action: Intervention,
+    at: Timestamp,
+    reason: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Frozen<'a> {
+    until: Option<Timestamp>,
+    by: Option<Changed<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -95,7 +115,28 @@ pub(super) struct GoneStatus<'a> {
 /// All rows as JSON: an array, as 0.1 printed it.
 pub(crate) fn to_json(rows: &[ObjectRow], now: Timestamp) -> serde_json::Result<String> {
     let all: Vec<_> = rows.iter().map(|row| ObjectStatus::of(row, now)).collect();
-    Ok(serde_json::to_string_pretty(&all)? + "\n")
+    Ok(without_controls(serde_json::to_string_pretty(&all)?) + "\n")
+}
+
+/// A document on one line.
+pub(super) fn json_line(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(without_controls(serde_json::to_string(value)?) + "\n")
+}
+
+/// JSON may have DEL and C1 control characters as they are; a terminal obeys the latter.
+fn without_controls(json: String) -> String {
+    let is_control = |c: char| ('\u{7f}'..='\u{9f}').contains(&c);
+    if !json.contains(is_control) {
+        return json;
+    }
+    let mut escaped = String::new();
+    for c in json.chars() {
+        match is_control(c) {
+            true => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// The same as YAML.
@@ -134,7 +175,22 @@ impl<'a> ObjectStatus<'a> {
                 .decider
                 .as_ref()
                 .map(|decider| DecidedBy { replica: &decider.replica, version: &decider.engine }),
+            changed_by: row.changed_by.as_ref().map(Changed::of),
+            frozen: row.freeze.as_ref().map(Frozen::of),
         }
+    }
+}
+
+impl<'a> Changed<'a> {
+    fn of(by: &'a ChangedBy) -> Self {
+        let ChangedBy { person, action, at, reason, .. } = by;
+        Self { person, action: *action, at: *at, reason: reason.as_deref() }
+    }
+}
+
+impl<'a> Frozen<'a> {
+    fn of(freeze: &'a Freeze) -> Self {
+        Self { until: freeze.until, by: freeze.by.as_ref().map(Changed::of) }
     }
 }
 

@@ -4,8 +4,9 @@ use super::line::{StatusLine, lines};
 use super::tables::{Columns, table};
 use crate::checks::report::Colour;
 use crate::engine::to_the_second;
+use crate::kinds::one_line::one_line;
 use crate::printers::age::age;
-use crate::printers::style::{Style, printable, truncated};
+use crate::printers::style::{Style, truncated};
 use crate::reconciler::traffic_on::TrafficOn;
 use crate::snapshot::row::ObjectRow;
 use jiff::Timestamp;
@@ -28,8 +29,8 @@ pub(crate) struct Stale {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shown<'a> {
     pub rows: &'a [ObjectRow],
-    /// What is not known, and why.
-    pub gaps: &'a [String],
+    /// What holds traffic in the whole cluster, and what is not known.
+    pub notices: &'a [String],
     pub stale: Option<&'a Stale>,
     pub columns: Columns,
     pub now: Timestamp,
@@ -58,16 +59,16 @@ fn head(shown: &Shown<'_>, all: &[StatusLine<'_>], size: Size, colour: Colour) -
     let counted = if all.is_empty() { "none".to_owned() } else { counted(all) };
     let mut head = vec![truncated(&format!("{time}   {counted}"), size.columns)];
     let mut warn = |text: String| {
-        let text = truncated(&printable(&text), size.columns);
+        let text = truncated(&one_line(&text), size.columns);
         head.push(match colour {
             Colour::Terminal => Style::Bad.paint(&text),
             Colour::None => text,
         });
     };
     if let Some(Stale { since, why }) = shown.stale {
-        warn(format!("no answer for {}, this is old: {why}", age(*since, shown.now)));
+        warn(format!("this is {} old: {why}", age(*since, shown.now)));
     }
-    match shown.gaps {
+    match shown.notices {
         [] => {}
         [only] => warn(only.clone()),
         [first, more @ ..] => warn(format!("{first} (and {} more)", more.len())),

@@ -1,6 +1,7 @@
 //! What there is to say of an object in one line: of its only set, or of one of several.
 
 use crate::engine::{Health, Problem};
+use crate::kinds::changed_by::{ChangedBy, Intervention};
 use crate::reconciler::traffic_on::TrafficOn;
 use crate::snapshot::NextStep;
 use crate::snapshot::row::{BackendRow, ObjectRow, SetRow};
@@ -58,12 +59,30 @@ impl<'a> StatusLine<'a> {
         self.set.map_or(&[], |set| &set.next)
     }
 
-    /// Why traffic is where it is; of what cannot be read, the first problem.
+    /// Why traffic is where it is, and which person wants it there; of what cannot be read, the first problem.
     pub(super) fn why(&self) -> String {
-        match (&self.row.sets, self.set) {
+        let why = match (&self.row.sets, self.set) {
             (_, Some(set)) => set.why().unwrap_or_default(),
             (Err(problems), None) => first(problems),
             (Ok(_), None) => String::new(),
+        };
+        let person = self.person().map(ChangedBy::who_and_why).into_iter();
+        person.chain([why]).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The person who keeps traffic where it is by a command.
+    fn person(&self) -> Option<&'a ChangedBy> {
+        let is_of = |actions: &[Intervention]| {
+            let by = self.row.changed_by.as_ref();
+            by.filter(|by| actions.contains(&by.action))
+        };
+        match self.on() {
+            TrafficOn::Paused => is_of(&[Intervention::Pause]),
+            TrafficOn::Pinned => is_of(&[Intervention::Pin, Intervention::Drill]),
+            _ if self.next().iter().any(|step| matches!(step, NextStep::Unfreeze { .. })) => {
+                self.row.freeze.as_ref()?.by.as_ref()
+            }
+            _ => None,
         }
     }
 

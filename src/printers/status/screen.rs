@@ -35,8 +35,9 @@ impl Screen {
         for i in 0..most {
             let line = frame.get(i).unwrap_or(&empty);
             if self.lines.get(i).unwrap_or(&empty) != line {
-                // Writing to a String does not fail.
-                let _ = write!(bytes, "\u{1b}[{};1H{line}{TO_THE_END_OF_THE_LINE}", i + 1);
+                // Writing to a String does not fail. Cleared first: behind a line that fills the width the cursor
+                // stays on its last character.
+                let _ = write!(bytes, "\u{1b}[{};1H{TO_THE_END_OF_THE_LINE}{line}", i + 1);
             }
         }
         self.size = Some(size);

@@ -3,13 +3,17 @@
 use super::line::{StatusLine, lines};
 use crate::checks::report::Colour;
 use crate::kinds::adapter::InUse;
+use crate::kinds::changed_by::ChangedBy;
 use crate::printers::age::age;
-use crate::printers::style::Style;
+use crate::printers::style::{Style, truncated};
 use crate::printers::table::{Cell, Table};
 use crate::reconciler::traffic_on::TrafficOn;
 use crate::snapshot::NextStep;
 use crate::snapshot::row::{ObjectRow, SetRow};
 use jiff::Timestamp;
+
+/// The most columns that the name of a person takes.
+const LONGEST_PERSON: usize = 40;
 
 /// Which columns there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +46,7 @@ fn headings(columns: Columns) -> Vec<&'static str> {
     let mut headings = if columns.namespace { vec!["NAMESPACE"] } else { vec![] };
     headings.extend(["NAME", "ON", "ACTIVE", "READY", "SINCE", "NEXT"]);
     if columns.wide {
-        headings.extend(["WEIGHTS", "IN USE", "DECIDED BY", "FAULTS"]);
+        headings.extend(["WEIGHTS", "IN USE", "DECIDED BY", "CHANGED BY", "FAULTS"]);
     }
     headings.push("WHY");
     headings
@@ -62,14 +66,14 @@ fn cells(line: &StatusLine<'_>, columns: Columns, now: Timestamp) -> Vec<Cell> {
         Cell::new(next(line.next())),
     ]);
     if columns.wide {
-        cells.extend(wide(line));
+        cells.extend(wide(line, now));
     }
     cells.push(Cell::new(line.why()));
     cells
 }
 
 /// The columns of `-o wide` alone.
-fn wide(line: &StatusLine<'_>) -> [Cell; 4] {
+fn wide(line: &StatusLine<'_>, now: Timestamp) -> [Cell; 5] {
     let weights = line.backends().iter().map(|b| format!("{}={}", b.name, b.live));
     let decider = line.row.decider.as_ref();
     let decider = decider.map(|by| format!("{} ({})", by.replica, by.engine));
@@ -78,8 +82,18 @@ fn wide(line: &StatusLine<'_>) -> [Cell; 4] {
         Cell::new(weights.collect::<Vec<_>>().join(",")),
         Cell::new(in_use(&line.row.in_use)),
         Cell::new(decider.unwrap_or_default()),
+        Cell::new(changed_by(line, now)),
         Cell::new((problems + line.row.faults.len()).to_string()),
     ]
+}
+
+/// `alice (pinned, 3m5s ago)`: who changed an object last by a command, whether that still holds traffic or not.
+fn changed_by(line: &StatusLine<'_>, now: Timestamp) -> String {
+    let text = |by: &ChangedBy| {
+        let what = by.action.done();
+        format!("{} ({what}, {} ago)", truncated(&by.person, LONGEST_PERSON), age(by.at, now))
+    };
+    line.row.changed_by.as_ref().map(text).unwrap_or_default()
 }
 
 /// Whether Linkerd routes by an object, for people.

@@ -5,8 +5,9 @@ use super::goal::Goal;
 use super::line::{StatusLine, lines};
 use super::tables::{Columns, to_table};
 use crate::checks::report::Colour;
-use crate::printers::test_support::{later, world};
+use crate::printers::test_support::{frozen_world, later, world};
 use crate::snapshot::row::ObjectRow;
+use crate::snapshot::test_support::{snapshot, split, state};
 use serde_json::{Value, json};
 
 fn table(columns: Columns, colour: Colour) -> String {
@@ -28,6 +29,53 @@ fn the_table_has_a_line_for_each_set_as_kubectl_has_lines() {
 #[test]
 fn the_wide_table_of_all_namespaces_has_more_columns() {
     insta::assert_snapshot!(table(Columns { namespace: true, wide: true }, Colour::None));
+}
+
+#[test]
+fn of_a_frozen_cluster_it_is_told_who_froze_it_and_why() {
+    let snapshot = frozen_world();
+    let now = snapshot.now.wall;
+    let mut rows = snapshot.rows();
+    let objects: Vec<Value> = serde_json::from_str(&to_json(&rows, now).unwrap()).unwrap();
+    let by = json!({"person": "carol", "action": "freeze", "at": "2026-11-26T02:59:30Z",
+        "reason": "an incident"});
+    let frozen = json!({"until": "2026-11-26T04:00:00Z", "by": by});
+    assert!(objects.iter().all(|object| object["frozen"] == frozen));
+    rows.retain(|row| ["due", "calm", "hurt"].contains(&row.object.name()));
+    insta::assert_snapshot!(to_table(&rows, Columns::default(), Colour::None, now));
+}
+
+#[test]
+fn what_people_have_written_does_not_break_a_table_and_does_not_control_a_terminal() {
+    let by = json!({"v": 1, "person": "alice\u{9b}31m", "action": "pause",
+        "at": "2026-11-26T02:00:00Z", "set": {"paused": "true"},
+        "reason": "one\ntwo \u{1b}]0;owned\u{7}\u{202e}\u{9b}2J Wartung 東京 🚧"});
+    let annotations = [("paused", "true"), ("changed-by", &by.to_string())];
+    let split = split(&[("emoji-svc", 1), ("emoji-svc-west", 0)], &annotations);
+    let snapshot = snapshot(&[split]);
+    let (rows, now) = (snapshot.rows(), snapshot.now.wall);
+    let wide = Columns { namespace: true, wide: true };
+    let table = to_table(&rows, wide, Colour::None, now);
+    assert_eq!(table.lines().count(), 2, "{table}");
+    assert!(
+        table.contains("paused by alice 31m: one two  ]0;owned  2J Wartung 東京 🚧"),
+        "{table}"
+    );
+    for text in [table, to_json(&rows, now).unwrap(), to_yaml(&rows, now).unwrap()] {
+        let obeyed = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!text.contains(obeyed), "{text:?}");
+    }
+}
+
+#[test]
+fn json_has_nothing_that_a_terminal_obeys_and_means_the_same() {
+    let state = state(&["emoji-svc"], 30, json!({"why": "\u{9b}2J\u{1b}[2J\u{7f}"}));
+    let split = split(&[("emoji-svc", 1), ("emoji-svc-west", 0)], &[("state", &state)]);
+    let snapshot = snapshot(&[split]);
+    let json = to_json(&snapshot.rows(), snapshot.now.wall).unwrap();
+    assert!(!json.contains(|c: char| c.is_control() && c != '\n'), "{json:?}");
+    let read: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(read[0]["sets"][0]["why"], "\u{9b}2J\u{1b}[2J\u{7f}");
 }
 
 #[test]
@@ -60,7 +108,9 @@ fn json_keeps_the_keys_of_0_1_and_adds_ours() {
             json!(["held", "primary", ["down-svc"]]),
             json!(["hurt", "primary", ["down-svc"]]),
             json!(["moved", "fallback", ["emoji-svc-west"]]),
+            json!(["sick", "fallback", ["emoji-svc-west"]]),
             json!(["torn", null, []]),
+            json!(["warm", "primary", ["emoji-svc", "emoji-svc-west"]]),
             json!(["web", "fallback", ["web-svc", "web-svc-west"]]),
         ]
     );
@@ -84,10 +134,11 @@ fn an_object_is_where_it_is_waited_for_once_no_move_is_due() {
         let all = lines(&rows).map(|line| line.name());
         all.filter(|name| !missed.contains(name)).map(|n| n.replace("trafficsplit/", "")).collect()
     };
-    assert_eq!(there(Goal::Primary), ["calm", "httproute/web[api]"]);
-    assert_eq!(there(Goal::Fallback), ["emoji", "httproute/web[#1]"]);
+    assert_eq!(there(Goal::Primary), ["calm", "warm", "httproute/web[api]"]);
+    assert_eq!(there(Goal::Fallback), ["emoji", "sick", "httproute/web[#1]"]);
     // `emoji` returns in 42 s, `due` moves now.
-    let settled = ["calm", "hurt", "moved", "httproute/web[api]", "httproute/web[#1]"];
+    let settled =
+        ["calm", "hurt", "moved", "sick", "warm", "httproute/web[api]", "httproute/web[#1]"];
     assert_eq!(there(Goal::Settled), settled);
     let missed = Goal::Primary.missed(lines(&rows));
     insta::assert_snapshot!(Goal::shortfall(&missed));

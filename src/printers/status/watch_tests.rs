@@ -15,7 +15,7 @@ use serde_json::json;
 const SIZE: Size = Size { columns: 80, lines: 24 };
 
 fn shown(rows: &[ObjectRow], now: Timestamp) -> Shown<'_> {
-    Shown { rows, gaps: &[], stale: None, columns: Columns::default(), now }
+    Shown { rows, notices: &[], stale: None, columns: Columns::default(), now }
 }
 
 /// 500 splits: two are held, three on their fallback with a loss, the rest on their primaries.
@@ -38,13 +38,15 @@ fn many() -> (Vec<ObjectRow>, Timestamp) {
 /// A terminal, as far as these bytes need one.
 struct Terminal {
     lines: Vec<String>,
+    /// That of the cursor.
+    line: usize,
     is_alternate: bool,
     has_cursor: bool,
 }
 
 impl Terminal {
     fn new() -> Self {
-        Self { lines: vec![], is_alternate: false, has_cursor: true }
+        Self { lines: vec![], line: 0, is_alternate: false, has_cursor: true }
     }
 
     fn write(&mut self, bytes: &str) {
@@ -57,12 +59,18 @@ impl Terminal {
                 "[?25l" => self.has_cursor = false,
                 "[?25h" => self.has_cursor = true,
                 "[2J" => self.lines.clear(),
-                "[H" | "[K" => assert_eq!(text, ""),
+                "[H" => assert_eq!(text, ""),
+                // At the beginning of the line that was moved to.
+                "[K" => {
+                    let line = self.line;
+                    self.lines[line] = text.to_owned();
+                }
                 moved if moved.ends_with('H') => {
                     let place = &moved[1..moved.len() - 1];
                     let line: usize = place.split_once(';').unwrap().0.parse().unwrap();
                     self.lines.resize(self.lines.len().max(line), String::new());
-                    self.lines[line - 1] = text.to_owned();
+                    self.line = line - 1;
+                    assert_eq!(text, "");
                 }
                 other => panic!("{other:?} in {bytes:?}"),
             }
@@ -97,12 +105,12 @@ fn a_frame_fits_whatever_the_size_is() {
 #[test]
 fn all_that_fits_is_shown_and_nothing_is_counted() {
     let (_, rows, now) = world();
-    let frame = frame(&shown(&rows, now), Size { columns: 200, lines: 11 }, Colour::None);
-    assert_eq!(frame.len(), 11);
-    assert!(!frame[10].starts_with("and "), "{frame:#?}");
+    let frame = frame(&shown(&rows, now), Size { columns: 200, lines: 13 }, Colour::None);
+    assert_eq!(frame.len(), 13);
+    assert!(!frame[12].starts_with("and "), "{frame:#?}");
     let less =
-        super::frame::frame(&shown(&rows, now), Size { columns: 200, lines: 10 }, Colour::None);
-    assert_eq!(less[9], "and 2 more: 2 primary");
+        super::frame::frame(&shown(&rows, now), Size { columns: 200, lines: 12 }, Colour::None);
+    assert_eq!(less[11], "and 2 more: 2 primary");
 }
 
 #[test]
@@ -116,9 +124,9 @@ fn what_is_old_or_not_known_is_said_above_the_table() {
         "Lease a/b may not be read: whether the brake holds is not known".to_owned(),
         "two".to_owned(),
     ];
-    let shown = Shown { gaps: &gaps, stale: Some(&stale), ..shown(&rows, now) };
+    let shown = Shown { notices: &gaps, stale: Some(&stale), ..shown(&rows, now) };
     let frame = frame(&shown, SIZE, Colour::None);
-    assert_eq!(frame[1], "no answer for 12s, this is old: the cluster: found no answer");
+    assert_eq!(frame[1], "this is 12s old: the cluster: found no answer");
     assert_eq!(
         frame[2],
         "Lease a/b may not be read: whether the brake holds is not known (and 1 more)"

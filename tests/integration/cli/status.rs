@@ -137,7 +137,7 @@ async fn a_failover_is_seen_in_every_format_and_also_while_no_replica_runs() -> 
 
     // The API server goes and comes back; who watches goes on.
     cluster.stop_api_server(true).await?;
-    wait_text("what is old is said", || terminal.text(), "no answer for").await?;
+    wait_text("what is old is said", || terminal.text(), " old: ").await?;
     cluster.start_api_server().await?;
     for replica in installation.replicas() {
         replica.wait_ready(PATIENCE).await?;
