@@ -4,7 +4,7 @@ use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
 use crate::index::remote::reach::Transition;
 use crate::informers::remote::transitions::LinkTransition;
 use crate::kinds::ObjectKey;
-use crate::notifications::{Notification, NotificationData, Notifier};
+use crate::notifications::{IdTime, Notification, NotificationData, Notifier};
 use crate::telemetry::{Metrics, NotificationType, RemoteState};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -28,28 +28,28 @@ pub(crate) async fn report_links(
         tokio::select! {
             Some(transition) = transitions.recv() => {
                 record(&transition, &metrics);
-                pending.add(transition);
+                pending.add(transition, Timestamp::now());
             }
             Ok(()) = leading.changed() => {}
             () = stop.cancelled() => return,
         }
         if *leading.borrow() {
-            for transition in pending.take() {
+            for (transition, seen) in pending.take() {
                 recorder.publish(event(&transition));
                 if transition.what == Transition::Down {
-                    notifier.notify(notification(&transition, Timestamp::now()));
+                    notifier.notify(notification(&transition, seen));
                 }
             }
         }
     }
 }
 
-/// What the next leader has to report: the last transition of each cluster.
+/// What the next leader has to report: the last transition of each cluster, and when it was seen.
 #[derive(Default)]
-struct PendingTransitions(BTreeMap<String, LinkTransition>);
+struct PendingTransitions(BTreeMap<String, (LinkTransition, Timestamp)>);
 
 impl PendingTransitions {
-    fn add(&mut self, transition: LinkTransition) {
+    fn add(&mut self, transition: LinkTransition, seen: Timestamp) {
         let was_pending = self.0.remove(&transition.cluster).is_some();
         let is_reported = match transition.what {
             Transition::Unreachable
@@ -62,11 +62,11 @@ impl PendingTransitions {
             Transition::Seen | Transition::Idle | Transition::Unlinked => false,
         };
         if is_reported {
-            self.0.insert(transition.cluster.clone(), transition);
+            self.0.insert(transition.cluster.clone(), (transition, seen));
         }
     }
 
-    fn take(&mut self) -> impl Iterator<Item = LinkTransition> + use<> {
+    fn take(&mut self) -> impl Iterator<Item = (LinkTransition, Timestamp)> + use<> {
         std::mem::take(&mut self.0).into_values()
     }
 }
@@ -79,11 +79,11 @@ fn regarding(transition: &LinkTransition) -> Regarding {
     Regarding::named(key, kind).at(&secret.uid, &secret.resource_version)
 }
 
-fn notification(transition: &LinkTransition, at: Timestamp) -> Notification {
+fn notification(transition: &LinkTransition, seen: Timestamp) -> Notification {
     let (message, cluster) = (transition.note.clone(), Some(transition.cluster.clone()));
     let data = NotificationData { message, cluster, ..NotificationData::default() };
     let (what, about) = (NotificationType::ClusterDown, regarding(transition));
-    Notification { what, about, at, data }
+    Notification { what, about, at: seen, id_time: IdTime::Rounded, data }
 }
 
 fn event(transition: &LinkTransition) -> NewEvent {
@@ -144,8 +144,9 @@ mod tests {
 
     fn reported(history: &[Transition]) -> Vec<Transition> {
         let mut pending = PendingTransitions::default();
-        history.iter().for_each(|what| pending.add(transition("west", *what)));
-        pending.take().map(|transition| transition.what).collect()
+        let seen = Timestamp::UNIX_EPOCH;
+        history.iter().for_each(|what| pending.add(transition("west", *what), seen));
+        pending.take().map(|(transition, _)| transition.what).collect()
     }
 
     #[test]

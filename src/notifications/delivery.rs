@@ -2,10 +2,10 @@
 
 use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding, wait_quiet};
 use crate::kinds::ObjectKey;
-use crate::notifications::notification::Notification;
+use crate::notifications::notifier::HandedOver;
 use crate::notifications::queue::{DeliveryQueue, EXPIRES, Next, Outcome, Queued};
 use crate::notifications::receiver::Receiver;
-use crate::telemetry::report_once::ReportOnce;
+use crate::notifications::reports::{Facts, Report, Reports};
 use crate::telemetry::{Metrics, NotificationResult};
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -20,17 +20,17 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a notification is deferred while writes are in flight, counted from when it was queued.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// A receiver that fails for as long is reported.
-const REPORTED_AFTER: Duration = Duration::from_secs(60);
 /// How long a replica that stops goes on delivering; the rest is left to the next leader.
 const STOPPING: Duration = Duration::from_secs(3);
 /// How often the queue is looked at although nothing happens.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// So many are taken in at once: a fan-out hands over thousands.
+const AT_A_TIME: usize = 256;
 
 /// Delivers what is handed over.
 pub(crate) struct Delivery {
     pub receiver: Arc<Receiver>,
-    pub handed_over: mpsc::Receiver<Notification>,
+    pub handed_over: mpsc::UnboundedReceiver<HandedOver>,
     pub leading: watch::Receiver<bool>,
     /// Since when no write is in flight.
     pub quiet_since: watch::Receiver<Option<Instant>>,
@@ -43,67 +43,61 @@ pub(crate) struct Delivery {
 /// An attempt that has ended.
 type Attempt = (Queued, Outcome);
 
-/// What is reported of the delivery, each once while it lasts.
-#[derive(Default)]
-struct Reports {
-    failing: ReportOnce<()>,
-    /// So many were dropped when that was reported last.
-    dropped: u64,
-    dropping: ReportOnce<()>,
-}
+/// Attempts that are under way.
+type Attempts = FuturesUnordered<BoxFuture<'static, Attempt>>;
 
 impl Delivery {
     /// Runs until `stop`, then for a moment more while anything is queued.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let (mut queue, mut reports) = (DeliveryQueue::default(), Reports::default());
-        let mut attempts = FuturesUnordered::new();
+        let (mut attempts, mut received) = (Attempts::new(), vec![]);
         loop {
             self.clean(&mut queue, Instant::now());
             let wait = self.begin(&mut queue, &mut attempts);
-            self.report(&queue, &mut reports);
+            self.show(&queue, &mut reports);
             tokio::select! {
-                Some(notification) = self.handed_over.recv() => self.take_in(&mut queue, notification),
+                1.. = self.handed_over.recv_many(&mut received, AT_A_TIME) => {
+                    received.drain(..).for_each(|one| queue.push(one, Instant::now()));
+                }
                 Some(attempt) = attempts.next(), if !attempts.is_empty() => {
-                    self.finish(&mut queue, &mut reports, attempt);
+                    self.finish(&mut queue, attempt);
                 }
                 () = tokio::time::sleep(wait.min(LOOK_EVERY)) => {}
                 Ok(()) = self.leading.changed() => {}
                 () = stop.cancelled() => break,
             }
         }
-        let rest = self.finish_all(&mut queue, &mut reports, &mut attempts);
-        if tokio::time::timeout(STOPPING, rest).await.is_err() {
-            let left = queue.len();
+        self.stop(queue, attempts).await;
+    }
+
+    /// Delivers for a moment more, and leaves the rest to the next leader.
+    async fn stop(mut self, mut queue: DeliveryQueue, mut attempts: Attempts) {
+        let rest = self.deliver_rest(&mut queue, &mut attempts);
+        let _ = tokio::time::timeout(STOPPING, rest).await;
+        if queue.len() > 0 {
             tracing::warn!(
-                left,
-                "notifications that were not delivered are left to the next leader"
+                left = queue.len(),
+                "notifications that were not delivered are left to the next leader, which sends what is recent"
             );
         }
+        drop(attempts);
+        self.remove(queue.take_all(), NotificationResult::Left);
     }
 
     /// Delivers what is queued as long as the receiver takes it.
-    async fn finish_all(
-        &mut self,
-        queue: &mut DeliveryQueue,
-        reports: &mut Reports,
-        attempts: &mut FuturesUnordered<BoxFuture<'static, Attempt>>,
-    ) {
-        while let Ok(notification) = self.handed_over.try_recv() {
-            self.take_in(queue, notification);
+    async fn deliver_rest(&mut self, queue: &mut DeliveryQueue, attempts: &mut Attempts) {
+        while let Ok(one) = self.handed_over.try_recv() {
+            queue.push(one, Instant::now());
         }
         self.begin(queue, attempts);
         while let Some(attempt) = attempts.next().await {
-            self.finish(queue, reports, attempt);
+            self.finish(queue, attempt);
             self.begin(queue, attempts);
         }
     }
 
     /// Begins the attempts that may begin now. Returns how long to wait for the next.
-    fn begin(
-        &self,
-        queue: &mut DeliveryQueue,
-        attempts: &mut FuturesUnordered<BoxFuture<'static, Attempt>>,
-    ) -> Duration {
+    fn begin(&self, queue: &mut DeliveryQueue, attempts: &mut Attempts) -> Duration {
         loop {
             match queue.next(Instant::now()) {
                 Next::Send(queued) => attempts.push(Box::pin(self.attempt(*queued))),
@@ -124,36 +118,26 @@ impl Delivery {
         }
     }
 
-    fn take_in(&self, queue: &mut DeliveryQueue, notification: Notification) {
-        let what = notification.what;
-        if queue.push(notification, Instant::now()).is_err() {
-            self.metrics.notifications.count(what, NotificationResult::Dropped);
-        }
-    }
-
-    fn finish(&self, queue: &mut DeliveryQueue, reports: &mut Reports, (queued, outcome): Attempt) {
-        let (id, what) = (&queued.id, queued.notification.what);
-        let object = queued.notification.about.key();
+    fn finish(&self, queue: &mut DeliveryQueue, (queued, outcome): Attempt) {
         queue.finish(queued.number, &outcome, Instant::now(), fastrand::f64());
-        let result = match &outcome {
-            Outcome::Delivered => NotificationResult::Delivered,
+        let (id, what) = (&queued.id, queued.notification.what);
+        self.metrics.notifications.count(what, outcome.result());
+        let (what, object) = (what.as_str(), queued.notification.about.key());
+        match &outcome {
+            Outcome::Delivered => {}
             Outcome::Refused(why) => {
-                tracing::warn!(id, what = what.as_str(), %object, why, "the receiver refuses a notification");
-                NotificationResult::Refused
+                tracing::warn!(id, what, %object, why, "the receiver refuses a notification");
             }
             Outcome::Failed { why, .. } => {
-                tracing::debug!(id, what = what.as_str(), %object, why, "a notification was not delivered");
-                self.report_failing(queue, reports, why);
-                NotificationResult::Retried
+                tracing::debug!(id, what, %object, why, "a notification was not delivered");
             }
-        };
-        self.metrics.notifications.count(what, result);
+        }
     }
 
     /// Removes what another replica sends, and what is no news any more.
     fn clean(&self, queue: &mut DeliveryQueue, now: Instant) {
         if !*self.leading.borrow() {
-            self.remove(queue.clear(), NotificationResult::Left);
+            self.remove(queue.stand_by(), NotificationResult::Left);
         }
         let expired = queue.expire(now);
         if !expired.is_empty() {
@@ -173,59 +157,36 @@ impl Delivery {
         }
     }
 
-    fn report_failing(&self, queue: &DeliveryQueue, reports: &mut Reports, why: &str) {
-        let lasts = queue.failing_since().is_some_and(|since| since.elapsed() >= REPORTED_AFTER);
-        if lasts && reports.failing.begins(()) {
-            let note = format!(
-                "Notifications to {} have not been delivered for {} s: {why}. They are sent again, ever less often; {} are queued",
-                self.receiver.url(),
-                REPORTED_AFTER.as_secs(),
-                queue.len()
-            );
-            tracing::warn!("{note}");
-            self.publish(note, true);
-        }
-    }
-
-    fn report(&self, queue: &DeliveryQueue, reports: &mut Reports) {
+    /// Shows the state of the queue in the metrics, and reports what a person has to know of it.
+    fn show(&self, queue: &DeliveryQueue, reports: &mut Reports) {
         let metrics = &self.metrics.notifications;
         metrics.queued.set(queue.len() as i64);
         metrics.failing.set(i64::from(queue.is_failing()));
         let since = |at: Instant| SignedDuration::try_from(at.elapsed()).unwrap_or_default();
         let oldest = queue.oldest().map(|at| (Timestamp::now() - since(at)).as_second());
         metrics.oldest.set(oldest.unwrap_or_default());
-        if queue.failing_since().is_none() && reports.failing.ends() {
-            let note = format!("Notifications to {} are delivered again", self.receiver.url());
-            tracing::info!("{note}");
-            self.publish(note, false);
+        let facts = Facts::new(queue, *self.leading.borrow(), metrics.dropped.get());
+        for report in reports.observe(facts, Instant::now()) {
+            self.publish(&report);
         }
-        self.report_dropped(queue, reports, metrics.dropped.get());
     }
 
-    /// Reported once, and again only after the queue has been empty.
-    fn report_dropped(&self, queue: &DeliveryQueue, reports: &mut Reports, dropped: u64) {
-        if queue.len() == 0 {
-            reports.dropping.ends();
-        }
-        if dropped > reports.dropped && reports.dropping.begins(()) {
-            let note = format!(
-                "Notifications to {} are dropped: {} are queued, which is the most; the metric linkerd_failover_notifications_dropped_total counts them. Is the receiver too slow?",
-                self.receiver.url(),
-                queue.len()
-            );
-            tracing::warn!("{note}");
-            self.publish(note, true);
-        }
-        reports.dropped = dropped;
-    }
-
-    fn publish(&self, note: String, begins: bool) {
+    fn publish(&self, report: &Report) {
         let deployment = ApiResource::erase::<Deployment>(&());
         let regarding = Regarding::named(self.deployment.clone(), deployment);
         let (reason, action) = (EventReason::NotificationsNotDelivered, EventAction::Notify);
-        self.recorder.publish(match begins {
-            true => NewEvent::warning(regarding, reason, action, note),
-            false => NewEvent::normal(regarding, reason, action, note),
-        });
+        let note = report.note(self.receiver.url());
+        let event = if report.is_warning() {
+            tracing::warn!("{note}");
+            NewEvent::warning(regarding, reason, action, note)
+        } else {
+            tracing::info!("{note}");
+            NewEvent::normal(regarding, reason, action, note)
+        };
+        self.recorder.publish(event);
     }
 }
+
+#[cfg(test)]
+#[path = "delivery_tests.rs"]
+mod tests;

@@ -3,8 +3,8 @@
 use crate::events::Regarding;
 use crate::telemetry::NotificationType;
 use aws_lc_rs::digest::{Context, SHA256};
-use jiff::Timestamp;
-use serde::Serialize;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Serialize, Serializer};
 use std::fmt::Write;
 
 /// What happened to an object, and when.
@@ -12,10 +12,23 @@ use std::fmt::Write;
 pub(crate) struct Notification {
     pub what: NotificationType,
     pub about: Regarding,
-    /// When it happened. A part of the id: by a recorded time every replica derives the same one.
+    /// When it happened.
     pub at: Timestamp,
+    pub id_time: IdTime,
     pub data: NotificationData,
 }
+
+/// How the time goes into the id, which every replica should derive alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IdTime {
+    /// As it is: it is recorded in the cluster, or only one replica reports this.
+    Exact,
+    /// Rounded: each replica has observed it by itself, at about the same time.
+    Rounded,
+}
+
+/// What is observed within as long counts as one, by its id.
+const SAME: SignedDuration = SignedDuration::from_mins(10);
 
 /// What is sent of a notification beside its object.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -58,9 +71,16 @@ pub(crate) struct SetData {
     pub pinned: bool,
 }
 
+impl SetData {
+    fn size(&self) -> usize {
+        let names = [&self.apexes, &self.from, &self.to].into_iter().flatten();
+        let names = names.map(|name| size_of::<String>() + name.len()).sum::<usize>();
+        size_of::<Self>() + self.rule.len() + names
+    }
+}
+
 /// Why traffic does not move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HoldCause {
     NothingReady,
     Paused,
@@ -68,7 +88,32 @@ pub(crate) enum HoldCause {
     Brake,
 }
 
+impl HoldCause {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::NothingReady => "nothing-ready",
+            Self::Paused => "paused",
+            Self::Frozen => "frozen",
+            Self::Brake => "brake",
+        }
+    }
+}
+
+impl Serialize for HoldCause {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 impl Notification {
+    /// The bytes that it takes in memory, about.
+    pub(super) fn size(&self) -> usize {
+        let NotificationData { message, sets, by, cluster, .. } = &self.data;
+        let texts = [Some(message), by.as_ref(), cluster.as_ref()];
+        let texts = texts.into_iter().flatten().map(String::len).sum::<usize>();
+        size_of::<Self>() + texts + sets.iter().map(SetData::size).sum::<usize>()
+    }
+
     /// Its id: the same for the same transition of the same object, whoever sends it and how often.
     pub(crate) fn id(&self) -> String {
         let mut digest = Context::new(&SHA256);
@@ -80,9 +125,14 @@ impl Notification {
         let key = self.about.key();
         let identity = [self.what.as_str(), self.about.uid(), &key.namespace, &key.name];
         identity.into_iter().for_each(&mut add);
-        add(&self.at.to_string());
+        add(self.data.cause.map_or("", HoldCause::as_str));
+        add(&match self.id_time {
+            IdTime::Exact => self.at.to_string(),
+            IdTime::Rounded => format!("~{}", self.at.as_second().div_euclid(SAME.as_secs())),
+        });
         for set in &self.data.sets {
             add(&set.rule);
+            add(&set.to.len().to_string());
             set.to.iter().for_each(|name| add(name));
         }
         add(self.data.cluster.as_deref().unwrap_or_default());
@@ -113,6 +163,7 @@ pub(super) mod tests {
             what: NotificationType::Failover,
             about: Regarding::named(ObjectKey::new("ns", name), resource).at("a-uid", "7"),
             at: Timestamp::from_second(second).unwrap(),
+            id_time: IdTime::Exact,
             data: NotificationData {
                 message: "Traffic of web moved from web to web-b: web: no endpoints".into(),
                 sets: vec![set],
@@ -147,10 +198,25 @@ pub(super) mod tests {
             changed(|n| n.about = n.about.clone().at("another-uid", "7")),
             changed(|n| n.data.sets[0].to = vec!["web-c".into()]),
             changed(|n| n.data.sets[0].rule = "0".into()),
+            changed(|n| n.data.cause = Some(HoldCause::Paused)),
+            changed(|n| n.data.sets.clear()),
+            changed(|n| n.id_time = IdTime::Rounded),
             failover("web-2", 100).id(),
         ];
         for (i, id) in others.iter().enumerate() {
             assert!(*id != first.id() && !others[..i].contains(id), "{i}");
         }
+    }
+
+    /// Replicas observe by themselves that nothing is left to fail over to.
+    #[test]
+    fn what_replicas_observe_at_about_the_same_time_has_one_id() {
+        let id = |second| {
+            let at = Timestamp::from_second(second).unwrap();
+            Notification { at, id_time: IdTime::Rounded, ..failover("web", 0) }.id()
+        };
+        assert_eq!(id(1_200), id(1_799));
+        assert_ne!(id(1_200), id(1_800));
+        assert_ne!(id(-1), id(1));
     }
 }

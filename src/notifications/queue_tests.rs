@@ -1,10 +1,15 @@
 use super::*;
+use crate::notifications::capacity::{Capacity, MOST};
 use crate::notifications::notification::tests::failover;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 const FAILED: Outcome = Outcome::Failed { why: String::new(), retry_after: None };
+
+fn handed_over(name: &str, second: i64) -> HandedOver {
+    HandedOver { notification: failover(name, second), place: Place::unbounded() }
+}
 
 fn failed(retry_after: u64) -> Outcome {
     let retry_after = Some(Duration::from_secs(retry_after));
@@ -21,7 +26,7 @@ fn sent(next: Next) -> Queued {
 #[test]
 fn the_delay_doubles_up_to_a_minute_and_a_success_ends_it() {
     let (mut queue, mut now) = (DeliveryQueue::default(), Instant::now());
-    queue.push(failover("web", 1), now).unwrap();
+    queue.push(handed_over("web", 1), now);
     let mut waits = vec![];
     for _ in 0..9 {
         let number = sent(queue.next(now)).number;
@@ -33,8 +38,8 @@ fn the_delay_doubles_up_to_a_minute_and_a_success_ends_it() {
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
     let number = sent(queue.next(now)).number;
     assert!(queue.finish(number, &Outcome::Delivered, now, 1.0).is_some());
-    assert_eq!((queue.len(), queue.failing_since()), (0, None));
-    queue.push(failover("web", 2), now).unwrap();
+    assert_eq!((queue.len(), queue.failing()), (0, None));
+    queue.push(handed_over("web", 2), now);
     assert!(matches!(queue.next(now), Next::Send(_)));
 }
 
@@ -42,12 +47,12 @@ fn the_delay_doubles_up_to_a_minute_and_a_success_ends_it() {
 #[test]
 fn a_receiver_fails_nobody_for_whom_nothing_is_queued() {
     let (mut queue, now) = (DeliveryQueue::default(), Instant::now());
-    queue.push(failover("web", 1), now).unwrap();
+    queue.push(handed_over("web", 1), now);
     assert!(!queue.is_failing());
     let number = sent(queue.next(now)).number;
     queue.finish(number, &FAILED, now, 1.0);
     assert!(queue.is_failing());
-    queue.clear();
+    queue.expire(now + EXPIRES);
     assert!(!queue.is_failing());
 }
 
@@ -55,7 +60,7 @@ fn a_receiver_fails_nobody_for_whom_nothing_is_queued() {
 fn a_receiver_that_asks_for_more_time_gets_it_and_one_that_asks_for_less_does_not() {
     for (asked, expected) in [(30, 30), (0, 1)] {
         let (mut queue, now) = (DeliveryQueue::default(), Instant::now());
-        queue.push(failover("web", 1), now).unwrap();
+        queue.push(handed_over("web", 1), now);
         let number = sent(queue.next(now)).number;
         queue.finish(number, &failed(asked), now, 1.0);
         assert_eq!(queue.next(now), Next::Wait(Duration::from_secs(expected)));
@@ -66,7 +71,7 @@ fn a_receiver_that_asks_for_more_time_gets_it_and_one_that_asks_for_less_does_no
 fn what_fails_together_counts_once_and_is_tried_one_at_a_time() {
     let (mut queue, now) = (DeliveryQueue::default(), Instant::now());
     for name in ["a", "b", "c", "d", "e"] {
-        queue.push(failover(name, 1), now).unwrap();
+        queue.push(handed_over(name, 1), now);
     }
     let numbers: Vec<u64> = (0..AT_ONCE).map(|_| sent(queue.next(now)).number).collect();
     assert_eq!(queue.next(now), Next::Idle);
@@ -82,29 +87,72 @@ fn what_fails_together_counts_once_and_is_tried_one_at_a_time() {
 #[test]
 fn a_notification_expires_and_one_that_is_being_sent_does_not() {
     let (mut queue, now) = (DeliveryQueue::default(), Instant::now());
-    queue.push(failover("a", 1), now).unwrap();
-    queue.push(failover("b", 1), now).unwrap();
+    queue.push(handed_over("a", 1), now);
+    queue.push(handed_over("b", 1), now);
     sent(queue.next(now));
     assert!(queue.expire(now + EXPIRES - Duration::from_secs(1)).is_empty());
     let expired = queue.expire(now + EXPIRES);
     assert_eq!(expired.len(), 1);
     assert_eq!(expired[0].notification.about.key().name.as_ref(), "b");
-    assert!(queue.clear().is_empty() && queue.len() == 1);
+    assert!(queue.stand_by().is_empty() && queue.len() == 1);
 }
 
 #[test]
-fn a_full_queue_takes_no_more_and_loses_nothing_that_it_has() {
+fn a_place_is_taken_until_the_delivery_and_given_back_when_another_replica_sends() {
+    let (capacity, now) = (Capacity::default(), Instant::now());
+    let taken = |second: i64| {
+        let notification = failover("web", second);
+        let place = capacity.take(&notification)?;
+        Some(HandedOver { notification, place })
+    };
+    let mut queue = DeliveryQueue::default();
+    for second in 0..MOST as i64 {
+        queue.push(taken(second).unwrap(), now);
+    }
+    let first = sent(queue.next(now));
+    assert!(taken(-1).is_none(), "one that is being sent still has its place");
+    queue.finish(first.number, &Outcome::Delivered, now, 0.5);
+    queue.push(taken(-1).unwrap(), now);
+    assert!(taken(-2).is_none());
+    assert_eq!(queue.stand_by().len(), MOST);
+    assert!(taken(-2).is_some());
+}
+
+/// What another replica learns of the receiver is not known here.
+#[test]
+fn a_replica_that_leads_no_more_forgets_the_receiver() {
     let (mut queue, now) = (DeliveryQueue::default(), Instant::now());
-    for second in 0..BOUND as i64 {
-        queue.push(failover("web", second), now).unwrap();
+    queue.push(handed_over("a", 1), now);
+    queue.push(handed_over("b", 1), now);
+    let [first, second] = [sent(queue.next(now)), sent(queue.next(now))].map(|sent| sent.number);
+    queue.finish(first, &FAILED, now, 1.0);
+    assert_eq!(queue.failing().map(|failing| failing.since), Some(now));
+    assert_eq!(queue.stand_by().len(), 1);
+    assert_eq!(queue.failing(), None);
+    // The attempt that was under way then.
+    queue.finish(second, &FAILED, now, 1.0);
+    assert_eq!(queue.stand_by().len(), 1);
+    assert_eq!((queue.failing(), queue.len()), (None, 0));
+    queue.push(handed_over("a", 2), now);
+    assert!(matches!(queue.next(now), Next::Send(_)), "it waits for no earlier failure");
+}
+
+#[test]
+fn a_refusal_is_known_until_something_is_delivered_and_ends_the_backoff() {
+    let (mut queue, now) = (DeliveryQueue::default(), Instant::now());
+    for second in 0..3 {
+        queue.push(handed_over("web", second), now);
     }
-    assert!(queue.push(failover("web", -1), now).is_err());
-    for second in 0..BOUND as i64 {
-        let queued = sent(queue.next(now));
-        assert_eq!(queued.notification.at.as_second(), second);
-        queue.finish(queued.number, &Outcome::Delivered, now, 0.5);
-    }
-    assert_eq!(queue.next(now), Next::Idle);
+    let first = sent(queue.next(now)).number;
+    queue.finish(first, &FAILED, now, 1.0);
+    let later = now + Duration::from_secs(1);
+    assert_eq!(sent(queue.next(later)).number, first);
+    let refused = Outcome::Refused("it answers 400".into());
+    assert!(queue.finish(first, &refused, later, 1.0).is_some());
+    assert_eq!((queue.refused(), queue.failing()), (Some("it answers 400"), None));
+    let second = sent(queue.next(later)).number;
+    queue.finish(second, &Outcome::Delivered, later, 1.0);
+    assert_eq!((queue.refused(), queue.len()), (None, 1));
 }
 
 /// What happens to the queue.
@@ -146,7 +194,7 @@ proptest! {
                 Step::Push(object) => {
                     second += 1;
                     let name = format!("web-{object}");
-                    queue.push(failover(&name, second), now).unwrap();
+                    queue.push(handed_over(&name, second), now);
                     pushed.entry(name).or_default().push(second);
                 }
                 Step::Next => if let Next::Send(queued) = queue.next(now) {

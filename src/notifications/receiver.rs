@@ -9,7 +9,7 @@ use crate::notifications::signature::SigningKey;
 use anyhow::{Context, ensure};
 use axum::body::{Body, to_bytes};
 use http::header::{AUTHORIZATION, CONTENT_TYPE as CONTENT_TYPE_HEADER, USER_AGENT};
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -24,8 +24,10 @@ use std::time::Duration;
 
 /// For a TCP connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// For everything, from the connection to the end of the answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// From the connection to the head of the answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// For the rest of the answer.
+const BODY_WITHIN: Duration = Duration::from_secs(1);
 /// Connections that are kept between notifications.
 const KEPT: Duration = Duration::from_secs(60);
 /// So much of an answer is read, so that its connection can be used again.
@@ -37,6 +39,7 @@ pub(crate) struct Receiver {
     url: ReceiverUrl,
     key: SigningKey,
     source: String,
+    answers_within: Duration,
 }
 
 impl Receiver {
@@ -57,7 +60,14 @@ impl Receiver {
             .pool_idle_timeout(KEPT)
             .build(https);
         let (url, key) = (settings.url.clone(), settings.key.clone());
-        Ok(Self { client, url, key, source: settings.source.clone() })
+        let source = settings.source.clone();
+        Ok(Self { client, url, key, source, answers_within: ANSWERS_WITHIN })
+    }
+
+    /// For tests of a receiver that never answers.
+    #[cfg(test)]
+    pub(super) fn impatient(self) -> Self {
+        Self { answers_within: Duration::from_millis(300), ..self }
     }
 
     /// Where it is, without what may be secret.
@@ -71,10 +81,10 @@ impl Receiver {
             Ok(request) => request,
             Err(error) => return Outcome::Refused(format!("it cannot be sent: {error}")),
         };
-        match tokio::time::timeout(TIMEOUT, self.send(request)).await {
-            Ok(Ok((status, headers))) => outcome(status, &headers, now),
+        match tokio::time::timeout(self.answers_within, self.client.request(request)).await {
+            Ok(Ok(answer)) => finish(answer.map(Body::new), now).await,
             Ok(Err(error)) => failed(with_causes(&error)),
-            Err(_) => failed(format!("no answer within {} s", TIMEOUT.as_secs())),
+            Err(_) => failed(format!("no answer within {} s", self.answers_within.as_secs_f64())),
         }
     }
 
@@ -91,16 +101,13 @@ impl Receiver {
         }
         Ok(request.body(Body::from(body))?)
     }
+}
 
-    async fn send(
-        &self,
-        request: Request<Body>,
-    ) -> Result<(StatusCode, HeaderMap), hyper_util::client::legacy::Error> {
-        let (head, body) = self.client.request(request).await?.into_parts();
-        // What it says beside its status is not looked at.
-        let _ = to_bytes(Body::new(body), ANSWER).await;
-        Ok((head.status, head.headers))
-    }
+/// The head of an answer decides. Of what follows so much is read that the connection can be used again.
+async fn finish(answer: Response<Body>, now: Timestamp) -> Outcome {
+    let (head, body) = answer.into_parts();
+    let _ = tokio::time::timeout(BODY_WITHIN, to_bytes(body, ANSWER)).await;
+    outcome(head.status, &head.headers, now)
 }
 
 /// By whom the certificate of a receiver is to be signed.
@@ -165,3 +172,7 @@ fn with_causes(error: &dyn Error) -> String {
 #[cfg(test)]
 #[path = "receiver_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "receiver_tls_tests.rs"]
+mod tls_tests;

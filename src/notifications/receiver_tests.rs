@@ -1,50 +1,27 @@
 use super::*;
 use crate::notifications::notification::tests::failover;
+use crate::notifications::test_server::{Answer, TestServer, receiver};
 use std::time::Instant;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-
-/// Answers one request, and returns it.
-async fn answer(with: &'static str) -> (String, JoinHandle<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let request = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let (mut request, mut buffer) = (vec![], [0; 4096]);
-        while !request.ends_with(b"}}") {
-            let read = stream.read(&mut buffer).await.unwrap();
-            request.extend_from_slice(&buffer[..read]);
-        }
-        stream.write_all(with.as_bytes()).await.unwrap();
-        String::from_utf8(request).unwrap()
-    });
-    (address.to_string(), request)
-}
-
-fn receiver(url: &str) -> Receiver {
-    let settings = NotificationSettings {
-        url: url.parse().unwrap(),
-        key: SigningKey::parse("sixteen bytes or more").unwrap(),
-        types: vec![],
-        source: "/clusters/east".into(),
-        ca: None,
-    };
-    Receiver::new(&settings).unwrap()
-}
 
 fn queued() -> Queued {
     let notification = failover("web", 1_764_150_000);
     Queued { number: 1, id: notification.id(), notification, since: Instant::now() }
 }
 
+/// The outcome of one attempt at a receiver that answers so.
+async fn outcome_of(answer: Answer) -> Outcome {
+    let server = TestServer::start(&[answer]).await;
+    server.receiver().impatient().deliver(&queued(), Timestamp::now()).await
+}
+
 #[tokio::test]
 async fn a_request_is_signed_and_its_login_is_a_header() {
-    let (address, request) = answer("HTTP/1.1 204 No Content\r\n\r\n").await;
-    let now = Timestamp::from_second(1_764_150_042).unwrap();
-    let receiver = receiver(&format!("http://ana:secret@{address}/hooks/x?y=z"));
+    let server = TestServer::start(&[Answer::Head("204 No Content")]).await;
+    let (address, now) = (server.address, Timestamp::from_second(1_764_150_042).unwrap());
+    let receiver = receiver(&format!("http://ana:secret@{address}/hooks/x?y=z"), None);
     assert_eq!(receiver.deliver(&queued(), now).await, Outcome::Delivered);
-    let request = request.await.unwrap();
+    let request = server.requests().remove(0);
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     let signature = receiver.key.sign(&queued().id, now, body.as_bytes());
     for line in [
@@ -65,23 +42,64 @@ async fn a_request_is_signed_and_its_login_is_a_header() {
 }
 
 #[tokio::test]
-async fn an_answer_that_asks_for_time_is_tried_again_after_that_and_a_redirect_is_not_followed() {
-    let busy = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n";
-    let (address, _request) = answer(busy).await;
-    let outcome =
-        receiver(&format!("http://{address}/")).deliver(&queued(), Timestamp::now()).await;
-    let Outcome::Failed { why, retry_after } = outcome else { panic!("{outcome:?}") };
-    assert_eq!(
-        (why.as_str(), retry_after),
-        ("it answers 503 Service Unavailable", Some(Duration::from_secs(7)))
-    );
+async fn what_a_receiver_answers_decides_what_becomes_of_a_notification() {
+    let failed = |why: &str, after: Option<u64>| Outcome::Failed {
+        why: why.into(),
+        retry_after: after.map(Duration::from_secs),
+    };
+    let moved = "it answers 301 Moved Permanently, and redirects are not followed: set the URL that it names";
+    for (answer, expected) in [
+        (Answer::Head("200 OK"), Outcome::Delivered),
+        (Answer::Head("202 Accepted"), Outcome::Delivered),
+        (
+            Answer::Head("301 Moved Permanently\r\nlocation: http://169.254.169.254/secret"),
+            failed(moved, None),
+        ),
+        (Answer::Head("400 Bad Request"), Outcome::Refused("it answers 400 Bad Request".into())),
+        (Answer::Head("410 Gone"), failed("it answers 410 Gone", None)),
+        (
+            Answer::Head("429 Too Many Requests\r\nretry-after: 7"),
+            failed("it answers 429 Too Many Requests", Some(7)),
+        ),
+        (
+            Answer::Head("500 Internal Server Error"),
+            failed("it answers 500 Internal Server Error", None),
+        ),
+        (
+            Answer::Head("503 Service Unavailable\r\nretry-after: 86400"),
+            failed("it answers 503 Service Unavailable", Some(600)),
+        ),
+        (Answer::Hang, failed("no answer within 0.3 s", None)),
+    ] {
+        assert_eq!(outcome_of(answer).await, expected, "{answer:?}");
+    }
+    for answer in [Answer::Close, Answer::Head("no status")] {
+        let outcome = outcome_of(answer).await;
+        assert!(matches!(outcome, Outcome::Failed { .. }), "{answer:?}: {outcome:?}");
+    }
+}
 
-    let moved = "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n";
-    let (address, _request) = answer(moved).await;
-    let outcome =
-        receiver(&format!("http://{address}/")).deliver(&queued(), Timestamp::now()).await;
+/// The status has come: what follows it says nothing more, and is read within bounds.
+#[tokio::test]
+async fn a_body_without_end_and_one_that_never_comes_change_nothing_of_what_the_status_says() {
+    for answer in [Answer::Endless("200 OK"), Answer::Stalled("200 OK")] {
+        assert_eq!(outcome_of(answer).await, Outcome::Delivered, "{answer:?}");
+    }
+    let refused = Outcome::Refused("it answers 400 Bad Request".into());
+    assert_eq!(outcome_of(Answer::Endless("400 Bad Request")).await, refused);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_nor_is_its_target_named() {
+    let elsewhere = TestServer::start(&[Answer::Head("200 OK")]).await;
+    let server = TestServer::start(&[Answer::Head(
+        format!("307 Temporary Redirect\r\nlocation: http://{}/secret", elsewhere.address).leak(),
+    )])
+    .await;
+    let outcome = server.receiver().deliver(&queued(), Timestamp::now()).await;
     let Outcome::Failed { why, .. } = outcome else { panic!("{outcome:?}") };
-    assert!(why.contains("redirects are not followed") && !why.contains("169.254"), "{why}");
+    assert!(why.contains("redirects are not followed") && !why.contains("secret"), "{why}");
+    assert!(elsewhere.requests().is_empty(), "the signature and the login stay here");
 }
 
 #[tokio::test]
@@ -89,8 +107,8 @@ async fn a_receiver_that_is_not_there_is_tried_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let outcome =
-        receiver(&format!("http://{address}/secret")).deliver(&queued(), Timestamp::now()).await;
+    let receiver = receiver(&format!("http://{address}/secret"), None);
+    let outcome = receiver.deliver(&queued(), Timestamp::now()).await;
     let Outcome::Failed { why, retry_after: None } = outcome else { panic!("{outcome:?}") };
     assert!(why.contains("Connection refused") && !why.contains("secret"), "{why}");
 }

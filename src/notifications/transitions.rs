@@ -9,6 +9,8 @@ use std::collections::{BTreeSet, HashMap};
 
 /// What is older is not sent by a new leader.
 const RECENT: SignedDuration = SignedDuration::from_mins(10);
+/// What is kept of one object at most, however often its traffic moves.
+const MOST_RECENT: usize = 32;
 
 /// Where the traffic of a set is, as its state records it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,6 +72,9 @@ struct Made {
 }
 
 impl Transitions {
+    /// The types of what is derived here.
+    pub(crate) const TYPES: &[NotificationType] = &[Failover, Return, Held];
+
     /// This replica has moved these sets; their record may follow.
     pub(crate) fn observe_move(
         &mut self,
@@ -81,7 +86,8 @@ impl Transitions {
     }
 
     /// Observes what an object records. Returns what the leader has to report, in the order of time; a
-    /// standby keeps it until it leads.
+    /// standby keeps it until it leads, and a leader that leads no more reports it again when it does: what
+    /// it had queued was left to the leaders between.
     pub(crate) fn observe(
         &mut self,
         object: &ObjectRef,
@@ -97,7 +103,7 @@ impl Transitions {
         let seen = self.0.entry(object.clone()).or_default();
         seen.follow(uid);
         seen.take_in(positions, now - RECENT);
-        let reported = if leads { seen.report() } else { vec![] };
+        let reported = if leads { seen.report() } else { seen.stand_by() };
         if seen.is_past() {
             self.0.remove(object);
         }
@@ -160,7 +166,15 @@ impl Seen {
             to: of.active.to_vec(),
             pinned: of.pinned,
         };
+        if self.recent.len() >= MOST_RECENT {
+            self.recent.remove(0);
+        }
         self.recent.push(Recent { what, at, set, is_reported: false });
+    }
+
+    fn stand_by(&mut self) -> Vec<Transition> {
+        self.recent.iter_mut().for_each(|recent| recent.is_reported = false);
+        vec![]
     }
 
     /// Takes what is not reported yet: sets to which the same happens at the same time, together.

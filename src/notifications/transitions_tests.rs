@@ -64,6 +64,30 @@ fn a_new_leader_reports_what_is_recent_with_the_same_times() {
     assert_eq!(restarted.observes(&[on(&fallback, 12)], true, 20), one(Failover, 12));
 }
 
+/// What it had queued when it stopped leading is lost, and the leader after it may be gone too.
+#[test]
+fn a_leader_that_leads_again_reports_once_more_what_is_recent() {
+    let fallback = names(&["web-b"]);
+    let mut leader = Replica::default();
+    assert_eq!(leader.observes(&[on(&fallback, 5)], true, 5), one(Failover, 5));
+    assert_eq!(leader.observes(&[on(&fallback, 5)], false, 6), []);
+    assert_eq!(leader.observes(&[on(&fallback, 5)], true, 7), one(Failover, 5));
+    assert_eq!(leader.observes(&[on(&fallback, 5)], true, 8), []);
+}
+
+#[test]
+fn an_object_whose_traffic_never_rests_is_kept_within_bounds() {
+    let (primary, fallback) = (names(&["web"]), names(&["web-b"]));
+    let (mut standby, all) = (Replica::default(), 4 * MOST_RECENT as i64);
+    for second in 0..all {
+        let active = if second % 2 == 0 { &fallback } else { &primary };
+        standby.observes(&[on(active, second)], false, second);
+    }
+    let reported = standby.observes(&[on(&primary, all - 1)], true, all);
+    let times: Vec<i64> = reported.iter().map(|(_, at, _)| *at).collect();
+    assert_eq!(times, (all - MOST_RECENT as i64..all).collect::<Vec<_>>());
+}
+
 #[test]
 fn what_is_long_past_is_not_reported_and_its_end_is() {
     let (primary, fallback) = (names(&["web"]), names(&["web-b"]));

@@ -14,6 +14,7 @@ use crate::reconciler::plan::Plan;
 use crate::reconciler::protection;
 use crate::reconciler::reports;
 use crate::reconciler::short_ports::ShortPort;
+use crate::telemetry::NotificationType;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -272,13 +273,13 @@ fn report_no_fallback(
 ) -> Option<Duration> {
     let object = subject.object;
     let known = memories.get(object).is_some_and(|memory| !memory.no_fallback.is_empty());
-    if !context.notifier.is_on() || without.is_empty() && !known {
+    if !context.notifier.sends(NotificationType::NoFallback) || without.is_empty() && !known {
         return None;
     }
     let memory = &mut memories.entry(object).no_fallback;
     let (due, next) = memory.observe(without, subject.leads, subject.now);
-    if !due.is_empty() {
-        context.notifier.notify(notify::without_fallback(subject, &due, without));
+    for (since, sets) in due {
+        context.notifier.notify(notify::without_fallback(subject, since, &sets, without));
     }
     next.map(|next| next.try_into().unwrap_or_default())
 }
@@ -326,12 +327,19 @@ pub(crate) fn report_hold(
     hold: Hold,
 ) {
     let (write, active) = (&wanted.write, &wanted.plan.active);
-    let Some(flip) = write.flip().filter(|_| subject.leads) else { return };
+    let Some(flip) = write.flip() else { return };
     let problem = Problem::OnHold(hold.clone(), active.clone());
-    if memories.entry(subject.object).problem.begins(problem) {
+    let memory = memories.entry(subject.object);
+    // A standby remembers since when, and reports it once it leads.
+    let since = memory.on_hold_since(&problem, subject.now.wall);
+    if !subject.leads {
+        memory.problem.ends();
+    } else if memory.problem.begins(problem) {
         tracing::warn!(object = %write.object, "{}; nothing is written: {hold}", flip.due());
         context.recorder.publish(reports::on_hold(write, flip, &hold.to_string()));
-        context.notifier.notify(notify::on_hold(subject, flip, &hold));
+        if context.notifier.sends(NotificationType::Held) {
+            context.notifier.notify(notify::on_hold(subject, flip, &hold, since));
+        }
     }
 }
 
@@ -355,6 +363,8 @@ pub(crate) fn report_overwritten(
         context.metrics.undone.inc();
         tracing::warn!(object = %write.object, times, by, ?next, "weights are being undone");
         context.recorder.publish(reports::undone(write, by, times));
-        context.notifier.notify(notify::overwritten(subject, by, times));
+        if notify::is_reported(times) && context.notifier.sends(NotificationType::OtherWriter) {
+            context.notifier.notify(notify::overwritten(subject, by, times));
+        }
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Memory {
     pub overwrites: Option<OverwriteTracker>,
     /// The last report of why its traffic is not where it should be.
     pub problem: ReportOnce<Problem>,
+    /// Why it is on hold, and since when that has been seen here.
+    on_hold: Option<(Problem, Timestamp)>,
     /// How much of its declaration can be read.
     pub readability: Readability,
     /// What cannot be read of it.
@@ -174,9 +176,17 @@ impl Memory {
     /// The traffic is where it is wanted, and everything is recorded.
     pub(crate) fn mark_up_to_date(&mut self) {
         self.wanted = None;
-        (self.unrecorded, self.failed) = (None, None);
+        (self.unrecorded, self.failed, self.on_hold) = (None, None, None);
         self.problem.ends();
         self.refusal.ends();
+    }
+
+    /// Since when it has been seen to be on hold for this reason; from now on where it was not.
+    pub(crate) fn on_hold_since(&mut self, problem: &Problem, now: Timestamp) -> Timestamp {
+        match &self.on_hold {
+            Some((known, since)) if known == problem => *since,
+            _ => self.on_hold.insert((problem.clone(), now)).1,
+        }
     }
 
     /// Observes a move that this replica made as a standby.
@@ -218,6 +228,7 @@ impl Memory {
             && self.refusal.is_empty()
             && self.overwrites.as_ref().is_none_or(|overwrites| overwrites.is_past(now))
             && self.problem.is_empty()
+            && self.on_hold.is_none()
             && self.readability == Readability::Readable
             && self.unreadable.is_empty()
             && self.not_in_use.is_empty()

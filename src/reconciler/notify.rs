@@ -4,7 +4,7 @@ use crate::engine::{BySet, Intent};
 use crate::events::Regarding;
 use crate::index::managed_object::ManagedSet;
 use crate::notifications::{
-    HoldCause, Notification, NotificationData, Position, SetData, Transition,
+    HoldCause, IdTime, Notification, NotificationData, Position, SetData, Transition,
 };
 use crate::reconciler::context::Subject;
 use crate::reconciler::flip::{Flip, SetMove};
@@ -56,7 +56,7 @@ pub(crate) fn transition(subject: &Subject<'_>, transition: Transition, why: &st
     };
     let cause = held.then_some(HoldCause::NothingReady);
     let data = NotificationData { message, cause, sets, ..NotificationData::default() };
-    Notification { what, about: about(subject), at, data }
+    Notification { what, about: about(subject), at, id_time: IdTime::Exact, data }
 }
 
 /// The sentence about a move that another replica has made.
@@ -71,9 +71,14 @@ fn found(sets: &[SetData], at: Timestamp) -> String {
     sets.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-/// A move that is not made because a person decided so, or has to agree.
-pub(crate) fn on_hold(subject: &Subject<'_>, flip: &Flip, hold: &Hold) -> Notification {
-    let (cause, since) = match hold {
+/// A move that is not made because a person decided so, or has to agree; since when that has been seen here.
+pub(crate) fn on_hold(
+    subject: &Subject<'_>,
+    flip: &Flip,
+    hold: &Hold,
+    seen: Timestamp,
+) -> Notification {
+    let (cause, recorded) = match hold {
         Hold::Paused(_) => (HoldCause::Paused, None),
         Hold::Frozen(_) => (HoldCause::Frozen, None),
         Hold::Braked { since, .. } => (HoldCause::Brake, *since),
@@ -84,13 +89,18 @@ pub(crate) fn on_hold(subject: &Subject<'_>, flip: &Flip, hold: &Hold) -> Notifi
         sets: moves(flip),
         ..NotificationData::default()
     };
-    let at = since.unwrap_or(subject.now.wall);
-    Notification { what: NotificationType::Held, about: about(subject), at, data }
+    let (at, id_time) = match recorded {
+        Some(since) => (since, IdTime::Exact),
+        None => (seen, IdTime::Rounded),
+    };
+    Notification { what: NotificationType::Held, about: about(subject), at, id_time, data }
 }
 
-/// Traffic is on the primaries of these sets, and none of their fallbacks is ready; why of each.
+/// Traffic is on the primaries of these sets, and since then none of their fallbacks has been ready; why of
+/// each.
 pub(crate) fn without_fallback(
     subject: &Subject<'_>,
+    since: Timestamp,
     sets: &[String],
     why: &BySet<String>,
 ) -> Notification {
@@ -118,11 +128,18 @@ pub(crate) fn without_fallback(
         sets: concerned.iter().map(set).collect(),
         ..NotificationData::default()
     };
-    let (what, at) = (NotificationType::NoFallback, subject.now.wall);
-    Notification { what, about: about(subject), at, data }
+    let (what, id_time) = (NotificationType::NoFallback, IdTime::Rounded);
+    Notification { what, about: about(subject), at: since, id_time, data }
 }
 
-/// Another writer keeps replacing the weights.
+/// Whether it is reported that another writer has replaced the weights so often: a fight has no end by
+/// itself, and each report stands for twice as long as the one before.
+pub(crate) fn is_reported(overwritten: u32) -> bool {
+    overwritten >= 2 && overwritten.is_power_of_two()
+}
+
+/// Another writer keeps replacing the weights. The time is this replica's alone, and exact: another one counts
+/// what is undone of its own writes.
 pub(crate) fn overwritten(subject: &Subject<'_>, by: &str, times: u32) -> Notification {
     let data = NotificationData {
         message: format!(
@@ -132,8 +149,8 @@ pub(crate) fn overwritten(subject: &Subject<'_>, by: &str, times: u32) -> Notifi
         times: Some(times),
         ..NotificationData::default()
     };
-    let (what, at) = (NotificationType::OtherWriter, subject.now.wall);
-    Notification { what, about: about(subject), at, data }
+    let (what, at, id_time) = (NotificationType::OtherWriter, subject.now.wall, IdTime::Exact);
+    Notification { what, about: about(subject), at, id_time, data }
 }
 
 fn about(subject: &Subject<'_>) -> Regarding {
@@ -141,3 +158,7 @@ fn about(subject: &Subject<'_>) -> Regarding {
     let kind = object.kind.api_resource(subject.version());
     Regarding::named(object.key.clone(), kind).at(&managed.uid, &managed.resource_version)
 }
+
+#[cfg(test)]
+#[path = "notify_tests.rs"]
+mod tests;

@@ -4,6 +4,7 @@ use crate::index::managed_object::ManagedObject;
 use crate::index::order::{Arrival, Ticket};
 use crate::kinds::ObjectRef;
 use crate::kinds::partial::PartialObject;
+use crate::notifications::Transitions;
 use crate::reconciler::attempts::{Attempt, FailedAttempt, WriteFailure, WriteKey};
 use crate::reconciler::context::{Context, Subject};
 use crate::reconciler::flip::Flip;
@@ -117,7 +118,8 @@ impl Reconciler {
             tracing::warn!(%object, "moved as a standby: the leader had not");
         }
         report_landed(&self.context, &write, noticed.elapsed());
-        if let Some(flip) = write.flip().filter(|_| self.context.notifier.is_on()) {
+        let notifies = self.context.notifier.sends_any(Transitions::TYPES);
+        if let Some(flip) = write.flip().filter(|_| notifies) {
             self.transitions.observe_move(object, notify::moves(flip), flip.made());
         }
         if write.flip().is_some() {

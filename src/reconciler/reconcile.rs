@@ -4,6 +4,7 @@ use crate::engine::PendingDelays;
 use crate::index::resource::WatchedResource;
 use crate::index::store::Index;
 use crate::kinds::ObjectRef;
+use crate::notifications::Transitions;
 use crate::reconciler::attempts::{Attempt, FailureStreak, Retry, WriteKey};
 use crate::reconciler::conditions;
 use crate::reconciler::context::{ReconcileRequest, Subject};
@@ -117,7 +118,7 @@ impl Reconciler {
     /// Hands over what the object's state records and has not been handed over yet.
     fn notify_transitions(&mut self, subject: &Subject<'_>, plan: &Plan) {
         let Subject { object, managed, leads, now, .. } = *subject;
-        if !self.context.notifier.is_on() {
+        if !self.context.notifier.sends_any(Transitions::TYPES) {
             return;
         }
         let positions = notify::positions(subject);
