@@ -17,6 +17,8 @@ pub(crate) struct Form {
     pub object: &'static str,
     /// kubectl's columns that show the weights.
     pub columns: &'static str,
+    /// What `check` finds although all is well: Linkerd itself does not run here.
+    pub faults: &'static [&'static str],
     /// Values of the chart beside those of every form.
     pub values: &'static [&'static str],
     /// JSON pointer to the backends.
@@ -29,6 +31,7 @@ const SPLIT: Form = Form {
     manifest: "emojivoto-split.yaml",
     object: "trafficsplit/emoji-svc",
     columns: "custom-columns=NAME:.metadata.name,BACKENDS:.spec.backends[*].service,WEIGHTS:.spec.backends[*].weight",
+    faults: &[],
     // Nothing else carries a split into Linkerd here.
     values: &["serviceProfiles.manage=true"],
     backends: "/spec/backends",
@@ -40,6 +43,7 @@ const HTTP: Form = Form {
     manifest: "emojivoto-route.yaml",
     object: "httproute/emoji-svc",
     columns: "custom-columns=NAME:.metadata.name,BACKENDS:.spec.rules[*].backendRefs[*].name,WEIGHTS:.spec.rules[*].backendRefs[*].weight",
+    faults: &["\u{d7} Linkerd routes by each route"],
     values: &[],
     backends: "/spec/rules/0/backendRefs",
 };

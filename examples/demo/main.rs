@@ -106,7 +106,10 @@ async fn main() -> Result<()> {
     story.check(&[1, 0], "the primary has the traffic again").await?;
 
     title("Is all well? `linkerd check` runs the same");
-    commands.check(&[]).await?;
+    commands.check(form.faults).await?;
+    if !form.faults.is_empty() {
+        note("but for Linkerd, which does not run here");
+    }
 
     title("What people see afterwards");
     wait_events(&east, NAMESPACE, "reason=Failover", 2).await?;
