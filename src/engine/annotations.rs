@@ -128,7 +128,7 @@ annotations! {
     /// Whether nothing is written.
     PAUSED = "paused" { FailoverObject, Author, Syntax::BOOLEAN, default: Some("false"), in_policy: true }
     /// The time at which the pause ends by itself.
-    PAUSED_UNTIL = "paused-until" { FailoverObject, Author, Syntax::Time, default: None, in_policy: false }
+    PAUSED_UNTIL = "paused-until" { FailoverObject, Author, Syntax::Time, default: None, in_policy: true }
     /// The author's weights, recorded while ours are in the object.
     AUTHORED_WEIGHTS = "authored-weights" { FailoverObject, Program, Syntax::Record, default: None, in_policy: false }
     /// Annotations of Linkerd that the webhook added for `protection`: `name=value`, with commas between.

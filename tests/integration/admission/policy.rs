@@ -107,6 +107,9 @@ async fn the_policy_refuses_with_403_what_is_wrong_by_itself_and_takes_all_that_
         &[("protection", "seamless")],
         &[("pin", "c")],
         &[("pin", "b,c"), ("pin-until", "2999-01-31T14:30:00Z")],
+        &[("pin", "b"), ("pin-until", "2001-01-31T14:30:00Z")],
+        &[("paused", "true"), ("paused-until", "2999-01-31T14:30:00Z")],
+        &[("paused", "true"), ("paused-until", "2001-01-31T14:30:00Z")],
         &[("authored-weights", recorded)],
     ];
     for annotations in good {
@@ -128,6 +131,7 @@ async fn the_policy_refuses_with_403_what_is_wrong_by_itself_and_takes_all_that_
         (&[("fallback-order", "b,b")], "fallback-order]"),
         (&[("pin", "d")], "pin]: found 'd'"),
         (&[("pin-until", "2999-01-31T14:30:00Z")], "pin-until]: found '2999"),
+        (&[("paused-until", "2999-01-31T14:30:00Z")], "paused-until]: found '2999"),
         (&[("min-ready", "0")], "min-ready]: found '0'"),
         (&[("min-ready", "101%")], "min-ready]"),
         (&[("min-ready", "+1")], "min-ready]"),
