@@ -58,6 +58,12 @@ impl Recorder {
 }
 
 impl Publisher {
+    /// How many are queued.
+    #[cfg(test)]
+    pub(crate) fn queued(&self) -> usize {
+        self.0.len()
+    }
+
     /// Publishes while it is quiet, or has not been for too long. Ends with the recorders.
     pub(crate) async fn run(
         self,

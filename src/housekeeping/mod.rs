@@ -1,6 +1,7 @@
 //! Tasks of the leader beside failover: reports of what is declared down, of objects that are
-//! not managed and of linked clusters, and the label of its own namespace.
+//! not managed, of linked clusters and of freezes, and the label of its own namespace.
 
+pub(crate) mod cluster_reports;
 pub(crate) mod declaration_reports;
 pub(crate) mod declarations;
 pub(crate) mod ended_declarations;

@@ -2,6 +2,7 @@
 
 use crate::engine::annotations;
 use crate::events::Recorder;
+use crate::housekeeping::cluster_reports::{ClusterReports, report_cluster};
 use crate::housekeeping::declaration_reports::{DeclarationReports, report_declarations};
 use crate::housekeeping::ended_declarations::{EndedDeclarations, remove_ended};
 use crate::housekeeping::link_reports::report_links;
@@ -32,6 +33,22 @@ pub(crate) fn start(
     start_scan(process, leadership, recorder, tasks);
     start_config_reader(process, leadership, recorder, tasks);
     start_namespace_reports(process, leadership, recorder, tasks);
+    start_cluster_reports(process, leadership, recorder, tasks);
+}
+
+fn start_cluster_reports(
+    process: &Process,
+    leadership: &Leadership,
+    recorder: &Recorder,
+    tasks: &mut Tasks,
+) {
+    let reports = ClusterReports {
+        shared: process.index.clone(),
+        deployment: process.options.installation.deployment(),
+        leading: leadership.leading.clone(),
+        recorder: recorder.clone(),
+    };
+    tasks.working.tasks.spawn(report_cluster(reports, tasks.working.stop.clone()));
 }
 
 fn start_namespace_reports(
