@@ -49,9 +49,54 @@ fn is_namespace(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
+/// `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`, as container runtimes read it.
 fn is_image(image: &str) -> bool {
-    let is_known = |b: u8| b.is_ascii_alphanumeric() || b"-._/:@".contains(&b);
-    !image.is_empty() && image.bytes().all(is_known)
+    let (rest, digest) = image.split_once('@').map_or((image, None), |(r, d)| (r, Some(d)));
+    // A colon before a slash is of a port.
+    let colon = rest.rfind(':').filter(|colon| !rest[*colon..].contains('/'));
+    let (path, tag) =
+        colon.map_or((rest, None), |colon| (&rest[..colon], Some(&rest[colon + 1..])));
+    let (host, path) = match path.split_once('/') {
+        Some((host, path)) if host == "localhost" || host.contains(['.', ':']) => {
+            (Some(host), path)
+        }
+        _ => (None, path),
+    };
+    path.len() <= 255
+        && path.split('/').all(is_component)
+        && host.is_none_or(is_host)
+        && tag.is_none_or(is_tag)
+        && digest.is_none_or(is_digest)
+}
+
+fn is_component(part: &str) -> bool {
+    let is_known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b);
+    let is_separator = |c: char| "-._".contains(c);
+    part.bytes().all(is_known) && !part.is_empty() && part.trim_matches(is_separator) == part
+}
+
+fn is_host(host: &str) -> bool {
+    let (name, port) = host.split_once(':').map_or((host, None), |(n, p)| (n, Some(p)));
+    let is_known = |b: u8| b.is_ascii_alphanumeric() || b"-.".contains(&b);
+    !name.is_empty()
+        && name.bytes().all(is_known)
+        && port.is_none_or(|port| port.parse::<u16>().is_ok())
+}
+
+fn is_tag(tag: &str) -> bool {
+    let is_known = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    (1..=128).contains(&tag.len()) && tag.bytes().all(is_known) && !tag.starts_with(['-', '.'])
+}
+
+fn is_digest(digest: &str) -> bool {
+    let Some((algorithm, hex)) = digest.split_once(':') else { return false };
+    let length = match algorithm {
+        "sha256" => 64,
+        "sha512" => 128,
+        _ => return false,
+    };
+    let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    hex.len() == length && hex.bytes().all(is_hex)
 }
 
 #[cfg(test)]
@@ -60,12 +105,32 @@ mod tests {
 
     #[test]
     fn what_would_break_the_manifests_is_refused() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        let with_digest = |image: &str| format!("{image}@{digest}");
         for (image, fits) in [
+            ("linkerd-failover", true),
             ("linkerd-failover:0.2.0", true),
-            ("localhost:5000/a/b@sha256:0af", true),
+            ("localhost:5000/a/b", true),
+            ("registry.example.com:5000/a_b/c--d:V1.0_x", true),
+            (&with_digest("localhost/a/b:1"), true),
+            (&with_digest("a"), true),
             ("", false),
+            (":0.2.0", false),
+            ("a:", false),
+            ("a::b", false),
+            ("a/", false),
+            ("/a", false),
+            ("a//b", false),
+            ("Team/A", false),
+            ("-a", false),
+            ("a:-b", false),
+            ("host.example.com:port/a", false),
+            ("a@sha256:0a", false),
+            ("a@", false),
+            (&with_digest(""), false),
             ("a\"\nb", false),
             ("a b", false),
+            ("https://registry.example.com/a", false),
         ] {
             assert_eq!(is_image(image), fits, "{image:?}");
         }
