@@ -1,6 +1,7 @@
 //! What stays of an installation once its objects are given back.
 
 use crate::runtime::options::Installation;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{DeleteParams, ListParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
@@ -60,9 +61,10 @@ pub(crate) async fn remove_webhooks(
     dry_run: bool,
 ) -> Result<Vec<String>, NotListed> {
     let mut removed = vec![];
+    let others = others(client, installation).await?;
     for (kind, plural) in WEBHOOKS {
         let api = api(client, (ADMISSION, "v1", kind, plural));
-        for object in of(&api, installation, plural).await? {
+        for object in of(&api, installation, &others, plural).await? {
             let (name, params) = (object.name_any(), DeleteParams::default());
             let deleted = if dry_run { Ok(()) } else { api.delete(&name, &params).await.map(drop) };
             match deleted {
@@ -81,8 +83,9 @@ pub(crate) async fn rest(
     installation: &Installation,
 ) -> Result<(String, Option<String>), NotListed> {
     let (mut text, mut release) = (String::new(), None);
+    let others = others(client, installation).await?;
     for kind in KINDS {
-        for object in of(&api(client, kind), installation, kind.3).await? {
+        for object in of(&api(client, kind), installation, &others, kind.3).await? {
             release = release.or_else(|| helm_release(&object));
             let api_version = if kind.0.is_empty() {
                 kind.1.to_owned()
@@ -122,23 +125,49 @@ fn api(client: &Client, kind: (&str, &str, &str, &str)) -> Api<DynamicObject> {
 async fn of(
     api: &Api<DynamicObject>,
     installation: &Installation,
+    others: &[Installation],
     what: &'static str,
 ) -> Result<Vec<DynamicObject>, NotListed> {
+    let is_its = |object: &DynamicObject| is_of(object, installation, others);
     match api.list(&ListParams::default().labels(LABELS)).await {
-        Ok(list) => {
-            Ok(list.items.into_iter().filter(|object| is_of(object, installation)).collect())
-        }
+        Ok(list) => Ok(list.items.into_iter().filter(is_its).collect()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(vec![]),
         Err(error) => Err(NotListed { what, error }),
     }
 }
 
-/// Whether an object is of this installation and not of another: by its namespace, or by its name.
-fn is_of(object: &DynamicObject, installation: &Installation) -> bool {
-    let name = object.name_any();
-    let rest = name.strip_prefix(&installation.name);
-    let is_named = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
-    is_named || object.namespace().as_deref() == Some(&installation.namespace)
+/// The other installations of the cluster.
+async fn others(
+    client: &Client,
+    installation: &Installation,
+) -> Result<Vec<Installation>, NotListed> {
+    let deployments: Api<Deployment> = Api::all(client.clone());
+    let list = deployments.list(&ListParams::default().labels(LABELS)).await;
+    let list = list.map_err(|error| NotListed { what: "deployments", error })?;
+    let all = list.items.into_iter().map(|deployment| Installation {
+        name: deployment.name_any(),
+        namespace: deployment.namespace().unwrap_or_default(),
+    });
+    let is_other = |other: &Installation| {
+        other.name != installation.name || other.namespace != installation.namespace
+    };
+    Ok(all.filter(is_other).collect())
+}
+
+/// Whether an object is of this installation and not of another: by its name, else by its namespace.
+fn is_of(object: &DynamicObject, installation: &Installation, others: &[Installation]) -> bool {
+    let (name, namespace) = (object.name_any(), object.namespace());
+    let is_named = |by: &Installation| {
+        let rest = name.strip_prefix(&by.name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let is_in = |by: &Installation| namespace.as_deref() == Some(&by.namespace);
+    // The name of one may begin with that of another.
+    let is_nearer = |other: &Installation| other.name.len() > installation.name.len();
+    match is_named(installation) {
+        true => !others.iter().any(|other| is_named(other) && is_nearer(other)),
+        false => is_in(installation) && !others.iter().any(|other| is_named(other) || is_in(other)),
+    }
 }
 
 #[cfg(test)]
@@ -149,15 +178,30 @@ mod tests {
     #[test]
     fn an_object_belongs_to_an_installation_by_its_namespace_or_its_name() {
         let installation = Installation { name: "fo".into(), namespace: "mesh".into() };
-        let object = |name: &str, namespace: Option<&str>| {
+        let second = Installation { name: "fo-second".into(), namespace: "second".into() };
+        let object = |name: &str, namespace: Option<&str>| -> DynamicObject {
             let metadata = json!({"name": name, "namespace": namespace});
             serde_json::from_value(json!({"metadata": metadata})).unwrap()
         };
-        assert!(is_of(&object("fo", None), &installation));
-        assert!(is_of(&object("fo-webhook-ca", Some("monitoring")), &installation));
-        assert!(is_of(&object("anything", Some("mesh")), &installation));
-        assert!(!is_of(&object("fo2", None), &installation));
-        assert!(!is_of(&object("other", Some("elsewhere")), &installation));
+        for (name, namespace, of_one, of_other) in [
+            ("fo", None, true, false),
+            ("fo-webhook-ca", Some("monitoring"), true, false),
+            ("anything", Some("mesh"), true, false),
+            ("fo2", None, false, false),
+            ("other", Some("elsewhere"), false, false),
+            // The other one's name begins with that of the first.
+            ("fo-second", None, false, true),
+            ("fo-second-links", Some("multicluster"), false, true),
+            ("fo-second", Some("mesh"), false, true),
+        ] {
+            let object = object(name, namespace);
+            let is_of = |one, other| is_of(&object, one, std::slice::from_ref(other));
+            assert_eq!(is_of(&installation, &second), of_one, "{object:?}");
+            assert_eq!(is_of(&second, &installation), of_other, "{object:?}");
+        }
+        // Nobody's name, in the namespace of both.
+        let same = Installation { name: "other".into(), ..installation.clone() };
+        assert!(!is_of(&object("anything", Some("mesh")), &installation, &[same]));
     }
 
     /// Whoever adds a kind to the chart has to add it here.
