@@ -3,34 +3,50 @@
 use crate::cli::failure::Failure;
 use crate::cli::intervene::{checked_reason, refused};
 use crate::cli::object_name::ObjectName;
+use crate::cli::output::{print_line, report_line};
 use crate::cli::session::{Session, SessionArgs};
 use crate::cli::values::parse_delay;
-use crate::cli::written;
+use crate::cli::written::{self, Target};
 use crate::engine::annotations::{PIN, PIN_UNTIL};
 use crate::engine::to_the_second;
 use crate::interventions::action::{Action, Order};
 use crate::interventions::drill::{
     Candidate, Drill, End, Look, Step, Why, candidate, facts, seconds,
 };
-use crate::interventions::edit;
-use crate::interventions::write::{self, CLI_MANAGER, WriteError};
-use crate::kinds::{FIELD_MANAGER, ObjectRef};
+use crate::interventions::edit::{self, Basis};
+use crate::interventions::write::{self, WriteError};
+use crate::kinds::{CLI_MANAGER, FIELD_MANAGER, ObjectRef, get_known};
 use crate::snapshot::{Area, Snapshot};
 use jiff::{SignedDuration, Timestamp};
 use kube::core::DynamicObject;
 use kube::{Api, Resource, ResourceExt};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// How often it is looked at the object: while traffic moves, and while it stays.
 const MOVING: Duration = Duration::from_millis(250);
 const STAYING: Duration = Duration::from_secs(2);
 
+/// How often health is looked at. That lists, and asks linked clusters: it takes long.
+const HEALTH_EVERY: Duration = Duration::from_secs(2);
+
+/// So many looks at health that fail in a row, while the object can be read: it is not known any more.
+const FAILED_LOOKS: u32 = 5;
+
+/// The longest that a look at the object takes.
+const LOOKS_WITHIN: Duration = Duration::from_secs(5);
+
 /// How often the pin is tried to be taken off.
 const ATTEMPTS: u32 = 10;
+
+/// In less, traffic does not move and come back; for longer, nobody watches a terminal.
+const SHORTEST: SignedDuration = SignedDuration::from_secs(10);
+const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 
 /// Send the traffic of an object to a fallback for a while, watch it, and call it back
 ///
@@ -58,7 +74,7 @@ pub(super) struct Args {
 
 /// The object of a drill, and who runs it.
 struct Run {
-    session: Session,
+    session: Arc<Session>,
     object: ObjectRef,
     api: Api<DynamicObject>,
     person: String,
@@ -69,18 +85,17 @@ struct Run {
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { object, lasts, to, reason, session } = args;
     let name = ObjectName::parse(&object)?;
-    checked_reason(reason.as_deref())?;
-    if lasts < SignedDuration::from_secs(1) {
-        let failure = Failure::of("--for", format!("{lasts:#}"));
-        return Err(failure.expected("at least 1s, such as 5m").into());
-    }
-    let session = session.connect().await?;
+    let reason = checked_reason(reason)?;
+    check_length(lasts)?;
+    let session = Arc::new(session.connect().await?);
     let object = session.object(&name)?;
     let snapshot = look_at(&session, &object).await?;
-    let Some(row) = snapshot.row(&object) else {
+    let (row, found) = (snapshot.row(&object), snapshot.objects.get(&object));
+    let Some((row, found)) = row.zip(found) else {
         return Err(session.why_unmanaged(&snapshot, &object).await.into());
     };
-    let chosen = candidate(&row, snapshot.stopped(), to.as_deref());
+    let basis = Basis::of(found.meta());
+    let chosen = candidate(&row, snapshot.stopped(), snapshot.is_led, to.as_deref());
     let chosen = chosen.map_err(|refusal| refused(&object, refusal))?;
     let version = snapshot.index.served(object.kind).unwrap_or(object.kind.versions()[0]);
     let resource = object.kind.api_resource(version);
@@ -89,7 +104,16 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let person = person.map_err(|error| Failure::of_request("who you are", &error))?;
     let began = to_the_second(Timestamp::now());
     let run = Run { session, object, api, person, began };
-    run.drill(chosen, lasts, reason).await
+    run.drill(chosen, lasts, reason, &basis, snapshot).await
+}
+
+fn check_length(lasts: SignedDuration) -> Result<(), Failure> {
+    match (SHORTEST..=LONGEST).contains(&lasts) {
+        true => Ok(()),
+        false => Err(Failure::of("--for", format!("{lasts:#}"))
+            .expected(format!("{SHORTEST:#} to {LONGEST:#}, such as 5m"))
+            .next("for what lasts longer: linkerd-failover pin")),
+    }
 }
 
 async fn look_at(session: &Session, object: &ObjectRef) -> Result<Snapshot, Failure> {
@@ -98,30 +122,38 @@ async fn look_at(session: &Session, object: &ObjectRef) -> Result<Snapshot, Fail
 
 impl Run {
     async fn drill(
-        self,
+        &self,
         chosen: Candidate,
         lasts: SignedDuration,
         reason: Option<String>,
+        basis: &Basis,
+        snapshot: Snapshot,
     ) -> anyhow::Result<ExitCode> {
         // Before the pin: a signal that comes now must not leave it there.
         let mut interrupted = interrupts()?;
         let Candidate { fallback, health, primaries } = chosen;
-        // The annotation has whole seconds: a part of one is not cut off.
+        // The annotation has whole seconds.
         let until = to_the_second(Timestamp::now().saturating_add(lasts)?);
         let pin = Action::Drill { backend: fallback.clone() };
-        if let Err(error) = self.write(pin, Some(until), reason).await {
-            return written::fail(&self.object.to_string(), error);
+        let written = self.write(pin, Some(until), reason, basis).await;
+        let mut drill = Drill::begun(fallback, Timestamp::now(), until);
+        if let Err(error) = written {
+            if error.is_unanswered() {
+                report_line("whether the pin was written is not known: taking it off");
+                self.call_back(&mut drill, Why::Interrupted).await;
+            }
+            written::fail(&Target::of(&self.object), error);
+            return Ok(ExitCode::FAILURE);
         }
-        let began = Timestamp::now();
-        println!(
-            "{}: pinned to {fallback} ({health}) until {until}, away from {}; Ctrl-C calls the traffic back",
+        print_line(&format!(
+            "{}: pinned to {} ({health}) until {until}, away from {}; Ctrl-C calls the traffic back",
             self.object,
+            drill.fallback(),
             primaries.join(", ")
-        );
-        let mut drill = Drill::begun(fallback, began, until);
-        let called_back = self.follow(&mut drill, &mut interrupted).await;
+        ));
+        let called_back = self.follow(&mut drill, snapshot, &mut interrupted).await;
         for line in drill.report() {
-            println!("{line}");
+            print_line(&line);
         }
         let is_right = matches!(called_back, Some(Why::Over | Why::Interrupted))
             && drill.moved_after().is_some()
@@ -133,21 +165,23 @@ impl Run {
     async fn follow(
         &self,
         drill: &mut Drill,
+        snapshot: Snapshot,
         interrupted: &mut watch::Receiver<u32>,
     ) -> Option<Why> {
         let (mut called_back, mut has_moved) = (None, false);
+        let mut sight = Sight::new(snapshot);
         loop {
-            let look = self.look(drill).await;
+            let look = self.look(&mut sight, drill).await;
             let is_interrupted = *interrupted.borrow_and_update() > 0;
             let step = drill.step(&look, Timestamp::now(), is_interrupted);
             if let Some(after) = drill.moved_after().filter(|_| !has_moved) {
-                println!("traffic moved {} after the pin", seconds(after));
+                print_line(&format!("traffic moved {} after the pin", seconds(after)));
                 has_moved = true;
             }
             match step {
                 Step::Done => return called_back,
                 Step::Unpin(why) => {
-                    println!("calling the traffic back: {why}");
+                    print_line(&format!("calling the traffic back: {why}"));
                     called_back = Some(why);
                     self.call_back(drill, why).await;
                 }
@@ -167,11 +201,23 @@ impl Run {
         }
     }
 
+    /// Takes the pin off, and no other that somebody has set meanwhile.
     async fn call_back(&self, drill: &mut Drill, why: Why) {
+        let basis = Basis::of_pin(drill.fallback(), drill.until());
+        let mut may_be_off = false;
         for _ in 0..ATTEMPTS {
-            match self.write(Action::Unpin, None, Some(format!("end of a drill: {why}"))).await {
+            let reason = Some(format!("end of a drill: {why}"));
+            match self.write(Action::Unpin, None, reason, &basis).await {
                 Ok(()) | Err(WriteError::Gone) => return drill.unpinned(why, Timestamp::now()),
-                Err(error) => eprintln!("the pin is not taken off yet: {error}"),
+                // An attempt that was not answered may have been ours.
+                Err(WriteError::Changed(_)) if may_be_off => {
+                    return drill.unpinned(why, Timestamp::now());
+                }
+                Err(WriteError::Changed(_)) => return drill.taken_over(),
+                Err(error) => {
+                    may_be_off |= error.is_unanswered();
+                    report_line(&format!("the pin is not taken off yet: {error}"));
+                }
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -183,29 +229,76 @@ impl Run {
         action: Action,
         until: Option<Timestamp>,
         reason: Option<String>,
+        basis: &Basis,
     ) -> Result<(), WriteError> {
         let (order, now) =
             (Order { action, until, person: self.person.clone(), reason }, Timestamp::now());
-        let edit = |object: &DynamicObject| edit::edit(&order, object.meta(), now);
+        let edit = |object: &DynamicObject| Ok(edit::edit(&order, object.meta(), basis, now)?);
         let name = self.object.name();
         let written = write::write(&self.session.client, &self.api, name, false, edit).await?;
         written::warn(&written.warnings);
         Ok(())
     }
 
-    async fn look(&self, drill: &Drill) -> Look {
-        let snapshot = match look_at(&self.session, &self.object).await {
-            Ok(snapshot) => snapshot,
-            Err(failure) => {
-                eprintln!("{failure}");
-                return Look::Unseen;
-            }
+    /// A look at the object, and at the last that is known of its backends.
+    async fn look(&self, sight: &mut Sight, drill: &Drill) -> Look {
+        sight.refresh(&self.session, &self.object).await;
+        let read = get_known(&self.api, self.object.name());
+        let found = match tokio::time::timeout(LOOKS_WITHIN, read).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => return unseen(&Failure::of_request(&self.object, &error)),
+            Err(_) => return unseen(&Failure::of(&self.object, "no answer of the API server")),
         };
-        let (row, object) = (snapshot.row(&self.object), snapshot.objects.get(&self.object));
-        let Some((row, object)) = row.zip(object) else { return Look::Gone };
-        let annotation = |name: &str| object.annotations().get(name).cloned();
+        let settings = &self.session.installed.settings;
+        let is_managed = |found: &DynamicObject| settings.watch.selector.matches(found.labels());
+        let Some(found) = found.filter(is_managed) else { return Look::Gone };
+        let annotation = |name: &str| found.annotations().get(name).cloned();
         let pin = [annotation(PIN), annotation(PIN_UNTIL)];
-        Look::Seen(facts(&row, drill.fallback(), pin, others(object, self.began)))
+        let others = others(&found, self.began);
+        sight.snapshot.enter(settings, &self.object, found);
+        let Some(row) = sight.snapshot.row(&self.object) else { return Look::Gone };
+        let mut facts = facts(&row, drill.fallback(), pin, others);
+        facts.is_ready &= sight.failed < FAILED_LOOKS;
+        Look::Seen(facts)
+    }
+}
+
+fn unseen(failure: &Failure) -> Look {
+    report_line(&failure.to_string());
+    Look::Unseen
+}
+
+/// The health of the backends as it was seen last, and the next look at it, which the object does not wait for.
+struct Sight {
+    snapshot: Snapshot,
+    taken: Instant,
+    next: Option<JoinHandle<Result<Snapshot, Failure>>>,
+    /// How many looks have failed in a row.
+    failed: u32,
+}
+
+impl Sight {
+    fn new(snapshot: Snapshot) -> Self {
+        Self { snapshot, taken: Instant::now(), next: None, failed: 0 }
+    }
+
+    /// Takes what the last look has brought, and begins the next.
+    async fn refresh(&mut self, session: &Arc<Session>, object: &ObjectRef) {
+        if let Some(task) = self.next.take_if(|task| task.is_finished()) {
+            match task.await {
+                Ok(Ok(snapshot)) => (self.snapshot, self.failed) = (snapshot, 0),
+                Ok(Err(failure)) => {
+                    report_line(&failure.to_string());
+                    self.failed = self.failed.saturating_add(1);
+                }
+                Err(_) => self.failed = self.failed.saturating_add(1),
+            }
+            self.taken = Instant::now();
+        }
+        if self.next.is_none() && self.taken.elapsed() >= HEALTH_EVERY {
+            let (session, object) = (session.clone(), object.clone());
+            self.next = Some(tokio::spawn(async move { look_at(&session, &object).await }));
+        }
     }
 }
 
@@ -218,18 +311,20 @@ fn others(object: &DynamicObject, since: Timestamp) -> BTreeSet<String> {
     managers.filter(|name| name != FIELD_MANAGER && name != CLI_MANAGER).collect()
 }
 
-/// Counts the signals that end a drill: Ctrl-C, and the end of the terminal or of the session. The second one
-/// ends the program; the pin then ends by itself.
+/// Counts the signals that end a drill: Ctrl-C, and the end of the terminal or of the session. The second Ctrl-C
+/// ends the program; the pin then ends by itself. A terminal that closes sends its signal more than once.
 fn interrupts() -> std::io::Result<watch::Receiver<u32>> {
-    let (count, counted) = watch::channel(0);
+    let (count, counted) = watch::channel(0_u32);
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
     for kind in kinds {
         let (mut signals, count) = (signal(kind)?, count.clone());
         tokio::spawn(async move {
+            let mut times = 0_u32;
             while signals.recv().await.is_some() {
-                count.send_modify(|count| *count += 1);
-                if *count.borrow() > 1 {
-                    eprintln!("ended; the pin ends by itself at its time");
+                count.send_modify(|count| *count = count.saturating_add(1));
+                times = times.saturating_add(1);
+                if times > 1 && kind == SignalKind::interrupt() {
+                    report_line("ended; the pin ends by itself at its time");
                     std::process::exit(1);
                 }
             }

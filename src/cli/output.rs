@@ -2,7 +2,7 @@
 
 use crate::checks::report::Colour;
 use anyhow::Context;
-use std::io::{ErrorKind, IsTerminal, Write, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 
 /// Prints a whole result. A reader that has gone, as `head` does, is no failure.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
@@ -26,4 +26,15 @@ pub(super) fn colour() -> Colour {
 pub(super) fn is_drawn_on() -> bool {
     let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
     stdout().is_terminal() && !is_dumb
+}
+
+/// Prints a line. Where nobody reads any more, because a pipe or a terminal has closed, the command goes on: what it
+/// has begun must come to its end.
+pub(super) fn print_line(line: &str) {
+    let _ = writeln!(stdout(), "{line}");
+}
+
+/// The same, on standard error.
+pub(super) fn report_line(line: &str) {
+    let _ = writeln!(stderr(), "{line}");
 }

@@ -2,16 +2,16 @@
 
 use crate::cli::failure::Failure;
 use crate::cli::object_name::ObjectName;
-use crate::cli::output::print;
+use crate::cli::output::{print, report_line};
 use crate::cli::session::{Session, SessionArgs};
-use crate::cli::written::{self, DryRun, warn};
+use crate::cli::written::{self, DryRun, Target, warn};
+use crate::installation::left_behind::left_behind;
 use crate::installation::release::{By, NotReleased, Release};
 use crate::installation::{profiles, remains};
-use crate::interventions::write::WriteError;
-use crate::kinds::{Kind, ObjectRef};
-use crate::snapshot::{Area, Snapshot};
+use crate::kinds::{Kind, ObjectKey, ObjectRef};
+use crate::snapshot::{Area, Gap, Snapshot};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Give objects back to their authors: the label goes off, and their weights come back
 ///
@@ -67,28 +67,29 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let session = session.connect().await?;
     let snapshot = session.snapshot().await?;
-    let objects = match names.is_empty() {
-        true => snapshot.object_refs().into_iter().cloned().collect(),
-        false => named(&session, &snapshot, &names).await?,
+    let (objects, are_managed) = match names.is_empty() {
+        true => (snapshot.object_refs().into_iter().cloned().collect(), true),
+        false => managed(&session, &snapshot, &names).await?,
     };
-    let is_right = give_back(&session, &snapshot, &objects, dry_run, Duration::ZERO).await;
-    Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let is_right = give_back(&session, &snapshot, &objects, dry_run, Instant::now()).await;
+    Ok(if is_right && are_managed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn named(
+/// The objects of these names, and whether all of them are managed: one that is not does not stop the others.
+async fn managed(
     session: &Session,
     snapshot: &Snapshot,
     names: &[ObjectName],
-) -> Result<Vec<ObjectRef>, Failure> {
-    let mut objects = vec![];
-    for name in names {
-        let object = session.object(name)?;
-        if snapshot.index.object(&object).is_none() {
-            return Err(session.why_unmanaged(snapshot, &object).await);
-        }
-        objects.push(object);
+) -> Result<(Vec<ObjectRef>, bool), Failure> {
+    let named = names.iter().map(|name| session.object(name));
+    let (objects, others): (Vec<_>, Vec<_>) = named
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .partition(|object| snapshot.index.object(object).is_some());
+    for other in &others {
+        written::report_failure(&session.why_unmanaged(snapshot, other).await);
     }
-    Ok(objects)
+    Ok((objects, others.is_empty()))
 }
 
 pub(super) async fn uninstall(args: UninstallArgs) -> anyhow::Result<ExitCode> {
@@ -98,36 +99,74 @@ pub(super) async fn uninstall(args: UninstallArgs) -> anyhow::Result<ExitCode> {
     let refused = |error: remains::NotListed| Failure::of_request(error.what, &error.error);
     // First all that must be known: half of it would leave objects behind.
     let snapshot = session.snapshot_of(Area::All).await?;
-    let unknown: Vec<String> = snapshot.gaps.iter().map(ToString::to_string).collect();
-    let is_unknown = |kind: Kind| snapshot.index.served(kind).is_none();
-    if !unknown.is_empty() && Kind::ALL.into_iter().all(is_unknown) {
-        return Err(Failure::of("the managed objects", unknown.join("; "))
-            .expected("the right to list them")
-            .next("run it as an administrator of the cluster")
-            .into());
-    }
+    check_known(&session, &snapshot)?;
     remains::rest(client, installation).await.map_err(refused)?;
     let is_dry = dry_run != DryRun::None;
     let webhooks = remains::remove_webhooks(client, installation, is_dry).await.map_err(refused)?;
     for webhook in webhooks {
-        eprintln!("{webhook} deleted{}", dry_run.suffix());
+        report_line(&format!("{webhook} deleted{}", dry_run.suffix()));
     }
-    let objects: Vec<ObjectRef> = snapshot.object_refs().into_iter().cloned().collect();
-    if !give_back(&session, &snapshot, &objects, dry_run, FORGETS_WITHIN).await {
-        eprintln!(
-            "not everything is given back: nothing else is removed; mend it, and run this again"
+    if !give_everything_back(&session, &snapshot, dry_run).await? {
+        report_line(
+            "not everything is given back: nothing else is removed; mend it, and run this again",
         );
         return Ok(ExitCode::FAILURE);
     }
     let (rest, release) = remains::rest(client, installation).await.map_err(refused)?;
     if let Some(release) = release {
         let namespace = &installation.namespace;
-        eprintln!(
+        report_line(&format!(
             "Helm has installed it: `helm uninstall {release} -n {namespace}` forgets the release too"
-        );
+        ));
     }
-    print(&rest)?;
+    print(&if is_dry { commented(&rest) } else { rest })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a dry run prints must not be deleted by a pipe.
+fn commented(text: &str) -> String {
+    text.lines().map(|line| format!("# {line}\n")).collect()
+}
+
+/// Objects and profiles that may not be listed would stay as they are.
+fn check_known(session: &Session, snapshot: &Snapshot) -> Result<(), Failure> {
+    let is_needed = |gap: &&Gap| {
+        let mut names = Kind::ALL.into_iter().map(Kind::plural).chain(["serviceprofiles"]);
+        names.any(|name| gap.what.contains(name))
+    };
+    let gaps = snapshot.gaps.iter().filter(is_needed);
+    let mut unknown: Vec<&str> = gaps.map(|gap| gap.what.as_str()).collect();
+    if !session.installed.is_known {
+        unknown.push("Deployments may not be listed, so that its settings are not known");
+    }
+    match unknown.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::of("what is to be given back", unknown.join("; "))
+            .expected("the right to list all of it")
+            .next("run it as an administrator of the cluster; nothing has been changed")),
+    }
+}
+
+/// Gives back what is managed, the profiles of what is not any more, and names what is left behind.
+async fn give_everything_back(
+    session: &Session,
+    snapshot: &Snapshot,
+    dry_run: DryRun,
+) -> Result<bool, Failure> {
+    let (client, settings) = (&session.client, &session.installed.settings);
+    let objects: Vec<ObjectRef> = snapshot.object_refs().into_iter().cloned().collect();
+    let now = Instant::now();
+    let forgotten = if dry_run == DryRun::None { now + FORGETS_WITHIN } else { now };
+    let mut all = give_back(session, snapshot, &objects, dry_run, forgotten).await;
+    for (split, profile) in profiles::of_others(snapshot, settings) {
+        all &= give_profile_back(session, snapshot, &split, &profile, dry_run).await;
+    }
+    let left = left_behind(client, snapshot, settings).await;
+    let left = left.map_err(|error| Failure::of_request("what is not managed any more", &error))?;
+    for line in &left {
+        report_line(&format!("linkerd-failover: {line}"));
+    }
+    Ok(all && left.is_empty())
 }
 
 /// Gives these back, one after another; whether all of them were.
@@ -136,18 +175,22 @@ async fn give_back(
     snapshot: &Snapshot,
     objects: &[ObjectRef],
     dry_run: DryRun,
-    patience: Duration,
+    forgotten: Instant,
 ) -> bool {
     let settings = &session.installed.settings;
     let client = &session.client;
-    let is_dry = dry_run != DryRun::None;
-    let release = Release { client, snapshot, settings, dry_run: is_dry, patience };
+    let is_dry = dry_run == DryRun::Server;
+    let release = Release { client, snapshot, settings, dry_run: is_dry, forgotten };
     let mut all = true;
     for object in objects {
-        match release.release(object).await {
+        let released = match dry_run {
+            DryRun::Client => Ok((By::Webhook, vec![])),
+            DryRun::None | DryRun::Server => release.release(object).await,
+        };
+        match released {
             Ok((by, warnings)) => {
                 warn(&warnings);
-                eprintln!("{object} {}{}", text(by), dry_run.suffix());
+                report_line(&format!("{object} {}{}", text(by), dry_run.suffix()));
             }
             Err(error) => {
                 all = false;
@@ -156,21 +199,35 @@ async fn give_back(
             }
         }
         for profile in profiles::of_split(snapshot, settings, object) {
-            if is_dry {
-                eprintln!("serviceprofile {profile} given back{}", dry_run.suffix());
-                continue;
-            }
-            let version = snapshot.index.served(object.kind);
-            match profiles::give_back(client, settings, object, version, &profile).await {
-                Ok(()) => eprintln!("serviceprofile {profile} given back"),
-                Err(error) => {
-                    all = false;
-                    eprintln!("serviceprofile {profile}: not given back ({error:#})");
-                }
-            }
+            all &= give_profile_back(session, snapshot, object, &profile, dry_run).await;
         }
     }
     all
+}
+
+async fn give_profile_back(
+    session: &Session,
+    snapshot: &Snapshot,
+    split: &ObjectRef,
+    profile: &ObjectKey,
+    dry_run: DryRun,
+) -> bool {
+    let settings = &session.installed.settings;
+    let version = snapshot.index.served(split.kind);
+    let given_back = match dry_run {
+        DryRun::None => {
+            profiles::give_back(&session.client, settings, split, version, profile).await
+        }
+        DryRun::Client | DryRun::Server => Ok(()),
+    };
+    let is_right = given_back.is_ok();
+    report_line(&match given_back {
+        Ok(()) => format!("serviceprofile {profile} given back{}", dry_run.suffix()),
+        Err(error) => {
+            format!("linkerd-failover: serviceprofile {profile}: not given back ({error:#})")
+        }
+    });
+    is_right
 }
 
 fn text(by: By) -> &'static str {
@@ -182,14 +239,8 @@ fn text(by: By) -> &'static str {
 }
 
 fn report(object: &ObjectRef, error: NotReleased) {
-    let shown = object.to_string();
-    let failure = match error {
-        NotReleased::Write(error @ WriteError::Failed(..)) if error.denial().is_some() => {
-            let _ = written::fail(&shown, error);
-            return;
-        }
-        NotReleased::Write(error) => written::failure(&shown, error).to_string(),
-        other => format!("{shown}: {other}"),
-    };
-    eprintln!("linkerd-failover: {failure}");
+    match error {
+        NotReleased::Write(error) => written::fail(&Target::of(object), error),
+        other => report_line(&format!("linkerd-failover: {object}: {other}")),
+    }
 }

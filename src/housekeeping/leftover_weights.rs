@@ -54,10 +54,11 @@ impl LeftoverWeights {
         if edit.is_empty() {
             return None;
         }
-        let ours = [annotations::STATE, annotations::AUTHORED_WEIGHTS];
-        edit.remove_annotations(
-            ours.into_iter().filter(|name| declared.annotations.contains_key(name)),
-        );
+        let records = [annotations::STATE, annotations::AUTHORED_WEIGHTS, annotations::CHANGED_BY];
+        let defaulted =
+            declared.authored_primary().is_none().then_some(annotations::PRIMARY_SERVICE);
+        let ours = records.into_iter().chain(defaulted);
+        edit.remove_annotations(ours.filter(|name| declared.annotations.contains_key(name)));
         let patch = serde_json::to_string(&edit.into_patch()).ok();
         let (namespace, name) = (object.namespace(), object.name());
         let resource = object.kind.resource();
@@ -119,6 +120,23 @@ mod tests {
     fn the_command_gives_the_authors_weights_back_and_takes_our_annotations_off() {
         insta::assert_snapshot!(read([0, 1]).unwrap().full(), @r#"trafficsplits.split.smi-spec.io emojivoto/emoji has weights of linkerd-failover, which nobody changes any more: found labels that team=x does not match. To give its author's weights back: kubectl -n emojivoto patch trafficsplits.split.smi-spec.io emoji --type=json -p '[{"op":"add","path":"/spec/backends/0/weight","value":1},{"op":"add","path":"/spec/backends/1/weight","value":0},{"op":"remove","path":"/metadata/annotations/failover.linkerd.io~1state"},{"op":"remove","path":"/metadata/annotations/failover.linkerd.io~1authored-weights"}]'"#);
         assert_eq!(read([1, 0]), None, "the weights are the author's");
+    }
+
+    #[test]
+    fn a_primary_that_was_filled_in_goes_too_and_one_that_its_author_set_stays() {
+        let command = |state: &str| {
+            let object = ObjectRef::new(Kind::TrafficSplit, ObjectKey::new("emojivoto", "emoji"));
+            let mut split = split([0, 1]);
+            let annotations = split.metadata.annotations.as_mut().unwrap();
+            annotations.insert(annotations::STATE.into(), state.into());
+            annotations.insert(annotations::PRIMARY_SERVICE.into(), "a".into());
+            annotations.insert(annotations::CHANGED_BY.into(), "{}".into());
+            let selector = LabelSelector::parse("team=x").unwrap();
+            LeftoverWeights::read(&object, &split, &selector).unwrap().full()
+        };
+        let filled_in = command(r#"{"v":1,"sets":{},"defaultedPrimary":"a"}"#);
+        assert!(filled_in.contains("~1primary-service") && filled_in.contains("~1changed-by"));
+        assert!(!command(r#"{"v":1,"sets":{}}"#).contains("~1primary-service"));
     }
 
     #[test]

@@ -190,7 +190,8 @@ impl UnmanagedScan {
         for kind in Kind::ALL {
             let Some(version) = self.shared.read().served(kind) else { continue };
             let resource = kind.api_resource(version);
-            for key in self.leftover_candidates(&resource).await? {
+            let scope = (&*self.namespaces, &self.selector, &*self.name);
+            for key in decided_and_unmanaged(&self.client, &resource, scope).await? {
                 let client = self.client.clone();
                 let api: Api<DynamicObject> =
                     Api::namespaced_with(client, &key.namespace, &resource);
@@ -200,33 +201,6 @@ impl UnmanagedScan {
             }
         }
         Ok(found)
-    }
-
-    /// The objects of a kind that this installation decided on and does not manage, by their metadata.
-    async fn leftover_candidates(&self, resource: &ApiResource) -> kube::Result<Vec<ObjectKey>> {
-        let mut found = vec![];
-        for part in WatchScope::each(&self.namespaces) {
-            let api: Api<DynamicObject> = part.dynamic_api(&self.client, resource);
-            let mut params = ListParams::default().limit(PAGE);
-            loop {
-                let page = api.list_metadata(&params).await?;
-                let candidates = page.items.iter().filter(|object| self.is_candidate(object));
-                found.extend(candidates.map(ObjectKey::of));
-                params.continue_token = page.metadata.continue_.filter(|t| !t.is_empty());
-                if params.continue_token.is_none() {
-                    break;
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    fn is_candidate(&self, object: &PartialObjectMeta<DynamicObject>) -> bool {
-        let decided_here = leftover_weights::decided_by(object.annotations())
-            .is_some_and(|replica| leftover_weights::is_of_installation(&self.name, &replica));
-        decided_here
-            && !self.selector.matches(object.labels())
-            && object.metadata.deletion_timestamp.is_none()
     }
 
     fn read_leftover(
@@ -246,6 +220,35 @@ impl UnmanagedScan {
             leftover.full(),
         ))
     }
+}
+
+/// The objects of a kind that an installation of this name decided on and does not manage by its selector, by their
+/// metadata. No namespaces: all.
+pub(crate) async fn decided_and_unmanaged(
+    client: &Client,
+    resource: &ApiResource,
+    (namespaces, selector, name): (&[String], &LabelSelector, &str),
+) -> kube::Result<Vec<ObjectKey>> {
+    let is_one = |object: &&PartialObjectMeta<DynamicObject>| {
+        leftover_weights::decided_by(object.annotations())
+            .is_some_and(|replica| leftover_weights::is_of_installation(name, &replica))
+            && !selector.matches(object.labels())
+            && object.metadata.deletion_timestamp.is_none()
+    };
+    let mut found = vec![];
+    for part in WatchScope::each(namespaces) {
+        let api: Api<DynamicObject> = part.dynamic_api(client, resource);
+        let mut params = ListParams::default().limit(PAGE);
+        loop {
+            let page = api.list_metadata(&params).await?;
+            found.extend(page.items.iter().filter(is_one).map(ObjectKey::of));
+            params.continue_token = page.metadata.continue_.filter(|t| !t.is_empty());
+            if params.continue_token.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(found)
 }
 
 impl Unmanaged {

@@ -26,6 +26,11 @@ impl Index {
         self.profiles.written_for(split)
     }
 
+    /// The splits that the marks of ServiceProfiles name.
+    pub(crate) fn marked_splits(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.profiles.marked_splits()
+    }
+
     /// A ticket for a write of a profile.
     pub(crate) fn profile_ticket(&self, profile: &ObjectKey) -> Ticket {
         self.profiles.order.ticket(profile)

@@ -4,9 +4,10 @@ use crate::admission::mutate::mutate;
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::sent_object::SentObject;
 use crate::admission::view::View;
-use crate::engine::annotations::{AUTHORED_WEIGHTS, CONTROLLED_BY, STATE};
-use crate::kinds::Edit;
+use crate::engine::annotations::{self, CONTROLLED_BY, Writer};
+use crate::kinds::managed_fields::Owners;
 use crate::kinds::selector::LabelSelector;
+use crate::kinds::{Edit, Kind};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use std::collections::BTreeMap;
@@ -25,9 +26,20 @@ pub(crate) fn label_of(
     ours.into_iter().chain(labels.keys()).find(is_it).cloned()
 }
 
-/// Whether nothing of ours is in an object any more.
+/// Whether nothing that this program records is in an object any more.
 pub(crate) fn is_released(object: &DynamicObject) -> bool {
-    [STATE, AUTHORED_WEIGHTS].iter().all(|name| !object.annotations().contains_key(*name))
+    let is_record =
+        |name: &String| annotations::info(name).is_some_and(|info| info.writer == Writer::Program);
+    !object.annotations().keys().any(is_record)
+}
+
+/// What gives up our claims on `spec`; none where there are none.
+pub(crate) fn disclaim(kind: Kind, object: &DynamicObject) -> Option<Edit> {
+    let entries = object.metadata.managed_fields.as_deref().unwrap_or_default();
+    let claims = Owners::read(kind, entries).claims;
+    let mut edit = Edit::guarded_by(object.resource_version().as_deref().unwrap_or_default());
+    claims.iter().for_each(|position| edit.disclaim_spec(*position));
+    (!claims.is_empty()).then_some(edit)
 }
 
 /// Takes the label off; the webhook does the rest.
@@ -80,6 +92,37 @@ mod tests {
             let found = label_of(&given, &selector.parse().unwrap());
             assert_eq!(found.as_deref(), label, "{selector}");
         }
+    }
+
+    #[test]
+    fn an_object_is_released_when_nothing_that_is_recorded_by_the_program_is_left() {
+        let with = |name: &str| {
+            let metadata = json!({"annotations": {name: "x"}});
+            is_released(&serde_json::from_value(json!({"metadata": metadata})).unwrap())
+        };
+        for name in ["state", "authored-weights", "added", "changed-by"] {
+            assert!(!with(&format!("failover.linkerd.io/{name}")), "{name}");
+        }
+        for name in ["failover.linkerd.io/primary-service", "retry.linkerd.io/http", "x"] {
+            assert!(with(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_claim_of_a_release_on_the_weights_is_given_up_and_that_of_an_author_is_not() {
+        let entry = |manager: &str| {
+            json!({"manager": manager, "operation": "Update",
+            "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:backends": {}}}})
+        };
+        let object = |managers: &[&str]| {
+            let entries: Vec<_> = managers.iter().map(|manager| entry(manager)).collect();
+            let metadata = json!({"resourceVersion": "7", "managedFields": entries});
+            serde_json::from_value::<DynamicObject>(json!({"metadata": metadata})).unwrap()
+        };
+        let ours = object(&["kubectl", "linkerd-failover-cli"]);
+        let patch = serde_json::to_value(disclaim(Kind::TrafficSplit, &ours).unwrap().into_patch());
+        assert_eq!(patch.unwrap()[1]["path"], "/metadata/managedFields/1/fieldsV1/f:spec");
+        assert!(disclaim(Kind::TrafficSplit, &object(&["kubectl"])).is_none());
     }
 
     #[test]

@@ -21,12 +21,27 @@ pub(crate) fn of_split(
     settings: &Settings,
     split: &ObjectRef,
 ) -> Vec<ObjectKey> {
-    let by = by(settings);
-    let is_ours = |key: &&ObjectKey| {
-        let facts = snapshot.index.profile(key);
-        facts.and_then(|facts| facts.mark.as_ref()).is_some_and(|mark| mark.by == by)
+    let profiles = snapshot.index.profiles_written_for(split);
+    profiles.filter(|key| is_ours(snapshot, settings, key)).cloned().collect()
+}
+
+/// Those that it has written for splits that it does not manage any more, or that are gone.
+pub(crate) fn of_others(snapshot: &Snapshot, settings: &Settings) -> Vec<(ObjectRef, ObjectKey)> {
+    let splits = snapshot.index.marked_splits();
+    let mut splits: Vec<&ObjectRef> =
+        splits.filter(|split| snapshot.index.object(split).is_none()).collect();
+    splits.sort_unstable();
+    splits.dedup();
+    let of = |split: &ObjectRef| {
+        let profiles = of_split(snapshot, settings, split);
+        profiles.into_iter().map(|profile| (split.clone(), profile)).collect::<Vec<_>>()
     };
-    snapshot.index.profiles_written_for(split).filter(is_ours).cloned().collect()
+    splits.into_iter().flat_map(of).collect()
+}
+
+fn is_ours(snapshot: &Snapshot, settings: &Settings, profile: &ObjectKey) -> bool {
+    let facts = snapshot.index.profile(profile);
+    facts.and_then(|facts| facts.mark.as_ref()).is_some_and(|mark| mark.by == by(settings))
 }
 
 fn by(settings: &Settings) -> String {

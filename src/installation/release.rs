@@ -1,16 +1,17 @@
 //! Gives an object back to its author.
 
-use crate::installation::local_release::{is_released, label_of, release_here, unlabel};
-use crate::interventions::write::{CLI_MANAGER, WriteError, Written, write};
-use crate::kinds::ObjectRef;
+use crate::housekeeping::leftover_weights::LeftoverWeights;
+use crate::installation::local_release::{disclaim, is_released, label_of, release_here, unlabel};
+use crate::interventions::write::{WriteError, Written, write};
+use crate::kinds::{CLI_MANAGER, ObjectRef};
 use crate::snapshot::{Settings, Snapshot};
 use kube::core::DynamicObject;
 use kube::{Api, Client, ResourceExt};
 use std::cell::RefCell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// What an API server says while it still asks a webhook that is gone.
-const NOT_ASKED: &str = "failed calling webhook";
+/// Of our webhooks, in the answer of an API server that has asked one in vain.
+const WEBHOOK: &str = ".failover.linkerd.io";
 
 /// Everything that objects are released by.
 pub(crate) struct Release<'a> {
@@ -19,8 +20,8 @@ pub(crate) struct Release<'a> {
     pub settings: &'a Settings,
     /// Nothing is stored.
     pub dry_run: bool,
-    /// The webhooks have just been removed: an API server forgets them a moment later.
-    pub patience: Duration,
+    /// The webhooks have just been removed: an API server has forgotten them then.
+    pub forgotten: Instant,
 }
 
 /// How an object was released.
@@ -42,8 +43,15 @@ pub(crate) enum NotReleased {
         "no replica runs, and the API server asks the webhook all the same; start one, or delete the webhook configurations as `uninstall` does"
     )]
     NobodyAnswers,
+    /// The webhook looked at a trial, and not at the write itself.
+    #[error("{0}")]
+    LeftBehind(String),
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+fn is_unanswered(message: &str) -> bool {
+    message.contains("failed calling webhook") && message.contains(WEBHOOK)
 }
 
 impl Release<'_> {
@@ -52,10 +60,9 @@ impl Release<'_> {
         &self,
         object: &ObjectRef,
     ) -> Result<(By, Vec<String>), NotReleased> {
-        let deadline = tokio::time::Instant::now() + self.patience;
         loop {
             match self.try_to(object).await {
-                Err(NotReleased::NobodyAnswers) if tokio::time::Instant::now() < deadline => {
+                Err(NotReleased::NobodyAnswers) if Instant::now() < self.forgotten => {
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 other => return other,
@@ -68,8 +75,32 @@ impl Release<'_> {
             Some(written) => (By::Webhook, written),
             None => (By::Here, self.here(object).await?),
         };
-        let by = if written.object.is_some() { by } else { By::Nobody };
-        Ok((by, written.warnings))
+        let Written { object: released, mut warnings } = written;
+        let Some(released) = released else { return Ok((By::Nobody, warnings)) };
+        if !self.dry_run {
+            let selector = &self.settings.watch.selector;
+            if let Some(left) = LeftoverWeights::read(object, &released, selector) {
+                return Err(NotReleased::LeftBehind(left.full()));
+            }
+            warnings.extend(self.disclaim(object).await);
+        }
+        Ok((by, warnings))
+    }
+
+    /// Gives up what the write has claimed of `spec`: who applies server-side would meet a conflict. A write that
+    /// changes `spec` cannot give it up itself.
+    async fn disclaim(&self, object: &ObjectRef) -> Option<String> {
+        let selector = &self.settings.watch.selector;
+        let edit = |found: &DynamicObject| {
+            let is_managed = selector.matches(found.labels());
+            Ok(disclaim(object.kind, found).filter(|_| !is_managed))
+        };
+        match write(self.client, &self.api(object), object.name(), false, edit).await {
+            Ok(_) | Err(WriteError::Gone) => None,
+            Err(error) => Some(format!(
+                "{object}: {CLI_MANAGER} still owns its weights, so that who applies it server-side meets a conflict ({error})"
+            )),
+        }
     }
 
     /// None where no webhook has looked at it.
@@ -92,8 +123,8 @@ impl Release<'_> {
     ) -> Result<Written<DynamicObject>, NotReleased> {
         let is_unlabelled = RefCell::new(None);
         let edit = |found: &DynamicObject| {
-            let label = self.label(found, &is_unlabelled)?;
-            Some(unlabel(found, &label))
+            let label = self.label(found, &is_unlabelled);
+            Ok(label.map(|label| unlabel(found, &label)))
         };
         let written = write(self.client, &self.api(object), object.name(), dry_run, edit).await;
         self.known(written, is_unlabelled.into_inner())
@@ -108,10 +139,11 @@ impl Release<'_> {
         view.takes_text = self.version(object) == "v1alpha1";
         view.manager = Some(CLI_MANAGER);
         let edit = |found: &DynamicObject| {
-            let label = self.label(found, &no_label)?;
-            let (edit, said) = release_here(found, &label, &view).ok()?;
-            notes.replace(said);
-            Some(edit)
+            let Some(label) = self.label(found, &no_label) else { return Ok(None) };
+            let released = release_here(found, &label, &view);
+            let (edit, of_admission) = released.map_err(kube::Error::SerdeError)?;
+            notes.replace(of_admission);
+            Ok(Some(edit))
         };
         let api = self.api(object);
         let written = write(self.client, &api, object.name(), self.dry_run, edit).await;
@@ -145,7 +177,7 @@ impl Release<'_> {
         match (written, missing) {
             (_, Some(missing)) => Err(missing),
             (Err(WriteError::Failed(kube::Error::Api(status), _)), _)
-                if status.message.contains(NOT_ASKED) =>
+                if is_unanswered(&status.message) =>
             {
                 Err(NotReleased::NobodyAnswers)
             }
@@ -162,5 +194,19 @@ impl Release<'_> {
     fn api(&self, object: &ObjectRef) -> Api<DynamicObject> {
         let resource = object.kind.api_resource(self.version(object));
         Api::namespaced_with(self.client.clone(), object.namespace(), &resource)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_webhook_of_ours_that_does_not_answer_lacks_a_replica() {
+        let asked = |webhook: &str| {
+            is_unanswered(&format!("Internal error occurred: failed calling webhook \"{webhook}\""))
+        };
+        assert!(asked("validate.failover.linkerd.io"));
+        assert!(!asked("linkerd-policy-validator.linkerd.io"));
     }
 }

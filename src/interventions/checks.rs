@@ -3,6 +3,7 @@
 use crate::engine::{Problem, closest};
 use crate::interventions::action::Action;
 use crate::interventions::refusal::Refusal;
+use crate::reconciler::traffic_on::{Stopped, TrafficOn};
 use crate::snapshot::row::{BackendRow, ObjectRow, SetRow};
 use std::collections::BTreeSet;
 
@@ -13,6 +14,18 @@ pub(crate) fn check(action: &Action, row: &ObjectRow, force: bool) -> Result<(),
         Action::Failback => check_failback(row, force),
         _ => Ok(()),
     }
+}
+
+/// What keeps an action that may be done from taking effect now.
+pub(crate) fn hindrances(action: &Action, row: &ObjectRow, stopped: Stopped) -> Vec<&'static str> {
+    if !matches!(action, Action::Pin { .. } | Action::Unpin | Action::Failback) {
+        return vec![];
+    }
+    let paused = "the object is paused: traffic stays where it is until `linkerd-failover resume`";
+    let frozen =
+        "the cluster is frozen: traffic stays where it is until `linkerd-failover unfreeze`";
+    let is_paused = row.on == TrafficOn::Paused;
+    [is_paused.then_some(paused), stopped.frozen.then_some(frozen)].into_iter().flatten().collect()
 }
 
 /// The sets of an object that can be read.

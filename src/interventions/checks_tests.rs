@@ -56,3 +56,14 @@ fn pauses_and_what_takes_something_back_need_nothing() {
         assert_eq!(refused(&action, &down, false), None, "{action:?}");
     }
 }
+
+#[test]
+fn a_pin_that_cannot_take_effect_now_is_made_with_a_warning() {
+    let frozen = Stopped { frozen: true, ..Stopped::default() };
+    let row = |annotations: &[(&str, &str)]| row([2, 2], annotations);
+    let west = pin("emoji-svc-west");
+    assert!(hindrances(&west, &row(&[]), Stopped::default()).is_empty());
+    let both = hindrances(&west, &row(&[("paused", "true")]), frozen);
+    assert!(both[0].contains("resume") && both[1].contains("unfreeze"), "{both:?}");
+    assert!(hindrances(&Action::Pause, &row(&[]), frozen).is_empty());
+}

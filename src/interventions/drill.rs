@@ -24,21 +24,34 @@ pub(crate) struct Candidate {
     pub primaries: Vec<String>,
 }
 
-/// The drill of an object: to this fallback, or to the first one that is ready.
+/// The drill of an object: to this fallback, or to the first one that is ready. `is_led` says whether a replica leads,
+/// where that is known.
 pub(crate) fn candidate(
     row: &ObjectRow,
     stopped: Stopped,
+    is_led: Option<bool>,
     to: Option<&str>,
 ) -> Result<Candidate, Refusal> {
     let sets = sets(row)?;
     if stopped.frozen {
-        let next = "linkerd-failover unfreeze";
+        let next = "drill when the freeze has ended, or end it: linkerd-failover unfreeze";
         return Err(Refusal::new("a cluster that is frozen", "one that is not", next));
+    }
+    if is_led == Some(false) {
+        let next = "nobody would move the traffic: linkerd-failover check";
+        return Err(Refusal::new("no replica that leads", "one that does", next));
     }
     if row.on != TrafficOn::Primary {
         return Err(Refusal::new(
             format!("an object whose traffic is not as usual ({})", row.on),
             "one whose primary has the traffic",
+            "drill when it is back there",
+        ));
+    }
+    if let Some(step) = sets.iter().flat_map(|set| &set.next).find(|step| step.is_under_way()) {
+        return Err(Refusal::new(
+            format!("an object whose traffic is about to move ({step})"),
+            "one whose primary has the traffic and keeps it",
             "drill when it is back there",
         ));
     }
@@ -258,6 +271,11 @@ impl Drill {
     /// The pin has been taken off.
     pub(crate) fn unpinned(&mut self, why: Why, now: Timestamp) {
         self.phase = Phase::Returning(why, now);
+    }
+
+    /// Somebody else has changed the pin before it could be taken off.
+    pub(crate) fn taken_over(&mut self) {
+        self.phase = Phase::Ended(End::TakenOver);
     }
 
     /// The pin could not be taken off: it ends by itself.

@@ -96,6 +96,15 @@ fn what_others_write_to_the_pin_stays_as_they_wrote_it() {
 }
 
 #[test]
+fn a_pin_that_changes_while_it_is_taken_off_is_somebody_elses() {
+    let mut drill = on();
+    assert_eq!(drill.step(&look(true), at(300), false), Step::Unpin(Why::Over));
+    drill.taken_over();
+    assert_eq!(drill.step(&look(true), at(301), false), Step::Done);
+    assert_eq!(drill.end(), Some(End::TakenOver));
+}
+
+#[test]
 fn traffic_that_does_not_move_is_called_back_and_not_waited_for_for_ever() {
     let mut drill = drill();
     assert_eq!(drill.step(&look(false), at(60), false), Step::Wait);
@@ -122,7 +131,7 @@ fn row(ready: [usize; 3], annotations: &[(&str, &str)]) -> ObjectRow {
 }
 
 fn chosen(row: &ObjectRow, to: Option<&str>) -> Result<String, String> {
-    let found = candidate(row, Stopped::default(), to);
+    let found = candidate(row, Stopped::default(), Some(true), to);
     found.map(|found| found.fallback).map_err(|refusal| refusal.found)
 }
 
@@ -148,6 +157,28 @@ fn a_drill_that_could_hurt_is_refused() {
         let refused = chosen(&row([2, 2, 2], &[annotation]), None).unwrap_err();
         assert!(refused.contains(on), "{refused}");
     }
+    let lost = chosen(&row([0, 2, 2], &[]), None).unwrap_err();
+    assert!(lost.contains("about to move (moves to emoji-svc-west"), "{lost}");
+    let lasts = chosen(&row([0, 2, 2], &[("failover-delay", "1h")]), None).unwrap_err();
+    assert!(lasts.contains("about to move (leaves emoji-svc in"), "{lasts}");
     let frozen = Stopped { frozen: true, ..Stopped::default() };
-    assert!(candidate(&row([2, 2, 2], &[]), frozen, None).is_err());
+    let ready = row([2, 2, 2], &[]);
+    assert!(candidate(&ready, frozen, Some(true), None).is_err());
+    let unled = candidate(&ready, Stopped::default(), Some(false), None).unwrap_err();
+    assert_eq!(unled.found, "no replica that leads");
+    assert!(candidate(&ready, Stopped::default(), None, None).is_ok(), "that is not known");
+}
+
+#[test]
+fn a_fallback_that_is_declared_down_is_not_drilled() {
+    let mut manifests: Vec<_> = service("emoji-svc", 2, 2).into();
+    let [mut west, slice] = service("emoji-svc-west", 2, 2);
+    let until = "2026-11-26T04:00:00Z";
+    west["metadata"]["annotations"] = serde_json::json!({"failover.linkerd.io/down-until": until});
+    manifests.extend([west, slice, split(&[("emoji-svc", 1), ("emoji-svc-west", 0)], &[])]);
+    let refused = chosen(&snapshot(&manifests).rows().remove(0), None).unwrap_err();
+    assert!(
+        refused.contains("no fallback that is ready (emoji-svc-west: declared down"),
+        "{refused}"
+    );
 }

@@ -1,6 +1,8 @@
 //! Writes patches as the person who runs a command: with the API server's warnings, and again on a conflict.
 
-use crate::kinds::Edit;
+use crate::interventions::edit::Changed;
+use crate::kinds::one_line::one_line;
+use crate::kinds::{CLI_MANAGER, Edit, get_known};
 use http::HeaderMap;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -10,9 +12,6 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::time::Duration;
-
-/// Another than the controller's: what it owns is the controller's alone.
-pub(crate) const CLI_MANAGER: &str = "linkerd-failover-cli";
 
 /// How often a write that meets a conflict is decided anew.
 const ATTEMPTS: u32 = 8;
@@ -33,6 +32,9 @@ pub(crate) enum WriteError {
     Gone,
     #[error("somebody else changed it each of {ATTEMPTS} times; try again")]
     Conflicts,
+    /// What the write was decided by is not there any more.
+    #[error("somebody else changed it meanwhile: {0}")]
+    Changed(String),
     /// With the warnings that came with it.
     #[error("{}", .0)]
     Failed(kube::Error, Vec<String>),
@@ -44,7 +46,22 @@ impl From<kube::Error> for WriteError {
     }
 }
 
+impl From<Changed> for WriteError {
+    fn from(Changed(what): Changed) -> Self {
+        Self::Changed(what)
+    }
+}
+
 impl WriteError {
+    /// Whether it may have been written all the same: the API server has not refused it.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Failed(kube::Error::Api(status), _) => status.code >= 500,
+            Self::Failed(..) => true,
+            Self::Gone | Self::Conflicts | Self::Changed(_) => false,
+        }
+    }
+
     /// The denial of an admission webhook or policy, as the API server reports it.
     pub(crate) fn denial(&self) -> Option<&Status> {
         match self {
@@ -66,22 +83,22 @@ fn is_denial(message: &str) -> bool {
     message.contains("denied the request") || message.contains("denied request")
 }
 
-/// Patches the newest version of an object by what `edit` makes of it; on a conflict it is read, and decided,
-/// again. With `dry_run` the API server stores nothing.
+/// Patches the newest version of an object by what `edit` makes of it; on a conflict it is read again, and `edit`
+/// decides again whether that version may be written to. With `dry_run` the API server stores nothing.
 pub(crate) async fn write<K>(
     client: &Client,
     api: &Api<K>,
     name: &str,
     dry_run: bool,
-    edit: impl Fn(&K) -> Option<Edit>,
+    edit: impl Fn(&K) -> Result<Option<Edit>, WriteError>,
 ) -> Result<Written<K>, WriteError>
 where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
     let mut pause = FIRST_PAUSE;
     for _ in 0..ATTEMPTS {
-        let object = api.get_opt(name).await?.ok_or(WriteError::Gone)?;
-        let Some(edit) = edit(&object) else {
+        let object = get_known(api, name).await?.ok_or(WriteError::Gone)?;
+        let Some(edit) = edit(&object)? else {
             return Ok(Written { object: None, warnings: vec![] });
         };
         match patch(client, api, name, dry_run, edit).await {
@@ -157,7 +174,7 @@ pub(crate) async fn person(client: &Client) -> kube::Result<String> {
     let review = api.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
     let user = review.status.and_then(|status| status.user_info);
     let name = user.and_then(|user| user.username).filter(|name| !name.is_empty());
-    Ok(name.unwrap_or_else(|| "an unnamed user".into()))
+    Ok(name.map_or("an unnamed user".into(), |name| one_line(&name).into_owned()))
 }
 
 #[cfg(test)]

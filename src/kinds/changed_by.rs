@@ -40,6 +40,11 @@ impl Intervention {
             Self::Drill => "pinned for a drill",
         }
     }
+
+    /// Whether it sets something that lasts, and does not take it off.
+    pub(crate) fn sets(self) -> bool {
+        matches!(self, Self::Pin | Self::Pause | Self::Freeze | Self::Drill)
+    }
 }
 
 /// Annotations by their names without the prefix; none: removed.

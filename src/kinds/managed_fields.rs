@@ -1,6 +1,6 @@
 //! The owners of an object's fields, as the API server keeps it in `metadata.managedFields`.
 
-use crate::kinds::{FIELD_MANAGER, Kind};
+use crate::kinds::{CLI_MANAGER, FIELD_MANAGER, Kind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 
 const SPEC: &str = "/f:spec";
@@ -27,7 +27,8 @@ impl Owners {
         let by = |entry: &ManagedFieldsEntry, name| entry.manager.as_deref() == Some(name);
         let ours = |entry: &ManagedFieldsEntry| by(entry, FIELD_MANAGER);
         let claims = |entry: &ManagedFieldsEntry| {
-            let by_us = ours(entry) && entry.operation.as_deref() == Some("Update");
+            let by_us = ours(entry) || by(entry, CLI_MANAGER);
+            let by_us = by_us && entry.operation.as_deref() == Some("Update");
             (by_us || by(entry, PREDECESSOR)) && owns(entry, SPEC)
         };
         let entry_claims = entries.iter().enumerate().filter(|(_, entry)| claims(entry));

@@ -31,8 +31,11 @@ use kube::core::response::reason;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
-/// The field manager of every write of this program.
+/// The field manager of every write of the controller and the webhook.
 pub const FIELD_MANAGER: &str = "linkerd-failover";
+
+/// That of what people write by commands: what the other one owns is the controller's alone.
+pub(crate) const CLI_MANAGER: &str = "linkerd-failover-cli";
 
 /// The message of an API error, without the structure around it.
 pub fn brief(error: &kube::Error) -> String {

@@ -1,6 +1,8 @@
 //! Takes a snapshot: lists, follows linked clusters until they have answered, and keeps the index.
 
 use crate::engine::{Now, annotations};
+use crate::index::managed_object::ManagedObject;
+use crate::index::order::Arrival;
 use crate::index::shared_index::SharedIndex;
 use crate::index::store::Index;
 use crate::informers::listing::{Listed, list_all};
@@ -15,7 +17,7 @@ use crate::snapshot::freeze::Freeze;
 use crate::snapshot::gap::{Gap, is_fatal};
 use crate::snapshot::linked;
 use crate::snapshot::settings::Settings;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::DynamicObject;
@@ -36,6 +38,8 @@ pub(crate) struct Snapshot {
     pub gaps: Vec<Gap>,
     /// Since when the brake holds, by its record in the Lease.
     pub braked_since: Option<Timestamp>,
+    /// Whether a replica leads, by the Lease; none where that is not known, or there is none.
+    pub is_led: Option<bool>,
 }
 
 impl Snapshot {
@@ -59,6 +63,13 @@ impl Snapshot {
             Hold::Braked { since, namespace }.to_string()
         });
         freeze.into_iter().chain(braked).collect()
+    }
+
+    /// Enters an object as it is now, which is newer than the rest.
+    pub(crate) fn enter(&mut self, settings: &Settings, object: &ObjectRef, found: DynamicObject) {
+        let managed = ManagedObject::read(object.kind, &found, &settings.watch.defaults);
+        self.index.enter_object(object.clone(), managed, Arrival::Listed);
+        self.objects.insert(object.clone(), found);
     }
 
     /// The managed objects of the area, in the order of their names.
@@ -96,7 +107,7 @@ pub(crate) async fn take(
     }
     // They are asked for once: what could not be read is named.
     shared.update(Index::set_credentials_tried);
-    let braked_since = or_gap(braked_since(client, settings).await, &mut gaps);
+    let lease = or_gap(lease(client, settings).await, &mut gaps);
     let failfast = or_gap(failfast(client, settings).await, &mut gaps);
     let now = shared.now();
     let mut index = shared.take();
@@ -111,7 +122,8 @@ pub(crate) async fn take(
         area,
         now,
         gaps,
-        braked_since: braked_since.flatten(),
+        braked_since: lease.as_ref().and_then(|lease| braked_since(lease.as_ref())),
+        is_led: lease.filter(|_| settings.uses_lease).map(|lease| is_led(lease.as_ref(), now.wall)),
     })
 }
 
@@ -144,15 +156,28 @@ fn or_gap<T>(read: Result<T, Gap>, gaps: &mut Vec<Gap>) -> Option<T> {
     read.map_err(|gap| gaps.push(gap)).ok()
 }
 
-async fn braked_since(client: &Client, settings: &Settings) -> Result<Option<Timestamp>, Gap> {
+async fn lease(client: &Client, settings: &Settings) -> Result<Option<Lease>, Gap> {
     let own = &settings.installation;
     let leases: Api<Lease> = Api::namespaced(client.clone(), &own.namespace);
-    let lease = leases.get_opt(&own.name).await.map_err(|error| {
+    leases.get_opt(&own.name).await.map_err(|error| {
         let what = format!("Lease {}/{} {}", own.namespace, own.name, reason(&error));
         Gap::new(what, "whether the brake holds is not known")
-    })?;
-    let record = lease.and_then(|lease| lease.annotations().get(annotations::BRAKE).cloned());
-    Ok(BrakeRecord::parse(record.as_deref()).holds_since())
+    })
+}
+
+fn braked_since(lease: Option<&Lease>) -> Option<Timestamp> {
+    let record = lease.and_then(|lease| lease.annotations().get(annotations::BRAKE));
+    BrakeRecord::parse(record.map(String::as_str)).holds_since()
+}
+
+/// Whether the Lease has a holder that renews it. This machine's clock need not agree with theirs to the second.
+fn is_led(lease: Option<&Lease>, now: Timestamp) -> bool {
+    let led = lease.and_then(|lease| lease.spec.as_ref()).and_then(|spec| {
+        let holder = spec.holder_identity.as_deref().filter(|holder| !holder.is_empty());
+        let limit = SignedDuration::from_secs(i64::from(spec.lease_duration_seconds?) + 5);
+        holder.map(|_| spec.renew_time.as_ref().is_some_and(|at| at.0.duration_until(now) < limit))
+    });
+    led.unwrap_or(false)
 }
 
 async fn failfast(client: &Client, settings: &Settings) -> Result<Failfast, Gap> {
@@ -176,5 +201,35 @@ fn reason(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if status.code == 403 => "may not be read".to_owned(),
         other => format!("cannot be read: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_replica_leads_while_it_renews_the_lease() {
+        let now: Timestamp = "2026-11-26T03:00:00Z".parse().unwrap();
+        for (spec, led) in [
+            (json!({}), false),
+            (json!({"holderIdentity": "", "leaseDurationSeconds": 3}), false),
+            (json!({"holderIdentity": "a", "leaseDurationSeconds": 3}), false),
+            (
+                json!({"holderIdentity": "a", "leaseDurationSeconds": 3,
+                    "renewTime": "2026-11-26T02:59:53.000000Z"}),
+                true,
+            ),
+            (
+                json!({"holderIdentity": "a", "leaseDurationSeconds": 3,
+                    "renewTime": "2026-11-26T02:59:00.000000Z"}),
+                false,
+            ),
+        ] {
+            let lease = serde_json::from_value(json!({"spec": spec})).unwrap();
+            assert_eq!(is_led(Some(&lease), now), led, "{spec}");
+        }
+        assert!(!is_led(None, now));
     }
 }

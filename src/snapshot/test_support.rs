@@ -37,6 +37,7 @@ pub(crate) fn snapshot(manifests: &[Value]) -> Snapshot {
         now: Now::at(NOW.parse().unwrap()),
         gaps: vec![],
         braked_since: None,
+        is_led: Some(true),
     };
     snapshot.index.now = snapshot.now;
     for resource in WatchedResource::all() {

@@ -46,8 +46,10 @@ mod chart {
 mod cli {
     mod by_hand;
     mod check;
+    mod drill;
     mod migrate;
     mod status;
+    mod uninstall;
     mod validate;
 }
 mod deletion_guard {
