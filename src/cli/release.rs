@@ -158,13 +158,16 @@ async fn give_everything_back(
     let now = Instant::now();
     let forgotten = if dry_run == DryRun::None { now + FORGETS_WITHIN } else { now };
     let mut all = give_back(session, snapshot, &objects, dry_run, forgotten).await;
-    for (split, profile) in profiles::of_others(snapshot, settings) {
-        all &= give_profile_back(session, snapshot, &split, &profile, dry_run).await;
-    }
     let left = left_behind(client, snapshot, settings).await;
     let left = left.map_err(|error| Failure::of_request("what is not managed any more", &error))?;
-    for line in &left {
+    for (_, line) in &left {
         report_line(&format!("linkerd-failover: {line}"));
+    }
+    for (split, profile) in profiles::of_others(snapshot, settings) {
+        // It would be given the weights of an outage.
+        if left.iter().all(|(object, _)| *object != split) {
+            all &= give_profile_back(session, snapshot, &split, &profile, dry_run).await;
+        }
     }
     Ok(all && left.is_empty())
 }

@@ -7,12 +7,12 @@ use crate::snapshot::{Settings, Snapshot};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
 
-/// A line for each of them, with the command that gives its author's weights back.
+/// Each of them, with a line that has the command that gives its author's weights back.
 pub(crate) async fn left_behind(
     client: &Client,
     snapshot: &Snapshot,
     settings: &Settings,
-) -> kube::Result<Vec<String>> {
+) -> kube::Result<Vec<(ObjectRef, String)>> {
     let (selector, name) = (&settings.watch.selector, &*settings.installation.name);
     let mut lines = vec![];
     for kind in Kind::ALL {
@@ -25,7 +25,7 @@ pub(crate) async fn left_behind(
             let object = ObjectRef::new(kind, key);
             let found = get_known(&api, object.name()).await?;
             let left = found.and_then(|found| LeftoverWeights::read(&object, &found, selector));
-            lines.extend(left.map(|left| left.full()));
+            lines.extend(left.map(|left| (object, left.full())));
         }
     }
     Ok(lines)
