@@ -1,4 +1,4 @@
-//! The real Alertmanager, and promtool for the rules before it.
+//! The real Alertmanager.
 
 use crate::cluster::Cluster;
 use crate::kubeconfig::write_secret;
@@ -8,7 +8,6 @@ use crate::wait::eventually;
 use anyhow::Context;
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 use test_tools::AlertingTools;
 
@@ -76,15 +75,4 @@ impl Alertmanager {
     pub fn log_tail(&self) -> String {
         self.process.log_tail()
     }
-}
-
-/// Runs promtool's tests of rules: a file that names the files with the rules.
-pub async fn test_rules(tests: &Path) -> anyhow::Result<String> {
-    let tools = tokio::task::spawn_blocking(AlertingTools::ensure).await??;
-    let mut promtool = tokio::process::Command::new(tools.promtool());
-    let output = promtool.args(["test", "rules"]).arg(tests).output().await?;
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    anyhow::ensure!(output.status.success(), "promtool test rules: {text}");
-    Ok(text)
 }

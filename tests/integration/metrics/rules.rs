@@ -4,7 +4,7 @@ use crate::support::*;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use test_cluster::{Cluster, eventually};
+use test_cluster::Cluster;
 
 const RULES: &str = "charts/linkerd-failover/files/rules.yaml";
 const VALUES: &str = "charts/linkerd-failover/values.yaml";
@@ -20,10 +20,9 @@ fn list(value: &Value) -> &[Value] {
 }
 
 /// The alerts that a rendering with these values has, by name.
-async fn alerts(cluster: &Cluster, values: &str) -> Result<(Value, BTreeMap<String, Value>)> {
-    let mut rules = rendered(cluster, &["--set", values], "PrometheusRule").await?;
-    ensure!(rules.len() == 1, "{values}: {} PrometheusRules", rules.len());
-    let rule = rules.remove(0);
+async fn alerts(cluster: &Cluster, values: &[&str]) -> Result<(Value, BTreeMap<String, Value>)> {
+    let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+    let rule = prometheus_rule(cluster, &values).await?;
     let alerts = list(&rule["spec"]["groups"][0]["rules"]).iter();
     let named = |alert: &Value| Some((alert["alert"].as_str()?.to_owned(), alert.clone()));
     let alerts = alerts.filter_map(named).collect();
@@ -34,21 +33,19 @@ async fn alerts(cluster: &Cluster, values: &str) -> Result<(Value, BTreeMap<Stri
 async fn every_alert_fires_by_its_fault_and_is_resolved_and_is_as_the_values_have_it() -> Result<()>
 {
     let cluster = bare_cluster().await?;
-    cluster.apply(&crd("monitoring.coreos.com", "v1", "PrometheusRule")).await?;
-    let (rule, usual) = eventually("kubectl knows PrometheusRules", PATIENCE, || async {
-        alerts(&cluster, "prometheusRule.enabled=true").await
-    })
-    .await?;
+    let (rule, usual) = alerts(&cluster, &[]).await?;
     let folder = tempfile::tempdir()?;
     // What the operator gives Prometheus: JSON is YAML.
-    std::fs::write(folder.path().join("rules.yaml"), rule["spec"].to_string())?;
+    let rules = folder.path().join("rules.yaml");
+    std::fs::write(&rules, rule["spec"].to_string())?;
+    let output = test_cluster::check_rules(&rules).await?;
+    ensure!(output.contains(&format!("SUCCESS: {} rules found", usual.len())), "{output}");
     let tests = folder.path().join("rules.test.yaml");
     std::fs::copy(TESTS, &tests)?;
     let output = test_cluster::test_rules(&tests).await?;
     ensure!(output.contains("SUCCESS"), "{output}");
 
     let changed = [
-        "prometheusRule.enabled=true",
         "prometheusRule.labels.release=prometheus",
         "prometheusRule.alertLabels.team=mesh",
         "prometheusRule.runbookURL=https://runbooks.example.com/failover",
@@ -57,7 +54,7 @@ async fn every_alert_fires_by_its_fault_and_is_resolved_and_is_as_the_values_hav
         "prometheusRule.alerts.held.for=10m",
         "prometheusRule.alerts.longOnFallback.seconds=60",
     ];
-    let (rule, changed) = alerts(&cluster, &changed.join(",")).await?;
+    let (rule, changed) = alerts(&cluster, &changed).await?;
     assert_eq!(rule["metadata"]["labels"]["release"], "prometheus");
     let gone: Vec<_> = usual.keys().filter(|name| !changed.contains_key(*name)).collect();
     assert_eq!(gone, ["LinkerdFailoverBrake"]);

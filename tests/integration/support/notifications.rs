@@ -24,6 +24,8 @@ pub(crate) const KEY: &str = "a key for tests, of some bytes";
 pub(crate) enum Answer {
     Accept,
     Fail,
+    /// For good.
+    Refuse,
     /// Never.
     Hang,
 }
@@ -119,13 +121,14 @@ async fn receive(State(shared): State<SharedState>, headers: HeaderMap, body: By
         match (shared.answer, verified(&headers, &body)) {
             (_, Err(fault)) => shared.faults.push(format!("{fault:#}")),
             (Answer::Accept, Ok(event)) => shared.accepted.push(event),
-            (Answer::Fail | Answer::Hang, Ok(_)) => shared.failed += 1,
+            (Answer::Fail | Answer::Refuse | Answer::Hang, Ok(_)) => shared.failed += 1,
         }
         shared.answer
     };
     match answer {
         Answer::Accept => StatusCode::NO_CONTENT,
         Answer::Fail => StatusCode::INTERNAL_SERVER_ERROR,
+        Answer::Refuse => StatusCode::UNPROCESSABLE_ENTITY,
         Answer::Hang => std::future::pending().await,
     }
 }
