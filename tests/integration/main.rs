@@ -83,6 +83,9 @@ mod linked_clusters {
 }
 mod metrics {
     mod dashboard;
+    mod object_faults;
+    mod prometheus;
+    mod replica_faults;
     mod rules;
     mod served;
 }
