@@ -367,8 +367,8 @@ mod tests {
         memory.without_primary.begins("rules[0]".into());
         memory.protection.begins("no retries".into());
         let shown = || {
-            [&metrics.faulty, &metrics.not_in_use, &metrics.without_primary, &metrics.incomplete]
-                .map(|gauge| gauge.get())
+            let Metrics { faulty, not_in_use, without_primary, incomplete, .. } = &metrics;
+            [faulty.get(), not_in_use.get(), without_primary.get(), incomplete.get()]
         };
         memories.show(true, &metrics);
         assert_eq!(shown(), [1, 1, 1, 1]);
