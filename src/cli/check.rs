@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 /// `linkerd check` runs it too. Flags that it does not know are ignored. Each fault has a link to a page that
 /// tells how to mend it. A ‼ is meant so, or harms nothing yet; a × makes the command fail.
 #[derive(Clone, Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, args_override_self = true)]
 pub(super) struct Args {
     /// Check whether the chart can be installed
     #[arg(long)]
@@ -53,7 +53,7 @@ enum OutputFormat {
 
 /// How often it is looked again.
 const AGAIN: Duration = Duration::from_secs(2);
-/// An API server that accepts a connection and never answers must not hold `linkerd check` up for ever.
+/// Of one look: what never answers, an API server or a credential plugin, must not hold `linkerd check` up for ever.
 const LONGEST: Duration = Duration::from_secs(90);
 
 /// The arguments of the process, without those that `check` does not know. Linkerd's flags are more than ours,
@@ -92,22 +92,11 @@ pub(super) fn print_unreadable(error: &clap::Error) -> ExitCode {
 /// Checks, and prints the result; nothing else is ever printed on standard output.
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let output = args.output;
-    let limit = LONGEST + wait(&args);
     // A defect is a result too.
-    let checked = AssertUnwindSafe(report(args)).catch_unwind();
-    let report = match tokio::time::timeout(limit, checked).await {
-        Ok(Ok(report)) => report,
-        Ok(Err(_)) => {
-            Report::failed(CAN_QUERY, "found a defect of this program, which standard error shows")
-        }
-        Err(_) => Report::failed(
-            CAN_QUERY,
-            &format!(
-                "found no answer within {} s, expected one; see whether `kubectl version` gets one",
-                limit.as_secs()
-            ),
-        ),
-    };
+    let checked = AssertUnwindSafe(report(args)).catch_unwind().await;
+    let report = checked.unwrap_or_else(|_| {
+        Report::failed(CAN_QUERY, "found a defect of this program, which standard error shows")
+    });
     let text = match output {
         OutputFormat::Json => report.to_json(),
         OutputFormat::Table | OutputFormat::Short => {
@@ -126,17 +115,19 @@ fn wait(args: &Args) -> Duration {
 async fn report(args: Args) -> Report {
     let deadline = Instant::now() + wait(&args);
     let (is_json, mut is_reported) = (args.output == OutputFormat::Json, false);
-    let gathering = match gathering(args).await {
-        Ok(gathering) => gathering,
-        Err(report) => return *report,
+    let gathering = match tokio::time::timeout(LONGEST, gathering(args)).await {
+        Ok(Ok(gathering)) => gathering,
+        Ok(Err(report)) => return *report,
+        Err(_) => return unanswered(),
     };
     loop {
-        let report = match gathering.gather().await {
-            Ok(facts) => Report::of(&facts, gathering.is_before),
-            Err(error) => {
+        let report = match tokio::time::timeout(LONGEST, gathering.gather()).await {
+            Ok(Ok(facts)) => Report::of(&facts, gathering.is_before),
+            Ok(Err(error)) => {
                 let failure = Failure::of_request("the cluster", &error);
                 return Report::failed(CAN_QUERY, &failure.to_string());
             }
+            Err(_) => return unanswered(),
         };
         let transient = report.transient().join(", ");
         if transient.is_empty() || Instant::now() + AGAIN >= deadline {
@@ -147,6 +138,14 @@ async fn report(args: Args) -> Report {
         }
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+fn unanswered() -> Report {
+    let why = format!(
+        "found no answer within {} s, expected one; see whether `kubectl version` gets one",
+        LONGEST.as_secs()
+    );
+    Report::failed(CAN_QUERY, &why)
 }
 
 async fn gathering(args: Args) -> Result<Gathering, Box<Report>> {
@@ -196,6 +195,8 @@ mod tests {
             format!("{:?}", args.cluster),
             format!("{:?}", read("linkerd-failover check --kubeconfig=/k").cluster)
         );
+        // Of a flag that is given twice the last one counts, as for kubectl.
+        assert_eq!(read("linkerd-failover check --wait=1s --wait=2s").wait.as_secs(), 2);
         let groups = read("linkerd-failover check --as=ana --as-group=[g1,g2] --api-addr=x");
         assert!(format!("{:?}", groups.cluster).contains(r#"["g1", "g2"]"#), "{groups:?}");
     }

@@ -2,9 +2,6 @@
 //!
 //! They are read by the parser that the controller itself has, so that no command assumes others.
 
-// The commands that use it follow.
-#![allow(dead_code)]
-
 use crate::cli::controller;
 use crate::snapshot::Settings;
 use clap::builder::Resettable;

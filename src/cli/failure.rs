@@ -1,7 +1,9 @@
 //! Why a command that a person runs did not do what was asked: one line, and an exit code.
 
 use crate::kinds::one_line::one_line;
+use kube::client::AuthError;
 use kube::core::response::reason;
+use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -43,8 +45,30 @@ impl Failure {
         Self { is_unreadable: true, ..self }
     }
 
+    /// Of a configuration by which no client can be made.
+    pub(super) fn of_configuration(error: &anyhow::Error) -> Self {
+        if let Some(failure) = Self::of_plugin(&**error) {
+            return failure;
+        }
+        Self::of("the cluster", format!("no usable configuration ({})", with_causes(&**error)))
+            .expected("a kubeconfig with a context that exists")
+            .next("see `kubectl config get-contexts`; --kubeconfig and --context choose another")
+    }
+
+    /// Of a credential plugin, where that is the cause.
+    fn of_plugin(error: &(dyn Error + 'static)) -> Option<Self> {
+        let mut causes = std::iter::successors(Some(error), |error: &&_| Error::source(*error));
+        let failure = Self::of("the cluster", causes.find_map(plugin_fault)?)
+            .expected("credentials")
+            .next("see whether `kubectl version` gets them; --context chooses another user");
+        Some(failure)
+    }
+
     /// Of a request to the API server, for what it was made.
     pub(super) fn of_request(what: impl fmt::Display, error: &kube::Error) -> Self {
+        if let Some(failure) = Self::of_plugin(error) {
+            return failure;
+        }
         match error {
             kube::Error::Api(status) if status.code == 401 => Self::of(what, "no valid credentials")
                 .expected("a user that the API server knows")
@@ -65,8 +89,25 @@ impl Failure {
     }
 }
 
+/// What a credential plugin did; never what it printed, which may be a secret.
+fn plugin_fault(error: &(dyn Error + 'static)) -> Option<String> {
+    match error.downcast_ref()? {
+        AuthError::AuthExecStart(error) => {
+            Some(format!("a credential plugin that does not start ({error})"))
+        }
+        AuthError::AuthExecRun { out, .. } => {
+            Some(format!("a credential plugin that failed ({})", out.status))
+        }
+        AuthError::AuthExecParse(_) => {
+            Some("a credential plugin that prints no ExecCredential".to_owned())
+        }
+        AuthError::ExecPluginFailed => Some("a credential plugin that prints no status".to_owned()),
+        _ => None,
+    }
+}
+
 /// An error with its causes.
-fn with_causes(error: &dyn std::error::Error) -> String {
+fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -97,7 +138,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl Error for Failure {}
 
 /// The exit code of a command that ended with this error: 2 for what cannot be read, else 1.
 pub(super) fn exit_code(error: &anyhow::Error) -> ExitCode {
@@ -130,6 +171,33 @@ mod tests {
             failure.to_string(),
             "TrafficSplit a/b: found an object that is not managed (its labels: a= [2J 31mb)"
         );
+    }
+
+    #[test]
+    fn what_a_credential_plugin_printed_is_never_shown() {
+        let out = std::process::Output {
+            status: std::process::ExitStatus::default(),
+            stdout: b"a secret".to_vec(),
+            stderr: b"a secret".to_vec(),
+        };
+        let cmd = "TOKEN=a_secret plugin".to_owned();
+        for error in [
+            AuthError::AuthExecRun { cmd, out: Box::new(out) },
+            AuthError::ExecPluginFailed,
+            AuthError::AuthExecStart(std::io::ErrorKind::NotFound.into()),
+        ] {
+            let error = anyhow::Error::from(kube::Error::Auth(error)).context("the client");
+            let text = Failure::of_configuration(&error).to_string();
+            assert!(text.starts_with("the cluster: found a credential plugin that "), "{text}");
+            assert!(!text.contains("secret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cause_is_named_once() {
+        let error = anyhow::anyhow!("no such file").context("cannot read x: no such file");
+        let text = Failure::of_configuration(&error).to_string();
+        assert_eq!(text.matches("no such file").count(), 1, "{text}");
     }
 
     #[test]

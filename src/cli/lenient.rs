@@ -9,12 +9,17 @@ pub(super) fn lenient(command: &Command, arguments: Vec<OsString>) -> Vec<OsStri
     let mut rest = arguments.into_iter();
     kept.extend(rest.by_ref().take(2));
     while let Some(argument) = rest.next() {
-        let Some(text) = argument.to_str() else { continue };
-        let Some((arg, has_value)) = known(command, text) else { continue };
+        let text = argument.to_string_lossy();
+        let Some((arg, has_value)) = known(command, &text) else { continue };
         let takes_value = arg.get_action().takes_values();
         let value = (takes_value && !has_value).then(|| rest.next()).flatten();
+        // To kubectl and to Linkerd a flag with an empty value is one that is not given.
+        let is_empty = value.as_ref().is_some_and(|value| value.is_empty()) || text.ends_with('=');
+        if takes_value && is_empty {
+            continue;
+        }
         // Linkerd passes lists on as Go prints them.
-        match list(text) {
+        match list(&text) {
             Some(flags) => kept.extend(flags),
             None => kept.push(argument),
         }
@@ -74,6 +79,7 @@ mod tests {
             ("--as-group=[] --as-group=[a,b]", "--as-group=a --as-group=b"),
             ("--as-group=a", "--as-group=a"),
             ("--pre=false", ""),
+            ("--wait= --output= --pre", "--pre"),
             ("--help", "--help"),
             ("--", ""),
         ] {
@@ -82,5 +88,17 @@ mod tests {
             let read: Vec<_> = read.iter().skip(2).map(|a| a.to_str().unwrap()).collect();
             assert_eq!(read.join(" "), kept, "{line}");
         }
+        let empty = ["linkerd-failover", "check", "--wait", "", "--pre"].map(OsString::from);
+        assert_eq!(lenient(&command, empty.into()).last().unwrap(), "--pre");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_that_is_no_text_is_kept() {
+        use std::os::unix::ffi::OsStringExt;
+        let command = Command::new("check").arg(Arg::new("file").long("file"));
+        let path = OsString::from_vec(b"--file=/\xff".to_vec());
+        let line = vec!["linkerd-failover".into(), "check".into(), path.clone()];
+        assert_eq!(lenient(&command, line).last(), Some(&path));
     }
 }

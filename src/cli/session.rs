@@ -1,8 +1,5 @@
 //! What every command of people begins with: a cluster, a namespace, and the installation there.
 
-// The commands that use it follow.
-#![allow(dead_code)]
-
 use crate::cli::deployment::{ReadSettings, defaults, settings_of};
 use crate::cli::failure::Failure;
 use crate::cli::kubernetes::ClusterArgs;
@@ -11,11 +8,14 @@ use crate::client::cluster::ClusterSelection;
 use crate::client::plain_client;
 use crate::kinds::{ObjectKey, ObjectRef};
 use crate::snapshot::{self, Area, Gap, Settings, Snapshot};
+use anyhow::Context;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
 use kube::core::DynamicObject;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Config, ResourceExt};
 use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 /// By which an installation's Deployment is found.
 const LABELS: &str = "linkerd.io/extension=failover,app.kubernetes.io/name=linkerd-failover";
@@ -80,21 +80,30 @@ impl SessionArgs {
 /// A client of the cluster, and the namespace of the context.
 pub(super) async fn connect(cluster: ClusterArgs) -> Result<(Client, String), Failure> {
     let selection = ClusterSelection::from(cluster);
-    let none = |error: anyhow::Error| {
-        Failure::of("the cluster", format!("no usable configuration ({error:#})"))
-            .expected("a kubeconfig with a context that exists")
-            .next("see `kubectl config get-contexts`; --kubeconfig and --context choose another")
-    };
+    let none = |error: anyhow::Error| Failure::of_configuration(&error);
     let mut config = selection.config().await.map_err(none)?;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(READ);
     let namespace = config.default_namespace.clone();
     let server = config.cluster_url.to_string();
-    let client = plain_client::connect(config).map_err(none)?;
+    let client = client_of(config).await.map_err(none)?;
     // One answer for all requests that follow.
     let about = format!("the cluster at {server}");
     client.apiserver_version().await.map_err(|error| Failure::of_request(about, &error))?;
     Ok((client, namespace))
+}
+
+/// A client; the credential plugin of a kubeconfig runs meanwhile, and may never end. Nothing waits for its thread
+/// once the command has ended.
+async fn client_of(config: Config) -> anyhow::Result<Client> {
+    let (send, connected) = oneshot::channel();
+    let runtime = Handle::current();
+    std::thread::spawn(move || {
+        let _entered = runtime.enter();
+        // Nobody receives it where the command has ended.
+        let _ = send.send(plain_client::connect(config));
+    });
+    connected.await.context("a defect of this program, which standard error shows")?
 }
 
 impl Session {

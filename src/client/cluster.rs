@@ -3,7 +3,7 @@
 use crate::client::proxy_rules;
 use anyhow::Context;
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use std::path::PathBuf;
 
 /// The flags that choose a cluster; without them the choice is kubectl's.
@@ -27,11 +27,13 @@ impl ClusterSelection {
         let options = KubeConfigOptions { context: self.context, ..KubeConfigOptions::default() };
         let mut config = match self.kubeconfig {
             Some(path) => {
-                let file = Kubeconfig::read_from(&path)
-                    .with_context(|| format!("--kubeconfig {}", path.display()))?;
+                let file = Kubeconfig::read_from(&path).map_err(without_excerpt);
+                let file = file.with_context(|| format!("--kubeconfig {}", path.display()))?;
                 of_file(file, &options).await?
             }
-            None if options.context.is_some() => of_file(Kubeconfig::read()?, &options).await?,
+            None if options.context.is_some() => {
+                of_file(Kubeconfig::read().map_err(without_excerpt)?, &options).await?
+            }
             None => ambient(&options).await?,
         };
         if let Some(user) = user {
@@ -46,7 +48,7 @@ impl ClusterSelection {
 async fn ambient(options: &KubeConfigOptions) -> anyhow::Result<Config> {
     let file = match Kubeconfig::read() {
         Ok(file) => of_file(file, options).await,
-        Err(error) => Err(error.into()),
+        Err(error) => Err(without_excerpt(error)),
     };
     let mut config = match (file, Config::incluster()) {
         (Ok(config), _) | (Err(_), Ok(config)) => config,
@@ -56,6 +58,17 @@ async fn ambient(options: &KubeConfigOptions) -> anyhow::Result<Config> {
     };
     config.apply_debug_overrides();
     Ok(config)
+}
+
+/// The lines after the first quote the file, in which there may be tokens.
+fn without_excerpt(error: KubeconfigError) -> anyhow::Error {
+    match error {
+        error @ KubeconfigError::Parse(_) => {
+            let text = error.to_string();
+            anyhow::anyhow!("{}", text.lines().next().unwrap_or_default().to_owned())
+        }
+        other => other.into(),
+    }
 }
 
 /// The configuration that kube reads from a kubeconfig, with the proxy that kubectl uses.
@@ -83,3 +96,15 @@ async fn of_file(mut file: Kubeconfig, options: &KubeConfigOptions) -> anyhow::R
 }
 
 const PROXY_CHOSEN: &str = "http://proxy.invalid";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubeconfig_that_is_no_yaml_is_not_quoted() {
+        let error = Kubeconfig::from_yaml("users:\n- token: [a_secret").unwrap_err();
+        let text = format!("{:#}", without_excerpt(error));
+        assert!(text.contains("line 2") && !text.contains("a_secret"), "{text}");
+    }
+}

@@ -49,8 +49,6 @@ pub(crate) struct SetRow {
     pub state: Option<SetState>,
     /// The leader's decision by these facts; none where too little is known.
     pub decision: Option<Decision>,
-    /// Whether that decision moves traffic.
-    pub moves: bool,
     /// What it waits for.
     pub next: Vec<NextStep>,
 }
@@ -158,12 +156,11 @@ impl Snapshot {
     }
 
     fn decided_row(&self, decided: &SetDecision<'_>, recorded: &BySet<SetState>) -> SetRow {
-        let SetDecision { set, health, decision, moves, .. } = decided;
+        let SetDecision { set, health, decision, .. } = decided;
         SetRow {
             on: TrafficOn::of_set(decided, self.stopped()),
             next: self.next_steps(decided),
             decision: Some(decision.clone()),
-            moves: *moves,
             ..row_of(set, health.clone(), recorded, self.now.wall)
         }
     }
@@ -201,7 +198,6 @@ fn row_of(
         backends: backends.collect(),
         state,
         decision: None,
-        moves: false,
         next: vec![],
         intent: intent.clone(),
     }
