@@ -1,6 +1,5 @@
 //! What somebody may do: the person who checks, and the program's ServiceAccount.
 
-use crate::kinds::Kind;
 use crate::snapshot::Settings;
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use std::fmt;
@@ -16,17 +15,30 @@ pub(crate) struct Access {
     pub name: Option<String>,
 }
 
+/// An action that a check takes, and what is not known without the right to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Needed {
+    pub access: Access,
+    pub unknown: &'static str,
+    /// Another check tells as much for now.
+    pub is_optional: bool,
+}
+
 impl Access {
-    fn to(verb: &'static str, group: &'static str, resource: impl Into<String>) -> Self {
+    pub(super) fn to(verb: &'static str, group: &'static str, resource: impl Into<String>) -> Self {
         Self { verb, group, resource: resource.into(), namespace: None, name: None }
     }
 
-    fn within(self, namespace: Option<&str>) -> Self {
+    pub(super) fn within(self, namespace: Option<&str>) -> Self {
         Self { namespace: namespace.map(str::to_owned), ..self }
     }
 
-    fn named(self, name: impl Into<String>) -> Self {
+    pub(super) fn named(self, name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..self }
+    }
+
+    pub(super) fn or(self, unknown: &'static str) -> Needed {
+        Needed { access: self, unknown, is_optional: false }
     }
 
     /// What a review asks.
@@ -60,34 +72,43 @@ impl fmt::Display for Access {
     }
 }
 
-const RBAC: &str = "rbac.authorization.k8s.io";
-const WEBHOOKS: &str = "admissionregistration.k8s.io";
+impl fmt::Display for Needed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "you may not {}: {}", self.access, self.unknown)
+    }
+}
 
-/// What a person needs for all checks.
-pub(super) fn of_checks(
-    settings: &Settings,
-    kinds: &[Kind],
-    namespace: Option<&str>,
-) -> Vec<Access> {
+const RBAC: &str = "rbac.authorization.k8s.io";
+pub(super) const WEBHOOKS: &str = "admissionregistration.k8s.io";
+
+/// What a person needs for all checks, beside what a snapshot lists and names itself.
+pub(super) fn of_checks(settings: &Settings) -> Vec<Needed> {
     let own = Some(settings.installation.namespace.as_str());
     let name = settings.installation.name.as_str();
-    let list = |group, resource: &str| Access::to("list", group, resource);
+    let proxy = Access::to("get", "", "pods/proxy").within(own);
     let mut needed = vec![
-        list("apps", "deployments"),
-        list("", "pods").within(own),
-        Access::to("get", "coordination.k8s.io", "leases").within(own).named(name),
-        Access::to("get", "", "namespaces").named(settings.installation.namespace.as_str()),
-        list("", "services").within(namespace),
-        list("discovery.k8s.io", "endpointslices").within(namespace),
-        list("linkerd.io", "serviceprofiles").within(namespace),
-        Access::to("get", WEBHOOKS, "mutatingwebhookconfigurations").named(name),
-        Access::to("get", WEBHOOKS, "validatingwebhookconfigurations").named(name),
-        Access::to("create", "authorization.k8s.io", "subjectaccessreviews"),
-        Access::to("get", "", "pods/proxy").within(own),
+        Access::to("list", "apps", "deployments")
+            .or("which installation there is, and whether linkerd-failover 0.1 runs, is not known"),
+        Access::to("list", "", "pods")
+            .within(own)
+            .or("whether all replicas run one version is not known"),
+        Access::to("create", "authorization.k8s.io", "subjectaccessreviews")
+            .or("the rights of the ServiceAccount are not known"),
     ];
-    needed.extend(kinds.iter().map(|kind| list(kind.group(), kind.plural()).within(namespace)));
-    let links = settings.links.iter().flat_map(|links| &links.namespaces);
-    needed.extend(links.map(|namespace| list("", "secrets").within(Some(namespace))));
+    if settings.uses_lease {
+        let lease = Access::to("get", "coordination.k8s.io", "leases").within(own).named(name);
+        needed.push(lease.or("which replica leads is not known"));
+    }
+    if settings.rules.is_some() {
+        let configurations = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
+        let get = |of| Access::to("get", WEBHOOKS, of).named(name);
+        needed.extend(configurations.map(|of| get(of).or("the CA that it trusts is not known")));
+    }
+    if settings.rules.is_some() || settings.links.is_some() {
+        // The dry runs tell that the certificates are valid now.
+        let unknown = "when the certificates of the replicas end, and which linked clusters the replicas see, is not known";
+        needed.push(Needed { is_optional: true, ..proxy.or(unknown) });
+    }
     needed
 }
 
@@ -109,70 +130,4 @@ pub(super) fn of_install(settings: &Settings) -> Vec<Access> {
         create(WEBHOOKS, "mutatingwebhookconfigurations"),
         create(WEBHOOKS, "validatingwebhookconfigurations"),
     ]
-}
-
-/// What the program's ServiceAccount needs.
-pub(super) fn of_account(settings: &Settings, kinds: &[Kind]) -> Vec<Access> {
-    let mut needed = of_own(settings);
-    let managed = settings.watch.namespaces.iter().map(|namespace| Some(namespace.as_str()));
-    let managed: Vec<Option<&str>> = managed.collect();
-    let managed = if managed.is_empty() { vec![None] } else { managed };
-    for namespace in managed {
-        let each = of_namespace(settings, kinds).into_iter();
-        needed.extend(each.map(|access| access.within(namespace)));
-    }
-    let links = settings.links.iter().flat_map(|links| &links.namespaces);
-    for namespace in links {
-        let secrets = ["list", "watch"].map(|verb| Access::to(verb, "", "secrets"));
-        needed.extend(secrets.map(|access| access.within(Some(namespace))));
-    }
-    needed
-}
-
-/// In its own namespace, and of what belongs to it.
-fn of_own(settings: &Settings) -> Vec<Access> {
-    let (own, name) = (&settings.installation.namespace, &settings.installation.name);
-    let here = |access: Access| access.within(Some(own));
-    let mut needed = vec![
-        Access::to("watch", "", "namespaces").named(own),
-        here(Access::to("create", "events.k8s.io", "events")),
-    ];
-    if settings.uses_lease {
-        let leases = "coordination.k8s.io";
-        needed.push(here(Access::to("create", leases, "leases")));
-        needed.extend(
-            ["get", "update"].map(|verb| here(Access::to(verb, leases, "leases").named(name))),
-        );
-    }
-    if settings.rules.is_some() {
-        let verb = if settings.own_certificates { "patch" } else { "watch" };
-        let configurations = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
-        needed.extend(configurations.map(|of| Access::to(verb, WEBHOOKS, of).named(name)));
-    }
-    if settings.rules.is_some() && settings.own_certificates {
-        let secret = format!("{name}-webhook-ca");
-        needed.push(here(Access::to("update", "", "secrets").named(secret)));
-    }
-    needed
-}
-
-/// Where objects are managed.
-fn of_namespace(settings: &Settings, kinds: &[Kind]) -> Vec<Access> {
-    let watched = |group, resource: &'static str| {
-        ["list", "watch"].map(|verb| Access::to(verb, group, resource))
-    };
-    let mut needed: Vec<Access> = watched("", "services")
-        .into_iter()
-        .chain(watched("discovery.k8s.io", "endpointslices"))
-        .collect();
-    for kind in kinds {
-        let verbs = ["list", "watch", "patch"];
-        needed.extend(verbs.map(|verb| Access::to(verb, kind.group(), kind.plural())));
-    }
-    needed.push(Access::to("create", "events.k8s.io", "events"));
-    if settings.profiles_of.is_some() {
-        let verbs = ["list", "watch", "create", "patch", "delete"];
-        needed.extend(verbs.map(|verb| Access::to(verb, "linkerd.io", "serviceprofiles")));
-    }
-    needed
 }

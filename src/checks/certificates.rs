@@ -1,6 +1,6 @@
 //! How long the webhook's certificates are valid.
 
-use crate::checks::facts::{Facts, by};
+use crate::checks::facts::{Asked, Facts, NotKnown, ReplicaMetrics, by};
 use crate::checks::outcome::Outcome;
 use jiff::{SignedDuration, Timestamp};
 
@@ -34,12 +34,32 @@ pub(super) fn leaves(facts: &Facts) -> Outcome {
     if facts.deployment.is_none() || facts.settings.rules.is_none() {
         return Outcome::Skipped;
     }
-    match &facts.leaves {
-        Ok(leaves) => Outcome::errors(leaves.iter().filter_map(|(pod, end)| {
-            ends(facts.now, *end, LEAF_LEFT, &format!("the certificate of {pod}"))
-        })),
-        // A cluster may let nobody reach a pod; the dry runs show whether a certificate is valid.
-        Err(_) => Outcome::Skipped,
+    let of_each = facts.metrics.iter().map(|(pod, metrics)| leaf(facts.now, pod, metrics));
+    let outcomes: Vec<Outcome> = of_each.collect();
+    if outcomes.iter().all(|outcome| *outcome == Outcome::Skipped) {
+        return Outcome::Skipped;
+    }
+    let faults = outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Error(why) => Some(why.clone()),
+        _ => None,
+    });
+    let unknown = outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Warning(why) => Some(why.clone()),
+        _ => None,
+    });
+    Outcome::graded(faults, unknown)
+}
+
+/// A cluster may let nobody reach a pod: that is no fault, and the dry runs show whether a certificate is valid now.
+fn leaf(now: Timestamp, pod: &str, metrics: &Asked<ReplicaMetrics>) -> Outcome {
+    let unknown = |why: &str| format!("not known of {pod}: {why}");
+    match metrics {
+        Ok(ReplicaMetrics { certificate_end: Some(end), .. }) => {
+            Outcome::errors(ends(now, *end, LEAF_LEFT, &format!("the certificate of {pod}")))
+        }
+        Ok(_) => Outcome::Warning(unknown("it serves no certificate yet")),
+        Err(NotKnown::Failed(why)) => Outcome::Warning(unknown(why)),
+        Err(NotKnown::Forbidden) => Outcome::Skipped,
     }
 }
 

@@ -9,6 +9,7 @@
 //! heading in `docs/checks.md`. Facts that it needs are gathered in [`gather`].
 
 mod access;
+mod account_access;
 mod certificates;
 mod cluster;
 mod facts;

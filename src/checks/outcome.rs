@@ -19,6 +19,18 @@ impl Outcome {
         lines(faults).map_or(Self::Passed, Self::Error)
     }
 
+    /// An error where there is a fault, with what is only to be warned of after it.
+    pub(super) fn graded(
+        faults: impl IntoIterator<Item = String>,
+        warned_of: impl IntoIterator<Item = String>,
+    ) -> Self {
+        let faults: Vec<String> = faults.into_iter().collect();
+        match faults.is_empty() {
+            true => Self::warnings(warned_of),
+            false => Self::errors(faults.into_iter().chain(warned_of)),
+        }
+    }
+
     /// The same as a warning.
     pub(super) fn warnings(faults: impl IntoIterator<Item = String>) -> Self {
         lines(faults).map_or(Self::Passed, Self::Warning)

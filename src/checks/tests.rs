@@ -1,7 +1,10 @@
-use super::facts::{DryRun, DryRuns, Facts, NotKnown};
+use super::access::Access;
+use super::facts::{DryRun, DryRuns, Facts, NotKnown, ReplicaMetrics, ServedKind};
 use super::report::{Colour, Report};
 use super::table::{CHECKS, When};
 use super::*;
+use crate::kinds::Kind;
+use crate::snapshot::Gap;
 use crate::snapshot::test_support::{NOW, OWN_NAMESPACE, service, settings, snapshot, split};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -44,12 +47,27 @@ fn ca(days: i64) -> Vec<u8> {
     webhook_certs::Authority::generate(&names, &lifetimes, now).unwrap().cert_pem().into_bytes()
 }
 
+fn served(kind: Kind, version: Option<&'static str>, others: &[&str]) -> ServedKind {
+    ServedKind { kind, version, others: others.iter().map(|version| (*version).into()).collect() }
+}
+
+/// What a pod tells by its metrics.
+fn metrics(end: &str, reachable: &[(&str, bool)]) -> ReplicaMetrics {
+    let reachable = reachable.iter().map(|(cluster, is)| ((*cluster).to_owned(), *is)).collect();
+    ReplicaMetrics { certificate_end: end.parse().ok(), reachable }
+}
+
+/// The dry runs, to be changed.
+fn runs(facts: &mut Facts) -> &mut DryRuns {
+    facts.dry_runs.as_mut().unwrap().as_mut().unwrap()
+}
+
 /// Nothing is wrong.
 fn healthy() -> Facts {
     Facts {
         now: NOW.parse().unwrap(),
         kubernetes: (1, 34),
-        kinds: Ok(vec!["TrafficSplit v1alpha2".into()]),
+        kinds: Ok(vec![served(Kind::TrafficSplit, Some("v1alpha2"), &[])]),
         denied: vec![],
         install_denied: vec![],
         deployment: Some(serde_json::from_value(deployment(2)).unwrap()),
@@ -59,12 +77,14 @@ fn healthy() -> Facts {
         pods: Ok(vec![]),
         lease: Ok(Some(serde_json::from_value(lease("a", "2026-11-26T02:59:58.000000Z")).unwrap())),
         account_denied: Ok(vec![]),
-        dry_runs: Some(DryRuns {
+        dry_runs: Some(Ok(DryRuns {
+            access: Access::to("create", "split.smi-spec.io", "trafficsplits")
+                .within(Some("emojivoto")),
             good: DryRun::Admitted { defaulted: true },
             bad: DryRun::Refused("no".into()),
-        }),
+        })),
         bundles: Ok(vec![("ValidatingWebhookConfiguration linkerd-failover".into(), ca(365))]),
-        leaves: Err(NotKnown::Forbidden),
+        metrics: vec![],
         snapshot: Ok(snapshot(&world([2, 2], split(&ON_PRIMARY, &[])))),
         rows: Default::default(),
     }
@@ -105,17 +125,55 @@ const CASES: &[Case] = &[
     ),
     (
         "no kind",
-        |facts| facts.kinds = Ok(vec![]),
+        |facts| facts.kinds = Ok(vec![served(Kind::TrafficSplit, None, &[])]),
         "error",
         "the cluster has a kind that fails over",
         "found neither TrafficSplits nor routes",
     ),
     (
+        "a version that is not read",
+        |facts| facts.kinds.as_mut().unwrap().push(served(Kind::GrpcRoute, None, &["v2"])),
+        "error",
+        "the cluster has a kind that fails over",
+        "found grpcroutes.gateway.networking.k8s.io in v2 alone, expected v1 or v1alpha2",
+    ),
+    (
         "a right of the person",
-        |facts| facts.denied = access::of_checks(&settings(), &[], None)[..1].to_vec(),
+        |facts| facts.denied = access::of_checks(&settings())[..1].to_vec(),
+        "error",
+        "you may read what the checks look at",
+        "you may not list deployments.apps: which installation there is",
+    ),
+    (
+        "a right of the person that another check makes up for",
+        |facts| facts.denied = access::of_checks(&settings()).into_iter().rev().take(1).collect(),
         "warning",
         "you may read what the checks look at",
-        "you may not list deployments.apps",
+        "you may not get pods/proxy in namespace linkerd-failover: when the certificates",
+    ),
+    (
+        "a right to list",
+        |facts| {
+            let gap = Gap::forbidden("services may not be listed", "health is not known");
+            facts.snapshot.as_mut().unwrap().gaps.push(gap);
+        },
+        "error",
+        "you may read what the checks look at",
+        "services may not be listed: health is not known",
+    ),
+    (
+        "a right to the dry runs",
+        |facts| runs(facts).good = DryRun::NotKnown(NotKnown::Forbidden),
+        "error",
+        "you may read what the checks look at",
+        "you may not create trafficsplits.split.smi-spec.io in namespace emojivoto: whether the webhook",
+    ),
+    (
+        "what does not answer from here",
+        |facts| facts.snapshot.as_mut().unwrap().gaps.push(Gap::new("cluster west", "x")),
+        "warning",
+        "you may read what the checks look at",
+        "cluster west: x",
     ),
     (
         "nothing installed",
@@ -133,7 +191,9 @@ const CASES: &[Case] = &[
     ),
     (
         "a right of the account",
-        |facts| facts.account_denied = Ok(access::of_account(&settings(), &[])[..1].to_vec()),
+        |facts| {
+            facts.account_denied = Ok(account_access::of_account(&settings(), &[])[..1].to_vec())
+        },
         "error",
         "its ServiceAccount has all rights",
         "it may not watch namespaces linkerd-failover",
@@ -179,24 +239,38 @@ const CASES: &[Case] = &[
     ),
     (
         "a webhook that does not default",
-        |facts| facts.dry_runs.as_mut().unwrap().good = DryRun::Admitted { defaulted: false },
+        |facts| runs(facts).good = DryRun::Admitted { defaulted: false },
         "error",
         "the webhook defaults what is created",
         "found a dry run without a primary filled in",
     ),
     (
         "a webhook that cannot be called",
-        |facts| facts.dry_runs.as_mut().unwrap().bad = DryRun::NotCalled("x509".into()),
+        |facts| runs(facts).bad = DryRun::NotCalled("x509".into()),
         "error",
         "the webhook refuses what is wrong",
         "cannot call the webhook (x509)",
     ),
     (
         "a webhook that refuses nothing",
-        |facts| facts.dry_runs.as_mut().unwrap().bad = DryRun::Admitted { defaulted: true },
+        |facts| runs(facts).bad = DryRun::Admitted { defaulted: true },
         "error",
         "the webhook refuses what is wrong",
         "found a wrong object admitted",
+    ),
+    (
+        "another webhook",
+        |facts| runs(facts).bad = DryRun::RefusedByOther("kyverno".into()),
+        "warning",
+        "the webhook refuses what is wrong",
+        "found that another webhook or policy refuses the dry run (kyverno)",
+    ),
+    (
+        "nothing to try the webhook with",
+        |facts| facts.dry_runs = Some(Err("found no namespace".into())),
+        "warning",
+        "the webhook defaults what is created",
+        "not tried: found no namespace",
     ),
     (
         "a CA near its end",
@@ -214,10 +288,20 @@ const CASES: &[Case] = &[
     ),
     (
         "a certificate past its end",
-        |facts| facts.leaves = Ok(vec![("a-pod".into(), "2026-11-25T00:00:00Z".parse().unwrap())]),
+        |facts| facts.metrics = vec![("a-pod".into(), Ok(metrics("2026-11-25T00:00:00Z", &[])))],
         "error",
         "the webhook's certificates are valid for a while",
         "found the certificate of a-pod expired since 2026-11-25T00:00:00Z",
+    ),
+    (
+        "a pod whose metrics cannot be read",
+        |facts| {
+            let why = NotKnown::Failed("its metrics cannot be read: x".into());
+            facts.metrics = vec![("a-pod".into(), Err(why))];
+        },
+        "warning",
+        "the webhook's certificates are valid for a while",
+        "not known of a-pod: its metrics cannot be read: x",
     ),
     (
         "a cluster that is not linked",
@@ -236,7 +320,18 @@ const CASES: &[Case] = &[
         |facts| facts.snapshot.as_mut().unwrap().index.cluster_wide.frozen = true,
         "error",
         "the cluster is not frozen",
-        "unfreeze it by: kubectl annotate namespace linkerd-failover failover.linkerd.io/frozen-",
+        "found the cluster frozen without an end, expected none: nothing fails over; end it by: linkerd-failover unfreeze",
+    ),
+    (
+        "a frozen cluster that thaws by itself",
+        |facts| {
+            let settings = &mut facts.snapshot.as_mut().unwrap().index.cluster_wide;
+            settings.frozen = true;
+            settings.frozen_until = "2026-11-26T04:00:00Z".parse().ok();
+        },
+        "warning",
+        "the cluster is not frozen",
+        "found the cluster frozen until 2026-11-26T04:00:00Z",
     ),
     (
         "the brake",
@@ -287,12 +382,41 @@ const CASES: &[Case] = &[
     (
         "a paused object",
         |facts| facts.snapshot = objects([2, 2], split(&ON_PRIMARY, &[("paused", "true")])),
+        "error",
+        "no object is paused",
+        "found TrafficSplit emojivoto/emoji paused without an end, expected none: it does not fail over; end it by: linkerd-failover resume trafficsplits.split.smi-spec.io/emoji -n emojivoto",
+    ),
+    (
+        "an object that is paused for a while",
+        |facts| {
+            let until = [("paused", "true"), ("paused-until", "2026-11-26T04:00:00Z")];
+            facts.snapshot = objects([2, 2], split(&ON_PRIMARY, &until));
+        },
         "warning",
         "no object is paused",
-        "found TrafficSplit emojivoto/emoji paused",
+        "paused until 2026-11-26T04:00:00Z, expected none",
+    ),
+    (
+        "an object that somebody has paused",
+        |facts| {
+            let by = json!({"v": 1, "person": "ana", "action": "pause", "at": NOW,
+                "reason": "a drain", "set": {"paused": "true", "paused-until": null}});
+            let paused = [("paused", "true"), ("changed-by", &by.to_string())];
+            facts.snapshot = objects([2, 2], split(&ON_PRIMARY, &paused));
+        },
+        "error",
+        "no object is paused",
+        "emoji paused by ana: a drain, without an end, expected none",
     ),
     (
         "a pinned object",
+        |facts| facts.snapshot = objects([2, 2], split(&ON_PRIMARY, &[("pin", "emoji-svc")])),
+        "error",
+        "no object is pinned",
+        "pinned without an end, expected none: its health moves no traffic; end it by: linkerd-failover unpin",
+    ),
+    (
+        "an object that is pinned for a while",
         |facts| {
             let until = [("pin", "emoji-svc"), ("pin-until", "2026-11-26T04:00:00Z")];
             facts.snapshot = objects([2, 2], split(&ON_PRIMARY, &until));
@@ -348,9 +472,9 @@ fn a_route_is_used_by_linkerd_and_hidden_by_no_profile_and_has_what_it_asks_for(
 }
 
 #[test]
-fn what_may_not_be_read_is_named_once_and_fails_nothing() {
+fn what_may_not_be_read_is_named_by_one_check_and_fails_no_other() {
     let mut facts = healthy();
-    facts.denied = access::of_checks(&settings(), &[], None)[..2].to_vec();
+    facts.denied = access::of_checks(&settings())[..2].to_vec();
     facts.predecessors = Err(NotKnown::Forbidden);
     facts.pods = Err(NotKnown::Forbidden);
     facts.lease = Err(NotKnown::Forbidden);
@@ -361,7 +485,7 @@ fn what_may_not_be_read_is_named_once_and_fails_nothing() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(
         found[0].2,
-        "you may not list deployments.apps\n    you may not list pods in namespace linkerd-failover"
+        "you may not list deployments.apps: which installation there is, and whether linkerd-failover 0.1 runs, is not known\n    you may not list pods in namespace linkerd-failover: whether all replicas run one version is not known"
     );
     facts.lease = Err(NotKnown::Failed("etcd is slow".into()));
     assert_eq!(faults(&facts)[1].2, "not known: etcd is slow");
@@ -448,8 +572,51 @@ fn every_hint_leads_to_a_heading_and_every_heading_to_a_check() {
     let anchors = CHECKS.iter().map(|check| check.anchor.to_owned());
     let anchors: BTreeSet<String> = anchors.chain(unreadable).collect();
     assert_eq!(headings, anchors);
+    assert_eq!(CHECKS.len() + 1, anchors.len(), "each has a heading of its own");
     for check in CHECKS {
         assert_eq!(anchor_of(check.description), check.anchor, "{}", check.description);
     }
     assert!(CHECKS.iter().any(|check| check.when == When::Before));
+}
+
+#[test]
+fn a_hint_is_the_url_of_a_file_in_the_repository_that_the_chart_names_too() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).unwrap();
+    let mut facts = healthy();
+    facts.lease = Ok(None);
+    let report = Report::of(&facts, false).to_json();
+    let repository = env!("CARGO_PKG_REPOSITORY");
+    let page = report.split("\"hint\": \"").nth(1).and_then(|rest| rest.split('#').next()).unwrap();
+    let path = page.strip_prefix(&format!("{repository}/blob/main/")).unwrap();
+    assert!(read(path).contains("### One replica leads"));
+    let chart = read("charts/linkerd-failover/Chart.yaml");
+    assert!(chart.contains(&format!("sources:\n- {repository}\n")), "{chart}");
+    let runbook = format!("runbookURL: {repository}/blob/main/docs/runbook.md\n");
+    assert!(read("charts/linkerd-failover/values.yaml").contains(&runbook));
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_from_here_is_a_fault_where_it_answers_no_replica() {
+    let unreachable = |metrics: Vec<(String, Result<ReplicaMetrics, NotKnown>)>| {
+        let mut manifests = world([2, 2], split(&ON_PRIMARY, &[]));
+        manifests[2]["metadata"]["annotations"] =
+            json!({"multicluster.linkerd.io/remote-discovery": "emoji-svc@west"});
+        let mut facts = healthy();
+        let mut snapshot = snapshot(&manifests);
+        let now = snapshot.now;
+        snapshot.index.remote.link("west");
+        snapshot.index.remote.change_reach("west", |reach| reach.failed(now));
+        (facts.snapshot, facts.metrics) = (Ok(snapshot), metrics);
+        let found = faults(&facts);
+        found.iter().find(|(_, of, _)| of == "linked clusters can be seen").cloned()
+    };
+    let of = |seen| ("a-pod".to_owned(), Ok(metrics("2026-12-26T00:00:00Z", &[("west", seen)])));
+    let (result, _, why) = unreachable(vec![]).unwrap();
+    assert_eq!(result, "warning");
+    assert!(why.contains("whether it answers the replicas is not known"), "{why}");
+    let (result, _, why) = unreachable(vec![of(false)]).unwrap();
+    assert_eq!(result, "error");
+    assert!(why.contains("cluster west answers no replica"), "{why}");
+    assert_eq!(unreachable(vec![of(false), of(true)]), None);
 }

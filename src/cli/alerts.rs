@@ -33,6 +33,11 @@ pub(super) struct AlertArgs {
 }
 
 impl AlertArgs {
+    /// Where the CA of the webhook's certificate is kept; none: no alert is taken.
+    pub(super) fn ca_namespaces(&self) -> Option<Vec<String>> {
+        self.alerts.then(|| distinct(self.alerts_ca_namespaces.clone()))
+    }
+
     /// None: no alert is taken.
     pub(super) fn settings(self) -> anyhow::Result<Option<AlertSettings>> {
         let (lasts, minimum) = (self.alerts_for, self.alerts_minimum_stay);

@@ -16,7 +16,7 @@ use crate::informers::sources::WatchSettings;
 use crate::kinds::selector::LabelSelector;
 use crate::runtime::controller;
 use crate::runtime::options::{Installation, LinkOptions, LinkerdOptions, Options, WebhookOptions};
-use crate::snapshot::Settings;
+use crate::snapshot::{Parts, Settings};
 use crate::telemetry;
 use jiff::SignedDuration;
 use std::net::SocketAddr;
@@ -213,8 +213,15 @@ impl Args {
 impl Args {
     /// What commands of people have to know of a controller with these arguments.
     pub(super) fn settings(self) -> Settings {
+        let parts = Parts {
+            brake: self.engine.brake.is_some(),
+            guard: self.guard.is_on(),
+            guard_reads_pods: self.guard.is_on() && self.certificates.client_ca().is_none(),
+            alerts: self.alerts.ca_namespaces(),
+        };
         let namespace = self.kubernetes.own_namespace();
         Settings {
+            parts,
             watch: WatchSettings {
                 selector: self.selector,
                 families: AddressFamilies { ipv6: self.ipv6 },

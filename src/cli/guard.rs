@@ -49,6 +49,10 @@ fn parse_bound(text: &str) -> Result<Duration, Expected> {
 }
 
 impl GuardArgs {
+    pub(super) fn is_on(&self) -> bool {
+        self.guard
+    }
+
     /// None: no deletion is delayed.
     pub(super) fn options(self) -> Option<GuardOptions> {
         let Self { guard, peer_token_file: token_file, pod_ip, .. } = self;

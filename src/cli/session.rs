@@ -273,7 +273,7 @@ impl Installed {
 
     fn unreadable(why: &str) -> Result<Self, Failure> {
         let unknown = "its settings are not known, and the chart's defaults are assumed";
-        let gap = Gap::new(format!("the installation of linkerd-failover: {why}"), unknown);
+        let gap = Gap::forbidden(format!("the installation of linkerd-failover: {why}"), unknown);
         Ok(Self { gaps: vec![gap], is_known: false, ..Self::none()? })
     }
 }

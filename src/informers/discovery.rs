@@ -10,6 +10,19 @@ pub(crate) async fn served_kind(client: &Client, kind: Kind) -> kube::Result<Opt
     served(client, kind.group(), kind.plural(), kind.versions()).await
 }
 
+/// The versions of a kind that the cluster serves, whether we read them or not.
+pub(crate) async fn other_versions(client: &Client, kind: Kind) -> kube::Result<Vec<String>> {
+    let mut versions = vec![];
+    for version in
+        group_of(client, kind.group()).await?.map(|group| group.versions).unwrap_or_default()
+    {
+        if has_kind(client, kind.group(), &version.version, kind.plural()).await? {
+            versions.push(version.version);
+        }
+    }
+    Ok(versions)
+}
+
 /// The first of these versions in which the cluster serves a kind.
 pub(crate) async fn served(
     client: &Client,

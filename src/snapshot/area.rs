@@ -12,11 +12,11 @@ pub(crate) enum Area {
 }
 
 impl Area {
-    /// The namespaces to list; empty: the cluster.
+    /// The namespaces to list; empty: the cluster. Nothing is managed outside of those of the settings.
     pub(super) fn namespaces(&self, settings: &Settings) -> Vec<String> {
         match self {
-            Self::All => settings.watch.namespaces.clone(),
-            Self::Namespace(namespace) => vec![namespace.clone()],
+            Self::Namespace(namespace) if self.is_managed(settings) => vec![namespace.clone()],
+            _ => settings.watch.namespaces.clone(),
         }
     }
 

@@ -14,11 +14,18 @@ pub(crate) struct Gap {
     pub unknown: &'static str,
     /// The failover objects that may be there and are not known.
     pub kind: Option<Kind>,
+    /// Whether a right is missing.
+    pub is_forbidden: bool,
 }
 
 impl Gap {
     pub(crate) fn new(what: impl Into<String>, unknown: &'static str) -> Self {
-        Self { what: what.into(), unknown, kind: None }
+        Self { what: what.into(), unknown, kind: None, is_forbidden: false }
+    }
+
+    /// The right to read something is missing.
+    pub(crate) fn forbidden(what: impl Into<String>, unknown: &'static str) -> Self {
+        Self { is_forbidden: true, ..Self::new(what, unknown) }
     }
 }
 
@@ -45,7 +52,8 @@ impl From<&NotListed> for Gap {
             WatchedResource::Objects(kind) => Some(kind),
             _ => None,
         };
-        Self { kind, ..Self::new(failure.to_string(), unknown) }
+        let is_forbidden = matches!(failure.why, ListFailure::Forbidden(_));
+        Self { kind, is_forbidden, ..Self::new(failure.to_string(), unknown) }
     }
 }
 

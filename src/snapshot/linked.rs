@@ -71,12 +71,13 @@ async fn clusters(client: &Client, namespaces: &[String]) -> (BTreeSet<String>, 
             }
             // Other errors may quote what was read.
             Err(error) => {
-                let why = match error {
-                    kube::Error::Api(status) if status.code == 403 => "may not be listed",
-                    _ => "cannot be listed",
-                };
-                let what = format!("credentials of linked clusters in namespace {namespace} {why}");
-                gaps.push(Gap::new(what, UNKNOWN));
+                let what = format!("credentials of linked clusters in namespace {namespace}");
+                gaps.push(match error {
+                    kube::Error::Api(status) if status.code == 403 => {
+                        Gap::forbidden(format!("{what} may not be listed"), UNKNOWN)
+                    }
+                    _ => Gap::new(format!("{what} cannot be listed"), UNKNOWN),
+                });
             }
         }
     }

@@ -8,9 +8,6 @@
 //! Nothing here guesses what the controller would do: the index, the parser and the decision are its own, as
 //! a leader has them that has just started. What could not be read is a [`gap::Gap`], named beside the rest.
 
-// The commands that use it follow.
-#![allow(dead_code)]
-
 pub(crate) mod area;
 pub(crate) mod assumption;
 pub(crate) mod freeze;
@@ -27,7 +24,7 @@ pub(crate) use assumption::Assumptions;
 pub(crate) use freeze::Freeze;
 pub(crate) use gap::Gap;
 pub(crate) use next_step::NextStep;
-pub(crate) use settings::Settings;
+pub(crate) use settings::{Parts, Settings};
 pub(crate) use take::{Snapshot, take};
 
 #[cfg(test)]

@@ -23,4 +23,17 @@ pub(crate) struct Settings {
     pub linkerd_namespace: String,
     /// It uses a Lease.
     pub uses_lease: bool,
+    pub parts: Parts,
+}
+
+/// Parts of the program that need rights of their own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts {
+    pub brake: bool,
+    /// The deletion guard.
+    pub guard: bool,
+    /// The guard looks up the label of a pod.
+    pub guard_reads_pods: bool,
+    /// The namespaces in which the receiver of alerts keeps its CA; none: there is no receiver.
+    pub alerts: Option<Vec<String>>,
 }

@@ -160,8 +160,8 @@ async fn lease(client: &Client, settings: &Settings) -> Result<Option<Lease>, Ga
     let own = &settings.installation;
     let leases: Api<Lease> = Api::namespaced(client.clone(), &own.namespace);
     leases.get_opt(&own.name).await.map_err(|error| {
-        let what = format!("Lease {}/{} {}", own.namespace, own.name, reason(&error));
-        Gap::new(what, "whether the brake holds is not known")
+        let what = format!("Lease {}/{}", own.namespace, own.name);
+        unread(&what, &error, "whether the brake holds is not known")
     })
 }
 
@@ -190,17 +190,19 @@ async fn failfast(client: &Client, settings: &Settings) -> Result<Failfast, Gap>
         }
         Ok(None) => Ok(Failfast::without_config_map(namespace)),
         Err(error) => {
-            let what = format!("ConfigMap {namespace}/{CONFIG_MAP} {}", reason(&error));
-            Err(Gap::new(what, "the failfast timeout of callers' proxies is not known"))
+            let unknown = "the failfast timeout of callers' proxies is not known";
+            Err(unread(&format!("ConfigMap {namespace}/{CONFIG_MAP}"), &error, unknown))
         }
     }
 }
 
-/// Why a request failed, as a part of a sentence.
-fn reason(error: &kube::Error) -> String {
+/// Something that a request did not get.
+fn unread(what: &str, error: &kube::Error, unknown: &'static str) -> Gap {
     match error {
-        kube::Error::Api(status) if status.code == 403 => "may not be read".to_owned(),
-        other => format!("cannot be read: {other}"),
+        kube::Error::Api(status) if status.code == 403 => {
+            Gap::forbidden(format!("{what} may not be read"), unknown)
+        }
+        other => Gap::new(format!("{what} cannot be read: {other}"), unknown),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::informers::endpoint_slices;
 use crate::informers::sources::WatchSettings;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use crate::runtime::options::Installation;
-use crate::snapshot::{Area, Settings, Snapshot};
+use crate::snapshot::{Area, Parts, Settings, Snapshot};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -167,5 +167,6 @@ pub(crate) fn settings() -> Settings {
         profiles_of: Some("cluster.local".into()),
         linkerd_namespace: "linkerd".into(),
         uses_lease: true,
+        parts: Parts::default(),
     }
 }

@@ -1,11 +1,12 @@
 //! What the program's ServiceAccount may do.
 
-use super::not_known;
-use crate::checks::access::{self, Access};
+use super::{REVIEWS, not_known};
+use crate::checks::access::Access;
+use crate::checks::account_access::of_account;
 use crate::checks::facts::Asked;
 use crate::kinds::Kind;
 use crate::snapshot::Settings;
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::{SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::api::PostParams;
@@ -26,7 +27,7 @@ pub(super) async fn denied(
     if deployment.is_none() {
         return Ok(vec![]);
     }
-    let asked = access::of_account(settings, kinds).into_iter().map(async |access| {
+    let asked = of_account(settings, kinds).into_iter().map(async |access| {
         let spec = SubjectAccessReviewSpec {
             user: Some(user.clone()),
             groups: Some(groups.clone()),
@@ -40,7 +41,8 @@ pub(super) async fn denied(
         let is_allowed = answer.status.is_some_and(|status| status.allowed);
         Ok((!is_allowed).then_some(access))
     });
-    let denied: Asked<Vec<Option<Access>>> = join_all(asked).await.into_iter().collect();
+    let denied: Vec<Asked<Option<Access>>> = stream::iter(asked).buffered(REVIEWS).collect().await;
+    let denied: Asked<Vec<Option<Access>>> = denied.into_iter().collect();
     Ok(denied?.into_iter().flatten().collect())
 }
 
