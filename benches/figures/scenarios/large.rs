@@ -1,6 +1,6 @@
 //! 10,000 splits on one primary, in a cluster with as many other Services.
 
-use super::memory;
+use super::{commands, memory};
 use crate::support::bench::Bench;
 use crate::support::figures::{Name, beside};
 use crate::support::options::Options;
@@ -11,11 +11,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use test_cluster::{Cluster, Workload};
 
-const OBJECTS: usize = 10_000;
+pub(super) const OBJECTS: usize = 10_000;
 const SERVICES: usize = 10_000;
 /// Of these with a slice.
 const WITH_SLICE: usize = 200;
-const SCENARIOS: [&str; 2] = ["memory", "fan-out-10000"];
+const SCENARIOS: [&str; 3] = ["memory", "fan-out-10000", "commands-10000"];
 const WITHOUT_GUARD: &str = "guard.enabled=false";
 
 pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
@@ -25,10 +25,10 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     let cluster = Cluster::start().await?;
     cluster.install_traffic_split_crd().await?;
     let options = bench.options();
-    // Both are measured in one: it takes long enough to make the objects.
+    // All are measured in one: it takes long enough to make the objects.
     let measured = measure(&options, &cluster);
-    let name = if options.wants("memory", true) { "memory" } else { "fan-out-10000" };
-    bench.scenario(name, measured).await;
+    let wanted = SCENARIOS.into_iter().find(|name| options.wants(name, true));
+    bench.scenario(wanted.unwrap_or("memory"), measured).await;
     cluster.stop().await
 }
 
@@ -37,7 +37,10 @@ async fn measure(options: &Options, cluster: &Cluster) -> Result<Vec<Row>> {
     let installation = options.install(cluster, &[WITHOUT_GUARD], 1).await?;
     let contents = Contents::splits("k10", OBJECTS);
     let mut pair = Pair::new(cluster, &installation, contents).await?;
-    let mut rows = vec![];
+    let mut rows = commands::rows(options, cluster).await?;
+    if ["memory", "fan-out-10000"].iter().all(|name| !options.wants(name, true)) {
+        return Ok(rows);
+    }
     let plain = memory::after_start(&installation.replicas()[0]).await?;
     let title = "memory after start, 10,000 splits and 10,200 Services";
     rows.push(memory::row("memory-start", title, &plain, 35.0)?);

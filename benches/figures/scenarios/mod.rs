@@ -5,6 +5,7 @@ pub(crate) mod one_replica;
 pub(crate) mod profiles;
 pub(crate) mod two_replicas;
 
+mod commands;
 mod flips;
 mod guard;
 mod heavy_reviews;
