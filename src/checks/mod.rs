@@ -26,4 +26,6 @@ pub(crate) mod table;
 mod webhook;
 
 #[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
 mod tests;

@@ -4,12 +4,11 @@ use super::report::{Colour, Report};
 use super::table::{CHECKS, When};
 use super::*;
 use crate::kinds::Kind;
-use crate::snapshot::Gap;
 use crate::snapshot::test_support::{NOW, OWN_NAMESPACE, service, settings, snapshot, split};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-fn deployment(ready: i32) -> Value {
+pub(super) fn deployment(ready: i32) -> Value {
     json!({
         "metadata": {"name": "linkerd-failover", "namespace": OWN_NAMESPACE,
             "labels": {"app.kubernetes.io/version": env!("CARGO_PKG_VERSION")}},
@@ -18,11 +17,11 @@ fn deployment(ready: i32) -> Value {
     })
 }
 
-fn lease(holder: &str, renewed: &str) -> Value {
+pub(super) fn lease(holder: &str, renewed: &str) -> Value {
     json!({"spec": {"holderIdentity": holder, "leaseDurationSeconds": 10, "renewTime": renewed}})
 }
 
-const ON_PRIMARY: [(&str, u32); 2] = [("emoji-svc", 1), ("emoji-svc-west", 0)];
+pub(super) const ON_PRIMARY: [(&str, u32); 2] = [("emoji-svc", 1), ("emoji-svc-west", 0)];
 
 /// The profile that carries the split.
 fn profile() -> Value {
@@ -33,13 +32,13 @@ fn profile() -> Value {
     ]}})
 }
 
-fn world(ready: [usize; 2], object: Value) -> Vec<Value> {
+pub(super) fn world(ready: [usize; 2], object: Value) -> Vec<Value> {
     let services = [service("emoji-svc", ready[0], 2), service("emoji-svc-west", ready[1], 2)];
     services.into_iter().flatten().chain([object, profile()]).collect()
 }
 
 /// A CA that ends in so many days.
-fn ca(days: i64) -> Vec<u8> {
+pub(super) fn ca(days: i64) -> Vec<u8> {
     let now: jiff::Timestamp = NOW.parse().unwrap();
     let ca = jiff::SignedDuration::from_hours(days * 24);
     let lifetimes = webhook_certs::Lifetimes { ca, ..webhook_certs::Lifetimes::default() };
@@ -47,23 +46,23 @@ fn ca(days: i64) -> Vec<u8> {
     webhook_certs::Authority::generate(&names, &lifetimes, now).unwrap().cert_pem().into_bytes()
 }
 
-fn served(kind: Kind, version: Option<&'static str>, others: &[&str]) -> ServedKind {
+pub(super) fn served(kind: Kind, version: Option<&'static str>, others: &[&str]) -> ServedKind {
     ServedKind { kind, version, others: others.iter().map(|version| (*version).into()).collect() }
 }
 
 /// What a pod tells by its metrics.
-fn metrics(end: &str, reachable: &[(&str, bool)]) -> ReplicaMetrics {
+pub(super) fn metrics(end: &str, reachable: &[(&str, bool)]) -> ReplicaMetrics {
     let reachable = reachable.iter().map(|(cluster, is)| ((*cluster).to_owned(), *is)).collect();
     ReplicaMetrics { certificate_end: end.parse().ok(), reachable }
 }
 
 /// The dry runs, to be changed.
-fn runs(facts: &mut Facts) -> &mut DryRuns {
+pub(super) fn runs(facts: &mut Facts) -> &mut DryRuns {
     facts.dry_runs.as_mut().unwrap().as_mut().unwrap()
 }
 
 /// Nothing is wrong.
-fn healthy() -> Facts {
+pub(super) fn healthy() -> Facts {
     Facts {
         now: NOW.parse().unwrap(),
         kubernetes: (1, 34),
@@ -91,7 +90,7 @@ fn healthy() -> Facts {
 }
 
 /// What has not passed: its sign, its description, and why.
-fn faults(facts: &Facts) -> Vec<(String, String, String)> {
+pub(super) fn faults(facts: &Facts) -> Vec<(String, String, String)> {
     let report: Value = serde_json::from_str(&Report::of(facts, false).to_json()).unwrap();
     let categories = report["categories"].as_array().unwrap().iter();
     let checks = categories.flat_map(|category| category["checks"].as_array().unwrap());
@@ -108,337 +107,11 @@ fn a_healthy_installation_passes_every_check() {
     assert!(report.is_success() && report.transient().is_empty());
 }
 
-/// A change of the facts, and the check that fails by it.
-type Case = (&'static str, fn(&mut Facts), &'static str, &'static str, &'static str);
-
-fn objects(ready: [usize; 2], object: Value) -> Result<crate::snapshot::Snapshot, NotKnown> {
+pub(super) fn objects(
+    ready: [usize; 2],
+    object: Value,
+) -> Result<crate::snapshot::Snapshot, NotKnown> {
     Ok(snapshot(&world(ready, object)))
-}
-
-const CASES: &[Case] = &[
-    (
-        "an old cluster",
-        |facts| facts.kubernetes = (1, 29),
-        "error",
-        "the Kubernetes version is supported",
-        "found Kubernetes 1.29, expected 1.30 or newer",
-    ),
-    (
-        "no kind",
-        |facts| facts.kinds = Ok(vec![served(Kind::TrafficSplit, None, &[])]),
-        "error",
-        "the cluster has a kind that fails over",
-        "found neither TrafficSplits nor routes",
-    ),
-    (
-        "a version that is not read",
-        |facts| facts.kinds.as_mut().unwrap().push(served(Kind::GrpcRoute, None, &["v2"])),
-        "error",
-        "the cluster has a kind that fails over",
-        "found grpcroutes.gateway.networking.k8s.io in v2 alone, expected v1 or v1alpha2",
-    ),
-    (
-        "a right of the person",
-        |facts| facts.denied = access::of_checks(&settings())[..1].to_vec(),
-        "error",
-        "you may read what the checks look at",
-        "you may not list deployments.apps: which installation there is",
-    ),
-    (
-        "a right of the person that another check makes up for",
-        |facts| facts.denied = access::of_checks(&settings()).into_iter().rev().take(1).collect(),
-        "warning",
-        "you may read what the checks look at",
-        "you may not get pods/proxy in namespace linkerd-failover: when the certificates",
-    ),
-    (
-        "a right to list",
-        |facts| {
-            let gap = Gap::forbidden("services may not be listed", "health is not known");
-            facts.snapshot.as_mut().unwrap().gaps.push(gap);
-        },
-        "error",
-        "you may read what the checks look at",
-        "services may not be listed: health is not known",
-    ),
-    (
-        "a right to the dry runs",
-        |facts| runs(facts).good = DryRun::NotKnown(NotKnown::Forbidden),
-        "error",
-        "you may read what the checks look at",
-        "you may not create trafficsplits.split.smi-spec.io in namespace emojivoto: whether the webhook",
-    ),
-    (
-        "what does not answer from here",
-        |facts| facts.snapshot.as_mut().unwrap().gaps.push(Gap::new("cluster west", "x")),
-        "warning",
-        "you may read what the checks look at",
-        "cluster west: x",
-    ),
-    (
-        "nothing installed",
-        |facts| facts.deployment = None,
-        "error",
-        "linkerd-failover is installed",
-        "found no Deployment of it",
-    ),
-    (
-        "the predecessor",
-        |facts| facts.predecessors = Ok(vec!["linkerd-failover/old".into()]),
-        "error",
-        "linkerd-failover 0.1 is gone",
-        "found Deployment linkerd-failover/old, expected none",
-    ),
-    (
-        "a right of the account",
-        |facts| {
-            facts.account_denied = Ok(account_access::of_account(&settings(), &[])[..1].to_vec())
-        },
-        "error",
-        "its ServiceAccount has all rights",
-        "it may not watch namespaces linkerd-failover",
-    ),
-    (
-        "a replica that is not ready",
-        |facts| facts.deployment = Some(serde_json::from_value(deployment(1)).unwrap()),
-        "error",
-        "its replicas are ready",
-        "found 1 of 2 ready",
-    ),
-    (
-        "nobody leads",
-        |facts| facts.lease = Ok(None),
-        "error",
-        "one replica leads",
-        "found nobody in the Lease",
-    ),
-    (
-        "a leader that is gone",
-        |facts| {
-            let old = lease("a", "2026-11-26T02:00:00.000000Z");
-            facts.lease = Ok(Some(serde_json::from_value(old).unwrap()));
-        },
-        "error",
-        "one replica leads",
-        "not renewed since 2026-11-26T02:00:00Z",
-    ),
-    (
-        "several versions",
-        |facts| {
-            let pod = |image: &str| {
-                serde_json::from_value(json!({"spec": {"containers": [
-                    {"name": "x", "image": image, "args": ["controller"]},
-                ]}}))
-                .unwrap()
-            };
-            facts.pods = Ok(vec![pod("a:1"), pod("a:2")]);
-        },
-        "error",
-        "all versions are equal",
-        "found pods of a:1 and a:2",
-    ),
-    (
-        "a webhook that does not default",
-        |facts| runs(facts).good = DryRun::Admitted { defaulted: false },
-        "error",
-        "the webhook defaults what is created",
-        "found a dry run without a primary filled in",
-    ),
-    (
-        "a webhook that cannot be called",
-        |facts| runs(facts).bad = DryRun::NotCalled("x509".into()),
-        "error",
-        "the webhook refuses what is wrong",
-        "cannot call the webhook (x509)",
-    ),
-    (
-        "a webhook that refuses nothing",
-        |facts| runs(facts).bad = DryRun::Admitted { defaulted: true },
-        "error",
-        "the webhook refuses what is wrong",
-        "found a wrong object admitted",
-    ),
-    (
-        "another webhook",
-        |facts| runs(facts).bad = DryRun::RefusedByOther("kyverno".into()),
-        "warning",
-        "the webhook refuses what is wrong",
-        "found that another webhook or policy refuses the dry run (kyverno)",
-    ),
-    (
-        "nothing to try the webhook with",
-        |facts| facts.dry_runs = Some(Err("found no namespace".into())),
-        "warning",
-        "the webhook defaults what is created",
-        "not tried: found no namespace",
-    ),
-    (
-        "a CA near its end",
-        |facts| facts.bundles = Ok(vec![("x".into(), ca(7))]),
-        "error",
-        "the webhook's CA is valid for a while",
-        "expected 30 days left at least",
-    ),
-    (
-        "no CA",
-        |facts| facts.bundles = Ok(vec![("x".into(), vec![])]),
-        "error",
-        "the webhook's CA is valid for a while",
-        "found no CA in x",
-    ),
-    (
-        "a certificate past its end",
-        |facts| facts.metrics = vec![("a-pod".into(), Ok(metrics("2026-11-25T00:00:00Z", &[])))],
-        "error",
-        "the webhook's certificates are valid for a while",
-        "found the certificate of a-pod expired since 2026-11-25T00:00:00Z",
-    ),
-    (
-        "a pod whose metrics cannot be read",
-        |facts| {
-            let why = NotKnown::Failed("its metrics cannot be read: x".into());
-            facts.metrics = vec![("a-pod".into(), Err(why))];
-        },
-        "warning",
-        "the webhook's certificates are valid for a while",
-        "not known of a-pod: its metrics cannot be read: x",
-    ),
-    (
-        "a cluster that is not linked",
-        |facts| {
-            let mut manifests = world([2, 2], split(&ON_PRIMARY, &[]));
-            manifests[2]["metadata"]["annotations"] =
-                json!({"multicluster.linkerd.io/remote-discovery": "emoji-svc@west"});
-            facts.snapshot = Ok(snapshot(&manifests));
-        },
-        "error",
-        "linked clusters can be seen",
-        "no credentials for cluster west",
-    ),
-    (
-        "a frozen cluster",
-        |facts| facts.snapshot.as_mut().unwrap().index.cluster_wide.frozen = true,
-        "error",
-        "the cluster is not frozen",
-        "found the cluster frozen without an end, expected none: nothing fails over; end it by: linkerd-failover unfreeze",
-    ),
-    (
-        "a frozen cluster that thaws by itself",
-        |facts| {
-            let settings = &mut facts.snapshot.as_mut().unwrap().index.cluster_wide;
-            settings.frozen = true;
-            settings.frozen_until = "2026-11-26T04:00:00Z".parse().ok();
-        },
-        "warning",
-        "the cluster is not frozen",
-        "found the cluster frozen until 2026-11-26T04:00:00Z",
-    ),
-    (
-        "the brake",
-        |facts| facts.snapshot.as_mut().unwrap().braked_since = Some(NOW.parse().unwrap()),
-        "error",
-        "the brake does not hold",
-        "failover.linkerd.io/brake-released=",
-    ),
-    (
-        "an object that cannot be read",
-        |facts| {
-            let unreadable = json!({"kind": "TrafficSplit", "metadata": {"name": "emoji"}});
-            facts.snapshot = objects([2, 2], unreadable);
-        },
-        "error",
-        "all objects can be read",
-        "TrafficSplit emojivoto/emoji: spec.",
-    ),
-    (
-        "an object that admission refuses",
-        |facts| {
-            let mut manifests = world([2, 2], split(&ON_PRIMARY, &[]));
-            manifests[4]["spec"]["backends"][1]["service"] = json!("emoji-svc-wset");
-            facts.snapshot = Ok(snapshot(&manifests));
-        },
-        "error",
-        "admission would take all objects",
-        "did you mean emoji-svc-west",
-    ),
-    (
-        "no ready fallback",
-        |facts| facts.snapshot = objects([2, 0], split(&ON_PRIMARY, &[])),
-        "error",
-        "a fallback of each object is ready",
-        "without a ready fallback (emoji-svc-west: 0 of 2 endpoints ready)",
-    ),
-    (
-        "a split that nothing carries",
-        |facts| {
-            let mut manifests = world([2, 2], split(&ON_PRIMARY, &[]));
-            manifests.pop();
-            facts.snapshot = Ok(snapshot(&manifests));
-        },
-        "error",
-        "a ServiceProfile carries each split",
-        "found no ServiceProfile of Service emojivoto/emoji-svc",
-    ),
-    (
-        "a paused object",
-        |facts| facts.snapshot = objects([2, 2], split(&ON_PRIMARY, &[("paused", "true")])),
-        "error",
-        "no object is paused",
-        "found TrafficSplit emojivoto/emoji paused without an end, expected none: it does not fail over; end it by: linkerd-failover resume trafficsplits.split.smi-spec.io/emoji -n emojivoto",
-    ),
-    (
-        "an object that is paused for a while",
-        |facts| {
-            let until = [("paused", "true"), ("paused-until", "2026-11-26T04:00:00Z")];
-            facts.snapshot = objects([2, 2], split(&ON_PRIMARY, &until));
-        },
-        "warning",
-        "no object is paused",
-        "paused until 2026-11-26T04:00:00Z, expected none",
-    ),
-    (
-        "an object that somebody has paused",
-        |facts| {
-            let by = json!({"v": 1, "person": "ana", "action": "pause", "at": NOW,
-                "reason": "a drain", "set": {"paused": "true", "paused-until": null}});
-            let paused = [("paused", "true"), ("changed-by", &by.to_string())];
-            facts.snapshot = objects([2, 2], split(&ON_PRIMARY, &paused));
-        },
-        "error",
-        "no object is paused",
-        "emoji paused by ana: a drain, without an end, expected none",
-    ),
-    (
-        "a pinned object",
-        |facts| facts.snapshot = objects([2, 2], split(&ON_PRIMARY, &[("pin", "emoji-svc")])),
-        "error",
-        "no object is pinned",
-        "pinned without an end, expected none: its health moves no traffic; end it by: linkerd-failover unpin",
-    ),
-    (
-        "an object that is pinned for a while",
-        |facts| {
-            let until = [("pin", "emoji-svc"), ("pin-until", "2026-11-26T04:00:00Z")];
-            facts.snapshot = objects([2, 2], split(&ON_PRIMARY, &until));
-        },
-        "warning",
-        "no object is pinned",
-        "pinned until 2026-11-26T04:00:00Z",
-    ),
-];
-
-#[test]
-fn each_fault_fails_the_check_that_is_about_it() {
-    for (case, break_it, result, description, why) in CASES {
-        let mut facts = healthy();
-        break_it(&mut facts);
-        let found = faults(&facts);
-        let the_one = found.iter().find(|(_, of, _)| of == description);
-        let (found_result, _, found_why) =
-            the_one.unwrap_or_else(|| panic!("{case}: {description} has passed: {found:?}"));
-        assert_eq!(found_result, result, "{case}");
-        assert!(found_why.contains(why), "{case}: {found_why}");
-    }
 }
 
 fn route(status: Value) -> Value {

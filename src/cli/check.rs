@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// Check the installation and everything that fails over
 ///
 /// `linkerd check` runs it too. Flags that it does not know are ignored. Each fault has a link to a page that
-/// tells how to mend it. A ‼ is meant so, or harms nothing yet; a × makes the command fail.
+/// tells how to mend it. A ‼ is meant so, or not known; a × makes the command fail.
 #[derive(Clone, Debug, clap::Args)]
 #[command(verbatim_doc_comment, args_override_self = true)]
 pub(super) struct Args {
