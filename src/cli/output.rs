@@ -1,6 +1,7 @@
 //! Standard output: all of a result at once, or nothing of it.
 
 use crate::checks::report::Colour;
+use crate::kinds::one_line::one_line;
 use anyhow::Context;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 
@@ -31,10 +32,15 @@ pub(super) fn is_drawn_on() -> bool {
 /// Prints a line. Where nobody reads any more, because a pipe or a terminal has closed, the command goes on: what it
 /// has begun must come to its end.
 pub(super) fn print_line(line: &str) {
-    let _ = writeln!(stdout(), "{line}");
+    let _ = writeln!(stdout(), "{}", shown(line));
 }
 
 /// The same, on standard error.
 pub(super) fn report_line(line: &str) {
-    let _ = writeln!(stderr(), "{line}");
+    let _ = writeln!(stderr(), "{}", shown(line));
+}
+
+/// Without control characters, whatever is quoted in it; a denial has a line for each cause.
+fn shown(text: &str) -> String {
+    text.split('\n').map(one_line).collect::<Vec<_>>().join("\n")
 }
