@@ -238,7 +238,7 @@ async fn on_terminal(looker: &Looker, ends: &mut Ends) -> anyhow::Result<ExitCod
 
 impl Terminal {
     fn draw(&mut self, looker: &Looker, seen: &Seen) -> anyhow::Result<()> {
-        let Seen { snapshot, stale, .. } = seen;
+        let Seen { snapshot, stale, taken, .. } = seen;
         let rows = looker.rows(snapshot);
         let gaps = snapshot.gaps.iter().map(ToString::to_string);
         let notices: Vec<String> = looker.cluster_holds(snapshot).into_iter().chain(gaps).collect();
@@ -246,6 +246,7 @@ impl Terminal {
             rows: &rows,
             notices: &notices,
             stale: stale.as_ref(),
+            taken: *taken,
             columns: looker.columns(),
             now: snapshot.now.wall,
         };

@@ -28,7 +28,8 @@ fn rows_and_texts_of_10_000_objects() {
         println!("{what}: {:?}, {size}", began.elapsed());
     };
     let (rows, now) = (snapshot.rows(), snapshot.now.wall);
-    let shown = Shown { rows: &rows, notices: &[], stale: None, columns: Columns::default(), now };
+    let columns = Columns::default();
+    let shown = Shown { rows: &rows, notices: &[], stale: None, taken: now, columns, now };
     let size = Size { columns: 200, lines: 50 };
     timed("rows", &|| snapshot.rows().len());
     timed("table", &|| to_table(&rows, Columns::default(), Colour::None, now).len());

@@ -9,7 +9,10 @@ use crate::printers::age::age;
 use crate::printers::style::{Style, truncated};
 use crate::reconciler::traffic_on::TrafficOn;
 use crate::snapshot::row::ObjectRow;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+/// The age of a look from which on it is shown.
+const OLD: SignedDuration = SignedDuration::from_secs(4);
 
 /// The size of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub(crate) struct Shown<'a> {
     /// What holds traffic in the whole cluster, and what is not known.
     pub notices: &'a [String],
     pub stale: Option<&'a Stale>,
+    /// When it was looked.
+    pub taken: Timestamp,
     pub columns: Columns,
     pub now: Timestamp,
 }
@@ -57,7 +62,7 @@ pub(crate) fn frame(shown: &Shown<'_>, size: Size, colour: Colour) -> Vec<String
 fn head(shown: &Shown<'_>, all: &[StatusLine<'_>], size: Size, colour: Colour) -> Vec<String> {
     let time = to_the_second(shown.now);
     let counted = if all.is_empty() { "none".to_owned() } else { counted(all) };
-    let mut head = vec![truncated(&format!("{time}   {counted}"), size.columns)];
+    let mut head = vec![truncated(&format!("{time}{}   {counted}", seen(shown)), size.columns)];
     let mut warn = |text: String| {
         let text = truncated(&one_line(&text), size.columns);
         head.push(match colour {
@@ -74,6 +79,13 @@ fn head(shown: &Shown<'_>, all: &[StatusLine<'_>], size: Size, colour: Colour) -
         [first, more @ ..] => warn(format!("{first} (and {} more)", more.len())),
     }
     head
+}
+
+/// ` (seen 11s ago)`: where looks are rare since each takes long.
+fn seen(shown: &Shown<'_>) -> String {
+    let is_old = shown.taken.duration_until(shown.now) >= OLD && shown.stale.is_none();
+    let text = || format!(" (seen {} ago)", age(shown.taken, shown.now));
+    is_old.then(text).unwrap_or_default()
 }
 
 /// `3 held, 12 fallback, 485 primary`: of each that there is, the most urgent first.

@@ -15,7 +15,7 @@ use serde_json::json;
 const SIZE: Size = Size { columns: 80, lines: 24 };
 
 fn shown(rows: &[ObjectRow], now: Timestamp) -> Shown<'_> {
-    Shown { rows, notices: &[], stale: None, columns: Columns::default(), now }
+    Shown { rows, notices: &[], stale: None, taken: now, columns: Columns::default(), now }
 }
 
 /// 500 splits: two are held, three on their fallback with a loss, the rest on their primaries.
@@ -131,6 +131,17 @@ fn what_is_old_or_not_known_is_said_above_the_table() {
         frame[2],
         "Lease a/b may not be read: whether the brake holds is not known (and 1 more)"
     );
+}
+
+#[test]
+fn the_age_of_a_look_is_told_where_the_next_is_long_in_coming() {
+    let (_, rows, now) = world();
+    let first = |seconds: i64| {
+        let taken = now - jiff::SignedDuration::from_secs(seconds);
+        frame(&Shown { taken, ..shown(&rows, now) }, SIZE, Colour::None).remove(0)
+    };
+    assert!(first(11).starts_with("2026-11-26T03:00:00Z (seen 11s ago)   1 held"), "{}", first(11));
+    assert!(!first(3).contains("seen"), "{}", first(3));
 }
 
 #[test]
