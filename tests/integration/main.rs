@@ -48,6 +48,7 @@ mod cli {
     mod check;
     mod drill;
     mod migrate;
+    mod plan;
     mod status;
     mod uninstall;
     mod validate;

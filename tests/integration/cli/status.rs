@@ -10,6 +10,21 @@ use test_cluster::{Cluster, Output, eventually};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_linkerd-failover");
 const BOTH: &str = "trafficsplit/emoji httproute/emoji -n emojivoto";
+const BOTH_NAMES: &str = "trafficsplit/emoji httproute/emoji";
+
+/// The user `somebody` may read in the namespace `emojivoto`.
+const ONE_NAMESPACE: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader, namespace: emojivoto}
+rules: [{apiGroups: ['*'], resources: ['*'], verbs: [get, list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: reader, namespace: emojivoto}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: somebody}]
+";
 
 async fn call(cluster: &Cluster, line: &str) -> Result<Output> {
     cluster.sh(&format!("{PROGRAM} {line}")).output().await
@@ -35,11 +50,12 @@ async fn json(cluster: &Cluster) -> Result<Vec<Value>> {
 struct Watching(Child);
 
 impl Watching {
-    fn start(cluster: &Cluster, stdout: File) -> Result<Self> {
+    fn start(cluster: &Cluster, line: &str, terminal: &str, stdout: File) -> Result<Self> {
         let child = Command::new(PROGRAM)
-            .args(["status", "-n", "emojivoto", "-w"])
+            .args(format!("status -w -n emojivoto {line}").split_whitespace())
             .env_clear()
             .env("KUBECONFIG", cluster.kubeconfig())
+            .env("TERM", terminal)
             .stdin(Stdio::null())
             .stdout(stdout)
             .spawn()?;
@@ -103,10 +119,10 @@ async fn a_failover_is_seen_in_every_format_and_also_while_no_replica_runs() -> 
 
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("changes");
-    let pipe = Watching::start(&cluster, File::create(&path)?)?;
+    let pipe = Watching::start(&cluster, BOTH_NAMES, "dumb", File::create(&path)?)?;
     let changes = || std::fs::read_to_string(&path).unwrap_or_default();
     let terminal = PseudoTerminal::open(100, 24)?;
-    let drawing = Watching::start(&cluster, terminal.stdout()?)?;
+    let drawing = Watching::start(&cluster, "", "xterm", terminal.stdout()?)?;
     wait_text("the changes begin", changes, "emojivoto trafficsplit/emoji primary").await?;
     wait_text("the terminal is drawn", || terminal.text(), "2 primary").await?;
 
@@ -154,6 +170,41 @@ async fn a_failover_is_seen_in_every_format_and_also_while_no_replica_runs() -> 
     let left = "\u{1b}[?25h\u{1b}[?1049l";
     wait_text("the terminal is given back", || terminal.text(), left).await?;
     assert!(terminal.text().ends_with(left), "nothing follows");
+
+    // What is named and goes is gone, and may come back; a person is named, with the reason.
+    let route_of = |text: &str| text.matches("httproute/emoji primary").count();
+    let before = route_of(&changes());
+    cluster.kubectl(["delete", "httproute", "emoji", "-n", "emojivoto"]).ok().await?;
+    wait_text("it is gone", changes, "httproute/emoji gone").await?;
+    workload.apply(&route(Kind::HttpRoute, &[("", both)]).to_string()).await?;
+    eventually("it is back", PATIENCE, || async {
+        ensure!(route_of(&changes()) > before, "{}", changes());
+        Ok(())
+    })
+    .await?;
+    let terminal = PseudoTerminal::open(200, 24)?;
+    let drawing = Watching::start(&cluster, "ts/emoji", "xterm", terminal.stdout()?)?;
+    let dumb = PseudoTerminal::open(200, 24)?;
+    let lines = Watching::start(&cluster, "ts/emoji", "dumb", dumb.stdout()?)?;
+    wait_text("lines", || dumb.text(), "emojivoto trafficsplit/emoji primary").await?;
+    assert!(!dumb.text().contains('\u{1b}'), "{}", dumb.text());
+    drop(lines);
+    shown(&cluster, "pause ts/emoji -n emojivoto --reason a-release --for 1h").await?;
+    wait_text("the pause is drawn", || terminal.text(), ": a-release").await?;
+    let explained = shown(&cluster, "explain ts/emoji -n emojivoto").await?;
+    assert!(explained.contains("ago: a-release") && explained.contains("nothing is written"));
+    shown(&cluster, "resume ts/emoji -n emojivoto").await?;
+    shown(&cluster, "freeze --reason an-incident").await?;
+    wait_text("the freeze is drawn", || terminal.text(), ": an-incident: nothing").await?;
+    let frozen = call(&cluster, &format!("status {BOTH} -o json")).await?;
+    assert!(frozen.stderr.contains("the cluster is frozen by"), "{}", frozen.stderr);
+    let objects: Vec<Value> = serde_json::from_str(&frozen.stdout)?;
+    assert_eq!(objects[0]["frozen"]["by"]["reason"], "an-incident");
+    shown(&cluster, "unfreeze").await?;
+    drawing.signal("TERM")?;
+    assert_eq!(drawing.wait().await?, Some(0));
+    wait_text("the terminal is given back", || terminal.text(), left).await?;
+    assert!(terminal.text().ends_with(left), "nothing follows");
     pipe.signal("TERM")?;
     assert_eq!(pipe.wait().await?, Some(0));
 
@@ -172,12 +223,23 @@ async fn a_failover_is_seen_in_every_format_and_also_while_no_replica_runs() -> 
     let plan = shown(&cluster, "plan ts/emoji -n emojivoto --ready emoji-svc=1").await?;
     assert!(plan.contains("Nothing would be written"), "{plan}");
 
+    // With rights in one namespace alone.
+    cluster.apply(ONE_NAMESPACE).await?;
+    let (line, code) = failure(&cluster, "status -A --as somebody").await?;
+    assert!(line.contains("may not be listed") && line.contains("by -n"), "{line}");
+    assert_eq!(code, 1);
+    let own = call(&cluster, &format!("status {BOTH} --as somebody")).await?;
+    assert!(own.status.success() && own.stdout.lines().count() == 3, "{own:?}");
+    assert!(own.stderr.contains("whether the cluster is frozen is not known"), "{own:?}");
+
     // What goes wrong is one line.
     for (line, wanted, expected_code) in [
         ("status ts/emojy -n emojivoto", "found no such object", 1),
         ("status emoji -n emojivoto", "found no KIND/NAME", 2),
         ("explain service/emoji-svc -n emojivoto", "found the kind", 2),
         ("plan ts/emoji -n emojivoto --down emoji-svk", "did you mean emoji-svc?", 2),
+        ("plan ts/emoji -n emojivoto --ready emoji-svc=-1", "expected SERVICE=N", 2),
+        ("status ts/emoji?x=y -n emojivoto", "found the name", 2),
         ("status -A --context nowhere", "found no usable configuration", 1),
         ("explain ts/emoji -n emojivoto --as nobody", "may not be listed", 1),
         ("status -n emojivoto --as nobody", "may not be listed", 1),
@@ -188,6 +250,9 @@ async fn a_failover_is_seen_in_every_format_and_also_while_no_replica_runs() -> 
     }
     let none = call(&cluster, "status -n default").await?;
     assert_eq!(none.stderr.trim(), "no failover objects in namespace default");
+    assert_eq!((none.status.code(), none.stdout.as_str()), (Some(0), ""));
+    let none = call(&cluster, "status -A -l app=nothing").await?;
+    assert_eq!(none.stderr.trim(), "no failover objects in all namespaces with labels app=nothing");
     assert_eq!((none.status.code(), none.stdout.as_str()), (Some(0), ""));
     Ok(())
 }
