@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
+use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::str::FromStr;
 
@@ -63,8 +64,10 @@ impl FromStr for ReceiverUrl {
 }
 
 fn basic(login: &str) -> Result<HeaderValue, BadUrl> {
-    let login = if login.contains(':') { login.to_owned() } else { format!("{login}:") };
-    let value = format!("Basic {}", BASE64_STANDARD.encode(login));
+    // What a URL cannot hold, such as an @ in a password, is percent-encoded there.
+    let login = percent_decode_str(login).decode_utf8().map_err(|_| BadUrl("no login"))?;
+    let login = if login.contains(':') { login } else { format!("{login}:").into() };
+    let value = format!("Basic {}", BASE64_STANDARD.encode(login.as_bytes()));
     let mut value = HeaderValue::try_from(value).map_err(|_| BadUrl("no login"))?;
     value.set_sensitive(true);
     Ok(value)
@@ -96,6 +99,7 @@ mod tests {
             ("http://receiver.ns:8080", "http://receiver.ns:8080", None),
             ("https://ana:secret@a.example:8443/x", "https://a.example:8443", Some("ana:secret")),
             ("https://secret@a.example/x", "https://a.example", Some("secret:")),
+            ("https://ana:p%40ss%3aw@a.example/x", "https://a.example", Some("ana:p@ss:w")),
             ("http://[::1]:80/", "http://[::1]:80", None),
         ] {
             let url: ReceiverUrl = text.parse().unwrap();
@@ -116,6 +120,7 @@ mod tests {
             ("ftp://secret/", "found another scheme"),
             ("file:///secret", "found no URL"),
             ("https://secret:secret@/", "found no"),
+            ("https://secret:%ff@a.example/", "found no login"),
         ] {
             let error = text.parse::<ReceiverUrl>().unwrap_err().to_string();
             assert!(error.starts_with(found) && !error.contains("secret"), "{text}: {error}");
