@@ -58,6 +58,8 @@ impl fmt::Debug for SigningKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::ErrorKind;
+    use std::process::Command;
 
     fn sign(key: &str, id: &str, second: i64, body: &str) -> String {
         let at = Timestamp::from_second(second).unwrap();
@@ -89,6 +91,59 @@ mod tests {
         ] {
             assert_ne!(signature, other);
         }
+    }
+
+    /// What the page has for receivers in Python.
+    fn documented() -> &'static str {
+        let page = include_str!("../../docs/notifications.md");
+        let (_, rest) = page.split_once("```python\n").unwrap();
+        rest.split_once("```").unwrap().0
+    }
+
+    /// What `is_genuine` of the page says of these, in Python; none where there is no Python.
+    fn is_genuine(key: &str, requests: &[(&str, i64, &str, &str)]) -> Option<Vec<bool>> {
+        let request = |(id, sent, signature, body): &(&str, i64, &str, &str)| {
+            serde_json::json!({"body": body, "headers": {"webhook-id": id,
+                "webhook-timestamp": sent.to_string(), "webhook-signature": signature}})
+        };
+        let requests: Vec<_> = requests.iter().map(request).collect();
+        let given = serde_json::json!({"key": key, "requests": requests}).to_string();
+        let ask = "import json, sys\n\
+            given = json.loads(sys.argv[1])\n\
+            key = given['key'].encode()\n\
+            verify = lambda r: is_genuine(key, r['headers'], r['body'].encode())\n\
+            print(json.dumps([verify(r) for r in given['requests']]))\n";
+        let script = format!("{}\n{ask}", documented());
+        let ran = match Command::new("python3").args(["-c", &script, &given]).output() {
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            ran => ran.unwrap(),
+        };
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        Some(serde_json::from_slice(&ran.stdout).unwrap())
+    }
+
+    #[test]
+    fn what_is_signed_is_genuine_by_the_snippet_on_the_page_and_nothing_else_is() {
+        const KEY: &str = "sixteen bytes or more";
+        let (now, body) = (Timestamp::now().as_second(), r#"{"specversion":"1.0","ü":1}"#);
+        let signature = sign(KEY, "id", now, body);
+        let old = sign(KEY, "id", now - 600, body);
+        let other = sign("sixteen bytes or less", "id", now, body);
+        let Some(found) = is_genuine(
+            KEY,
+            &[
+                ("id", now, &signature, body),
+                ("id2", now, &signature, body),
+                ("id", now - 1, &signature, body),
+                ("id", now, &signature, "{}"),
+                ("id", now, &other, body),
+                ("id", now - 600, &old, body),
+            ],
+        ) else {
+            println!("python3 is not there: the snippet of docs/notifications.md was not run");
+            return;
+        };
+        assert_eq!(found, [true, false, false, false, false, false]);
     }
 
     #[test]
