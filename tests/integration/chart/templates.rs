@@ -68,6 +68,7 @@ const VARIANTS: &[&[&str]] = &[
     ],
     &[
         "notifications.secret.urlKey=url",
+        "notifications.secret.caKey=ca.crt",
         "notifications.secret.name=keys",
         "notifications.source=/clusters/east",
     ],
@@ -140,6 +141,10 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "notifications.url=https://a.example/x,notifications.secret.urlKey=url,notifications.secret.name=keys",
         "notifications.secret.urlKey: found it beside notifications.url",
+    ),
+    (
+        "notifications.url=https://a.example/x,notifications.ca=x,notifications.secret.caKey=ca.crt,notifications.secret.name=keys",
+        "notifications.secret.caKey: found it beside notifications.ca",
     ),
     ("notifications.url=a.example/x", "notifications/url"),
     ("notifications.types={failure}", "notifications/types/0"),
