@@ -1,8 +1,10 @@
 //! What is measured, a file for each cluster that it takes.
 
 pub(crate) mod large;
+pub(crate) mod notifications;
 pub(crate) mod one_replica;
 pub(crate) mod profiles;
+pub(crate) mod scrapes;
 pub(crate) mod two_replicas;
 
 mod commands;

@@ -78,9 +78,32 @@ impl Options {
         values: &[&str],
         replicas: usize,
     ) -> Result<Installation> {
-        let mut installation = Installation::install(cluster, self.of_chart(values)).await?;
-        let env = self.env.iter();
-        let env: Vec<_> = env.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.start(cluster, self.of_chart(values), replicas, &[]).await
+    }
+
+    /// The same in a namespace of its own, which the release is called after, with further variables.
+    pub(crate) async fn install_in(
+        &self,
+        cluster: &Cluster,
+        namespace: &str,
+        values: &[&str],
+        env: &[(&str, &str)],
+    ) -> Result<Installation> {
+        let (release, namespace) = (namespace.to_owned(), namespace.to_owned());
+        let chart = InstallOptions { release, namespace, ..self.of_chart(values) };
+        self.start(cluster, chart, 1, env).await
+    }
+
+    async fn start(
+        &self,
+        cluster: &Cluster,
+        chart: InstallOptions,
+        replicas: usize,
+        env: &[(&str, &str)],
+    ) -> Result<Installation> {
+        let mut installation = Installation::install(cluster, chart).await?;
+        let own = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let env: Vec<_> = own.chain(env.iter().copied()).collect();
         for _ in 0..replicas {
             installation.start_replica_with(&env).await?;
         }

@@ -54,9 +54,53 @@ impl Contents {
 /// A round: the seconds that each side takes.
 pub(crate) type Round = [Vec<f64>; 2];
 
-struct Side {
+/// A namespace whose flips are observed.
+pub(crate) struct Side {
     namespace: String,
     observer: Observer,
+}
+
+impl Side {
+    /// Makes what a namespace has, managed or the bare client's.
+    pub(crate) async fn make(
+        cluster: &Cluster,
+        client: &Client,
+        contents: &Contents,
+        namespace: &str,
+        managed: bool,
+    ) -> Result<()> {
+        let workload = &Workload::new(cluster, namespace).await?;
+        let services = (0..contents.primaries).map(|i| contents.primary(i));
+        let services = services
+            .chain([FALLBACK.to_owned()])
+            .map(|name| async move { workload.service_with_slice(&name, 1).await });
+        stream::iter(services).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        grow(client, contents, namespace, managed).await
+    }
+
+    pub(crate) async fn observe(
+        cluster: &Cluster,
+        contents: &Contents,
+        namespace: String,
+    ) -> Result<Self> {
+        let observer = Observer::start(&cluster.client(), contents.observed, &namespace).await?;
+        Ok(Self { namespace, observer })
+    }
+
+    /// From the first write of a slice until another client has seen the last weight.
+    pub(crate) async fn leg(
+        &mut self,
+        client: &Client,
+        contents: &Contents,
+        ready: bool,
+    ) -> Result<Duration> {
+        let Self { namespace, observer } = self;
+        observer.forget();
+        let began = Instant::now();
+        let losses = set_ready(client, contents, namespace, ready);
+        let flips = observer.until(contents.objects, wanted(ready), began);
+        Ok(tokio::try_join!(losses, flips)?.1)
+    }
 }
 
 pub(crate) struct Pair {
@@ -85,21 +129,10 @@ impl Pair {
         let name = |who| format!("{}-{who}", contents.name);
         let namespaces = [name("ours"), name("bare")];
         for (namespace, managed) in namespaces.iter().zip([true, false]) {
-            let workload = Workload::new(cluster, namespace).await?;
-            let services = (0..contents.primaries).map(|i| contents.primary(i));
-            let services = services.chain([FALLBACK.to_owned()]).map(|name| {
-                let workload = &workload;
-                async move { workload.service_with_slice(&name, 1).await }
-            });
-            stream::iter(services).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-            grow(&client, &contents, namespace, managed).await?;
+            Side::make(cluster, &client, &contents, namespace, managed).await?;
         }
-        let observe = async |namespace: String| {
-            let observer =
-                Observer::start(&cluster.client(), contents.observed, &namespace).await?;
-            anyhow::Ok(Side { namespace, observer })
-        };
         let [ours, bare] = namespaces;
+        let observe = |namespace| Side::observe(cluster, &contents, namespace);
         let sides = [observe(ours).await?, observe(bare).await?];
         let bare = bare_client::start(cluster, contents.observed).await?;
         let calm = Duration::from_millis(if contents.objects > 1 { 500 } else { 75 });
@@ -147,13 +180,7 @@ impl Pair {
     /// One side's: from the first write of a slice until another client has seen the last weight.
     pub(crate) async fn leg(&mut self, side: usize, ready: bool) -> Result<Duration> {
         self.bare.check()?;
-        let objects = self.contents.objects;
-        let Side { namespace, observer } = &mut self.sides[side];
-        observer.forget();
-        let began = Instant::now();
-        let losses = set_ready(&self.client, &self.contents, namespace, ready);
-        let flips = observer.until(objects, wanted(ready), began);
-        Ok(tokio::try_join!(losses, flips)?.1)
+        self.sides[side].leg(&self.client, &self.contents, ready).await
     }
 
     async fn settle(&self) -> Result<()> {
