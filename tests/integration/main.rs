@@ -91,6 +91,7 @@ mod metrics {
     mod served;
 }
 mod notifications {
+    mod conditions;
     mod delivery;
 }
 mod replicas {

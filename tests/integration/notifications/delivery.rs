@@ -1,28 +1,11 @@
 //! Notifications reach a receiver that fails first, each once by its id, also where the leader is killed.
 
-use crate::support::notifications::{Answer, KEY, TestReceiver};
+use crate::support::notifications::{Answer, TestReceiver, two_replicas};
 use crate::support::*;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::time::Duration;
-use test_cluster::{Cluster, Installation, eventually};
-
-/// Two replicas that send notifications to this receiver.
-async fn two_replicas(cluster: &Cluster, receiver: &TestReceiver) -> Result<Installation> {
-    let mut installation = Installation::install(cluster, options(0, &[])).await?;
-    let url = receiver.url();
-    for _ in 0..2 {
-        let environment = [
-            ("LINKERD_FAILOVER_NOTIFICATIONS_URL", url.as_str()),
-            ("LINKERD_FAILOVER_NOTIFICATIONS_KEY", KEY),
-            ("LINKERD_FAILOVER_NOTIFICATIONS_SOURCE", "/clusters/east"),
-        ];
-        installation.start_replica_with(&environment).await?;
-    }
-    installation.wait_ready(PATIENCE).await?;
-    wait_webhook(cluster).await?;
-    Ok(installation)
-}
+use test_cluster::eventually;
 
 fn to(event: &Value) -> &Value {
     &event["data"]["sets"][0]["to"]
@@ -33,7 +16,8 @@ async fn notifications_arrive_once_each_from_a_receiver_that_fails_first_and_a_l
 -> Result<()> {
     let cluster = cluster().await?;
     let receiver = TestReceiver::start(Answer::Fail).await?;
-    let installation = two_replicas(&cluster, &receiver).await?;
+    let installation = two_replicas(&cluster, &receiver, &[]).await?;
+    wait_webhook(&cluster).await?;
     let (workload, west, splits) = emojivoto_with_split(&cluster).await?;
     wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
     let first = leader(&cluster, &installation).await?;

@@ -13,11 +13,31 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use test_cluster::eventually;
+use test_cluster::{Cluster, Installation, eventually};
 use tokio::task::JoinHandle;
 
 /// The key that signs notifications.
 pub(crate) const KEY: &str = "a key for tests, of some bytes";
+
+/// Two replicas, of a chart with these values, that send notifications to this receiver.
+pub(crate) async fn two_replicas(
+    cluster: &Cluster,
+    receiver: &TestReceiver,
+    values: &[&str],
+) -> Result<Installation> {
+    let mut installation = Installation::install(cluster, options(0, values)).await?;
+    let url = receiver.url();
+    for _ in 0..2 {
+        let environment = [
+            ("LINKERD_FAILOVER_NOTIFICATIONS_URL", url.as_str()),
+            ("LINKERD_FAILOVER_NOTIFICATIONS_KEY", KEY),
+            ("LINKERD_FAILOVER_NOTIFICATIONS_SOURCE", "/clusters/east"),
+        ];
+        installation.start_replica_with(&environment).await?;
+    }
+    installation.wait_ready(PATIENCE).await?;
+    Ok(installation)
+}
 
 /// How a receiver answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
