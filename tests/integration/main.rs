@@ -88,6 +88,7 @@ mod metrics {
     mod prometheus;
     mod replica_faults;
     mod rules;
+    mod runbook;
     mod served;
 }
 mod notifications {

@@ -84,6 +84,8 @@ async fn only_the_named_namespaces_are_managed_and_one_that_goes_stops_no_other(
     ours.scale("emoji", 1).await?;
     wait_weights(&our_splits, "emoji", &[1.0, 0.0]).await?;
     wait_metric(replica, name, 1.0).await?;
+    let mut alerts = AlertRecorder::start(&cluster, &installation, &[]).await?;
+    alerts.fires("NamespaceForbidden", &[("namespace", "linkerd-failover")]).await?;
 
     // Services that may not be read are not Services that are gone.
     let patch = |operation: &str| {
