@@ -34,7 +34,9 @@ pub(super) fn leaves(facts: &Facts) -> Outcome {
     if facts.deployment.is_none() || facts.settings.rules.is_none() {
         return Outcome::Skipped;
     }
-    let of_each = facts.metrics.iter().map(|(pod, metrics)| leaf(facts.now, pod, metrics));
+    let is_denied = facts.denied.iter().any(|needed| needed.is_optional);
+    let of_each =
+        facts.metrics.iter().map(|(pod, metrics)| leaf(facts.now, pod, metrics, is_denied));
     let outcomes: Vec<Outcome> = of_each.collect();
     if outcomes.iter().all(|outcome| *outcome == Outcome::Skipped) {
         return Outcome::Skipped;
@@ -51,7 +53,7 @@ pub(super) fn leaves(facts: &Facts) -> Outcome {
 }
 
 /// A cluster may let nobody reach a pod: that is no fault, and the dry runs show whether a certificate is valid now.
-fn leaf(now: Timestamp, pod: &str, metrics: &Asked<ReplicaMetrics>) -> Outcome {
+fn leaf(now: Timestamp, pod: &str, metrics: &Asked<ReplicaMetrics>, is_denied: bool) -> Outcome {
     let unknown = |why: &str| format!("not known of {pod}: {why}");
     match metrics {
         Ok(ReplicaMetrics { certificate_end: Some(end), .. }) => {
@@ -59,7 +61,9 @@ fn leaf(now: Timestamp, pod: &str, metrics: &Asked<ReplicaMetrics>) -> Outcome {
         }
         Ok(_) => Outcome::Warning(unknown("it serves no certificate yet")),
         Err(NotKnown::Failed(why)) => Outcome::Warning(unknown(why)),
-        Err(NotKnown::Forbidden) => Outcome::Skipped,
+        // Named with the rights that are missing.
+        Err(NotKnown::Forbidden) if is_denied => Outcome::Skipped,
+        Err(NotKnown::Forbidden) => Outcome::Warning(unknown("its metrics may not be read")),
     }
 }
 

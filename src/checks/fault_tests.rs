@@ -200,6 +200,13 @@ const CASES: &[Case] = &[
         "not known of a-pod: its metrics cannot be read: x",
     ),
     (
+        "a pod that the API server does not let anybody reach",
+        |facts| facts.metrics = vec![("a-pod".into(), Err(NotKnown::Forbidden))],
+        "warning",
+        "the webhook's certificates are valid for a while",
+        "not known of a-pod: its metrics may not be read",
+    ),
+    (
         "a cluster that is not linked",
         |facts| {
             let mut manifests = world([2, 2], split(&ON_PRIMARY, &[]));
