@@ -152,6 +152,19 @@ mod tests {
     }
 
     #[test]
+    fn of_what_cannot_be_read_nothing_is_planned_and_the_line_says_what_is_wrong() {
+        let torn =
+            serde_json::json!({"kind": "TrafficSplit", "metadata": {"name": "torn"}, "spec": {}});
+        let snapshot = snapshot(&[torn]);
+        let row = snapshot.rows().remove(0);
+        assert!(snapshot.plan(&row.object, &Assumptions::new()).is_none());
+        assert_eq!(
+            undecided(&snapshot, &row).to_string(),
+            "TrafficSplit emojivoto/torn: found that it cannot be read (spec.service: found nothing, expected the Service that clients call), expected an object that fails over; mend it, and the controller reads it again"
+        );
+    }
+
+    #[test]
     fn what_is_no_backend_or_no_number_is_one_line() {
         let of = |down: &[&str], ready: &[&str]| read(down, ready).unwrap_err();
         assert_eq!(
