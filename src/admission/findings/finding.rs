@@ -69,6 +69,8 @@ pub(crate) struct EarlyProbes {
     pub service: ObjectKey,
     pub min_penalty: Duration,
     pub failfast: Duration,
+    /// Whether that is the proxies' default, since theirs is not known.
+    pub is_assumed: bool,
     pub advised: Duration,
     /// Where the present one is shorter than what is advised.
     pub max_penalty: Option<Duration>,
@@ -86,7 +88,7 @@ pub(crate) fn findings(facts: &ObjectFacts) -> Vec<Finding> {
     found.extend(of_failfast(&facts.failfast));
     if !is_split {
         found.extend(short_timeout(facts));
-        let failfast = timeout(&facts.failfast);
+        let failfast = &facts.failfast;
         found.extend(facts.parents.iter().filter_map(|parent| of_accrual(parent, failfast)));
     }
     found
@@ -99,9 +101,13 @@ impl Finding {
         matches!(self, Self::WithoutEffect { .. })
     }
 
-    /// Whether it is only that a fact is not known.
+    /// Whether it is only that a fact is not known, or follows from one that is not.
     pub(crate) fn is_unknown(&self) -> bool {
-        matches!(self, Self::FailfastNotKnown(_))
+        match self {
+            Self::FailfastNotKnown(_) => true,
+            Self::EarlyProbes(probes) => probes.is_assumed,
+            _ => false,
+        }
     }
 }
 
@@ -218,7 +224,9 @@ fn timeout(failfast: &Failfast) -> Duration {
     }
 }
 
-fn of_accrual(parent: &ParentFacts, failfast: Duration) -> Option<Finding> {
+fn of_accrual(parent: &ParentFacts, known: &Failfast) -> Option<Finding> {
+    let failfast = timeout(known);
+    let is_assumed = !matches!(known, Failfast::Known(_));
     let (service, advised) = (parent.service.clone(), min_penalty_for(failfast));
     match &parent.accrual {
         FailureAccrual::Absent => Some(Finding::NoFailureAccrual { service, advised }),
@@ -229,8 +237,14 @@ fn of_accrual(parent: &ParentFacts, failfast: Duration) -> Option<Finding> {
         FailureAccrual::Enabled { min_penalty, max_penalty } => {
             let (min_penalty, longer) = (*min_penalty, advised.saturating_mul(6));
             let max_penalty = (advised > *max_penalty).then_some(longer);
-            let probes = EarlyProbes { service, min_penalty, failfast, advised, max_penalty };
-            Some(Finding::EarlyProbes(probes))
+            Some(Finding::EarlyProbes(EarlyProbes {
+                service,
+                min_penalty,
+                failfast,
+                is_assumed,
+                advised,
+                max_penalty,
+            }))
         }
     }
 }

@@ -309,6 +309,14 @@ fn failure_accrual_probes_no_sooner_than_a_backend_is_given_up() {
     assert_eq!(with(enabled(1_000, 60_000), short()), "");
     assert_eq!(with(enabled(3_000, 60_000), default()), "");
     assert_eq!(with(enabled(3_000, 60_000), Failfast::NotRead), "");
+    let is_unknown = |failfast: Failfast| {
+        let mut facts = complete(Kind::HttpRoute);
+        facts.failfast = failfast;
+        facts.parents[0].accrual = enabled(1_000, 60_000);
+        findings(&facts).iter().all(Finding::is_unknown)
+    };
+    assert!(is_unknown(Failfast::NotRead));
+    assert!(!is_unknown(default()), "what follows from a known one is a warning");
     let min = "balancer.linkerd.io/failure-accrual-consecutive-min-penalty";
     let mode = "balancer.linkerd.io/failure-accrual";
     let unreadable = |name, value: &str| FailureAccrual::Unreadable { name, value: value.into() };
@@ -322,7 +330,7 @@ fn failure_accrual_probes_no_sooner_than_a_backend_is_given_up() {
     ];
     insta::assert_snapshot!(text.concat(), @r#"
     spec.parentRefs: found Service emojivoto/emoji-svc with failure accrual that probes after 1s, expected 3s or more; under the failfast timeout a probe comes before the backend is given up, and its errors reach callers: kubectl annotate --overwrite service -n emojivoto emoji-svc balancer.linkerd.io/failure-accrual-consecutive-min-penalty=10s
-    spec.parentRefs: found Service emojivoto/emoji-svc with failure accrual that probes after 2999ms, expected 3s or more; under the failfast timeout a probe comes before the backend is given up, and its errors reach callers: kubectl annotate --overwrite service -n emojivoto emoji-svc balancer.linkerd.io/failure-accrual-consecutive-min-penalty=10s balancer.linkerd.io/failure-accrual-consecutive-max-penalty=60s
+    spec.parentRefs: found Service emojivoto/emoji-svc with failure accrual that probes after 2999ms, expected 3s or more, if the failfast timeout of callers' proxies is the default, which is not known here; under the failfast timeout a probe comes before the backend is given up, and its errors reach callers: kubectl annotate --overwrite service -n emojivoto emoji-svc balancer.linkerd.io/failure-accrual-consecutive-min-penalty=10s balancer.linkerd.io/failure-accrual-consecutive-max-penalty=60s
     spec.parentRefs: found Service emojivoto/emoji-svc with failure accrual that probes after 100ms, expected 200ms or more; under the failfast timeout a probe comes before the backend is given up, and its errors reach callers: kubectl annotate --overwrite service -n emojivoto emoji-svc balancer.linkerd.io/failure-accrual-consecutive-min-penalty=10s balancer.linkerd.io/failure-accrual-consecutive-max-penalty=60s
     spec.parentRefs: found Service emojivoto/emoji-svc with failure accrual that probes after 1s, expected 20s or more; under the failfast timeout a probe comes before the backend is given up, and its errors reach callers: kubectl annotate --overwrite service -n emojivoto emoji-svc balancer.linkerd.io/failure-accrual-consecutive-min-penalty=60s
     spec.parentRefs: found Service emojivoto/emoji-svc with balancer.linkerd.io/failure-accrual-consecutive-min-penalty: "10", expected a value that Linkerd can read, and penalties in order; Linkerd ignores all failure accrual of that Service: kubectl annotate --overwrite service -n emojivoto emoji-svc balancer.linkerd.io/failure-accrual-consecutive-min-penalty-

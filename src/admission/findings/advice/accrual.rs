@@ -40,7 +40,7 @@ pub(super) fn unreadable(
 }
 
 pub(super) fn early_probes(object: &ObjectRef, probes: &EarlyProbes) -> Advice {
-    let EarlyProbes { service, min_penalty, failfast, advised, max_penalty } = probes;
+    let EarlyProbes { service, min_penalty, failfast, is_assumed, advised, max_penalty } = probes;
     let mut annotations = format!("{MIN_PENALTY}={}", duration::write(*advised));
     if let Some(max_penalty) = max_penalty {
         annotations.push_str(&format!(" {MAX_PENALTY}={}", duration::write(*max_penalty)));
@@ -51,7 +51,13 @@ pub(super) fn early_probes(object: &ObjectRef, probes: &EarlyProbes) -> Advice {
             "Service {service} with failure accrual that probes after {}",
             duration::write(*min_penalty)
         ),
-        expected: format!("{} or more", duration::write(*failfast)),
+        expected: match is_assumed {
+            false => format!("{} or more", duration::write(*failfast)),
+            true => format!(
+                "{} or more, if the failfast timeout of callers' proxies is the default, which is not known here",
+                duration::write(*failfast)
+            ),
+        },
         why: "under the failfast timeout a probe comes before the backend is given up, and its errors reach callers".into(),
         line: annotate_service(service, &annotations),
     }
