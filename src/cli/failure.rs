@@ -1,5 +1,6 @@
 //! Why a command that a person runs did not do what was asked: one line, and an exit code.
 
+use crate::client::causes::with_causes;
 use crate::kinds::one_line::one_line;
 use kube::client::AuthError;
 use kube::core::response::reason;
@@ -104,21 +105,6 @@ fn plugin_fault(error: &(dyn Error + 'static)) -> Option<String> {
         AuthError::ExecPluginFailed => Some("a credential plugin that prints no status".to_owned()),
         _ => None,
     }
-}
-
-/// An error with its causes.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 impl fmt::Display for Failure {

@@ -1,5 +1,6 @@
 //! The cluster to connect to, and the proxy, as kubectl chooses them.
 
+use crate::client::causes::with_causes;
 use crate::client::proxy_rules;
 use anyhow::Context;
 use kube::Config;
@@ -53,7 +54,8 @@ async fn ambient(options: &KubeConfigOptions) -> anyhow::Result<Config> {
     let mut config = match (file, Config::incluster()) {
         (Ok(config), _) | (Err(_), Ok(config)) => config,
         (Err(file), Err(pod)) => anyhow::bail!(
-            "no cluster: neither --kubeconfig, KUBECONFIG nor a ServiceAccount says where it is ({file:#}; {pod})"
+            "no cluster: neither --kubeconfig, KUBECONFIG nor a ServiceAccount says where it is ({}; {pod})",
+            with_causes(file.as_ref())
         ),
     };
     config.apply_debug_overrides();

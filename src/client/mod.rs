@@ -1,5 +1,6 @@
 //! Clients of API servers, and the proxies in between.
 
+pub(crate) mod causes;
 pub(crate) mod cluster;
 pub(crate) mod plain_client;
 pub(crate) mod proxied;
