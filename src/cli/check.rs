@@ -6,7 +6,7 @@ use crate::checks::table::{CAN_QUERY, INSTALLED};
 use crate::cli::failure::Failure;
 use crate::cli::kubernetes::ClusterArgs;
 use crate::cli::lenient::lenient;
-use crate::cli::output::{colour, print};
+use crate::cli::output::{colour, print, report_line};
 use crate::cli::session::{self, Installed};
 use crate::snapshot::Area;
 use clap::{Args as _, Command, FromArgMatches};
@@ -134,7 +134,7 @@ async fn report(args: Args) -> Report {
             return report;
         }
         if !std::mem::replace(&mut is_reported, true) && !is_json {
-            eprintln!("looking again until --wait is over: {transient}");
+            report_line(&format!("looking again until --wait is over: {transient}"));
         }
         tokio::time::sleep(AGAIN).await;
     }

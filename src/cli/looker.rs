@@ -1,7 +1,7 @@
 //! Looks of `status` and its kin: a snapshot, and the rows that are asked for.
 
 use crate::cli::failure::Failure;
-use crate::cli::output::{colour, print};
+use crate::cli::output::{colour, print, report_line};
 use crate::cli::session::Session;
 use crate::kinds::one_line::one_line;
 use crate::kinds::selector::LabelSelector;
@@ -129,7 +129,7 @@ impl Looker {
             OutputFormat::Json => document::to_json(rows, now)?,
             OutputFormat::Yaml => document::to_yaml(rows, now)?,
             OutputFormat::Table | OutputFormat::Wide if rows.is_empty() => {
-                eprintln!("{}", self.none(snapshot));
+                report_line(&self.none(snapshot));
                 return Ok(());
             }
             OutputFormat::Table | OutputFormat::Wide => {
@@ -171,7 +171,7 @@ fn unlisted(snapshot: &Snapshot) -> Option<Failure> {
 /// What is not known, beside the result.
 pub(super) fn report_gaps(snapshot: &Snapshot) {
     for gap in &snapshot.gaps {
-        eprintln!("linkerd-failover: {}", one_line(&gap.to_string()));
+        report_line(&format!("linkerd-failover: {}", one_line(&gap.to_string())));
     }
 }
 

@@ -1,12 +1,15 @@
 //! `linkerd-failover migrate`: arguments, input and output.
 
+use crate::cli::failure::Failure;
 use crate::cli::kubernetes::ClusterArgs;
+use crate::cli::output::{print, report_line};
 use crate::cli::values::RouteKindValue;
 use crate::manifests::documents::{self, Document};
+use crate::manifests::files::{self, Found};
 use crate::migrate::migrate;
+use crate::migrate::output::Outcome;
 use crate::migrate::ports::ServicePortLookup;
-use anyhow::Context;
-use std::io::{Read, Write};
+use std::process::ExitCode;
 
 /// Print the routes of the Gateway API that do what TrafficSplits do
 ///
@@ -17,7 +20,7 @@ use std::io::{Read, Write};
 /// up in the input, then in the cluster. A Service with several ports gets a route for each.
 ///
 /// What cannot be read or migrated is reported on standard error, with its place, and makes the command
-/// fail; the rest is printed all the same. Each route has a comment with the steps to take, in order.
+/// fail: with 2 where something cannot be read, else with 1. The rest is printed all the same. Each route has a comment with the steps to take, in order.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -26,7 +29,8 @@ use std::io::{Read, Write};
   kubectl get trafficsplits.split.smi-spec.io -A -o yaml | linkerd-failover migrate -f - > routes.yaml"
 )]
 pub(super) struct Args {
-    /// File of manifests, YAML or JSON; - is standard input. May be given several times
+    /// File of manifests, YAML or JSON, or a directory of them and all below; - is standard input. May be given
+    /// several times
     #[arg(long = "filename", short = 'f', value_name = "FILE", required = true)]
     files: Vec<String>,
     /// Kind of route to print
@@ -42,30 +46,45 @@ pub(super) struct Args {
     cluster: ClusterArgs,
 }
 
-/// Reads, prints, and fails if anything could not be migrated.
-pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let mut input = vec![];
-    for path in &args.files {
-        input.extend(match read(path) {
-            Ok(bytes) => documents::read(path, &bytes),
-            Err(error) => vec![Document::unreadable(path.clone(), error)],
-        });
-    }
+/// Reads and prints; fails if anything could not be migrated.
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let input = args.files.iter().flat_map(|argument| files::named_by(argument)).flat_map(read);
     let ports = ServicePortLookup::new(&args.ports, Some(args.cluster.into()));
-    let output = migrate(input, args.kind.into(), args.namespace.as_deref(), ports).await?;
+    let namespace = args.namespace.as_deref();
+    let output = migrate(input.collect(), args.kind.into(), namespace, ports).await?;
     for line in &output.messages {
-        eprintln!("{line}");
+        report_line(line);
     }
-    let written = std::io::stdout().write_all(output.yaml.as_bytes());
-    written.context("cannot write to standard output")?;
-    output.result()
+    print(&output.yaml)?;
+    end(output.outcome())
 }
 
-fn read(path: &str) -> std::io::Result<Vec<u8>> {
-    if path != "-" {
-        return std::fs::read(path);
+fn read(found: Found) -> Vec<Document> {
+    let content = found.and_then(|path| match files::read(&path) {
+        Ok(content) => Ok((path, content)),
+        Err(problem) => Err((path, problem)),
+    });
+    match content {
+        Ok((path, content)) => documents::read(&path.to_string_lossy(), &content),
+        Err((path, problem)) => {
+            vec![Document::unreadable(path.to_string_lossy().into_owned(), problem)]
+        }
     }
-    let mut bytes = vec![];
-    std::io::stdin().read_to_end(&mut bytes)?;
-    Ok(bytes)
+}
+
+fn end(outcome: Outcome) -> anyhow::Result<ExitCode> {
+    match outcome {
+        Outcome::Migrated => Ok(ExitCode::SUCCESS),
+        Outcome::Nothing => Err(Failure::of("the input", "no TrafficSplit")
+            .expected("one at least")
+            .next("try `kubectl get trafficsplits.split.smi-spec.io -A -o yaml | linkerd-failover migrate -f -`")
+            .into()),
+        Outcome::Failed { count, is_unreadable } => {
+            // One has its line already.
+            if count > 1 {
+                report_line(&format!("linkerd-failover: {count} could not be migrated, see above"));
+            }
+            Ok(ExitCode::from(if is_unreadable { 2 } else { 1 }))
+        }
+    }
 }

@@ -77,7 +77,7 @@ impl Cli {
     /// Runs the command to its end; where it fails, the reason is one line on standard error.
     fn run(self) -> ExitCode {
         self.run_command().unwrap_or_else(|error| {
-            eprintln!("linkerd-failover: {}", one_line(&format!("{error:#}")));
+            output::report_line(&format!("linkerd-failover: {}", one_line(&format!("{error:#}"))));
             failure::exit_code(&error)
         })
     }
@@ -90,7 +90,7 @@ impl Cli {
         match self.command {
             Command::Controller(args) => runtime.block_on(controller::run(*args))?,
             Command::Check(args) => return runtime.block_on(check::run(*args)),
-            Command::Migrate(args) => runtime.block_on(migrate::run(args))?,
+            Command::Migrate(args) => return runtime.block_on(migrate::run(args)),
             Command::Validate(args) => return runtime.block_on(validate::run(*args)),
             Command::Completion(args) => completion::run(&args, Self::command())?,
             Command::Man(args) => man::run(&args, Self::command())?,

@@ -5,7 +5,7 @@
 //! two seconds, or by ten times what that took, whichever is more: a tenth of the time at most is spent in LISTs.
 
 use crate::cli::looker::{AGAIN, Look, Looker};
-use crate::cli::output::{colour, is_drawn_on};
+use crate::cli::output::{colour, is_drawn_on, report_line};
 use crate::engine::Now;
 use crate::printers::status::change::changes;
 use crate::printers::status::frame::{Shown, Size, Stale, frame};
@@ -126,7 +126,7 @@ async fn in_pipe(looker: &Looker, ends: &mut Ends) -> anyhow::Result<ExitCode> {
             // Once, not at every look.
             Err(why) if !is_failing => {
                 is_failing = true;
-                eprintln!("linkerd-failover: {why}; looking again");
+                report_line(&format!("linkerd-failover: {why}; looking again"));
             }
             Err(_) => {}
         }

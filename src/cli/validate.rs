@@ -16,6 +16,7 @@ use crate::manifest_review::settings::ReviewSettings;
 use crate::manifests::files;
 use crate::snapshot::{Area, Settings};
 use jiff::SignedDuration;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 /// Say what the admission webhook would say to manifests, without a cluster
@@ -144,18 +145,21 @@ async fn ask_cluster(args: &Args) -> Result<(KnownWorld, ReviewSettings), Failur
     Ok((KnownWorld::of_cluster(snapshot.index, snapshot.now, gaps), settings))
 }
 
+/// A file that is named twice is read once, as is standard input.
 fn read<'a>(arguments: impl Iterator<Item = &'a String>, namespace: &str) -> Input {
-    let mut input = Input::new(namespace);
-    for argument in arguments {
-        match files::named_by(argument) {
-            Ok(found) => found.iter().for_each(|file| {
-                let name = file.to_string_lossy();
-                match files::read(file) {
-                    Ok(content) => input.add(&name, &content),
-                    Err(problem) => input.add_unreadable(&name, problem),
-                }
-            }),
-            Err(problem) => input.add_unreadable(argument, problem),
+    let (mut input, mut seen) = (Input::new(namespace), BTreeSet::new());
+    for found in arguments.flat_map(|argument| files::named_by(argument)) {
+        let path = found.as_ref().map_or_else(|(path, _)| path, |path| path);
+        if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
+            continue;
+        }
+        let read = found.and_then(|path| {
+            let content = files::read(&path).map_err(|problem| (path.clone(), problem));
+            Ok((path, content?))
+        });
+        match read {
+            Ok((path, content)) => input.add(&path.to_string_lossy(), &content),
+            Err((path, problem)) => input.add_unreadable(&path.to_string_lossy(), problem),
         }
     }
     input
@@ -177,6 +181,57 @@ impl WebhookArgs {
                 namespace_protection: NamespaceDefault::Silent,
             },
             namespace: namespace.unwrap_or("default").to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::Cli;
+    use clap::Parser;
+    use serde_json::Value;
+    use std::fs;
+    use std::path::Path;
+
+    fn repository(path: &str) -> String {
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+    }
+
+    /// Every call of the command in a text, as its arguments.
+    fn calls(text: &str) -> Vec<Vec<&str>> {
+        let calls = text.match_indices("linkerd-failover validate -f").map(|(at, _)| {
+            let line = text[at..].lines().next().unwrap();
+            line.split(['`', '|']).next().unwrap().split_whitespace().collect()
+        });
+        calls.collect()
+    }
+
+    #[test]
+    fn every_example_of_the_documentation_can_be_run() {
+        let page = repository("docs/validate.md");
+        let examples = calls(&page);
+        assert!(examples.len() > 4, "{examples:?}");
+        for example in examples {
+            let read = Cli::try_parse_from(&example);
+            assert!(read.is_ok(), "{example:?}: {}", read.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn the_hook_of_the_documentation_is_that_of_the_repository() {
+        let read = |text: &str| serde_saphyr::from_str::<Value>(text).unwrap();
+        let page = repository("docs/validate.md");
+        let example = page.split("```yaml\n").find(|block| block.starts_with("repos:")).unwrap();
+        let example = read(example.split("```").next().unwrap());
+        let documented = &example["repos"][0]["hooks"][0];
+        let hook = &read(&repository(".pre-commit-hooks.yaml"))[0];
+        for key in ["id", "name", "entry", "language", "types_or", "require_serial"] {
+            assert!(!hook[key].is_null() && hook[key] == documented[key], "{key}");
+        }
+        // pre-commit adds the arguments and the names of the files.
+        for rest in [["a.yaml", "b.json"], ["-f", "deploy/"]] {
+            let words = hook["entry"].as_str().unwrap().split(' ').chain(rest);
+            assert!(Cli::try_parse_from(words).is_ok(), "{rest:?}");
         }
     }
 }

@@ -4,14 +4,18 @@ use super::diagnostic::{Diagnostic, Level, Message, Subject};
 use crate::engine::Problem;
 use crate::kinds::{Kind, policy_route};
 use crate::manifests::position::Position;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// What an object is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EntryKind {
     Failover(Kind),
-    /// An HTTPRoute of another group, which is not failed over.
+    /// Nearly one: no API server has such a kind.
+    NoKind(Kind),
+    /// Of another group, with the name of a kind that is failed over.
+    OtherGroup(Kind),
+    /// An HTTPRoute of Linkerd's group, which is not failed over.
     PolicyRoute,
     Service,
     Namespace,
@@ -33,7 +37,19 @@ impl EntryKind {
             ("linkerd.io", "ServiceProfile") => Some(Self::ServiceProfile),
             ("gateway.networking.k8s.io", "ReferenceGrant") => Some(Self::ReferenceGrant),
             (policy_route::GROUP, policy_route::KIND) => Some(Self::PolicyRoute),
-            _ => Kind::of(group, kind).map(Self::Failover),
+            _ => Kind::of(group, kind).map(Self::Failover).or_else(|| Self::nearly(version, kind)),
+        }
+    }
+
+    /// A kind is written with its capitals, and has a group and a version.
+    fn nearly(version: &str, kind: &str) -> Option<Self> {
+        let (group, _) = version.split_once('/').unwrap_or((version, ""));
+        let named = |known: &Kind| known.as_str().eq_ignore_ascii_case(kind);
+        let known = Kind::ALL.into_iter().find(named)?;
+        match group {
+            "" => Some(Self::NoKind(known)),
+            _ if group == known.group() => Some(Self::NoKind(known)),
+            _ => Some(Self::OtherGroup(known)),
         }
     }
 
@@ -61,6 +77,9 @@ impl Entry {
         mut object: Value,
         namespace: &str,
     ) -> Self {
+        if object["metadata"].is_null() {
+            object["metadata"] = Value::Object(Map::new());
+        }
         let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
         if let Some(metadata) = metadata.filter(|_| kind.is_namespaced()) {
             let there = metadata.entry("namespace").or_insert(Value::Null);
@@ -107,6 +126,11 @@ impl Entry {
             namespace: self.namespace().to_owned(),
             name: name.to_owned(),
         }
+    }
+
+    /// The place of the object in the input.
+    pub(super) fn place(&self) -> String {
+        format!("{}:{}", self.file, self.position.first_line())
     }
 
     pub(super) fn problem(&self, level: Level, problem: Problem) -> Diagnostic {

@@ -3,7 +3,8 @@
 use super::diagnostic::{Diagnostic, Level, Message};
 use super::entry::{Entry, EntryKind};
 use crate::engine::Problem;
-use crate::manifests::documents::{self, Document, NotAManifest};
+use crate::manifests::documents::{self, Document};
+use crate::manifests::not_a_manifest::NotAManifest;
 use crate::manifests::position::Position;
 use serde_json::Value;
 
@@ -29,9 +30,20 @@ impl Input {
     pub(crate) fn add(&mut self, file: &str, content: &[u8]) {
         self.files.push(file.to_owned());
         for document in documents::read(file, content) {
-            match document.object {
-                Ok(object) => self.add_object(file, document.position, object),
-                Err(_) => self.unreadable.push(unreadable(file, &document)),
+            let Document { position, is_template, object, .. } = document;
+            match object {
+                Ok(object) if is_template_of_name(&object) => {
+                    self.unreadable.push(unreadable(
+                        file,
+                        &position,
+                        true,
+                        &NotAManifest::Template,
+                    ));
+                }
+                Ok(object) => self.add_object(file, position, object),
+                Err(error) => {
+                    self.unreadable.push(unreadable(file, &position, is_template, &error))
+                }
             }
         }
     }
@@ -54,21 +66,30 @@ impl Input {
     }
 }
 
-fn unreadable(file: &str, document: &Document) -> Diagnostic {
-    let error = document.object.as_ref().err();
-    let line = error.and_then(NotAManifest::line).unwrap_or_else(|| document.position.first_line());
-    let found = error.map(ToString::to_string).unwrap_or_default();
-    let next = match (document.is_template, error) {
-        (true, _) => {
+/// Braces in quotes are YAML too.
+fn is_template_of_name(object: &Value) -> bool {
+    let text = |path| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    ["/metadata/name", "/metadata/namespace"].iter().any(|path| text(path).contains("{{"))
+}
+
+fn unreadable(
+    file: &str,
+    position: &Position,
+    is_template: bool,
+    error: &NotAManifest,
+) -> Diagnostic {
+    let line = error.line().unwrap_or_else(|| position.first_line());
+    let next = match error {
+        _ if is_template => {
             "it looks like a template: render it first, as in helm template … | linkerd-failover validate -f -"
         }
-        (_, Some(NotAManifest::NotAnObject(_))) => {
+        NotAManifest::NotAnObject(_) => {
             "write apiVersion, kind and metadata at its top, or take it out"
         }
         _ => "mend it there: kubectl cannot read it either",
     };
     let problem =
-        Problem::error("YAML").found(found).expected("a manifest in YAML or JSON").next(next);
+        Problem::error("YAML").found(error).expected("a manifest in YAML or JSON").next(next);
     Diagnostic {
         level: Level::Unreadable,
         file: file.to_owned(),

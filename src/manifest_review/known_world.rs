@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, EntryKind};
 use crate::admission::view::{LiveLookups, Lookup};
-use crate::engine::{NamespaceDefault, Now};
+use crate::engine::{NamespaceDefault, Now, Problem};
 use crate::index::grants::GrantFacts;
 use crate::index::managed_object::ManagedObject;
 use crate::index::namespace_facts::NamespaceProtection;
@@ -15,7 +15,7 @@ use crate::index::store::Index;
 use crate::kinds::linkerd::failfast::{Failfast, NotKnown};
 use crate::kinds::partial::{PartialNamespace, PartialObject, PartialService};
 use crate::kinds::{ObjectKey, ObjectRef};
-use serde::de::DeserializeOwned;
+use crate::manifests::malformed;
 use std::collections::BTreeSet;
 
 /// What is known of the world.
@@ -52,16 +52,16 @@ impl KnownWorld {
     }
 
     /// Enters an object of the input, other than a failover object. An error is what cannot be read of it.
-    pub(super) fn enter(&mut self, entry: &Entry) -> serde_json::Result<()> {
+    pub(super) fn enter(&mut self, entry: &Entry) -> Result<(), Problem> {
         let key = ObjectKey::new(entry.namespace(), entry.name());
         match entry.kind {
             EntryKind::Service => {
-                let service: PartialService = read(entry)?;
+                let service: PartialService = malformed::read(&entry.object)?;
                 let facts = ServiceFacts::read(&service);
                 self.change(|index| index.enter_service(key, 0, facts, Arrival::Listed));
             }
             EntryKind::Namespace => {
-                let namespace: PartialNamespace = read(entry)?;
+                let namespace: PartialNamespace = malformed::read(&entry.object)?;
                 let protection = NamespaceProtection::read(&namespace);
                 self.change(|index| {
                     index.namespaces_listed(Some(entry.name()));
@@ -69,15 +69,19 @@ impl KnownWorld {
                 });
             }
             EntryKind::ServiceProfile => {
-                let profile: PartialObject = read(entry)?;
+                let profile: PartialObject = malformed::read(&entry.object)?;
                 let facts = ProfileFacts::read(&profile);
                 self.change(|index| index.enter_profile(key, facts, Arrival::Listed));
             }
             EntryKind::ReferenceGrant => {
-                let grant: PartialObject = read(entry)?;
+                let grant: PartialObject = malformed::read(&entry.object)?;
                 self.change(|index| index.set_grant(key, GrantFacts::read(&grant)));
             }
-            EntryKind::Failover(_) | EntryKind::PolicyRoute | EntryKind::Secret => {}
+            EntryKind::Failover(_)
+            | EntryKind::OtherGroup(_)
+            | EntryKind::NoKind(_)
+            | EntryKind::PolicyRoute
+            | EntryKind::Secret => {}
         }
         Ok(())
     }
@@ -109,8 +113,4 @@ impl KnownWorld {
     pub(super) fn knows_namespace(&self, namespace: &str) -> bool {
         self.shared.read().namespace_default(namespace) != NamespaceDefault::NotKnown
     }
-}
-
-fn read<T: DeserializeOwned>(entry: &Entry) -> serde_json::Result<T> {
-    T::deserialize(&entry.object)
 }

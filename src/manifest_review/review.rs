@@ -15,20 +15,19 @@ use crate::engine::{Identity, Problem};
 use crate::index::managed_object::ManagedObject;
 use crate::informers::remote::credentials;
 use crate::kinds::{Kind, ObjectKey, ObjectRef, policy_route};
+use crate::manifests::malformed;
 use kube::ResourceExt;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Judges every object of the input.
 pub(crate) fn review(input: Input, world: KnownWorld, settings: &ReviewSettings) -> Report {
     let Input { entries, unreadable, files, skipped, .. } = input;
     let counts = Counts { files: files.len(), skipped, ..Counts::default() };
     let mut review = Review::new(world, settings, counts);
-    for entry in &entries {
-        review.enter(entry);
-    }
+    let entered: Vec<&Entry> = entries.iter().filter(|entry| review.enter(entry)).collect();
     // As after an apply: a declaration on a Service is about the objects that name it.
     let (objects, others): (Vec<&Entry>, Vec<&Entry>) =
-        entries.iter().partition(|entry| matches!(entry.kind, EntryKind::Failover(_)));
+        entered.into_iter().partition(|entry| matches!(entry.kind, EntryKind::Failover(_)));
     for entry in objects.into_iter().chain(others) {
         review.judge(entry);
     }
@@ -44,6 +43,8 @@ struct Review<'a> {
     diagnostics: Vec<Diagnostic>,
     /// Namespaces that may ask for another protection.
     unknown_namespaces: BTreeSet<String>,
+    /// Where each object stood first.
+    places: BTreeMap<ObjectRef, String>,
 }
 
 impl<'a> Review<'a> {
@@ -55,13 +56,19 @@ impl<'a> Review<'a> {
             counts,
             diagnostics: vec![],
             unknown_namespaces: BTreeSet::new(),
+            places: BTreeMap::new(),
         }
     }
 
-    fn enter(&mut self, entry: &Entry) {
-        if let Err(error) = self.world.enter(entry) {
-            self.add(entry, Level::Error, not_an_object(&error));
+    /// Whether it could be read.
+    fn enter(&mut self, entry: &Entry) -> bool {
+        let entered = self.world.enter(entry);
+        let is_entered = entered.is_ok();
+        if let Err(problem) = entered {
+            self.counts.objects += 1;
+            self.add(entry, Level::Error, problem);
         }
+        is_entered
     }
 
     fn judge(&mut self, entry: &Entry) {
@@ -71,21 +78,28 @@ impl<'a> Review<'a> {
             EntryKind::Secret => self.judge_secret(entry),
             EntryKind::Namespace => self.judge_namespace(entry),
             EntryKind::PolicyRoute => self.judge_policy_route(entry),
+            EntryKind::NoKind(kind) => {
+                self.add(entry, Level::Error, no_kind(kind, entry));
+                true
+            }
+            EntryKind::OtherGroup(kind) => self.judge_other_group(kind, entry),
             EntryKind::ServiceProfile | EntryKind::ReferenceGrant => false,
         };
         let counts = &mut self.counts;
         match (is_judged, entry.kind) {
             (true, _) => counts.objects += 1,
-            (false, EntryKind::Secret | EntryKind::PolicyRoute) => counts.skipped += 1,
+            (false, EntryKind::Secret | EntryKind::PolicyRoute | EntryKind::OtherGroup(_)) => {
+                counts.skipped += 1;
+            }
             (false, _) => counts.context += 1,
         }
     }
 
     fn judge_object(&mut self, kind: Kind, entry: &Entry) {
         self.counts.objects += 1;
-        let sent: SentObject = match serde_json::from_value(entry.object.clone()) {
+        let sent: SentObject = match malformed::read(&entry.object) {
             Ok(sent) => sent,
-            Err(error) => return self.add(entry, Level::Error, not_an_object(&error)),
+            Err(problem) => return self.add(entry, Level::Error, problem),
         };
         if !self.settings.selector.matches(sent.labels()) {
             self.counts.objects -= 1;
@@ -93,7 +107,8 @@ impl<'a> Review<'a> {
             return;
         }
         let without_name = sent.name_any().is_empty().then(without_name);
-        for problem in without_name.into_iter().chain(other_version(kind, entry)) {
+        let again = self.again(kind, entry);
+        for problem in without_name.into_iter().chain(other_version(kind, entry)).chain(again) {
             self.add(entry, problem.severity.into(), problem);
         }
         let (settings, me) = (self.settings, &self.me);
@@ -108,6 +123,21 @@ impl<'a> Review<'a> {
             self.world.enter_object(key, managed);
         }
         self.add_verdict(entry, verdict);
+    }
+
+    /// An object that stood in the input before.
+    fn again(&mut self, kind: Kind, entry: &Entry) -> Option<Problem> {
+        if entry.name().is_empty() {
+            return None;
+        }
+        let object = ObjectRef::new(kind, ObjectKey::new(entry.namespace(), entry.name()));
+        let first = self.places.insert(object, entry.place())?;
+        Some(
+            Problem::warning("metadata.name")
+                .found(format!("the object of {first} again"))
+                .expected("each object once: an apply writes both, and the last one stays")
+                .next("take one of the two out"),
+        )
     }
 
     fn add_verdict(&mut self, entry: &Entry, verdict: Verdict) {
@@ -167,6 +197,19 @@ impl<'a> Review<'a> {
         is_labelled
     }
 
+    /// An object of another kind by the name of one that is failed over, where it has the label.
+    fn judge_other_group(&mut self, kind: Kind, entry: &Entry) -> bool {
+        let is_labelled = self.settings.selector.matches(&entry.labels());
+        if is_labelled {
+            let problem = Problem::warning("apiVersion")
+                .found(format!("{:?}", entry.text("/apiVersion")))
+                .expected(versions(kind))
+                .next("this kind is not failed over: mend it, or take the label off");
+            self.add(entry, Level::Warning, problem);
+        }
+        is_labelled
+    }
+
     fn add_validation(&mut self, entry: &Entry, validation: Validation) {
         for error in validation.errors {
             self.add(entry, Level::Error, error);
@@ -214,15 +257,32 @@ fn not_checked(unknown_namespaces: &BTreeSet<String>) -> Vec<String> {
     always.map(str::to_owned).into_iter().chain(each).collect()
 }
 
-fn not_an_object(error: &serde_json::Error) -> Problem {
-    Problem::error("metadata")
-        .found(format!("what cannot be read ({error})"))
-        .expected("an object that an API server takes: strings as labels and annotations, numbers as ports")
-        .next("put numbers, true and false in labels and annotations into quotes")
+fn without_name() -> Problem {
+    Problem::error("metadata.name")
+        .found("nothing")
+        .expected("the name of the object")
+        .next("write metadata.name, or metadata.generateName")
 }
 
-fn without_name() -> Problem {
-    Problem::error("metadata.name").found("nothing").expected("the name of the object")
+/// What kubectl finds no kind for.
+fn no_kind(kind: Kind, entry: &Entry) -> Problem {
+    let (found, version) = (entry.text("/kind"), entry.text("/apiVersion"));
+    if found != kind.as_str() {
+        return Problem::error("kind")
+            .found(format!("{found:?}"))
+            .expected(kind.as_str())
+            .next("write it with these capitals");
+    }
+    let version = if version.is_empty() { "nothing".to_owned() } else { format!("{version:?}") };
+    Problem::error("apiVersion")
+        .found(version)
+        .expected(versions(kind))
+        .next("write a group and a version: no API server takes it otherwise")
+}
+
+fn versions(kind: Kind) -> String {
+    let known = kind.versions().iter().map(|version| format!("{}/{version}", kind.group()));
+    known.collect::<Vec<_>>().join(", ")
 }
 
 /// A cluster may serve it all the same, and convert it.
@@ -233,7 +293,7 @@ fn other_version(kind: Kind, entry: &Entry) -> Option<Problem> {
     (!known.iter().any(|known| known == version)).then(|| {
         Problem::unknown("apiVersion")
             .found(format!("{version:?}"))
-            .expected(known.join(", "))
+            .expected(versions(kind))
             .next(format!("kubectl explain {} shows what a cluster serves", kind.resource()))
     })
 }

@@ -271,6 +271,89 @@ fn what_is_not_managed_or_of_another_kind_is_counted() {
     insta::assert_snapshot!(lines("# nothing\n"), @"ok: nothing to validate, 1 file");
 }
 
+/// Every line but for what no cluster was asked.
+fn verdicts(content: &str) -> String {
+    let lines = lines(content);
+    let lines = lines.lines().filter(|line| !line.contains("not checked"));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn a_kind_that_is_nearly_one_is_never_skipped() {
+    let split = format!("{SPLIT}{SERVICES}");
+    let of = |version: &str| {
+        verdicts(&split.replace("apiVersion: split.smi-spec.io/v1alpha2\n", version))
+    };
+    let text = [
+        of("apiVersion: smi-spec.io/v1alpha2\n"),
+        of("apiVersion: split.smi-spec.io\n"),
+        of("apiVersion: v1\n"),
+        of(""),
+        verdicts(&split.replace("kind: TrafficSplit", "kind: trafficsplit")),
+        // Somebody else's.
+        verdicts("apiVersion: example.com/v1\nkind: HTTPRoute\nmetadata: {name: emoji}\n"),
+    ];
+    insta::assert_snapshot!(text.concat(), @r#"
+    a.yaml:1: warning: TrafficSplit/emoji: apiVersion: found "smi-spec.io/v1alpha2", expected split.smi-spec.io/v1alpha4, split.smi-spec.io/v1alpha3, split.smi-spec.io/v1alpha2, split.smi-spec.io/v1alpha1; this kind is not failed over: mend it, or take the label off
+    ok: 1 object would be admitted, 1 warning, 2 objects for context, 1 file
+    a.yaml:1: TrafficSplit/emoji: apiVersion: found "split.smi-spec.io", expected split.smi-spec.io/v1alpha4, split.smi-spec.io/v1alpha3, split.smi-spec.io/v1alpha2, split.smi-spec.io/v1alpha1; write a group and a version: no API server takes it otherwise
+    1 fault in 1 object, 2 objects for context, 1 file
+    a.yaml:1: warning: TrafficSplit/emoji: apiVersion: found "v1", expected split.smi-spec.io/v1alpha4, split.smi-spec.io/v1alpha3, split.smi-spec.io/v1alpha2, split.smi-spec.io/v1alpha1; this kind is not failed over: mend it, or take the label off
+    ok: 1 object would be admitted, 1 warning, 2 objects for context, 1 file
+    a.yaml:1: TrafficSplit/emoji: apiVersion: found nothing, expected split.smi-spec.io/v1alpha4, split.smi-spec.io/v1alpha3, split.smi-spec.io/v1alpha2, split.smi-spec.io/v1alpha1; write a group and a version: no API server takes it otherwise
+    1 fault in 1 object, 2 objects for context, 1 file
+    a.yaml:2: trafficsplit/emoji: kind: found "trafficsplit", expected TrafficSplit; write it with these capitals
+    1 fault in 1 object, 2 objects for context, 1 file
+    ok: nothing to validate, 1 document of other kinds skipped, 1 file
+    "#);
+}
+
+#[test]
+fn a_field_that_no_api_server_takes_has_its_line() {
+    let weight = SPLIT.replace("x}, annotations", "yes}, annotations");
+    insta::assert_snapshot!(verdicts(&format!("{weight}{SERVICES}")), @r#"
+    a.yaml:3: TrafficSplit/emoji: metadata.labels[failover.linkerd.io/controlled-by]: found true, expected a text; put it into quotes
+    1 fault in 1 object, 2 objects for context, 1 file
+    "#);
+    insta::assert_snapshot!(verdicts(&SPLIT.replace("name: emoji,", "name: 5,")), @r#"
+    a.yaml:3: TrafficSplit/: metadata.name: found 5, expected a text; put it into quotes
+    1 fault in 1 object, 1 file
+    "#);
+    let text = "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\nspec:\n  ports:\n  - port: 80\n  - port: http\n";
+    insta::assert_snapshot!(verdicts(text), @r#"
+    a.yaml:8: Service/a: spec.ports[1].port: found "http", expected a whole number; write it as a number, without quotes
+    1 fault in 1 object, 1 file
+    "#);
+    for without in ["", "metadata: null\n", "metadata: {}\n"] {
+        let split =
+            format!("apiVersion: split.smi-spec.io/v1alpha2\nkind: TrafficSplit\n{without}");
+        assert_eq!(
+            verdicts(&split),
+            "ok: nothing to validate, 1 object without the label, 1 file\n"
+        );
+    }
+}
+
+#[test]
+fn an_object_that_stands_twice_is_a_warning_with_both_places() {
+    let other = SPLIT.replace("name: emoji,", "name: emoji, namespace: backup,");
+    let generated = SPLIT.replace("name: emoji,", "generateName: emoji-,");
+    let all = [SPLIT, &other, &generated, &generated, SPLIT].join("---\n");
+    let verdicts = verdicts(&format!("{all}{SERVICES}"));
+    let again: Vec<&str> = verdicts.lines().filter(|line| line.contains("again")).collect();
+    insta::assert_snapshot!(again.join("\n"), @"a.yaml:39: warning: TrafficSplit/emoji: metadata.name: found the object of a.yaml:1 again, expected each object once: an apply writes both, and the last one stays; take one of the two out");
+}
+
+#[test]
+fn standard_input_has_no_file_that_github_could_show() {
+    let report = reviewed(&[("-", &SPLIT.replace("weight: 1", "weight: x"))]);
+    let printed = report.print(Format::GitHub);
+    let fault = printed.lines().find(|line| line.starts_with("::error"));
+    insta::assert_snapshot!(fault.unwrap(), @r#"::error title=TrafficSplit/emoji::-:7: spec.backends[0].weight: found "x", expected a whole number from 0 to 429496"#);
+    let report = reviewed(&[("./a.yaml", &SPLIT.replace("weight: 1", "weight: x"))]);
+    assert!(report.print(Format::GitHub).contains("::error file=a.yaml,line=7,title="));
+}
+
 #[test]
 fn objects_of_lists_have_their_lines_and_the_namespace_that_is_given() {
     let list = r#"{"kind": "List", "items": [
@@ -305,6 +388,7 @@ fn what_cannot_be_read_is_one_line_with_the_next_step_and_spoils_nothing_else() 
         ("open.yaml", b"a: 1\nb: [\n"),
         ("latin.yaml", latin),
         ("template.yaml", b"a: {{ .Values.a }}\n"),
+        ("quoted.yaml", b"kind: Service\nmetadata: {name: \"{{ .Values.a }}\"}\n"),
         ("aliases.yaml", format!("a0: &a0 [1, 2]\n{aliases}").as_bytes()),
         ("deep.yaml", "[".repeat(100_000).as_bytes()),
         ("deep.json", "{\"a\":".repeat(100_000).as_bytes()),

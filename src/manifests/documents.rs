@@ -1,10 +1,11 @@
 //! The objects of an input, each with its place in it: one that cannot be read fails alone.
 
+use crate::engine::Problem;
 use crate::manifests::encoding::to_utf8;
 use crate::manifests::json::UniqueKeys;
+use crate::manifests::not_a_manifest::NotAManifest;
 use crate::manifests::position::{Position, Source};
 use serde_json::{Deserializer, Value};
-use std::io;
 use std::ops::Range;
 
 /// One object of an input, or why it cannot be read.
@@ -18,46 +19,18 @@ pub(crate) struct Document {
     pub object: Result<Value, NotAManifest>,
 }
 
-/// Why a document is not a manifest.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NotAManifest {
-    #[error("no file that can be read ({0})")]
-    File(#[from] io::Error),
-    /// The line is that of the input, from 1.
-    #[error("line {line}, which is no text in UTF-8 or UTF-16 (save the file as one of them)")]
-    NotText { line: usize },
-    #[error("{0}, which is no object")]
-    NotAnObject(&'static str),
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-    #[error(transparent)]
-    Yaml(#[from] serde_saphyr::Error),
-}
-
-impl NotAManifest {
-    /// The line of the input, from 1, where it is known.
-    pub(crate) fn line(&self) -> Option<usize> {
-        match self {
-            Self::File(_) | Self::NotAnObject(_) => None,
-            Self::NotText { line } => Some(*line),
-            Self::Json(error) => Some(error.line()),
-            Self::Yaml(error) => usize::try_from(error.location()?.line()).ok(),
-        }
-    }
-}
-
 impl Document {
     fn of(place: String, position: Position, object: Result<Value, NotAManifest>) -> Self {
         Self { place, position, is_template: false, object }
     }
 
     /// A file that cannot be read at all.
-    pub(crate) fn unreadable(path: String, error: io::Error) -> Self {
+    pub(crate) fn unreadable(path: String, problem: Problem) -> Self {
         Self {
             place: path,
             position: Position::default(),
             is_template: false,
-            object: Err(error.into()),
+            object: Err(NotAManifest::File(problem)),
         }
     }
 }
@@ -104,12 +77,7 @@ fn parse(text: &str, lines_before: usize) -> Parsed {
     if is_blank(text) {
         return Parsed { objects: vec![(Source::default(), Value::Null)], error: None };
     }
-    let (objects, error) = parse_objects(text);
-    // Positions in messages are those of the whole input.
-    let error = error.map(|error| {
-        let padded = "\n".repeat(lines_before) + text;
-        parse_objects(&padded).1.unwrap_or(error)
-    });
+    let (objects, error) = parse_objects(text, lines_before);
     let source = |range: Range<usize>| {
         let before = text[..range.start].matches('\n').count();
         Source::new(text[range].to_owned(), lines_before + before)
@@ -121,7 +89,7 @@ fn parse(text: &str, lines_before: usize) -> Parsed {
 /// Each object with its place in the text.
 type Objects = Vec<(Range<usize>, Value)>;
 
-fn parse_objects(text: &str) -> (Objects, Option<NotAManifest>) {
+fn parse_objects(text: &str, lines_before: usize) -> (Objects, Option<NotAManifest>) {
     // Of JSON, kubectl reads one object after another; much of YAML begins like JSON.
     let (objects, json_error) = match text.trim_start().starts_with('{') {
         true => parse_json(text),
@@ -132,8 +100,10 @@ fn parse_objects(text: &str) -> (Objects, Option<NotAManifest>) {
     }
     match serde_saphyr::from_str_with_options(text, options()) {
         Ok(object) => (vec![(0..text.len(), object)], None),
-        Err(error) if objects.is_empty() => (vec![], Some(error.into())),
-        Err(_) => (objects, json_error.map(Into::into)),
+        Err(error) if objects.is_empty() => {
+            (vec![], Some(NotAManifest::Yaml { error: Box::new(error), lines_before }))
+        }
+        Err(_) => (objects, json_error.map(|error| NotAManifest::Json { error, lines_before })),
     }
 }
 
@@ -152,14 +122,19 @@ fn parse_json(text: &str) -> (Objects, Option<serde_json::Error>) {
 
 fn options() -> serde_saphyr::Options {
     // The size is not limited: the input is our user's, and may be of an entire cluster. The depth is: it
-    // is read by recursion. A Service may be called y, which is a string to kubectl too.
+    // is read by recursion. To kubectl, `y` and `off` without quotes are booleans, and 010 is 8: YAML 1.1.
     let budget = serde_saphyr::budget! {
         max_depth: 500,
         max_events: usize::MAX,
         max_nodes: usize::MAX,
         max_total_scalar_bytes: usize::MAX,
     };
-    serde_saphyr::options! { budget: budget, with_snippet: false, strict_booleans: true }
+    serde_saphyr::options! {
+        budget: budget,
+        with_snippet: false,
+        strict_booleans: false,
+        legacy_octal_numbers: true,
+    }
 }
 
 /// The texts of the documents, each with the number of lines before it. As in kubectl this comes before
@@ -209,8 +184,15 @@ fn flatten(place: String, position: Position, mut object: Value, documents: &mut
         return documents.push(Document::of(place, position, Ok(object)));
     };
     let (of, version) = (of.to_owned(), object["apiVersion"].clone());
-    let Some(Value::Array(items)) = object.get_mut("items").map(Value::take) else {
-        return documents.push(Document::of(place, position, Ok(object)));
+    let items = match object.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        None | Some(Value::Null) => {
+            return documents.push(Document::of(place, position, Ok(object)));
+        }
+        Some(_) if of.is_empty() => {
+            return documents.push(Document::of(place, position, Err(NotAManifest::WithoutItems)));
+        }
+        Some(_) => return documents.push(Document::of(place, position, Ok(object))),
     };
     for (nth, mut item) in items.into_iter().enumerate() {
         // An API server writes kind and apiVersion at the list alone.
@@ -252,7 +234,11 @@ mod tests {
             ("%YAML 1.2\n---\na: 1\n...\n", vec!["x: document 1: 1"]),
             ("a: |\n  b\n  ---\n", vec![r#"x: document 1: "b\n---\n""#]),
             ("a: 1\n--- # two\na: 2", vec!["x: document 1: 1", "x: document 2: 2"]),
-            ("a: y", vec![r#"x: document 1: "y""#]),
+            // As kubectl reads them.
+            ("a: y", vec!["x: document 1: true"]),
+            ("a: Off", vec!["x: document 1: false"]),
+            ("a: \"y\"", vec![r#"x: document 1: "y""#]),
+            ("a: 010", vec!["x: document 1: 8"]),
             (r#"{"a": 1}"#, vec!["x: document 1: 1"]),
             ("a: [\n---\na: 2", vec!["x: document 1: unreadable", "x: document 2: 2"]),
             (
@@ -260,7 +246,9 @@ mod tests {
                 vec!["x: document 1: item 1: 1", "x: document 1: item 2: item 1: 2"],
             ),
             ("kind: List\na: 1", vec!["x: document 1: 1"]),
-            ("kind: List\nitems: 1\na: 2", vec!["x: document 1: 2"]),
+            ("kind: List\nitems: 1\na: 2", vec!["x: document 1: unreadable"]),
+            ("kind: List\nitems: null\na: 2", vec!["x: document 1: 2"]),
+            ("kind: AllowList\nitems: {}\na: 2", vec!["x: document 1: 2"]),
             // kubectl get … -o json, twice into one file.
             ("{\"a\": 1}\n{\"a\": 2}", vec!["x: document 1: 1", "x: document 2: 2"]),
             (
@@ -289,6 +277,27 @@ mod tests {
         assert!(error.contains("line 3") || error.contains("line 4"), "{error}");
         let error = second_error(b"{\"a\": 1}\n{\"a\": 2\n");
         assert!(error.contains("line 3"), "{error}");
+    }
+
+    #[test]
+    fn each_of_many_errors_costs_the_same() {
+        // With what stands before it in the text of each, this would take minutes.
+        let documents = read("x", "[\n---\n".repeat(50_000).as_bytes());
+        assert_eq!(documents.len(), 50_000);
+        let last = documents.last().unwrap().object.as_ref().unwrap_err();
+        assert_eq!(last.line(), Some(99_999));
+        assert!(last.to_string().contains("line 99999,"), "{last}");
+    }
+
+    #[test]
+    fn an_error_is_in_the_words_of_whoever_writes_manifests() {
+        for input in ["a: 1\na: 2", "null: 1", "a: &a {b: *a}", "a: .inf", "a: {{ x }}"] {
+            let read = read("x", input.as_bytes());
+            let error = read[0].object.as_ref().unwrap_err().to_string();
+            for word in ["Option", "Policy", "policy", "Rc", "weak", "deserialize"] {
+                assert!(!error.contains(word), "{input:?}: {error}");
+            }
+        }
     }
 
     #[test]

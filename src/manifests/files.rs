@@ -1,7 +1,7 @@
 //! The files that an argument names.
 
 use crate::engine::Problem;
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -11,40 +11,53 @@ const LARGEST: u64 = 32 << 20;
 /// Endings of files that are taken from a directory.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
+/// A file, or what cannot be read in its place.
+pub(crate) type Found = Result<PathBuf, (PathBuf, Problem)>;
+
 /// The files of an argument: itself, or the manifests in a directory and all below, by name.
-pub(crate) fn named_by(argument: &str) -> Result<Vec<PathBuf>, Problem> {
-    let path = Path::new(argument);
+pub(crate) fn named_by(argument: &str) -> Vec<Found> {
+    let path = PathBuf::from(argument);
     if argument == "-" || !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
+        return vec![Ok(path)];
     }
     let mut found = vec![];
-    below(path, &mut found).map_err(|error| unreadable(&error))?;
-    match found.is_empty() {
-        true => Err(problem("a directory without manifests")
-            .expected("files that end in .yaml, .yml or .json")
-            .next("name a file, or another directory")),
-        false => Ok(found),
+    below(&path, &mut found);
+    if found.is_empty() {
+        found.push(Err((path, without_manifests())));
     }
+    found
 }
 
-/// Links to directories are not followed: they may lead in a circle.
-fn below(directory: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
-    let mut entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
+/// Links to directories are not followed: they may lead in a circle. A directory that cannot be read costs
+/// the others nothing.
+fn below(directory: &Path, found: &mut Vec<Found>) {
+    let entries = match entries(directory) {
+        Ok(entries) => entries,
+        Err(error) => {
+            return found.push(Err((directory.to_owned(), unreadable(directory, &error))));
+        }
+    };
     for entry in entries {
         let path = entry.path();
-        if entry.file_type()?.is_dir() {
-            below(&path, found)?;
-        } else if is_manifest(&path) && !path.is_dir() {
-            found.push(path);
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            below(&path, found);
+        } else if is_manifest(&path) {
+            found.push(Ok(path));
         }
     }
-    Ok(())
 }
 
+fn entries(directory: &Path) -> io::Result<Vec<DirEntry>> {
+    let mut entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(DirEntry::file_name);
+    Ok(entries)
+}
+
+/// A pipe in a directory is none: nobody may write to it. A link that leads nowhere is reported.
 fn is_manifest(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
     ending.is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+        && fs::metadata(path).map_or(true, |what| what.is_file())
 }
 
 /// The content of a file, or of standard input.
@@ -53,7 +66,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
         true => read_at_most(io::stdin().lock()),
         false => File::open(path).and_then(read_at_most),
     };
-    content.map_err(|error| unreadable(&error))?.ok_or_else(too_large)
+    content.map_err(|error| unreadable(path, &error))?.ok_or_else(too_large)
 }
 
 /// None where there is more.
@@ -67,10 +80,22 @@ fn problem(found: impl Into<String>) -> Problem {
     Problem::error("file").found(found.into())
 }
 
-fn unreadable(error: &io::Error) -> Problem {
-    problem(format!("no file that can be read ({error})"))
-        .expected("a file or a directory of manifests, or - for standard input")
-        .next("check the path, and who may read it")
+fn unreadable(path: &Path, error: &io::Error) -> Problem {
+    let expected = "a file or a directory of manifests, or - for standard input";
+    match path.to_str().filter(|path| path.starts_with("http://") || path.starts_with("https://")) {
+        Some(url) => problem("a URL")
+            .expected(expected)
+            .next(format!("pipe it in: curl -fsSL {url} | linkerd-failover validate -f -")),
+        None => problem(format!("no file that can be read ({error})"))
+            .expected(expected)
+            .next("check the path, and who may read it"),
+    }
+}
+
+fn without_manifests() -> Problem {
+    problem("a directory without manifests")
+        .expected("files that end in .yaml, .yml or .json")
+        .next("name a file, or another directory")
 }
 
 fn too_large() -> Problem {
@@ -83,6 +108,13 @@ fn too_large() -> Problem {
 mod tests {
     use super::*;
 
+    /// The names below a folder, and with `!` what cannot be read there.
+    fn names(folder: &Path) -> Vec<String> {
+        let name = |path: PathBuf| path.strip_prefix(folder).unwrap().display().to_string();
+        let found = named_by(folder.to_str().unwrap()).into_iter();
+        found.map(|found| found.map_or_else(|(path, _)| format!("!{}", name(path)), name)).collect()
+    }
+
     #[test]
     fn a_directory_has_the_manifests_of_all_below_in_the_order_of_their_names() {
         let folder = tempfile::tempdir().unwrap();
@@ -91,21 +123,42 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
-        std::os::unix::fs::symlink(folder.path(), folder.path().join("loop.yaml")).unwrap();
-        std::os::unix::fs::symlink(folder.path().join("c.txt"), folder.path().join("l.yaml"))
-            .unwrap();
-        let found = named_by(folder.path().to_str().unwrap()).unwrap();
-        let names = found.iter().map(|path| path.strip_prefix(folder.path()).unwrap());
-        let names: Vec<_> = names.map(|path| path.to_str().unwrap()).collect();
-        assert_eq!(names, ["a.yaml", "b/a.JSON", "b/c/d.yaml", "b/z.yml", "l.yaml"]);
+        let link = |to: &Path, name: &str| {
+            std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
+        };
+        link(folder.path(), "loop.yaml");
+        link(folder.path(), "b/loop");
+        link(&folder.path().join("c.txt"), "l.yaml");
+        link(&folder.path().join("gone"), "n.yaml");
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("s.yaml")).unwrap();
+        assert_eq!(
+            names(folder.path()),
+            ["a.yaml", "b/a.JSON", "b/c/d.yaml", "b/z.yml", "l.yaml", "n.yaml"]
+        );
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_read_costs_the_others_nothing() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let locked = folder.path().join("locked");
+        fs::create_dir(&locked).unwrap();
+        fs::write(folder.path().join("z.yaml"), "").unwrap();
+        fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
+        // Root may read it all the same.
+        let is_locked = fs::read_dir(&locked).is_err();
+        let expected: &[&str] = if is_locked { &["!locked", "z.yaml"] } else { &["z.yaml"] };
+        assert_eq!(names(folder.path()), expected);
+        fs::set_permissions(&locked, fs::Permissions::from_mode(0o700)).unwrap();
     }
 
     #[test]
     fn what_is_no_file_or_too_large_is_a_problem_with_a_next_step() {
         let folder = tempfile::tempdir().unwrap();
-        let without = named_by(folder.path().to_str().unwrap()).unwrap_err().message();
-        insta::assert_snapshot!(without, @"found a directory without manifests, expected files that end in .yaml, .yml or .json; name a file, or another directory");
+        let found = named_by(folder.path().to_str().unwrap()).remove(0);
+        insta::assert_snapshot!(found.unwrap_err().1.message(), @"found a directory without manifests, expected files that end in .yaml, .yml or .json; name a file, or another directory");
         insta::assert_snapshot!(read(&folder.path().join("x")).unwrap_err().message(), @"found no file that can be read (No such file or directory (os error 2)), expected a file or a directory of manifests, or - for standard input; check the path, and who may read it");
+        insta::assert_snapshot!(read(Path::new("https://example.com/a.yaml")).unwrap_err().message(), @"found a URL, expected a file or a directory of manifests, or - for standard input; pipe it in: curl -fsSL https://example.com/a.yaml | linkerd-failover validate -f -");
         let large = folder.path().join("large.yaml");
         File::create(&large).unwrap().set_len(100 << 20).unwrap();
         insta::assert_snapshot!(read(&large).unwrap_err().message(), @"found more than 32 MiB, expected manifests of at most that in a file; split it into several files");

@@ -4,4 +4,6 @@ pub(crate) mod documents;
 mod encoding;
 pub(crate) mod files;
 mod json;
+pub(crate) mod malformed;
+pub(crate) mod not_a_manifest;
 pub(crate) mod position;

@@ -1,7 +1,7 @@
 //! From TrafficSplits to routes of the Gateway API: manifests in, manifests out.
 
 mod migration;
-mod output;
+pub(crate) mod output;
 pub(crate) mod ports;
 pub(crate) mod route;
 #[cfg(test)]
@@ -10,6 +10,7 @@ mod tests;
 use crate::engine::Problem;
 use crate::kinds::ObjectKey;
 use crate::manifests::documents::Document;
+use crate::manifests::malformed;
 use crate::migrate::migration::{Migration, ignored_matches};
 use crate::migrate::output::Output;
 use crate::migrate::ports::ServicePortLookup;
@@ -102,12 +103,7 @@ fn parse(object: &Value) -> Result<DynamicObject, Problem> {
             VERSIONS[VERSIONS.len() - 1]
         )));
     }
-    serde_json::from_value(object.clone()).map_err(|error| {
-        Problem::error("metadata")
-            .found(format!("what cannot be read ({error})"))
-            .expected("a name, and strings as labels and annotations")
-            .next("put numbers, true and false into quotes")
-    })
+    malformed::read(object)
 }
 
 async fn routes(

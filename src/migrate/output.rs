@@ -1,7 +1,7 @@
 //! The output of the command: routes, messages, and whether it failed.
 
 use crate::engine::Problem;
-use crate::manifests::documents::NotAManifest;
+use crate::manifests::not_a_manifest::NotAManifest;
 use crate::migrate::route::Route;
 use serde_json::Value;
 use std::fmt::{self, Display};
@@ -10,21 +10,33 @@ use std::fmt::{self, Display};
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub yaml: String,
+    /// Each in one line.
     pub messages: Vec<String>,
     routes: usize,
     failed: usize,
+    is_unreadable: bool,
+}
+
+/// How a migration went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Migrated,
+    /// There was no split.
+    Nothing,
+    /// So many splits or documents are not among the routes.
+    Failed {
+        count: usize,
+        is_unreadable: bool,
+    },
 }
 
 impl Output {
-    /// An error where something could not be migrated, or there was nothing to migrate.
-    pub(crate) fn result(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(self.failed == 0, "{} could not be migrated, see above", self.failed);
-        anyhow::ensure!(
-            self.routes > 0,
-            "no TrafficSplit in the input: nothing to migrate; \
-             try `kubectl get trafficsplits.split.smi-spec.io -o yaml | linkerd-failover migrate -f -`"
-        );
-        Ok(())
+    pub(crate) fn outcome(&self) -> Outcome {
+        match (self.failed, self.routes) {
+            (0, 0) => Outcome::Nothing,
+            (0, _) => Outcome::Migrated,
+            (count, _) => Outcome::Failed { count, is_unreadable: self.is_unreadable },
+        }
     }
 
     pub(super) fn add(&mut self, routes: &[Route]) -> anyhow::Result<()> {
@@ -37,8 +49,16 @@ impl Output {
 
     pub(super) fn unreadable(&mut self, place: &str, error: &NotAManifest) {
         self.failed += 1;
-        let problem = Problem::error("YAML").found(error.to_string()).expected("a manifest");
-        self.messages.push(format!("{place}: {problem}"));
+        self.is_unreadable = true;
+        let message = match error {
+            NotAManifest::File(problem) => problem.message(),
+            other => Problem::error("YAML")
+                .found(other)
+                .expected("a manifest in YAML or JSON")
+                .next("mend it there: kubectl cannot read it either")
+                .message(),
+        };
+        self.add_message(format!("{place}: {message}"));
     }
 
     pub(super) fn skip(&mut self, place: &str, object: &Value) {
@@ -57,7 +77,12 @@ impl Output {
     }
 
     fn message(&mut self, place: &str, object: &Value, what: &dyn Display) {
-        self.messages.push(format!("{place}: {}: {what}", DisplayObject(object)));
+        self.add_message(format!("{place}: {}: {what}", DisplayObject(object)));
+    }
+
+    /// Errors of a kubeconfig, say, have several lines.
+    fn add_message(&mut self, message: String) {
+        self.messages.push(message.split_whitespace().collect::<Vec<_>>().join(" "));
     }
 }
 

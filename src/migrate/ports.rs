@@ -1,5 +1,6 @@
 //! The ports of the Services that clients call: a split names none, a route must.
 
+use crate::client::causes::with_causes;
 use crate::client::cluster::ClusterSelection;
 use crate::client::plain_client;
 use crate::engine::Problem;
@@ -37,12 +38,12 @@ enum LookupError {
     #[error("no cluster is asked")]
     NoCluster,
     /// There is no client for it.
-    #[error("{0:#}")]
+    #[error("{}", with_causes(.0.as_ref().as_ref()))]
     NoClient(Arc<anyhow::Error>),
     #[error("the cluster says: {}", brief(.0))]
     Status(kube::Error),
     /// With its causes: a proxy, say, is what a person can mend.
-    #[error("the cluster cannot be asked: {0:#}")]
+    #[error("the cluster cannot be asked: {}", with_causes(.0.as_ref()))]
     Request(anyhow::Error),
     #[error("the cluster did not answer within {0:?}")]
     NoAnswer(Duration),

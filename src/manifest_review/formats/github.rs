@@ -17,12 +17,20 @@ fn command(diagnostic: &Diagnostic) -> String {
         Level::NotChecked => ("notice", "not checked: "),
         Level::Note => ("notice", ""),
     };
-    let line = diagnostic.line.map(|line| format!(",line={line}")).unwrap_or_default();
     let subject = diagnostic.subject.as_ref().map(ToString::to_string);
-    let title = subject.unwrap_or_else(|| "linkerd-failover".into());
-    let (file, title) = (property(&diagnostic.file), property(&title));
+    let title = property(&subject.unwrap_or_else(|| "linkerd-failover".into()));
     let message = data(&format!("{prefix}{}", diagnostic.text()));
-    format!("::{name} file={file}{line},title={title}::{message}\n")
+    match place(diagnostic) {
+        Some(place) => format!("::{name} {place},title={title}::{message}\n"),
+        None => format!("::{name} title={title}::{}: {message}\n", data(&diagnostic.place())),
+    }
+}
+
+/// In the repository; standard input has none.
+fn place(diagnostic: &Diagnostic) -> Option<String> {
+    let file = diagnostic.file.strip_prefix("./").unwrap_or(&diagnostic.file);
+    let line = diagnostic.line.map(|line| format!(",line={line}")).unwrap_or_default();
+    (file != "-").then(|| format!("file={}{line}", property(file)))
 }
 
 fn data(text: &str) -> String {

@@ -250,7 +250,7 @@ async fn an_invalid_document_is_reported_with_its_place_and_the_rest_is_printed(
     ] {
         let files: String = files.iter().map(|file| format!(" -f {}", at(file))).collect();
         let output = sh(&cluster, &format!("MIGRATE{files}")).output().await?;
-        assert_eq!(output.status.code(), Some(1), "{files}");
+        assert_eq!(output.status.code(), Some(2), "{files}");
         assert_eq!(output.stdout.matches("kind: HTTPRoute").count(), routes, "{files}");
         for place in places {
             assert!(output.stderr.contains(place), "{place}: {}", output.stderr);
