@@ -100,7 +100,7 @@ impl Looker {
     /// What holds traffic in the whole cluster and what is not known, beside the result.
     pub(super) fn report(&self, snapshot: &Snapshot) {
         for hold in self.cluster_holds(snapshot) {
-            eprintln!("linkerd-failover: {hold}");
+            report_line(&format!("linkerd-failover: {hold}"));
         }
         report_gaps(snapshot);
     }

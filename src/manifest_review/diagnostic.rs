@@ -1,6 +1,7 @@
 //! A diagnostic: one line about an object of the input.
 
 use crate::engine::{Problem, Severity};
+use crate::kinds::one_line::one_line;
 use std::fmt;
 
 /// How much a diagnostic weighs.
@@ -38,7 +39,7 @@ pub(crate) struct Subject {
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind, self.name)
+        write!(f, "{}/{}", one_line(&self.kind), one_line(&self.name))
     }
 }
 
@@ -69,14 +70,16 @@ impl Diagnostic {
             (Message::Problem(problem), Some(_)) => problem.to_string(),
             (Message::Problem(problem), None) => problem.message(),
         };
-        text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        one_line(&lines.collect::<Vec<_>>().join(" ")).into_owned()
     }
 
     /// The place in the input, as compilers write it.
     pub(crate) fn place(&self) -> String {
+        let file = one_line(&self.file);
         match self.line {
-            Some(line) => format!("{}:{line}", self.file),
-            None => self.file.clone(),
+            Some(line) => format!("{file}:{line}"),
+            None => file.into_owned(),
         }
     }
 }

@@ -345,6 +345,20 @@ fn an_object_that_stands_twice_is_a_warning_with_both_places() {
 }
 
 #[test]
+fn nothing_of_a_manifest_controls_the_terminal() {
+    let content = SPLIT.replace("name: emoji,", "name: \"emoji\\e[2J\\nnext\\u202e\",");
+    let report =
+        reviewed(&[("a\u{202e}.yaml", &content.replace("weight: 1", "weight: \"\\e[0m\""))]);
+    // GitHub has to find the file by its name.
+    for (format, file) in [(Format::Text, "-"), (Format::GitHub, "a\u{202e}.yaml")] {
+        let printed = report.print(format).replace(file, "");
+        let obeyed = |c: char| c == '\u{1b}' || c == '\u{202e}';
+        assert!(printed.contains("emoji") && !printed.contains(obeyed), "{printed:?}");
+        assert!(!printed.lines().any(|line| line.starts_with("next")), "{printed}");
+    }
+}
+
+#[test]
 fn standard_input_has_no_file_that_github_could_show() {
     let report = reviewed(&[("-", &SPLIT.replace("weight: 1", "weight: x"))]);
     let printed = report.print(Format::GitHub);
