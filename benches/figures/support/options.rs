@@ -89,8 +89,9 @@ impl Options {
         values: &[&str],
         env: &[(&str, &str)],
     ) -> Result<Installation> {
-        let (release, namespace) = (namespace.to_owned(), namespace.to_owned());
-        let chart = InstallOptions { release, namespace, ..self.of_chart(values) };
+        let mut chart = self.of_chart(values);
+        chart.values.push(format!("fullnameOverride={namespace}"));
+        (chart.release, chart.namespace) = (namespace.to_owned(), namespace.to_owned());
         self.start(cluster, chart, 1, env).await
     }
 
