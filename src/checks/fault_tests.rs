@@ -88,7 +88,7 @@ const CASES: &[Case] = &[
     (
         "a right of the account",
         |facts| {
-            facts.account_denied = Ok(account_access::of_account(&settings(), &[])[..1].to_vec())
+            facts.account_denied = Ok(account_access::of_account(&settings(), &[])[..1].to_vec());
         },
         "error",
         "its ServiceAccount has all rights",

@@ -5,7 +5,7 @@ use crate::cli::kubernetes::ClusterArgs;
 use crate::cli::output::{print, report_line};
 use crate::cli::values::RouteKindValue;
 use crate::manifests::documents::{self, Document};
-use crate::manifests::files::{self, Found};
+use crate::manifests::files::{self, Found, Unread};
 use crate::migrate::migrate;
 use crate::migrate::output::Outcome;
 use crate::migrate::ports::ServicePortLookup;
@@ -60,14 +60,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn read(found: Found) -> Vec<Document> {
-    let content = found.and_then(|path| match files::read(&path) {
-        Ok(content) => Ok((path, content)),
-        Err(problem) => Err((path, problem)),
-    });
-    match content {
+    match files::content_of(found) {
         Ok((path, content)) => documents::read(&path.to_string_lossy(), &content),
-        Err((path, problem)) => {
-            vec![Document::unreadable(path.to_string_lossy().into_owned(), problem)]
+        Err(Unread { path, problem }) => {
+            vec![Document::unreadable(path.to_string_lossy().into_owned(), *problem)]
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::manifest_review::input::Input;
 use crate::manifest_review::known_world::KnownWorld;
 use crate::manifest_review::review::review;
 use crate::manifest_review::settings::ReviewSettings;
-use crate::manifests::files;
+use crate::manifests::files::{self, Unread};
 use crate::snapshot::{Area, Settings};
 use jiff::SignedDuration;
 use std::collections::BTreeSet;
@@ -149,17 +149,15 @@ async fn ask_cluster(args: &Args) -> Result<(KnownWorld, ReviewSettings), Failur
 fn read<'a>(arguments: impl Iterator<Item = &'a String>, namespace: &str) -> Input {
     let (mut input, mut seen) = (Input::new(namespace), BTreeSet::new());
     for found in arguments.flat_map(|argument| files::named_by(argument)) {
-        let path = found.as_ref().map_or_else(|(path, _)| path, |path| path);
+        let path = found.as_ref().unwrap_or_else(|unread| &unread.path);
         if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
             continue;
         }
-        let read = found.and_then(|path| {
-            let content = files::read(&path).map_err(|problem| (path.clone(), problem));
-            Ok((path, content?))
-        });
-        match read {
+        match files::content_of(found) {
             Ok((path, content)) => input.add(&path.to_string_lossy(), &content),
-            Err((path, problem)) => input.add_unreadable(&path.to_string_lossy(), problem),
+            Err(Unread { path, problem }) => {
+                input.add_unreadable(&path.to_string_lossy(), *problem);
+            }
         }
     }
     input

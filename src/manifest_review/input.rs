@@ -42,7 +42,7 @@ impl Input {
                 }
                 Ok(object) => self.add_object(file, position, object),
                 Err(error) => {
-                    self.unreadable.push(unreadable(file, &position, is_template, &error))
+                    self.unreadable.push(unreadable(file, &position, is_template, &error));
                 }
             }
         }

@@ -11,8 +11,21 @@ const LARGEST: u64 = 32 << 20;
 /// Endings of files that are taken from a directory.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
+/// A path that cannot be read, and why.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    pub path: PathBuf,
+    pub problem: Box<Problem>,
+}
+
+impl Unread {
+    fn new(path: PathBuf, problem: Problem) -> Self {
+        Self { path, problem: Box::new(problem) }
+    }
+}
+
 /// A file, or what cannot be read in its place.
-pub(crate) type Found = Result<PathBuf, (PathBuf, Problem)>;
+pub(crate) type Found = Result<PathBuf, Unread>;
 
 /// The files of an argument: itself, or the manifests in a directory and all below, by name.
 pub(crate) fn named_by(argument: &str) -> Vec<Found> {
@@ -23,7 +36,7 @@ pub(crate) fn named_by(argument: &str) -> Vec<Found> {
     let mut found = vec![];
     below(&path, &mut found);
     if found.is_empty() {
-        found.push(Err((path, without_manifests())));
+        found.push(Err(Unread::new(path, without_manifests())));
     }
     found
 }
@@ -34,7 +47,8 @@ fn below(directory: &Path, found: &mut Vec<Found>) {
     let entries = match entries(directory) {
         Ok(entries) => entries,
         Err(error) => {
-            return found.push(Err((directory.to_owned(), unreadable(directory, &error))));
+            let unread = Unread::new(directory.to_owned(), unreadable(directory, &error));
+            return found.push(Err(unread));
         }
     };
     for entry in entries {
@@ -60,8 +74,17 @@ fn is_manifest(path: &Path) -> bool {
         && fs::metadata(path).map_or(true, |what| what.is_file())
 }
 
+/// A file that was found, and its content.
+pub(crate) fn content_of(found: Found) -> Result<(PathBuf, Vec<u8>), Unread> {
+    let path = found?;
+    match read(&path) {
+        Ok(content) => Ok((path, content)),
+        Err(problem) => Err(Unread::new(path, problem)),
+    }
+}
+
 /// The content of a file, or of standard input.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     let content = match path.as_os_str() == "-" {
         true => read_at_most(io::stdin().lock()),
         false => File::open(path).and_then(read_at_most),
@@ -112,7 +135,9 @@ mod tests {
     fn names(folder: &Path) -> Vec<String> {
         let name = |path: PathBuf| path.strip_prefix(folder).unwrap().display().to_string();
         let found = named_by(folder.to_str().unwrap()).into_iter();
-        found.map(|found| found.map_or_else(|(path, _)| format!("!{}", name(path)), name)).collect()
+        found
+            .map(|found| found.map_or_else(|unread| format!("!{}", name(unread.path)), name))
+            .collect()
     }
 
     #[test]
@@ -156,7 +181,7 @@ mod tests {
     fn what_is_no_file_or_too_large_is_a_problem_with_a_next_step() {
         let folder = tempfile::tempdir().unwrap();
         let found = named_by(folder.path().to_str().unwrap()).remove(0);
-        insta::assert_snapshot!(found.unwrap_err().1.message(), @"found a directory without manifests, expected files that end in .yaml, .yml or .json; name a file, or another directory");
+        insta::assert_snapshot!(found.unwrap_err().problem.message(), @"found a directory without manifests, expected files that end in .yaml, .yml or .json; name a file, or another directory");
         insta::assert_snapshot!(read(&folder.path().join("x")).unwrap_err().message(), @"found no file that can be read (No such file or directory (os error 2)), expected a file or a directory of manifests, or - for standard input; check the path, and who may read it");
         insta::assert_snapshot!(read(Path::new("https://example.com/a.yaml")).unwrap_err().message(), @"found a URL, expected a file or a directory of manifests, or - for standard input; pipe it in: curl -fsSL https://example.com/a.yaml | linkerd-failover validate -f -");
         let large = folder.path().join("large.yaml");

@@ -34,7 +34,7 @@ fn problem(object: &Value, path: &FieldPath, message: &str) -> Problem {
     let value = value_of(object, path);
     let expected = message.rsplit_once(", expected ").map(|(_, expected)| expected);
     let problem = Problem::error(path).found(shown(value));
-    let Some(expected) = expected.map(|expected| as_written(expected)) else {
+    let Some(expected) = expected.map(as_written) else {
         return problem
             .expected(format!("what an API server takes ({message})"))
             .next("see it explained by kubectl explain");
