@@ -9,13 +9,19 @@ pub(super) enum ByHand {
     // Their descriptions stand at their arguments, but for those that have these in common.
     Pin(Box<intervene::PinArgs>),
     /// Let health decide again
+    #[command(after_help = "Example:
+  linkerd-failover unpin trafficsplit/emoji -n emojivoto")]
     Unpin(Box<intervene::ObjectArgs>),
     Pause(Box<intervene::PauseArgs>),
     /// Write to an object again
+    #[command(after_help = "Example:
+  linkerd-failover resume trafficsplit/emoji -n emojivoto")]
     Resume(Box<intervene::ObjectArgs>),
     Failback(Box<intervene::FailbackArgs>),
     Freeze(Box<intervene::FreezeArgs>),
     /// Write again in the whole cluster
+    #[command(after_help = "Example:
+  linkerd-failover unfreeze")]
     Unfreeze(Box<intervene::ClusterWideArgs>),
     Drill(Box<drill::Args>),
     Install(install::Args),

@@ -22,7 +22,13 @@ use std::time::{Duration, Instant};
 /// `linkerd check` runs it too. Flags that it does not know are ignored. Each fault has a link to a page that
 /// tells how to mend it. A ‼ is meant so, or not known; a × makes the command fail.
 #[derive(Clone, Debug, clap::Args)]
-#[command(verbatim_doc_comment, args_override_self = true)]
+#[command(
+    verbatim_doc_comment,
+    args_override_self = true,
+    after_help = "Examples:
+  linkerd-failover check --pre
+  linkerd-failover check --wait 10s -o short"
+)]
 pub(super) struct Args {
     /// Check whether the chart can be installed
     #[arg(long)]

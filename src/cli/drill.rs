@@ -54,7 +54,11 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 /// ready. Traffic is called back at the end, on Ctrl-C, and when the fallback is not ready any more; and where
 /// this terminal dies, the pin ends by itself at its time.
 #[derive(Clone, Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Example:
+  linkerd-failover drill trafficsplit/emoji -n emojivoto --for 5m --reason 'game day'"
+)]
 pub(super) struct Args {
     /// The object: KIND/NAME, such as trafficsplit/emoji
     #[arg(value_name = "KIND/NAME")]
@@ -112,7 +116,8 @@ fn check_length(lasts: SignedDuration) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::of("--for", format!("{lasts:#}"))
             .expected(format!("{SHORTEST:#} to {LONGEST:#}, such as 5m"))
-            .next("for what lasts longer: linkerd-failover pin")),
+            .next("for what lasts longer: linkerd-failover pin")
+            .unreadable()),
     }
 }
 

@@ -28,12 +28,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if !is_namespace(namespace) {
         return Err(Failure::of("--namespace", format!("{namespace:?}"))
             .expected("a name of lower-case letters, digits and -, of at most 63")
+            .next("leave it out for linkerd-failover")
             .unreadable()
             .into());
     }
     if let Some(image) = image.as_deref().filter(|image| !is_image(image)) {
         return Err(Failure::of("--image", format!("{image:?}"))
             .expected("the name of an image, such as registry.example.com/linkerd-failover:0.2.0")
+            .next("write it as it was pushed")
             .unreadable()
             .into());
     }

@@ -48,6 +48,9 @@ pub(super) struct ObjectArgs {
 
 /// Send the traffic of an object to a backend, whatever the health of the others
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  linkerd-failover pin trafficsplit/emoji emoji-svc-west -n emojivoto --for 30m --reason 'drain of node-3'
+  linkerd-failover pin httproute/web web-svc-east,web-svc-west")]
 pub(super) struct PinArgs {
     /// The object: KIND/NAME, such as trafficsplit/emoji
     #[arg(value_name = "KIND/NAME")]
@@ -69,6 +72,8 @@ pub(super) struct PinArgs {
 
 /// Write nothing to an object: its weights stay as they are
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Example:
+  linkerd-failover pause trafficsplit/emoji -n emojivoto --for 1h --reason 'a release'")]
 pub(super) struct PauseArgs {
     /// How long; without it until `resume`
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_delay)]
@@ -79,6 +84,8 @@ pub(super) struct PauseArgs {
 
 /// End a manual stay on a fallback
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Example:
+  linkerd-failover failback trafficsplit/emoji -n emojivoto --reason 'the database is back'")]
 pub(super) struct FailbackArgs {
     /// Also while no primary is ready: traffic returns as soon as one is
     #[arg(long)]
@@ -98,6 +105,8 @@ pub(super) struct ClusterWideArgs {
 
 /// Write nothing in the whole cluster
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Example:
+  linkerd-failover freeze --for 30m --reason 'incident 4711'")]
 pub(super) struct FreezeArgs {
     /// How long; without it until `unfreeze`
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_delay)]
@@ -117,7 +126,11 @@ pub(super) async fn pin(args: PinArgs) -> anyhow::Result<ExitCode> {
     let PinArgs { object, backend, lasts, force, how, session } = args;
     let backends = in_order(backend);
     if backends.is_empty() {
-        return Err(Failure::of("BACKEND", "no name").expected("the name of a backend").into());
+        return Err(Failure::of("BACKEND", "no name")
+            .expected("the name of a backend")
+            .next(format!("see them: linkerd-failover status {object}"))
+            .unreadable()
+            .into());
     }
     let request = Request { action: Action::Pin { backends }, lasts, how };
     change_objects(request, &[object], session, force).await
@@ -227,7 +240,8 @@ pub(super) fn checked_reason(reason: Option<String>) -> Result<Option<String>, F
     match length > LONGEST_REASON {
         true => Err(Failure::of("--reason", format!("{length} characters"))
             .expected(format!("at most {LONGEST_REASON}"))
-            .next("say where more stands, such as the number of an incident")),
+            .next("say where more stands, such as the number of an incident")
+            .unreadable()),
         false => Ok(reason),
     }
 }
@@ -239,7 +253,10 @@ impl Request {
         let how = How { reason: checked_reason(reason)?, dry_run };
         match self.lasts {
             Some(lasts) if lasts < SignedDuration::from_secs(1) => {
-                Err(Failure::of("--for", format!("{lasts:#}")).expected("at least 1s, such as 30m"))
+                Err(Failure::of("--for", format!("{lasts:#}"))
+                    .expected("at least 1s, such as 30m")
+                    .next("leave it out for no end")
+                    .unreadable())
             }
             _ => Ok(Self { how, ..self }),
         }

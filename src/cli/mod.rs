@@ -116,6 +116,19 @@ mod tests {
     }
 
     #[test]
+    fn every_command_of_people_has_an_example() {
+        let command = Cli::command();
+        // Kubernetes calls the other, as the chart has it.
+        let people = command.get_subcommands().filter(|c| c.get_name() != "controller");
+        for command in people {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let (name, example) =
+                (command.get_name(), format!("linkerd-failover {}", command.get_name()));
+            assert!(help.contains(&example), "{name} has no example: {help:?}");
+        }
+    }
+
+    #[test]
     fn every_flag_of_the_contract_is_there_with_its_environment_variable() {
         let command = Cli::command();
         let controller = command.find_subcommand("controller").unwrap();

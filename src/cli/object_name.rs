@@ -3,6 +3,9 @@
 use crate::cli::failure::Failure;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
 
+/// What to do where an object is not named as it should be.
+pub(super) const SEE_MANAGED: &str = "see what is managed: linkerd-failover status -A";
+
 /// An object, in a namespace that another flag names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ObjectName {
@@ -19,17 +22,20 @@ impl ObjectName {
             .ok_or_else(|| {
                 Failure::of(format!("{text:?}"), "no KIND/NAME")
                     .expected("one, such as trafficsplit/emoji")
+                    .next(SEE_MANAGED)
                     .unreadable()
             })?;
         let kind = kind_of(kind).ok_or_else(|| {
             Failure::of(format!("{text:?}"), format!("the kind {kind:?}"))
                 .expected("trafficsplit, httproute or grpcroute")
+                .next(SEE_MANAGED)
                 .unreadable()
         })?;
         match is_name(name) {
             true => Ok(Self { kind, name: name.to_owned() }),
             false => Err(Failure::of(format!("{text:?}"), format!("the name {name:?}"))
                 .expected("lower-case letters, digits, `-` and `.`")
+                .next(SEE_MANAGED)
                 .unreadable()),
         }
     }
@@ -112,6 +118,7 @@ mod tests {
                 "\"ts/emoji?watch=1\": found the name \"emoji?watch=1\", expected lower-case letters, digits, `-` and `.`",
             ),
         ] {
+            let message = format!("{message}; {SEE_MANAGED}");
             assert_eq!(ObjectName::parse(text).unwrap_err().to_string(), message);
         }
     }

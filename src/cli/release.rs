@@ -1,7 +1,7 @@
 //! `release` and `uninstall`: objects and ServiceProfiles go back to their authors.
 
 use crate::cli::failure::Failure;
-use crate::cli::object_name::ObjectName;
+use crate::cli::object_name::{ObjectName, SEE_MANAGED};
 use crate::cli::output::{print, report_line};
 use crate::cli::session::{Session, SessionArgs};
 use crate::cli::written::{self, DryRun, Target, warn};
@@ -17,7 +17,12 @@ use std::time::{Duration, Instant};
 ///
 /// Nobody fails over for these objects any more, until they have the label again.
 #[derive(Clone, Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
+  linkerd-failover release trafficsplit/emoji -n emojivoto
+  linkerd-failover release --all -A --dry-run=server"
+)]
 pub(super) struct Args {
     /// The objects: KIND/NAME, such as trafficsplit/emoji
     #[arg(value_name = "KIND/NAME")]
@@ -61,7 +66,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if names.is_empty() && !all {
         return Err(Failure::of("the arguments", "no object")
             .expected("KIND/NAME, or --all")
-            .next("see what is managed: linkerd-failover status -A")
+            .next(SEE_MANAGED)
             .unreadable()
             .into());
     }
