@@ -3,7 +3,7 @@
 use crate::checks::facts::{Facts, by};
 use crate::checks::outcome::Outcome;
 use crate::kinds::ObjectKey;
-use jiff::SignedDuration;
+use crate::leader_election::observed::Observed;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -70,27 +70,16 @@ pub(super) fn leader(facts: &Facts) -> Outcome {
     }
     by(&facts.lease, |lease| {
         let name = &facts.settings.installation.name;
-        let spec = lease.as_ref().and_then(|lease| lease.spec.as_ref());
-        let holder =
-            spec.and_then(|spec| spec.holder_identity.as_deref()).filter(|h| !h.is_empty());
-        let Some((spec, holder)) = spec.zip(holder) else {
-            return Outcome::Error(format!(
+        match Observed::of(lease.as_ref(), facts.now) {
+            Observed::Led => Outcome::Passed,
+            Observed::Nobody => Outcome::Error(format!(
                 "found nobody in the Lease {name}, expected the replica that writes"
-            ));
-        };
-        let seconds = spec.lease_duration_seconds.unwrap_or_default();
-        let renewed = spec.renew_time.as_ref().map(|time| time.0);
-        let age = renewed.map(|renewed| renewed.duration_until(facts.now));
-        let limit = SignedDuration::from_secs(i64::from(seconds));
-        // This machine's clock need not agree with theirs to the second.
-        let is_over = age.is_none_or(|age| age > limit + SignedDuration::from_secs(5));
-        let fault = || {
-            format!(
+            )),
+            Observed::NotRenewed { holder, since } => Outcome::Error(format!(
                 "found the Lease {name} with {holder}, not renewed since {}, expected a renewal every few seconds: no replica leads",
-                renewed.map_or("ever".to_owned(), |at| at.to_string())
-            )
-        };
-        Outcome::errors(is_over.then(fault))
+                since.map_or("ever".to_owned(), |at| at.to_string())
+            )),
+        }
     })
 }
 

@@ -5,3 +5,4 @@ mod election;
 mod eligibility;
 pub(crate) mod lease;
 pub(crate) mod lease_annotation;
+pub(crate) mod observed;

@@ -9,6 +9,7 @@ use crate::informers::listing::{Listed, list_all};
 use crate::informers::sources::WatchSettings;
 use crate::kinds::linkerd::failfast::{self, CONFIG_MAP, Failfast, VALUES};
 use crate::kinds::{ObjectRef, get_known};
+use crate::leader_election::observed::Observed;
 use crate::reconciler::gates::brake::BrakeRecord;
 use crate::reconciler::hold::Hold;
 use crate::reconciler::traffic_on::Stopped;
@@ -17,7 +18,7 @@ use crate::snapshot::freeze::Freeze;
 use crate::snapshot::gap::{Gap, is_fatal};
 use crate::snapshot::linked;
 use crate::snapshot::settings::Settings;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::DynamicObject;
@@ -123,7 +124,9 @@ pub(crate) async fn take(
         now,
         gaps,
         braked_since: lease.as_ref().and_then(|lease| braked_since(lease.as_ref())),
-        is_led: lease.filter(|_| settings.uses_lease).map(|lease| is_led(lease.as_ref(), now.wall)),
+        is_led: lease
+            .filter(|_| settings.uses_lease)
+            .map(|lease| Observed::of(lease.as_ref(), now.wall) == Observed::Led),
     })
 }
 
@@ -168,16 +171,6 @@ async fn lease(client: &Client, settings: &Settings) -> Result<Option<Lease>, Ga
 fn braked_since(lease: Option<&Lease>) -> Option<Timestamp> {
     let record = lease.and_then(|lease| lease.annotations().get(annotations::BRAKE));
     BrakeRecord::parse(record.map(String::as_str)).holds_since()
-}
-
-/// Whether the Lease has a holder that renews it. This machine's clock need not agree with theirs to the second.
-fn is_led(lease: Option<&Lease>, now: Timestamp) -> bool {
-    let led = lease.and_then(|lease| lease.spec.as_ref()).and_then(|spec| {
-        let holder = spec.holder_identity.as_deref().filter(|holder| !holder.is_empty());
-        let limit = SignedDuration::from_secs(i64::from(spec.lease_duration_seconds?) + 5);
-        holder.map(|_| spec.renew_time.as_ref().is_some_and(|at| at.0.duration_until(now) < limit))
-    });
-    led.unwrap_or(false)
 }
 
 async fn failfast(client: &Client, settings: &Settings) -> Result<Failfast, Gap> {
