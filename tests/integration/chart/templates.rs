@@ -143,7 +143,7 @@ const REFUSED: &[(&str, &str)] = &[
         "notifications.secret.urlKey: found it beside notifications.url",
     ),
     (
-        "notifications.url=https://a.example/x,notifications.ca=x,notifications.secret.caKey=ca.crt,notifications.secret.name=keys",
+        "notifications.url=https://a.example/x,notifications.ca=-----BEGIN CERTIFICATE-----x,notifications.secret.caKey=ca.crt,notifications.secret.name=keys",
         "notifications.secret.caKey: found it beside notifications.ca",
     ),
     ("notifications.url=a.example/x", "notifications/url"),
