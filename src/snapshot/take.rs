@@ -198,33 +198,3 @@ fn unread(what: &str, error: &kube::Error, unknown: &'static str) -> Gap {
         other => Gap::new(format!("{what} cannot be read: {other}"), unknown),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_replica_leads_while_it_renews_the_lease() {
-        let now: Timestamp = "2026-11-26T03:00:00Z".parse().unwrap();
-        for (spec, led) in [
-            (json!({}), false),
-            (json!({"holderIdentity": "", "leaseDurationSeconds": 3}), false),
-            (json!({"holderIdentity": "a", "leaseDurationSeconds": 3}), false),
-            (
-                json!({"holderIdentity": "a", "leaseDurationSeconds": 3,
-                    "renewTime": "2026-11-26T02:59:53.000000Z"}),
-                true,
-            ),
-            (
-                json!({"holderIdentity": "a", "leaseDurationSeconds": 3,
-                    "renewTime": "2026-11-26T02:59:00.000000Z"}),
-                false,
-            ),
-        ] {
-            let lease = serde_json::from_value(json!({"spec": spec})).unwrap();
-            assert_eq!(is_led(Some(&lease), now), led, "{spec}");
-        }
-        assert!(!is_led(None, now));
-    }
-}

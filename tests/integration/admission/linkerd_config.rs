@@ -179,11 +179,15 @@ async fn what_a_route_lacks_is_warned_about_once() -> Result<()> {
     let _installation = install_for_routes(&cluster, 1).await?;
     let (workload, _west) = emojivoto(&cluster).await?;
     let mut manifest = route(Kind::HttpRoute, &[("", &["emoji-svc", "emoji-svc-west"])]);
+    // The controller claims the weights that it has moved, until it has recorded that.
     let apply = async |manifest: &serde_json::Value| {
-        let apply = workload.kubectl(["apply", "--server-side", "-f", "-"]);
-        let answer = apply.stdin(manifest.to_string()).output().await?;
-        ensure!(answer.status.success(), "{}", answer.stderr);
-        anyhow::Ok(answer.stderr)
+        eventually("the route is applied without a conflict", PATIENCE, || async {
+            let apply = workload.kubectl(["apply", "--server-side", "-f", "-"]);
+            let answer = apply.stdin(manifest.to_string()).output().await?;
+            ensure!(answer.status.success(), "{}", answer.stderr);
+            anyhow::Ok(answer.stderr)
+        })
+        .await
     };
     let lacks = "Service emojivoto/emoji-svc without failure accrual";
     let unasked = apply(&manifest).await?;
