@@ -97,6 +97,13 @@ impl History {
         later.filter(ends).map(|version| version.number).next()
     }
 
+    /// How many endpoints of a Service its slices had as ready when a version was written.
+    pub fn ready_at(&self, service: &str, version: u64) -> usize {
+        let ready = self.ready(service).into_iter();
+        let before = ready.take_while(|(number, _)| *number <= version);
+        before.last().map_or(0, |(_, ready)| ready.len())
+    }
+
     /// Who is ready of a Service, by pod or address, after each change of its slices.
     fn ready(&self, service: &str) -> Vec<(u64, BTreeSet<String>)> {
         let mut slices: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();

@@ -67,7 +67,7 @@ async fn a_rolling_update_moves_nothing() -> Result<()> {
         rollout(&emoji.workload, &version).await?;
         // All that were there before are replaced.
         emoji.loss(mark).await?;
-        emoji.no_move(mark).await?;
+        emoji.no_needless_move(mark).await?;
     }
     Ok(())
 }

@@ -248,6 +248,16 @@ impl<'cluster> Guarded<'cluster> {
         Ok(())
     }
 
+    /// No move but off a pod whose successor no slice had yet: a rollout goes by the status of pods, and
+    /// slices follow it after a moment, which is long on a busy machine.
+    pub(crate) async fn no_needless_move(&self, mark: u64) -> Result<()> {
+        let history = self.recorder.since(mark).await?;
+        let away = history.moves("emoji").into_iter().filter(|moved| moved.to[0] == 0.0);
+        let mut needless = away.filter(|moved| history.ready_at("emoji-svc", moved.number) != 1);
+        ensure!(needless.next().is_none(), "{history}");
+        Ok(())
+    }
+
     /// Traffic has not moved since.
     pub(crate) async fn no_move(&self, mark: u64) -> Result<()> {
         let history = self.recorder.since(mark).await?;
