@@ -164,7 +164,7 @@ async fn a_failover_is_seen_in_every_format_and_also_while_no_replica_runs() -> 
     let before = terminal.text().len();
     drawing.signal("WINCH")?;
     let after = || terminal.text()[before..].to_owned();
-    wait_text("it is drawn anew", after, "\u{1b}[H\u{1b}[2J").await?;
+    wait_text("it is drawn again", after, "\u{1b}[H\u{1b}[2J").await?;
     drawing.signal("INT")?;
     assert_eq!(drawing.wait().await?, Some(0));
     let left = "\u{1b}[?25h\u{1b}[?1049l";
