@@ -22,10 +22,11 @@ impl<'a> CommandLine<'a> {
         ensure_contains(line, &output, wanted)
     }
 
-    /// Runs `check`, which has to find something wrong exactly where `wanted` is not empty.
-    pub(crate) async fn check(self, wanted: &[&str]) -> Result<()> {
+    /// Runs `check`, which fails exactly where there are `faults`, and shows those and `wanted`.
+    pub(crate) async fn check(self, faults: &[&str], wanted: &[&str]) -> Result<()> {
         let output = self.run("check --wait 10s").await?;
-        ensure!(output.status.success() == wanted.is_empty(), "check: {}", output.status);
+        ensure!(output.status.success() == faults.is_empty(), "check: {}", output.status);
+        ensure_contains("check", &output, faults)?;
         ensure_contains("check", &output, wanted)
     }
 
