@@ -101,7 +101,7 @@ async fn main() -> Result<()> {
     story.show_weights().await?;
 
     title("A drill: a fallback that is never used does not work when it is needed");
-    let drill = format!("drill {object} --for 5s --reason \"game day\"");
+    let drill = format!("drill {object} --for 10s --reason \"game day\"");
     commands.show(&drill, &["traffic moved", "traffic had left emoji-svc-west"]).await?;
     story.check(&[1, 0], "the primary has the traffic again").await?;
 
