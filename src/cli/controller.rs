@@ -1,16 +1,14 @@
 //! `linkerd-failover controller`: the server.
 
-use crate::admission::view::Rules;
+use crate::cli::admission::{DefaultsArgs, RulesArgs};
 use crate::cli::alerts::AlertArgs;
 use crate::cli::certificates::CertificateArgs;
 use crate::cli::guard::GuardArgs;
 use crate::cli::kubernetes::KubernetesArgs;
 use crate::cli::notifications::NotificationArgs;
 use crate::cli::profiles::ProfileArgs;
-use crate::cli::values::{
-    LogFormatValue, MissingBackendsValue, ProtectionValue, distinct, in_order, parse_delay,
-};
-use crate::engine::{Defaults, Identity, NamespaceDefault, annotations};
+use crate::cli::values::{LogFormatValue, distinct, in_order, parse_delay};
+use crate::engine::{Identity, annotations};
 use crate::index::endpoints::AddressFamilies;
 use crate::informers::sources::WatchSettings;
 use crate::kinds::selector::LabelSelector;
@@ -112,34 +110,11 @@ struct LinkerdArgs {
     linkerd_config_every: SignedDuration,
 }
 
-/// Settings of the rules of admission.
-#[derive(Debug, clap::Args)]
-struct RulesArgs {
-    /// What becomes of an object that names a Service which does not exist
-    #[arg(long, env = "LINKERD_FAILOVER_MISSING_BACKENDS", value_enum, default_value_t)]
-    missing_backends: MissingBackendsValue,
-    /// Linked clusters: a missing Service whose name ends in one of them is only warned about.
-    /// Those that Services mirror are known already
-    #[arg(long, env = "LINKERD_FAILOVER_LINKED_CLUSTERS", value_delimiter = ',')]
-    linked_clusters: Vec<String>,
-}
-
 /// Defaults and limits of every object.
 #[derive(Debug, clap::Args)]
 struct EngineArgs {
-    /// How long a loss must last before traffic moves, where an object does not set it
-    #[arg(long, env = "LINKERD_FAILOVER_FAILOVER_DELAY", default_value = "0s", value_parser = parse_delay)]
-    failover_delay: SignedDuration,
-    /// How long a recovery must last before traffic moves, where an object does not set it
-    #[arg(long, env = "LINKERD_FAILOVER_FAILBACK_DELAY", default_value = "0s", value_parser = parse_delay)]
-    failback_delay: SignedDuration,
-    /// Ready fallbacks keep the smallest share, where an object does not set it
-    #[arg(long, env = "LINKERD_FAILOVER_WARM_STANDBY")]
-    warm_standby: bool,
-    /// How far requests are protected, where neither an object nor its namespace sets it: seamless is warm
-    /// standby and, on routes, Linkerd's retries
-    #[arg(long, env = "LINKERD_FAILOVER_PROTECTION", value_enum, default_value_t)]
-    protection: ProtectionValue,
+    #[command(flatten)]
+    defaults: DefaultsArgs,
     /// Wait for a person when more than this share of all objects (in percent) would leave their
     /// primaries within ten seconds, and they do not share endpoints. Absent: never wait
     #[arg(long, env = "LINKERD_FAILOVER_BRAKE", value_parser = clap::value_parser!(u32).range(0..=99))]
@@ -192,7 +167,7 @@ impl Args {
             selector: self.selector,
             namespaces: distinct(self.namespaces),
             families: AddressFamilies { ipv6: self.ipv6 },
-            defaults: self.engine.defaults(),
+            defaults: self.engine.defaults.defaults(),
             brake: self.engine.brake,
             write_concurrency: self.engine.write_concurrency.max(1),
             uses_lease: !self.no_lease,
@@ -225,7 +200,7 @@ impl Args {
             watch: WatchSettings {
                 selector: self.selector,
                 families: AddressFamilies { ipv6: self.ipv6 },
-                defaults: self.engine.defaults(),
+                defaults: self.engine.defaults.defaults(),
                 namespace: namespace.clone(),
                 namespaces: distinct(self.namespaces),
                 warns: !self.no_webhook,
@@ -255,24 +230,5 @@ impl LinkerdArgs {
         // Never in a row without a break.
         let read_every = self.linkerd_config_every.unsigned_abs().max(Duration::from_millis(100));
         LinkerdOptions { namespace: self.linkerd_namespace, read_every }
-    }
-}
-
-impl RulesArgs {
-    fn options(self) -> Rules {
-        let Self { missing_backends, linked_clusters } = self;
-        Rules { missing_backends: missing_backends.into(), linked_clusters }
-    }
-}
-
-impl EngineArgs {
-    fn defaults(&self) -> Defaults {
-        Defaults {
-            failover_delay: self.failover_delay,
-            failback_delay: self.failback_delay,
-            warm_standby: self.warm_standby,
-            protection: self.protection.into(),
-            namespace_protection: NamespaceDefault::Silent,
-        }
     }
 }

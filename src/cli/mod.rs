@@ -3,6 +3,7 @@
 // These macros panic where nobody reads any more, as after `head`: `output` prints.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod admission;
 mod alerts;
 mod by_hand;
 mod certificates;

@@ -1,12 +1,11 @@
 //! `linkerd-failover validate`: arguments, input and output.
 
-use crate::admission::view::Rules;
+use crate::cli::admission::{DefaultsArgs, RulesArgs};
 use crate::cli::failure::Failure;
 use crate::cli::kubernetes::ClusterArgs;
 use crate::cli::output;
 use crate::cli::session::{self, Session};
-use crate::cli::values::{MissingBackendsValue, ProtectionValue, distinct, parse_delay};
-use crate::engine::{Defaults, NamespaceDefault, annotations};
+use crate::engine::annotations;
 use crate::kinds::selector::LabelSelector;
 use crate::manifest_review::formats::Format;
 use crate::manifest_review::input::Input;
@@ -15,7 +14,6 @@ use crate::manifest_review::review::review;
 use crate::manifest_review::settings::ReviewSettings;
 use crate::manifests::files::{self, Unread};
 use crate::snapshot::{Area, Settings};
-use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
@@ -72,24 +70,10 @@ struct WebhookArgs {
     /// Label selector of managed objects
     #[arg(long, short = 'l', env = "LINKERD_FAILOVER_SELECTOR", default_value = annotations::CONTROLLED_BY)]
     selector: LabelSelector,
-    /// What becomes of an object that names a Service which does not exist
-    #[arg(long, env = "LINKERD_FAILOVER_MISSING_BACKENDS", value_enum, default_value_t)]
-    missing_backends: MissingBackendsValue,
-    /// Linked clusters: a missing Service whose name ends in one of them is only warned about
-    #[arg(long, env = "LINKERD_FAILOVER_LINKED_CLUSTERS", value_delimiter = ',')]
-    linked_clusters: Vec<String>,
-    /// How long a loss must last before traffic moves, where an object does not set it
-    #[arg(long, env = "LINKERD_FAILOVER_FAILOVER_DELAY", default_value = "0s", value_parser = parse_delay)]
-    failover_delay: SignedDuration,
-    /// How long a recovery must last before traffic moves, where an object does not set it
-    #[arg(long, env = "LINKERD_FAILOVER_FAILBACK_DELAY", default_value = "0s", value_parser = parse_delay)]
-    failback_delay: SignedDuration,
-    /// Ready fallbacks keep the smallest share, where an object does not set it
-    #[arg(long, env = "LINKERD_FAILOVER_WARM_STANDBY")]
-    warm_standby: bool,
-    /// How far requests are protected, where neither an object nor its namespace sets it
-    #[arg(long, env = "LINKERD_FAILOVER_PROTECTION", value_enum, default_value_t)]
-    protection: ProtectionValue,
+    #[command(flatten)]
+    rules: RulesArgs,
+    #[command(flatten)]
+    defaults: DefaultsArgs,
 }
 
 /// The values of `--output`.
@@ -167,17 +151,8 @@ impl WebhookArgs {
     fn settings(&self, namespace: Option<&str>) -> ReviewSettings {
         ReviewSettings {
             selector: self.selector.clone(),
-            rules: Rules {
-                missing_backends: self.missing_backends.into(),
-                linked_clusters: distinct(self.linked_clusters.clone()),
-            },
-            defaults: Defaults {
-                failover_delay: self.failover_delay,
-                failback_delay: self.failback_delay,
-                warm_standby: self.warm_standby,
-                protection: self.protection.into(),
-                namespace_protection: NamespaceDefault::Silent,
-            },
+            rules: self.rules.clone().options(),
+            defaults: self.defaults.defaults(),
             namespace: namespace.unwrap_or("default").to_owned(),
         }
     }
