@@ -1,6 +1,7 @@
 //! The receiver of notifications, over HTTP: with a client of its own, which knows no credentials of the API
 //! server, follows no redirect, and bounds what it waits for and reads.
 
+use crate::client::causes::with_causes;
 use crate::notifications::cloud_event::CONTENT_TYPE;
 use crate::notifications::queue::{Outcome, Queued};
 use crate::notifications::retry_after::retry_after;
@@ -18,7 +19,6 @@ use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -156,17 +156,6 @@ fn outcome(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Outcome {
 
 fn failed(why: String) -> Outcome {
     Outcome::Failed { why, retry_after: None }
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
