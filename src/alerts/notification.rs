@@ -2,6 +2,7 @@
 
 use crate::alerts::settings::LabelNames;
 use crate::kinds::ObjectKey;
+use crate::kinds::one_line::{one_line, shortened};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 
@@ -156,8 +157,8 @@ impl SentAlert {
             Some(text) => format!("{name}: {text}"),
             None => name.to_owned(),
         };
-        let line: Vec<&str> = reason.split(|c: char| c.is_whitespace() || c.is_control()).collect();
-        let line: Vec<&str> = line.into_iter().filter(|word| !word.is_empty()).collect();
+        let reason = one_line(&reason);
+        let line: Vec<&str> = reason.split_whitespace().collect();
         shortened(&line.join(" "), LONGEST_REASON)
     }
 }
@@ -174,14 +175,6 @@ fn is_name(text: &str) -> bool {
 fn is_fingerprint(text: &str) -> bool {
     let length = 1..=LONGEST_FINGERPRINT;
     length.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
-}
-
-/// A text of at most so many bytes.
-fn shortened(text: &str, most: usize) -> String {
-    if text.len() <= most {
-        return text.to_owned();
-    }
-    format!("{}…", &text[..text.floor_char_boundary(most)])
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
 use crate::kinds::ObjectKey;
+use crate::kinds::one_line::{one_line, shortened};
 use k8s_openapi::api::core::v1::Service;
 use kube::core::ApiResource;
 use std::collections::HashMap;
@@ -101,15 +102,7 @@ impl Refusals {
 
 /// A report without line breaks: nobody writes further lines of our log.
 fn in_one_line(note: &str) -> String {
-    let mut line = String::new();
-    for c in note.chars() {
-        if line.len() + c.len_utf8() > LONGEST {
-            line.push('…');
-            break;
-        }
-        line.push(if c.is_control() { ' ' } else { c });
-    }
-    line
+    shortened(&one_line(note), LONGEST)
 }
 
 #[cfg(test)]

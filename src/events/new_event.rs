@@ -1,6 +1,7 @@
 //! An Event before it is published.
 
 use crate::events::{EventAction, EventReason};
+use crate::kinds::one_line::shortened;
 use crate::kinds::{FIELD_MANAGER, ObjectKey};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -84,7 +85,7 @@ impl NewEvent {
         action: EventAction,
         note: impl Into<String>,
     ) -> Self {
-        let (note, at) = (shortened(note.into()), Timestamp::now());
+        let (note, at) = (within_limit(&note.into()), Timestamp::now());
         Self { regarding, warning: true, reason, action, note, at }
     }
 
@@ -142,13 +143,9 @@ impl NewEvent {
 }
 
 /// The API refuses a note of more than 1024 bytes.
-fn shortened(mut note: String) -> String {
+fn within_limit(note: &str) -> String {
     const MAX_BYTES: usize = 1024 - '…'.len_utf8();
-    if note.len() > MAX_BYTES {
-        note.truncate(note.floor_char_boundary(MAX_BYTES));
-        note.push('…');
-    }
-    note
+    shortened(note, MAX_BYTES)
 }
 
 #[cfg(test)]
@@ -157,8 +154,8 @@ mod tests {
 
     #[test]
     fn a_long_note_is_cut_between_characters_to_the_limit_of_the_api() {
-        let note = shortened("é".repeat(2_000));
+        let note = within_limit(&"é".repeat(2_000));
         assert!(note.len() <= 1024 && note.ends_with('…'));
-        assert_eq!(shortened("short".into()), "short");
+        assert_eq!(within_limit("short"), "short");
     }
 }
