@@ -1,13 +1,12 @@
 //! Reports what a person changes for the whole cluster by a command: a freeze, and its end.
 
-use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
-use crate::index::shared_index::SharedIndex;
+use crate::events::{EventAction, EventReason, NewEvent, Regarding};
+use crate::housekeeping::leader_reports::LeaderReports;
 use crate::kinds::ObjectKey;
 use crate::kinds::changed_by::ChangedBy;
 use crate::telemetry::report_once::ReportOnce;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -15,18 +14,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A change that is older was reported by an earlier leader.
 const REPORTED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 
-/// What reports it.
-pub(crate) struct ClusterReports {
-    pub shared: SharedIndex,
-    /// Of the installation, for Events.
-    pub deployment: ObjectKey,
-    pub leading: watch::Receiver<bool>,
-    pub recorder: Recorder,
-}
-
 /// Runs until `stop`.
-pub(crate) async fn report_cluster(reports: ClusterReports, stop: CancellationToken) {
-    let ClusterReports { shared, deployment, leading, recorder } = reports;
+pub(crate) async fn report_cluster(reports: LeaderReports, stop: CancellationToken) {
+    let LeaderReports { shared, deployment, leading, recorder } = reports;
     let mut published = ReportOnce::default();
     loop {
         let changed_by = shared.read().cluster_wide.changed_by.clone();
@@ -63,9 +53,12 @@ fn event(deployment: ObjectKey, note: String) -> NewEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::Recorder;
+    use crate::index::shared_index::SharedIndex;
     use crate::kinds::changed_by::Intervention;
     use crate::telemetry::Metrics;
     use std::sync::Arc;
+    use tokio::sync::watch;
 
     fn by(action: Intervention, at: Timestamp) -> ChangedBy {
         let set = [("frozen-until".to_owned(), Some("2026-11-26T04:00:00Z".to_owned()))];
@@ -87,7 +80,7 @@ mod tests {
         let (leads, leading) = watch::channel(false);
         let (recorder, publisher) = Recorder::new(Arc::new(Metrics::default()));
         let deployment = ObjectKey::new("linkerd-failover", "linkerd-failover");
-        let reports = ClusterReports { shared: shared.clone(), deployment, leading, recorder };
+        let reports = LeaderReports { shared: shared.clone(), deployment, leading, recorder };
         let stop = CancellationToken::new();
         let task = tokio::spawn(report_cluster(reports, stop.clone()));
         let change = |action, ago| {

@@ -5,6 +5,7 @@ pub(crate) mod cluster_reports;
 pub(crate) mod declaration_reports;
 pub(crate) mod declarations;
 pub(crate) mod ended_declarations;
+pub(crate) mod leader_reports;
 pub(crate) mod leftover_weights;
 pub(crate) mod link_reports;
 pub(crate) mod linkerd_config;

@@ -1,12 +1,11 @@
 //! Reports that namespaces may not be read, so that what they ask for of the objects in them is not known.
 
-use crate::events::{EventAction, EventReason, NewEvent, Recorder, Regarding};
-use crate::index::shared_index::SharedIndex;
+use crate::events::{EventAction, EventReason, NewEvent, Regarding};
+use crate::housekeeping::leader_reports::LeaderReports;
 use crate::index::store::Index;
 use crate::kinds::ObjectKey;
 use crate::telemetry::report_once::ReportOnce;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// How often to look. An API server that has just started forbids everything for a moment: what is forbidden at
@@ -16,18 +15,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// An Event has no room for more.
 const MOST_NAMES: usize = 5;
 
-/// What reports that namespaces may not be read.
-pub(crate) struct NamespaceReports {
-    pub shared: SharedIndex,
-    /// Of the installation, for Events; our ServiceAccount has its name.
-    pub deployment: ObjectKey,
-    pub leading: watch::Receiver<bool>,
-    pub recorder: Recorder,
-}
-
 /// Runs until `stop`.
-pub(crate) async fn report_namespaces(reports: NamespaceReports, stop: CancellationToken) {
-    let NamespaceReports { shared, deployment, leading, recorder } = reports;
+pub(crate) async fn report_namespaces(reports: LeaderReports, stop: CancellationToken) {
+    let LeaderReports { shared, deployment, leading, recorder } = reports;
     let (mut published, mut before) = (ReportOnce::default(), None);
     loop {
         let seen = problem(&shared.read(), &deployment);

@@ -2,12 +2,13 @@
 
 use crate::engine::annotations;
 use crate::events::Recorder;
-use crate::housekeeping::cluster_reports::{ClusterReports, report_cluster};
+use crate::housekeeping::cluster_reports::report_cluster;
 use crate::housekeeping::declaration_reports::{DeclarationReports, report_declarations};
 use crate::housekeeping::ended_declarations::{EndedDeclarations, remove_ended};
+use crate::housekeeping::leader_reports::LeaderReports;
 use crate::housekeeping::link_reports::report_links;
 use crate::housekeeping::linkerd_config::{LinkerdConfigReader, read_linkerd_config};
-use crate::housekeeping::namespace_reports::{NamespaceReports, report_namespaces};
+use crate::housekeeping::namespace_reports::report_namespaces;
 use crate::housekeeping::own_namespace::{NamespaceLabeller, label_own_namespace};
 use crate::housekeeping::unmanaged_objects::{UnmanagedScan, scan_unmanaged};
 use crate::index::store::Index;
@@ -32,38 +33,24 @@ pub(crate) fn start(
     start_labeller(process, leadership, recorder, tasks);
     start_scan(process, leadership, recorder, tasks);
     start_config_reader(process, leadership, recorder, tasks);
-    start_namespace_reports(process, leadership, recorder, tasks);
-    start_cluster_reports(process, leadership, recorder, tasks);
+    start_reports(process, leadership, recorder, tasks);
 }
 
-fn start_cluster_reports(
+fn start_reports(
     process: &Process,
     leadership: &Leadership,
     recorder: &Recorder,
     tasks: &mut Tasks,
 ) {
-    let reports = ClusterReports {
+    let reports = LeaderReports {
         shared: process.index.clone(),
         deployment: process.options.installation.deployment(),
         leading: leadership.leading.clone(),
         recorder: recorder.clone(),
     };
-    tasks.working.tasks.spawn(report_cluster(reports, tasks.working.stop.clone()));
-}
-
-fn start_namespace_reports(
-    process: &Process,
-    leadership: &Leadership,
-    recorder: &Recorder,
-    tasks: &mut Tasks,
-) {
-    let reports = NamespaceReports {
-        shared: process.index.clone(),
-        deployment: process.options.installation.deployment(),
-        leading: leadership.leading.clone(),
-        recorder: recorder.clone(),
-    };
-    tasks.working.tasks.spawn(report_namespaces(reports, tasks.working.stop.clone()));
+    let stop = &tasks.working.stop;
+    tasks.working.tasks.spawn(report_namespaces(reports.clone(), stop.clone()));
+    tasks.working.tasks.spawn(report_cluster(reports, stop.clone()));
 }
 
 /// For warnings at apply.
