@@ -3,15 +3,11 @@
 use crate::cluster::Cluster;
 use crate::kubeconfig::write_secret;
 use crate::plain_http;
-use crate::process::{Launch, Process};
-use crate::wait::eventually;
-use anyhow::Context;
+use crate::process::Process;
+use crate::web_server::{self, PATIENCE};
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::time::Duration;
 use test_tools::AlertingTools;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An Alertmanager beside a cluster. Dropping it ends it.
 #[derive(Debug)]
@@ -29,11 +25,7 @@ impl Alertmanager {
     ) -> anyhow::Result<Self> {
         let tools = tokio::task::spawn_blocking(AlertingTools::ensure).await??;
         let site = cluster.site();
-        let folder = site.path("alertmanager");
-        // A cluster that is used again begins without what another test has left.
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        let folder = web_server::empty_folder(site, "alertmanager")?;
         for (name, content) in files.iter().chain(&[("alertmanager.yaml", configuration)]) {
             write_secret(&folder.join(name), content)?;
         }
@@ -45,21 +37,10 @@ impl Alertmanager {
             // No other Alertmanager is looked for.
             "--cluster.listen-address=".into(),
         ];
-        let process = site.launch(Launch {
-            name: "alertmanager".into(),
-            program: tools.alertmanager(),
-            args: args.into_iter().map(Into::into).collect(),
-            env: vec![("HOME".into(), folder.display().to_string())],
-        })?;
-        let alertmanager = Self { address, process };
-        let ready = eventually("Alertmanager is ready", PATIENCE, || async {
-            anyhow::ensure!(alertmanager.process.is_running(), "it has ended");
-            let (status, body) = plain_http::get(address, "/-/ready").await?;
-            anyhow::ensure!(status == 200, "{status}: {body}");
-            Ok::<_, anyhow::Error>(())
-        });
-        ready.await.with_context(|| alertmanager.process.log_tail())?;
-        Ok(alertmanager)
+        let program = tools.alertmanager();
+        let process =
+            web_server::start(site, "alertmanager", program, args, &folder, address).await?;
+        Ok(Self { address, process })
     }
 
     /// Sends it alerts, as Prometheus does: a list with `labels`, `annotations`, `startsAt` and `endsAt`.

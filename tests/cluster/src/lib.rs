@@ -56,6 +56,7 @@ mod slot;
 mod token;
 mod volumes;
 mod wait;
+mod web_server;
 mod workload;
 
 pub use alertmanager::Alertmanager;

@@ -4,17 +4,15 @@ use crate::cluster::Cluster;
 use crate::installed::Installation;
 use crate::kubeconfig::write_secret;
 use crate::plain_http;
-use crate::process::{Launch, Process};
-use crate::wait::eventually;
+use crate::process::Process;
+use crate::web_server::{self, PATIENCE};
 use anyhow::Context;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 use test_tools::AlertingTools;
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const CONFIGURATION: &str = "prometheus.yaml";
 const RULES: &str = "rules.yaml";
 
@@ -23,7 +21,8 @@ const RULES: &str = "rules.yaml";
 pub struct Prometheus {
     address: SocketAddr,
     folder: PathBuf,
-    process: Process,
+    /// Ends when this is dropped.
+    _process: Process,
 }
 
 /// One series of an answer.
@@ -44,11 +43,7 @@ impl Prometheus {
     ) -> anyhow::Result<Self> {
         let tools = tokio::task::spawn_blocking(AlertingTools::ensure).await??;
         let site = cluster.site();
-        let folder = site.path("prometheus");
-        // A cluster that is used again begins without what another test has left.
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        let folder = web_server::empty_folder(site, "prometheus")?;
         // JSON is YAML.
         write_secret(&folder.join(RULES), &rules.to_string())?;
         let configuration = folder.join(CONFIGURATION);
@@ -61,21 +56,10 @@ impl Prometheus {
             "--web.enable-lifecycle".into(),
             "--log.level=warn".into(),
         ];
-        let process = site.launch(Launch {
-            name: "prometheus".into(),
-            program: tools.prometheus(),
-            args: args.into_iter().map(Into::into).collect(),
-            env: vec![("HOME".into(), folder.display().to_string())],
-        })?;
-        let prometheus = Self { address, folder, process };
-        let ready = eventually("Prometheus is ready", PATIENCE, || async {
-            anyhow::ensure!(prometheus.process.is_running(), "it has ended");
-            let (status, body) = plain_http::get(address, "/-/ready").await?;
-            anyhow::ensure!(status == 200, "{status}: {body}");
-            Ok::<_, anyhow::Error>(())
-        });
-        ready.await.with_context(|| prometheus.process.log_tail())?;
-        Ok(prometheus)
+        let program = tools.prometheus();
+        let process =
+            web_server::start(site, "prometheus", program, args, &folder, address).await?;
+        Ok(Self { address, folder, _process: process })
     }
 
     /// Scrapes the replicas that there are now.
