@@ -213,8 +213,7 @@ async fn the_chart_is_well_formed_and_every_variant_is_taken_by_the_api_server()
     let image = ["--set", "image.registry=registry.example.com,image.name=f,image.tag=v1"];
     let helm = cluster.helm(["template", "linkerd-failover", CHART, "-n", "mesh", "--no-hooks"]);
     let expected = helm.args(image).ok().await?;
-    let program = env!("CARGO_BIN_EXE_linkerd-failover");
-    let install = format!("{program} install -n mesh --image registry.example.com/f:v1");
+    let install = format!("{PROGRAM} install -n mesh --image registry.example.com/f:v1");
     let printed = cluster.sh(&install).ok().await?;
     let (_, printed) = printed.split_once("---\n").unwrap_or_default();
     assert_eq!(printed, expected.trim_start_matches("---\n"));

@@ -10,8 +10,6 @@ use kube::core::DynamicObject;
 use serde_json::json;
 use test_cluster::{Cluster, Invocation, Output, eventually};
 
-pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_linkerd-failover");
-
 pub(super) fn run(cluster: &Cluster, line: &str) -> Invocation {
     cluster.sh(&format!("{PROGRAM} {line}"))
 }
@@ -113,7 +111,12 @@ async fn what_a_person_changes_by_a_command_is_written_with_who_and_why() -> Res
     wait_cluster_event(&cluster, &["unfrozen by"]).await?;
 
     // A denial of whatever the cluster has is shown as kubectl shows it.
-    cluster.apply(NO_PINS).await?;
+    let no_pins = json!({
+        "expression": "!('failover.linkerd.io/pin' in object.metadata.?annotations.orValue({}))",
+        "reason": "Forbidden",
+        "message": "no pins on Fridays",
+    });
+    deny_by_policy(&cluster, "no-pins", SPLIT_UPDATES, no_pins).await?;
     let denied = eventually("pins are denied", PATIENCE, || async {
         refused(&cluster, &format!("{pin} --dry-run=server")).await
     });
@@ -143,30 +146,3 @@ async fn wait_cluster_event(cluster: &Cluster, words: &[&str]) -> Result<()> {
     })
     .await
 }
-
-const NO_PINS: &str = r#"
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata:
-  name: no-pins
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    resourceRules:
-    - apiGroups: [split.smi-spec.io]
-      apiVersions: ["*"]
-      operations: [UPDATE]
-      resources: [trafficsplits]
-  validations:
-  - expression: "!('failover.linkerd.io/pin' in object.metadata.?annotations.orValue({}))"
-    reason: Forbidden
-    message: no pins on Fridays
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata:
-  name: no-pins
-spec:
-  policyName: no-pins
-  validationActions: [Deny]
-"#;

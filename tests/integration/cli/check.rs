@@ -10,8 +10,6 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use test_cluster::{Cluster, Output, Workload, eventually};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_linkerd-failover");
-
 /// What `linkerd check` passes on, but for the kubeconfig.
 const LINKERDS: [&str; 7] = [
     "check",

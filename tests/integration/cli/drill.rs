@@ -1,6 +1,6 @@
 //! Drills through a real API server: each way in which the traffic comes back.
 
-use super::by_hand::{PROGRAM, refused, run, value};
+use super::by_hand::{refused, run, value};
 use crate::support::*;
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use test_cluster::Cluster;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_linkerd-failover");
 const NAMES: [&str; 4] =
     ["trafficsplit/emoji", "trafficsplit/tiers", "trafficsplit/warm", "httproute/emoji"];
 

@@ -8,7 +8,6 @@ use std::fs::File;
 use std::process::{Child, Command, Stdio};
 use test_cluster::{Cluster, Output, eventually};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_linkerd-failover");
 const BOTH: &str = "trafficsplit/emoji httproute/emoji -n emojivoto";
 const BOTH_NAMES: &str = "trafficsplit/emoji httproute/emoji";
 

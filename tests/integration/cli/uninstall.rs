@@ -1,6 +1,6 @@
 //! An uninstall in a failover: what every author wrote comes back, and an installation after it.
 
-use super::by_hand::{PROGRAM, run};
+use super::by_hand::run;
 use crate::support::*;
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
@@ -85,7 +85,8 @@ async fn an_uninstall_in_a_failover_leaves_what_the_authors_wrote_also_where_no_
     apply.stdin(theirs).ok().await?;
 
     // All that is left, while no replica runs. One refuses the write.
-    cluster.apply(LOCKED).await?;
+    let locked = json!({"expression": "object.metadata.name != 'web'", "message": "web is locked"});
+    deny_by_policy(&cluster, "locked", SPLIT_UPDATES, locked).await?;
     eventually("web is locked", PATIENCE, || async {
         let write = workload.kubectl(["annotate", "ts", "web", "x=y", "--dry-run=server"]);
         let reply = write.output().await?;
@@ -158,29 +159,3 @@ fn ours(object: &DynamicObject) -> Vec<String> {
     let names = object.annotations().keys().chain(object.labels().keys());
     names.filter(|name| name.contains("linkerd.io/")).cloned().collect()
 }
-
-const LOCKED: &str = r#"
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata:
-  name: locked
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    resourceRules:
-    - apiGroups: [split.smi-spec.io]
-      apiVersions: ["*"]
-      operations: [UPDATE]
-      resources: [trafficsplits]
-  validations:
-  - expression: object.metadata.name != 'web'
-    message: web is locked
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata:
-  name: locked
-spec:
-  policyName: locked
-  validationActions: [Deny]
-"#;

@@ -3,6 +3,7 @@
 use crate::support::deletion_guard::*;
 use crate::support::*;
 use anyhow::{Result, ensure};
+use serde_json::json;
 use std::time::Duration;
 use test_cluster::{Installation, eventually};
 
@@ -96,7 +97,9 @@ async fn a_deletion_that_another_webhook_denies_is_taken_back_and_a_policys_deni
 
     // Kubernetes asks policies before it asks webhooks.
     let mark = emoji.steady(1).await?;
-    cluster.apply(POLICY).await?;
+    let pods = Refused { group: "", operation: "DELETE", resource: "pods" };
+    let nobody = json!({"expression": "false", "message": "nobody may"});
+    deny_by_policy(&cluster, "denied", pods, nobody).await?;
     eventually("the policy denies", PATIENCE, || async {
         let dry = ["delete", "pod", "--dry-run=server", "--selector=app=emoji-svc"];
         let denied = emoji.workload.kubectl(dry).output().await?;
@@ -107,7 +110,8 @@ async fn a_deletion_that_another_webhook_denies_is_taken_back_and_a_policys_deni
     let denied = delete().await?;
     ensure!(denied.stderr.contains("nobody may"), "{}", denied.stderr);
     emoji.no_move(mark).await?;
-    cluster.kubectl(["delete", "-f", "-"]).stdin(POLICY).ok().await?;
+    let kinds = "validatingadmissionpolicies,validatingadmissionpolicybindings";
+    cluster.kubectl(["delete", kinds, "denied"]).ok().await?;
 
     // Webhooks are all asked at once.
     let third = refusing("''", "pods").replace("[UPDATE]", "[DELETE]");
@@ -155,24 +159,6 @@ async fn a_loss_that_comes_is_one_as_any_other_also_to_a_leader_that_has_not_see
     }
     Ok(())
 }
-
-const POLICY: &str = r#"
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: denied}
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    resourceRules:
-    - {apiGroups: [""], apiVersions: [v1], operations: [DELETE], resources: [pods]}
-  validations:
-  - {expression: "false", message: nobody may}
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: denied}
-spec: {policyName: denied, validationActions: [Deny]}
-"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_of_primary_and_fallback_gives_nothing_back_to_what_is_let_go() -> Result<()> {

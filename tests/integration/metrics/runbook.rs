@@ -9,7 +9,6 @@ use std::path::Path;
 use test_cluster::{Cluster, Output};
 
 const RUNBOOK: &str = "docs/runbook.md";
-const PROGRAM: &str = env!("CARGO_BIN_EXE_linkerd-failover");
 
 /// What commands need that this cluster lacks: how they begin, and what they answer for it.
 const LACKING: &[(&str, &str)] = &[

@@ -6,10 +6,13 @@ use linkerd_failover::kinds::Kind;
 use std::path::PathBuf;
 use test_cluster::{ApiProxy, Cluster, Contents, InstallOptions, Installation, eventually};
 
+/// The built program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_linkerd-failover");
+
 /// Prints the program's logs if a test fails.
 pub(crate) fn options(replicas: usize, values: &[&str]) -> InstallOptions {
     let values: Vec<String> = values.iter().map(|v| (*v).to_owned()).collect();
-    let binary = PathBuf::from(env!("CARGO_BIN_EXE_linkerd-failover"));
+    let binary = PathBuf::from(PROGRAM);
     InstallOptions { values, replicas, binary, ..InstallOptions::default() }
 }
 
