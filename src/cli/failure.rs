@@ -119,8 +119,8 @@ impl fmt::Display for Failure {
         }
         // One line, whatever an error of others has in it.
         let text = one_line(&text);
-        let words: Vec<&str> = text.split_whitespace().collect();
-        f.write_str(&words.join(" "))
+        let parts: Vec<&str> = text.split_whitespace().collect();
+        f.write_str(&parts.join(" "))
     }
 }
 

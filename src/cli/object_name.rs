@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_of_an_object_is_said_in_one_line() {
+    fn what_is_no_name_of_an_object_is_reported_in_one_line() {
         for (text, message) in [
             ("emoji", "\"emoji\": found no KIND/NAME, expected one, such as trafficsplit/emoji"),
             ("ts/", "\"ts/\": found no KIND/NAME, expected one, such as trafficsplit/emoji"),

@@ -203,8 +203,8 @@ mod tests {
         }
         // pre-commit adds the arguments and the names of the files.
         for rest in [["a.yaml", "b.json"], ["-f", "deploy/"]] {
-            let words = hook["entry"].as_str().unwrap().split(' ').chain(rest);
-            assert!(Cli::try_parse_from(words).is_ok(), "{rest:?}");
+            let arguments = hook["entry"].as_str().unwrap().split(' ').chain(rest);
+            assert!(Cli::try_parse_from(arguments).is_ok(), "{rest:?}");
         }
     }
 }

@@ -127,7 +127,7 @@ fn every_fault_is_a_line_in_each_format() {
 }
 
 #[test]
-fn what_is_right_has_notes_and_warnings_and_success_is_said() {
+fn what_is_right_has_notes_and_warnings_and_success_is_reported() {
     let lines: String = cases("right")
         .iter()
         .map(|(name, content)| {
@@ -246,8 +246,8 @@ metadata: {name: emoji, labels: {failover.linkerd.io/controlled-by: x}}
 "#;
     let printed = lines(input);
     let (before, after) = printed.split_once("it is ").unwrap();
-    let said = format!("{before}it is{}", &after["2026-11-26T11:03:54Z".len()..]);
-    insta::assert_snapshot!(said, @r#"
+    let shown = format!("{before}it is{}", &after["2026-11-26T11:03:54Z".len()..]);
+    insta::assert_snapshot!(shown, @r#"
     a.yaml:7: Service/web-svc: metadata.annotations[failover.linkerd.io/down-until]: found "tomorrow", expected an RFC 3339 time such as 2026-01-31T14:30:00Z; kubectl annotate --overwrite … failover.linkerd.io/down-until=$(date -u -d +30min +%FT%TZ) sets one
     a.yaml:11: warning: Service/api-svc: metadata.annotations[failover.linkerd.io/down-until]: found 2999-01-31T14:30:00Z, expected a time within 168h; it is now: the Service counts as down until then
     a.yaml:18: Secret/cluster-credentials-west: metadata.annotations[failover.linkerd.io/down-until]: found "soon", expected an RFC 3339 time such as 2026-01-31T14:30:00Z; kubectl annotate --overwrite … failover.linkerd.io/down-until=$(date -u -d +30min +%FT%TZ) sets one
@@ -258,8 +258,8 @@ metadata: {name: emoji, labels: {failover.linkerd.io/controlled-by: x}}
     "#);
     // 2999 is far away, whatever day it is.
     let declared = SERVICES.replace("metadata: {name: emoji-svc}", r#"metadata: {name: emoji-svc, annotations: {failover.linkerd.io/down-until: "2026-01-31T14:30:00Z"}}"#);
-    let said = lines(&format!("{SPLIT}{declared}"));
-    assert!(said.contains("a.yaml:12: warning: Service/emoji-svc: metadata.annotations[failover.linkerd.io/down-until]: found 2026-01-31T14:30:00Z, expected a time that is still to come"), "{said}");
+    let shown = lines(&format!("{SPLIT}{declared}"));
+    assert!(shown.contains("a.yaml:12: warning: Service/emoji-svc: metadata.annotations[failover.linkerd.io/down-until]: found 2026-01-31T14:30:00Z, expected a time that is still to come"), "{shown}");
 }
 
 #[test]

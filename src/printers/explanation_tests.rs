@@ -54,7 +54,7 @@ fn every_state_is_explained() {
 }
 
 #[test]
-fn of_a_frozen_cluster_it_is_told_who_froze_it_and_how_to_end_that() {
+fn a_frozen_cluster_is_explained_with_who_froze_it_and_how_to_end_that() {
     let each = ["due", "calm"].map(|name| of(&frozen_world(), name));
     insta::assert_snapshot!(each.join("\n----\n"));
 }
@@ -94,7 +94,7 @@ fn who_pinned_is_named_where_the_api_server_knows() {
 }
 
 #[test]
-fn of_a_seamless_route_it_is_said_that_requests_are_repeated() {
+fn a_seamless_route_is_explained_with_the_requests_that_are_repeated() {
     let mut object: Value = route();
     object["metadata"]["annotations"] = json!({"failover.linkerd.io/protection": "seamless"});
     let services = [service("web-svc", 1, 1), service("web-svc-west", 1, 1)].into_iter().flatten();

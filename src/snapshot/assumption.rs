@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_after_a_delay_is_told_apart() {
+    fn a_write_after_a_delay_is_distinguished_from_one_at_once() {
         let late = plan([2, 2], &[("failover-delay", "30s")], &[(NAMES[0], 0)]);
         assert_eq!((late.now.weights, late.now.moves), (vec![1, 0], false));
         assert_eq!(late.then.unwrap().weights, [0, 1]);

@@ -351,11 +351,11 @@ mod tests {
             ("rules.test.yaml", include_str!("../../tests/fixtures/rules.test.yaml")),
         ] {
             let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-            let words = text.split(|c| !is_name(c));
+            let tokens = text.split(|c| !is_name(c));
             let asked = |word: &&str| {
                 word.starts_with(&format!("{PREFIX}_")) || word.starts_with("process_")
             };
-            let mut asked = words.filter(asked).peekable();
+            let mut asked = tokens.filter(asked).peekable();
             assert!(asked.peek().is_some(), "{file}");
             asked.for_each(|name| assert!(declared.contains(name), "{file}: {name}"));
         }

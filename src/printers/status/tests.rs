@@ -32,7 +32,7 @@ fn the_wide_table_of_all_namespaces_has_more_columns() {
 }
 
 #[test]
-fn of_a_frozen_cluster_it_is_told_who_froze_it_and_why() {
+fn a_frozen_cluster_shows_who_froze_it_and_why() {
     let snapshot = frozen_world();
     let now = snapshot.now.wall;
     let mut rows = snapshot.rows();

@@ -114,7 +114,7 @@ fn all_that_fits_is_shown_and_nothing_is_counted() {
 }
 
 #[test]
-fn what_is_old_or_not_known_is_said_above_the_table() {
+fn what_is_old_or_not_known_stands_above_the_table() {
     let (_, rows, now) = world();
     let stale = Stale {
         since: now - jiff::SignedDuration::from_secs(12),
@@ -134,7 +134,7 @@ fn what_is_old_or_not_known_is_said_above_the_table() {
 }
 
 #[test]
-fn the_age_of_a_look_is_told_where_the_next_is_long_in_coming() {
+fn the_age_of_a_snapshot_is_shown_while_the_next_one_is_delayed() {
     let (_, rows, now) = world();
     let first = |seconds: i64| {
         let taken = now - jiff::SignedDuration::from_secs(seconds);

@@ -41,7 +41,7 @@ fn each_alert_is_fired_by_its_fault_or_it_is_known_why_it_is_not() -> Result<()>
     let here: BTreeSet<&str> = here.into_iter().flatten().copied().collect();
     let elsewhere: BTreeSet<&str> = BY_RULE_TESTS_ALONE.iter().map(|(name, _)| *name).collect();
     let both: Vec<_> = here.intersection(&elsewhere).collect();
-    ensure!(both.is_empty(), "they fire, and are said not to: {both:?}");
+    ensure!(both.is_empty(), "they fire, and are listed as not firing: {both:?}");
     let known: BTreeSet<String> =
         here.union(&elsewhere).map(|name| format!("LinkerdFailover{name}")).collect();
     assert_eq!(known, alert_names()?.into_values().collect::<BTreeSet<_>>());
@@ -98,8 +98,8 @@ async fn alerts_fire_and_end_and_every_expression_finds_series_through_failover_
         here.scale(name, 0).await?;
         wait_weights(&splits, name, &[0.0, 1.0]).await?;
         let summary = alerts.fires("LongOnFallback", &of(name)).await?;
-        let said = format!("TrafficSplit emojivoto/{name} has been off its primary for ");
-        ensure!(summary.starts_with(&said), "{summary}");
+        let begins = format!("TrafficSplit emojivoto/{name} has been off its primary for ");
+        ensure!(summary.starts_with(&begins), "{summary}");
     }
 
     // Hold: nothing of emoji is ready any more.
