@@ -9,6 +9,7 @@ log=$(mktemp)
 began=$SECONDS
 times=()
 tools=
+documentation=
 
 note() { # name, seconds, exit status
     local outcome=ok
@@ -37,6 +38,7 @@ finish() {
     # make passes the end on to what it has started.
     [ -z "$tools" ] || kill "$tools" 2>/dev/null
     note all $((SECONDS - began)) "$status"
+    [ -z "$documentation" ] || printf '\nThe documentation, run (%s):\n%s\n' "$documentation" "$(grep '^| ' "$documentation")"
     printf '\nHow long each part took:\n'
     printf '  %s\n' "${times[@]}"
     rm -f "$log"
@@ -54,3 +56,4 @@ part lint "${make[@]}" lint
 part unit "${make[@]}" unit
 part tools wait_for_tools
 part integration "${make[@]}" integration
+documentation=${CARGO_TARGET_DIR:-target}/docs-run.md

@@ -63,6 +63,15 @@ mod deletion_guard {
     mod webhook_conditions;
     mod webhook_faults;
 }
+mod docs {
+    mod figures;
+    mod links;
+    mod pages;
+    mod reader;
+    mod replicas;
+    mod scene;
+    mod shell;
+}
 mod failover {
     mod annotations;
     mod brake;

@@ -4,10 +4,11 @@ use crate::node::NODE;
 use crate::workload::PORT;
 use serde_json::{Value, json};
 
-/// A Deployment and its Service `<name>-svc`.
+/// A Deployment and its Service, by default `<name>-svc`.
 #[derive(Clone, Debug)]
 pub struct Deployment {
     name: String,
+    service: String,
     replicas: usize,
     grace_seconds: u32,
     pod_labels: Vec<(String, String)>,
@@ -18,8 +19,10 @@ pub struct Deployment {
 impl Deployment {
     /// One pod that is gone as soon as it is deleted.
     pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
         Self {
-            name: name.into(),
+            service: format!("{name}-svc"),
+            name,
             replicas: 1,
             grace_seconds: 0,
             pod_labels: Vec::new(),
@@ -59,9 +62,15 @@ impl Deployment {
         self
     }
 
+    /// Another name of its Service.
+    pub fn served_as(mut self, service: &str) -> Self {
+        self.service = service.into();
+        self
+    }
+
     /// The name of its Service.
     pub fn service(&self) -> String {
-        format!("{}-svc", self.name)
+        self.service.clone()
     }
 
     pub(crate) fn count(&self) -> usize {

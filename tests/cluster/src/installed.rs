@@ -86,8 +86,14 @@ impl Installation {
             "there is no {}: run `cargo build`, or set LINKERD_FAILOVER_BIN",
             options.binary.display()
         );
+        helm_install(cluster, &options).await?;
+        Self::of_release(cluster, options).await
+    }
+
+    /// The same for a release that helm has installed already. Its values are helm's, not those
+    /// of the options.
+    pub async fn of_release(cluster: &Cluster, options: InstallOptions) -> anyhow::Result<Self> {
         let site = Arc::clone(cluster.site());
-        helm_install(cluster, &site, &options).await?;
         let client = cluster.client();
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), &options.namespace);
         let deployment = deployments
@@ -110,6 +116,16 @@ impl Installation {
             installation.start_replica().await?;
         }
         Ok(installation)
+    }
+
+    /// Values of the chart, each `key=value`, without which the webhook cannot be served here.
+    pub fn needed_values(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
+        let slot = &cluster.site().slot;
+        if TcpListener::bind((slot.address(), HTTPS)).is_ok() {
+            return Ok(Vec::new());
+        }
+        // Not root, or somebody listens on that port of every address.
+        Ok(vec![format!("webhook.servicePort={}", slot.free_port()?)])
     }
 
     /// The replicas, in the order in which they were started.
@@ -272,16 +288,9 @@ impl Installation {
     }
 }
 
-async fn helm_install(
-    cluster: &Cluster,
-    site: &Site,
-    options: &InstallOptions,
-) -> anyhow::Result<()> {
-    let mut values = options.values.clone();
-    if TcpListener::bind((site.slot.address(), HTTPS)).is_err() {
-        // Not root, or somebody listens on that port of every address.
-        values.insert(0, format!("webhook.servicePort={}", site.slot.free_port()?));
-    }
+async fn helm_install(cluster: &Cluster, options: &InstallOptions) -> anyhow::Result<()> {
+    let mut values = Installation::needed_values(cluster)?;
+    values.extend(options.values.clone());
     let mut helm = cluster
         .helm(["upgrade", "--install", &options.release])
         .args([&options.chart])

@@ -14,8 +14,9 @@
 //! (kube-proxy). [`Workload`] writes the services that fail over. [`ApiProxy`]
 //! stands between one replica and the API server, and can freeze what it sees.
 //! [`Recorder`] watches a namespace, and records in which order things happen.
-//! [`Link`] links one cluster to another, as Linkerd does. [`Alertmanager`] sends what it is told to fire,
-//! and [`Prometheus`] scrapes replicas and fires by rules.
+//! [`Link`] links one cluster to another, as Linkerd does, and [`PolicyController`] accepts routes as
+//! Linkerd's does. [`Alertmanager`] sends what it is told to fire, and [`Prometheus`] scrapes replicas
+//! and fires by rules.
 //!
 //! Everything ends with the process that started it, even by SIGKILL. Set
 //! `KEEP_CLUSTER=1`, or call [`Cluster::keep`], to look at a cluster afterwards.
@@ -43,6 +44,7 @@ mod node;
 mod pki;
 mod plain_http;
 mod pod;
+mod policy_controller;
 mod pool;
 mod process;
 mod prometheus;
@@ -71,6 +73,7 @@ pub use kept::{Kept, stop_kept};
 pub use link::{Link, NAMESPACE as LINKS};
 pub use mirror::{Followed, Mirror};
 pub use plain_http::get;
+pub use policy_controller::PolicyController;
 pub use pool::Contents;
 pub use process::{Exit, Process};
 pub use prometheus::{Prometheus, Sample};

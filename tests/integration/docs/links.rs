@@ -1,0 +1,75 @@
+//! Links and anchors of the documentation, followed offline.
+
+use super::figures;
+use super::pages::is_converted;
+use anyhow::{Context, Result, ensure};
+use docs_pages::check::{self, Followed};
+use docs_pages::{Fault, repository};
+use std::path::Path;
+
+/// Texts that link to pages, and whose blocks nobody runs.
+const OTHERS: [&str; 4] =
+    ["CHANGELOG.md", "CODE_OF_CONDUCT.md", "SECURITY.md", repository::SUMMARY];
+
+/// What names pages in comments, messages, hints and annotations.
+const CODE: [&str; 4] = ["benches", "charts", "src", "webhook-certs"];
+
+/// Those of pages that are still being written are said, and no more.
+fn refuse(faults: &[Fault]) -> Result<()> {
+    let about_unwritten = |fault: &&Fault| {
+        let unwritten = |page: &&str| {
+            !is_converted(page) && fault.what.contains(&format!("there is no {page}"))
+        };
+        !is_converted(&fault.path) || super::pages::PAGES.iter().any(|page| unwritten(&page))
+    };
+    let (later, now): (Vec<&Fault>, Vec<&Fault>) = faults.iter().partition(about_unwritten);
+    let lines =
+        |faults: &[&Fault]| faults.iter().map(|fault| format!("{fault}\n")).collect::<String>();
+    print!("{}", lines(&later));
+    ensure!(now.is_empty(), "\n{}", lines(&now));
+    Ok(())
+}
+
+#[test]
+fn every_link_of_the_documentation_leads_somewhere() -> Result<()> {
+    let root = repository::root();
+    let mut texts = repository::pages(&root)?;
+    texts.extend(OTHERS.map(str::to_owned));
+    let Followed { faults, inside, outside } = check::follow(&root, &texts)?;
+    figures::record_links(texts.len(), inside, &outside)?;
+    refuse(&faults)
+}
+
+#[test]
+fn every_page_is_in_the_table_of_contents() -> Result<()> {
+    let root = repository::root();
+    refuse(&check::summary(&root, &repository::pages(&root)?)?)
+}
+
+#[test]
+fn every_page_and_heading_that_code_and_chart_name_is_there() -> Result<()> {
+    let root = repository::root();
+    let mut files = vec![];
+    for folder in CODE {
+        find_files(&root, folder, &mut files)?;
+    }
+    let Followed { faults, inside, .. } = check::follow_mentions(&root, &files)?;
+    ensure!(inside > 10, "only {inside} pages are named in {} files", files.len());
+    refuse(&faults)
+}
+
+fn find_files(root: &Path, folder: &str, files: &mut Vec<String>) -> Result<()> {
+    for entry in std::fs::read_dir(root.join(folder)).with_context(|| folder.to_owned())? {
+        let entry = entry?;
+        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            find_files(root, &path, files)?;
+        } else if ["rs", "yaml", "json", "tpl", "txt"]
+            .iter()
+            .any(|end| path.ends_with(&format!(".{end}")))
+        {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
