@@ -138,7 +138,8 @@ impl Following {
         eventually("the Deployment is available", PATIENCE, || async {
             let deployment = self.deployment().await?.context("it is gone")?;
             let available = deployment.status.and_then(|status| status.available_replicas);
-            ensure!(available >= Some(1), "{namespace}: {available:?} pods are available");
+            let wanted = i32::try_from(running.count)?;
+            ensure!(available == Some(wanted), "{namespace}: {available:?} pods are available");
             Ok(())
         })
         .await?;
