@@ -8,7 +8,7 @@ CARGO_DENY ?= $(or $(CARGO_TARGET_DIR),target)/tools/cargo-deny-$(CARGO_DENY_VER
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration tools manifests bench bench-reviews bench-informers bench-profile clean
+.PHONY: demo test build-tests lint unit integration tools manifests pictures bench bench-reviews bench-informers bench-profile clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -54,6 +54,12 @@ manifests: tools
 	$$(ls -t $(or $(CARGO_TARGET_DIR),target)/test-cluster/tools/*/helm | head -1) template linkerd-failover \
 	  charts/linkerd-failover -n linkerd-failover --no-hooks >> manifests/install.yaml.new
 	mv manifests/install.yaml.new manifests/install.yaml
+
+## pictures: docs/images/*.svg, drawn anew; RECORD=1 first records the flip that one of them shows, on a test cluster
+# With an example: its dev-dependencies keep the features, and nothing is compiled once more.
+pictures: $(if $(RECORD),tools)
+	$(CARGO) build --locked --workspace --bin linkerd-failover --bin pictures --example demo
+	$(or $(CARGO_TARGET_DIR),target)/debug/pictures $(if $(RECORD),record,draw)
 
 ## bench: flips, the webhook, takeovers and memory beside who does nothing else, in one table; ONLY=fan-out,guard leaves the rest out
 bench: tools
