@@ -290,13 +290,29 @@ async fn show_events(cluster: &Cluster, namespace: &str, selector: &str) -> Resu
     Ok(())
 }
 
+/// Prints the lines that a reader pastes to go on by hand, and waits for Ctrl-C.
 async fn stay(cluster: &Cluster, form: Form) -> Result<()> {
-    println!("Everything keeps running until Ctrl-C. In another terminal:\n");
-    println!("  export KUBECONFIG={}", cluster.kubeconfig().display());
-    println!("  kubectl -n {NAMESPACE} get {},services,deployments", form.resource());
-    println!("  kubectl -n {NAMESPACE} scale deployment/emoji --replicas=0\n");
     let tools = test_cluster::Tools::ensure()?;
-    println!("A kubectl of the right version: {}", tools.program("kubectl").display());
+    let kubectl = tools.program("kubectl");
+    let program = Installation::built_binary();
+    let folders: Vec<_> = [&kubectl, &program]
+        .iter()
+        .filter_map(|program| Some(program.parent()?.display().to_string()))
+        .collect();
+    let (resource, object) = (form.resource(), form.object);
+    println!("Everything keeps running until Ctrl-C. Paste this in another terminal:\n");
+    println!("  cd {}", test_cluster::workspace_root().display());
+    println!("  export KUBECONFIG={}", cluster.kubeconfig().display());
+    println!("  export PATH={}:$PATH\n", folders.join(":"));
+    println!(
+        "There you can look, take the primary's pods away, look again, and bring them back:\n"
+    );
+    println!("  linkerd-failover status -n {NAMESPACE}");
+    println!("  kubectl -n {NAMESPACE} scale deployment/emoji --replicas=0");
+    println!("  linkerd-failover explain {object} -n {NAMESPACE}");
+    println!("  kubectl -n {NAMESPACE} get {resource} emoji-svc -o yaml");
+    println!("  kubectl -n {NAMESPACE} scale deployment/emoji --replicas=1\n");
+    println!("docs/quick-start.md goes on from here: \"Lose the primary\".");
     tokio::signal::ctrl_c().await?;
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! The annotations and labels of the contract, in one table.
 //!
 //! A new annotation is a row of [`ALL`] and, where an author asks for something by it, a field of
-//! [`Policy`](crate::engine::Policy) with the line that reads it. Tests compare README's table and the
-//! CEL of the optional ValidatingAdmissionPolicy with these rows.
+//! [`Policy`](crate::engine::Policy) with the line that reads it. Tests compare the table of
+//! `docs/annotations.md` and the CEL of the optional ValidatingAdmissionPolicy with these rows.
 
 use crate::engine::problem::closest;
 use crate::engine::{FieldPath, Problem};

@@ -4,7 +4,7 @@ use crate::engine::{expected_delay, tiers};
 use serde_json::json;
 use std::collections::BTreeSet;
 
-const README: &str = include_str!("../../README.md");
+const PAGE: &str = include_str!("../../docs/annotations.md");
 const POLICY: &str = include_str!("../../charts/linkerd-failover/templates/admission-policy.yaml");
 
 fn warnings(name: &str) -> Vec<String> {
@@ -47,8 +47,8 @@ fn each_annotation_has_one_row_and_a_meaning() {
 }
 
 #[test]
-fn the_readme_has_a_row_for_each_annotation_of_authors_with_its_default() {
-    let table = README.split("| annotation | default | meaning |\n|---|---|---|\n").nth(1).unwrap();
+fn the_page_has_a_row_for_each_annotation_of_authors_with_its_default() {
+    let table = PAGE.split("| annotation | default | meaning |\n|---|---|---|\n").nth(1).unwrap();
     let mut found = BTreeMap::new();
     for row in table.lines().take_while(|line| line.starts_with('|')) {
         let cells: Vec<&str> = row.split('|').collect();
@@ -68,13 +68,13 @@ fn the_readme_has_a_row_for_each_annotation_of_authors_with_its_default() {
 }
 
 #[test]
-fn the_readme_names_every_other_annotation_of_people_and_of_an_objects_record() {
+fn the_page_names_every_other_annotation_of_people_and_of_an_objects_record() {
     for info in ALL {
         match (info.place, info.writer) {
             (Place::FailoverObject, _) => {
-                assert!(README.contains(&format!("`{}`", short(info))), "{}", info.name);
+                assert!(PAGE.contains(&format!("`{}`", short(info))), "{}", info.name);
             }
-            (_, Writer::Author) => assert!(README.contains(info.name), "{}", info.name),
+            (_, Writer::Author) => assert!(PAGE.contains(info.name), "{}", info.name),
             _ => {}
         }
     }

@@ -39,6 +39,7 @@ mod chart {
     mod namespaced;
     mod own_namespace;
     mod predecessor;
+    mod rbac;
     mod readme;
     mod side_by_side;
     mod templates;

@@ -366,6 +366,18 @@ fn a_ready_fallback_keeps_its_smallest_share_when_the_manifest_is_applied_again(
 }
 
 #[test]
+fn an_edit_that_gives_no_weights_and_changes_them_says_what_they_are_now() {
+    let world = healthy();
+    let warm = annotated(&authored_split(), &[(annotations::WARM_STANDBY, "true")]);
+    let old = stored(mutated(None, &warm, &world).0);
+    let mut plain = old.clone();
+    plain.annotations_mut().remove(annotations::WARM_STANDBY);
+    let (object, notes) = mutated(Some(&old), &plain, &world);
+    assert_eq!(weights(&object), [5, 0]);
+    assert!(notes[0].ends_with("; the weights are emoji-svc=5, emoji-svc-west=0 now"), "{notes:?}");
+}
+
+#[test]
 fn a_delay_that_runs_goes_on_through_an_edit_and_not_beside_other_active_backends() {
     let (old, world) = failed_over();
     let mut state = traffic_split::read(&old).state().cloned().unwrap();

@@ -106,6 +106,18 @@ fn has_new_problems(
     problems.iter().any(|problem| !preexisting.has(problem))
 }
 
+/// What becomes of the weights, where they are others than those of the request: the author's are recorded; an
+/// edit that gives none, such as one of the warm standby, changes them all the same.
+fn what_of_weights(intent: &Intent, previous: &PreviousSet, weights: &[u32]) -> String {
+    let is_given = intent.backends.iter().any(|b| previous.live.get(&b.name) != Some(&b.live));
+    if is_given {
+        return "the weights given here are recorded as yours".into();
+    }
+    let each =
+        intent.backends.iter().zip(weights).map(|(b, weight)| format!("{}={weight}", b.name));
+    format!("the weights are {} now", each.collect::<Vec<_>>().join(", "))
+}
+
 /// An update in progress.
 struct Update<'a> {
     weights: BySet<Vec<u32>>,
@@ -129,11 +141,12 @@ impl Update<'_> {
                 let before = previous.active();
                 let stays = before.is_empty() || set.active.iter().any(|n| before.contains(n));
                 self.notes.push(format!(
-                    "{}traffic {} {} ({}); the weights given here are recorded as yours",
+                    "{}traffic {} {} ({}); {}",
                     rule_prefix(intent),
                     if stays { "stays on" } else { "goes to" },
                     set.active.join(", "),
                     set.why,
+                    what_of_weights(intent, previous, &weights),
                 ));
             }
             self.weights.insert(intent.set.clone(), weights);
