@@ -49,7 +49,7 @@
 //! | a finding, with the line that mends it | a variant in `admission::findings::finding`, its text in `advice` beside it |
 //! | a metric | a line in the struct of its group, in [`telemetry`]; its row in `docs/metrics.md` |
 //! | a check | its function in a file of [`checks`], its row in `checks::table`, its heading in `docs/checks.md` |
-//! | an Event | its reason in `events::reason`; what makes it in `reconciler::reports` or [`housekeeping`] |
+//! | an Event | its reason in `events::reason`; what makes it in `reconciler::reports` or [`housekeeping`]; its heading in `docs/runbook.md` |
 //! | a type of notification | its value in `telemetry::NotificationType`; what makes it in `reconciler`; docs/notifications.md |
 //! | a command, or a flag | [`cli`]; what a flag sets is in `runtime::options`; what a command of people knows is in [`snapshot`] |
 //! | a part of the process | a step of `runtime::controller::run` |
@@ -88,6 +88,8 @@ pub(crate) mod snapshot;
 pub mod telemetry;
 pub mod webhook;
 
+#[cfg(test)]
+mod docs_tests;
 #[cfg(test)]
 mod rooms_tests;
 #[cfg(test)]

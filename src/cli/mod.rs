@@ -35,6 +35,9 @@ mod validate;
 mod values;
 mod written;
 
+#[cfg(test)]
+mod reference_tests;
+
 use crate::kinds::one_line::one_line;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;

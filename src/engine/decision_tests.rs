@@ -503,7 +503,7 @@ fn the_explanation_names_each_backend_and_its_health() {
     insta::assert_snapshot!(explained(&[], [DOWN, READY, Health::Missing]),
         @"a: 0 of 1 endpoints ready, b: 1 of 1 endpoints ready");
     insta::assert_snapshot!(explained(&[], [DOWN, DOWN, Health::Missing]),
-        @"no backend is ready, so traffic stays where it is, a: 0 of 1 endpoints ready, b: 0 of 1 endpoints ready, c: no such Service");
+        @"no backend is ready, a: 0 of 1 endpoints ready, b: 0 of 1 endpoints ready, c: no such Service");
     insta::assert_snapshot!(explained(&[], [Health::Missing, DOWN, DOWN]),
         @"no backend is ready, so traffic goes to the first that can have it, a: no such Service, b: 0 of 1 endpoints ready, c: 0 of 1 endpoints ready");
     insta::assert_snapshot!(explained(&[("pin", "b"), ("pin-until", "2026-01-31T14:30:00Z")], [READY, READY, READY]),

@@ -35,7 +35,7 @@ impl fmt::Display for DecisionReason {
             Self::NothingCovers => "no other backend serves what is lost and all that is left",
             Self::OnlyDeclaredDownLeft => "no backend is ready that is not declared down",
             Self::OnlyUnknownLeft => "no backend is known to be ready",
-            Self::NothingReady => "no backend is ready, so traffic stays where it is",
+            Self::NothingReady => "no backend is ready",
             Self::Pinned => "pinned",
         })
     }

@@ -127,18 +127,4 @@ mod tests {
             assert!(text.starts_with(|c: char| c.is_ascii_uppercase()), "{text}");
         }
     }
-
-    /// The README is where people look up what an Event asks of them.
-    #[test]
-    fn every_reason_is_documented_and_no_other_is() {
-        let readme = include_str!("../../README.md");
-        let about_events = || readme.lines().filter(|line| line.contains("Event `"));
-        for reason in EventReason::ALL.iter().map(|reason| format!("`{}`", reason.as_str())) {
-            assert!(about_events().any(|line| line.contains(&reason)), "{reason} is missing");
-        }
-        for (at, begins) in readme.match_indices("Event `") {
-            let name = readme[at + begins.len()..].split('`').next().unwrap_or_default();
-            assert!(EventReason::ALL.iter().any(|reason| reason.as_str() == name), "{name}");
-        }
-    }
 }

@@ -294,9 +294,9 @@ fn protection(explained: &Explained<'_>, text: &mut Text) {
     let is_seamless = sets.first().is_some_and(|s| s.intent.policy.protection.is_seamless());
     match explained.missing {
         [] if sets.is_empty() => {}
-        [] => text.heading("For no request to be lost nothing is missing."),
+        [] => text.heading("Protection of requests: complete."),
         missing => {
-            text.heading("For no request to be lost this is missing");
+            text.heading("Missing for the protection of requests");
             let of_it = format!("{}: ", explained.row.object);
             text.items(missing.iter().map(|text| text.strip_prefix(&of_it).unwrap_or(text)));
         }

@@ -100,5 +100,10 @@ fn a_seamless_route_is_explained_with_the_requests_that_are_repeated() {
     let services = [service("web-svc", 1, 1), service("web-svc-west", 1, 1)].into_iter().flatten();
     let snapshot = snapshot(&services.chain([object]).collect::<Vec<_>>());
     let text = lacking(&snapshot, "web", &[]);
-    assert!(text.ends_with(&format!("\nFor no request to be lost nothing is missing.\nLinkerd repeats its requests: {IDEMPOTENCE}.\n")), "{text}");
+    assert!(
+        text.ends_with(&format!(
+            "\nProtection of requests: complete.\nLinkerd repeats its requests: {IDEMPOTENCE}.\n"
+        )),
+        "{text}"
+    );
 }

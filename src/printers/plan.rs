@@ -50,7 +50,7 @@ fn set_lines(set: &SetPlan) -> Vec<String> {
     lines.push(outcome(set));
     if let Some(then) = &set.then {
         let (to, why) = (then.active.join(", "), &then.why);
-        lines.push(format!("{}: to {to}, because {why}.", after_delays(set)));
+        lines.push(format!("{}: to {to} ({why}).", after_delays(set)));
     }
     // A write is told already.
     let next = set.next.iter().filter(|step| !matches!(step, NextStep::Write { .. }));
@@ -78,21 +78,21 @@ fn outcome(set: &SetPlan) -> String {
     let Step { need, moves, active, why, .. } = &set.now;
     let to = active.join(", ");
     match need {
-        _ if set.is_held && *moves => format!(
-            "Nothing would be written; otherwise traffic would move to {to}, because {why}."
-        ),
+        _ if set.is_held && *moves => {
+            format!("Nothing would be written; otherwise traffic would move to {to} ({why}).")
+        }
         _ if set.is_held => {
-            format!("Nothing would be written: traffic stays on {to}, because {why}.")
+            format!("Nothing would be written: traffic stays on {to} ({why}).")
         }
         WriteNeed::Nothing => {
-            format!("Nothing would be written: traffic stays on {to}, because {why}.")
+            format!("Nothing would be written: traffic stays on {to} ({why}).")
         }
-        _ if *moves => format!("Traffic would move to {to}, because {why}."),
+        _ if *moves => format!("Traffic would move to {to} ({why})."),
         WriteNeed::Traffic => {
-            format!("Weights would be written, and traffic stays on {to}, because {why}.")
+            format!("Weights would be written, and traffic stays on {to} ({why}).")
         }
         WriteNeed::Record => {
-            format!("A record would be written, and traffic stays on {to}, because {why}.")
+            format!("A record would be written, and traffic stays on {to} ({why}).")
         }
     }
 }

@@ -312,8 +312,13 @@ mod tests {
     fn documented_metrics_exist() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut names: Vec<_> = declared().iter().map(|metric| metric.name).collect();
-        for file in ["README.md", "charts/linkerd-failover/README.md"] {
-            let text = std::fs::read_to_string(root.join(file)).unwrap();
+        let pages = std::fs::read_dir(root.join("docs")).unwrap();
+        let pages = pages.map(|page| page.unwrap().path());
+        let pages = pages.filter(|page| page.extension().is_some_and(|end| end == "md"));
+        let others = ["README.md", "charts/linkerd-failover/README.md"].map(|file| root.join(file));
+        for file in pages.chain(others) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let file = file.display();
             for (at, _) in text.match_indices("linkerd_failover_") {
                 let name = &text[at + PREFIX.len() + 1..];
                 let end = name.find(|c: char| !c.is_ascii_lowercase() && c != '_');

@@ -141,7 +141,7 @@ async fn a_failover_is_seen_in_every_format_and_also_while_no_replica_runs() -> 
     assert!(yaml.contains("\"on\": fallback"), "{yaml}");
     let explained = shown(&cluster, "explain httproute/emoji -n emojivoto").await?;
     assert!(explained.contains("Rule: no backend of the tiers before is ready"), "{explained}");
-    assert!(explained.contains("For no request to be lost this is missing"), "{explained}");
+    assert!(explained.contains("Missing for the protection of requests"), "{explained}");
     wait_text("the change is a line", changes, "trafficsplit/emoji primary -> fallback").await?;
     wait_text("the terminal shows it", || terminal.text(), "2 fallback").await?;
 

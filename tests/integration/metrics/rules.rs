@@ -69,12 +69,11 @@ async fn every_alert_fires_by_its_fault_and_is_resolved_and_is_as_the_values_hav
     Ok(())
 }
 
-/// The headings of a page, as GitHub makes anchors of them.
-fn anchors(page: &str) -> BTreeSet<String> {
-    let headings = page.lines().filter_map(|line| line.strip_prefix("## "));
-    let kept = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
-    let anchor = |text: &str| text.to_lowercase().chars().filter(kept).collect::<String>();
-    headings.map(|text| anchor(text).replace(' ', "-")).collect()
+/// The entries of the runbook about alerts: the heading of each, with its text.
+fn entries(page: &str) -> Result<Vec<(&str, &str)>> {
+    let begins = page.split_once("\n## Alerts\n").context("no heading Alerts")?.1;
+    let part = begins.split("\n## ").next().unwrap_or_default();
+    Ok(part.split("\n### ").skip(1).filter_map(|entry| entry.split_once('\n')).collect())
 }
 
 #[test]
@@ -102,18 +101,19 @@ fn each_alert_has_its_heading_in_the_runbook_and_its_settings() -> Result<()> {
             .collect();
         assert_eq!(used, thresholds, "{key}");
         keys.insert(key.to_owned());
-        names.insert(name.to_lowercase());
+        names.insert(name.to_owned());
     }
     let all: BTreeSet<String> =
         settings.as_object().context("no alerts")?.keys().cloned().collect();
     assert_eq!(keys, all, "settings of no alert");
-    assert_eq!(names, anchors(&page), "the headings of {RUNBOOK} are the alerts");
-    for linked in page.split("](#").skip(1).filter_map(|rest| rest.split(')').next()) {
-        assert!(names.contains(linked), "{RUNBOOK} links to #{linked}");
-    }
-    for heading in page.split("\n## ").skip(1) {
-        for part in ["**Meaning.**", "**Look at**", "**Do.**", "```console\n"] {
-            assert!(heading.contains(part), "{RUNBOOK}: {part} is missing: {heading}");
+    // The name in lower case is the anchor that `runbook_url` ends in.
+    let entries = entries(&page)?;
+    let headings: BTreeSet<String> = entries.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(names, headings, "the headings of {RUNBOOK} are the alerts");
+    assert_eq!(entries.len(), headings.len(), "{RUNBOOK}: one heading for each alert");
+    for (name, text) in entries {
+        for part in ["**Meaning.**", "**Look at**", "**Do.**", "```sh\n"] {
+            assert!(text.contains(part), "{RUNBOOK}: {part} is missing: {name}");
         }
     }
     Ok(())
