@@ -2,13 +2,20 @@
 # all they need; the rest they get themselves, from the package registries.
 
 CARGO ?= cargo
+# Tools that are built once, each in a place with its version in the name.
+TOOLS := $(or $(CARGO_TARGET_DIR),target)/tools
 CARGO_DENY_VERSION := 0.20.2
-CARGO_DENY ?= $(or $(CARGO_TARGET_DIR),target)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+CARGO_DENY ?= $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+CARGO_CYCLONEDX_VERSION := 0.5.9
+CARGO_CYCLONEDX ?= $(TOOLS)/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)/bin/cargo-cyclonedx
+go_version = $(shell sed -n 's|^\t$(1) v\([^ ]*\).*|\1|p' $(2))
+ACTIONLINT ?= $(TOOLS)/actionlint-$(call go_version,github.com/rhysd/actionlint,release/tools/actionlint/go.mod)
+CRANE ?= $(TOOLS)/crane-$(call go_version,github.com/google/go-containerregistry,release/tools/crane/go.mod)
 
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration tools manifests pictures bench bench-reviews bench-informers bench-profile clean
+.PHONY: demo test build-tests lint unit integration tools manifests pictures release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -24,16 +31,27 @@ test:
 build-tests:
 	$(CARGO) test --locked --workspace --no-run
 
-lint: $(CARGO_DENY)
+lint: $(CARGO_DENY) $(ACTIONLINT)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet --document-private-items --lib --examples
 	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources
+	$(ACTIONLINT) -shellcheck= -pyflakes=
 
-# Built once, unoptimised: that takes 100 s of CPU, and a check takes 2 s all the same.
+# Unoptimised: that takes 100 s of CPU, and a check takes 2 s all the same.
 $(CARGO_DENY):
 	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
 	  --root $(@:/bin/cargo-deny=) --version $(CARGO_DENY_VERSION) cargo-deny
+
+$(CARGO_CYCLONEDX):
+	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
+	  --root $(@:/bin/cargo-cyclonedx=) --version $(CARGO_CYCLONEDX_VERSION) cargo-cyclonedx
+
+# Each takes 10 s of CPU.
+$(ACTIONLINT) $(CRANE): $(TOOLS)/%:
+	cd release/tools/$(firstword $(subst -, ,$*)) && CGO_ENABLED=0 GOWORK=off \
+	  go build -buildvcs=false -trimpath -mod=readonly -ldflags '-s -w' -o $(abspath $@) \
+	  $$(sed -n 's/^tool //p' go.mod)
 
 ## unit: the tests that need no cluster
 unit:
@@ -60,6 +78,15 @@ manifests: tools
 pictures: $(if $(RECORD),tools)
 	$(CARGO) build --locked --workspace --bin linkerd-failover --bin pictures --example demo
 	$(or $(CARGO_TARGET_DIR),target)/debug/pictures $(if $(RECORD),record,draw)
+
+cargo-cyclonedx: $(CARGO_CYCLONEDX)
+
+## release-dry-run: what a release is made of, made here and installed on the test cluster; PROFILE=dev is quicker
+release-dry-run: tools $(ACTIONLINT) $(CRANE) $(CARGO_CYCLONEDX)
+	$(CARGO) build --locked --profile $(or $(PROFILE),release) --bin linkerd-failover
+	$(CARGO) build --locked --workspace --example dry_run
+	$(or $(CARGO_TARGET_DIR),target)/debug/examples/dry_run --profile $(or $(PROFILE),release) \
+	  --actionlint $(ACTIONLINT) --crane $(CRANE) --cyclonedx $(CARGO_CYCLONEDX)
 
 ## bench: flips, the webhook, takeovers and memory beside who does nothing else, in one table; ONLY=fan-out,guard leaves the rest out
 bench: tools

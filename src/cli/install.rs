@@ -15,7 +15,7 @@ use std::process::ExitCode;
   linkerd-failover install --image registry.example.com/linkerd-failover:0.2.0 | kubectl apply -f -"
 )]
 pub(super) struct Args {
-    /// Image of the program [default: linkerd-failover, in this version]
+    /// Image of the program [default: ghcr.io/linkerd/linkerd-failover, in this version]
     #[arg(long)]
     image: Option<String>,
     /// Namespace to install into

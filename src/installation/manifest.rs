@@ -5,7 +5,7 @@ const CHART: &str = include_str!("../../manifests/install.yaml");
 
 /// The namespace, and the image, that these have.
 const NAMESPACE: &str = "linkerd-failover";
-const IMAGE: &str = concat!("linkerd-failover:", env!("CARGO_PKG_VERSION"));
+const IMAGE: &str = concat!("ghcr.io/linkerd/linkerd-failover:", env!("CARGO_PKG_VERSION"));
 
 /// The manifests for a namespace, and an image.
 pub(crate) fn render(namespace: &str, image: Option<&str>) -> String {
