@@ -84,14 +84,16 @@ fn permissions(workflow: &str, job: &str, permissions: &Value) -> Vec<String> {
     let Some(permissions) = permissions.as_object() else {
         return vec!["permissions: expected those that the job needs, by name".into()];
     };
-    let mut allowed = WRITES.iter().filter(|(of, name, _)| (*of, *name) == (workflow, job));
-    let allowed = allowed.next().map_or(&[][..], |(.., writes)| writes);
-    let writes: Vec<&str> =
-        permissions.iter().filter(|(_, v)| *v != "read").map(|(name, _)| name.as_str()).collect();
-    let is_allowed = |name: &&str| allowed.contains(name);
-    let more = writes.iter().filter(|name| !is_allowed(name));
-    more.map(|name| format!("permissions.{name}: found more than read, which it has no use for"))
-        .collect()
+    let is_allowed = |permission: &str| {
+        WRITES.iter().any(|(of, name, writes)| {
+            (*of, *name) == (workflow, job) && writes.contains(&permission)
+        })
+    };
+    let more = permissions.iter().filter(|(name, value)| **value != "read" && !is_allowed(name));
+    more.map(|(name, _)| {
+        format!("permissions.{name}: found more than read, which it has no use for")
+    })
+    .collect()
 }
 
 fn step(step: &Value) -> Option<String> {

@@ -87,7 +87,7 @@ pub(crate) fn take_out(tar: &Path, file: &str, to: &Path) -> Result<()> {
     let mut archive = tar::Archive::new(File::open(tar)?);
     for entry in archive.entries()? {
         let mut entry = entry?;
-        let is_it = entry.path()?.as_ref() == Path::new(file);
+        let is_it = *entry.path()? == *Path::new(file);
         if is_it {
             entry.unpack(to)?;
             return Ok(());

@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 /// Where the image is in the registry, and what it holds.
 pub(crate) struct Pushed {
     /// The registry and path before the name, as the chart's `image.registry`.
-    pub registry: String,
+    pub(crate) registry: String,
     /// The digest of the index.
-    pub digest: String,
+    pub(crate) digest: String,
     /// The executable, taken out of what was pulled.
-    pub executable: PathBuf,
+    pub(crate) executable: PathBuf,
 }
 
 /// Makes the image, pushes it, and reads it back by its digest.
