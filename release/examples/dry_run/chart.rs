@@ -69,8 +69,9 @@ async fn shown(cluster: &Cluster, pulled: &Path, list: &mut List) -> Result<()> 
     let (name, version) = (&chart["name"], &chart["version"]);
     ensure!(name == PROGRAM && version == VERSION, "helm shows {name} {version}");
     let annotations = &chart["annotations"];
+    let prerelease = is_prerelease(VERSION).to_string();
     ensure!(
-        annotations[PRERELEASE] == is_prerelease(VERSION).to_string(),
+        annotations[PRERELEASE].as_str() == Some(prerelease.as_str()),
         "{PRERELEASE}: found {}",
         annotations[PRERELEASE]
     );
