@@ -1,5 +1,6 @@
 //! The list of everything that the program is compiled from (CycloneDX), by `cargo-cyclonedx`.
 
+use crate::archive;
 use crate::version::VERSION;
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -19,13 +20,17 @@ pub fn write(cargo_cyclonedx: &Path, to: &Path) -> anyhow::Result<PathBuf> {
     let output = Command::new(cargo_cyclonedx)
         .args(["cyclonedx", "--format", "json", "--spec-version", "1.5", "--target", "all"])
         .args(["--override-filename", "sbom", "--quiet"])
+        // Its time, so that one commit gives one list.
+        .env("SOURCE_DATE_EPOCH", archive::time_of_commit().to_string())
         .current_dir(folder.path())
         .output()
         .with_context(|| format!("cannot run {}", cargo_cyclonedx.display()))?;
     let error = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "cargo cyclonedx failed: {error}");
     let text = std::fs::read_to_string(folder.path().join("sbom.json"))
-        .context("cargo cyclonedx wrote no sbom.json")?;
+        .context("cargo cyclonedx wrote no sbom.json")?
+        // Packages of the workspace are named by their folders, and this one is gone after it.
+        .replace(&folder.path().display().to_string(), "/src");
     components(&text)?;
     let path = to.join(name());
     std::fs::write(&path, text)?;
