@@ -121,7 +121,8 @@ fn wait(args: &Args) -> Duration {
 async fn report(args: Args) -> Report {
     let deadline = Instant::now() + wait(&args);
     let (is_json, mut is_reported) = (args.output == OutputFormat::Json, false);
-    let gathering = match tokio::time::timeout(LONGEST, gathering(args)).await {
+    let wanted = args.installation.clone();
+    let mut gathering = match tokio::time::timeout(LONGEST, gathering(args)).await {
         Ok(Ok(gathering)) => gathering,
         Ok(Err(report)) => return *report,
         Err(_) => return unanswered(),
@@ -143,6 +144,13 @@ async fn report(args: Args) -> Report {
             report_line(&format!("looking again until --wait is over: {transient}"));
         }
         tokio::time::sleep(AGAIN).await;
+        // Which replicas are ready is in the Deployment's status.
+        let again = session::find(&gathering.client, wanted.as_deref());
+        if let Ok(Ok(Installed { deployment: Some(deployment), .. })) =
+            tokio::time::timeout(LONGEST, again).await
+        {
+            gathering.deployment = Some(deployment);
+        }
     }
 }
 

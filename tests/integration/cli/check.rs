@@ -306,6 +306,24 @@ async fn linkerd_sees_a_healthy_installation_pass_and_each_fault_fail() -> Resul
 }
 
 #[tokio::test]
+async fn replicas_that_become_ready_while_check_waits_are_seen() -> Result<()> {
+    let cluster = cluster().await?;
+    let installation = install(&cluster, 1, &[]).await?;
+    let start_pods = async {
+        eventually("a first look asks the webhook", PATIENCE, || async {
+            let log = std::fs::read_to_string(installation.replicas()[0].process().log())?;
+            ensure!(log.contains("/linkerd-failover-check"), "{log}");
+            anyhow::Ok(())
+        })
+        .await?;
+        installation.run_pods().await
+    };
+    let (called, ()) = tokio::try_join!(check(&cluster, &["--wait=60s"]), start_pods)?;
+    assert_eq!(results(&called.stdout)?["its replicas are ready"], "success");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_cluster_with_routes_alone_is_checked_by_them() -> Result<()> {
     let cluster = bare_cluster().await?;
     cluster.install_gateway_api_crds().await?;
