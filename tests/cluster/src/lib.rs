@@ -52,6 +52,7 @@ mod prometheus;
 mod promtool;
 mod recorder;
 mod replica;
+mod secret_env;
 mod service_proxy;
 mod site;
 mod slices;

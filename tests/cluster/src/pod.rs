@@ -52,7 +52,7 @@ impl Pod {
         };
         let field = source.field_ref.as_ref().with_context(|| {
             let name = &variable.name;
-            format!("the stand-in for a kubelet knows fieldRef only; {name} has another source")
+            format!("the stand-in for a kubelet knows Secrets and fieldRef only; {name} has another source")
         })?;
         let value = match field.field_path.as_str() {
             "metadata.namespace" => self.namespace.clone(),

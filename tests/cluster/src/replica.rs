@@ -61,6 +61,7 @@ impl Replica {
         container: &Container,
         binary: PathBuf,
     ) -> anyhow::Result<Self> {
+        let container = &crate::secret_env::with_values(client, &pod, container).await?;
         let mut command = pod.command(container)?;
         let admin = command.listener("admin", 8080, &pod)?;
         let webhook = command.listener("webhook", 8443, &pod)?;
