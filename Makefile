@@ -15,7 +15,7 @@ CRANE ?= $(TOOLS)/crane-$(call go_version,github.com/google/go-containerregistry
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration tools manifests pictures release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile clean
+.PHONY: demo test build-tests lint unit integration gitops-check tools manifests pictures release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -61,6 +61,10 @@ unit:
 ## integration: the tests against real API servers
 integration: tools
 	$(CARGO) test --locked --workspace --no-fail-fast --test '*' -- --test-threads=$(THREADS)
+
+## gitops-check: what docs/gitops.md says of Argo CD, by Argo CD's own packages, which are built once
+gitops-check: tools
+	$(CARGO) test --locked --workspace --test integration argo_cd -- --ignored --nocapture --test-threads=1
 
 ## tools: etcd, kube-apiserver, kube-controller-manager, kubectl, helm, kwok, Alertmanager, Prometheus and promtool, built once
 tools:

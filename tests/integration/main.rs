@@ -4,6 +4,7 @@
 mod support;
 
 mod admission {
+    mod argo_cd;
     mod authored_weights;
     mod bad_clients;
     mod gitops;

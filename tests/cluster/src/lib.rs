@@ -24,6 +24,7 @@
 mod alertmanager;
 mod api_gate;
 mod api_proxy;
+mod argo_cd;
 mod baseline;
 mod client_tls;
 mod cluster;
@@ -65,6 +66,7 @@ mod workload;
 
 pub use alertmanager::Alertmanager;
 pub use api_proxy::ApiProxy;
+pub use argo_cd::{ArgoCd, Compared};
 pub use client_tls::{client_config, webhook_ca};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use command::{Invocation, Output};

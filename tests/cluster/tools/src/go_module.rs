@@ -20,16 +20,32 @@ impl GoModule {
         Self { dir: Path::new(env!("CARGO_MANIFEST_DIR")).join(name), tags: "" }
     }
 
-    /// What decides the outcome of a build: the pinned versions and their hashes.
+    /// What decides the outcome of a build: the pinned versions and their hashes, and the sources of the module's
+    /// own.
     pub(crate) fn pins(&self) -> anyhow::Result<Vec<u8>> {
         let mut pins = Vec::new();
-        for file in ["go.mod", "go.sum"] {
-            let path = self.dir.join(file);
+        for path in
+            ["go.mod", "go.sum"].map(|file| self.dir.join(file)).into_iter().chain(self.sources()?)
+        {
             let content =
                 std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             pins.extend(content);
         }
         Ok(pins)
+    }
+
+    fn sources(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let files = std::fs::read_dir(&self.dir)
+            .with_context(|| format!("cannot read {}", self.dir.display()))?;
+        let mut paths = vec![];
+        for file in files {
+            let path = file?.path();
+            if path.extension().is_some_and(|extension| extension == "go") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        Ok(paths)
     }
 
     /// Where the source of a required module is, downloaded if need be.
