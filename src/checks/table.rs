@@ -87,6 +87,7 @@ pub(crate) const CHECKS: &[Check] = &[
     check(OBJECTS, "a ServiceProfile carries each split", "a-serviceprofile-carries-each-split", linkerd::carried),
     check(OBJECTS, "Linkerd routes by each route", "linkerd-routes-by-each-route", linkerd::in_use),
     check(OBJECTS, "no ServiceProfile hides a route", "no-serviceprofile-hides-a-route", linkerd::hidden),
+    check(OBJECTS, "failure accrual and retries of Services take effect", "failure-accrual-and-retries-of-services-take-effect", protection::in_effect),
     check(OBJECTS, "no object is paused", "no-object-is-paused", holds::paused),
     check(OBJECTS, "no object is pinned", "no-object-is-pinned", holds::pinned),
     check(OBJECTS, "no request is lost where that is asked for", "no-request-is-lost-where-that-is-asked-for", protection::complete),

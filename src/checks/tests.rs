@@ -144,6 +144,50 @@ fn a_route_is_used_by_linkerd_and_hidden_by_no_profile_and_has_what_it_asks_for(
     assert!(lacking.contains("HTTPRoute emojivoto/emoji: "), "{lacking}");
 }
 
+/// Annotations that make Linkerd leave an endpoint that fails alone.
+fn with_accrual(mut manifests: Vec<Value>, service: &str, min_penalty: &str) -> Vec<Value> {
+    let is_it = |m: &&mut Value| m["kind"] == "Service" && m["metadata"]["name"] == service;
+    let found = manifests.iter_mut().find(is_it).unwrap();
+    let mode = "balancer.linkerd.io/failure-accrual";
+    let min = "balancer.linkerd.io/failure-accrual-consecutive-min-penalty";
+    found["metadata"]["annotations"] = json!({mode: "consecutive", min: min_penalty});
+    manifests
+}
+
+#[test]
+fn failure_accrual_that_does_nothing_is_listed_whatever_the_protection_is() {
+    const CHECK: &str = "failure accrual and retries of Services take effect";
+    let listed = |manifests: &[Value]| {
+        let mut facts = healthy();
+        facts.snapshot = Ok(snapshot(manifests));
+        let found = faults(&facts).into_iter().filter(|(_, of, _)| of == CHECK);
+        found.map(|(result, _, why)| format!("{result}: {why}\n")).collect::<String>()
+    };
+    let split = || world([2, 2], split(&ON_PRIMARY, &[]));
+    let standard = || {
+        let mut route = route(json!({}));
+        route["metadata"]["annotations"] = json!({});
+        world([2, 2], route)
+    };
+    // The last manifest is the ServiceProfile of the split.
+    let unhidden = || standard().split_last().unwrap().1.to_vec();
+    assert_eq!(listed(&split()), "");
+    assert_eq!(listed(&unhidden()), "");
+    assert_eq!(listed(&with_accrual(unhidden(), "emoji-svc", "10s")), "");
+    let all = [
+        listed(&with_accrual(split(), "emoji-svc", "10s")),
+        listed(&with_accrual(standard(), "emoji-svc", "10s")),
+        listed(&with_accrual(unhidden(), "emoji-svc-west", "10s")),
+        listed(&with_accrual(unhidden(), "emoji-svc", "1s")),
+    ];
+    insta::assert_snapshot!(all.concat(), @"
+    warning: TrafficSplit emojivoto/emoji: spec.service: found Service emojivoto/emoji-svc with balancer.linkerd.io/failure-accrual, expected a route, with which Linkerd follows them; Linkerd follows the ServiceProfile of this split, and they do nothing; this prints the route that does the same: kubectl get trafficsplits.split.smi-spec.io -n emojivoto emoji -o yaml | linkerd-failover migrate -f -
+    warning: HTTPRoute emojivoto/emoji: spec.parentRefs: found the ServiceProfile emojivoto/emoji-svc.emojivoto.svc.cluster.local, expected no ServiceProfile that takes precedence over the route; Linkerd follows the profile, and neither this route nor its retries nor failure accrual, which its Service asks for by balancer.linkerd.io/failure-accrual: kubectl delete serviceprofiles.linkerd.io -n emojivoto emoji-svc.emojivoto.svc.cluster.local
+    warning: HTTPRoute emojivoto/emoji: spec.parentRefs: found failure accrual on Service emojivoto/emoji-svc-west, and none on Service emojivoto/emoji-svc, expected balancer.linkerd.io/failure-accrual on Service emojivoto/emoji-svc; Linkerd takes failure accrual from the Service that clients call, for all backends, and from no backend: kubectl annotate --overwrite service -n emojivoto emoji-svc balancer.linkerd.io/failure-accrual=consecutive balancer.linkerd.io/failure-accrual-consecutive-min-penalty=10s
+    warning: HTTPRoute emojivoto/emoji: spec.parentRefs: found Service emojivoto/emoji-svc with failure accrual that probes after 1s, expected 3s or more, if the failfast timeout of callers' proxies is the default, which is not known here; under the failfast timeout a probe comes before the backend is given up, and its errors reach callers: kubectl annotate --overwrite service -n emojivoto emoji-svc balancer.linkerd.io/failure-accrual-consecutive-min-penalty=10s
+    ");
+}
+
 #[test]
 fn what_may_not_be_read_is_named_by_one_check_and_fails_no_other() {
     let mut facts = healthy();

@@ -4,6 +4,7 @@ use crate::engine::MOST_PORTS;
 use crate::index::down_facts::DownFacts;
 use crate::index::remote::members::{self, Member};
 use crate::kinds::linkerd::annotations::LinkerdAnnotations;
+use crate::kinds::linkerd::failure_accrual::{self, FailureAccrual};
 use crate::kinds::partial::{self, PartialService, ServiceSpec};
 use crate::kinds::retries::RetrySetting;
 use kube::ResourceExt;
@@ -91,6 +92,11 @@ impl ServiceFacts {
         let linkerd = LinkerdAnnotations::of(service.annotations());
         let ports = ports.iter().map(port).collect();
         Self { ports, kind, mirrors, shape, serving, retries, declared_down, linkerd }
+    }
+
+    /// What it asks of Linkerd's proxies for endpoints that are ready and fail.
+    pub(crate) fn failure_accrual(&self) -> FailureAccrual {
+        failure_accrual::read(|name| self.linkerd.get(name))
     }
 
     /// The Services whose endpoints are its endpoints, where it has none of its own.

@@ -20,6 +20,9 @@ pub(crate) struct ObjectFacts {
     /// The Services that clients call. Linkerd takes failure accrual from them, and retries where the object
     /// has none.
     pub parents: Vec<ParentFacts>,
+    /// Backends that clients do not call by this object, with failure accrual of their own: Linkerd does not take
+    /// it from there. Without mirrors, which have the annotations of the Service that they stand for.
+    pub accrual_of_backends: Vec<ObjectKey>,
     /// The timeouts of its requests, by where they are set.
     pub timeouts: Vec<(TimeoutPlace, Duration)>,
     /// Of callers' proxies.

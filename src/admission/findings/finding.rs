@@ -4,7 +4,7 @@ use super::facts::{HidingProfile, ObjectFacts, ParentFacts, SetFacts, TimeoutPla
 use crate::engine::FieldPath;
 use crate::kinds::ObjectKey;
 use crate::kinds::linkerd::failfast::{self, EnvList, Failfast, FailfastTimeout, NotKnown};
-use crate::kinds::linkerd::failure_accrual::FailureAccrual;
+use crate::kinds::linkerd::failure_accrual::{self, FailureAccrual};
 use crate::kinds::linkerd::retry_policy::RetryPolicy;
 use std::time::Duration;
 
@@ -24,8 +24,9 @@ pub(crate) enum Finding {
     /// Annotations for retries or failure accrual on a Service whose traffic a TrafficSplit steers: they do
     /// nothing. One of each, by name.
     WithoutEffect { service: ObjectKey, annotations: Vec<String> },
-    /// Linkerd follows this ServiceProfile and not the route.
-    Hidden(HidingProfile),
+    /// Linkerd follows this ServiceProfile and not the route; the annotations of the Service for retries or failure
+    /// accrual that do nothing for that.
+    Hidden { profile: HidingProfile, annotations: Vec<String> },
     /// Where a backend is lost, a request knows no other until the weights have moved.
     NoWarmStandby,
     /// A set with one backend; a fallback that another set of the object has.
@@ -49,6 +50,8 @@ pub(crate) enum Finding {
     ShortTimeout(ShortTimeout),
     /// What is ready gets traffic whatever it answers; with the penalty that is advised.
     NoFailureAccrual { service: ObjectKey, advised: Duration },
+    /// Backends have failure accrual, and the Service that clients call, from which Linkerd takes it, has none.
+    AccrualOfBackends { service: ObjectKey, backends: Vec<ObjectKey>, advised: Duration },
     /// Linkerd cannot read this annotation, and drops all failure accrual.
     FailureAccrualUnreadable { service: ObjectKey, name: &'static str, value: String },
     /// A probe comes before a backend that fails is given up.
@@ -88,17 +91,23 @@ pub(crate) fn findings(facts: &ObjectFacts) -> Vec<Finding> {
     found.extend(of_failfast(&facts.failfast));
     if !is_split {
         found.extend(short_timeout(facts));
-        let failfast = &facts.failfast;
-        found.extend(facts.parents.iter().filter_map(|parent| of_accrual(parent, failfast)));
+        found.extend(facts.parents.iter().filter_map(|parent| of_accrual(parent, facts)));
     }
     found
 }
 
 impl Finding {
     /// Whether it is reported whatever the protection of the object is: annotations that somebody has
-    /// set do nothing.
+    /// set do nothing, or not what they are for.
     pub(crate) fn is_always_reported(&self) -> bool {
-        matches!(self, Self::WithoutEffect { .. })
+        match self {
+            Self::WithoutEffect { .. }
+            | Self::AccrualOfBackends { .. }
+            | Self::FailureAccrualUnreadable { .. }
+            | Self::EarlyProbes(_) => true,
+            Self::Hidden { annotations, .. } => !annotations.is_empty(),
+            _ => false,
+        }
     }
 
     /// Whether it is only that a fact is not known, or follows from one that is not.
@@ -112,22 +121,32 @@ impl Finding {
 }
 
 fn of_split(facts: &ObjectFacts) -> Vec<Finding> {
-    let without_effect = facts.parents.iter().filter_map(|parent| {
-        let set = [
-            (parent.retries != RetryPolicy::Absent, "retry.linkerd.io/…"),
-            (parent.accrual != FailureAccrual::Absent, "balancer.linkerd.io/failure-accrual"),
-        ];
-        let set = set.into_iter().filter(|(is_set, _)| *is_set);
-        let annotations: Vec<String> = set.map(|(_, name)| name.to_owned()).collect();
-        let service = parent.service.clone();
+    let of_parents = facts.parents.iter().filter_map(|parent| {
+        let (service, annotations) = (parent.service.clone(), annotations_of(parent));
         (!annotations.is_empty()).then_some(Finding::WithoutEffect { service, annotations })
     });
-    [Finding::Split].into_iter().chain(without_effect).collect()
+    let of_backends = facts.accrual_of_backends.iter().map(|service| Finding::WithoutEffect {
+        service: service.clone(),
+        annotations: vec![failure_accrual::MODE.to_owned()],
+    });
+    [Finding::Split].into_iter().chain(of_parents).chain(of_backends).collect()
+}
+
+/// Those that a ServiceProfile makes ineffective, one of each.
+fn annotations_of(parent: &ParentFacts) -> Vec<String> {
+    let set = [
+        (parent.retries != RetryPolicy::Absent, "retry.linkerd.io/…"),
+        (parent.accrual != FailureAccrual::Absent, failure_accrual::MODE),
+    ];
+    set.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name.to_owned()).collect()
 }
 
 fn hidden(facts: &ObjectFacts) -> Vec<Finding> {
-    let profiles = facts.parents.iter().filter_map(|parent| parent.profile.clone());
-    profiles.map(Finding::Hidden).collect()
+    let hidden = facts.parents.iter().filter_map(|parent| {
+        let profile = parent.profile.clone()?;
+        Some(Finding::Hidden { profile, annotations: annotations_of(parent) })
+    });
+    hidden.collect()
 }
 
 fn of_sets(facts: &ObjectFacts) -> Vec<Finding> {
@@ -224,11 +243,15 @@ fn timeout(failfast: &Failfast) -> Duration {
     }
 }
 
-fn of_accrual(parent: &ParentFacts, known: &Failfast) -> Option<Finding> {
-    let failfast = timeout(known);
-    let is_assumed = !matches!(known, Failfast::Known(_));
+fn of_accrual(parent: &ParentFacts, facts: &ObjectFacts) -> Option<Finding> {
+    let failfast = timeout(&facts.failfast);
+    let is_assumed = !matches!(facts.failfast, Failfast::Known(_));
     let (service, advised) = (parent.service.clone(), min_penalty_for(failfast));
     match &parent.accrual {
+        FailureAccrual::Absent if !facts.accrual_of_backends.is_empty() => {
+            let backends = facts.accrual_of_backends.clone();
+            Some(Finding::AccrualOfBackends { service, backends, advised })
+        }
         FailureAccrual::Absent => Some(Finding::NoFailureAccrual { service, advised }),
         FailureAccrual::Unreadable { name, value } => {
             Some(Finding::FailureAccrualUnreadable { service, name, value: value.clone() })

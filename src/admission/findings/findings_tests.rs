@@ -53,6 +53,7 @@ fn complete(kind: Kind) -> ObjectFacts {
             accrual: enabled(10_000, 60_000),
             profile: None,
         }],
+        accrual_of_backends: vec![],
         timeouts: vec![],
         failfast: known(200, Some(EnvList::Additional)),
     }
@@ -126,8 +127,8 @@ fn a_profile_that_hides_a_route_goes_with_the_split_that_it_is_made_of() {
     let by_split = warnings_of(&facts);
     facts.parents[0].profile = hiding(None);
     insta::assert_snapshot!(by_split + &warnings_of(&facts), @"
-    spec.parentRefs: found the ServiceProfile emojivoto/emoji-svc.emojivoto.svc.cluster.local, expected no ServiceProfile that takes precedence over the route; Linkerd follows the profile, and neither this route nor its retries nor failure accrual: kubectl delete trafficsplits.split.smi-spec.io -n emojivoto old
-    spec.parentRefs: found the ServiceProfile emojivoto/emoji-svc.emojivoto.svc.cluster.local, expected no ServiceProfile that takes precedence over the route; Linkerd follows the profile, and neither this route nor its retries nor failure accrual: kubectl delete serviceprofiles.linkerd.io -n emojivoto emoji-svc.emojivoto.svc.cluster.local
+    spec.parentRefs: found the ServiceProfile emojivoto/emoji-svc.emojivoto.svc.cluster.local, expected no ServiceProfile that takes precedence over the route; Linkerd follows the profile, and neither this route nor its retries nor failure accrual, which its Service asks for by balancer.linkerd.io/failure-accrual: kubectl delete trafficsplits.split.smi-spec.io -n emojivoto old
+    spec.parentRefs: found the ServiceProfile emojivoto/emoji-svc.emojivoto.svc.cluster.local, expected no ServiceProfile that takes precedence over the route; Linkerd follows the profile, and neither this route nor its retries nor failure accrual, which its Service asks for by balancer.linkerd.io/failure-accrual: kubectl delete serviceprofiles.linkerd.io -n emojivoto emoji-svc.emojivoto.svc.cluster.local
     ");
 }
 

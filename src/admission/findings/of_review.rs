@@ -5,11 +5,12 @@ use super::facts::{
 };
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
-use crate::engine::{DeclaredSet, Intent};
+use crate::engine::{Declaration, DeclaredSet, Intent, service_of};
 use crate::index::service_facts::ServiceFacts;
+use crate::kinds::linkerd::failure_accrual::FailureAccrual;
 use crate::kinds::linkerd::request_timeout::RequestTimeout;
 use crate::kinds::linkerd::retry_policy::{RetryConditions, RetryPolicy};
-use crate::kinds::linkerd::{failure_accrual, request_timeout, retry_policy};
+use crate::kinds::linkerd::{request_timeout, retry_policy};
 use crate::kinds::{Kind, ObjectKey, ObjectRef, route};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -33,6 +34,7 @@ impl ObjectFacts {
             retries: retry_policy::read(conditions, |name| own.get(name).map(String::as_str)),
             sets: sets(&reviewed.declared.sets, intents, view),
             parents: first.apexes.iter().filter_map(|apex| parent(apex, view)).collect(),
+            accrual_of_backends: accrual_of_backends(&reviewed.declared, &first.apexes, view),
             timeouts: timeouts(reviewed.object, &first.apexes, view),
             failfast: view.index().failfast.clone(),
         })
@@ -102,10 +104,32 @@ fn parent(apex: &str, view: &View<'_>) -> Option<ParentFacts> {
     let (service, facts) = (view.key_of(apex), view.service(apex)?);
     Some(ParentFacts {
         retries: retries(view.kind, &facts),
-        accrual: failure_accrual::read(|name| facts.linkerd.get(name)),
+        accrual: facts.failure_accrual(),
         profile: hiding_profile(&service, view),
         service,
     })
+}
+
+fn accrual_of_backends(
+    declared: &Declaration,
+    apexes: &[String],
+    view: &View<'_>,
+) -> Vec<ObjectKey> {
+    let parents: Vec<ObjectKey> = apexes.iter().map(|apex| view.key_of(apex)).collect();
+    let mut found: Vec<ObjectKey> = vec![];
+    for backend in declared.backends() {
+        let key = view.key_of(service_of(&backend.name));
+        if parents.contains(&key) || found.contains(&key) {
+            continue;
+        }
+        let asks = |service: &ServiceFacts| {
+            service.mirrors.is_none() && service.failure_accrual() != FailureAccrual::Absent
+        };
+        if view.service(&backend.name).is_some_and(|service| asks(&service)) {
+            found.push(key);
+        }
+    }
+    found
 }
 
 /// A split has retries of neither kind.

@@ -6,10 +6,11 @@ use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
 use crate::engine::{Intent, Problem, Severity};
 use crate::kinds::ObjectRef;
+use crate::kinds::linkerd::failure_accrual::FailureAccrual;
 use crate::kinds::retries::ParentRetries;
 
 /// Warns of each [`Finding`] that no other rule reports, once. Of an object that does not ask for a seamless
-/// protection, it warns of annotations alone that do nothing.
+/// protection, it warns of annotations alone that do nothing, or not what they are for.
 pub(super) const RULE: Rule = Rule { name: "no_request_lost", check: Check::Review(check) };
 
 fn check(review: &ObjectReview<'_>) -> Vec<Problem> {
@@ -29,7 +30,7 @@ fn problem(finding: &Finding, object: &ObjectRef) -> Problem {
 fn found(object: &ReviewedObject<'_>, intents: &[Intent], view: &View<'_>) -> Vec<Finding> {
     let Some(first) = intents.first() else { return vec![] };
     let is_asked_for = first.policy.protection.is_seamless();
-    if !is_asked_for && !view.kind.needs_service_profile() {
+    if !is_asked_for && !view.kind.needs_service_profile() && !any_accrual(object, view) {
         return vec![];
     }
     let facts = ObjectFacts::of_review(object, intents, view);
@@ -46,10 +47,23 @@ fn found(object: &ReviewedObject<'_>, intents: &[Intent], view: &View<'_>) -> Ve
         .collect()
 }
 
+/// Whether a Service of the object has failure accrual: most have none, and most objects are then done.
+fn any_accrual(object: &ReviewedObject<'_>, view: &View<'_>) -> bool {
+    let declared = &object.declared;
+    let backends = declared.backends().map(|backend| &backend.name);
+    declared.apexes.iter().chain(backends).any(|name| {
+        let service = view.service(name);
+        service.is_some_and(|service| service.failure_accrual() != FailureAccrual::Absent)
+    })
+}
+
 /// The rules `protection` and `service_profile` report these.
 fn has_its_own_rule(finding: &Finding) -> bool {
     matches!(
         finding,
-        Finding::Split | Finding::Hidden(_) | Finding::NoWarmStandby | Finding::NoFallback { .. }
+        Finding::Split
+            | Finding::Hidden { .. }
+            | Finding::NoWarmStandby
+            | Finding::NoFallback { .. }
     )
 }

@@ -3,6 +3,8 @@
 use crate::admission::route_test_support::{backend, http_route, mutated, validation, world};
 use crate::admission::test_support::{World, mutate, split, stored, validate};
 use crate::engine::annotations;
+use crate::index::profile_facts::ProfileFacts;
+use crate::kinds::ObjectKey;
 use crate::kinds::linkerd::failfast::{EnvList, Failfast, FailfastTimeout};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -218,6 +220,78 @@ fn annotations_that_a_split_makes_ineffective_are_reported_once_whatever_its_pro
     };
     insta::assert_snapshot!(warnings(None), @"spec.service: found Service emojivoto/emoji-svc with balancer.linkerd.io/failure-accrual, expected a route, with which Linkerd follows them; Linkerd follows the ServiceProfile of this split, and they do nothing; this prints the route that does the same: kubectl get trafficsplits.split.smi-spec.io -n emojivoto emoji -o yaml | linkerd-failover migrate -f -");
     assert_eq!(warnings(Some(&stored(split.clone()))), "");
+}
+
+/// All warnings at this apply, a line each.
+fn all_warnings(world: &World, old: Option<&DynamicObject>, new: &DynamicObject) -> String {
+    let validation = validate(old, new, &world.view());
+    assert!(validation.errors.is_empty(), "{validation:?}");
+    validation.warnings.iter().map(|warning| format!("{warning}\n")).collect()
+}
+
+const MODE: &str = "balancer.linkerd.io/failure-accrual";
+
+#[test]
+fn failure_accrual_of_a_backend_alone_is_reported_once_whatever_the_protection_of_the_route_is() {
+    let mut world = world();
+    let standard = stored(mutated(&world, None, &sent(&[])));
+    annotate_service(&mut world, "emoji-svc-west", json!({MODE: "consecutive"}));
+    insta::assert_snapshot!(all_warnings(&world, None, &standard), @"spec.parentRefs: found failure accrual on Service emojivoto/emoji-svc-west, and none on Service emojivoto/emoji-svc, expected balancer.linkerd.io/failure-accrual on Service emojivoto/emoji-svc; Linkerd takes failure accrual from the Service that clients call, for all backends, and from no backend: kubectl annotate --overwrite service -n emojivoto emoji-svc balancer.linkerd.io/failure-accrual=consecutive balancer.linkerd.io/failure-accrual-consecutive-min-penalty=10s");
+    assert_eq!(all_warnings(&world, Some(&standard), &standard), "", "it was reported before");
+    // Of a seamless route it is one warning, not two.
+    let (found, _) = applied(&world, None, &seamless());
+    assert_eq!(found.len(), 1, "{found:?}");
+    // Clients call this one: Linkerd takes it for all backends.
+    accrual(&mut world, "10s");
+    assert_eq!(all_warnings(&world, None, &standard), "");
+}
+
+#[test]
+fn failure_accrual_that_a_mirror_has_from_its_own_cluster_is_nobodys_mistake() {
+    let mut world = world();
+    let metadata = json!({"annotations": {MODE: "consecutive"},
+        "labels": {"mirror.linkerd.io/cluster-name": "west"}});
+    let ports = json!([{"name": "grpc", "port": 8080}]);
+    let mirror = json!({"metadata": metadata, "spec": {"ports": ports}});
+    world.service("emoji-svc-west", mirror);
+    let standard = stored(mutated(&world, None, &sent(&[])));
+    assert_eq!(all_warnings(&world, None, &standard), "");
+}
+
+#[test]
+fn a_penalty_under_the_failfast_timeout_is_reported_whatever_the_protection_of_the_route_is() {
+    let mut world = world();
+    set_failfast(&mut world, 3_000);
+    let standard = stored(mutated(&world, None, &sent(&[])));
+    accrual(&mut world, "1s");
+    insta::assert_snapshot!(all_warnings(&world, None, &standard), @"spec.parentRefs: found Service emojivoto/emoji-svc with failure accrual that probes after 1s, expected 3s or more; under the failfast timeout a probe comes before the backend is given up, and its errors reach callers: kubectl annotate --overwrite service -n emojivoto emoji-svc balancer.linkerd.io/failure-accrual-consecutive-min-penalty=10s");
+    assert_eq!(all_warnings(&world, Some(&standard), &standard), "", "it was reported before");
+    accrual(&mut world, "ten");
+    insta::assert_snapshot!(all_warnings(&world, None, &standard), @r#"spec.parentRefs: found Service emojivoto/emoji-svc with balancer.linkerd.io/failure-accrual-consecutive-min-penalty: "ten", expected a value that Linkerd can read, and penalties in order; Linkerd ignores all failure accrual of that Service: kubectl annotate --overwrite service -n emojivoto emoji-svc balancer.linkerd.io/failure-accrual-consecutive-min-penalty-"#);
+    accrual(&mut world, "10s");
+    assert_eq!(all_warnings(&world, None, &standard), "");
+}
+
+#[test]
+fn a_profile_that_hides_a_route_is_reported_with_the_failure_accrual_that_does_nothing() {
+    let mut world = world();
+    let standard = stored(mutated(&world, None, &sent(&[])));
+    let profile = json!({"metadata": {"name": "emoji-svc.emojivoto.svc.cluster.local"},
+        "spec": {"routes": [{"name": "/", "condition": {"pathRegex": "/"}}]}});
+    let facts = ProfileFacts::read(&serde_json::from_value(profile).unwrap());
+    let key = ObjectKey::new("emojivoto", "emoji-svc.emojivoto.svc.cluster.local");
+    world.index.set_profile(key, facts);
+    assert!(!all_warnings(&world, None, &standard).contains(MODE));
+    accrual(&mut world, "10s");
+    insta::assert_snapshot!(all_warnings(&world, None, &standard), @r#"spec.parentRefs: found "emoji-svc", whose ServiceProfile emoji-svc.emojivoto.svc.cluster.local has routes, expected no ServiceProfile that takes precedence over the route; Linkerd follows the profile and not this route, its retries or failure accrual, which the Service asks for by balancer.linkerd.io/failure-accrual: delete it, or the TrafficSplit that it is made of; see who writes it with: kubectl get serviceprofiles.linkerd.io -o yaml --show-managed-fields"#);
+}
+
+#[test]
+fn failure_accrual_of_a_split_does_nothing_on_any_of_its_services() {
+    let mut world = World::with(&[("emoji-svc", 1), ("emoji-svc-west", 1)]);
+    annotate_service(&mut world, "emoji-svc-west", json!({MODE: "consecutive"}));
+    let split = split(&[("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))], &[]);
+    insta::assert_snapshot!(all_warnings(&world, None, &split), @"spec.service: found Service emojivoto/emoji-svc-west with balancer.linkerd.io/failure-accrual, expected a route, with which Linkerd follows them; Linkerd follows the ServiceProfile of this split, and they do nothing; this prints the route that does the same: kubectl get trafficsplits.split.smi-spec.io -n emojivoto emoji -o yaml | linkerd-failover migrate -f -");
 }
 
 #[test]

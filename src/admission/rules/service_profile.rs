@@ -3,6 +3,7 @@
 use super::rule::{Check, ObjectReview, Rule};
 use crate::admission::view::View;
 use crate::engine::{Declaration, Intent, Problem};
+use crate::kinds::linkerd::failure_accrual::{FailureAccrual, MODE};
 
 /// Warns of a ServiceProfile that takes the place of a split or a route, and of a cluster in which nothing
 /// carries a split into Linkerd.
@@ -65,6 +66,11 @@ fn carries(intent: &Intent, before: Option<&Declaration>, view: &View<'_>) -> Op
 /// A ServiceProfile with routes, or one that sends traffic, takes precedence over a route.
 fn hides(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
     let hiding = intent.apexes.iter().filter_map(|apex| {
+        let accrual = view.service(apex).map(|service| service.failure_accrual());
+        let asked = match accrual.unwrap_or_default() {
+            FailureAccrual::Absent => String::new(),
+            _ => format!(", which the Service asks for by {MODE}"),
+        };
         let index = view.index();
         let (name, profile) = index.profile_of(&view.key_of(apex))?;
         let what = match (profile.has_routes, profile.sends()) {
@@ -77,7 +83,7 @@ fn hides(intent: &Intent, view: &View<'_>) -> Vec<Problem> {
                 .found(format!("{apex:?}, whose ServiceProfile {name} has {what}"))
                 .expected("no ServiceProfile that takes precedence over the route")
                 .next(format!(
-                    "Linkerd follows the profile and not this route, its retries or failure accrual: delete it, or the TrafficSplit that it is made of; {WHO_WRITES}"
+                    "Linkerd follows the profile and not this route, its retries or failure accrual{asked}: delete it, or the TrafficSplit that it is made of; {WHO_WRITES}"
                 )),
         )
     });

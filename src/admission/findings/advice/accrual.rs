@@ -10,14 +10,34 @@ use crate::kinds::{ObjectKey, ObjectRef};
 use std::time::Duration;
 
 pub(super) fn absent(object: &ObjectRef, service: &ObjectKey, advised: Duration) -> Advice {
-    let annotations = format!("{MODE}=consecutive {MIN_PENALTY}={}", duration::write(advised));
     Advice {
         field: apex(object),
         found: format!("Service {service} without failure accrual"),
         expected: format!("{MODE}: consecutive"),
         why: "pods that are ready and answer with errors keep their traffic".into(),
-        line: annotate_service(service, &annotations),
+        line: enable(service, advised),
     }
+}
+
+pub(super) fn of_backends(
+    object: &ObjectRef,
+    service: &ObjectKey,
+    backends: &[ObjectKey],
+    advised: Duration,
+) -> Advice {
+    let each: Vec<String> = backends.iter().map(|backend| format!("Service {backend}")).collect();
+    Advice {
+        field: apex(object),
+        found: format!("failure accrual on {}, and none on Service {service}", each.join(", ")),
+        expected: format!("{MODE} on Service {service}"),
+        why: "Linkerd takes failure accrual from the Service that clients call, for all backends, and from no backend".into(),
+        line: enable(service, advised),
+    }
+}
+
+fn enable(service: &ObjectKey, advised: Duration) -> String {
+    let min_penalty = duration::write(advised);
+    annotate_service(service, &format!("{MODE}=consecutive {MIN_PENALTY}={min_penalty}"))
 }
 
 pub(super) fn unreadable(

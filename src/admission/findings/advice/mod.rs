@@ -39,7 +39,7 @@ impl Finding {
             Self::WithoutEffect { service, annotations } => {
                 object::without_effect(object, service, annotations)
             }
-            Self::Hidden(hiding) => object::hidden(object, hiding),
+            Self::Hidden { profile, annotations } => object::hidden(object, profile, annotations),
             Self::NoWarmStandby => object::no_warm_standby(object),
             Self::NoFallback { path, other } => object::no_fallback(object, path, other.as_ref()),
             Self::NoReadyFallback { paths, fallbacks } => {
@@ -60,6 +60,9 @@ impl Finding {
             Self::ShortTimeout(short) => timeout::short(object, short),
             Self::NoFailureAccrual { service, advised } => {
                 accrual::absent(object, service, *advised)
+            }
+            Self::AccrualOfBackends { service, backends, advised } => {
+                accrual::of_backends(object, service, backends, *advised)
             }
             Self::FailureAccrualUnreadable { service, name, value } => {
                 accrual::unreadable(object, service, name, value)

@@ -30,7 +30,11 @@ pub(super) fn without_effect(
     }
 }
 
-pub(super) fn hidden(object: &ObjectRef, hiding: &HidingProfile) -> Advice {
+pub(super) fn hidden(object: &ObjectRef, hiding: &HidingProfile, annotations: &[String]) -> Advice {
+    let asked = match annotations.is_empty() {
+        true => String::new(),
+        false => format!(", which its Service asks for by {}", annotations.join(" and ")),
+    };
     let line = match &hiding.split {
         Some(split) => delete(&split.kind.resource(), &split.key),
         None => delete("serviceprofiles.linkerd.io", &hiding.profile),
@@ -39,7 +43,9 @@ pub(super) fn hidden(object: &ObjectRef, hiding: &HidingProfile) -> Advice {
         field: apex(object),
         found: format!("the ServiceProfile {}", hiding.profile),
         expected: "no ServiceProfile that takes precedence over the route".into(),
-        why: "Linkerd follows the profile, and neither this route nor its retries nor failure accrual".into(),
+        why: format!(
+            "Linkerd follows the profile, and neither this route nor its retries nor failure accrual{asked}"
+        ),
         line,
     }
 }
