@@ -15,7 +15,7 @@ CRANE ?= $(TOOLS)/crane-$(call go_version,github.com/google/go-containerregistry
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration gitops-check tools manifests pictures release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile clean
+.PHONY: demo test build-tests lint unit integration gitops-check tools manifests pictures look docs release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -82,6 +82,10 @@ manifests: tools
 pictures: $(if $(RECORD),tools)
 	$(CARGO) build --locked --workspace --bin linkerd-failover --bin pictures --example demo
 	$(or $(CARGO_TARGET_DIR),target)/debug/pictures $(if $(RECORD),record,draw)
+
+## look: the book, as `make docs` has built it, in headless Chromium; screenshots are left in target/look
+look:
+	LOOK_SHOTS=1 $(CARGO) test --locked --workspace --test look -- --nocapture
 
 cargo-cyclonedx: $(CARGO_CYCLONEDX)
 
