@@ -74,4 +74,23 @@ mod tests {
             assert!(drawn.contains("aria-labelledby=\"title desc\""), "{name}");
         }
     }
+
+    /// The page tells the same in words.
+    #[test]
+    fn the_page_on_concepts_has_the_figures_of_the_record() {
+        let record = committed_record().unwrap();
+        let page = folder().join("../concepts.md");
+        let page = std::fs::read_to_string(page).unwrap().replace('\n', " ");
+        let loss = &record.loss;
+        for figure in [
+            format!(
+                "decides at {:.0} ms, and at {:.0} ms",
+                loss.decided_ms(),
+                loss.write.stored_ms
+            ),
+            format!("{:.0} ms later", record.restored.write.stored_ms),
+        ] {
+            assert!(page.contains(&figure), "docs/concepts.md lacks {figure:?}");
+        }
+    }
 }
