@@ -9,16 +9,19 @@ WORKDIR /src
 # changes and not when the program does.
 COPY Cargo.toml Cargo.lock ./
 COPY webhook-certs/Cargo.toml webhook-certs/
+COPY pictures/Cargo.toml pictures/
+COPY release/Cargo.toml release/
 COPY tests/cluster/Cargo.toml tests/cluster/
 COPY tests/cluster/tools/Cargo.toml tests/cluster/tools/
+COPY tests/docs/Cargo.toml tests/docs/
 COPY benches/table/Cargo.toml benches/table/
-COPY release/Cargo.toml release/
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
-    for folder in src webhook-certs/src tests/cluster/src tests/cluster/tools/src benches/table/src release/src ; do \
+    for folder in src webhook-certs/src pictures/src release/src tests/cluster/src tests/cluster/tools/src \
+      tests/docs/src benches/table/src ; do \
       mkdir -p "$folder" && touch "$folder/lib.rs" || exit 1; \
     done \
     && mkdir benches/figures \
-    && for file in src/main.rs release/src/main.rs benches/figures/main.rs benches/informers.rs; do \
+    && for file in src/main.rs pictures/src/main.rs release/src/main.rs benches/figures/main.rs benches/informers.rs; do \
       echo 'fn main() {}' >"$file" || exit 1; \
     done \
     && cargo build --locked --release --bin linkerd-failover
