@@ -24,7 +24,7 @@ pub(crate) fn executable(profile: &str, list: &mut List) -> Result<PathBuf> {
     list.seen(
         "executable",
         format!(
-            "needs glibc {major}.{minor} and {}, which the base image has",
+            "needs glibc {major}.{minor} and {}: no more than Debian 13 has, which the base is made from",
             needs.libraries.join(", ")
         ),
     );
