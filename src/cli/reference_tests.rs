@@ -15,7 +15,7 @@ Every command, argument and flag of `linkerd-failover`, with its environment var
 `linkerd-failover COMMAND --help`. As `linkerd failover COMMAND` it is the same program, where both are on the `PATH`.
 
 Exit codes: 0 where the command has done what it says, 1 where something failed, 2 where arguments or input cannot be read. The
-reason is one line on standard error. A flag goes before its environment variable.
+reason is one line on standard error. A flag wins over its environment variable.
 ";
 
 /// Where a command is shown at work.
