@@ -15,7 +15,7 @@ CRANE ?= $(TOOLS)/crane-$(call go_version,github.com/google/go-containerregistry
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration gitops-check tools manifests pictures look docs release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile clean
+.PHONY: demo test build-tests lint unit integration gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
