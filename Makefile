@@ -15,7 +15,7 @@ CRANE ?= $(TOOLS)/crane-$(call go_version,github.com/google/go-containerregistry
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile clean
+.PHONY: demo test build-tests lint unit integration docs gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -69,6 +69,10 @@ gitops-check: tools
 ## tools: etcd, kube-apiserver, kube-controller-manager, kubectl, helm, kwok, Alertmanager, Prometheus and promtool, built once
 tools:
 	$(CARGO) run --locked --quiet -p test-tools
+
+## docs: the documentation as a book, in target/book; what its pages show is run by the integration tests
+docs:
+	$(CARGO) run --locked --quiet -p docs-book -- target/book
 
 ## manifests: manifests/install.yaml, made from the chart
 manifests: tools
