@@ -99,7 +99,6 @@ mod metrics {
     mod prometheus;
     mod replica_faults;
     mod rules;
-    mod runbook;
     mod served;
 }
 mod notifications {
