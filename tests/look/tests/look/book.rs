@@ -17,7 +17,7 @@ const PICTURE: u32 = 320;
 #[tokio::test]
 async fn every_page_fits_is_legible_and_has_no_dead_link() -> anyhow::Result<()> {
     let Some(program) = chromium::found("the look of the book") else { return Ok(()) };
-    let book = workspace_root().join("target/book");
+    let book = target_dir().join("book");
     if !book.join("index.html").is_file() {
         chromium::skipped("the look of the book", "there is no target/book; `make docs` builds it");
         return Ok(());
