@@ -87,7 +87,7 @@ pictures: $(if $(RECORD),tools)
 	$(CARGO) build --locked --workspace --bin linkerd-failover --bin pictures --example demo
 	$(or $(CARGO_TARGET_DIR),target)/debug/pictures $(if $(RECORD),record,draw)
 
-## look: the book, as `make docs` has built it, in headless Chromium; screenshots are left in target/look
+## look: every page of the book in headless Chromium, where there is one; screenshots are left in target/look
 look:
 	LOOK_SHOTS=1 $(CARGO) test --locked --workspace --test look -- --nocapture
 

@@ -7,17 +7,13 @@ use std::path::PathBuf;
 pub(crate) fn found(what: &str) -> Option<PathBuf> {
     let program = look::chromium();
     if program.is_none() {
-        skipped(what, "no Chromium on PATH (Debian's package `chromium`), nor in $CHROMIUM");
+        let why = "no Chromium on PATH (Debian's package `chromium`), nor in $CHROMIUM";
+        say(&format!("skipped: {what}: {why}"));
     }
     program
 }
 
-/// Says so past libtest, which keeps what a test that passes prints.
-pub(crate) fn skipped(what: &str, why: &str) {
-    say(&format!("skipped: {what}: {why}"));
-}
-
-/// A line that is seen also where the test passes.
+/// A line that is seen also where the test passes: libtest keeps what such a test prints.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
