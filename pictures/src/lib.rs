@@ -1,10 +1,10 @@
 //! The pictures of the documentation: `docs/images/*.svg`, each a pure function of what it shows.
 //!
-//! - [`flip`]: a failover and its return, from a [`Record`] of a run on the test cluster, which is
+//! - [`flip()`]: a failover and its return, from a [`Record`] of a run on the test cluster, which is
 //!   `docs/images/flip.json`. [`recording`] makes it.
-//! - [`tiers`]: who gets traffic when. The weights are the engine's.
-//! - [`house`]: the rooms of `src/`.
-//! - [`east_west`]: Services of other clusters, and where their health is read.
+//! - [`tiers()`]: who gets traffic when. The weights are the engine's.
+//! - [`house()`]: the rooms of `src/`.
+//! - [`east_west()`]: Services of other clusters, and where their health is read.
 //!
 //! `make pictures` draws them; a test compares what is committed with what would be drawn.
 
