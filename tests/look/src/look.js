@@ -110,7 +110,10 @@ function overflow() {
 
 // The results of a search come when the index is loaded.
 async function searched() {
-  while (!document.querySelector("#mdbook-searchresults li")) await new Promise((done) => setTimeout(done, 50));
+  for (let tries = 0; !document.querySelector("#mdbook-searchresults li"); tries += 1) {
+    if (tries === 400) throw new Error("the search shows no results");
+    await new Promise((done) => setTimeout(done, 50));
+  }
 }
 
 async function look() {
