@@ -1,7 +1,6 @@
 //! Links and anchors of the documentation, followed offline.
 
 use super::figures;
-use super::pages::is_converted;
 use anyhow::{Context, Result, ensure};
 use docs_pages::check::{self, Followed};
 use docs_pages::{Fault, repository};
@@ -14,19 +13,9 @@ const OTHERS: [&str; 4] =
 /// What names pages in comments, messages, hints and annotations.
 const CODE: [&str; 4] = ["benches", "charts", "src", "webhook-certs"];
 
-/// Those of pages that are still being written are said, and no more.
 fn refuse(faults: &[Fault]) -> Result<()> {
-    let about_unwritten = |fault: &&Fault| {
-        let unwritten = |page: &&str| {
-            !is_converted(page) && fault.what.contains(&format!("there is no {page}"))
-        };
-        !is_converted(&fault.path) || super::pages::PAGES.iter().any(|page| unwritten(&page))
-    };
-    let (later, now): (Vec<&Fault>, Vec<&Fault>) = faults.iter().partition(about_unwritten);
-    let lines =
-        |faults: &[&Fault]| faults.iter().map(|fault| format!("{fault}\n")).collect::<String>();
-    print!("{}", lines(&later));
-    ensure!(now.is_empty(), "\n{}", lines(&now));
+    let lines: String = faults.iter().map(|fault| format!("{fault}\n")).collect();
+    ensure!(faults.is_empty(), "\n{lines}");
     Ok(())
 }
 

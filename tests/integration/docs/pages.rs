@@ -6,28 +6,8 @@ use anyhow::{Result, ensure};
 use docs_pages::repository;
 use std::collections::BTreeSet;
 
-/// Pages whose blocks are not all run yet.
-const NOT_CONVERTED: &str = include_str!("not-converted.txt");
-
-pub(super) fn is_converted(path: &str) -> bool {
-    !NOT_CONVERTED.lines().any(|line| line == path)
-}
-
 async fn page(path: &str) -> Result<()> {
-    if is_converted(path) {
-        return figures::record(read_page(path).await?);
-    }
-    if !repository::root().join(path).exists() {
-        println!("{path} is not written yet");
-        return Ok(());
-    }
-    match read_page(path).await {
-        Ok(_) => anyhow::bail!("{path} is done to its end: take it off not-converted.txt"),
-        Err(why) => {
-            println!("{path} is not converted yet:\n{why:?}");
-            Ok(())
-        }
-    }
+    figures::record(read_page(path).await?)
 }
 
 macro_rules! pages {
@@ -83,7 +63,7 @@ fn every_page_has_its_test_here() -> Result<()> {
     let tested: BTreeSet<String> = PAGES.iter().map(|page| (*page).to_owned()).collect();
     let untested: Vec<_> = found.difference(&tested).collect();
     ensure!(untested.is_empty(), "{untested:?} stand in no line of `pages!`");
-    let gone: Vec<_> = tested.difference(&found).filter(|page| is_converted(page)).collect();
+    let gone: Vec<_> = tested.difference(&found).collect();
     ensure!(gone.is_empty(), "`pages!` names {gone:?}, which are no pages");
     Ok(())
 }
@@ -93,9 +73,7 @@ fn every_page_has_its_test_here() -> Result<()> {
 fn no_page_breaks_a_rule_of_blocks() -> Result<()> {
     let mut faults = vec![];
     for path in repository::pages(&repository::root())? {
-        if is_converted(&path) {
-            faults.extend(parsed(&path)?.1.iter().map(ToString::to_string));
-        }
+        faults.extend(parsed(&path)?.1.iter().map(ToString::to_string));
     }
     ensure!(faults.is_empty(), "{}", faults.join("\n"));
     Ok(())
