@@ -90,7 +90,7 @@ fn section(command: &Command) -> String {
             headings.push(arg.get_help_heading());
         }
     }
-    headings.sort_by_key(|heading| heading.is_some());
+    headings.sort_by_key(Option::is_some);
     for heading in headings {
         if let Some(heading) = heading {
             let _ = write!(section, "\n{heading}:\n");

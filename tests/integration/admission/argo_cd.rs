@@ -196,7 +196,7 @@ async fn seen(
     })
 }
 
-async fn objects_of(cluster: &Cluster, kind: Kind) -> Api<DynamicObject> {
+fn objects_of(cluster: &Cluster, kind: Kind) -> Api<DynamicObject> {
     match kind {
         Kind::TrafficSplit => splits(cluster, "emojivoto"),
         kind => routes(cluster, kind),
@@ -231,7 +231,7 @@ async fn argo_cd_shows_and_syncs_an_object_on_its_fallback_as_the_page_about_git
     let mut table = String::new();
     let mut others = vec![];
     for kind in kinds {
-        let objects = objects_of(&cluster, kind).await;
+        let objects = objects_of(&cluster, kind);
         for setting in &SETTINGS {
             wait_on_fallback(&objects, setting.name).await?;
             let found = seen(&argo, &objects, kind, setting, &mut table).await?;
