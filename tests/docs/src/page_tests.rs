@@ -21,9 +21,9 @@ fn a_page_is_read_into_steps() {
     let steps = [
         (6, Action::Save { name: "emoji.yaml".into(), text: "# emoji.yaml\na: 1\n".into() }),
         (11, Action::Run(Commands { output: Some(shown), ..run("kubectl apply -f emoji.yaml\n") })),
-        (20, Action::Run(Commands { exit_status: 1, ..run("false\n") })),
-        (24, Action::Run(Commands { hidden: true, ..run("a\nb") })),
-        (29, Action::DryRun("apiVersion: v1\nkind: Service\n".into())),
+        (21, Action::Run(Commands { exit_status: 1, ..run("false\n") })),
+        (25, Action::Run(Commands { hidden: true, ..run("a\nb") })),
+        (30, Action::DryRun("apiVersion: v1\nkind: Service\n".into())),
     ];
     let steps = steps.map(|(line, action)| Step { line, action }).to_vec();
     let expected =
