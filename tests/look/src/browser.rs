@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A page takes a second; on a machine that does much else, a minute.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// It takes commands on descriptor 3 and answers on 4: those are our pipes.
 const LAUNCH: &str = r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1"#;
