@@ -36,8 +36,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// A sync of one object takes less than a second.
-const patience = time.Minute
+// A sync of one object takes less than a second, and on a busy machine an answer of the API server much longer.
+const patience = 3 * time.Minute
 
 // Outcome is what is printed.
 type outcome struct {
@@ -75,6 +75,8 @@ func run(kubeconfig, application, manifest string, isSync bool) error {
 	if err != nil {
 		return err
 	}
+	// Discovery gives up after 32 s by itself.
+	config.Timeout = patience
 	var app v1alpha1.Application
 	var target unstructured.Unstructured
 	if err := readFile(application, &app); err != nil {
