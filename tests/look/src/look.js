@@ -132,7 +132,10 @@ async function look() {
     if (image.naturalWidth === 0) images.push(`${image.src} is not loaded`);
     if (!image.alt.trim()) images.push(`${image.src} has no text alternative`);
   }
-  const addresses = (selector, attribute) => [...document.querySelectorAll(selector)].map((element) => element[attribute]);
+  // mdBook's page for what is missing has a base, so that its own anchors lead to the first page: that is mdBook's.
+  const isAstray = (element) => document.querySelector("base[href]") && element.getAttribute("href")?.startsWith("#");
+  const addresses = (selector, attribute) =>
+    [...document.querySelectorAll(selector)].filter((element) => !isAstray(element)).map((element) => element[attribute]);
   const links = [
     ...addresses("a[href]", "href"), ...addresses("link[href]", "href"),
     ...addresses("img[src]", "src"), ...addresses("script[src]", "src"),
