@@ -2,7 +2,9 @@
 
 use crate::support::*;
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -83,7 +85,11 @@ impl Following {
         let spec = deployment.spec.as_ref().context("a Deployment without spec")?;
         let pods = pods(&deployment)?;
         let count = usize::try_from(spec.replicas.unwrap_or(1))?;
-        if let Some(now) = running.as_mut().filter(|now| now.pods == pods) {
+        let has_webhook = self.has_webhook().await?;
+        let is_followed = |now: &&mut Running| {
+            now.pods == pods && (!has_webhook || now.installation.webhook_service().is_some())
+        };
+        if let Some(now) = running.as_mut().filter(is_followed) {
             if now.count == count {
                 return Ok(());
             }
@@ -113,13 +119,15 @@ impl Following {
 
     async fn deployment(&self) -> Result<Option<Deployment>> {
         let deployments: Api<Deployment> = Api::all(self.cluster.client());
-        let of_release = |deployment: &Deployment| {
-            let annotations = deployment.metadata.annotations.iter().flatten();
-            let mut names = annotations.filter(|(name, _)| *name == "meta.helm.sh/release-name");
-            names.any(|(_, name)| name == "linkerd-failover")
-        };
         let all = deployments.list(&ListParams::default()).await?.items;
-        Ok(all.into_iter().find(of_release))
+        Ok(all.into_iter().find(|deployment| is_of_release(&deployment.metadata)))
+    }
+
+    /// Whether the API server asks the webhook. Helm makes its configuration last, after the Deployment.
+    async fn has_webhook(&self) -> Result<bool> {
+        let configurations: Api<ValidatingWebhookConfiguration> = Api::all(self.cluster.client());
+        let all = configurations.list(&ListParams::default()).await?.items;
+        Ok(all.iter().any(|configuration| is_of_release(&configuration.metadata)))
     }
 
     async fn settle(&self) -> Result<()> {
@@ -146,6 +154,12 @@ impl Following {
         running.settled = true;
         Ok(())
     }
+}
+
+fn is_of_release(metadata: &ObjectMeta) -> bool {
+    let mut annotations = metadata.annotations.iter().flatten();
+    annotations
+        .any(|(name, value)| name == "meta.helm.sh/release-name" && value == "linkerd-failover")
 }
 
 /// What a change of makes other pods of. Where they run is not helm's.
