@@ -89,7 +89,9 @@ impl GoModule {
         let began = Instant::now();
         let mut build = self
             .go()
-            .args(["build", "-trimpath", "-mod=readonly", "-tags", self.tags, "-ldflags"])
+            .args(["build", "-trimpath", "-mod=readonly", "-tags", self.tags])
+            // The linker drops what a debugger needs; not to make it saves a seventh of the CPU.
+            .args(["-gcflags", "all=-dwarf=false", "-ldflags"])
             .arg(self.linker_flags()?)
             .arg("-o")
             .args([to, Path::new(package)])
