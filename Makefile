@@ -98,7 +98,7 @@ release-dry-run: tools $(ACTIONLINT) $(CRANE) $(CARGO_CYCLONEDX)
 	$(CARGO) build --locked --profile $(or $(PROFILE),release) --bin linkerd-failover
 	$(CARGO) build --locked --workspace --example dry_run
 	$(or $(CARGO_TARGET_DIR),target)/debug/examples/dry_run --profile $(or $(PROFILE),release) \
-	  --actionlint $(abspath $(ACTIONLINT)) --crane $(abspath $(CRANE)) --cyclonedx $(abspath $(CARGO_CYCLONEDX))
+	  --actionlint $(ACTIONLINT) --crane $(CRANE) --cyclonedx $(CARGO_CYCLONEDX)
 
 ## bench: flips, the webhook, takeovers and memory beside who does nothing else, in one table; ONLY=fan-out,guard leaves the rest out
 bench: tools

@@ -17,14 +17,19 @@ pub fn name() -> String {
 pub fn write(cargo_cyclonedx: &Path, to: &Path) -> anyhow::Result<PathBuf> {
     let folder = tempfile::tempdir()?;
     copy_tracked(folder.path())?;
-    let output = Command::new(cargo_cyclonedx)
+    // It runs in a copy of the sources, where a relative path leads nowhere; a bare name is looked for on PATH.
+    let program = match cargo_cyclonedx.components().count() {
+        1 => cargo_cyclonedx.to_owned(),
+        _ => std::path::absolute(cargo_cyclonedx)?,
+    };
+    let output = Command::new(&program)
         .args(["cyclonedx", "--format", "json", "--spec-version", "1.5", "--target", "all"])
         .args(["--override-filename", "sbom", "--quiet"])
         // Its time, so that one commit gives one list.
         .env("SOURCE_DATE_EPOCH", archive::time_of_commit().to_string())
         .current_dir(folder.path())
         .output()
-        .with_context(|| format!("cannot run {}", cargo_cyclonedx.display()))?;
+        .with_context(|| format!("cannot run {}", program.display()))?;
     let error = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "cargo cyclonedx failed: {error}");
     let text = std::fs::read_to_string(folder.path().join("sbom.json"))
