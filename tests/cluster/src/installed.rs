@@ -86,7 +86,7 @@ impl Installation {
             "there is no {}: run `cargo build`, or set LINKERD_FAILOVER_BIN",
             options.binary.display()
         );
-        helm_install(cluster, &options).await?;
+        Self::helm_install(cluster, &options).await?;
         Self::of_release(cluster, options).await
     }
 
@@ -116,6 +116,21 @@ impl Installation {
             installation.start_replica().await?;
         }
         Ok(installation)
+    }
+
+    /// Installs the chart with helm, and starts no replica.
+    pub async fn helm_install(cluster: &Cluster, options: &InstallOptions) -> anyhow::Result<()> {
+        let mut values = Self::needed_values(cluster)?;
+        values.extend(options.values.clone());
+        let mut helm = cluster
+            .helm(["upgrade", "--install", &options.release])
+            .args([&options.chart])
+            .args(["--namespace", &options.namespace, "--create-namespace"]);
+        for value in values {
+            helm = helm.args(["--set", &value]);
+        }
+        helm.ok().await?;
+        Ok(())
     }
 
     /// Values of the chart, each `key=value`, without which the webhook cannot be served here.
@@ -288,22 +303,8 @@ impl Installation {
     }
 }
 
-async fn helm_install(cluster: &Cluster, options: &InstallOptions) -> anyhow::Result<()> {
-    let mut values = Installation::needed_values(cluster)?;
-    values.extend(options.values.clone());
-    let mut helm = cluster
-        .helm(["upgrade", "--install", &options.release])
-        .args([&options.chart])
-        .args(["--namespace", &options.namespace, "--create-namespace"]);
-    for value in values {
-        helm = helm.args(["--set", &value]);
-    }
-    helm.ok().await?;
-    Ok(())
-}
-
 /// Whether helm made it for a release.
-fn is_of_release(metadata: &ObjectMeta, release: &str) -> bool {
+pub fn is_of_release(metadata: &ObjectMeta, release: &str) -> bool {
     let annotations = metadata.annotations.iter().flatten();
     let mut named = annotations.filter(|(name, _)| *name == "meta.helm.sh/release-name");
     named.any(|(_, name)| name == release)

@@ -73,7 +73,7 @@ pub use command::{Invocation, Output};
 pub use deployment::Deployment;
 pub use helm_test::HelmTest;
 pub use history::{History, Move};
-pub use installed::{InstallOptions, Installation};
+pub use installed::{InstallOptions, Installation, is_of_release};
 pub use kept::{Kept, stop_kept};
 pub use link::{Link, NAMESPACE as LINKS};
 pub use mirror::{Followed, Mirror};

@@ -4,15 +4,16 @@ use crate::support::*;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use test_cluster::{Cluster, InstallOptions, Installation, eventually};
+use test_cluster::{Cluster, InstallOptions, Installation, eventually, is_of_release};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
+/// What every page installs.
+const RELEASE: &str = "linkerd-failover";
 const INTERVAL: Duration = Duration::from_millis(250);
 const STOP: Duration = Duration::from_secs(30);
 
@@ -120,14 +121,14 @@ impl Following {
     async fn deployment(&self) -> Result<Option<Deployment>> {
         let deployments: Api<Deployment> = Api::all(self.cluster.client());
         let all = deployments.list(&ListParams::default()).await?.items;
-        Ok(all.into_iter().find(|deployment| is_of_release(&deployment.metadata)))
+        Ok(all.into_iter().find(|deployment| is_of_release(&deployment.metadata, RELEASE)))
     }
 
     /// Whether the API server asks the webhook. Helm makes its configuration last, after the Deployment.
     async fn has_webhook(&self) -> Result<bool> {
         let configurations: Api<ValidatingWebhookConfiguration> = Api::all(self.cluster.client());
         let all = configurations.list(&ListParams::default()).await?.items;
-        Ok(all.iter().any(|configuration| is_of_release(&configuration.metadata)))
+        Ok(all.iter().any(|configuration| is_of_release(&configuration.metadata, RELEASE)))
     }
 
     async fn settle(&self) -> Result<()> {
@@ -154,12 +155,6 @@ impl Following {
         running.settled = true;
         Ok(())
     }
-}
-
-fn is_of_release(metadata: &ObjectMeta) -> bool {
-    let mut annotations = metadata.annotations.iter().flatten();
-    annotations
-        .any(|(name, value)| name == "meta.helm.sh/release-name" && value == "linkerd-failover")
 }
 
 /// What a change of makes other pods of. Where they run is not helm's.

@@ -7,9 +7,7 @@ use anyhow::Result;
 use docs_pages::page::Scene;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use test_cluster::{
-    Cluster, Deployment, InstallOptions, PolicyController, Workload, workspace_root,
-};
+use test_cluster::{Cluster, Deployment, Installation, PolicyController, Workload};
 
 /// What a page finds.
 pub(super) struct Stage {
@@ -30,16 +28,16 @@ impl Stage {
         let mut west = None;
         match scene {
             Scene::Empty => {}
-            Scene::Installed => helm_install(&east, &[]).await?,
+            Scene::Installed => Installation::helm_install(&east, &options(0, &[])).await?,
             Scene::Emojivoto => {
-                helm_install(&east, &[]).await?;
+                Installation::helm_install(&east, &options(0, &[])).await?;
                 emojivoto(&east).await?;
             }
             Scene::Linked => {
                 let there = bare_cluster().await?;
                 east.create_multicluster_namespace().await?;
                 link(&east, &there).await?;
-                helm_install(&east, &[CREDENTIALS]).await?;
+                Installation::helm_install(&east, &options(0, &[CREDENTIALS])).await?;
                 let theirs = std::fs::read_to_string(there.kubeconfig())?;
                 kubeconfig = merged(&[("east", &kubeconfig), ("west", &theirs)])?;
                 Workload::new(&there, "emojivoto").await?.deploy_emoji(1).await?;
@@ -55,23 +53,6 @@ impl Stage {
         replicas.settle().await?;
         Ok(Self { cluster, kubeconfig, replicas, _routes: routes, _west: west })
     }
-}
-
-/// As a reader has installed it.
-async fn helm_install(cluster: &Cluster, values: &[&str]) -> Result<()> {
-    let InstallOptions { release, namespace, .. } = InstallOptions::default();
-    let chart = workspace_root().join(CHART);
-    let mut helm = cluster.helm(["install", &release]).args([&chart]).args([
-        "--namespace",
-        &namespace,
-        "--create-namespace",
-    ]);
-    let needed = test_cluster::Installation::needed_values(cluster)?;
-    for value in needed.iter().map(String::as_str).chain(values.iter().copied()) {
-        helm = helm.args(["--set", value]);
-    }
-    helm.ok().await?;
-    Ok(())
 }
 
 /// `emoji-svc`, and `emoji-svc-west` that stands for the same in another cluster.
