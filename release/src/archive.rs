@@ -1,6 +1,7 @@
 //! The archives of the command line: the executable, the licence, completions and manual pages.
 
 use crate::PROGRAM;
+use crate::command::run;
 use crate::platform::Platform;
 use crate::version::VERSION;
 use anyhow::{Context, ensure};
@@ -30,10 +31,13 @@ pub fn documents(executable: &Path) -> anyhow::Result<Vec<Entry>> {
         ("zsh", format!("_{PROGRAM}")),
         ("fish", format!("{PROGRAM}.fish")),
     ] {
-        add(format!("completions/{file}"), run(executable, &["completion", shell])?);
+        add(
+            format!("completions/{file}"),
+            run(Command::new(executable).args(["completion", shell]))?,
+        );
     }
     let folder = tempfile::tempdir()?;
-    run(executable, &["man", &folder.path().display().to_string()])?;
+    run(Command::new(executable).arg("man").arg(folder.path()))?;
     let mut pages: Vec<PathBuf> = vec![];
     for page in std::fs::read_dir(folder.path())? {
         pages.push(page?.path());
@@ -113,22 +117,6 @@ fn append<W: std::io::Write>(
     header.set_mtime(seconds);
     tar.append_data(&mut header, path, content)?;
     Ok(())
-}
-
-fn run(executable: &Path, args: &[&str]) -> anyhow::Result<Vec<u8>> {
-    let output = Command::new(executable)
-        .args(args)
-        .output()
-        .with_context(|| format!("cannot run {}", executable.display()))?;
-    ensure!(
-        output.status.success(),
-        "{} {} failed ({}): {}",
-        executable.display(),
-        args.join(" "),
-        output.status,
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(output.stdout)
 }
 
 #[cfg(test)]

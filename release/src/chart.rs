@@ -1,6 +1,7 @@
 //! The chart as it is packaged for a release.
 
 use crate::changelog;
+use crate::command::run;
 use crate::version::{VERSION, is_prerelease};
 use anyhow::{Context, ensure};
 use std::path::{Path, PathBuf};
@@ -26,15 +27,7 @@ pub fn package(helm: &Path, to: &Path) -> anyhow::Result<PathBuf> {
     copy(&crate::workspace_root().join(FOLDER), &chart)?;
     let text = with_annotations(&crate::text(CHART_YAML)?)?;
     std::fs::write(chart.join("Chart.yaml"), text)?;
-    let output = Command::new(helm)
-        .arg("package")
-        .arg(&chart)
-        .arg("--destination")
-        .arg(to)
-        .output()
-        .with_context(|| format!("cannot run {}", helm.display()))?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "helm package failed: {error}");
+    run(Command::new(helm).arg("package").arg(&chart).arg("--destination").arg(to))?;
     let path = to.join(format!("{}-{VERSION}.tgz", crate::PROGRAM));
     ensure!(path.is_file(), "helm package wrote no {}", path.display());
     Ok(path)

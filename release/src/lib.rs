@@ -8,6 +8,7 @@ pub mod archive;
 pub mod changelog;
 pub mod chart;
 pub mod checksum;
+pub mod command;
 pub mod dockerfile;
 pub mod platform;
 pub mod program;

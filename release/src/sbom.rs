@@ -1,6 +1,7 @@
 //! The list of everything that the program is compiled from (CycloneDX), by `cargo-cyclonedx`.
 
 use crate::archive;
+use crate::command::run;
 use crate::version::VERSION;
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -22,16 +23,14 @@ pub fn write(cargo_cyclonedx: &Path, to: &Path) -> anyhow::Result<PathBuf> {
         1 => cargo_cyclonedx.to_owned(),
         _ => std::path::absolute(cargo_cyclonedx)?,
     };
-    let output = Command::new(&program)
+    let mut command = Command::new(program);
+    command
         .args(["cyclonedx", "--format", "json", "--spec-version", "1.5", "--target", "all"])
         .args(["--override-filename", "sbom", "--quiet"])
         // Its time, so that one commit gives one list.
         .env("SOURCE_DATE_EPOCH", archive::time_of_commit().to_string())
-        .current_dir(folder.path())
-        .output()
-        .with_context(|| format!("cannot run {}", program.display()))?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "cargo cyclonedx failed: {error}");
+        .current_dir(folder.path());
+    run(&mut command)?;
     let text = std::fs::read_to_string(folder.path().join("sbom.json"))
         .context("cargo cyclonedx wrote no sbom.json")?
         // Packages of the workspace are named by their folders, and this one is gone after it.
