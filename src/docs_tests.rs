@@ -2,26 +2,13 @@
 
 use crate::checks::table::{CHECKS, Check};
 use crate::events::EventReason;
+use docs_pages::links::anchor;
+use docs_pages::repository;
 use std::collections::BTreeSet;
-use std::path::Path;
 
 /// A file of the repository.
 fn read(path: &str) -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// The anchor that GitHub and mdBook make of a heading.
-fn anchor(heading: &str) -> String {
-    let kept = |c: &char| c.is_alphanumeric() || [' ', '-', '_'].contains(c);
-    heading
-        .trim_start_matches('#')
-        .trim()
-        .to_lowercase()
-        .chars()
-        .filter(kept)
-        .collect::<String>()
-        .replace(' ', "-")
+    repository::read(&repository::root(), path).unwrap()
 }
 
 /// The part of a page under a heading of the second level, and the headings of the third in it.
@@ -59,8 +46,11 @@ fn the_runbook_leads_to_the_heading_of_every_check() {
 #[test]
 fn every_anchor_of_the_runbook_leads_to_one_heading() {
     let page = read("docs/runbook.md");
-    let headings: Vec<String> =
-        page.lines().filter_map(|line| line.strip_prefix("##")).map(anchor).collect();
+    let headings: Vec<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("##"))
+        .map(|heading| anchor(heading.trim_start_matches('#')))
+        .collect();
     let distinct: BTreeSet<&String> = headings.iter().collect();
     assert_eq!(distinct.len(), headings.len(), "two headings have one anchor: {headings:?}");
     for linked in page.split("](#").skip(1).filter_map(|rest| rest.split(')').next()) {
@@ -76,6 +66,6 @@ fn the_page_of_the_architecture_has_every_room_and_no_file_that_is_not_there() {
     let listed = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     assert_eq!(listed.collect::<Vec<_>>(), rooms.collect::<Vec<_>>());
     for path in page.split('`').filter(|text| text.starts_with("src/")) {
-        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists(), "{path}");
+        assert!(repository::root().join(path).exists(), "{path}");
     }
 }

@@ -243,6 +243,7 @@ mod tests {
     use crate::telemetry::{
         ClosedConnection, ObjectOperation, ReviewOutcome, ReviewPath, ShedReason,
     };
+    use docs_pages::repository;
     use std::collections::BTreeSet;
 
     /// Every metric, in the order of the documentation.
@@ -310,15 +311,11 @@ mod tests {
     /// A metric that the documentation names has to exist.
     #[test]
     fn documented_metrics_exist() {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = repository::root();
         let mut names: Vec<_> = declared().iter().map(|metric| metric.name).collect();
-        let pages = std::fs::read_dir(root.join("docs")).unwrap();
-        let pages = pages.map(|page| page.unwrap().path());
-        let pages = pages.filter(|page| page.extension().is_some_and(|end| end == "md"));
-        let others = ["README.md", "charts/linkerd-failover/README.md"].map(|file| root.join(file));
-        for file in pages.chain(others) {
-            let text = std::fs::read_to_string(&file).unwrap();
-            let file = file.display();
+        let summary = repository::SUMMARY.to_owned();
+        for file in repository::pages(&root).unwrap().into_iter().chain([summary]) {
+            let text = repository::read(&root, &file).unwrap();
             for (at, _) in text.match_indices("linkerd_failover_") {
                 let name = &text[at + PREFIX.len() + 1..];
                 let end = name.find(|c: char| !c.is_ascii_lowercase() && c != '_');
