@@ -79,7 +79,7 @@ pub(crate) struct Found {
 
 impl Story<'_> {
     /// The flip whose weights become `after`, if all of it is in the log: the endpoints that it follows, and what is
-    /// recorded and told of it.
+    /// recorded of it, and its Event.
     pub(crate) fn flip(&self, after: [u64; 2]) -> Option<Found> {
         let (at, before, write) = self.weights(after)?;
         let (slice, old) = self.slice_before(write)?;
@@ -88,11 +88,11 @@ impl Story<'_> {
         let recorded =
             |entry: &&Entry| state(&entry.object).is_some_and(|(weights, _)| weights == after);
         let record = later.iter().find(recorded)?;
-        let told = |entry: &&Entry| {
+        let is_failover = |entry: &&Entry| {
             entry.object["reason"] == "Failover" && entry.user.username == self.writer
         };
         let event =
-            later.iter().filter(|entry| entry.object_ref.resource == "events").find(told)?;
+            later.iter().filter(|entry| entry.object_ref.resource == "events").find(is_failover)?;
         Some(Found {
             endpoints: Endpoints {
                 received_ms: ms(slice.received),

@@ -221,15 +221,15 @@ fn facts(canvas: &mut Canvas, y: f64, flip: &Flip) {
     let mut facts = vec![
         format!("Weights stored {:.1} ms after the endpoints.", flip.write.stored_ms),
         format!("From the event to the decision: {:.2} ms.", indexed + dequeued + decided),
-        told(flip),
+        recorded(flip),
     ];
     facts.extend(wrapped(&format!("Why: {}", flip.why)));
     let facts: Vec<&str> = facts.iter().map(String::as_str).collect();
     canvas.lines(MARGIN, y, Style::PLAIN, &facts);
 }
 
-/// The record is in the write of the weights, or in one of its own after it.
-fn told(flip: &Flip) -> String {
+/// When it was recorded: in the write of the weights, or in one of its own after it.
+fn recorded(flip: &Flip) -> String {
     match flip.state_ms > flip.write.stored_ms {
         true => format!(
             "Annotation state at {:.0} ms, Event at {:.0} ms.",

@@ -39,11 +39,11 @@ async fn push_and_pull(
     let charts = format!("oci://{}", registry.name("linkerd/charts"));
     let push = cluster.helm(["push"]).args([packaged]).args([&charts]).args(["--plain-http"]);
     let output = push.output().await?;
-    let said = output.stdout + &output.stderr;
-    ensure!(output.status.success(), "helm push failed: {said}");
+    let printed = output.stdout + &output.stderr;
+    ensure!(output.status.success(), "helm push failed: {printed}");
     // As the workflow reads it.
-    let digest = said.lines().find_map(|line| line.strip_prefix("Digest:"));
-    let digest = digest.with_context(|| format!("helm push names no digest: {said}"))?.trim();
+    let digest = printed.lines().find_map(|line| line.strip_prefix("Digest:"));
+    let digest = digest.with_context(|| format!("helm push names no digest: {printed}"))?.trim();
     let size = std::fs::metadata(packaged)?.len();
     list.made(format!("chart linkerd/charts/{PROGRAM}:{VERSION}"), size, digest);
 

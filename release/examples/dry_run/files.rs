@@ -33,9 +33,9 @@ pub(crate) fn executable(profile: &str, list: &mut List) -> Result<PathBuf> {
 
 /// Whether it is this program, of this version.
 pub(crate) fn runs(executable: &Path) -> Result<()> {
-    let said = run(executable, ["--version"])?;
+    let found = run(executable, ["--version"])?;
     let expected = format!("{PROGRAM} {VERSION}");
-    ensure!(said == expected, "{} --version: found {said:?}", executable.display());
+    ensure!(found == expected, "{} --version: found {found:?}", executable.display());
     Ok(())
 }
 

@@ -25,14 +25,14 @@ impl Registry {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot run {}", crane.display()))?;
-        let mut said = BufReader::new(process.stderr.take().context("no pipe")?).lines();
+        let mut log = BufReader::new(process.stderr.take().context("no pipe")?).lines();
         let mut port = None;
         while port.is_none() {
-            let line = said.next_line().await?.context("crane's registry has ended")?;
+            let line = log.next_line().await?.context("crane's registry has ended")?;
             port = line.split_once("serving on port ").and_then(|(_, port)| port.parse().ok());
         }
-        // What it says of requests is read and dropped: a full pipe would stop it.
-        tokio::spawn(async move { while let Ok(Some(_)) = said.next_line().await {} });
+        // What it logs of requests is read and dropped: a full pipe would stop it.
+        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
         let address = SocketAddr::from(([127, 0, 0, 1], port.unwrap_or_default()));
         Ok(Self { crane: crane.to_path_buf(), address, process })
     }

@@ -29,7 +29,7 @@ impl PolicyController {
             loop {
                 for kind in ["HTTPRoute", "GRPCRoute"] {
                     // What fails now, a conflict or an API server that is away, is tried again.
-                    let _ = say(&client, kind).await;
+                    let _ = write_statuses(&client, kind).await;
                 }
                 tokio::time::sleep(INTERVAL).await;
             }
@@ -43,7 +43,7 @@ impl Drop for PolicyController {
     }
 }
 
-async fn say(client: &Client, kind: &str) -> anyhow::Result<()> {
+async fn write_statuses(client: &Client, kind: &str) -> anyhow::Result<()> {
     let resource =
         ApiResource::from_gvk(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", kind));
     let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
@@ -72,7 +72,7 @@ async fn say(client: &Client, kind: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What it says for each parent that is a Service.
+/// The status of each parent that is a Service.
 fn parents(route: &DynamicObject, services: &BTreeSet<(String, String)>) -> Vec<Value> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let rules = list(&route.data["spec"]["rules"]);

@@ -41,18 +41,18 @@ const SENDS: &[&str] = &["-X", "-d", "--data", "--request", "-T", "-F"];
 /// Whether every command of a script only reads.
 pub(crate) fn only_read(script: &str) -> bool {
     let commands = split(script);
-    !commands.is_empty() && commands.iter().all(|words| reads(words))
+    !commands.is_empty() && commands.iter().all(|command| reads(command))
 }
 
-fn reads(words: &[String]) -> bool {
+fn reads(command: &[String]) -> bool {
     let is_assignment = |word: &&String| {
         word.split_once('=').is_some_and(|(name, _)| {
             name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.is_empty()
         })
     };
-    let mut words = words.iter().skip_while(is_assignment);
-    let Some(program) = words.next() else { return true };
-    let rest: Vec<&str> = words.map(String::as_str).collect();
+    let mut arguments = command.iter().skip_while(is_assignment);
+    let Some(program) = arguments.next() else { return true };
+    let rest: Vec<&str> = arguments.map(String::as_str).collect();
     if program == "curl" {
         return !rest.iter().any(|word| SENDS.iter().any(|flag| word.starts_with(flag)));
     }

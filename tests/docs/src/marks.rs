@@ -2,7 +2,7 @@
 
 use crate::page::Scene;
 
-/// What a comment of the form `<!-- word: text -->` asks for.
+/// What a comment of the form `<!-- name: text -->` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
     /// The next block is not run, for this reason.
@@ -17,23 +17,23 @@ pub(crate) enum Mark {
 
 const MARKS: [&str; 4] = ["not run", "exit status", "run", "cluster"];
 
-/// From here on a word is taken for a mark that is misspelt.
+/// From here on a name is taken for a mark that is misspelt.
 const ALIKE: f64 = 0.8;
 
-fn near(word: &str, mark: &str) -> f64 {
-    strsim::jaro_winkler(word, mark)
+fn near(name: &str, mark: &str) -> f64 {
+    strsim::jaro_winkler(name, mark)
 }
 
 /// Reads a comment; none, where it is a comment of another kind.
 pub(crate) fn read(comment: &str) -> Option<Result<Mark, String>> {
     let inner = comment.trim().strip_prefix("<!--")?.strip_suffix("-->")?.trim();
-    let (word, text) = inner.split_once(':')?;
-    let is_word = |c: char| c.is_ascii_alphabetic() || c == ' ' || c == '-' || c == '_';
-    if !word.chars().all(is_word) {
+    let (name, text) = inner.split_once(':')?;
+    let may_be_in_name = |c: char| c.is_ascii_alphabetic() || c == ' ' || c == '-' || c == '_';
+    if !name.chars().all(may_be_in_name) {
         return None;
     }
     let text = text.trim();
-    Some(match word.trim() {
+    Some(match name.trim() {
         "not run" if text.is_empty() => {
             Err("`not run` has no reason: `<!-- not run: why -->`".into())
         }
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_wrongly_is_a_fault_and_prose_is_left_alone() {
+    fn a_mark_that_cannot_be_read_is_a_fault_and_other_comments_are_none() {
         for (comment, fault) in [
             ("<!-- not run: -->", "has no reason"),
             ("<!-- not-run: why -->", "`not-run:` is no mark: did you mean `not run:`?"),

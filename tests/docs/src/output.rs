@@ -44,9 +44,9 @@ fn normalized(text: &str) -> String {
 
 /// With one blank for each run of them.
 fn normalized_line(line: &str) -> String {
-    let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
-    let indented = line.starts_with(char::is_whitespace) && !words.is_empty();
-    if indented { format!(" {words}") } else { words }
+    let text = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let indented = line.starts_with(char::is_whitespace) && !text.is_empty();
+    if indented { format!(" {text}") } else { text }
 }
 
 fn text_pattern(shown: &str) -> Regex {
