@@ -168,7 +168,7 @@ metrics! {
             "Connections to the webhook that are open";
         shed_connections: Family<ShedConnection, Counter> =
             "webhook_connections_shed",
-            "Connections closed because there were too many: the one that was quiet for longest, or, where none was, the new one"
+            "Connections closed because there were too many: an idle one of the client that has the most of them (quiet), or, where none was idle, the new one (new)"
             with from_zero(ClosedConnection::ALL.iter().map(|which| ShedConnection { which: *which }));
         failed_handshakes: Family<FailedHandshake, Counter> =
             "webhook_handshakes_failed",

@@ -1,12 +1,14 @@
 //! The open connections, and which of them is evicted for a new one.
 //!
 //! An API server keeps one connection and sends every review over it; when it has to open another
-//! one it does not wait. So a new connection is never queued: beyond the limit the connection that has
-//! been idle for longest is evicted, with HTTP/2's GOAWAY where it has carried requests, which costs its
-//! client nothing. A client that opens silent connections thus evicts its own.
+//! one it does not wait. So a new connection is never queued: beyond the limit an idle one is evicted,
+//! with HTTP/2's GOAWAY where it has carried requests, which costs its client nothing. A client that
+//! opens silent connections thus evicts its own.
 
 use crate::telemetry::{ClosedConnection, Metrics};
+use crate::webhook::eviction::{Idle, to_evict};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +29,7 @@ struct Open {
 
 /// How a connection has been used.
 struct Usage {
+    client: IpAddr,
     requests: usize,
     used: bool,
     /// When its last request ended, or when it was accepted.
@@ -58,13 +61,13 @@ impl Connections {
         Self { limit, metrics, stop, open: Mutex::default() }
     }
 
-    /// Accepts a connection; none where it has to be closed at once.
-    pub(crate) fn accept(self: &Arc<Self>) -> Option<Connection> {
+    /// Accepts a connection of a client; none where it has to be closed at once.
+    pub(crate) fn accept(self: &Arc<Self>, client: IpAddr) -> Option<Connection> {
         let mut open = self.open();
         if open.connections.len() >= self.limit {
             // Evicted connections take a moment to close, in which others may arrive.
             let is_full = open.connections.len() >= self.limit + self.limit.div_ceil(4);
-            let idle = longest_idle(&open.connections).filter(|_| !is_full);
+            let idle = if is_full { None } else { to_evict(&open.idle()) };
             let Some(idle) = idle.and_then(|id| open.connections.get(&id)) else {
                 self.metrics.admission.shed_connection(ClosedConnection::New);
                 return None;
@@ -76,6 +79,7 @@ impl Connections {
         open.next += 1;
         let shutdown = self.stop.child_token();
         let usage = Usage {
+            client,
             requests: 0,
             used: false,
             idle_since: Instant::now(),
@@ -102,10 +106,14 @@ impl Connections {
     }
 }
 
-/// The connection that has been without a request for longest, of those not shut down yet.
-fn longest_idle(connections: &HashMap<u64, Usage>) -> Option<u64> {
-    let idle = connections.iter().filter(|(_, u)| u.requests == 0 && !u.shutdown.is_cancelled());
-    idle.min_by_key(|(id, usage)| (usage.idle_since, **id)).map(|(id, _)| *id)
+impl Open {
+    /// The connections that may be evicted: without a request, and not shut down yet.
+    fn idle(&self) -> Vec<Idle> {
+        let idle = self.connections.iter();
+        let idle = idle.filter(|(_, u)| u.requests == 0 && !u.shutdown.is_cancelled());
+        idle.map(|(id, u)| Idle { id: *id, client: u.client, used: u.used, since: u.idle_since })
+            .collect()
+    }
 }
 
 impl Connection {
@@ -166,6 +174,10 @@ impl Drop for ConnectionSlot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
+
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 9, 9));
 
     fn connections(limit: usize) -> (Arc<Connections>, Arc<Metrics>) {
         let metrics = Arc::new(Metrics::default());
@@ -178,14 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_limit_the_one_that_was_idle_for_longest_is_evicted() {
+    fn beyond_the_limit_an_idle_one_is_evicted_and_one_never_used_first() {
         let (connections, metrics) = connections(3);
-        let accept = || connections.accept().unwrap();
+        let accept = || connections.accept(CLIENT).unwrap();
         let (first, second, third) = (accept(), accept(), accept());
         assert!(!first.shutdown.is_cancelled());
         drop(first.begin_request());
         let _busy = second.begin_request();
-        // The second is older, and active; the first was active after the third was accepted.
+        // The second is older, and active; the first has carried a request.
         let _fourth = accept();
         let shut_down = [&first, &second, &third].map(|c| c.shutdown.is_cancelled());
         assert_eq!(shut_down, [false, false, true]);
@@ -193,33 +205,60 @@ mod tests {
     }
 
     #[test]
+    fn a_flood_evicts_its_own_connections_and_not_the_one_that_is_used() {
+        for flood in [CLIENT, OTHER] {
+            let (connections, _) = connections(8);
+            let used = connections.accept(CLIENT).unwrap();
+            drop(used.begin_request());
+            let mut silent = vec![];
+            for _ in 0..1_000 {
+                silent.push(connections.accept(flood).unwrap());
+                silent.retain(|one| !one.shutdown.is_cancelled());
+            }
+            assert!(!used.shutdown.is_cancelled(), "{flood}");
+        }
+    }
+
+    #[test]
+    fn a_client_with_many_used_connections_makes_room_before_one_that_connects() {
+        let (connections, _) = connections(8);
+        let flood: Vec<_> = (0..8).filter_map(|_| connections.accept(OTHER)).collect();
+        for one in &flood {
+            drop(one.begin_request());
+        }
+        let handshake = connections.accept(CLIENT).unwrap();
+        let another = connections.accept(OTHER);
+        assert!(another.is_some() && !handshake.shutdown.is_cancelled());
+    }
+
+    #[test]
     fn where_all_are_active_the_new_one_is_turned_away() {
         let (connections, metrics) = connections(2);
-        let open: Vec<_> = (0..2).filter_map(|_| connections.accept()).collect();
+        let open: Vec<_> = (0..2).filter_map(|_| connections.accept(CLIENT)).collect();
         let running: Vec<_> = open.iter().map(Connection::begin_request).collect();
-        assert!(connections.accept().is_none());
+        assert!(connections.accept(CLIENT).is_none());
         assert!(shed(&metrics, "new", 1));
         drop(running);
-        assert!(connections.accept().is_some());
+        assert!(connections.accept(CLIENT).is_some());
     }
 
     #[test]
     fn evicted_connections_that_are_slow_to_close_are_bounded() {
         let (connections, metrics) = connections(8);
-        let open: Vec<_> = (0..1_000).filter_map(|_| connections.accept()).collect();
+        let open: Vec<_> = (0..1_000).filter_map(|_| connections.accept(CLIENT)).collect();
         assert_eq!(open.len(), 10);
         assert_eq!(metrics.admission.connections.get(), 10);
         drop(open);
         assert_eq!(metrics.admission.connections.get(), 0);
-        assert!(connections.accept().is_some());
+        assert!(connections.accept(CLIENT).is_some());
     }
 
     #[test]
     fn a_change_of_settings_drains_the_open_connections_and_no_others() {
         let (connections, _) = connections(2);
-        let before = connections.accept().unwrap();
+        let before = connections.accept(CLIENT).unwrap();
         connections.drain_all();
-        let after = connections.accept().unwrap();
+        let after = connections.accept(CLIENT).unwrap();
         assert!(before.shutdown.is_cancelled() && before.may_drain());
         assert!(!after.shutdown.is_cancelled() && !after.may_drain());
     }
@@ -227,10 +266,11 @@ mod tests {
     #[test]
     fn a_stop_drains_all() {
         let (connections, _) = connections(2);
-        let one = connections.accept().unwrap();
+        let one = connections.accept(CLIENT).unwrap();
         connections.stop.cancel();
         assert!(
-            one.shutdown.is_cancelled() && connections.accept().unwrap().shutdown.is_cancelled()
+            one.shutdown.is_cancelled()
+                && connections.accept(CLIENT).unwrap().shutdown.is_cancelled()
         );
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod body;
 pub(crate) mod connections;
 #[cfg(test)]
 mod cost_tests;
+pub(crate) mod eviction;
 pub(crate) mod handler;
 pub(crate) mod handshakes;
 mod partial_review;

@@ -147,7 +147,7 @@ pub async fn serve(
                 continue;
             }
         };
-        let Some(connection) = connections.accept() else { continue };
+        let Some(connection) = connections.accept(from) else { continue };
         let acceptor = TlsAcceptor::from(tls.borrow().clone());
         let (handshakes, metrics) = (handshakes.clone(), metrics.clone());
         let failures = HandshakeFailures { from, handshakes, metrics };

@@ -2,8 +2,9 @@
 //! is served.
 
 use crate::support::*;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustls::pki_types::ServerName;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use test_cluster::{Replica, eventually};
@@ -17,10 +18,56 @@ use tokio_rustls::client::TlsStream;
 const CONNECTIONS: f64 = 512.0;
 const CROWD: f64 = CONNECTIONS * 1.25;
 const REQUESTS: usize = 256;
+/// Connections that were idle, closed for new ones.
+const SHED: &str = "webhook_connections_shed_total{which=\"quiet\"}";
 
 async fn count(replica: &Replica, name: &str) -> Result<f64> {
     let text = replica.get("/metrics").await?;
     Ok(metric(&text, &format!("linkerd_failover_{name}")).unwrap_or_default())
+}
+
+/// Silent connections to the webhook, the newest of them open. It goes as fast as the replica accepts.
+struct Flood<'a> {
+    replica: &'a Replica,
+    open: VecDeque<TcpStream>,
+}
+
+impl Flood<'_> {
+    /// Opens connections until the replica has closed so many more.
+    async fn until_shed(&mut self, times: f64) -> Result<()> {
+        let begin = count(self.replica, SHED).await?;
+        let mut shed = 0.0;
+        for _ in 0..1_000 {
+            for _ in 0..100 {
+                self.open.push_back(TcpStream::connect(self.replica.webhook_addr()).await?);
+            }
+            let excess = self.open.len().saturating_sub(700);
+            self.open.drain(..excess);
+            shed = count(self.replica, SHED).await? - begin;
+            if shed >= times {
+                return Ok(());
+            }
+        }
+        bail!("{shed} of {times} connections are shed")
+    }
+}
+
+/// Sends a review over a connection that stays open, and reads the answer.
+async fn review(stream: &mut TlsStream<TcpStream>) -> Result<()> {
+    let review =
+        r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u-1"}}"#;
+    let head = "POST /mutate HTTP/1.1\r\nhost: webhook\r\ncontent-type: application/json\r\n";
+    let request = format!("{head}content-length: {}\r\n\r\n{review}", review.len());
+    stream.write_all(request.as_bytes()).await.context("the connection is closed")?;
+    let mut answer = String::new();
+    while !answer.contains(r#""uid":"u-1""#) {
+        let mut part = [0; 1024];
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut part)).await??;
+        ensure!(read > 0, "the connection is closed after {answer:?}");
+        answer.push_str(&String::from_utf8_lossy(&part[..read]));
+    }
+    ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,36 +76,25 @@ async fn clients_that_only_connect_push_each_other_out_and_not_the_api_server() 
     let installation = install(&cluster, 1, &[]).await?;
     let (workload, _west) = emojivoto(&cluster).await?;
     let replica = installation.replicas()[0].clone();
-    let address = replica.webhook_addr();
     workload.apply(&emoji()).await?;
+    // Another client that has one connection, and uses it.
+    let mut kept = connect(connector(&cluster).await?, replica.webhook_addr()).await?;
+    review(&mut kept).await?;
 
-    // For as long as it takes to apply ten times.
-    let flooding = tokio::spawn(async move {
-        let mut open = std::collections::VecDeque::new();
-        loop {
-            if let Ok(stream) = TcpStream::connect(address).await {
-                open.push_back(stream);
-            }
-            if open.len() > 700 {
-                open.pop_front();
-            }
-            tokio::time::sleep(Duration::from_micros(500)).await;
-        }
-    });
-    let shed = "webhook_connections_shed_total{which=\"quiet\"}";
-    eventually("connections are shed", PATIENCE, || async {
-        ensure!(count(&replica, shed).await? > 100.0, "none yet");
-        Ok::<_, anyhow::Error>(())
-    })
-    .await?;
+    // Between two uses all connections that are only open have been replaced.
+    let mut flood = Flood { replica: &replica, open: VecDeque::new() };
     for i in 0..10 {
+        flood.until_shed(CROWD).await?;
+        review(&mut kept).await.with_context(|| format!("review {i}"))?;
         let value = format!("example.com/n={i}");
-        workload.kubectl(["annotate", "--overwrite", "trafficsplit/emoji", &value]).ok().await?;
+        let applied = workload.kubectl(["annotate", "--overwrite", "trafficsplit/emoji", &value]);
+        let (applied, flooded) = tokio::join!(applied.ok(), flood.until_shed(100.0));
+        applied?;
+        flooded?;
         let open = count(&replica, "webhook_connections").await?;
         ensure!(open <= CROWD, "{open} connections");
     }
-    println!("{} connections shed meanwhile", count(&replica, shed).await?);
-    flooding.abort();
+    println!("{} connections shed meanwhile", count(&replica, SHED).await?);
     Ok(())
 }
 
