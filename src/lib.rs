@@ -81,6 +81,8 @@ pub(crate) mod manifest_review;
 pub(crate) mod manifests;
 pub(crate) mod migrate;
 pub(crate) mod notifications;
+#[cfg(feature = "planted-faults")]
+pub(crate) mod planted_faults;
 pub(crate) mod printers;
 pub(crate) mod reconciler;
 pub(crate) mod runtime;
@@ -90,6 +92,8 @@ pub mod webhook;
 
 #[cfg(test)]
 mod docs_tests;
+#[cfg(test)]
+mod planted_faults_tests;
 #[cfg(test)]
 mod rooms_tests;
 #[cfg(test)]

@@ -195,6 +195,15 @@ impl ManagedObject {
         self.readable().first().map_or(&[], |set| &set.intent.apexes)
     }
 
+    /// As if no decision had been recorded.
+    #[cfg(feature = "planted-faults")]
+    pub(crate) fn without_state(mut self) -> Self {
+        for set in self.sets.as_deref_mut().unwrap_or_default() {
+            set.state = None;
+        }
+        self
+    }
+
     /// Whether every set that may be written has a state of ours.
     pub(crate) fn has_state(&self) -> bool {
         self.readable().iter().all(|set| set.state.is_some() || set.intent.is_alone())

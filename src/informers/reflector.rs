@@ -35,6 +35,13 @@ impl<S: Source> Reflector<S> {
                 self.replace_all(&std::mem::take(listed), true);
             }
             Event::Apply(object) => {
+                #[cfg(feature = "planted-faults")]
+                if crate::planted_faults::drops_event(
+                    source.resource().name(),
+                    resource_version::of_object(&object),
+                ) {
+                    return;
+                }
                 index.update(|index| source.apply(index, &object, Arrival::Watched));
             }
             Event::Delete(object) => index.update(|index| {

@@ -221,6 +221,10 @@ impl Reconciler {
         if self.writes.is_writing(&wanted.write) {
             return Ok(());
         }
+        #[cfg(feature = "planted-faults")]
+        if crate::planted_faults::never_records() {
+            return Err(None);
+        }
         let (object, now) = (subject.object, Instant::now());
         let since = self.memories.entry(object).unrecorded_since(now);
         let has_state = subject.managed.has_state();

@@ -58,7 +58,10 @@ pub(crate) async fn write(
     let api: Api<PartialObject> =
         Api::namespaced_with(client.clone(), write.object.namespace(), &resource);
     let name = write.object.name();
-    let patched = request::patch(client, &api, name, write.patch.clone(), times);
+    let patch = write.patch.clone();
+    #[cfg(feature = "planted-faults")]
+    let patch = crate::planted_faults::patch(patch);
+    let patched = request::patch(client, &api, name, patch, times);
     match within(timeout, patched).await {
         Ok(object) => WriteOutcome::Written(Box::new(object)),
         Err(RequestError::Unanswered(why)) => WriteOutcome::Unanswered(why),

@@ -94,6 +94,11 @@ impl Source for ObjectSource {
         // An object may be reconciled before the LIST that has it is complete.
         index.set_served(self.kind, self.served);
         let managed = ManagedObject::read(self.kind, object, &self.defaults);
+        #[cfg(feature = "planted-faults")]
+        let managed = match arrival {
+            Arrival::Listed if crate::planted_faults::forgets_state() => managed.without_state(),
+            _ => managed,
+        };
         index.enter_object(object_ref, managed, arrival)
     }
     fn order<'a>(&self, index: &'a mut Index) -> Option<&'a mut Order> {

@@ -81,6 +81,10 @@ pub(crate) fn permission(case: &WriteRequest<'_>) -> Permission {
     if !case.leading && case.reversed {
         return Permission::FallSilent;
     }
+    #[cfg(feature = "planted-faults")]
+    if case.leading && crate::planted_faults::reverses_without_list() {
+        return Permission::Write;
+    }
     if case.confirmed || case.leading && fresh.is_none() {
         Permission::Write
     } else {

@@ -1,0 +1,69 @@
+//! No release has the defects of the feature `planted-faults`, and no program without it has anything of them.
+
+use docs_pages::repository;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The feature and its module, as they are written.
+const NAMES: [&str; 2] = ["planted-faults", "planted_faults"];
+
+/// What a release is made by.
+const RELEASED_BY: [&str; 6] =
+    ["Dockerfile", ".github", "charts", "manifests", "release/src", "release/examples"];
+
+fn files(path: &Path, found: &mut Vec<PathBuf>) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            files(&entry.unwrap().path(), found);
+        }
+    } else {
+        found.push(path.to_owned());
+    }
+}
+
+fn files_of(path: &str) -> Vec<PathBuf> {
+    let mut found = vec![];
+    files(&repository::root().join(path), &mut found);
+    assert!(!found.is_empty(), "{path}");
+    found
+}
+
+#[test]
+fn nothing_that_makes_a_release_names_the_planted_faults() {
+    for file in RELEASED_BY.iter().flat_map(|path| files_of(path)) {
+        let text = String::from_utf8_lossy(&fs::read(&file).unwrap()).into_owned();
+        for name in NAMES {
+            assert!(!text.contains(name), "{} names {name}", file.display());
+        }
+    }
+    let manifest = repository::read(&repository::root(), "Cargo.toml").unwrap();
+    let features = manifest.split("\n[features]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    let defined: Vec<_> = features.lines().filter(|line| line.contains('=')).collect();
+    assert_eq!(defined, ["planted-faults = []"], "no default, and nothing that needs it");
+}
+
+#[test]
+fn an_optimised_program_cannot_be_built_with_them() {
+    let module = repository::read(&repository::root(), "src/planted_faults.rs").unwrap();
+    assert!(module.contains("#[cfg(not(debug_assertions))]\ncompile_error!("));
+}
+
+#[test]
+fn without_the_feature_nothing_of_them_is_compiled() {
+    const FEATURE: &str = "#[cfg(feature = \"planted-faults\")]";
+    let mut places = 0;
+    for file in files_of("src") {
+        if file.file_stem().is_some_and(|name| name.to_string_lossy().contains("tests")) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        for (at, _) in text.match_indices("planted_faults") {
+            // The attribute stands before the statement, or before the `match` that it is an arm of.
+            let before: Vec<&str> = text[..at].lines().rev().take(5).collect();
+            let is_gated = before.iter().any(|line| line.trim() == FEATURE);
+            assert!(is_gated, "{}: {:?}", file.display(), before.first());
+            places += 1;
+        }
+    }
+    assert!(places >= 6, "the module and its uses: {places}");
+}
