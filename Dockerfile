@@ -13,17 +13,18 @@ COPY pictures/Cargo.toml pictures/
 COPY release/Cargo.toml release/
 COPY tests/cluster/Cargo.toml tests/cluster/
 COPY tests/cluster/tools/Cargo.toml tests/cluster/tools/
+COPY tests/chaos/Cargo.toml tests/chaos/
 COPY tests/docs/Cargo.toml tests/docs/
 COPY tests/docs/book/Cargo.toml tests/docs/book/
 COPY tests/look/Cargo.toml tests/look/
 COPY benches/table/Cargo.toml benches/table/
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
-    for folder in src webhook-certs/src pictures/src release/src tests/cluster/src tests/cluster/tools/src \
+    for folder in src webhook-certs/src pictures/src release/src tests/chaos/src tests/cluster/src tests/cluster/tools/src \
       tests/docs/src tests/docs/book/src tests/look/src benches/table/src ; do \
       mkdir -p "$folder" && touch "$folder/lib.rs" || exit 1; \
     done \
     && mkdir benches/figures \
-    && for file in src/main.rs pictures/src/main.rs release/src/main.rs tests/docs/book/src/main.rs \
+    && for file in src/main.rs pictures/src/main.rs release/src/main.rs tests/chaos/src/main.rs tests/docs/book/src/main.rs \
       benches/figures/main.rs benches/informers.rs; do \
       echo 'fn main() {}' >"$file" || exit 1; \
     done \

@@ -1,0 +1,1 @@
+//! Each fault is written down, with its time, before it is made.

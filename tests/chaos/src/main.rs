@@ -1,0 +1,3 @@
+//! Chaos from the command line.
+
+fn main() {}
