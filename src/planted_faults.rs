@@ -8,7 +8,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(not(debug_assertions))]
-compile_error!("the feature planted-faults builds defects in: it is for tests, never for a release");
+compile_error!(
+    "the feature planted-faults builds defects in: it is for tests, never for a release"
+);
 
 /// The variable that names the defect.
 const VARIABLE: &str = "LINKERD_FAILOVER_PLANTED_FAULT";

@@ -7,7 +7,15 @@
 //! [`facts`] is all that goes from the one to the other. [`run`] puts both together, and [`shrink`]
 //! finds the shortest plan that still breaks an invariant.
 
+pub mod bounds;
 pub mod facts;
+pub mod invariants;
 pub mod journal;
+pub mod keeper;
+pub mod model;
+pub mod observer;
 pub mod plan;
+pub mod planted;
+pub mod report;
+pub mod truth;
 pub mod world;

@@ -31,6 +31,7 @@ pages! {
     architecture = "docs/architecture.md",
     before_the_loss = "docs/before-the-loss.md",
     by_hand = "docs/by-hand.md",
+    chaos = "docs/chaos.md",
     checks = "docs/checks.md",
     cli = "docs/cli.md",
     concepts = "docs/concepts.md",

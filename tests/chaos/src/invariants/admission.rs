@@ -1,0 +1,142 @@
+//! 5: admission lets what is legal, refuses what is not, and echoes the uid.
+
+use crate::bounds::{ILLEGAL_TAKEN, LEGAL_REFUSED, UID_ECHOED};
+use crate::facts::{At, Broken, Fact, Outcome, Worst};
+use crate::invariants::{Gauge, Input, Invariant};
+use crate::model::World;
+
+/// Of what else refuses an apply, by the message: not the program's webhook.
+const BY_OTHERS: &[&str] = &[
+    "third-webhook",
+    "object has been modified",
+    "not found",
+    "being terminated",
+    "being deleted",
+];
+/// Statuses of an API server that is not there, or has too much to do.
+const NOT_THERE: &[u16] = &[429, 503, 504];
+
+/// Looks at every apply.
+pub(super) struct Admission {
+    refused: Gauge,
+    taken: Gauge,
+    uid: Gauge,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self {
+            refused: Gauge::of(&LEGAL_REFUSED),
+            taken: Gauge::of(&ILLEGAL_TAKEN),
+            uid: Gauge::of(&UID_ECHOED),
+        }
+    }
+}
+
+impl Invariant for Admission {
+    fn see(&mut self, _: &World, _: At, input: Input<'_>) -> Vec<Broken> {
+        let Input::Fact(Fact::Declared {
+            object,
+            legal,
+            outcome,
+            while_a_replica_was_reachable,
+            uid_echoed,
+            at,
+        }) = input
+        else {
+            return vec![];
+        };
+        let mut broken = vec![];
+        if let Some(echoed) = uid_echoed {
+            self.uid.looked();
+            if !echoed && self.uid.count() {
+                broken.push(self.uid.broken(object, *at, vec![format!("{outcome:?}")]));
+            }
+        }
+        if !while_a_replica_was_reachable {
+            return broken;
+        }
+        let gauge = match (legal, outcome) {
+            (true, Outcome::Refused { status, message }) if is_ours(*status, message) => {
+                &mut self.refused
+            }
+            (false, Outcome::Applied) => &mut self.taken,
+            (true, _) => return looked(&mut self.refused, broken),
+            (false, _) => return looked(&mut self.taken, broken),
+        };
+        if gauge.count() {
+            broken.push(gauge.broken(object, *at, vec![format!("{outcome:?}")]));
+        }
+        broken
+    }
+
+    fn worst(&self) -> Vec<Worst> {
+        [&self.refused, &self.taken, &self.uid].map(Gauge::worst).into()
+    }
+}
+
+fn looked(gauge: &mut Gauge, broken: Vec<Broken>) -> Vec<Broken> {
+    gauge.looked();
+    broken
+}
+
+/// Whether it is the program's webhook that refused it, or that was not called though it was reachable.
+fn is_ours(status: u16, message: &str) -> bool {
+    !NOT_THERE.contains(&status) && !BY_OTHERS.iter().any(|other| message.contains(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{ObjectId, ObjectKind};
+    use crate::invariants::test_world::TestWorld;
+    use std::time::Duration;
+
+    fn declared(
+        legal: bool,
+        outcome: Outcome,
+        reachable: bool,
+        uid_echoed: Option<bool>,
+    ) -> Vec<u8> {
+        let mut world = TestWorld::default();
+        let object =
+            ObjectId { kind: ObjectKind::TrafficSplit, namespace: "ns".into(), name: "web".into() };
+        world.fact(Fact::Declared {
+            object,
+            legal,
+            outcome,
+            while_a_replica_was_reachable: reachable,
+            uid_echoed,
+            at: At(Duration::ZERO),
+        });
+        world.broken()
+    }
+
+    fn refused(status: u16, message: &str) -> Outcome {
+        Outcome::Refused { status, message: message.into() }
+    }
+
+    #[test]
+    fn a_legal_apply_that_is_refused_breaks_it_where_a_replica_was_reachable() {
+        let denied =
+            refused(403, "admission webhook \"linkerd-failover.linkerd.io\" denied the request");
+        assert_eq!(declared(true, denied.clone(), true, None), [5]);
+        assert_eq!(declared(true, denied, false, None), []);
+        assert_eq!(declared(true, refused(409, "the object has been modified"), true, None), []);
+        assert_eq!(declared(true, refused(503, "etcd"), true, None), []);
+        assert_eq!(declared(true, refused(500, "failed calling webhook"), true, None), [5]);
+        assert_eq!(declared(true, Outcome::Applied, true, Some(true)), []);
+    }
+
+    #[test]
+    fn an_illegal_apply_that_is_taken_breaks_it() {
+        assert_eq!(declared(false, Outcome::Applied, true, None), [5]);
+        assert_eq!(declared(false, refused(403, "denied"), true, None), []);
+        assert_eq!(declared(false, Outcome::Applied, false, None), []);
+    }
+
+    #[test]
+    fn an_answer_with_another_uid_breaks_it_whenever_it_comes() {
+        assert_eq!(declared(true, Outcome::Applied, false, Some(false)), [5]);
+    }
+}

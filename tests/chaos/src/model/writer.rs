@@ -1,0 +1,82 @@
+//! Who made a change of an object, by its managedFields.
+
+use crate::model::object::PROGRAM;
+use serde_json::Value;
+
+/// Who wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// The program itself.
+    Program,
+    /// Somebody else, by the name of the field manager.
+    Other(String),
+    /// It does not show: two writes within one second look alike.
+    Unknown,
+}
+
+/// Who made `after` of `before`. The API server gives the manager's entry a new time where its fields changed.
+pub fn writer(before: Option<&Value>, after: &Value) -> Writer {
+    let entries = |object: &Value| -> Vec<Value> {
+        object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default()
+    };
+    let before = before.map(entries).unwrap_or_default();
+    let after = entries(after);
+    let of = |entry: &Value| {
+        (entry["manager"].clone(), entry["operation"].clone(), entry["subresource"].clone())
+    };
+    let time_before = |entry: &Value| {
+        before.iter().find(|old| of(old) == of(entry)).map(|old| old["time"].clone())
+    };
+    let changed: Vec<&Value> =
+        after.iter().filter(|entry| time_before(entry) != Some(entry["time"].clone())).collect();
+    let named = |entry: &Value| match entry["manager"].as_str().unwrap_or_default() {
+        PROGRAM => Writer::Program,
+        other => Writer::Other(other.to_owned()),
+    };
+    match changed.as_slice() {
+        [one] => named(one),
+        [] => latest(&after, named),
+        _ => Writer::Unknown,
+    }
+}
+
+/// Within one second no time changes: the writer is among those with the latest one.
+fn latest(entries: &[Value], named: impl Fn(&Value) -> Writer) -> Writer {
+    let latest = entries.iter().filter_map(|entry| entry["time"].as_str()).max();
+    let mut last = entries.iter().filter(|entry| entry["time"].as_str() == latest);
+    match (last.next(), last.next()) {
+        (Some(one), None) => named(one),
+        _ => Writer::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(entries: &[(&str, &str)]) -> Value {
+        let entries: Vec<_> = entries
+            .iter()
+            .map(|(manager, second)| json!({ "manager": manager, "operation": "Update", "time": second }))
+            .collect();
+        json!({ "metadata": { "managedFields": entries } })
+    }
+
+    #[test]
+    fn the_writer_is_the_manager_whose_entry_has_another_time() {
+        let before = object(&[("kubectl", "1"), (PROGRAM, "1")]);
+        let wrote = |entries| writer(Some(&before), &object(entries));
+        assert_eq!(wrote(&[("kubectl", "1"), (PROGRAM, "2")]), Writer::Program);
+        assert_eq!(wrote(&[("kubectl", "2"), (PROGRAM, "1")]), Writer::Other("kubectl".into()));
+        assert_eq!(wrote(&[("kubectl", "1"), (PROGRAM, "1")]), Writer::Unknown);
+        assert_eq!(wrote(&[("kubectl", "2"), (PROGRAM, "2")]), Writer::Unknown);
+        assert_eq!(writer(None, &object(&[("author", "1")])), Writer::Other("author".into()));
+    }
+
+    #[test]
+    fn a_second_write_in_the_same_second_is_of_whoever_wrote_last() {
+        let twice = object(&[("kubectl", "1"), (PROGRAM, "2")]);
+        assert_eq!(writer(Some(&twice), &twice), Writer::Program);
+    }
+}

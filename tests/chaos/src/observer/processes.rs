@@ -1,0 +1,120 @@
+//! What processes take, by `/proc`, and what they write into their logs.
+
+use crate::facts::Fact;
+use crate::invariants::Sample;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+
+/// The processes of replicas.
+#[derive(Debug, Default)]
+pub(super) struct Processes {
+    running: BTreeMap<u32, String>,
+    logs: BTreeMap<String, Log>,
+}
+
+/// A log, and how far it has been read.
+#[derive(Debug)]
+struct Log {
+    replica: String,
+    read: u64,
+}
+
+impl Processes {
+    /// A process has started, or ended.
+    pub(super) fn hear(&mut self, fact: &Fact) {
+        match fact {
+            Fact::ReplicaStarted { replica, pid, log, .. } => {
+                self.running.insert(*pid, replica.clone());
+                self.logs
+                    .entry(log.clone())
+                    .or_insert_with(|| Log { replica: replica.clone(), read: 0 });
+            }
+            Fact::ReplicaExited { pid, .. } => {
+                self.running.remove(pid);
+            }
+            _ => {}
+        }
+    }
+
+    /// Looks at every process.
+    pub(super) fn look(&self, take: &mut dyn FnMut(&Sample)) {
+        for (pid, replica) in &self.running {
+            if let Some(sample) = sample(*pid, replica) {
+                take(&sample);
+            }
+        }
+    }
+
+    /// The lines about panics that have been written since this was asked last, each with its replica.
+    pub(super) fn panics(&mut self) -> Vec<(String, String)> {
+        let mut panics = vec![];
+        for (file, log) in &mut self.logs {
+            let text = read_on(file, &mut log.read).unwrap_or_default();
+            let lines = text.lines().filter(|line| is_panic(line));
+            panics.extend(lines.map(|line| (log.replica.clone(), line.to_owned())));
+        }
+        panics
+    }
+}
+
+fn is_panic(line: &str) -> bool {
+    line.contains("panicked at")
+}
+
+/// Whole lines from there on.
+fn read_on(file: &str, from: &mut u64) -> std::io::Result<String> {
+    let mut log = fs::File::open(file)?;
+    log.seek(SeekFrom::Start(*from))?;
+    let mut new = vec![];
+    log.read_to_end(&mut new)?;
+    let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    new.truncate(whole);
+    *from += whole as u64;
+    Ok(String::from_utf8_lossy(&new).into_owned())
+}
+
+fn sample(pid: u32, replica: &str) -> Option<Sample> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
+    let (resident, threads) = read_status(&status)?;
+    Some(Sample { replica: replica.to_owned(), pid, resident, descriptors, threads })
+}
+
+/// Resident memory in bytes, and threads.
+fn read_status(status: &str) -> Option<(u64, usize)> {
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let kibibytes = field("VmRSS:")?.split(' ').next()?.parse::<u64>().ok()?;
+    Some((kibibytes << 10, field("Threads:")?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_status_has_the_resident_memory_and_the_threads() {
+        let status = "Name:\tlinkerd-failover\nVmRSS:\t   2048 kB\nThreads:\t12\n";
+        assert_eq!(read_status(status), Some((2 << 20, 12)));
+        assert_eq!(read_status("Name:\tx\n"), None);
+        assert!(
+            sample(std::process::id(), "one")
+                .is_some_and(|own| own.resident > 0 && own.descriptors > 0)
+        );
+    }
+
+    #[test]
+    fn a_log_is_read_on_from_its_last_whole_line() {
+        let file = std::env::temp_dir().join(format!("chaos-log-{}", std::process::id()));
+        let path = file.display().to_string();
+        let mut log = fs::File::create(&file).unwrap();
+        let mut from = 0;
+        write!(log, "one\ntw").unwrap();
+        assert_eq!(read_on(&path, &mut from).unwrap(), "one\n");
+        writeln!(log, "o panicked at").unwrap();
+        let more = read_on(&path, &mut from).unwrap();
+        assert!(more.lines().any(is_panic) && more.starts_with("two"));
+        fs::remove_file(&file).unwrap();
+    }
+}
