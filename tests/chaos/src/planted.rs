@@ -64,7 +64,6 @@ pub const PLANTED: &[Planted] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Family;
     use std::path::Path;
 
     #[test]
@@ -76,14 +75,5 @@ mod tests {
         let names: Vec<_> = listed.split('"').skip(1).step_by(2).collect();
         let known: Vec<_> = PLANTED.iter().map(|planted| planted.name).collect();
         assert_eq!(names, known);
-    }
-
-    #[test]
-    fn what_is_favoured_are_families() {
-        for planted in PLANTED {
-            for favoured in planted.favours {
-                assert!(Family::ALL.iter().any(|family| family.name() == *favoured), "{favoured}");
-            }
-        }
     }
 }

@@ -89,7 +89,7 @@ fn is_ours(status: u16, message: &str) -> bool {
 mod tests {
     use super::*;
     use crate::facts::{ObjectId, ObjectKind};
-    use crate::invariants::test_world::TestWorld;
+    use crate::invariants::test_world::{NONE, TestWorld};
     use std::time::Duration;
 
     fn declared(
@@ -121,18 +121,18 @@ mod tests {
         let denied =
             refused(403, "admission webhook \"linkerd-failover.linkerd.io\" denied the request");
         assert_eq!(declared(true, denied.clone(), true, None), [5]);
-        assert_eq!(declared(true, denied, false, None), []);
-        assert_eq!(declared(true, refused(409, "the object has been modified"), true, None), []);
-        assert_eq!(declared(true, refused(503, "etcd"), true, None), []);
+        assert_eq!(declared(true, denied, false, None), NONE);
+        assert_eq!(declared(true, refused(409, "the object has been modified"), true, None), NONE);
+        assert_eq!(declared(true, refused(503, "etcd"), true, None), NONE);
         assert_eq!(declared(true, refused(500, "failed calling webhook"), true, None), [5]);
-        assert_eq!(declared(true, Outcome::Applied, true, Some(true)), []);
+        assert_eq!(declared(true, Outcome::Applied, true, Some(true)), NONE);
     }
 
     #[test]
     fn an_illegal_apply_that_is_taken_breaks_it() {
         assert_eq!(declared(false, Outcome::Applied, true, None), [5]);
-        assert_eq!(declared(false, refused(403, "denied"), true, None), []);
-        assert_eq!(declared(false, Outcome::Applied, false, None), []);
+        assert_eq!(declared(false, refused(403, "denied"), true, None), NONE);
+        assert_eq!(declared(false, Outcome::Applied, false, None), NONE);
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Deletion {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariants::test_world::TestWorld;
+    use crate::invariants::test_world::{NONE, TestWorld};
     use crate::model::Writer;
     use std::time::Duration;
 
@@ -83,7 +83,7 @@ mod tests {
             at: at(),
         };
         world.fact(answered(30));
-        assert_eq!(world.broken(), []);
+        assert_eq!(world.broken(), NONE);
         world.fact(answered(32));
         assert_eq!(world.broken(), [6]);
     }

@@ -148,7 +148,7 @@ fn is_authored(object: &FailoverObject, set: &str, wanted: &BTreeSet<&str>) -> b
 
 #[cfg(test)]
 mod tests {
-    use crate::invariants::test_world::TestWorld;
+    use crate::invariants::test_world::{NONE, TestWorld};
     use crate::model::Writer;
 
     fn state(active: &str, since: u8) -> String {
@@ -171,14 +171,14 @@ mod tests {
     fn traffic_and_record_where_the_model_has_them_keep_it() {
         let mut world = quiet_on(&[("a", 0), ("b", 1)], &state("b", 1));
         world.pass(60.0);
-        assert_eq!(world.broken(), []);
+        assert_eq!(world.broken(), NONE);
     }
 
     #[test]
     fn a_record_of_something_else_breaks_it_once_its_time_is_over() {
         let mut world = quiet_on(&[("a", 0), ("b", 1)], &state("a", 1));
         world.pass(14.0);
-        assert_eq!(world.broken(), []);
+        assert_eq!(world.broken(), NONE);
         world.pass(2.0);
         assert_eq!(world.broken(), [3]);
     }
@@ -194,7 +194,7 @@ mod tests {
     fn a_record_that_forgets_since_when_breaks_it_and_one_of_another_decision_does_not() {
         let mut world = quiet_on(&[("a", 0), ("b", 1)], &state("b", 1));
         world.write(Writer::Program, &[("a", 1), ("b", 0)], &[("state", &state("a", 2))]);
-        assert_eq!(world.broken(), []);
+        assert_eq!(world.broken(), NONE);
         world.write(Writer::Program, &[("a", 1), ("b", 0)], &[("state", &state("a", 3))]);
         assert_eq!(world.broken(), [3]);
     }

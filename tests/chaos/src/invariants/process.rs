@@ -108,7 +108,7 @@ impl Processes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariants::test_world::TestWorld;
+    use crate::invariants::test_world::{NONE, TestWorld};
 
     fn sample(mebibytes: u64, descriptors: usize, threads: usize) -> Sample {
         Sample { replica: "one".into(), pid: 7, resident: mebibytes << 20, descriptors, threads }
@@ -132,13 +132,13 @@ mod tests {
     fn memory_and_threads_break_it_at_once_and_descriptors_at_the_end() {
         let mut world = started();
         world.sample(&sample(255, 200, 16));
-        assert_eq!(world.broken(), []);
+        assert_eq!(world.broken(), NONE);
         world.sample(&sample(257, 200, 17));
         assert_eq!(world.broken(), [7, 7]);
         world.quiet();
         world.pass(11.0);
         world.sample(&sample(40, 94, 8));
-        assert_eq!(world.broken(), []);
+        assert_eq!(world.broken(), NONE);
         world.sample(&sample(40, 95, 8));
         assert_eq!(world.broken(), [7]);
     }

@@ -9,6 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// No invariant is broken.
+pub(crate) const NONE: [u8; 0] = [];
 const TICK: Duration = Duration::from_millis(100);
 
 /// A world whose time is the test's.

@@ -55,17 +55,16 @@ impl Invariant for Weights {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::invariants::test_world::TestWorld;
+    use crate::invariants::test_world::{NONE, TestWorld};
     use crate::model::Writer;
 
     #[test]
     fn all_zero_weights_of_the_program_break_it_and_those_of_an_author_do_not() {
         let mut world = TestWorld::default();
         world.write(Writer::Other("author".into()), &[("a", 0), ("b", 0)], &[]);
-        assert_eq!(world.broken(), []);
+        assert_eq!(world.broken(), NONE);
         world.write(Writer::Program, &[("a", 1), ("b", 0)], &[]);
-        assert_eq!(world.broken(), []);
+        assert_eq!(world.broken(), NONE);
         world.write(Writer::Program, &[("a", 0), ("b", 0)], &[]);
         assert_eq!(world.broken(), [1]);
     }
@@ -75,7 +74,7 @@ mod tests {
         let mut world = TestWorld::default();
         world.write(Writer::Other("author".into()), &[("a", 1), ("b", 0)], &[]);
         world.write(Writer::Program, &[("a", 0), ("b", 1)], &[]);
-        assert_eq!(world.broken(), []);
+        assert_eq!(world.broken(), NONE);
         world.write(Writer::Program, &[("a", 0), ("b", 0), ("c", 1)], &[]);
         assert_eq!(world.broken(), [1]);
     }
