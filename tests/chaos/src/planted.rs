@@ -19,7 +19,14 @@ pub struct Planted {
     pub caught_by: &'static [u8],
     /// The families of faults that are favoured: others would need longer to meet it.
     pub favours: &'static [&'static str],
+    /// For how long faults are made; what is looked at after the last one comes then.
+    pub length: Duration,
 }
+
+/// Faults go on for nearly all of the time.
+const LONG: Duration = Duration::from_secs(240);
+/// It shows only in the end state, or soon.
+const SHORT: Duration = Duration::from_secs(60);
 
 /// All of them.
 pub const PLANTED: &[Planted] = &[
@@ -28,36 +35,42 @@ pub const PLANTED: &[Planted] = &[
         text: "once, a flip writes the weight 0 for every backend",
         caught_by: &[1],
         favours: &[],
+        length: LONG,
     },
     Planted {
         name: "ignores-conflict",
         text: "a write lands on whatever version of the object there is",
         caught_by: &[1, 2, 4],
         favours: &["pauses", "silent-watch"],
+        length: LONG,
     },
     Planted {
         name: "reverses-without-list",
         text: "the leader takes another replica's move back before a consistent LIST agrees",
         caught_by: &[2, 4],
         favours: &["late-events", "silent-watch"],
+        length: LONG,
     },
     Planted {
         name: "forgets-state",
         text: "what an object that is listed records is not read",
         caught_by: &[3],
         favours: &["sigkill-replica", "restart-replica"],
+        length: LONG,
     },
     Planted {
         name: "never-records",
         text: "records and disclaims are never written",
         caught_by: &[3],
         favours: &[],
+        length: SHORT,
     },
     Planted {
         name: "drops-event",
         text: "one of four events of EndpointSlices is lost",
         caught_by: &[2, 3],
         favours: &[],
+        length: LONG,
     },
 ];
 

@@ -4,26 +4,51 @@ use crate::bounds::{DELETION, WEIGHTS_LOST};
 use crate::facts::{At, Broken, Fact, Worst};
 use crate::invariants::{Gauge, Input, Invariant};
 use crate::model::World;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Faults under which an API server answers late, whoever asks.
+const OF_CONTROL_PLANES: [&str; 3] = ["api-server", "etcd", "compaction"];
 
 /// Looks at deletions, and at the end at all weights.
 pub(super) struct Deletion {
+    asked: BTreeMap<String, At>,
+    /// When a fault of a control plane was made last.
+    disturbed: Option<At>,
     held: Gauge,
     lost: Gauge,
 }
 
 impl Default for Deletion {
     fn default() -> Self {
-        Self { held: Gauge::of(&DELETION), lost: Gauge::of(&WEIGHTS_LOST) }
+        Self {
+            asked: BTreeMap::new(),
+            disturbed: None,
+            held: Gauge::of(&DELETION),
+            lost: Gauge::of(&WEIGHTS_LOST),
+        }
     }
 }
 
 impl Invariant for Deletion {
     fn see(&mut self, world: &World, at: At, input: Input<'_>) -> Vec<Broken> {
         match input {
+            Input::Fact(Fact::FaultBegan { family, .. }) if is_of_control_plane(family) => {
+                self.disturbed = Some(at);
+                vec![]
+            }
+            Input::Tick => {
+                if world.faults.values().any(|(family, _)| is_of_control_plane(family)) {
+                    self.disturbed = Some(at);
+                }
+                vec![]
+            }
+            Input::Fact(Fact::DeletionAsked { pod, .. }) => {
+                self.asked.insert(pod.clone(), at);
+                vec![]
+            }
             Input::Fact(Fact::DeletionAnswered { pod, status, took, .. }) => {
-                let beyond = self.held.note(took.as_secs_f64());
-                let account = || vec![format!("answered with {status} after {took:?}")];
-                beyond.then(|| self.held.broken(pod, at, account())).into_iter().collect()
+                self.answered(pod, *status, *took, at).into_iter().collect()
             }
             Input::Fact(Fact::LabelsOff { .. }) => self.labels_off(world, at),
             _ => vec![],
@@ -35,7 +60,20 @@ impl Invariant for Deletion {
     }
 }
 
+fn is_of_control_plane(family: &str) -> bool {
+    OF_CONTROL_PLANES.iter().any(|part| family.contains(part))
+}
+
 impl Deletion {
+    fn answered(&mut self, pod: &str, status: u16, took: Duration, at: At) -> Option<Broken> {
+        let asked = self.asked.remove(pod)?;
+        if self.disturbed.is_some_and(|disturbed| disturbed >= asked) {
+            return None;
+        }
+        let account = || vec![format!("answered with {status} after {took:?}")];
+        self.held.note(took.as_secs_f64()).then(|| self.held.broken(pod, at, account()))
+    }
+
     fn labels_off(&mut self, world: &World, at: At) -> Vec<Broken> {
         let mut broken = vec![];
         for (key, object) in &world.objects {
@@ -67,7 +105,6 @@ mod tests {
     use super::*;
     use crate::invariants::test_world::{NONE, TestWorld};
     use crate::model::Writer;
-    use std::time::Duration;
 
     fn at() -> At {
         At(Duration::from_secs(60))
@@ -75,17 +112,26 @@ mod tests {
 
     #[test]
     fn a_deletion_that_is_held_for_too_long_breaks_it() {
-        let mut world = TestWorld::default();
-        let answered = |seconds| Fact::DeletionAnswered {
-            pod: "ns/pod".into(),
-            status: 200,
-            took: Duration::from_secs(seconds),
-            at: at(),
+        let answer = |world: &mut TestWorld, seconds| {
+            world.fact(Fact::DeletionAsked { pod: "ns/pod".into(), at: at() });
+            world.pass(seconds);
+            let took = Duration::from_secs_f64(seconds);
+            world.fact(Fact::DeletionAnswered {
+                pod: "ns/pod".into(),
+                status: 200,
+                took,
+                at: at(),
+            });
         };
-        world.fact(answered(30));
+        let mut world = TestWorld::default();
+        answer(&mut world, 2.9);
         assert_eq!(world.broken(), NONE);
-        world.fact(answered(32));
+        answer(&mut world, 3.1);
         assert_eq!(world.broken(), [6]);
+        let (id, family, target) = (0, "sigstop-api-server", String::new());
+        world.fact(Fact::FaultBegan { id, family, target, at: at() });
+        answer(&mut world, 30.0);
+        assert_eq!(world.broken(), NONE, "the API server answers nobody");
     }
 
     #[test]
