@@ -62,11 +62,11 @@ macro_rules! bounds {
 
 bounds! {
     ALL_ZERO = 1, "all-zero weights that the program stored", 0.0 Times,
-        "where two writes within one second hide who wrote";
+        "where two writes within one second, or one that only takes away, hide who wrote";
     NOT_NAMED = 1, "writes of the program that change what only an author writes", 0.0 Times,
         "where two writes within one second hide who wrote; Linkerd's retries, which the webhook adds, are not the program's own writes";
     ON_DOWN = 2, "weight on a backend known down while another is known ready", 2.0 Seconds,
-        "counted while one replica is answered by the API server without a break and no third webhook refuses; not where a pin, a pause, a freeze, the brake or a failover-delay says otherwise, nor with a Service that is or was declared down (120 s), has just changed its ports or its selector (6 s), has several ports or IPv6, is in a cluster out of reach (10 s), or of which a pod is being deleted";
+        "counted while one replica is answered by the API server without a break and no third webhook refuses; not of the smallest share of a warm standby, which is a record's, nor where a pin, a pause, a freeze, the brake or a failover-delay says otherwise, nor with a Service that is or was declared down (120 s), has just changed its ports or its selector (6 s), has several ports or IPv6, is in a cluster out of reach (10 s), or of which a pod is being deleted";
     ON_DOWN_BESIDE = 2, "the same while the replica with the Lease runs and is not answered", 12.0 Seconds,
         "a standby leaves a leader that works on other objects ten seconds";
     SETTLES = 3, "until everything is as a fresh start would have it", 15.0 Seconds,

@@ -123,13 +123,12 @@ fn wrong_in<'a>(
     let mut all = vec![];
     for set in object.sets.iter().filter(|set| is_judged(object, set)) {
         let health = |b: &crate::model::Backend| world.health(&b.service, at);
-        let has_weight = |b: &&crate::model::Backend| b.weight.is_some_and(|weight| weight > 0);
         let ready: Vec<&str> =
             set.backends.iter().filter(|b| health(b).is_ready()).map(|b| b.name.as_str()).collect();
         if ready.is_empty() {
             continue;
         }
-        let down = set.backends.iter().filter(has_weight).filter(|b| health(b).is_down());
+        let down = set.with_traffic().filter(|b| health(b).is_down());
         all.extend(down.map(|b| (set.name.as_str(), b.name.as_str(), ready.clone())));
     }
     all
@@ -177,6 +176,19 @@ mod tests {
         world.pass(1.8);
         world.write(Writer::Program, &[("a", 0), ("b", 1)], &[]);
         world.pass(10.0);
+        assert_eq!(world.broken(), NONE);
+    }
+
+    #[test]
+    fn the_smallest_share_of_a_warm_standby_is_no_traffic() {
+        let mut world = with_traffic_on_a();
+        world.write(
+            Writer::Other("author".into()),
+            &[("a", 429_495), ("b", 1)],
+            &[("warm-standby", "true")],
+        );
+        world.endpoints("b", 0);
+        world.pass(60.0);
         assert_eq!(world.broken(), NONE);
     }
 

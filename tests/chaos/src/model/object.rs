@@ -41,11 +41,15 @@ impl Set {
 
     /// The backends with more than the smallest share; those with any, where none has more.
     pub fn active(&self) -> Vec<&str> {
+        self.with_traffic().map(|b| b.name.as_str()).collect()
+    }
+
+    /// The same.
+    pub fn with_traffic(&self) -> impl Iterator<Item = &Backend> {
         let largest = self.backends.iter().filter_map(|b| b.weight).max().unwrap_or_default();
         // A share of a warm standby is 1 beside weights that were scaled up.
         let share = u64::from(largest > 1_000);
-        let active = self.backends.iter().filter(|b| b.weight.is_some_and(|weight| weight > share));
-        active.map(|b| b.name.as_str()).collect()
+        self.backends.iter().filter(move |b| b.weight.is_some_and(|weight| weight > share))
     }
 }
 

@@ -35,17 +35,7 @@ pub fn writer(before: Option<&Value>, after: &Value) -> Writer {
     };
     match changed.as_slice() {
         [one] => named(one),
-        [] => latest(&after, named),
-        _ => Writer::Unknown,
-    }
-}
-
-/// Within one second no time changes: the writer is among those with the latest one.
-fn latest(entries: &[Value], named: impl Fn(&Value) -> Writer) -> Writer {
-    let latest = entries.iter().filter_map(|entry| entry["time"].as_str()).max();
-    let mut last = entries.iter().filter(|entry| entry["time"].as_str() == latest);
-    match (last.next(), last.next()) {
-        (Some(one), None) => named(one),
+        // Within one second no time changes, nor where somebody only takes something away.
         _ => Writer::Unknown,
     }
 }
@@ -75,8 +65,9 @@ mod tests {
     }
 
     #[test]
-    fn a_second_write_in_the_same_second_is_of_whoever_wrote_last() {
+    fn who_only_takes_away_or_writes_again_in_the_same_second_does_not_show() {
         let twice = object(&[("kubectl", "1"), (PROGRAM, "2")]);
-        assert_eq!(writer(Some(&twice), &twice), Writer::Program);
+        assert_eq!(writer(Some(&twice), &twice), Writer::Unknown);
+        assert_eq!(writer(Some(&twice), &object(&[("kubectl", "1")])), Writer::Unknown);
     }
 }
