@@ -9,6 +9,7 @@
 
 pub mod bounds;
 pub mod facts;
+pub mod faults;
 pub mod invariants;
 pub mod journal;
 pub mod keeper;
@@ -17,5 +18,7 @@ pub mod observer;
 pub mod plan;
 pub mod planted;
 pub mod report;
+pub mod run;
+pub mod shrink;
 pub mod truth;
 pub mod world;

@@ -1,11 +1,12 @@
 //! What the API proxy lets pass, what it holds, and what it answers itself.
 
 use futures::stream::{self, Stream, StreamExt};
-use http::Uri;
+use http::{Method, Uri};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 /// Open until something is frozen.
 #[derive(Debug, Default)]
@@ -17,6 +18,11 @@ pub(crate) struct Gate {
 struct State {
     frozen: Vec<Rule>,
     answered: Vec<(Rule, Answer)>,
+    delayed: Vec<(Rule, Duration)>,
+    /// To so many bytes a second.
+    limited: Vec<(Rule, u32)>,
+    /// Writes whose answers are lost.
+    lost: Vec<Rule>,
     /// How often each path was asked for.
     requests: BTreeMap<String, usize>,
     /// In the order in which they came.
@@ -46,13 +52,14 @@ pub(crate) struct Answer {
 pub(crate) struct Asked {
     path: String,
     watch: bool,
+    write: bool,
 }
 
 impl Asked {
-    pub(crate) fn of(uri: &Uri) -> Self {
+    pub(crate) fn of(method: &Method, uri: &Uri) -> Self {
         let mut parameters = uri.query().unwrap_or_default().split('&');
         let watch = parameters.any(|parameter| matches!(parameter, "watch=true" | "watch=1"));
-        Self { path: uri.path().to_string(), watch }
+        Self { path: uri.path().to_string(), watch, write: !method.is_safe() }
     }
 
     pub(crate) fn is_about(&self, pattern: &str) -> bool {
@@ -74,6 +81,39 @@ impl Gate {
         self.lock()
             .answered
             .push((Rule { pattern, watches_only: false, answers_only: false }, answer));
+    }
+
+    pub(crate) fn delay(&self, pattern: String, by: Duration) {
+        let rule = Rule { pattern, watches_only: false, answers_only: false };
+        self.lock().delayed.push((rule, by));
+    }
+
+    pub(crate) fn limit(&self, pattern: String, bytes_a_second: u32) {
+        let rule = Rule { pattern, watches_only: false, answers_only: true };
+        self.lock().limited.push((rule, bytes_a_second));
+    }
+
+    /// By how much so many bytes of what was asked for are delayed now.
+    pub(crate) fn delay_of(&self, asked: &Asked, bytes: usize) -> Option<Duration> {
+        let state = self.lock();
+        let delays = state.delayed.iter().filter(|(rule, _)| rule.covers(asked));
+        let longest = delays.map(|(_, by)| *by).max();
+        let limits = state.limited.iter().filter(|(rule, _)| rule.covers(asked));
+        let slowest = limits.map(|(_, rate)| *rate).min();
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let limited = slowest
+            .map(|rate| Duration::from_secs_f64(f64::from(bytes) / f64::from(rate.max(1))));
+        longest.into_iter().chain(limited).max()
+    }
+
+    pub(crate) fn lose(&self, pattern: String) {
+        let rule = Rule { pattern, watches_only: false, answers_only: true };
+        self.lock().lost.push(rule);
+    }
+
+    /// Whether it is a write whose answer is lost.
+    pub(crate) fn loses(&self, asked: &Asked) -> bool {
+        asked.write && self.lock().lost.iter().any(|rule| rule.covers(asked))
     }
 
     pub(crate) fn count(&self, asked: &Asked) {
@@ -99,6 +139,9 @@ impl Gate {
             let mut state = self.lock();
             state.frozen.clear();
             state.answered.clear();
+            state.delayed.clear();
+            state.limited.clear();
+            state.lost.clear();
             std::mem::take(&mut state.waiting)
         };
         waiting.into_iter().for_each(Waker::wake);
@@ -169,7 +212,7 @@ mod tests {
     use futures::FutureExt;
 
     fn asked(uri: &'static str) -> Asked {
-        Asked::of(&Uri::from_static(uri))
+        Asked::of(&Method::GET, &Uri::from_static(uri))
     }
 
     fn passes(gate: &Gate, uri: &'static str) -> bool {
@@ -212,6 +255,31 @@ mod tests {
         assert_eq!(status("/healthz"), None);
         gate.thaw();
         assert_eq!(status("/apis/x/v2/endpointslices"), None);
+    }
+
+    #[test]
+    fn only_the_answers_to_writes_are_lost() {
+        let gate = Gate::default();
+        gate.lose("/trafficsplits".into());
+        let write = |uri| Asked::of(&Method::PATCH, &Uri::from_static(uri));
+        assert!(gate.loses(&write("/apis/x/v1/trafficsplits/emoji")));
+        assert!(!gate.loses(&write("/apis/x/v1/leases/one")));
+        assert!(!gate.loses(&asked("/apis/x/v1/trafficsplits/emoji")));
+        gate.thaw();
+        assert!(!gate.loses(&write("/apis/x/v1/trafficsplits/emoji")));
+    }
+
+    #[test]
+    fn the_longest_delay_counts() {
+        let gate = Gate::default();
+        gate.delay("/leases".into(), Duration::from_millis(50));
+        gate.delay("/".into(), Duration::from_millis(20));
+        assert_eq!(gate.delay_of(&asked("/leases/one"), 0), Some(Duration::from_millis(50)));
+        assert_eq!(gate.delay_of(&asked("/services"), 0), Some(Duration::from_millis(20)));
+        gate.limit("/services".into(), 1000);
+        assert_eq!(gate.delay_of(&asked("/services"), 500), Some(Duration::from_millis(500)));
+        gate.thaw();
+        assert_eq!(gate.delay_of(&asked("/services"), 0), None);
     }
 
     #[tokio::test]

@@ -21,7 +21,9 @@ use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use socket2::SockRef;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -59,6 +61,7 @@ pub struct ApiProxy {
     gate: Arc<Gate>,
     /// Tells the paths whose answers end.
     ends: broadcast::Sender<String>,
+    cuts: broadcast::Sender<()>,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     /// Holds the claim on the address.
@@ -73,8 +76,10 @@ impl ApiProxy {
         let acceptor = acceptor(&site, &provider).context("the API proxy's TLS server")?;
         let gate = Arc::new(Gate::default());
         let ends = broadcast::Sender::new(16);
+        let cuts = broadcast::Sender::new(16);
         let upstream = Upstream {
             ends: ends.clone(),
+            cuts: cuts.clone(),
             client: client(&site).context("the API proxy's TLS client")?,
             server: site.server.clone(),
             gate: Arc::clone(&gate),
@@ -99,7 +104,7 @@ impl ApiProxy {
         let thread = std::thread::Builder::new()
             .name("api-proxy".into())
             .spawn(move || runtime.block_on(run))?;
-        Ok(Self { address, gate, ends, end: Some(end), thread: Some(thread), _site: site })
+        Ok(Self { address, gate, ends, cuts, end: Some(end), thread: Some(thread), _site: site })
     }
 
     /// What to use instead of the API server's URL; the CA is the same.
@@ -157,7 +162,30 @@ impl ApiProxy {
         let _ = self.ends.send(pattern.to_owned());
     }
 
-    /// Ends every freeze, and every answer of its own. Nothing that was delayed is lost: each watch delivers
+    /// Delays, from now on, every request whose path contains `pattern`, and each piece of its answer: a
+    /// slow network.
+    pub fn delay(&self, pattern: &str, by: Duration) {
+        self.gate.delay(pattern.into(), by);
+    }
+
+    /// Lets, from now on, the answers to requests whose path contains `pattern` come at so many bytes a second.
+    pub fn limit(&self, pattern: &str, bytes_a_second: u32) {
+        self.gate.limit(pattern.into(), bytes_a_second);
+    }
+
+    /// Lets, from now on, every write whose path contains `pattern` reach the API server, and resets all
+    /// connections in the place of its answer.
+    pub fn lose_answers(&self, pattern: &str) {
+        self.gate.lose(pattern.into());
+    }
+
+    /// Resets every connection that is open.
+    pub fn cut(&self) {
+        // None may be open.
+        let _ = self.cuts.send(());
+    }
+
+    /// Ends every freeze, delay, limit and loss, and every answer of its own. Nothing that was delayed is lost: each watch delivers
     /// what it missed, in order.
     pub fn thaw(&self) {
         self.gate.thaw();
@@ -176,6 +204,7 @@ impl Drop for ApiProxy {
 #[derive(Clone)]
 struct Upstream {
     ends: broadcast::Sender<String>,
+    cuts: broadcast::Sender<()>,
     client: Client<HttpsConnector<HttpConnector>, Body>,
     server: String,
     gate: Arc<Gate>,
@@ -183,19 +212,34 @@ struct Upstream {
 
 impl Upstream {
     async fn forward(self, request: Request) -> anyhow::Result<Response> {
-        let asked = Asked::of(request.uri());
+        let asked = Asked::of(request.method(), request.uri());
         self.gate.count(&asked);
         self.gate.pass(&asked).await;
         if let Some(answer) = self.gate.answer_to(&asked) {
             return instead(answer);
         }
+        pause(self.gate.delay_of(&asked, 0)).await;
         let response = self.client.request(self.readdress(request)?).await?;
+        if self.gate.loses(&asked) {
+            let _ = self.cuts.send(());
+            std::future::pending::<()>().await;
+        }
         // The freeze may have come meanwhile.
         self.gate.pass_answer(&asked).await;
         let (mut head, body) = response.into_parts();
         drop_headers(&mut head.headers);
         let ended = ended(self.ends.subscribe(), asked.clone());
+        let gate = Arc::clone(&self.gate);
+        let of_body = asked.clone();
         let body = self.gate.pass_body(asked, Body::new(body).into_data_stream());
+        let body = body.then(move |piece| {
+            let bytes = piece.as_ref().map_or(0, |piece| piece.len());
+            let delay = gate.delay_of(&of_body, bytes);
+            async move {
+                pause(delay).await;
+                piece
+            }
+        });
         let body = body.take_until(Box::pin(ended));
         Ok(Response::from_parts(head, Body::from_stream(body)))
     }
@@ -208,6 +252,12 @@ impl Upstream {
         // Set again from the URI.
         request.headers_mut().remove(HOST);
         Ok(request)
+    }
+}
+
+async fn pause(delay: Option<Duration>) {
+    if let Some(delay) = delay {
+        tokio::time::sleep(delay).await;
     }
 }
 
@@ -245,11 +295,13 @@ async fn answer(State(upstream): State<Upstream>, request: Request) -> Response 
 }
 
 async fn serve(listener: TcpListener, acceptor: TlsAcceptor, upstream: Upstream) {
+    let cuts = upstream.cuts.clone();
     let router = axum::Router::new().fallback(answer).with_state(upstream);
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(serve_connection(stream, acceptor.clone(), router.clone()));
+                let cut = cuts.subscribe();
+                tokio::spawn(serve_connection(stream, acceptor.clone(), router.clone(), cut));
             }
             // Out of file descriptors, most likely: some may be free later.
             Err(_) => tokio::time::sleep(RETRY_ACCEPT).await,
@@ -257,13 +309,25 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, upstream: Upstream)
     }
 }
 
-async fn serve_connection(stream: TcpStream, acceptor: TlsAcceptor, router: axum::Router) {
+async fn serve_connection(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    router: axum::Router,
+    mut cut: broadcast::Receiver<()>,
+) {
     let _ = stream.set_nodelay(true);
+    let Ok(socket) = stream.as_fd().try_clone_to_owned().map(std::net::TcpStream::from) else {
+        return;
+    };
     // Whatever goes wrong with a connection, its client is the one to notice.
     if let Ok(stream) = acceptor.accept(stream).await {
         let service = TowerToHyperService::new(router);
         let builder = auto::Builder::new(TokioExecutor::new());
-        let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+        tokio::select! {
+            _ = builder.serve_connection(TokioIo::new(stream), service) => {}
+            // What is cut is reset, not closed in good order.
+            _ = cut.recv() => drop(SockRef::from(&socket).set_linger(Some(Duration::ZERO))),
+        }
     }
 }
 

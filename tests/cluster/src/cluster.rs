@@ -3,7 +3,7 @@
 use crate::baseline::Baseline;
 use crate::command::Invocation;
 use crate::components::{self, Ports};
-use crate::etcd::Etcd;
+use crate::etcd::{Etcd, Write};
 use crate::folder::RunFolder;
 use crate::kept::Kept;
 use crate::kubeconfig::{certificate_user, kubeconfig, write_secret};
@@ -15,9 +15,11 @@ use crate::site::Site;
 use crate::slot::Slot;
 use crate::wait::eventually;
 use anyhow::Context;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::Value;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -297,7 +299,7 @@ impl Cluster {
     pub async fn save_etcd(&self) -> anyhow::Result<PathBuf> {
         let saved = self.site.path("data/etcd-saved");
         self.stop_api_server(true).await?;
-        self.stop_etcd().await?;
+        self.stop_etcd(false).await?;
         let _ = std::fs::remove_dir_all(&saved);
         copy_folder(&self.site.path("data/etcd"), &saved)?;
         self.start_etcd().await?;
@@ -321,7 +323,7 @@ impl Cluster {
             }
         }
         self.stop_api_server(true).await?;
-        self.stop_etcd().await?;
+        self.stop_etcd(false).await?;
         let data = self.site.path("data/etcd");
         std::fs::remove_dir_all(&data)?;
         copy_folder(saved, &data)?;
@@ -334,13 +336,69 @@ impl Cluster {
         Ok(())
     }
 
-    async fn stop_etcd(&self) -> anyhow::Result<()> {
+    /// Stops etcd: at once (SIGKILL), or in good order. What it has stored stays.
+    pub async fn stop_etcd(&self, kill: bool) -> anyhow::Result<()> {
         let etcd = self.processes.lock().await.etcd.take().context("etcd does not run")?;
-        etcd.terminate(STOP).await?;
+        if kill {
+            etcd.kill()?;
+            etcd.wait_exit(STOP).await?;
+        } else {
+            etcd.terminate(STOP).await?;
+        }
         Ok(())
     }
 
-    async fn start_etcd(&self) -> anyhow::Result<()> {
+    /// Lets the API server hang (SIGSTOP) until [`Self::resume_api_server`].
+    pub async fn pause_api_server(&self) -> anyhow::Result<()> {
+        let processes = self.processes.lock().await;
+        processes.api_server.as_ref().context("the API server does not run")?.pause()
+    }
+
+    /// Lets the API server go on.
+    pub async fn resume_api_server(&self) -> anyhow::Result<()> {
+        let processes = self.processes.lock().await;
+        processes.api_server.as_ref().context("the API server does not run")?.resume()
+    }
+
+    /// Lets etcd hang (SIGSTOP) until [`Self::resume_etcd`].
+    pub async fn pause_etcd(&self) -> anyhow::Result<()> {
+        let processes = self.processes.lock().await;
+        processes.etcd.as_ref().context("etcd does not run")?.pause()
+    }
+
+    /// Lets etcd go on.
+    pub async fn resume_etcd(&self) -> anyhow::Result<()> {
+        let processes = self.processes.lock().await;
+        processes.etcd.as_ref().context("etcd does not run")?.resume()
+    }
+
+    /// Where etcd serves clients, without TLS.
+    pub fn etcd(&self) -> SocketAddr {
+        self.ports.etcd
+    }
+
+    /// Writes keys of etcd past the API server, each with an object, or with none to delete it: what no
+    /// admission lets through. The objects are of custom resources, which are stored as JSON.
+    pub async fn store(&self, entries: &[(String, Option<Value>)]) -> anyhow::Result<()> {
+        let writes: Vec<Write> = entries
+            .iter()
+            .map(|(key, object)| match object {
+                Some(object) => {
+                    Write::Put(key.clone(), BASE64_STANDARD.encode(object.to_string()))
+                }
+                None => Write::Delete(key.clone()),
+            })
+            .collect();
+        Etcd::new(self.ports.etcd).write(&writes).await.map(drop)
+    }
+
+    /// Drops from etcd all that is older than now: a watch that asks for it gets 410.
+    pub async fn compact_etcd(&self) -> anyhow::Result<()> {
+        Etcd::new(self.ports.etcd).compact().await
+    }
+
+    /// Starts etcd again, where it was and with what it had stored.
+    pub async fn start_etcd(&self) -> anyhow::Result<()> {
         let mut processes = self.processes.lock().await;
         let launch = components::etcd(&self.site, &self.ports);
         let etcd = processes.etcd.insert(self.site.launch(launch)?);

@@ -77,6 +77,16 @@ impl Etcd {
         Ok(revision)
     }
 
+    /// Drops all versions but the newest of each key.
+    pub(crate) async fn compact(&self) -> anyhow::Result<()> {
+        let newest = json!({ "key": encode(FIRST), "count_only": true });
+        let answer = self.call("range", &newest).await?;
+        let revision = number(&answer["header"]["revision"]).context("no revision")?;
+        let asked = json!({ "revision": revision.to_string(), "physical": true });
+        self.call("compaction", &asked).await?;
+        Ok(())
+    }
+
     async fn call(&self, method: &str, body: &Value) -> anyhow::Result<Value> {
         let path = format!("/v3/kv/{method}");
         let (status, answer) =

@@ -1,5 +1,6 @@
 //! A cluster linked to another, as `linkerd multicluster link-gen` does it.
 
+use crate::api_proxy::ApiProxy;
 use crate::cluster::Cluster;
 use crate::wait::eventually;
 use anyhow::Context;
@@ -51,6 +52,12 @@ impl Link {
             token: "no-token".into(),
             token_secret: String::new(),
         }
+    }
+
+    /// The same account, reached only through this proxy.
+    pub fn through(mut self, proxy: &ApiProxy) -> Self {
+        self.server = proxy.url();
+        self
     }
 
     /// Another token takes the place of this one, which is worth nothing from now on.

@@ -1,3 +1,16 @@
-//! What faults happen to: two clusters, replicas, Services, and 300 failover objects.
+//! What faults happen to: two clusters, replicas, Services, and 300 failover objects; and what goes on
+//! beside the faults: endpoints that are lost, authors that apply.
 
+mod authors;
+mod contents;
+pub mod disturbance;
+mod endpoints;
+mod kubelet;
+pub mod manifest;
 pub mod objects;
+mod reach;
+pub mod script;
+mod start;
+
+pub use contents::{api, apply, resource};
+pub use start::{NAMESPACE, Options, World};
