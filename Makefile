@@ -15,7 +15,7 @@ CRANE ?= $(TOOLS)/crane-$(call go_version,github.com/google/go-containerregistry
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration docs gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile chaos-planted clean
+.PHONY: demo test build-tests lint unit integration docs gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile chaos chaos-planted clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -116,6 +116,12 @@ bench-informers:
 ## bench-profile: where the CPU goes, of the program (perf) and of the API server (pprof), in fan-outs and in the webhook
 bench-profile: tools
 	CARGO_PROFILE_BENCH_STRIP=none BENCH_ONLY=cpu-profile $(CARGO) bench --locked --bench figures
+
+## chaos: two replicas and two clusters under faults that CHAOS_SEED draws, for CHAOS_MINUTES (10), and an observer that keeps invariants
+# With an example: its dev-dependencies keep the features, and nothing is compiled once more.
+chaos: tools
+	$(CARGO) build --locked --workspace --bin linkerd-failover --bin chaos --example demo
+	$(or $(CARGO_TARGET_DIR),target)/debug/chaos
 
 ## chaos-planted: shows that the observer of `make chaos` catches each defect that is built in; CHAOS_PLANTED=drops-event runs one
 # The program with defects is built in the same folder, and copied beside the ordinary one.

@@ -21,7 +21,7 @@ async fn main() -> anyhow::Result<()> {
     let (made, skipped) = faults::available();
     let plan = draw(seed, length, &made);
     println!("seed {seed}: {} faults in {minutes} minutes", plan.faults.len());
-    let settings = settings(&format!("{seed}"), false);
+    let settings = settings(&format!("{seed}"), vec![]);
     let outcome = run(&settings, &plan).await.with_context(|| format!("seed {seed}"))?;
     for not_made in &outcome.not_made {
         println!("not made: {not_made}");
@@ -58,7 +58,7 @@ async fn shorten(plan: &Plan, first: &Broken) {
     let mut shrink = Shrink::new(plan.ids(), variable("CHAOS_SHRINK", RUNS).unwrap_or(RUNS));
     while let Some(candidate) = shrink.candidate() {
         let part = plan.only(&candidate);
-        let settings = settings(&format!("{}-shorter", plan.seed), true);
+        let settings = settings(&format!("{}-shorter", plan.seed), vec![first.invariant]);
         let broken = run(&settings, &part).await.map(|outcome| outcome.broken).unwrap_or_default();
         let same = broken.iter().any(|broken| broken.invariant == first.invariant);
         println!("with {} faults: {}", candidate.len(), if same { "broken" } else { "held" });
@@ -70,12 +70,12 @@ async fn shorten(plan: &Plan, first: &Broken) {
     }
 }
 
-fn settings(name: &str, stop_at_first: bool) -> Settings {
+fn settings(name: &str, stop_at: Vec<u8>) -> Settings {
     Settings {
         program: Installation::built_binary(),
         env: vec![],
         journal: Claims::folder().join("chaos").join(format!("{name}.jsonl")),
-        stop_at_first,
+        stop_at,
     }
 }
 

@@ -55,7 +55,7 @@ pub enum Victim {
 
 /// What is taken while a fault lasts: two that take the same do not overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Lane {
+pub(crate) enum Lane {
     Replicas,
     ApiServer(Side),
     Etcd(Side),
@@ -163,6 +163,13 @@ impl Family {
     }
 }
 
+impl PlannedFault {
+    /// What is taken while it lasts.
+    pub(crate) fn lane(&self) -> Lane {
+        self.family.lane(self.side)
+    }
+}
+
 /// Draws the faults of a run. Each family that `made` has is drawn once before one is drawn again.
 pub fn draw(seed: u64, length: Duration, made: &[Family]) -> Plan {
     let mut random = fastrand::Rng::with_seed(seed ^ 0xfa_017);
@@ -209,8 +216,7 @@ fn one(
 fn fits(fault: &PlannedFault, others: &[PlannedFault]) -> bool {
     // What puts things right takes a moment.
     let after = Duration::from_secs(2);
-    let lane = fault.family.lane(fault.side);
-    others.iter().filter(|other| other.family.lane(other.side) == lane).all(|other| {
+    others.iter().filter(|other| other.lane() == fault.lane()).all(|other| {
         fault.start >= other.start + other.length + after
     })
 }

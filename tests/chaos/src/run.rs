@@ -36,8 +36,8 @@ pub struct Settings {
     pub env: Vec<(String, String)>,
     /// Where each fact is written.
     pub journal: PathBuf,
-    /// Whether it ends with the first invariant that is broken.
-    pub stop_at_first: bool,
+    /// It ends as soon as one of these invariants is broken.
+    pub stop_at: Vec<u8>,
 }
 
 /// What came of it.
@@ -78,7 +78,7 @@ pub async fn run(settings: &Settings, plan: &Plan) -> anyhow::Result<Report> {
     let story = story(&world, plan, begin);
     let finished = tokio::select! {
         finished = story => Some(finished?),
-        () = seen.listen(&mut observer, settings.stop_at_first) => None,
+        () = seen.listen(&mut observer, &settings.stop_at) => None,
     };
     let lasted = clock.now().0 - begin.0;
     live.shutdown().await;
@@ -99,12 +99,13 @@ struct Seen {
 }
 
 impl Seen {
-    /// Prints what is broken when it is; returns with the first where that is wanted, else never.
-    async fn listen(&mut self, observer: &mut Observer, first: bool) {
+    /// Prints what is broken when it is; returns where that is one of these invariants, else never.
+    async fn listen(&mut self, observer: &mut Observer, stop_at: &[u8]) {
         while let Some(broken) = observer.broken.recv().await {
             eprintln!("{broken}");
+            let stops = stop_at.contains(&broken.invariant);
             self.broken.push(broken);
-            if first {
+            if stops {
                 return;
             }
         }
@@ -153,7 +154,8 @@ async fn labels_off(world: &World) -> anyhow::Result<()> {
         async move {
             let what = format!("{} has no label", declared.id);
             crate::faults::insist(&what, || async {
-                all.patch(name, &PatchParams::default(), patch).await?;
+                let params = PatchParams { field_manager: Some("person".into()), ..PatchParams::default() };
+                all.patch(name, &params, patch).await?;
                 Ok(())
             })
             .await

@@ -53,6 +53,8 @@ pub async fn make(world: &Arc<World>, fault: &PlannedFault, begin: At) -> anyhow
     let due = world.clock.instant(At(begin.0 + fault.start));
     tokio::time::sleep_until(due.into()).await;
     let PlannedFault { id, family, .. } = *fault;
+    // What puts another one right may take longer than was planned.
+    let _lane = world.lanes.take(fault.lane()).await;
     world.journal.fact(Fact::FaultBegan {
         id,
         family: family.name(),

@@ -115,9 +115,10 @@ pub(super) async fn pauses(mut made: Made<'_>) -> anyhow::Result<()> {
             "failover.linkerd.io/pin": declared.pin,
         });
         let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
+        let params = PatchParams { field_manager: Some("person".into()), ..PatchParams::default() };
         let all = api(world, id.kind, &id.namespace);
         insist(&what, || async {
-            all.patch(&id.name, &PatchParams::default(), &patch).await?;
+            all.patch(&id.name, &params, &patch).await?;
             Ok(())
         })
         .await?;

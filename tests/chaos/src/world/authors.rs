@@ -51,33 +51,23 @@ async fn legal(world: &World, declared: &Declared) -> Outcome {
     outcome(tokio::time::timeout(PATIENCE, apply(world, declared)).await)
 }
 
-/// What no author may write, each by the field that is wrong.
-const ILLEGAL: [&str; 5] = ["min-ready", "failback", "failover-delay", "no-backend", "all-zero"];
+/// What no author may write, each by the field that is wrong. Weights that are all zero are none of it: at
+/// birth the decision takes their place.
+const ILLEGAL: [&str; 4] = ["min-ready", "failback", "failover-delay", NO_BACKEND];
+const NO_BACKEND: &str = "no-backend";
 
 /// A new object with one fault, which is not stored.
 async fn illegal(world: &World, declared: &Declared, fault: &str) -> Outcome {
-    let mut text = object(declared);
-    let name = format!("{}-{fault}", declared.id.name);
-    text["metadata"]["name"] = json!(name);
-    let lists = ["/spec/backends", "/spec/rules/0/backendRefs"];
-    match fault {
-        "no-backend" | "all-zero" => {
-            for list in lists {
-                for backend in text.pointer_mut(list).and_then(|l| l.as_array_mut()).into_iter().flatten() {
-                    if fault == "all-zero" {
-                        backend["weight"] = json!(0);
-                    } else {
-                        let field = if list.contains("rules") { "name" } else { "service" };
-                        backend[field] = json!("nowhere");
-                        break;
-                    }
-                }
-            }
+    let mut declared = declared.clone();
+    declared.id.name = format!("{}-{fault}", declared.id.name);
+    if fault == NO_BACKEND {
+        for backend in declared.sets.iter_mut().flat_map(|set| set.first_mut()) {
+            backend.service = "nowhere".into();
         }
-        annotation => {
-            text["metadata"]["annotations"][format!("failover.linkerd.io/{annotation}")] =
-                json!("whenever");
-        }
+    }
+    let mut text = object(&declared);
+    if fault != NO_BACKEND {
+        text["metadata"]["annotations"][format!("failover.linkerd.io/{fault}")] = json!("whenever");
     }
     let Ok(object) = serde_json::from_value(text) else { return Outcome::Unanswered };
     let params = PostParams { dry_run: true, field_manager: None };

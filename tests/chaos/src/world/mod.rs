@@ -6,6 +6,7 @@ mod contents;
 pub mod disturbance;
 mod endpoints;
 mod kubelet;
+mod lanes;
 pub mod manifest;
 pub mod objects;
 mod reach;

@@ -1,6 +1,7 @@
 //! Brings the world up.
 
 use super::disturbance::Disturbances;
+use super::lanes::Lanes;
 use super::objects::{Declarations, declarations};
 use super::{authors, contents, endpoints, kubelet, reach};
 use crate::facts::{At, Clock, Fact, Side};
@@ -47,6 +48,8 @@ pub struct World {
     pub declarations: Declarations,
     /// What faults take away.
     pub disturbances: Arc<Disturbances>,
+    /// What faults take for themselves.
+    pub(crate) lanes: Lanes,
     /// The replicas.
     pub replicas: Vec<Arc<Replica>>,
     /// Through which each of them reaches the east.
@@ -102,6 +105,7 @@ impl World {
             journal: Arc::new(journal),
             declarations,
             disturbances: Arc::default(),
+            lanes: Lanes::default(),
             reachable: Mutex::new(vec![[false; 2]; replicas.len()]),
             replicas,
             proxies,
