@@ -185,6 +185,14 @@ pub enum Fact {
         /// When.
         at: At,
     },
+    /// How much of the CPU that they asked for the replicas, the east's API server and its etcd got: the least
+    /// share of these processes, from 0 to 1. It is 1 before the first one.
+    Pace {
+        /// Since the one before.
+        share: f64,
+        /// When.
+        at: At,
+    },
     /// An author has applied something.
     Declared {
         /// What.
@@ -254,6 +262,7 @@ impl Fact {
             | Self::ReplicaStarted { at, .. }
             | Self::ReplicaExited { at, .. }
             | Self::Reachability { at, .. }
+            | Self::Pace { at, .. }
             | Self::Declared { at, .. }
             | Self::DeletionAsked { at, .. }
             | Self::DeletionAnswered { at, .. }

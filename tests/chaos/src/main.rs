@@ -75,6 +75,7 @@ fn settings(name: &str, stop_at: Vec<u8>) -> Settings {
         program: Installation::built_binary(),
         env: vec![],
         journal: Claims::folder().join("chaos").join(format!("{name}.jsonl")),
+        settle: Duration::from_secs(240),
         stop_at,
     }
 }

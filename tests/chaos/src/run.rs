@@ -6,10 +6,11 @@ use crate::journal::Journal;
 use crate::observer::{Observer, keeper};
 use crate::plan::{Family, Plan};
 use crate::world::manifest::LABEL;
-use crate::world::objects::declarations;
+use crate::world::objects::{Declared, declarations};
 use crate::world::{NAMESPACE, Options, World, api};
 use anyhow::Context;
 use futures::{StreamExt, stream};
+use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -19,9 +20,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// After the last fault everything has to settle within fifteen seconds; the observer looks on a little
-/// longer.
-const SETTLE: Duration = Duration::from_secs(25);
+/// After the last fault everything has to settle within fifteen seconds of the time that counts; the observer
+/// looks on a little longer.
+const SETTLE: Duration = Duration::from_secs(18);
 /// Until the observer has seen the last writes.
 const LAST: Duration = Duration::from_secs(3);
 /// What puts a fault right may take so much longer than the plan.
@@ -36,6 +37,8 @@ pub struct Settings {
     pub env: Vec<(String, String)>,
     /// Where each fact is written.
     pub journal: PathBuf,
+    /// How long it looks on at most after the last fault: on a machine that is busy time counts less.
+    pub settle: Duration,
     /// It ends as soon as one of these invariants is broken.
     pub stop_at: Vec<u8>,
 }
@@ -75,7 +78,7 @@ pub async fn run(settings: &Settings, plan: &Plan) -> anyhow::Result<Report> {
     let begin = clock.now();
     let mut live = world.live(plan.seed, plan.length, begin);
     let mut seen = Seen::default();
-    let story = story(&world, plan, begin);
+    let story = story(&world, plan, begin, settings.settle);
     let finished = tokio::select! {
         finished = story => Some(finished?),
         () = seen.listen(&mut observer, &settings.stop_at) => None,
@@ -116,7 +119,12 @@ impl Seen {
 type Outcome = (BTreeMap<Family, usize>, Vec<String>);
 
 /// Faults, then quiet, then the labels go.
-async fn story(world: &Arc<World>, plan: &Plan, begin: At) -> anyhow::Result<Outcome> {
+async fn story(
+    world: &Arc<World>,
+    plan: &Plan,
+    begin: At,
+    settle: Duration,
+) -> anyhow::Result<Outcome> {
     let mut tasks = JoinSet::new();
     for fault in plan.faults.clone() {
         let world = Arc::clone(world);
@@ -138,7 +146,7 @@ async fn story(world: &Arc<World>, plan: &Plan, begin: At) -> anyhow::Result<Out
     tokio::time::sleep_until(end.into()).await;
     world.all_ready().await.context("after the last fault")?;
     world.journal.fact(Fact::WorldQuiet { at: world.clock.now() });
-    tokio::time::sleep(SETTLE).await;
+    world.wait_counted(SETTLE, settle).await;
     labels_off(world).await?;
     world.journal.fact(Fact::LabelsOff { at: world.clock.now() });
     tokio::time::sleep(LAST).await;
@@ -147,22 +155,33 @@ async fn story(world: &Arc<World>, plan: &Plan, begin: At) -> anyhow::Result<Out
 
 /// Takes every object out of failover.
 async fn labels_off(world: &World) -> anyhow::Result<()> {
-    let patch = Patch::Merge(json!({ "metadata": { "labels": { LABEL.0: Value::Null } } }));
-    let objects = world.declarations.objects.iter().map(|declared| {
-        let all = api(world, declared.id.kind, &declared.id.namespace);
-        let (patch, name) = (&patch, &declared.id.name);
-        async move {
-            let what = format!("{} has no label", declared.id);
-            crate::faults::insist(&what, || async {
-                let params = PatchParams { field_manager: Some("person".into()), ..PatchParams::default() };
-                all.patch(name, &params, patch).await?;
-                Ok(())
-            })
-            .await
-        }
-    });
-    let outcomes: Vec<anyhow::Result<()>> = stream::iter(objects).buffer_unordered(12).collect().await;
+    let objects = world.declarations.objects.iter().map(|declared| label_off(world, declared));
+    let outcomes: Vec<anyhow::Result<()>> =
+        stream::iter(objects).buffer_unordered(4).collect().await;
     outcomes.into_iter().collect()
+}
+
+/// Where the API server goes on without the mutating webhook, as the chart has it, the object keeps its state and
+/// with it the author's weights: the label is put back, and comes off once more.
+async fn label_off(world: &World, declared: &Declared) -> anyhow::Result<()> {
+    let all = api(world, declared.id.kind, &declared.id.namespace);
+    let name = &declared.id.name;
+    let set = |label: Value| {
+        let patch = Patch::Merge(json!({ "metadata": { "labels": { LABEL.0: label } } }));
+        let params = PatchParams { field_manager: Some("person".into()), ..PatchParams::default() };
+        let all = &all;
+        async move { all.patch(name, &params, &patch).await }
+    };
+    let what = format!("{} has no label, and no state", declared.id);
+    crate::faults::insist(&what, || async {
+        let object = set(Value::Null).await?;
+        if object.annotations().contains_key("failover.linkerd.io/state") {
+            set(json!(LABEL.1)).await?;
+            anyhow::bail!("the webhook was left out");
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// The logs outlive the clusters, beside the journal.

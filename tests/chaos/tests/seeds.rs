@@ -22,6 +22,7 @@ async fn no_invariant_is_broken_by_the_faults_of_three_seeds() -> Result<()> {
             program: Installation::built_binary(),
             env: vec![],
             journal: Claims::folder().join("chaos").join(format!("test-{seed}.jsonl")),
+            settle: Duration::from_secs(40),
             stop_at: vec![],
         };
         let report = run(&settings, &plan).await?;

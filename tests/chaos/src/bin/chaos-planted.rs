@@ -47,6 +47,7 @@ async fn caught(planted: &Planted, program: PathBuf) -> anyhow::Result<Claim> {
         program,
         env: vec![(VARIABLE.into(), planted.name.into())],
         journal: Claims::folder().join("chaos").join(format!("planted-{}.jsonl", planted.name)),
+        settle: Duration::from_secs(120),
         stop_at: planted.caught_by.to_vec(),
     };
     let plan = draw(SEED, planted.length, &families(planted));

@@ -1,4 +1,5 @@
-//! Time that counts: while a replica is answered by the API server, without a break.
+//! Time that counts: while a replica is answered by the API server, without a break, and as far as the processes
+//! got the CPU that they asked for.
 
 use crate::facts::At;
 use crate::model::World;
@@ -32,7 +33,7 @@ impl Stopwatch {
         let is_refused = world.faults.values().any(|(family, _)| REFUSING.contains(family));
         let since = world.longest_answered().filter(|_| !is_refused);
         if since.is_some() && self.since.is_some() {
-            self.counted += passed.min(TICK);
+            self.counted += passed.min(TICK).mul_f64(world.pace.unwrap_or(1.0));
         }
         if since.is_none() || self.since.is_none() || since > self.since {
             self.stretch = self.counted;

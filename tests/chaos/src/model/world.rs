@@ -79,6 +79,8 @@ pub struct World {
     /// What authors declared, set by set in their order: the names of backends and their weights.
     pub authored: BTreeMap<StoredKey, Vec<Vec<(String, u64)>>>,
     by_service: BTreeMap<ServiceName, BTreeSet<StoredKey>>,
+    /// How much of the CPU that they asked for the processes get that a flip needs; none is all of it.
+    pub pace: Option<f64>,
     wall: Timestamp,
     remote_disturbed: Option<At>,
 }
@@ -219,6 +221,7 @@ impl World {
                     self.remote_disturbed = Some(*at);
                 }
             }
+            Fact::Pace { share, .. } => self.pace = Some(*share),
             Fact::Meddled { object, .. } => {
                 self.meddled.insert(key_of(object));
             }

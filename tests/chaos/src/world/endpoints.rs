@@ -18,6 +18,7 @@ pub(super) async fn change(world: Arc<World>, seed: u64, length: Duration, begin
     for change in script(seed, &world.declarations.services, length) {
         let due = world.clock.instant(At(begin.0 + change.at));
         tokio::time::sleep_until(due.into()).await;
+        world.journal.line(&json!({ "endpoints": change, "at": world.clock.now() }));
         // An API server that is away takes the change when it is back: what is the truth is in etcd.
         while let Err(error) = write(&world, &change).await {
             if matches!(&error, kube::Error::Api(status) if status.code == 404) {
@@ -42,6 +43,8 @@ impl World {
     pub async fn set_ready(&self, namespace: &str, service: &str, ready: usize) -> kube::Result<()> {
         let (namespace, service) = (namespace.to_owned(), service.to_owned());
         let side = crate::facts::Side::East;
-        write(self, &Change { at: Duration::ZERO, side, namespace, service, ready }).await
+        let change = Change { at: Duration::ZERO, side, namespace, service, ready };
+        self.journal.line(&json!({ "endpoints": change, "at": self.clock.now() }));
+        write(self, &change).await
     }
 }

@@ -9,6 +9,7 @@ mod kubelet;
 mod lanes;
 pub mod manifest;
 pub mod objects;
+mod pace;
 mod reach;
 pub mod script;
 mod start;

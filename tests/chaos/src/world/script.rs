@@ -3,11 +3,12 @@
 
 use super::objects::{ServiceSpec, Source};
 use crate::facts::Side;
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A Service gets so many ready endpoints.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// Since the start.
     pub at: Duration,

@@ -3,7 +3,7 @@
 use super::disturbance::Disturbances;
 use super::lanes::Lanes;
 use super::objects::{Declarations, declarations};
-use super::{authors, contents, endpoints, kubelet, reach};
+use super::{authors, contents, endpoints, kubelet, pace, reach};
 use crate::facts::{At, Clock, Fact, Side};
 use crate::journal::Journal;
 use crate::plan::Victim;
@@ -11,6 +11,7 @@ use anyhow::Context;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use test_cluster::{ApiProxy, Cluster, InstallOptions, Installation, Link, Replica, eventually};
@@ -64,6 +65,8 @@ pub struct World {
     pub east: Cluster,
     /// Which is linked.
     pub west: Cluster,
+    /// Time as far as the processes got the CPU that they asked for, in microseconds.
+    pub(super) counted: AtomicU64,
     /// Which replica is reachable, as was told last.
     pub(super) reachable: Mutex<Vec<[bool; 2]>>,
 }
@@ -105,6 +108,7 @@ impl World {
             journal: Arc::new(journal),
             declarations,
             disturbances: Arc::default(),
+            counted: AtomicU64::new(0),
             lanes: Lanes::default(),
             reachable: Mutex::new(vec![[false; 2]; replicas.len()]),
             replicas,
@@ -129,6 +133,7 @@ impl World {
             tasks.spawn(kubelet::watch(Arc::clone(self), nth));
             tasks.spawn(reach::watch(Arc::clone(self), nth));
         }
+        tasks.spawn(pace::measure(Arc::clone(self)));
         tasks.spawn(endpoints::change(Arc::clone(self), seed, length, begin));
         tasks.spawn(authors::apply_all_the_time(Arc::clone(self), seed, length, begin));
         tasks
@@ -183,6 +188,16 @@ impl World {
         replica.restart().await?;
         self.started(replica);
         Ok(())
+    }
+
+    /// Waits for so long, as far as the processes get the CPU that they ask for; at most for `most`.
+    pub async fn wait_counted(&self, span: Duration, most: Duration) {
+        let end = tokio::time::Instant::now() + most;
+        let counted = || Duration::from_micros(self.counted.load(Ordering::Relaxed));
+        let from = counted();
+        while counted() - from < span && tokio::time::Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Waits until all replicas are ready.
