@@ -14,6 +14,8 @@ use std::time::Duration;
 pub(super) struct EndState {
     watch: Stopwatch,
     quiet: Option<Duration>,
+    /// How long after that something was not yet as it should be.
+    unsettled_for: Duration,
     reported: BTreeSet<StoredKey>,
     settles: Gauge,
     forgotten: Gauge,
@@ -24,6 +26,7 @@ impl Default for EndState {
         Self {
             watch: Stopwatch::default(),
             quiet: None,
+            unsettled_for: Duration::ZERO,
             reported: BTreeSet::new(),
             settles: Gauge::of(&SETTLES),
             forgotten: Gauge::of(&FORGOTTEN),
@@ -54,16 +57,22 @@ impl EndState {
             return vec![];
         }
         let quiet = *self.quiet.get_or_insert(self.watch.now());
-        let lasted = self.watch.since(quiet);
+        let lasted = self.watch.now().saturating_sub(quiet);
         let unsettled: BTreeMap<&StoredKey, String> = world
             .objects
             .values()
             .filter_map(|object| Some((&object.key, unsettled(world, object, at)?)))
             .collect();
-        self.settles.looked();
-        if unsettled.is_empty() || !self.settles.note(lasted.as_secs_f64()) {
+        if unsettled.is_empty() {
+            self.settles.note(self.unsettled_for.as_secs_f64());
             return vec![];
         }
+        self.unsettled_for = lasted;
+        // A run that ends before has shown nothing.
+        if lasted <= SETTLES.span() {
+            return vec![];
+        }
+        self.settles.note(lasted.as_secs_f64());
         let mut broken = vec![];
         for (key, why) in unsettled {
             if self.reported.insert(key.clone()) {
