@@ -75,6 +75,8 @@ bounds! {
         "where two writes within one second hide who wrote, and of objects that others change at the moment";
     REVERSALS = 4, "reversals of an object by another replica, for each fault", 1.0 Times,
         "where an endpoint, a Service or the object itself changed between the two";
+    ONTO_DOWN = 4, "reversals of another replica's move, onto what is down and off what is ready", 0.0 Times,
+        "where an endpoint, a Service or the object itself changed between the two";
     WEIGHT_WRITES = 4, "weight writes of an object beyond its changes of decision", 2.0 Times,
         "each fault may cause one; each change of an endpoint, a Service or the object by others is a change of decision";
     RECORDS = 4, "records and claims of an object beyond two for each weight write", 2.0 Times,

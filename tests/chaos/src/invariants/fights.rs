@@ -1,6 +1,6 @@
 //! 4: no two writers fight, and nobody writes what nothing asks for.
 
-use crate::bounds::{OVERWRITES, RECORDS, REVERSALS, WEIGHT_WRITES};
+use crate::bounds::{ONTO_DOWN, OVERWRITES, RECORDS, REVERSALS, WEIGHT_WRITES};
 use crate::facts::{At, Broken, Fact, Worst};
 use crate::invariants::{Gauge, Input, Invariant};
 use crate::model::{Applied, FailoverObject, World, Writer};
@@ -17,6 +17,7 @@ pub(super) struct Fights {
     /// What may concern every object: faults that begin and end, a freeze, the brake.
     general: u32,
     reversals: Gauge,
+    onto_down: Gauge,
     weight_writes: Gauge,
     records: Gauge,
     overwrites: Gauge,
@@ -62,6 +63,7 @@ impl Default for Fights {
             accounts: BTreeMap::new(),
             general: 0,
             reversals: Gauge::of(&REVERSALS),
+            onto_down: Gauge::of(&ONTO_DOWN),
             weight_writes: Gauge::of(&WEIGHT_WRITES),
             records: Gauge::of(&RECORDS),
             overwrites: Gauge::of(&OVERWRITES),
@@ -87,7 +89,7 @@ impl Invariant for Fights {
     }
 
     fn worst(&self) -> Vec<Worst> {
-        [&self.reversals, &self.weight_writes, &self.records, &self.overwrites]
+        [&self.reversals, &self.onto_down, &self.weight_writes, &self.records, &self.overwrites]
             .map(Gauge::worst)
             .into()
     }
@@ -169,7 +171,7 @@ impl Fights {
     fn moved(
         &mut self,
         world: &World,
-        before: &FailoverObject,
+        before_object: &FailoverObject,
         after: &FailoverObject,
         revision: u64,
         at: At,
@@ -181,7 +183,7 @@ impl Fights {
                 .map(|set| set.active().into_iter().map(str::to_owned).collect())
                 .collect()
         };
-        let (from, to) = (active(before), active(after));
+        let (from, to) = (active(before_object), active(after));
         if from == to {
             return None;
         }
@@ -203,7 +205,16 @@ impl Fights {
             "revision {revision}: {} moves {:?} to {:?}, as {} has just undone",
             now.by, now.from, now.to, last.by
         );
-        self.reversals.note(times).then(|| self.reversals.broken(&after.key, at, vec![lines]))
+        let beyond = self.reversals.note(times);
+        let gauge = if is_onto_down(world, before_object, after, at) {
+            self.onto_down.count();
+            &self.onto_down
+        } else if beyond {
+            &self.reversals
+        } else {
+            return None;
+        };
+        Some(gauge.broken(&after.key, at, vec![lines]))
     }
 
     /// Whether more was written than anything asked for.
@@ -220,6 +231,7 @@ impl Fights {
             ),
         ];
         self.reversals.looked();
+        self.onto_down.looked();
         let mut broken = vec![];
         for (gauge, beyond) in beyond {
             if gauge.note(beyond) && account.reported.insert(gauge.bound.name) {
@@ -232,6 +244,16 @@ impl Fights {
         }
         broken
     }
+}
+
+/// Whether traffic moves, in one set, from what is known to be ready onto what is known to be down.
+fn is_onto_down(world: &World, before: &FailoverObject, after: &FailoverObject, at: At) -> bool {
+    let mut sets = before.sets.iter().zip(&after.sets);
+    sets.any(|(from, to)| {
+        let mut onto = to.with_traffic().filter(|b| !from.active().contains(&b.name.as_str()));
+        onto.any(|b| world.health(&b.service, at).is_down())
+            && from.with_traffic().any(|b| world.health(&b.service, at).is_ready())
+    })
 }
 
 #[cfg(test)]
@@ -253,6 +275,7 @@ mod tests {
         let mut world = TestWorld::default();
         world.endpoints("a", 1);
         world.endpoints("b", 1);
+        world.pass(10.0);
         world.write(author(), &[("a", 1), ("b", 0)], &[]);
         world
     }
@@ -270,6 +293,21 @@ mod tests {
         assert_eq!(world.broken(), NONE, "one reversal is within the bound");
         move_to(&mut world, "b", "one");
         assert_eq!(world.broken(), [4]);
+    }
+
+    #[test]
+    fn one_reversal_onto_what_is_down_breaks_it_where_nothing_changed_in_between() {
+        for (comes_back, broken) in [(false, &[4][..]), (true, &[])] {
+            let mut world = start();
+            world.endpoints("a", 0);
+            move_to(&mut world, "b", "one");
+            if comes_back {
+                world.endpoints("a", 1);
+                world.endpoints("a", 0);
+            }
+            move_to(&mut world, "a", "two");
+            assert_eq!(world.broken(), broken, "{comes_back}");
+        }
     }
 
     #[test]
