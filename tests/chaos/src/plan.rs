@@ -130,7 +130,7 @@ families! {
     GitOps "gitops-loop" |_| Lane::Writers, "a GitOps loop applies manifests again and again";
     RefusingWebhook "refusing-webhook" |_| Lane::Webhook, "a third webhook refuses the writes of a namespace";
     WebhookSilent "silent-webhook" |_| Lane::Webhook, "the webhook's Service accepts, and never answers";
-    CaRotated "ca-rotated" |_| Lane::Webhook, "the Secret with the webhook's CA is deleted: a new CA is issued";
+    CaRotated "ca-rotated" |_| Lane::Webhook, "the Secret with the webhook's CA is emptied: a new CA is issued";
     SecretDamaged "secret-damaged" |_| Lane::Webhook, "the Secret with the webhook's CA holds nonsense";
     TokenExpired "token-expired" |_| Lane::Replicas, "a replica's token is not valid any more, and a new one is written later";
     CrdsRemoved "crds-removed" |_| Lane::Definitions, "the definition of GRPCRoute is removed, and put back with its objects";

@@ -6,7 +6,7 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 const THIRD: &str = "chaos-refuses";
@@ -64,22 +64,21 @@ pub(super) async fn silent(made: Made<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The next CA is issued as after an installation.
+/// The Secret is emptied, and the next CA is issued as after an installation.
 pub(super) async fn rotate(made: Made<'_>) -> anyhow::Result<()> {
-    let secrets: Api<Secret> = Api::namespaced(made.world.east.client(), NAMESPACE);
-    let admission = made.world.disturbances.admission();
-    let _ = secrets.delete(SECRET, &DeleteParams::default()).await;
-    tokio::time::sleep(ISSUED).await;
-    drop(admission);
-    Ok(())
+    change_secret(made, json!({ "data": null })).await
 }
 
+/// The Secret holds no certificate any more.
 pub(super) async fn damage(made: Made<'_>) -> anyhow::Result<()> {
+    let nonsense = json!({ "ca.crt": "nonsense", "ca.key": "nonsense" });
+    change_secret(made, json!({ "stringData": nonsense })).await
+}
+
+async fn change_secret(made: Made<'_>, change: Value) -> anyhow::Result<()> {
     let secrets: Api<Secret> = Api::namespaced(made.world.east.client(), NAMESPACE);
-    let admission = made.world.disturbances.admission();
-    let nonsense = json!({ "stringData": { "ca.crt": "nonsense", "ca.key": "nonsense" } });
-    let _ = secrets.patch(SECRET, &PatchParams::default(), &Patch::Merge(nonsense)).await;
+    let _admission = made.world.disturbances.admission();
+    let _ = secrets.patch(SECRET, &PatchParams::default(), &Patch::Merge(change)).await;
     tokio::time::sleep(ISSUED).await;
-    drop(admission);
     Ok(())
 }
