@@ -40,6 +40,8 @@ pub struct Applied {
 pub struct Replica {
     /// Whether its process runs.
     pub runs: bool,
+    /// Which one that is: the end of the one before it may be told later than its start.
+    pub pid: u32,
     /// Since when it has been answered by the API server of the east, without a break.
     pub answered_since: Option<At>,
     /// The same of the west.
@@ -204,11 +206,15 @@ impl World {
             Fact::FaultEnded { id, .. } => {
                 self.faults.remove(id);
             }
-            Fact::ReplicaStarted { replica, .. } => {
-                self.replicas.insert(replica.clone(), Replica { runs: true, ..Replica::default() });
+            Fact::ReplicaStarted { replica, pid, .. } => {
+                let started = Replica { runs: true, pid: *pid, ..Replica::default() };
+                self.replicas.insert(replica.clone(), started);
             }
-            Fact::ReplicaExited { replica, .. } => {
-                self.replicas.insert(replica.clone(), Replica::default());
+            Fact::ReplicaExited { replica, pid, .. } => {
+                let ended = self.replicas.get_mut(replica).filter(|known| known.pid == *pid);
+                if let Some(known) = ended {
+                    *known = Replica::default();
+                }
             }
             Fact::Reachability { replica, cluster, answered, at } => {
                 let known = self.replicas.entry(replica.clone()).or_default();
