@@ -88,7 +88,7 @@ bounds! {
     ILLEGAL_TAKEN = 5, "illegal applies taken", 0.0 Times,
         "only while one replica lived and was reachable for all of the request";
     UID_ECHOED = 5, "answers without the uid of their request", 0.0 Times,
-        "";
+        "by what the API server says of them";
     DELETION = 6, "a deletion of a guarded pod held", 3.0 Seconds,
         "0.8 s is the guard's bound, 1 s its webhook's timeout, and the rest a busy machine's; not while a fault of an API server or of etcd is made";
     WEIGHTS_LOST = 6, "authors' weights that did not come back with the label off", 0.0 Times,

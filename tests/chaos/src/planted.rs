@@ -89,4 +89,12 @@ mod tests {
         let known: Vec<_> = PLANTED.iter().map(|planted| planted.name).collect();
         assert_eq!(names, known);
     }
+
+    #[test]
+    fn what_is_favoured_is_made() {
+        let (made, _) = crate::faults::available();
+        for favoured in PLANTED.iter().flat_map(|planted| planted.favours) {
+            assert!(made.iter().any(|family| family.name() == *favoured), "{favoured}");
+        }
+    }
 }

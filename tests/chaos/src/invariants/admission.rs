@@ -13,6 +13,8 @@ const BY_OTHERS: &[&str] = &[
     "being terminated",
     "being deleted",
 ];
+/// What an API server says of an answer to another request.
+const OTHER_UID: &str = "response.uid";
 /// Statuses of an API server that is not there, or has too much to do.
 const NOT_THERE: &[u16] = &[429, 503, 504];
 
@@ -47,7 +49,7 @@ impl Invariant for Admission {
             return vec![];
         };
         let mut broken = vec![];
-        if let Some(echoed) = uid_echoed {
+        if let Some(echoed) = uid_echoed.or_else(|| seen_by_api_server(outcome)) {
             self.uid.looked();
             if !echoed && self.uid.count() {
                 broken.push(self.uid.broken(object, *at, vec![format!("{outcome:?}")]));
@@ -72,6 +74,15 @@ impl Invariant for Admission {
 
     fn worst(&self) -> Vec<Worst> {
         [&self.refused, &self.taken, &self.uid].map(Gauge::worst).into()
+    }
+}
+
+/// Whether an answer had the uid of its request: an API server that got one looks at it.
+fn seen_by_api_server(outcome: &Outcome) -> Option<bool> {
+    match outcome {
+        Outcome::Applied => Some(true),
+        Outcome::Refused { message, .. } => Some(!message.contains(OTHER_UID)),
+        Outcome::Unanswered => None,
     }
 }
 
@@ -138,5 +149,7 @@ mod tests {
     #[test]
     fn an_answer_with_another_uid_breaks_it_whenever_it_comes() {
         assert_eq!(declared(true, Outcome::Applied, false, Some(false)), [5]);
+        let other = refused(500, "failed calling webhook: expected response.uid=\"a\", got \"b\"");
+        assert_eq!(declared(false, other, false, None), [5]);
     }
 }
