@@ -114,3 +114,30 @@ async fn guarded(world: &World, spec: &ServiceSpec) -> anyhow::Result<()> {
         .grace_seconds(30);
     workload.deploy_as(&deployment).await
 }
+
+/// The ServiceAccount `alertmanager` may declare Services of every namespace of the run down.
+pub(super) async fn allow_alerts(world: &World) -> anyhow::Result<()> {
+    let subject = json!({ "kind": "ServiceAccount", "name": "alertmanager", "namespace": "monitoring" });
+    let items = json!([
+        { "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "monitoring" } },
+        {
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": { "name": "alertmanager", "namespace": "monitoring" },
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": { "name": "chaos-alerts" },
+            "rules": [{ "apiGroups": [""], "resources": ["services"], "verbs": ["patch"] }],
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": { "name": "chaos-alerts" },
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "chaos-alerts",
+            },
+            "subjects": [subject],
+        },
+    ]);
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
+    world.east.apply(&list.to_string()).await.map(drop)
+}

@@ -22,10 +22,13 @@ pub const NAMESPACE: &str = "linkerd-failover";
 const PATIENCE: Duration = Duration::from_secs(120);
 const REPLICAS: usize = 2;
 /// Values of the chart.
-const VALUES: [&str; 3] = [
+const VALUES: [&str; 6] = [
     "remoteClusters.credentialsNamespaces={linkerd-multicluster}",
     "remoteUnreachableAfter=60s",
     "guard.bound=800ms",
+    "alerts.enabled=true",
+    "alerts.for=10s",
+    "alerts.minimumStay=2s",
 ];
 
 /// How a world is made.
@@ -123,6 +126,7 @@ impl World {
             world.started(replica);
         }
         contents::create(&world).await.context("the objects of the run")?;
+        contents::allow_alerts(&world).await.context("the sender of alerts")?;
         Ok(world)
     }
 
