@@ -193,9 +193,8 @@ impl Reconciler {
 
     /// When [`Self::advance`] has something to do, or a record may be written.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let records = self.backlog.oldest().and_then(|oldest| self.traffic().calm_from(oldest));
-        // What keeps a record back after that wakes the loop itself.
-        let records = records.filter(|calm| *calm > Instant::now());
+        let free = |oldest| self.traffic().free_from(oldest, Instant::now());
+        let records = self.backlog.oldest().and_then(free);
         let writes = [self.writes.in_flight.due(), self.profiles.in_flight.due()];
         writes.into_iter().flatten().chain(records).min()
     }

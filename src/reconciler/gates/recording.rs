@@ -26,13 +26,16 @@ pub(crate) struct Traffic {
 impl Traffic {
     /// Whether a record of what is unrecorded since then would be in the way of anything.
     pub(crate) fn is_crowded(self, since: Instant, now: Instant) -> bool {
-        let is_calm = self.calm_from(since).is_none_or(|calm| calm <= now);
-        self.fast_writes >= FEW_WRITES || self.is_queued || !is_calm
+        self.free_from(since, now).is_none_or(|free| free > now)
     }
 
-    /// From when on what is unrecorded since then need not wait for calm; none: it need not at all.
-    pub(crate) fn calm_from(self, since: Instant) -> Option<Instant> {
-        Some((self.last_change? + CALM).min(since + MOST))
+    /// From when on a record of what is unrecorded since then is in the way of nothing, if nothing comes. That may be
+    /// past: then it was in the way when it was looked at last, and nobody looks again. None: something is in its
+    /// way whose end is noticed by itself.
+    pub(crate) fn free_from(self, since: Instant, now: Instant) -> Option<Instant> {
+        let is_busy = self.fast_writes >= FEW_WRITES || self.is_queued;
+        let calm = self.last_change.map_or(now, |last| (last + CALM).min(since + MOST));
+        (!is_busy).then_some(calm)
     }
 }
 
@@ -89,9 +92,26 @@ mod tests {
         assert_eq!(check(since, true, flips(later - CALM), later), Ok(()));
         let just_now = flips(later - CALM / 2);
         assert_eq!(check(since, true, just_now, later), Err(Later::Uncrowded));
-        assert_eq!(just_now.calm_from(since), Some(later + CALM / 2));
+        assert_eq!(just_now.free_from(since, later), Some(later + CALM / 2));
         let always = flips(since + MOST);
         assert_eq!(check(since, true, always, since + MOST), Ok(()));
-        assert_eq!(always.calm_from(since), Some(since + MOST));
+        assert_eq!(always.free_from(since, later), Some(since + MOST));
+    }
+
+    #[test]
+    fn a_record_that_has_come_free_since_it_was_looked_at_is_due_at_once() {
+        let since = Instant::now();
+        let last = since + DELAY;
+        let flips = Traffic { last_change: Some(last), ..QUIET };
+        let (looked, later) = (last + CALM - Duration::from_nanos(1), last + CALM * 2);
+        assert!(flips.is_crowded(since, looked));
+        assert!(flips.free_from(since, later).is_some_and(|free| free <= later));
+        assert_eq!(QUIET.free_from(since, later), Some(later));
+        // Their ends wake whoever looks.
+        for traffic in
+            [Traffic { fast_writes: FEW_WRITES, ..flips }, Traffic { is_queued: true, ..flips }]
+        {
+            assert_eq!(traffic.free_from(since, later), None);
+        }
     }
 }
