@@ -2,6 +2,7 @@
 
 use crate::bounds::{DELETION, WEIGHTS_LOST};
 use crate::facts::{At, Broken, Fact, Worst};
+use crate::invariants::stopwatch::PacedClock;
 use crate::invariants::{Gauge, Input, Invariant};
 use crate::model::World;
 use std::collections::BTreeMap;
@@ -12,7 +13,9 @@ const OF_CONTROL_PLANES: [&str; 3] = ["api-server", "etcd", "compaction"];
 
 /// Looks at deletions, and at the end at all weights.
 pub(super) struct Deletion {
-    asked: BTreeMap<String, At>,
+    clock: PacedClock,
+    /// When each deletion was asked for, by both clocks.
+    asked: BTreeMap<String, (At, Duration)>,
     /// When a fault of a control plane was made last.
     disturbed: Option<At>,
     held: Gauge,
@@ -22,6 +25,7 @@ pub(super) struct Deletion {
 impl Default for Deletion {
     fn default() -> Self {
         Self {
+            clock: PacedClock::default(),
             asked: BTreeMap::new(),
             disturbed: None,
             held: Gauge::of(&DELETION),
@@ -38,13 +42,14 @@ impl Invariant for Deletion {
                 vec![]
             }
             Input::Tick => {
+                self.clock.tick(world, at);
                 if world.faults.values().any(|(family, _)| is_of_control_plane(family)) {
                     self.disturbed = Some(at);
                 }
                 vec![]
             }
             Input::Fact(Fact::DeletionAsked { pod, .. }) => {
-                self.asked.insert(pod.clone(), at);
+                self.asked.insert(pod.clone(), (at, self.clock.now()));
                 vec![]
             }
             Input::Fact(Fact::DeletionAnswered { pod, status, took, .. }) => {
@@ -66,12 +71,14 @@ fn is_of_control_plane(family: &str) -> bool {
 
 impl Deletion {
     fn answered(&mut self, pod: &str, status: u16, took: Duration, at: At) -> Option<Broken> {
-        let asked = self.asked.remove(pod)?;
+        let (asked, paced) = self.asked.remove(pod)?;
         if self.disturbed.is_some_and(|disturbed| disturbed >= asked) {
             return None;
         }
-        let account = || vec![format!("answered with {status} after {took:?}")];
-        self.held.note(took.as_secs_f64()).then(|| self.held.broken(pod, at, account()))
+        let counted = took.min(self.clock.now() - paced);
+        let account =
+            || vec![format!("answered with {status} after {took:?}, of which {counted:?} count")];
+        self.held.note(counted.as_secs_f64()).then(|| self.held.broken(pod, at, account()))
     }
 
     fn labels_off(&mut self, world: &World, at: At) -> Vec<Broken> {

@@ -63,3 +63,24 @@ impl Stopwatch {
         leader.is_some_and(|leader| leader.runs && leader.answered_since.is_none()) && !is_stopped()
     }
 }
+
+/// Time as far as the processes got the CPU that they asked for, whoever is answered.
+#[derive(Debug, Default)]
+pub(super) struct PacedClock {
+    passed: Duration,
+    last: Option<At>,
+}
+
+impl PacedClock {
+    /// Time passes.
+    pub(super) fn tick(&mut self, world: &World, at: At) {
+        let passed = self.last.map_or(Duration::ZERO, |last| at.0.saturating_sub(last.0));
+        self.last = Some(at);
+        self.passed += passed.min(TICK).mul_f64(world.pace.unwrap_or(1.0));
+    }
+
+    /// What has passed, to a tick.
+    pub(super) fn now(&self) -> Duration {
+        self.passed
+    }
+}
