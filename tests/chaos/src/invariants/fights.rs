@@ -147,7 +147,7 @@ impl Fights {
         let leaves_pin = || {
             after.sets.iter().any(|set| {
                 let names = || set.backends.iter().map(|b| b.name.as_str());
-                names().any(|name| of_pin(&name)) && !set.active().iter().all(|name| of_pin(name))
+                names().any(|name| of_pin(&name)) && !set.active().iter().all(&of_pin)
             })
         };
         let forbids = if !before.is_managed {
