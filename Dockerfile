@@ -16,6 +16,7 @@ COPY tests/cluster/tools/Cargo.toml tests/cluster/tools/
 COPY tests/chaos/Cargo.toml tests/chaos/
 COPY tests/docs/Cargo.toml tests/docs/
 COPY tests/docs/book/Cargo.toml tests/docs/book/
+COPY tests/endurance/Cargo.toml tests/endurance/
 COPY tests/look/Cargo.toml tests/look/
 COPY benches/table/Cargo.toml benches/table/
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \

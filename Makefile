@@ -15,7 +15,7 @@ CRANE ?= $(TOOLS)/crane-$(call go_version,github.com/google/go-containerregistry
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration docs gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile chaos chaos-planted clean
+.PHONY: demo test build-tests lint unit integration docs gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile chaos chaos-planted advisories sbom hardening soak clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -37,6 +37,15 @@ lint: $(CARGO_DENY) $(ACTIONLINT)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet --document-private-items --lib --examples
 	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources
 	$(ACTIONLINT) -shellcheck= -pyflakes=
+
+## advisories: the advisories of RustSec about what we depend on; ADVISORY_DB names a clone of its database, where there is no network
+advisories: $(CARGO_DENY)
+	$(if $(ADVISORY_DB),GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0="url.file://$(abspath $(ADVISORY_DB)).insteadOf" GIT_CONFIG_VALUE_0=https://github.com/RustSec/advisory-db) \
+	  $(CARGO_DENY) --locked check --hide-inclusion-graph advisories
+
+## sbom: all that the program is compiled from, as CycloneDX, in target/sbom
+sbom: $(CARGO_CYCLONEDX)
+	$(CARGO) run --locked --quiet -p release -- sbom $(or $(CARGO_TARGET_DIR),target)/sbom --cyclonedx $(CARGO_CYCLONEDX)
 
 # Unoptimised: that takes 100 s of CPU, and a check takes 2 s all the same.
 $(CARGO_DENY):
@@ -132,6 +141,18 @@ chaos-planted: tools
 	cp $(or $(CARGO_TARGET_DIR),target)/debug/linkerd-failover $(PLANTED)
 	$(CARGO) build --locked --workspace --bin linkerd-failover --bin chaos-planted
 	CHAOS_PLANTED_PROGRAM=$(abspath $(PLANTED)) $(or $(CARGO_TARGET_DIR),target)/debug/chaos-planted
+# Built with the whole workspace, as the tests are.
+ENDURANCE = $(CARGO) build --locked --workspace --bin linkerd-failover --bin hardening --bin soak
+
+## hardening: a webhook under attack, each attack alone and then all at once for HARDENING_MINUTES (5); target/proof/hardening.md
+hardening: tools
+	$(ENDURANCE)
+	HARDENING_MINUTES=$(HARDENING_MINUTES) $(or $(CARGO_TARGET_DIR),target)/debug/hardening
+
+## soak: SOAK_MINUTES (60) of applies, flips, restarts and rotations of certificates; target/proof/soak.md
+soak: tools
+	$(ENDURANCE)
+	SOAK_MINUTES=$(SOAK_MINUTES) $(or $(CARGO_TARGET_DIR),target)/debug/soak
 
 clean:
 	$(CARGO) clean
