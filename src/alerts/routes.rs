@@ -4,7 +4,7 @@
 use crate::alerts::receiver::{AlertReceiver, Answer};
 use crate::alerts::sender_places::SenderPlaces;
 use crate::client::token_reviews::bearer_token;
-use crate::webhook::body::{self, BodyError};
+use crate::webhook::body::{self, BodyError, Bounds};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -62,7 +62,7 @@ impl AlertRoute {
         let Some(_place) = self.senders.take(name) else {
             return self.receiver.shed("too many requests of this sender are under way");
         };
-        match body::read(request.into_body(), LONGEST, &self.memory).await {
+        match body::read(request.into_body(), Bounds::of(LONGEST), &self.memory).await {
             Ok(body) => self.receiver.take(&sender, &body.bytes).await,
             Err(BodyError::NoMemory) => {
                 self.receiver.shed("the bodies of other requests take all memory")

@@ -22,13 +22,30 @@ pub(crate) enum BodyError {
     Broken(#[from] axum::Error),
 }
 
+/// How long a body may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// At most.
+    pub most: usize,
+    /// Up to here it needs no permits.
+    pub free: usize,
+}
+
+impl Bounds {
+    /// All bytes need permits.
+    pub(crate) fn of(most: usize) -> Self {
+        Self { most, free: 0 }
+    }
+}
+
 /// Reads a body to its end. It takes permits for the bytes that arrive, whatever length the client
 /// announces.
 pub(crate) async fn read(
     body: Body,
-    most: usize,
+    bounds: Bounds,
     memory: &Semaphore,
 ) -> Result<RequestBody<'_>, BodyError> {
+    let Bounds { most, free } = bounds;
     let mut chunks = body.into_data_stream();
     let (mut pieces, mut permits) = (Pieces::default(), None);
     while let Some(chunk) = chunks.next().await {
@@ -36,7 +53,8 @@ pub(crate) async fn read(
         if pieces.len() + chunk.len() > most {
             return Err(BodyError::TooLarge { most });
         }
-        take(chunk.len(), memory, &mut permits)?;
+        let (before, after) = (pieces.len(), pieces.len() + chunk.len());
+        take(after.saturating_sub(before.max(free)), memory, &mut permits)?;
         pieces.add(chunk);
     }
     Ok(RequestBody { bytes: pieces.joined(), _permits: permits })
@@ -98,15 +116,29 @@ mod tests {
     #[tokio::test]
     async fn bodies_share_the_memory_and_return_it() {
         let memory = Semaphore::new(100);
-        let one = read(body(&[30, 30]), 80, &memory).await.unwrap();
+        let one = read(body(&[30, 30]), Bounds::of(80), &memory).await.unwrap();
         assert_eq!((one.bytes.len(), memory.available_permits()), (60, 40));
-        let refused = read(body(&[30, 30]), 80, &memory).await.err();
+        let refused = read(body(&[30, 30]), Bounds::of(80), &memory).await.err();
         assert!(matches!(refused, Some(BodyError::NoMemory)));
-        let other = read(body(&[40]), 80, &memory).await.unwrap();
+        let other = read(body(&[40]), Bounds::of(80), &memory).await.unwrap();
         drop((one, other));
-        let refused = read(body(&[50, 31]), 80, &memory).await.err();
+        let refused = read(body(&[50, 31]), Bounds::of(80), &memory).await.err();
         assert!(matches!(refused, Some(BodyError::TooLarge { most: 80 })));
         assert_eq!(memory.available_permits(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_small_body_needs_no_memory_and_of_a_larger_one_what_is_beyond() {
+        let (memory, bounds) = (Semaphore::new(10), Bounds { most: 80, free: 40 });
+        let small = read(body(&[30, 10]), bounds, &memory).await.unwrap();
+        assert_eq!((small.bytes.len(), memory.available_permits()), (40, 10));
+        for chunks in [&[50][..], &[30, 20], &[40, 10], &[30, 5, 15]] {
+            let larger = read(body(chunks), bounds, &memory).await.unwrap();
+            assert_eq!((larger.bytes.len(), memory.available_permits()), (50, 0), "{chunks:?}");
+            let refused = read(body(&[30, 11]), bounds, &memory).await.err();
+            assert!(matches!(refused, Some(BodyError::NoMemory)));
+            assert!(read(body(&[30]), bounds, &memory).await.is_ok());
+        }
     }
 
     #[tokio::test]
@@ -115,7 +147,7 @@ mod tests {
             let chunks = pieces.clone().into_iter().map(Ok::<_, std::io::Error>);
             let memory = Semaphore::new(100);
             let body = Body::from_stream(stream::iter(chunks));
-            let read = read(body, 80, &memory).await.unwrap();
+            let read = read(body, Bounds::of(80), &memory).await.unwrap();
             assert_eq!(read.bytes, pieces.concat());
             assert_eq!(memory.available_permits(), 100 - read.bytes.len());
         }
@@ -125,7 +157,7 @@ mod tests {
     async fn a_body_that_breaks_off_is_an_error() {
         let chunks = [Ok(vec![0; 9]), Err(std::io::Error::other("gone"))];
         let memory = Semaphore::new(100);
-        let broken = read(Body::from_stream(stream::iter(chunks)), 80, &memory).await;
+        let broken = read(Body::from_stream(stream::iter(chunks)), Bounds::of(80), &memory).await;
         let error = broken.err().unwrap();
         assert!(matches!(error, BodyError::Broken(_)));
         assert_eq!(error.to_string(), "gone");

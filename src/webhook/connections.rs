@@ -6,7 +6,7 @@
 //! opens silent connections thus evicts its own.
 
 use crate::telemetry::{ClosedConnection, Metrics};
-use crate::webhook::eviction::{Idle, to_evict};
+use crate::webhook::eviction::{Candidate, to_evict};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,7 @@ struct Usage {
     /// It is shut down for a change of the TLS settings: no new connection waits for its slot.
     draining: bool,
     shutdown: CancellationToken,
+    close: CancellationToken,
 }
 
 /// One open connection, until dropped.
@@ -45,6 +46,8 @@ pub(crate) struct Connection {
     slot: Arc<ConnectionSlot>,
     /// Cancelled when it has to shut down: it is evicted, or drained.
     pub shutdown: CancellationToken,
+    /// Cancelled when there is no time left for it to drain.
+    pub close: CancellationToken,
 }
 
 struct ConnectionSlot {
@@ -64,20 +67,23 @@ impl Connections {
     /// Accepts a connection of a client; none where it has to be closed at once.
     pub(crate) fn accept(self: &Arc<Self>, client: IpAddr) -> Option<Connection> {
         let mut open = self.open();
-        if open.connections.len() >= self.limit {
+        let count = open.connections.len();
+        if count >= self.limit {
             // Evicted connections take a moment to close, in which others may arrive.
-            let is_full = open.connections.len() >= self.limit + self.limit.div_ceil(4);
-            let idle = if is_full { None } else { to_evict(&open.idle()) };
-            let Some(idle) = idle.and_then(|id| open.connections.get(&id)) else {
-                self.metrics.admission.shed_connection(ClosedConnection::New);
-                return None;
+            let is_full = count >= self.limit + self.limit.div_ceil(4);
+            let has_room = match is_full {
+                false => open.evict(),
+                true => count < 2 * self.limit && open.close_for(client),
             };
-            idle.shutdown.cancel();
-            self.metrics.admission.shed_connection(ClosedConnection::Idle);
+            let closed = if has_room { ClosedConnection::Idle } else { ClosedConnection::New };
+            self.metrics.admission.shed_connection(closed);
+            if !has_room {
+                return None;
+            }
         }
         let id = open.next;
         open.next += 1;
-        let shutdown = self.stop.child_token();
+        let (shutdown, close) = (self.stop.child_token(), CancellationToken::new());
         let usage = Usage {
             client,
             requests: 0,
@@ -85,10 +91,12 @@ impl Connections {
             idle_since: Instant::now(),
             draining: false,
             shutdown: shutdown.clone(),
+            close: close.clone(),
         };
         open.connections.insert(id, usage);
         self.metrics.admission.connections.inc();
-        Some(Connection { slot: Arc::new(ConnectionSlot { id, all: self.clone() }), shutdown })
+        let slot = Arc::new(ConnectionSlot { id, all: self.clone() });
+        Some(Connection { slot, shutdown, close })
     }
 
     /// Drains all open connections: the TLS settings by which they were accepted have changed.
@@ -107,12 +115,37 @@ impl Connections {
 }
 
 impl Open {
-    /// The connections that may be evicted: without a request, and not shut down yet.
-    fn idle(&self) -> Vec<Idle> {
-        let idle = self.connections.iter();
-        let idle = idle.filter(|(_, u)| u.requests == 0 && !u.shutdown.is_cancelled());
-        idle.map(|(id, u)| Idle { id: *id, client: u.client, used: u.used, since: u.idle_since })
-            .collect()
+    /// Evicts an idle connection; false where there is none.
+    fn evict(&self) -> bool {
+        let idle = |usage: &Usage| usage.requests == 0 && !usage.shutdown.is_cancelled();
+        let evicted = to_evict(&self.candidates(idle)).and_then(|id| self.connections.get(&id));
+        evicted.map(|usage| usage.shutdown.cancel()).is_some()
+    }
+
+    /// Makes room where too many evicted connections are not closed yet: one of them is closed at once.
+    /// False for the client that has the most connections: it is the one that does not leave.
+    fn close_for(&self, client: IpAddr) -> bool {
+        let mut by_client: HashMap<IpAddr, usize> = HashMap::new();
+        for usage in self.connections.values() {
+            *by_client.entry(usage.client).or_default() += 1;
+        }
+        if by_client.get(&client) >= by_client.values().max() {
+            return false;
+        }
+        let evicted = |usage: &Usage| usage.shutdown.is_cancelled() && !usage.close.is_cancelled();
+        let closed = to_evict(&self.candidates(evicted)).and_then(|id| self.connections.get(&id));
+        closed.map(|usage| usage.close.cancel()).is_some() || self.evict()
+    }
+
+    fn candidates(&self, is_one: impl Fn(&Usage) -> bool) -> Vec<Candidate> {
+        let candidates = self.connections.iter().filter(|(_, usage)| is_one(usage));
+        let candidate = |(id, usage): (&u64, &Usage)| Candidate {
+            id: *id,
+            client: usage.client,
+            used: usage.used,
+            since: usage.idle_since,
+        };
+        candidates.map(candidate).collect()
     }
 }
 
@@ -251,6 +284,23 @@ mod tests {
         drop(open);
         assert_eq!(metrics.admission.connections.get(), 0);
         assert!(connections.accept(CLIENT).is_some());
+    }
+
+    #[test]
+    fn another_client_gets_in_where_the_evicted_ones_of_a_flood_are_slow_to_close() {
+        let (connections, metrics) = connections(8);
+        let flood: Vec<_> = (0..1_000).filter_map(|_| connections.accept(OTHER)).collect();
+        assert_eq!(flood.len(), 10);
+        let new = connections.accept(CLIENT).unwrap();
+        assert!(!new.shutdown.is_cancelled());
+        let closed = flood.iter().filter(|connection| connection.close.is_cancelled()).count();
+        assert_eq!(closed, 1);
+        assert!(connections.accept(OTHER).is_none());
+        // Whoever comes, there is an end.
+        let others = (0..=255).map(|n| IpAddr::from([10, 1, 1, n]));
+        let others: Vec<_> = others.filter_map(|other| connections.accept(other)).collect();
+        assert_eq!(others.len(), 5);
+        assert_eq!(metrics.admission.connections.get(), 16);
     }
 
     #[test]

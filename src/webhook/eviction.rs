@@ -1,4 +1,4 @@
-//! Which connection is evicted for a new one.
+//! Which connection, or which place of a request, is taken from a client for another one.
 //!
 //! The client address with the most idle connections pays. Of these, those that never carried a request
 //! go first, oldest first, then the one that has been idle for longest. So an API server that shares its
@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
-/// A connection without a request under way.
+/// A connection without a request under way, or a request that waits for its client.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Idle {
+pub(crate) struct Candidate {
     pub id: u64,
     pub client: IpAddr,
     /// Whether it ever carried a request.
@@ -20,13 +20,13 @@ pub(crate) struct Idle {
     pub since: Instant,
 }
 
-/// The connection to evict; none where none is idle.
-pub(crate) fn to_evict(idle: &[Idle]) -> Option<u64> {
+/// The one to evict; none of none.
+pub(crate) fn to_evict(idle: &[Candidate]) -> Option<u64> {
     let mut by_client: HashMap<IpAddr, usize> = HashMap::new();
     for connection in idle {
         *by_client.entry(connection.client).or_default() += 1;
     }
-    let of_client = |connection: &Idle| by_client.get(&connection.client).copied();
+    let of_client = |connection: &Candidate| by_client.get(&connection.client).copied();
     let most = by_client.values().max().copied();
     // Of clients that have equally many, too, an unused connection goes first.
     let candidates = idle.iter().filter(|connection| of_client(connection) == most);
@@ -41,12 +41,12 @@ mod tests {
     const API_SERVER: [u8; 4] = [10, 0, 0, 1];
     const FLOOD: [u8; 4] = [10, 9, 9, 9];
 
-    fn idle(id: u64, client: [u8; 4], used: bool, since: Instant) -> Idle {
-        Idle { id, client: client.into(), used, since }
+    fn idle(id: u64, client: [u8; 4], used: bool, since: Instant) -> Candidate {
+        Candidate { id, client: client.into(), used, since }
     }
 
     /// What is evicted, one after the other, until nothing is idle.
-    fn order(mut connections: Vec<Idle>) -> Vec<u64> {
+    fn order(mut connections: Vec<Candidate>) -> Vec<u64> {
         let mut order = vec![];
         while let Some(id) = to_evict(&connections) {
             order.push(id);

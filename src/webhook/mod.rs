@@ -11,6 +11,7 @@ pub(crate) mod eviction;
 pub(crate) mod handler;
 pub(crate) mod handshakes;
 mod partial_review;
+mod places;
 mod pod_deletion_request;
 pub(crate) mod pod_deletions;
 pub(crate) mod response;

@@ -4,7 +4,7 @@ use crate::deletion_guard::{
     Announcement, AnnouncementOutcome, Announcer, DelayBounds, LabelCheck,
 };
 use crate::telemetry::{DeletionVerdict, Metrics, ShedReason};
-use crate::webhook::body::{self, BodyError};
+use crate::webhook::body::{self, BodyError, Bounds};
 use crate::webhook::pod_deletion_request::{DeletionRequest, DeletionReview, SkipReason};
 use crate::webhook::routes::{InFlightGauge, patience};
 use crate::webhook::server::ServerLimits;
@@ -102,7 +102,9 @@ enum Unreadable {
 impl PodDeletionReviewer {
     /// Reads a review, and drops its body.
     async fn read(&self, request: Request) -> Result<DeletionRequest, Unreadable> {
-        let body = body::read(request.into_body(), self.limits.body_bytes, &self.memory).await?;
+        let body =
+            body::read(request.into_body(), Bounds::of(self.limits.body_bytes), &self.memory)
+                .await?;
         let review: DeletionReview = serde_json::from_slice(&body.bytes)?;
         Ok(review.request)
     }

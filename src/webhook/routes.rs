@@ -2,16 +2,18 @@
 
 use crate::engine;
 use crate::telemetry::{Metrics, ObjectOperation, ReviewOutcome, ReviewPath, ShedReason};
-use crate::webhook::body::{self, BodyError, RequestBody};
+use crate::webhook::body::{self, BodyError, Bounds, RequestBody};
 use crate::webhook::partial_review;
+use crate::webhook::places::{Place, Places};
 use crate::webhook::response::{self, RequestInfo, ReviewError, ReviewResponse, Reviewer};
-use crate::webhook::server::ServerLimits;
+use crate::webhook::server::{ClientAddress, ServerLimits};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use jiff::SignedDuration;
 use prometheus_client::metrics::gauge::Gauge;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -39,7 +41,7 @@ pub(crate) fn router<R: Reviewer>(
         limits,
         metrics,
         draining,
-        requests: Semaphore::new(limits.requests),
+        places: Places::new(limits.requests),
         memory: Semaphore::new(limits.bodies_bytes),
         heavy: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
     };
@@ -66,7 +68,7 @@ struct ReviewService<R> {
     limits: ServerLimits,
     metrics: Arc<Metrics>,
     draining: CancellationToken,
-    requests: Semaphore,
+    places: Arc<Places>,
     memory: Semaphore,
     /// Permits for heavy reviews.
     heavy: Arc<Semaphore>,
@@ -110,13 +112,15 @@ async fn respond<R: Reviewer>(
 
 impl<R: Reviewer> ReviewService<R> {
     async fn serve(&self, webhook: ReviewPath, request: Request) -> Response {
-        let Ok(_permit) = self.requests.try_acquire() else {
+        let client = request.extensions().get::<ClientAddress>();
+        let client = client.map_or(Ipv4Addr::UNSPECIFIED.into(), |client| client.0);
+        let Some(place) = self.places.take(client) else {
             return self.shed(ShedReason::Requests);
         };
         let _in_flight = InFlightGauge::new(&self.metrics.admission.in_flight);
         let began = Instant::now();
         let deadline = began + patience(request.uri().query(), self.limits.answer);
-        let answered = match self.read(request, deadline).await {
+        let answered = match self.read(request, &place, deadline).await {
             Ok(body) => self.answer(webhook, body, deadline).await,
             Err(rejection) => Err(rejection),
         };
@@ -138,11 +142,21 @@ impl<R: Reviewer> ReviewService<R> {
     async fn read(
         &self,
         request: Request,
+        place: &Place,
         deadline: Instant,
     ) -> Result<RequestBody<'_>, Rejection> {
-        let reading = body::read(request.into_body(), self.limits.body_bytes, &self.memory);
-        match timeout_at(deadline, reading).await {
-            Ok(Ok(body)) => Ok(body),
+        let bounds = Bounds { most: self.limits.body_bytes, free: LIGHT };
+        let reading = body::read(request.into_body(), bounds, &self.memory);
+        let read = tokio::select! {
+            biased;
+            read = timeout_at(deadline, reading) => read,
+            () = place.lost.cancelled() => return Err(Rejection::Shed(ShedReason::Requests)),
+        };
+        match read {
+            Ok(Ok(body)) => {
+                place.keep();
+                Ok(body)
+            }
             Ok(Err(BodyError::NoMemory)) => Err(Rejection::Shed(ShedReason::Memory)),
             Ok(Err(error)) => Err(Rejection::Unread(error)),
             Err(_) => Err(Rejection::Late),

@@ -152,44 +152,66 @@ fn the_deadline_is_within_the_timeout_of_the_api_server() {
     }
 }
 
+fn two_at_once(reviewer: Fake) -> Webhook {
+    Webhook::with(reviewer, ServerLimits { requests: 2, ..ServerLimits::default() })
+}
+
 #[tokio::test]
-async fn beyond_the_limit_requests_are_turned_away_at_once_and_accepted_later() {
-    let webhook =
-        Webhook::with(Fake::Allows, ServerLimits { requests: 2, ..ServerLimits::default() });
+async fn beyond_the_limit_a_request_whose_body_does_not_arrive_makes_room() {
+    let webhook = two_at_once(Fake::Allows);
     let path = "/mutate?timeout=600ms";
-    let busy = async { tokio::join!(webhook.post(path, endless()), webhook.post(path, endless())) };
+    let slow =
+        async { tokio::join!(webhook.response(path, endless()), webhook.post(path, endless())) };
     let third = async {
         tokio::task::yield_now().await;
         assert!(webhook.has_metric("admissions_in_flight 2"));
-        let began = Instant::now();
-        let response = webhook.response(path, review_body()).await;
-        assert!(began.elapsed() < Duration::from_millis(300));
-        response
+        webhook.review(path).await
+    };
+    let ((first, second), third) = tokio::join!(slow, third);
+    assert_eq!(third["allowed"], true);
+    assert_eq!(first.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(first.headers()[header::RETRY_AFTER], "1");
+    assert_eq!(second.0, StatusCode::REQUEST_TIMEOUT);
+    assert!(webhook.has_metric("admissions_shed_total{why=\"requests\"} 1"));
+    assert!(webhook.has_metric("admissions_in_flight 0"));
+}
+
+#[tokio::test]
+async fn where_all_places_are_taken_by_reviews_a_request_is_turned_away_at_once() {
+    let webhook = two_at_once(Fake::Hangs);
+    let path = "/mutate?timeout=600ms";
+    let busy = async { tokio::join!(webhook.review(path), webhook.review(path)) };
+    let third = async {
+        tokio::task::yield_now().await;
+        webhook.response(path, review_body()).await
     };
     let (busy, third) = tokio::join!(busy, third);
     assert_eq!(third.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(third.headers()[header::RETRY_AFTER], "1");
+    assert_eq!([&busy.0["uid"], &busy.1["uid"]], ["u-1", "u-1"]);
     assert!(webhook.has_metric("admissions_shed_total{why=\"requests\"} 1"));
-    assert_eq!([busy.0.0, busy.1.0], [StatusCode::REQUEST_TIMEOUT; 2]);
-    assert_eq!(webhook.review(path).await["allowed"], true);
 }
 
 #[tokio::test]
-async fn bodies_are_bounded_each_and_together() {
-    let limits = ServerLimits { body_bytes: 1_000, bodies_bytes: 1_500, ..ServerLimits::default() };
+async fn bodies_are_bounded_each_and_together_and_small_ones_are_always_read() {
+    const KIB: usize = 1024;
+    let limits =
+        ServerLimits { body_bytes: 64 * KIB, bodies_bytes: 40 * KIB, ..ServerLimits::default() };
     let webhook = Webhook::with(Fake::Allows, limits);
-    let (status, _) = webhook.post("/mutate", vec![b' '; 1_001]).await;
+    let (status, _) = webhook.post("/mutate", vec![b' '; 64 * KIB + 1]).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
-    let slow = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 900]))]);
+    // 40 KiB beyond what is free: all that there is.
+    let slow = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 56 * KIB]))]);
     let slow = Body::from_stream(futures::StreamExt::chain(slow, stream::pending()));
-    let other = async {
+    let others = async {
         tokio::task::yield_now().await;
-        webhook.post("/mutate", vec![b' '; 900]).await.0
+        let large = webhook.post("/mutate", vec![b' '; 17 * KIB]).await.0;
+        (large, webhook.review("/mutate").await)
     };
-    let (slow, other) = tokio::join!(webhook.post("/mutate?timeout=120ms", slow), other);
-    assert_eq!((slow.0, other), (StatusCode::REQUEST_TIMEOUT, StatusCode::SERVICE_UNAVAILABLE));
+    let (slow, (large, small)) = tokio::join!(webhook.post("/mutate?timeout=120ms", slow), others);
+    assert_eq!((slow.0, large), (StatusCode::REQUEST_TIMEOUT, StatusCode::SERVICE_UNAVAILABLE));
+    assert_eq!(small["allowed"], true);
     assert!(webhook.has_metric("admissions_shed_total{why=\"memory\"} 1"));
-    assert_eq!(webhook.review("/mutate").await["allowed"], true);
 }
 
 #[tokio::test]

@@ -35,11 +35,13 @@ pub struct ServerLimits {
     pub handshake: Duration,
     /// From the first byte of a request's headers to their last, and for an idle connection.
     pub headers: Duration,
-    /// Requests under way, from their headers to their answer.
+    /// Requests under way, from their headers to their answer. Beyond them, one whose body has not
+    /// arrived makes room, of the client that has the most.
     pub requests: usize,
     /// The API server sends the old and the new object, each at most 3 MiB.
     pub body_bytes: usize,
-    /// All bodies in memory together, in bytes.
+    /// All bodies in memory together, in bytes, but for the first 16 KiB of each, which a request's
+    /// place covers: so small reviews are read while large ones have all of this.
     pub bodies_bytes: usize,
     /// The longest time for an answer, whatever the timeout of the API server.
     pub answer: Duration,
@@ -62,10 +64,21 @@ impl Default for ServerLimits {
     }
 }
 
-/// The bytes of a connection that are buffered before a request reads them.
+/// The bytes of an HTTP/2 connection that are buffered before a request reads them.
 const WINDOW: u32 = 256 * 1024;
-/// More than an API server has under way; beyond it, the API server opens another connection.
-const STREAMS: u32 = 1_000;
+/// The same of an HTTP/1 connection, whose headers are no longer either.
+const HTTP1_BUFFER: usize = 64 * 1024;
+/// Streams of one connection: what a server written in Go allows too. Beyond it, the API server opens
+/// another connection.
+const STREAMS: u32 = 250;
+/// All headers of an HTTP/2 request. With more, in HEADERS and CONTINUATION frames, the connection ends.
+const HEADER_LIST: u32 = 16 * 1024;
+/// Streams of a connection that their client may have reset before we have looked at them, and that we
+/// may have reset for its faults (CVE-2023-44487, CVE-2025-8671). With more, the connection ends.
+const RESETS_UNSEEN: usize = 20;
+const RESETS_BY_US: usize = 100;
+/// The bytes of an answer that wait for a client which does not read them.
+const SEND_BUFFER: usize = 64 * 1024;
 /// How long an evicted connection may drain.
 const EVICTION_GRACE: Duration = Duration::from_secs(1);
 
@@ -75,6 +88,10 @@ struct ClientCertificate {
     is_verified: bool,
     failures: HandshakeFailures,
 }
+
+/// The address that a request comes from.
+#[derive(Clone, Copy)]
+pub(crate) struct ClientAddress(pub IpAddr);
 
 /// Turns away a client without a certificate, where the handshake accepts one.
 pub async fn require_client_certificate(request: Request, next: Next) -> Response {
@@ -190,8 +207,9 @@ async fn serve_requests(
     failures: HandshakeFailures,
 ) {
     let is_verified = stream.get_ref().1.peer_certificates().is_some();
+    let client = ClientAddress(failures.from);
     let certificate = ClientCertificate { is_verified, failures };
-    let router = router.layer(axum::Extension(certificate));
+    let router = router.layer(axum::Extension(certificate)).layer(axum::Extension(client));
     let counted = connection.clone();
     let service = MapFuture::new(router, move |answer: RouteFuture<Infallible>| {
         let active = counted.begin_request();
@@ -216,9 +234,12 @@ async fn serve_requests(
         () = connection.shutdown.cancelled() => {
             let grace = if connection.may_drain() { limits.drain } else { EVICTION_GRACE };
             serving.as_mut().graceful_shutdown();
-            match timeout(grace, serving).await {
-                Ok(ended) => ended,
-                Err(_) => return tracing::debug!("a connection did not end in time"),
+            tokio::select! {
+                ended = timeout(grace, serving) => match ended {
+                    Ok(ended) => ended,
+                    Err(_) => return tracing::debug!("a connection did not end in time"),
+                },
+                () = connection.close.cancelled() => return,
             }
         }
     };
@@ -232,7 +253,7 @@ fn builder(stream: &TlsStream<TcpStream>, limits: ServerLimits) -> auto::Builder
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.headers);
-    builder.http1().max_buf_size(WINDOW as usize);
+    builder.http1().max_buf_size(HTTP1_BUFFER);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -240,6 +261,10 @@ fn builder(stream: &TlsStream<TcpStream>, limits: ServerLimits) -> auto::Builder
         .keep_alive_timeout(limits.handshake)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
-        .max_concurrent_streams(STREAMS);
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADER_LIST)
+        .max_pending_accept_reset_streams(RESETS_UNSEEN)
+        .max_local_error_reset_streams(RESETS_BY_US)
+        .max_send_buf_size(SEND_BUFFER);
     if http2 { builder.http2_only() } else { builder.http1_only() }
 }

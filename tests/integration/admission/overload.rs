@@ -115,8 +115,7 @@ async fn dawdle(mut stream: TlsStream<TcpStream>) -> Result<(String, Duration)> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_beyond_the_limit_are_turned_away_at_once_and_the_api_server_tries_again()
--> Result<()> {
+async fn requests_that_dawdle_push_each_other_out_and_not_those_of_the_api_server() -> Result<()> {
     let cluster = cluster().await?;
     let installation = install(&cluster, 1, &[]).await?;
     let (workload, _west) = emojivoto(&cluster).await?;
@@ -135,7 +134,7 @@ async fn requests_beyond_the_limit_are_turned_away_at_once_and_the_api_server_tr
     for client in clients.join_all().await {
         dawdling.spawn(dawdle(client?));
     }
-    // Their places are taken, so the API server is asked to retry, and does.
+    // Their places are taken. Those who wait for their clients make room for the API server.
     eventually("all places are taken", PATIENCE, || async {
         let taken = count(&replica, "admissions_in_flight").await?;
         ensure!(taken >= REQUESTS as f64, "{taken}");
@@ -159,8 +158,8 @@ async fn requests_beyond_the_limit_are_turned_away_at_once_and_the_api_server_tr
     }
     println!("{shed} turned away, {late} cut off at their deadline");
     let counted = count(&replica, "admissions_shed_total{why=\"requests\"}").await?;
-    ensure!(shed > 0 && counted >= f64::from(shed), "{shed} answers, {counted} counted");
-    ensure!(late as usize >= REQUESTS, "{late}");
+    ensure!(shed >= 100 && counted >= f64::from(shed), "{shed} answers, {counted} counted");
+    ensure!(late > 0, "{late}");
 
     // Afterwards all is as before.
     wait_metric(&replica, "linkerd_failover_admissions_in_flight", 0.0).await?;
