@@ -141,8 +141,9 @@ chaos-planted: tools
 	cp $(or $(CARGO_TARGET_DIR),target)/debug/linkerd-failover $(PLANTED)
 	$(CARGO) build --locked --workspace --bin linkerd-failover --bin chaos-planted
 	CHAOS_PLANTED_PROGRAM=$(abspath $(PLANTED)) $(or $(CARGO_TARGET_DIR),target)/debug/chaos-planted
-# Built with the whole workspace, as the tests are.
-ENDURANCE = $(CARGO) build --locked --workspace --bin linkerd-failover --bin hardening --bin soak
+
+# With an example, as for the pictures: nothing is compiled once more.
+ENDURANCE = $(CARGO) build --locked --workspace --bin linkerd-failover --bin hardening --bin soak --example demo
 
 ## hardening: a webhook under attack, each attack alone and then all at once for HARDENING_MINUTES (5); target/proof/hardening.md
 hardening: tools

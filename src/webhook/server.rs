@@ -33,7 +33,8 @@ pub struct ServerLimits {
     pub connections: usize,
     /// Of a TLS handshake.
     pub handshake: Duration,
-    /// From the first byte of a request's headers to their last, and for an idle connection.
+    /// From the first byte of a request's headers to their last, for an idle connection, and for the
+    /// answer to a ping.
     pub headers: Duration,
     /// Requests under way, from their headers to their answer. Beyond them, one whose body has not
     /// arrived makes room, of the client that has the most.
@@ -258,7 +259,8 @@ fn builder(stream: &TlsStream<TcpStream>, limits: ServerLimits) -> auto::Builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(limits.headers)
-        .keep_alive_timeout(limits.handshake)
+        // An API server whose machine is busy may answer late: what is under way would be lost.
+        .keep_alive_timeout(limits.headers)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_concurrent_streams(STREAMS)
@@ -268,3 +270,7 @@ fn builder(stream: &TlsStream<TcpStream>, limits: ServerLimits) -> auto::Builder
         .max_send_buf_size(SEND_BUFFER);
     if http2 { builder.http2_only() } else { builder.http1_only() }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -104,7 +104,10 @@ async fn run(
             let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
             match applied {
                 Ok(_) => outcome.applied += 1,
-                Err(error) => outcome.failures.push(format!("apply {n}: {error:#}")),
+                Err(error) => {
+                    println!("apply {n}: {error:#}");
+                    outcome.failures.push(format!("apply {n}: {error:#}"));
+                }
             }
         });
     }

@@ -75,7 +75,7 @@ impl Attack {
     pub fn describe(self) -> &'static str {
         match self {
             Self::Idle => {
-                "10,000 idle connections, those that are closed opened again at 200 a second"
+                "10,000 idle connections, opened at up to 2,000 a second, then again at 200 a second"
             }
             Self::Garbage => "100 connections a second with 4 KiB that are no TLS",
             Self::Handshake => "50 handshakes a second that stop after the ClientHello",
@@ -171,23 +171,22 @@ pub async fn run(attack: Attack, target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// Opens so many connections as fast as it goes, then opens those again that were closed.
+/// Opens so many connections, and then closes one and opens another one again and again: the server has
+/// closed nearly all of them.
 async fn idle(target: &Target, at_once: usize, per_second: u32) -> Result<()> {
     let mut open = VecDeque::new();
     while open.len() < at_once {
         if let Ok(stream) = target.tcp().await {
             open.push_back(stream);
         }
-        // The accept queue of the server is not the point.
         if open.len() % 100 == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
     let mut due = interval(Duration::from_secs(1) / per_second);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         due.tick().await;
-        // The server has closed nearly all of them; the oldest is among these.
         open.pop_front();
         if let Ok(stream) = target.tcp().await {
             open.push_back(stream);

@@ -25,6 +25,8 @@ pub struct Lengths {
     pub alone: Duration,
     /// All at once.
     pub together: Duration,
+    /// How long a review may take before it is lost.
+    pub patience: Duration,
 }
 
 /// A webhook that is attacked.
@@ -79,7 +81,7 @@ pub async fn run(program: &Path, lengths: Lengths) -> Result<Claims> {
     let file = cluster.folder().join("webhook-ca.pem");
     std::fs::write(&file, &ca)?;
     let server = replica.webhook_addr();
-    let api_server = ApiServer::new(server, client_config(&ca)?)?;
+    let api_server = ApiServer::new(server, client_config(&ca)?, lengths.patience)?;
     eventually("a review is answered", PATIENCE, || api_server.ask()).await?;
     let attacked = Attacked {
         program: Program { path: program.into(), server, ca: file },

@@ -17,8 +17,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// What an API server gives a webhook by default is 10 s; the chart asks for less.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// What an API server gives a webhook by default.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 /// Reviews a second.
 pub const PER_SECOND: u32 = 50;
 /// One in so many is sent over a new connection.
@@ -57,13 +57,15 @@ pub struct ApiServer {
     webhook: SocketAddr,
     tls: ClientConfig,
     kept: Https,
+    patience: Duration,
 }
 
 impl ApiServer {
-    /// Without a connection yet; `tls` trusts the webhook's CA.
-    pub fn new(webhook: SocketAddr, tls: ClientConfig) -> Result<Self> {
+    /// Without a connection yet; `tls` trusts the webhook's CA. A review that takes longer than
+    /// `patience` is lost.
+    pub fn new(webhook: SocketAddr, tls: ClientConfig, patience: Duration) -> Result<Self> {
         let kept = client(tls.clone())?;
-        Ok(Self { webhook, tls, kept })
+        Ok(Self { webhook, tls, kept, patience })
     }
 
     /// Sends one review over the connection that stays open.
@@ -82,10 +84,11 @@ impl ApiServer {
             sleep_until(due).await;
             let is_new = nth % NEW_CONNECTION == NEW_CONNECTION - 1;
             let client = if is_new { client(self.tls.clone())? } else { self.kept.clone() };
-            let webhook = self.webhook;
+            let (webhook, patience) = (self.webhook, self.patience);
             sent.spawn(async move {
-                let answer = timeout(PATIENCE, review(client, webhook, nth)).await;
-                let answer = answer.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in 10 s")));
+                let answer = timeout(patience, review(client, webhook, nth)).await;
+                let answer = answer
+                    .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {patience:?}")));
                 (is_new, answer.map(|()| due.elapsed()))
             });
         }
