@@ -105,8 +105,8 @@ async fn run(
             match applied {
                 Ok(_) => outcome.applied += 1,
                 Err(error) => {
-                    println!("apply {n}: {error:#}");
-                    outcome.failures.push(format!("apply {n}: {error:#}"));
+                    println!("apply {n}: {error}");
+                    outcome.failures.push(format!("apply {n}: {error}"));
                 }
             }
         });
