@@ -19,13 +19,16 @@ COPY tests/docs/book/Cargo.toml tests/docs/book/
 COPY tests/endurance/Cargo.toml tests/endurance/
 COPY tests/look/Cargo.toml tests/look/
 COPY benches/table/Cargo.toml benches/table/
+COPY tests/mutants/Cargo.toml tests/mutants/
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     for folder in src webhook-certs/src pictures/src release/src tests/chaos/src tests/cluster/src tests/cluster/tools/src \
-      tests/docs/src tests/docs/book/src tests/look/src benches/table/src ; do \
+      tests/docs/src tests/docs/book/src tests/look/src benches/table/src tests/endurance/src \
+      tests/mutants/src ; do \
       mkdir -p "$folder" && touch "$folder/lib.rs" || exit 1; \
     done \
     && mkdir benches/figures \
     && for file in src/main.rs pictures/src/main.rs release/src/main.rs tests/chaos/src/main.rs tests/docs/book/src/main.rs \
+      tests/mutants/src/main.rs \
       benches/figures/main.rs benches/informers.rs; do \
       echo 'fn main() {}' >"$file" || exit 1; \
     done \

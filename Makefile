@@ -6,6 +6,8 @@ CARGO ?= cargo
 TOOLS := $(or $(CARGO_TARGET_DIR),target)/tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY ?= $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+CARGO_MUTANTS_VERSION := 27.1.0
+CARGO_MUTANTS ?= $(TOOLS)/cargo-mutants-$(CARGO_MUTANTS_VERSION)/bin/cargo-mutants
 CARGO_CYCLONEDX_VERSION := 0.5.9
 CARGO_CYCLONEDX ?= $(TOOLS)/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)/bin/cargo-cyclonedx
 go_version = $(shell sed -n 's|^\t$(1) v\([^ ]*\).*|\1|p' $(2))
@@ -15,7 +17,7 @@ CRANE ?= $(TOOLS)/crane-$(call go_version,github.com/google/go-containerregistry
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration docs gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile chaos chaos-planted advisories sbom hardening soak clean
+.PHONY: demo test build-tests lint unit integration docs gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile chaos chaos-planted advisories sbom hardening soak mutants clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -55,6 +57,10 @@ $(CARGO_DENY):
 $(CARGO_CYCLONEDX):
 	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
 	  --root $(@:/bin/cargo-cyclonedx=) --version $(CARGO_CYCLONEDX_VERSION) cargo-cyclonedx
+
+$(CARGO_MUTANTS):
+	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
+	  --root $(@:/bin/cargo-mutants=) --version $(CARGO_MUTANTS_VERSION) cargo-mutants
 
 # Each takes 10 s of CPU.
 $(ACTIONLINT) $(CRANE): $(TOOLS)/%:
@@ -154,6 +160,9 @@ hardening: tools
 soak: tools
 	$(ENDURANCE)
 	SOAK_MINUTES=$(SOAK_MINUTES) $(or $(CARGO_TARGET_DIR),target)/debug/soak
+## mutants: changes of engine, webhook-certs and admission that no unit test sees; MUTANTS_SHARD=0/8, MUTANTS_MINUTES=60, MUTANTS_ROOMS
+mutants: $(CARGO_MUTANTS)
+	$(CARGO) run --locked --quiet -p mutants -- --cargo-mutants $(abspath $(CARGO_MUTANTS))
 
 clean:
 	$(CARGO) clean

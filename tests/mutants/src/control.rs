@@ -1,0 +1,52 @@
+//! A crate of which it is known which mutants survive: were all of them caught, or none, nothing that this program
+//! finds would be worth anything.
+
+use crate::cut::Cut;
+use crate::manifest::MADE;
+use crate::mutant::Outcome;
+
+const LIB: &str = "pub fn tested(a: u32) -> bool {\n    a > 3\n}\n\n\
+                   pub fn untested(a: u32) -> bool {\n    a > 3\n}\n\n\
+                   #[test]\nfn it_begins_at_four() {\n    assert!(!tested(3) && tested(4));\n}\n";
+
+/// The files of the crate.
+pub fn cut() -> Cut {
+    let manifest = format!(
+        "# {MADE}\n[workspace]\n\n[package]\nname = \"control\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
+         [lib]\ndoctest = false\n"
+    );
+    let files = [("Cargo.toml", manifest.as_str()), ("src/lib.rs", LIB)];
+    Cut { files: files.map(|(path, text)| (path.into(), text.to_owned())).into() }
+}
+
+/// Whether every mutant of the function with a test was caught, and every one of that without survived.
+pub fn is_as_known(outcomes: &[(String, Outcome)]) -> bool {
+    let all = |end: &str, expected: Outcome| {
+        let mut of_function = outcomes.iter().filter(|(name, _)| is_in(name, end)).peekable();
+        of_function.peek().is_some() && of_function.all(|(_, outcome)| *outcome == expected)
+    };
+    all("tested", Outcome::Caught) && all("untested", Outcome::Survived)
+}
+
+fn is_in(name: &str, function: &str) -> bool {
+    name.split_whitespace().any(|word| word == function)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_as_known_only_where_what_is_tested_is_caught_and_what_is_not_survives() {
+        let of = |tested: Outcome, untested: Outcome| {
+            let tested = ("src/lib.rs:2:7: replace > with == in tested".to_owned(), tested);
+            [tested, ("src/lib.rs:5:1: replace untested -> bool with true".to_owned(), untested)]
+        };
+        assert!(is_as_known(&of(Outcome::Caught, Outcome::Survived)));
+        assert!(!is_as_known(&of(Outcome::Survived, Outcome::Survived)));
+        assert!(!is_as_known(&of(Outcome::Caught, Outcome::Caught)));
+        assert!(!is_as_known(&of(Outcome::Caught, Outcome::Survived)[..1]));
+        assert!(!is_as_known(&of(Outcome::Caught, Outcome::Survived)[1..]));
+        assert!(!is_as_known(&[]));
+    }
+}
