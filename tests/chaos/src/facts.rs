@@ -221,7 +221,7 @@ pub enum Fact {
         pod: String,
         /// HTTP; 0 where nothing came back.
         status: u16,
-        /// From the request to the answer.
+        /// From the request to the answer, as far as the processes got the CPU that they asked for.
         took: Duration,
         /// After the answer.
         at: At,

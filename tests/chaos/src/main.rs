@@ -41,7 +41,11 @@ async fn main() -> anyhow::Result<()> {
     let note = outcome.not_made.join("; ");
     claims.claims.push(Claim::new("faults made", bound, count.to_string(), all).note(note));
     for (family, why) in skipped {
-        claims.claims.push(Claim::not_measured(format!("fault {}", family.name()), family.text(), why));
+        claims.claims.push(Claim::not_measured(
+            format!("fault {}", family.name()),
+            family.text(),
+            why,
+        ));
     }
     claims.write(&Claims::folder())?;
     println!("{}", claims.markdown());

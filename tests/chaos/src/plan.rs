@@ -148,8 +148,18 @@ impl Family {
         use Family::*;
         matches!(
             self,
-            KillReplica | StopReplica | RestartReplica | KillApiServer | StopApiServer | KillEtcd
-                | StopEtcd | Reset | HalfOpen | OneDirection | Error500 | LostAnswer
+            KillReplica
+                | StopReplica
+                | RestartReplica
+                | KillApiServer
+                | StopApiServer
+                | KillEtcd
+                | StopEtcd
+                | Reset
+                | HalfOpen
+                | OneDirection
+                | Error500
+                | LostAnswer
         )
     }
 
@@ -194,12 +204,7 @@ pub fn draw(seed: u64, length: Duration, made: &[Family]) -> Plan {
     Plan { seed, length, faults }
 }
 
-fn one(
-    id: FaultId,
-    family: Family,
-    start: Duration,
-    random: &mut fastrand::Rng,
-) -> PlannedFault {
+fn one(id: FaultId, family: Family, start: Duration, random: &mut fastrand::Rng) -> PlannedFault {
     PlannedFault {
         id,
         family,
@@ -216,9 +221,10 @@ fn one(
 fn fits(fault: &PlannedFault, others: &[PlannedFault]) -> bool {
     // What puts things right takes a moment.
     let after = Duration::from_secs(2);
-    others.iter().filter(|other| other.lane() == fault.lane()).all(|other| {
-        fault.start >= other.start + other.length + after
-    })
+    others
+        .iter()
+        .filter(|other| other.lane() == fault.lane())
+        .all(|other| fault.start >= other.start + other.length + after)
 }
 
 impl Plan {
@@ -252,7 +258,8 @@ mod tests {
             let plan = draw(seed, TEN_MINUTES, Family::ALL);
             let families: BTreeSet<_> = plan.faults.iter().map(|fault| fault.family).collect();
             assert_eq!(families.len(), Family::ALL.len(), "{seed}");
-            let overlap = plan.faults.windows(2).any(|two| two[1].start < two[0].start + two[0].length);
+            let overlap =
+                plan.faults.windows(2).any(|two| two[1].start < two[0].start + two[0].length);
             assert!(overlap && plan.faults.iter().any(|fault| fault.in_flip));
             assert!(plan.faults.iter().all(|fault| fault.start + fault.length <= TEN_MINUTES));
         }

@@ -66,15 +66,11 @@ pub async fn run(settings: &Settings, plan: &Plan) -> anyhow::Result<Report> {
     let (facts, heard) = mpsc::unbounded_channel();
     let journal = Journal::create(&settings.journal, clock, facts)?;
     journal.line(&json!({ "plan": plan }));
-    let options = Options {
-        seed: plan.seed,
-        program: settings.program.clone(),
-        env: settings.env.clone(),
-    };
+    let options =
+        Options { seed: plan.seed, program: settings.program.clone(), env: settings.env.clone() };
     let world = Arc::new(World::start(&options, journal).await?);
     let keeper = keeper(LABEL.1, NAMESPACE, &declarations(plan.seed));
-    let mut observer =
-        Observer::start(keeper, clock, world.east.etcd(), world.west.etcd(), heard);
+    let mut observer = Observer::start(keeper, clock, world.east.etcd(), world.west.etcd(), heard);
     let begin = clock.now();
     let mut live = world.live(plan.seed, plan.length, begin);
     let mut seen = Seen::default();

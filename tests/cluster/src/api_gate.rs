@@ -101,8 +101,8 @@ impl Gate {
         let limits = state.limited.iter().filter(|(rule, _)| rule.covers(asked));
         let slowest = limits.map(|(_, rate)| *rate).min();
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let limited = slowest
-            .map(|rate| Duration::from_secs_f64(f64::from(bytes) / f64::from(rate.max(1))));
+        let limited =
+            slowest.map(|rate| Duration::from_secs_f64(f64::from(bytes) / f64::from(rate.max(1))));
         longest.into_iter().chain(limited).max()
     }
 

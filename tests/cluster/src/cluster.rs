@@ -383,9 +383,7 @@ impl Cluster {
         let writes: Vec<Write> = entries
             .iter()
             .map(|(key, object)| match object {
-                Some(object) => {
-                    Write::Put(key.clone(), BASE64_STANDARD.encode(object.to_string()))
-                }
+                Some(object) => Write::Put(key.clone(), BASE64_STANDARD.encode(object.to_string())),
                 None => Write::Delete(key.clone()),
             })
             .collect();

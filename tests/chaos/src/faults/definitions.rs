@@ -23,7 +23,8 @@ pub(super) async fn remove(made: Made<'_>) -> anyhow::Result<()> {
         world.journal.fact(Fact::Meddled { object: declared.id.clone(), at: world.clock.now() });
     }
     let name = "grpcroutes.gateway.networking.k8s.io";
-    let deleted = ["delete", "customresourcedefinition", name, "--wait=false", "--ignore-not-found"];
+    let deleted =
+        ["delete", "customresourcedefinition", name, "--wait=false", "--ignore-not-found"];
     let _ = world.east.kubectl(deleted).ok().await;
     made.last().await;
     insist("GRPCRoute is served again", || world.east.install_gateway_api_crds()).await?;
@@ -37,7 +38,8 @@ pub(super) async fn remove(made: Made<'_>) -> anyhow::Result<()> {
 /// A namespace with a Service and ten splits is made, and deleted while it fails over.
 pub(super) async fn delete_namespace(made: Made<'_>) -> anyhow::Result<()> {
     let world = made.world;
-    let mut items = vec![json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": GONE } })];
+    let mut items =
+        vec![json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": GONE } })];
     for service in ["primary", "fallback"] {
         items.push(plain_service(GONE, service, &json!({})));
         items.push(slice(GONE, service, 1));

@@ -6,7 +6,7 @@ use crate::world::objects::{NAMESPACES, namespace};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(300);
@@ -24,7 +24,7 @@ pub(super) async fn drain(mut made: Made<'_>) -> anyhow::Result<()> {
         for name in living.filter_map(|pod| pod.metadata.name) {
             let pod = format!("{namespace}/{name}");
             world.journal.fact(Fact::DeletionAsked { pod: pod.clone(), at: world.clock.now() });
-            let asked = Instant::now();
+            let asked = world.counted();
             let params = DeleteParams::default();
             let answer = tokio::time::timeout(PATIENCE, pods.delete(&name, &params)).await;
             let status = match answer {
@@ -32,7 +32,7 @@ pub(super) async fn drain(mut made: Made<'_>) -> anyhow::Result<()> {
                 Ok(Err(kube::Error::Api(status))) => status.code,
                 Ok(Err(_)) | Err(_) => 0,
             };
-            let (took, at) = (asked.elapsed(), world.clock.now());
+            let (took, at) = (world.counted() - asked, world.clock.now());
             world.journal.fact(Fact::DeletionAnswered { pod, status, took, at });
         }
         tokio::time::sleep(PAUSE).await;

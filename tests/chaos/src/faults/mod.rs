@@ -41,9 +41,7 @@ impl Made<'_> {
 
 /// The families that are made here, and those that cannot be, with the reason.
 pub fn available() -> (Vec<Family>, Vec<(Family, &'static str)>) {
-    let skipped = [
-        (Family::ClockJump, "not made: the faults have no way to libfaketime yet"),
-    ];
+    let skipped = [(Family::ClockJump, "not made: the faults have no way to libfaketime yet")];
     let made = Family::ALL.iter().filter(|family| skipped.iter().all(|(left, _)| left != *family));
     (made.copied().collect(), skipped.to_vec())
 }

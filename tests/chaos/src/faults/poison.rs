@@ -32,15 +32,21 @@ fn poison(nth: usize, seed: u64) -> Value {
         1 => json!([{ "service": "p0", "weight": "900m" }, { "service": "p0", "weight": 1 }]),
         2 => json!([{ "service": "p0.other.svc.cluster.local", "weight": 1 }, { "service": "f0" }]),
         3 => json!([{ "service": "", "weight": 1 }, { "service": "f0", "weight": 1 }]),
-        4 => json!([{ "service": "p0", "weight": -3 }, { "service": "f0", "weight": 4_294_967_296_u64 }]),
+        4 => {
+            json!([{ "service": "p0", "weight": -3 }, { "service": "f0", "weight": 4_294_967_296_u64 }])
+        }
         _ => json!([{ "service": "p0", "weight": 1 }, { "service": "f0", "weight": 0 }]),
     };
     let annotations = match nth % 10 {
         5 => json!({ "failover.linkerd.io/state": "{\"v\":99}" }),
         6 => json!({ "failover.linkerd.io/authored-weights": "nonsense" }),
         7 => json!({ "failover.linkerd.io/failover-delay": "whenever" }),
-        8 => json!({ "failover.linkerd.io/primary-service": "nowhere,,", "failover.linkerd.io/min-ready": "many" }),
-        9 => json!({ "failover.linkerd.io/pin": "nowhere", "failover.linkerd.io/paused": "perhaps" }),
+        8 => {
+            json!({ "failover.linkerd.io/primary-service": "nowhere,,", "failover.linkerd.io/min-ready": "many" })
+        }
+        9 => {
+            json!({ "failover.linkerd.io/pin": "nowhere", "failover.linkerd.io/paused": "perhaps" })
+        }
         _ => json!({}),
     };
     json!({

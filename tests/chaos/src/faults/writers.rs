@@ -26,7 +26,8 @@ pub(super) async fn rival(mut made: Made<'_>) -> anyhow::Result<()> {
             let weights = move_to(declared, &mut made.random);
             let id = &declared.id;
             let all = api(world, id.kind, &id.namespace);
-            let params = PatchParams { field_manager: Some("rival".into()), ..PatchParams::default() };
+            let params =
+                PatchParams { field_manager: Some("rival".into()), ..PatchParams::default() };
             // The webhook may refuse it, and the API server may be away.
             let _ = all.patch(&id.name, &params, &Patch::Merge(weights)).await;
         }
@@ -39,7 +40,10 @@ pub(super) async fn rival(mut made: Made<'_>) -> anyhow::Result<()> {
 }
 
 /// Its author applies an object again, however it was changed.
-pub(super) async fn put_right(world: &crate::world::World, declared: &Declared) -> anyhow::Result<()> {
+pub(super) async fn put_right(
+    world: &crate::world::World,
+    declared: &Declared,
+) -> anyhow::Result<()> {
     let what = format!("{} is applied again", declared.id);
     insist(&what, || async { Ok(apply(world, declared).await?) }).await?;
     world.journal.fact(Fact::Restored { object: declared.id.clone(), at: world.clock.now() });

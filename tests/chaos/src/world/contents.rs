@@ -52,9 +52,11 @@ pub(super) async fn create(world: &World) -> anyhow::Result<()> {
             Workload::new(world.cluster(side), &namespace(nth)).await?;
         }
     }
-    let apexes = world.declarations.objects.iter().map(|object| {
-        plain_service(&object.id.namespace, &object.apex, &json!({}))
-    });
+    let apexes = world
+        .declarations
+        .objects
+        .iter()
+        .map(|object| plain_service(&object.id.namespace, &object.apex, &json!({})));
     let made: Vec<(&Cluster, Value)> = world
         .declarations
         .services
@@ -67,8 +69,7 @@ pub(super) async fn create(world: &World) -> anyhow::Result<()> {
         .buffer_unordered(AT_ONCE)
         .try_collect::<Vec<_>>()
         .await?;
-    let slices =
-        world.declarations.services.iter().filter(|spec| spec.source == Source::Slice);
+    let slices = world.declarations.services.iter().filter(|spec| spec.source == Source::Slice);
     stream::iter(slices.map(|spec| create_slice(world, spec)))
         .buffer_unordered(AT_ONCE)
         .try_collect::<Vec<_>>()
@@ -80,7 +81,10 @@ pub(super) async fn create(world: &World) -> anyhow::Result<()> {
     }
     stream::iter(world.declarations.objects.iter().map(|declared| async move {
         let what = format!("{} is applied", declared.id);
-        eventually(&what, PATIENCE, || async { Ok::<_, anyhow::Error>(apply(world, declared).await?) }).await
+        eventually(&what, PATIENCE, || async {
+            Ok::<_, anyhow::Error>(apply(world, declared).await?)
+        })
+        .await
     }))
     .buffer_unordered(AT_ONCE)
     .try_collect::<Vec<_>>()
@@ -117,7 +121,8 @@ async fn guarded(world: &World, spec: &ServiceSpec) -> anyhow::Result<()> {
 
 /// The ServiceAccount `alertmanager` may declare Services of every namespace of the run down.
 pub(super) async fn allow_alerts(world: &World) -> anyhow::Result<()> {
-    let subject = json!({ "kind": "ServiceAccount", "name": "alertmanager", "namespace": "monitoring" });
+    let subject =
+        json!({ "kind": "ServiceAccount", "name": "alertmanager", "namespace": "monitoring" });
     let items = json!([
         { "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "monitoring" } },
         {

@@ -40,7 +40,12 @@ pub(super) async fn write(world: &World, change: &Change) -> kube::Result<()> {
 
 impl World {
     /// Gives a Service of the east so many ready endpoints, now.
-    pub async fn set_ready(&self, namespace: &str, service: &str, ready: usize) -> kube::Result<()> {
+    pub async fn set_ready(
+        &self,
+        namespace: &str,
+        service: &str,
+        ready: usize,
+    ) -> kube::Result<()> {
         let (namespace, service) = (namespace.to_owned(), service.to_owned());
         let side = crate::facts::Side::East;
         let change = Change { at: Duration::ZERO, side, namespace, service, ready };

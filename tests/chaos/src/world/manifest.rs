@@ -127,7 +127,10 @@ mod tests {
         assert_eq!(text["spec"]["backends"][0]["weight"], split.sets[0][0].weight);
         let pinned = objects.iter().find(|o| o.pin.is_some()).unwrap();
         let text = object(pinned);
-        assert_eq!(text["metadata"]["annotations"]["failover.linkerd.io/pin"].as_str(), pinned.pin.as_deref());
+        assert_eq!(
+            text["metadata"]["annotations"]["failover.linkerd.io/pin"].as_str(),
+            pinned.pin.as_deref()
+        );
         let delayed = objects.iter().find(|o| !o.failback_delay.is_zero()).unwrap();
         let wanted = format!("{}s", delayed.failback_delay.as_secs());
         let text = object(delayed);

@@ -111,10 +111,8 @@ fn services_of(namespace: &str) -> Vec<ServiceSpec> {
         source,
         endpoints,
     };
-    let primaries =
-        (0..PRIMARIES).map(|n| service(Side::East, format!("p{n}"), Source::Slice, 3));
-    let fallbacks =
-        (0..FALLBACKS).map(|n| service(Side::East, format!("f{n}"), Source::Slice, 2));
+    let primaries = (0..PRIMARIES).map(|n| service(Side::East, format!("p{n}"), Source::Slice, 3));
+    let fallbacks = (0..FALLBACKS).map(|n| service(Side::East, format!("f{n}"), Source::Slice, 2));
     let remote = Source::Remote { service: "r0".into() };
     primaries
         .chain(fallbacks)
@@ -179,10 +177,9 @@ fn fallbacks(random: &mut fastrand::Rng) -> Vec<String> {
 
 fn set(primary: &str, fallbacks: &[String], random: &mut fastrand::Rng) -> Vec<Backend> {
     let first = Backend { service: primary.into(), weight: [1, 10, 100][random.usize(..3)] };
-    let rest = fallbacks.iter().map(|name| Backend {
-        service: name.clone(),
-        weight: [0, 0, 1, 5][random.usize(..4)],
-    });
+    let rest = fallbacks
+        .iter()
+        .map(|name| Backend { service: name.clone(), weight: [0, 0, 1, 5][random.usize(..4)] });
     std::iter::once(first).chain(rest).collect()
 }
 
@@ -239,7 +236,9 @@ mod tests {
             assert!(any(|o| !o.fallback_order.is_empty()) && any(|o| o.min_ready.is_some()));
             assert!(any(|o| !o.failover_delay.is_zero()) && any(|o| !o.failback_delay.is_zero()));
             assert!(any(|o| o.manual_failback) && any(|o| o.warm_standby) && any(|o| o.seamless));
-            assert!(any(|o| o.pin.is_some()) && any(|o| o.paused) && any(|o| o.primaries.len() > 1));
+            assert!(
+                any(|o| o.pin.is_some()) && any(|o| o.paused) && any(|o| o.primaries.len() > 1)
+            );
             assert!(any(|o| o.sets.len() > 1) && any(|o| o.apex.starts_with("apex")));
             assert!(any(|o| o.sets[0][0].service == "g0-svc"));
             assert!(any(|o| o.sets[0][0].service == "r0-west"));

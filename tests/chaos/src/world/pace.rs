@@ -71,7 +71,8 @@ fn scheduled(pid: u32) -> Option<Scheduled> {
 
 /// Nanoseconds on a CPU, nanoseconds in its queue, and a number of turns.
 fn parse(text: &str) -> Option<Scheduled> {
-    let mut numbers = text.split_whitespace().map(|number| number.parse().map(Duration::from_nanos));
+    let mut numbers =
+        text.split_whitespace().map(|number| number.parse().map(Duration::from_nanos));
     let mut next = || numbers.next()?.ok();
     Some(Scheduled { ran: next()?, waited: next()? })
 }

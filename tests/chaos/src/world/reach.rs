@@ -65,7 +65,9 @@ fn tell(world: &World, nth: usize, side: Side, answered: bool) {
 async fn answers(client: Option<&Client>, side: Side) -> bool {
     let Some(client) = client else { return false };
     let path = match side {
-        Side::East => format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{NAMESPACE}"),
+        Side::East => {
+            format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{NAMESPACE}")
+        }
         Side::West => "/api/v1/services?limit=1".to_owned(),
     };
     let Ok(request) = http::Request::get(path).body(Vec::new()) else { return false };
@@ -85,11 +87,16 @@ async fn client(world: &World, nth: usize, side: Side) -> anyhow::Result<Client>
     };
     let known = Kubeconfig::read_from(world.cluster(side).kubeconfig())?;
     let known = known.clusters.into_iter().find_map(|cluster| cluster.cluster);
-    let cluster = Cluster { server: Some(server), ..known.context("a kubeconfig without cluster")? };
+    let cluster =
+        Cluster { server: Some(server), ..known.context("a kubeconfig without cluster")? };
     let name = "chaos".to_owned();
     let config = Kubeconfig {
         current_context: Some(name.clone()),
-        clusters: vec![NamedCluster { name: name.clone(), cluster: Some(cluster), other: Default::default() }],
+        clusters: vec![NamedCluster {
+            name: name.clone(),
+            cluster: Some(cluster),
+            other: Default::default(),
+        }],
         contexts: vec![NamedContext {
             name: name.clone(),
             context: Some(KubeContext {

@@ -82,7 +82,11 @@ mod tests {
             let mut lost = std::collections::BTreeSet::new();
             for change in &changes {
                 let key = (change.side, &change.namespace, &change.service);
-                if change.ready == 0 { lost.insert(key) } else { lost.remove(&key) };
+                if change.ready == 0 {
+                    lost.insert(key)
+                } else {
+                    lost.remove(&key)
+                };
                 assert!(lost.len() * 10 <= services.len() * LOST_OF_TEN);
             }
             assert!(changes.iter().any(|change| change.ready == 0));

@@ -79,9 +79,8 @@ impl World {
     pub async fn start(options: &Options, journal: Journal) -> anyhow::Result<Self> {
         let declarations = declarations(options.seed);
         // etcd's values can be read without the API server.
-        let builder = || {
-            Cluster::builder().api_server_arg("--storage-media-type=application/json").start()
-        };
+        let builder =
+            || Cluster::builder().api_server_arg("--storage-media-type=application/json").start();
         let (east, west) = tokio::try_join!(builder(), builder())?;
         east.install_traffic_split_crd().await?;
         east.install_gateway_api_crds().await?;
@@ -194,12 +193,16 @@ impl World {
         Ok(())
     }
 
+    /// How much time has counted: as far as the processes got the CPU that they asked for.
+    pub(crate) fn counted(&self) -> Duration {
+        Duration::from_micros(self.counted.load(Ordering::Relaxed))
+    }
+
     /// Waits for so long, as far as the processes get the CPU that they ask for; at most for `most`.
     pub async fn wait_counted(&self, span: Duration, most: Duration) {
         let end = tokio::time::Instant::now() + most;
-        let counted = || Duration::from_micros(self.counted.load(Ordering::Relaxed));
-        let from = counted();
-        while counted() - from < span && tokio::time::Instant::now() < end {
+        let from = self.counted();
+        while self.counted() - from < span && tokio::time::Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
