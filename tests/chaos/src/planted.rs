@@ -19,12 +19,16 @@ pub struct Planted {
     pub caught_by: &'static [u8],
     /// The families of faults that are favoured: others would need longer to meet it.
     pub favours: &'static [&'static str],
+    /// The favoured faults hit the leader and last for so long; none: as they are drawn.
+    pub holds: Option<Duration>,
     /// For how long faults are made; what is looked at after the last one comes then.
     pub length: Duration,
 }
 
 /// Faults go on for nearly all of the time.
 const LONG: Duration = Duration::from_secs(240);
+/// Long enough for a standby to step in, also on a busy machine.
+const HOLDS: Duration = Duration::from_secs(20);
 /// It shows only in the end state, or soon.
 const SHORT: Duration = Duration::from_secs(60);
 
@@ -35,6 +39,7 @@ pub const PLANTED: &[Planted] = &[
         text: "once, a flip writes the weight 0 for every backend",
         caught_by: &[1],
         favours: &[],
+        holds: None,
         length: LONG,
     },
     Planted {
@@ -42,13 +47,15 @@ pub const PLANTED: &[Planted] = &[
         text: "a write lands on whatever version of the object there is",
         caught_by: &[1, 2, 4],
         favours: &["pauses", "silent-watch"],
+        holds: None,
         length: LONG,
     },
     Planted {
         name: "reverses-without-list",
         text: "the leader takes another replica's move back before a consistent LIST agrees",
         caught_by: &[2, 4],
-        favours: &["late-events", "silent-watch"],
+        favours: &["late-events"],
+        holds: Some(HOLDS),
         length: LONG,
     },
     Planted {
@@ -56,6 +63,7 @@ pub const PLANTED: &[Planted] = &[
         text: "what an object that is listed records is not read",
         caught_by: &[3],
         favours: &["sigkill-replica", "restart-replica"],
+        holds: None,
         length: LONG,
     },
     Planted {
@@ -63,6 +71,7 @@ pub const PLANTED: &[Planted] = &[
         text: "records and disclaims are never written",
         caught_by: &[3],
         favours: &[],
+        holds: None,
         length: SHORT,
     },
     Planted {
@@ -70,6 +79,7 @@ pub const PLANTED: &[Planted] = &[
         text: "one of four events of EndpointSlices is lost",
         caught_by: &[2, 3],
         favours: &[],
+        holds: None,
         length: LONG,
     },
 ];

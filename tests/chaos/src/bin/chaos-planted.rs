@@ -5,7 +5,7 @@ use anyhow::{Context, ensure};
 use bench_table::{Claim, Claims};
 use chaos::facts::Broken;
 use chaos::faults;
-use chaos::plan::{Family, draw};
+use chaos::plan::{Family, Victim, draw};
 use chaos::planted::{PLANTED, Planted, VARIABLE, WITHIN};
 use chaos::run::{Settings, run};
 use std::path::PathBuf;
@@ -29,6 +29,11 @@ async fn main() -> anyhow::Result<()> {
     claims
         .conditions
         .push(format!("seed {SEED}; the favoured faults alone, where a defect names some"));
+    for Planted { name, favours, holds, .. } in PLANTED.iter().filter(|p| !p.favours.is_empty()) {
+        let holds = holds.map(|holds| format!(", of the leader, for {} s each", holds.as_secs()));
+        let favours = favours.join(", ");
+        claims.conditions.push(format!("{name}: {favours}{}", holds.unwrap_or_default()));
+    }
     for planted in PLANTED.iter().filter(|planted| only.is_empty() || planted.name == only) {
         let claim = caught(planted, program.clone()).await.with_context(|| planted.name)?;
         println!("{}: {} {}", claim.name, claim.measured, claim.note);
@@ -50,7 +55,15 @@ async fn caught(planted: &Planted, program: PathBuf) -> anyhow::Result<Claim> {
         settle: Duration::from_secs(120),
         stop_at: planted.caught_by.to_vec(),
     };
-    let plan = draw(SEED, planted.length, &families(planted));
+    let mut plan = draw(SEED, planted.length, &families(planted));
+    if let Some(length) = planted.holds {
+        // One after the other: they would take turns all the same.
+        let fits = usize::try_from(planted.length.as_secs() / length.as_secs()).unwrap_or(1);
+        plan.faults.truncate(fits);
+        for (nth, fault) in (0..).zip(&mut plan.faults) {
+            (fault.replica, fault.start, fault.length) = (Victim::Leader, length * nth, length);
+        }
+    }
     let outcome = run(&settings, &plan).await?;
     let by: Option<&Broken> =
         outcome.broken.iter().find(|broken| planted.caught_by.contains(&broken.invariant));
