@@ -10,7 +10,7 @@ use std::time::Duration;
 use test_cluster::Installation;
 
 const SEEDS: [u64; 3] = [11, 12, 13];
-const FAULTS: Duration = Duration::from_secs(32);
+const FAULTS: Duration = Duration::from_secs(30);
 
 /// One after the other: each has two control planes of its own.
 #[tokio::test(flavor = "multi_thread")]
@@ -22,7 +22,7 @@ async fn no_invariant_is_broken_by_the_faults_of_three_seeds() -> Result<()> {
             program: Installation::built_binary(),
             env: vec![],
             journal: Claims::folder().join("chaos").join(format!("test-{seed}.jsonl")),
-            settle: Duration::from_secs(40),
+            settle: Duration::from_secs(25),
             stop_at: vec![],
         };
         let report = run(&settings, &plan).await?;
