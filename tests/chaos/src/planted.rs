@@ -30,7 +30,7 @@ const LONG: Duration = Duration::from_secs(240);
 /// Long enough for a standby to step in, also on a busy machine.
 const HOLDS: Duration = Duration::from_secs(20);
 /// It shows only in the end state, or soon.
-const SHORT: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_secs(20);
 
 /// All of them.
 pub const PLANTED: &[Planted] = &[

@@ -4,6 +4,7 @@ use crate::bounds::{ILLEGAL_TAKEN, LEGAL_REFUSED, UID_ECHOED};
 use crate::facts::{At, Broken, Fact, Outcome, Worst};
 use crate::invariants::{Gauge, Input, Invariant};
 use crate::model::World;
+use std::time::Duration;
 
 /// Of what else refuses an apply, by the message: not the program's webhook.
 const BY_OTHERS: &[&str] = &[
@@ -18,8 +19,15 @@ const OTHER_UID: &str = "response.uid";
 /// Statuses of an API server that is not there, or has too much to do.
 const NOT_THERE: &[u16] = &[429, 503, 504];
 
+/// With less of the CPU than this, a review may not be answered within the webhook's timeout.
+const STARVED: f64 = 0.2;
+/// An apply may be so much older than its answer.
+const LATELY: Duration = Duration::from_secs(5);
+
 /// Looks at every apply.
 pub(super) struct Admission {
+    /// When the processes had too little CPU last.
+    starved: Option<At>,
     refused: Gauge,
     taken: Gauge,
     uid: Gauge,
@@ -28,6 +36,7 @@ pub(super) struct Admission {
 impl Default for Admission {
     fn default() -> Self {
         Self {
+            starved: None,
             refused: Gauge::of(&LEGAL_REFUSED),
             taken: Gauge::of(&ILLEGAL_TAKEN),
             uid: Gauge::of(&UID_ECHOED),
@@ -36,7 +45,10 @@ impl Default for Admission {
 }
 
 impl Invariant for Admission {
-    fn see(&mut self, _: &World, _: At, input: Input<'_>) -> Vec<Broken> {
+    fn see(&mut self, world: &World, now: At, input: Input<'_>) -> Vec<Broken> {
+        if world.pace.is_some_and(|share| share < STARVED) {
+            self.starved = Some(now);
+        }
         let Input::Fact(Fact::Declared {
             object,
             legal,
@@ -55,7 +67,8 @@ impl Invariant for Admission {
                 broken.push(self.uid.broken(object, *at, vec![format!("{outcome:?}")]));
             }
         }
-        if !while_a_replica_was_reachable {
+        let is_starved = self.starved.is_some_and(|last| now.0 <= last.0 + LATELY);
+        if !while_a_replica_was_reachable || is_starved {
             return broken;
         }
         let gauge = match (legal, outcome) {
@@ -101,7 +114,6 @@ mod tests {
     use super::*;
     use crate::facts::{ObjectId, ObjectKind};
     use crate::invariants::test_world::{NONE, TestWorld};
-    use std::time::Duration;
 
     fn declared(
         legal: bool,
@@ -144,6 +156,32 @@ mod tests {
         assert_eq!(declared(false, Outcome::Applied, true, None), [5]);
         assert_eq!(declared(false, refused(403, "denied"), true, None), NONE);
         assert_eq!(declared(false, Outcome::Applied, false, None), NONE);
+    }
+
+    #[test]
+    fn a_machine_that_gives_the_processes_next_to_no_cpu_is_not_blamed_on_them() {
+        let taken = |seconds| {
+            let mut world = TestWorld::default();
+            world.fact(Fact::Pace { share: 0.1, at: At(Duration::ZERO) });
+            world.fact(Fact::Pace { share: 0.9, at: At(Duration::ZERO) });
+            world.pass(seconds);
+            let object = ObjectId {
+                kind: ObjectKind::TrafficSplit,
+                namespace: "ns".into(),
+                name: "web".into(),
+            };
+            world.fact(Fact::Declared {
+                object,
+                legal: false,
+                outcome: Outcome::Applied,
+                while_a_replica_was_reachable: true,
+                uid_echoed: None,
+                at: At(Duration::ZERO),
+            });
+            world.broken()
+        };
+        assert_eq!(taken(4.0), NONE);
+        assert_eq!(taken(6.0), [5]);
     }
 
     #[test]
