@@ -131,7 +131,8 @@ async fn story(
         while let Some(task) = tasks.join_next().await {
             match task {
                 Ok((family, Ok(()))) => *made.entry(family).or_default() += 1,
-                Ok((_, Err(error))) => not_made.push(format!("{error:#}")),
+                // Its causes have whole logs.
+                Ok((_, Err(error))) => not_made.push(format!("{error}: {}", error.root_cause())),
                 Err(error) => not_made.push(error.to_string()),
             }
         }
