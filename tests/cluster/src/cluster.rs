@@ -437,6 +437,10 @@ impl Cluster {
         })
     }
 
+    pub(crate) fn etcd(&self) -> Etcd {
+        Etcd::new(self.ports.etcd)
+    }
+
     pub(crate) fn site(&self) -> &Arc<Site> {
         &self.site
     }

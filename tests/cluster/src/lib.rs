@@ -54,6 +54,7 @@ mod promtool;
 mod recorder;
 mod replica;
 mod secret_env;
+mod seed;
 mod service_proxy;
 mod site;
 mod slices;
