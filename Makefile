@@ -115,7 +115,7 @@ release-dry-run: tools $(ACTIONLINT) $(CRANE) $(CARGO_CYCLONEDX)
 	$(or $(CARGO_TARGET_DIR),target)/debug/examples/dry_run --profile $(or $(PROFILE),release) \
 	  --actionlint $(ACTIONLINT) --crane $(CRANE) --cyclonedx $(CARGO_CYCLONEDX)
 
-## bench: flips, the webhook, takeovers and memory beside who does nothing else, in one table; ONLY=fan-out,guard leaves the rest out
+## bench: flips, the webhook, takeovers, memory and growth, in one table, and aims with their verdicts in target/proof; ONLY=fan-out,guard leaves the rest out
 bench: tools
 	BENCH_ONLY="$(ONLY)" BENCH_NAME="$(NAME)" BENCH_BEFORE="$(BEFORE)" $(CARGO) bench --locked --bench figures
 

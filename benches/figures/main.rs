@@ -12,7 +12,9 @@ mod scenarios;
 mod support;
 
 use anyhow::Result;
-use scenarios::{large, notifications, one_replica, profiles, scrapes, two_replicas};
+use scenarios::{
+    admission, growing, large, notifications, one_replica, profiles, scrapes, two_replicas,
+};
 use support::bench::Bench;
 use support::options::Options;
 use support::{bare_client, child, empty_handler};
@@ -30,6 +32,8 @@ async fn main() -> Result<()> {
         ("profiles", profiles::run(&mut bench).await),
         ("two replicas", two_replicas::run(&mut bench).await),
         ("10,000 splits", large::run(&mut bench).await),
+        ("create", admission::run(&mut bench).await),
+        ("growing", growing::run(&mut bench).await),
         ("notifications", notifications::run(&mut bench).await),
         ("scrapes", scrapes::run(&mut bench).await),
     ];

@@ -1,6 +1,6 @@
 //! One replica and the chart as it is installed by default, its webhooks among it.
 
-use super::{flips, heavy_reviews, profile, unrelated, webhook};
+use super::{events, flips, heavy_reviews, profile, saturation, unrelated, webhook};
 use crate::support::bench::{Bench, Site};
 use crate::support::figures::Name;
 use crate::support::pair::Contents;
@@ -8,7 +8,7 @@ use crate::support::subject::Subject;
 use anyhow::Result;
 use test_cluster::Cluster;
 
-const SCENARIOS: [&str; 7] = [
+const SCENARIOS: [&str; 9] = [
     "one-flip",
     "fan-out-500",
     "fan-out-1000",
@@ -16,6 +16,8 @@ const SCENARIOS: [&str; 7] = [
     "primaries-1000",
     "webhook",
     "unrelated-slice",
+    "saturation",
+    "events",
 ];
 /// Measured only where they are named.
 const NAMED: [&str; 2] = ["heavy-reviews", "cpu-profile"];
@@ -63,6 +65,8 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     }
     bench.scenario("webhook", webhook::measure(site)).await;
     bench.scenario("unrelated-slice", unrelated::measure(site)).await;
+    bench.scenario("saturation", saturation::measure(site)).await;
+    bench.scenario("events", events::measure(site)).await;
     let heavy = heavy_reviews::measure(site);
     bench.named_scenario("heavy-reviews", heavy).await;
     let profile = profile::measure(site);

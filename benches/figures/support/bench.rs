@@ -2,13 +2,15 @@
 
 use super::options::Options;
 use anyhow::{Context, Result};
-use bench_table::{Row, Table};
+use bench_table::{Claims, Row, Table};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use test_cluster::{Cluster, Installation, target_dir};
 
 /// Longer than any scenario takes by default; one that hangs is given up.
 const LIMIT: Duration = Duration::from_secs(600);
+/// The same for those that take minutes by default.
+const LONG_LIMIT: Duration = Duration::from_secs(1_800);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where a scenario is measured.
@@ -22,12 +24,16 @@ pub(crate) struct Site<'a> {
 pub(crate) struct Bench {
     options: Arc<Options>,
     table: Table,
+    claims: Claims,
     began: Instant,
 }
 
 impl Bench {
     pub(crate) fn new(options: Options) -> Self {
-        Self { options: Arc::new(options), table: Table::default(), began: Instant::now() }
+        let mut claims = Claims::new("bench");
+        claims.conditions.push(format!("load average at the start: {}", load_average()));
+        let (table, began) = (Table::default(), Instant::now());
+        Self { options: Arc::new(options), table, claims, began }
     }
 
     pub(crate) fn options(&self) -> Arc<Options> {
@@ -41,7 +47,18 @@ impl Bench {
         measured: impl Future<Output = Result<Vec<Row>>>,
     ) {
         if self.options.wants(name, true) {
-            self.measure(name, measured).await;
+            self.measure(name, LIMIT, measured).await;
+        }
+    }
+
+    /// The same for one that takes minutes.
+    pub(crate) async fn long_scenario(
+        &mut self,
+        name: &str,
+        measured: impl Future<Output = Result<Vec<Row>>>,
+    ) {
+        if self.options.wants(name, true) {
+            self.measure(name, LONG_LIMIT, measured).await;
         }
     }
 
@@ -52,13 +69,18 @@ impl Bench {
         measured: impl Future<Output = Result<Vec<Row>>>,
     ) {
         if self.options.wants(name, false) {
-            self.measure(name, measured).await;
+            self.measure(name, LIMIT, measured).await;
         }
     }
 
-    async fn measure(&mut self, name: &str, measured: impl Future<Output = Result<Vec<Row>>>) {
+    async fn measure(
+        &mut self,
+        name: &str,
+        limit: Duration,
+        measured: impl Future<Output = Result<Vec<Row>>>,
+    ) {
         println!("[{:4.0} s] {name}", self.began.elapsed().as_secs_f64());
-        let limit = self.options.scaled(LIMIT).max(LIMIT);
+        let limit = self.options.scaled(limit).max(limit);
         let outcome = tokio::time::timeout(limit, measured).await;
         let outcome = outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("not within {limit:?}")));
         match outcome {
@@ -102,9 +124,36 @@ impl Bench {
             std::fs::write(&path, text).with_context(|| path.display().to_string())?;
             println!("{}", path.display());
         }
+        self.prove()?;
         anyhow::ensure!(self.table.failures.is_empty(), "not everything could be measured");
         Ok(())
     }
+}
+
+impl Bench {
+    /// Writes every aim with its verdict as the table of `make bench`.
+    fn prove(&mut self) -> Result<()> {
+        let Self { options, table, claims, began } = self;
+        let conditions = [
+            format!("load average at the end: {}", load_average()),
+            format!("program: {}", table.about),
+            format!("{:.0} s in all, times {}", began.elapsed().as_secs_f64(), options.time),
+        ];
+        claims.conditions.extend(conditions);
+        if !options.only.is_empty() {
+            claims.conditions.push(format!("only: {}", options.only.join(", ")));
+        }
+        claims.claims = table.claims();
+        claims.write(&target_dir().join("proof"))?;
+        println!("{}", target_dir().join("proof/bench.md").display());
+        Ok(())
+    }
+}
+
+/// Of one minute, five and fifteen.
+fn load_average() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
 /// Which program was measured, where and when.

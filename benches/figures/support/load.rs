@@ -60,7 +60,7 @@ pub(crate) fn beside_first(rounds: &[Vec<Vec<f64>>], target: usize) -> Vec<[Vec<
 
 /// Calls a webhook over one HTTP/2 connection, as an API server does.
 pub(crate) struct WebhookClient {
-    client: Client<HttpsConnector<HttpConnector>, Body>,
+    pub(super) client: Client<HttpsConnector<HttpConnector>, Body>,
     address: SocketAddr,
 }
 
@@ -83,6 +83,11 @@ impl WebhookClient {
         })
     }
 
+    /// Of a path, with the timeout that the chart gives the API server.
+    pub(super) fn uri(&self, path: &str) -> String {
+        format!("https://{}{path}?timeout=3s", self.address)
+    }
+
     /// Calls once.
     pub(crate) async fn call(&self, path: &str, review: Bytes) -> Result<()> {
         let uri = format!("https://{}{path}?timeout=1s", self.address);
@@ -98,7 +103,7 @@ impl WebhookClient {
     ) -> Result<Vec<Duration>> {
         let (sender, mut answers) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Handle::current();
-        let uri = format!("https://{}{path}?timeout=3s", self.address);
+        let uri = self.uri(path);
         let (client, reviews) = (self.client.clone(), reviews.to_vec());
         // A thread of its own: the runtime's timers are a millisecond coarse, more than is measured.
         std::thread::spawn(move || {
@@ -128,7 +133,7 @@ impl WebhookClient {
     }
 }
 
-async fn post(
+pub(super) async fn post(
     client: Client<HttpsConnector<HttpConnector>, Body>,
     uri: String,
     review: Bytes,

@@ -11,7 +11,7 @@ use test_cluster::{Cluster, InstallOptions, Installation};
 #[derive(Debug)]
 pub(crate) struct Options {
     /// The beginnings of the names of scenarios; empty: those that are measured by default.
-    only: Vec<String>,
+    pub only: Vec<String>,
     /// How much longer than by default to measure.
     pub time: f64,
     /// The table's file name in `target/bench`.

@@ -13,12 +13,20 @@ pub(crate) struct Memory {
 
 pub(crate) fn memory(pid: u32) -> Result<Memory> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let mib = |field: &str| -> Result<f64> {
-        let line = status.lines().find(|line| line.starts_with(field)).context("no such field")?;
-        let kib = line.split_whitespace().nth(1).context("no number")?;
-        Ok(kib.parse::<f64>()? / 1024.0)
-    };
-    Ok(Memory { resident: mib("VmRSS:")?, own: mib("RssAnon:")? })
+    Ok(Memory { resident: mib(&status, "VmRSS:")?, own: mib(&status, "RssAnon:")? })
+}
+
+/// The same by the kernel's sum over all mappings, in which no page is late.
+pub(crate) fn smaps(pid: u32) -> Result<Memory> {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    Ok(Memory { resident: mib(&rollup, "Rss:")?, own: mib(&rollup, "Anonymous:")? })
+}
+
+/// The value of a line `field: value kB`.
+fn mib(text: &str, field: &str) -> Result<f64> {
+    let line = text.lines().find(|line| line.starts_with(field)).context("no such field")?;
+    let kib = line.split_whitespace().nth(1).context("no number")?;
+    Ok(kib.parse::<f64>()? / 1024.0)
 }
 
 /// The time that its threads have run, to the nanosecond, where `/proc/PID/stat` counts in hundredths

@@ -1,7 +1,8 @@
 //! A line of the table.
 
 use crate::bootstrap::Interval;
-use crate::table::interval;
+use crate::claims::Claim;
+use crate::table::{bound, interval};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -44,6 +45,15 @@ impl Row {
     /// Whether the upper end of the interval keeps the aim; None without an aim.
     pub fn is_met(&self) -> Option<bool> {
         self.aim.map(|aim| self.interval.high <= aim)
+    }
+
+    /// Its aim as a claim, and whether it held; none without an aim.
+    pub fn claim(&self) -> Option<Claim> {
+        let of_ratio = self.measure == Measure::Ratio;
+        let unit = if of_ratio { "" } else { &self.unit };
+        let measured = format!("{} {unit}", interval(self));
+        let claim = Claim::new(&self.title, bound(self)?, measured.trim_end(), self.is_met()?);
+        Some(claim.note(&self.note))
     }
 
     /// With an aim.
@@ -91,5 +101,14 @@ mod tests {
         assert_eq!(row.is_met(), Some(false));
         assert_eq!(row.aim(1.17).is_met(), Some(true));
         assert_eq!(example("fan-out-500", 1.17).is_met(), None);
+    }
+
+    #[test]
+    fn an_aim_is_a_claim() {
+        let claim = example("fan-out-500", 1.17).aim(1.15).claim().unwrap();
+        let expected =
+            Claim::new("500 splits on one primary", "≤ 1.15", "×1.12 [1.05, 1.17]", false);
+        assert_eq!(claim, expected);
+        assert_eq!(example("fan-out-500", 1.17).claim(), None);
     }
 }

@@ -1,5 +1,6 @@
 //! All rows of a run, beside those of another.
 
+use crate::claims::Claim;
 use crate::layout::{columns, markdown};
 use crate::row::{Measure, Row};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,13 @@ impl Table {
         serde_json::from_str(json)
     }
 
+    /// What has an aim, and whether it was kept; then what could not be measured.
+    pub fn claims(&self) -> Vec<Claim> {
+        let failed = |failure: &String| Claim::not_measured(failure, "", "it failed");
+        let rows = self.rows.iter().filter_map(Row::claim);
+        rows.chain(self.failures.iter().map(failed)).collect()
+    }
+
     fn around(&self, table: String, before: Option<&Self>) -> String {
         let before = before.map(|before| format!("Before: {}\n", before.about));
         let failures = self.failures.iter().map(|failure| format!("FAILED {failure}\n"));
@@ -63,18 +71,43 @@ impl Table {
 }
 
 fn cells(row: &Row) -> [String; 8] {
-    let with_unit = |value| format!("{} {}", digits(value), row.unit);
     let met = row.is_met().map(|met| if met { "yes" } else { "NO" });
     [
         row.title.clone(),
-        with_unit(row.ours),
-        row.beside.map(with_unit).unwrap_or_default(),
+        row.figure(),
+        row.beside.map(|value| with_unit(value, row)).unwrap_or_default(),
         interval(row),
-        row.aim.map(|aim| format!("≤ {aim}")).unwrap_or_default(),
+        bound(row).unwrap_or_default(),
         met.unwrap_or_default().to_owned(),
         row.rounds.to_string(),
         row.note.clone(),
     ]
+}
+
+/// What a row should not exceed.
+pub(crate) fn bound(row: &Row) -> Option<String> {
+    let aim = row.aim?;
+    Some(match row.measure {
+        Measure::Ratio => format!("≤ {aim}"),
+        Measure::Value => format!("≤ {aim} {}", row.unit).trim_end().to_owned(),
+    })
+}
+
+impl Row {
+    /// What ours takes, with its unit.
+    pub(crate) fn figure(&self) -> String {
+        with_unit(self.ours, self)
+    }
+
+    /// Its cells but for the aim: what it is of, ours, the other side's, the interval, the note.
+    pub(crate) fn line(&self) -> Vec<String> {
+        let beside = self.beside.map(|value| with_unit(value, self)).unwrap_or_default();
+        vec![self.title.clone(), self.figure(), beside, interval(self), self.note.clone()]
+    }
+}
+
+fn with_unit(value: f64, row: &Row) -> String {
+    format!("{} {}", digits(value), row.unit).trim_end().to_owned()
 }
 
 /// The figure of a row, and the ends of its interval.

@@ -27,7 +27,7 @@ linkerd-failover 0.2.0
 
                                 ours  beside              interval    aim  met  rounds  note
 500 splits on one primary     1.40 s  1.25 s    ×1.12 [1.05, 1.17]  ≤ 1.1   NO      12
-memory                     33.3 MiB          33.3 [32.0, 34.1]   ≤ 35  yes      12  after start
+memory                     33.3 MiB          33.3 [32.0, 34.1]   ≤ 35 MiB  yes      12  after start
 
 FAILED takeover: no replica leads
 612 s in all
@@ -58,4 +58,11 @@ fn markdown_has_the_same_cells() {
 fn json_is_read_as_it_was_written() {
     let table = table();
     assert_eq!(Table::from_json(&table.to_json().unwrap()).unwrap(), table);
+}
+
+#[test]
+fn aims_are_claims_and_so_is_what_failed() {
+    let claims = table().claims();
+    let verdicts: Vec<String> = claims.iter().map(|claim| claim.verdict.to_string()).collect();
+    assert_eq!(verdicts, ["MISSED", "held", "not measured"]);
 }

@@ -1,0 +1,93 @@
+//! Requests as the API server's audit log has them.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// An audit event, as far as it is counted by.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AuditEvent {
+    stage: String,
+    verb: String,
+    user: User,
+    #[serde(default)]
+    object_ref: ObjectRef,
+}
+
+#[derive(Debug, Deserialize)]
+struct User {
+    username: String,
+}
+
+/// Of a request that is about no object of the API all is empty.
+#[derive(Debug, Default, Deserialize)]
+struct ObjectRef {
+    #[serde(default)]
+    resource: String,
+}
+
+/// How often users whose name begins so have called the API, by verb and resource: each call once, when it
+/// ends. Watches are left out, and the Lease, which is renewed whatever happens. Lines that are no audit
+/// events, as the last one may be while it is written, are left out too.
+pub fn calls(log: &str, user: &str) -> BTreeMap<String, usize> {
+    let mut calls = BTreeMap::new();
+    for line in log.lines() {
+        let Ok(event) = serde_json::from_str::<AuditEvent>(line) else { continue };
+        let ends = matches!(event.stage.as_str(), "ResponseComplete" | "Panic");
+        let counts = event.verb != "watch" && event.object_ref.resource != "leases";
+        if ends && counts && event.user.username.starts_with(user) {
+            let call = format!("{} {}", event.verb, event.object_ref.resource);
+            *calls.entry(call.trim_end().to_owned()).or_default() += 1;
+        }
+    }
+    calls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const OURS: &str = "system:serviceaccount:linkerd-failover:";
+
+    fn line(stage: &str, verb: &str, resource: &str, user: &str) -> String {
+        json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
+            "stage": stage, "verb": verb, "user": {"username": user, "groups": []},
+            "objectRef": {"resource": resource, "namespace": "emojivoto"}})
+        .to_string()
+    }
+
+    fn of_ours(stage: &str, verb: &str, resource: &str) -> String {
+        line(stage, verb, resource, "system:serviceaccount:linkerd-failover:linkerd-failover")
+    }
+
+    #[test]
+    fn the_lease_watches_and_other_users_do_not_count() {
+        let log = [
+            of_ours("ResponseComplete", "update", "leases"),
+            of_ours("ResponseStarted", "watch", "endpointslices"),
+            of_ours("ResponseComplete", "watch", "endpointslices"),
+            line("ResponseComplete", "patch", "endpointslices", "kubernetes-admin"),
+            line("ResponseComplete", "list", "services", "system:serviceaccount:linkerd:x"),
+        ];
+        assert_eq!(calls(&log.join("\n"), OURS), BTreeMap::new());
+    }
+
+    #[test]
+    fn a_planted_call_counts_once() {
+        let log = [
+            of_ours("ResponseComplete", "update", "leases"),
+            of_ours("RequestReceived", "get", "services"),
+            of_ours("ResponseComplete", "get", "services"),
+        ];
+        let one = BTreeMap::from([("get services".to_owned(), 1)]);
+        assert_eq!(calls(&log.join("\n"), OURS), one);
+    }
+
+    #[test]
+    fn a_line_that_is_written_yet_is_left_out() {
+        let whole = of_ours("ResponseComplete", "list", "services");
+        let log = format!("{whole}\n{}", &whole[..whole.len() / 2]);
+        assert_eq!(calls(&log, OURS).values().sum::<usize>(), 1);
+    }
+}
