@@ -29,7 +29,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     && mkdir benches/figures \
     && for file in src/main.rs pictures/src/main.rs release/src/main.rs tests/chaos/src/main.rs tests/docs/book/src/main.rs \
       tests/mutants/src/main.rs \
-      benches/figures/main.rs benches/informers.rs; do \
+      benches/figures/main.rs benches/informers.rs benches/instructions.rs benches/allocations.rs; do \
       echo 'fn main() {}' >"$file" || exit 1; \
     done \
     && cargo build --locked --release --bin linkerd-failover

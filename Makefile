@@ -3,11 +3,15 @@
 
 CARGO ?= cargo
 # Tools that are built once, each in a place with its version in the name.
-TOOLS := $(or $(CARGO_TARGET_DIR),target)/tools
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := $(TARGET)/tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY ?= $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 CARGO_MUTANTS_VERSION := 27.1.0
 CARGO_MUTANTS ?= $(TOOLS)/cargo-mutants-$(CARGO_MUTANTS_VERSION)/bin/cargo-mutants
+# As gungraun in Cargo.lock: they are of one version.
+GUNGRAUN_VERSION := $(shell grep -A1 '^name = "gungraun"$$' Cargo.lock | sed -n 's/^version = "\(.*\)"$$/\1/p')
+GUNGRAUN_RUNNER ?= $(TOOLS)/gungraun-runner-$(GUNGRAUN_VERSION)/bin/gungraun-runner
 CARGO_CYCLONEDX_VERSION := 0.5.9
 CARGO_CYCLONEDX ?= $(TOOLS)/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)/bin/cargo-cyclonedx
 go_version = $(shell sed -n 's|^\t$(1) v\([^ ]*\).*|\1|p' $(2))
@@ -17,7 +21,7 @@ CRANE ?= $(TOOLS)/crane-$(call go_version,github.com/google/go-containerregistry
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration docs gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile chaos chaos-planted advisories sbom hardening soak mutants clean
+.PHONY: demo test build-tests lint unit integration docs gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile chaos chaos-planted advisories sbom hardening soak mutants bench-micro clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -118,6 +122,22 @@ release-dry-run: tools $(ACTIONLINT) $(CRANE) $(CARGO_CYCLONEDX)
 ## bench: flips, the webhook, takeovers, memory and growth, in one table, and aims with their verdicts in target/proof; ONLY=fan-out,guard leaves the rest out
 bench: tools
 	BENCH_ONLY="$(ONLY)" BENCH_NAME="$(NAME)" BENCH_BEFORE="$(BEFORE)" $(CARGO) bench --locked --bench figures
+
+$(GUNGRAUN_RUNNER):
+	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
+	  --root $(@:/bin/gungraun-runner=) --version $(GUNGRAUN_VERSION) gungraun-runner
+
+# Where there is no valgrind, allocations are counted.
+MICRO := $(if $(shell command -v valgrind),instructions,allocations)
+
+## bench-micro: instructions of single steps (without valgrind: allocations), held against benches/micro/baseline.json; UPDATE_BASELINE=1 stores them, PLANTED=decide_2 does one twice
+bench-micro: $(if $(filter instructions,$(MICRO)),$(GUNGRAUN_RUNNER))
+	$(CARGO) build --locked --quiet -p bench-table --bin bench-micro
+	mkdir -p $(TARGET)/bench
+	MICRO_PLANTED="$(PLANTED)" GUNGRAUN_RUNNER=$(abspath $(GUNGRAUN_RUNNER)) \
+	  $(CARGO) bench --locked --quiet --bench $(MICRO) $(if $(filter instructions,$(MICRO)),-- --output-format=json) \
+	  > $(TARGET)/bench/micro.json
+	$(TARGET)/debug/bench-micro $(MICRO) < $(TARGET)/bench/micro.json
 
 ## bench-reviews: the time of single reviews, without TLS and HTTP; CASE names some, REVIEWS repeats one for a profiler
 bench-reviews:

@@ -84,7 +84,7 @@ pub(crate) mod notifications;
 #[cfg(feature = "planted-faults")]
 pub(crate) mod planted_faults;
 pub(crate) mod printers;
-pub(crate) mod reconciler;
+pub mod reconciler;
 pub(crate) mod runtime;
 pub(crate) mod snapshot;
 pub mod telemetry;

@@ -1,5 +1,5 @@
 //! Answers of an API server, as text, into an index without an API server: what an event costs, and what
-//! facts take, for benchmarks.
+//! facts take, for benchmarks. Of the facts that it enters other rooms have replays of their own.
 
 use crate::engine::Defaults;
 use crate::index::endpoints::AddressFamilies;
@@ -100,6 +100,11 @@ impl Replay {
             reported += change.objects.len();
         }
         reported
+    }
+
+    /// The index, for the replays of other rooms.
+    pub(crate) fn index(&self) -> &SharedIndex {
+        &self.index
     }
 
     /// How many requests have been made.

@@ -35,6 +35,7 @@ pub(crate) mod profile_first;
 mod protection;
 pub(crate) mod reconcile;
 pub(crate) mod record_backlog;
+pub mod replay;
 pub(crate) mod reports;
 pub(crate) mod request;
 pub(crate) mod service_profiles;

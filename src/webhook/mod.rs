@@ -14,6 +14,7 @@ mod partial_review;
 mod places;
 mod pod_deletion_request;
 pub(crate) mod pod_deletions;
+pub mod replay;
 pub(crate) mod response;
 pub(crate) mod review;
 pub(crate) mod routes;
