@@ -5,8 +5,7 @@ use crate::attack::SERVER_NAME;
 use anyhow::{Context, Result, bail};
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
-use axum::http::header;
-use axum::response::IntoResponse;
+use axum::http::{HeaderName, header};
 use axum::routing::post;
 use jiff::Timestamp;
 use linkerd_failover::telemetry::Metrics;
@@ -95,7 +94,7 @@ pub async fn serve(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         "{}",
         json!({"address": listener.local_addr()?.to_string(), "ca": authority.cert_pem()})
     );
-    let answer = move |body: Bytes| answer(fault, body);
+    let answer = move |body: Bytes| std::future::ready(answer(fault, &body));
     let router = axum::Router::new()
         .route("/mutate", post(answer))
         .route("/validate", post(answer))
@@ -107,17 +106,17 @@ pub async fn serve(mut arguments: impl Iterator<Item = String>) -> Result<()> {
 
 static KEPT: Mutex<Vec<Bytes>> = Mutex::new(Vec::new());
 
-async fn answer(fault: Fault, body: Bytes) -> impl IntoResponse {
+fn answer(fault: Fault, body: &Bytes) -> ([(HeaderName, &'static str); 1], String) {
     if body.len() > 1 << 20 {
         match fault {
             Fault::NoBounds => {
-                KEPT.lock().unwrap_or_else(PoisonError::into_inner).push(body.clone())
+                KEPT.lock().unwrap_or_else(PoisonError::into_inner).push(body.clone());
             }
             Fault::Blocks => std::thread::sleep(Duration::from_millis(500)),
             Fault::NoRoom => {}
         }
     }
-    let review: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let review: Value = serde_json::from_slice(body).unwrap_or_default();
     let answer = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "response": {"uid": review["request"]["uid"], "allowed": true}});
     ([(header::CONTENT_TYPE, "application/json")], answer.to_string())

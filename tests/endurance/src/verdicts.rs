@@ -61,7 +61,7 @@ pub fn lost(phases: &[Phase]) -> Claim {
     let lost: Vec<_> = phases.iter().flat_map(|phase| &phase.reviews.lost).collect();
     let measured = format!("{} of {sent}", lost.len());
     let claim = Claim::new("honest reviews lost", "0", measured, lost.is_empty() && sent > 0);
-    claim.note(lost.first().map(|why| why.to_string()).unwrap_or_default())
+    claim.note(lost.first().map_or_else(String::new, |why| (*why).clone()))
 }
 
 /// Whether nothing panicked, and the process lives.
