@@ -1,4 +1,4 @@
-//! Objects written into etcd: tens of thousands, in seconds.
+//! Objects written into etcd, where the API would take too long to make so many.
 
 use crate::cluster::Cluster;
 use crate::etcd::Write;
