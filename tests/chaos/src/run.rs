@@ -70,7 +70,8 @@ pub async fn run(settings: &Settings, plan: &Plan) -> anyhow::Result<Report> {
         Options { seed: plan.seed, program: settings.program.clone(), env: settings.env.clone() };
     let world = Arc::new(World::start(&options, journal).await?);
     let keeper = keeper(LABEL.1, NAMESPACE, &declarations(plan.seed));
-    let mut observer = Observer::start(keeper, clock, world.east.etcd(), world.west.etcd(), heard);
+    let mut observer =
+        Observer::start(keeper, clock, world.east.etcd_addr(), world.west.etcd_addr(), heard);
     let begin = clock.now();
     let mut live = world.live(plan.seed, plan.length, begin);
     let mut seen = Seen::default();

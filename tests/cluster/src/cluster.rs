@@ -373,7 +373,7 @@ impl Cluster {
     }
 
     /// Where etcd serves clients, without TLS.
-    pub fn etcd(&self) -> SocketAddr {
+    pub fn etcd_addr(&self) -> SocketAddr {
         self.ports.etcd
     }
 
