@@ -83,7 +83,8 @@ pub async fn run(length: Duration) -> Result<Claims> {
     };
     let (flipped, samples, restarts, reported) =
         tokio::join!(flipping, sample(run, &replicas[0]), restart(run, replicas), reports);
-    (flipped?, reported?);
+    flipped?;
+    reported?;
     let (samples, restarts) = (samples?, restarts?);
     let (took, outcome) = (began.elapsed(), applies.end().await?);
     let mut figures = Vec::new();
