@@ -56,7 +56,8 @@ async fn until_saturated(
                 if (turn + round) % 2 == 0 {
                     let paths = ["/mutate", "/validate"];
                     let one =
-                        open_loop::run(webhook, &paths, &[review.clone()], rate, time).await?;
+                        open_loop::run(webhook, &paths, std::slice::from_ref(review), rate, time)
+                            .await?;
                     rounds.push(vec![one.milliseconds(99.9)]);
                     ours.add(&one)?;
                 } else {
