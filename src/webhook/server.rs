@@ -69,9 +69,9 @@ impl Default for ServerLimits {
 const WINDOW: u32 = 256 * 1024;
 /// The same of an HTTP/1 connection, whose headers are no longer either.
 const HTTP1_BUFFER: usize = 64 * 1024;
-/// Streams of one connection: what a server written in Go allows too. Beyond it, the API server opens
-/// another connection.
-const STREAMS: u32 = 250;
+/// Streams of one connection. A thousand pods may be deleted at once: beyond it, the API server opens
+/// another connection, whose handshake takes longer than the guard lets a deletion wait.
+const STREAMS: u32 = 1_000;
 /// All headers of an HTTP/2 request. With more, in HEADERS and CONTINUATION frames, the connection ends.
 const HEADER_LIST: u32 = 16 * 1024;
 /// Streams of a connection that their client may have reset before we have looked at them, and that we
