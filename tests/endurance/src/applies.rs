@@ -58,7 +58,7 @@ pub struct Applies {
 }
 
 impl Applies {
-    /// `per_second` of them, fewer while [`IN_FLIGHT`] are unanswered; `manifest` makes the nth.
+    /// `per_second` of them, fewer while `IN_FLIGHT` are unanswered; `manifest` makes the nth.
     pub fn start(
         splits: Api<DynamicObject>,
         per_second: u32,

@@ -1,8 +1,8 @@
 //! `make mutants`: cargo-mutants on the pure rooms, a few seconds a mutant.
 //!
-//! The unit tests of the whole program take a minute to compile, and a room has hundreds of mutants. A [`Room`]
+//! The unit tests of the whole program take a minute to compile, and a room has hundreds of mutants. A `Room`
 //! is therefore cut out into a crate of its own, made of the same files at the same paths, of which only what it
-//! uses is compiled: a [`Cut`]. cargo-mutants changes the cut in place and never the work tree.
+//! uses is compiled: a `Cut`. cargo-mutants changes the cut in place and never the work tree.
 //!
 //! - [`room`]: the rooms that are tried, and what each is made of.
 //! - [`cut`], [`manifest`], [`tests_left_out`]: the crate that a room is cut out into.
