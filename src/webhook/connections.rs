@@ -6,7 +6,7 @@
 //! opens silent connections thus evicts its own.
 
 use crate::telemetry::{ClosedConnection, Metrics};
-use crate::webhook::eviction::{Candidate, to_evict};
+use crate::webhook::eviction::{Candidate, count_by_client, to_evict, with_leaving};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,9 +69,7 @@ impl Connections {
         let mut open = self.open();
         let count = open.connections.len();
         if count >= self.limit {
-            // Evicted connections take a moment to close, in which others may arrive.
-            let is_full = count >= self.limit + self.limit.div_ceil(4);
-            let has_room = match is_full {
+            let has_room = match count >= with_leaving(self.limit) {
                 false => open.evict(),
                 true => count < 2 * self.limit && open.close_for(client),
             };
@@ -125,10 +123,7 @@ impl Open {
     /// Makes room where too many evicted connections are not closed yet: one of them is closed at once.
     /// False for the client that has the most connections: it is the one that does not leave.
     fn close_for(&self, client: IpAddr) -> bool {
-        let mut by_client: HashMap<IpAddr, usize> = HashMap::new();
-        for usage in self.connections.values() {
-            *by_client.entry(usage.client).or_default() += 1;
-        }
+        let by_client = count_by_client(self.connections.values().map(|usage| usage.client));
         if by_client.get(&client) >= by_client.values().max() {
             return false;
         }

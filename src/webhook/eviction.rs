@@ -20,12 +20,24 @@ pub(crate) struct Candidate {
     pub since: Instant,
 }
 
+/// How many there may be where `limit` are allowed: those that are evicted take a moment to leave, in which
+/// others may come.
+pub(crate) fn with_leaving(limit: usize) -> usize {
+    limit + limit.div_ceil(4)
+}
+
+/// How many each client has.
+pub(crate) fn count_by_client(clients: impl Iterator<Item = IpAddr>) -> HashMap<IpAddr, usize> {
+    let mut by_client = HashMap::new();
+    for client in clients {
+        *by_client.entry(client).or_default() += 1;
+    }
+    by_client
+}
+
 /// The one to evict; none of none.
 pub(crate) fn to_evict(idle: &[Candidate]) -> Option<u64> {
-    let mut by_client: HashMap<IpAddr, usize> = HashMap::new();
-    for connection in idle {
-        *by_client.entry(connection.client).or_default() += 1;
-    }
+    let by_client = count_by_client(idle.iter().map(|connection| connection.client));
     let of_client = |connection: &Candidate| by_client.get(&connection.client).copied();
     let most = by_client.values().max().copied();
     // Of clients that have equally many, too, an unused connection goes first.

@@ -4,7 +4,7 @@
 //! loses its own, by the rule that evicts connections: the client with the most pays. So clients that
 //! dawdle push each other out, and an API server's reviews, which arrive in one piece, are answered.
 
-use crate::webhook::eviction::{Candidate, to_evict};
+use crate::webhook::eviction::{Candidate, to_evict, with_leaving};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,8 +50,7 @@ impl Places {
     pub(crate) fn take(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
         let mut taken = self.taken();
         if taken.requests.len() >= self.limit {
-            // Those who have lost their place take a moment to leave, in which others may come.
-            let is_full = taken.requests.len() >= self.limit + self.limit.div_ceil(4);
+            let is_full = taken.requests.len() >= with_leaving(self.limit);
             let loser = if is_full { None } else { to_evict(&taken.waiting()) };
             taken.requests.get(&loser?)?.lost.cancel();
         }
