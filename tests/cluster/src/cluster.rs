@@ -3,7 +3,7 @@
 use crate::baseline::Baseline;
 use crate::command::Invocation;
 use crate::components::{self, Ports};
-use crate::etcd::{Etcd, Write};
+use crate::etcd::Etcd;
 use crate::folder::RunFolder;
 use crate::kept::Kept;
 use crate::kubeconfig::{certificate_user, kubeconfig, write_secret};
@@ -15,11 +15,9 @@ use crate::site::Site;
 use crate::slot::Slot;
 use crate::wait::eventually;
 use anyhow::Context;
-use base64::{Engine, prelude::BASE64_STANDARD};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use serde_json::Value;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -200,7 +198,7 @@ impl Cluster {
         if contents == Contents::TrafficSplits {
             self.install_traffic_split_crd().await?;
         }
-        let baseline = Baseline::take(Etcd::new(self.ports.etcd)).await?;
+        let baseline = Baseline::take(self.etcd()).await?;
         self.shared =
             Some(Shared { contents, baseline, lost: AtomicBool::new(false), _place: place });
         Ok(self)
@@ -377,22 +375,9 @@ impl Cluster {
         self.ports.etcd
     }
 
-    /// Writes keys of etcd past the API server, each with an object, or with none to delete it: what no
-    /// admission lets through. The objects are of custom resources, which are stored as JSON.
-    pub async fn store(&self, entries: &[(String, Option<Value>)]) -> anyhow::Result<()> {
-        let writes: Vec<Write> = entries
-            .iter()
-            .map(|(key, object)| match object {
-                Some(object) => Write::Put(key.clone(), BASE64_STANDARD.encode(object.to_string())),
-                None => Write::Delete(key.clone()),
-            })
-            .collect();
-        Etcd::new(self.ports.etcd).write(&writes).await.map(drop)
-    }
-
     /// Drops from etcd all that is older than now: a watch that asks for it gets 410.
     pub async fn compact_etcd(&self) -> anyhow::Result<()> {
-        Etcd::new(self.ports.etcd).compact().await
+        self.etcd().compact().await
     }
 
     /// Starts etcd again, where it was and with what it had stored.
@@ -400,7 +385,7 @@ impl Cluster {
         let mut processes = self.processes.lock().await;
         let launch = components::etcd(&self.site, &self.ports);
         let etcd = processes.etcd.insert(self.site.launch(launch)?);
-        let client = Etcd::new(self.ports.etcd);
+        let client = self.etcd();
         ready(etcd, "etcd", || client.check()).await
     }
 

@@ -1,4 +1,5 @@
-//! Objects written into etcd, where the API would take too long to make so many.
+//! Objects written into etcd past the API server: more than it takes in the time, or what no admission lets
+//! through.
 
 use crate::cluster::Cluster;
 use crate::etcd::Write;
@@ -13,11 +14,22 @@ impl Cluster {
         &self,
         objects: impl IntoIterator<Item = (String, Value)>,
     ) -> anyhow::Result<()> {
-        let write = |(key, object): (String, Value)| {
-            Write::Put(format!("/registry/{key}"), BASE64_STANDARD.encode(object.to_string()))
+        self.store(objects.into_iter().map(|(key, object)| (key, Some(object)))).await
+    }
+
+    /// The same for keys of which some have no object: these are deleted.
+    pub async fn store(
+        &self,
+        entries: impl IntoIterator<Item = (String, Option<Value>)>,
+    ) -> anyhow::Result<()> {
+        let write = |(key, object): (String, Option<Value>)| {
+            let key = format!("/registry/{key}");
+            match object {
+                Some(object) => Write::Put(key, BASE64_STANDARD.encode(object.to_string())),
+                None => Write::Delete(key),
+            }
         };
-        let writes: Vec<Write> = objects.into_iter().map(write).collect();
-        self.etcd().write(&writes).await?;
-        Ok(())
+        let writes: Vec<Write> = entries.into_iter().map(write).collect();
+        self.etcd().write(&writes).await.map(drop)
     }
 }

@@ -10,19 +10,18 @@ const NAMESPACE: &str = "chaos-0";
 /// They are written into etcd itself, and deleted there.
 pub(super) async fn store(made: Made<'_>) -> anyhow::Result<()> {
     let east = &made.world.east;
-    let entries: Vec<(String, Option<Value>)> =
-        (0..OBJECTS).map(|nth| (key(nth), Some(poison(nth, made.fault.seed)))).collect();
-    let stored = east.store(&entries).await;
+    let objects = (0..OBJECTS).map(|nth| (key(nth), poison(nth, made.fault.seed)));
+    let stored = east.seed(objects).await;
     made.last().await;
     if stored.is_ok() {
-        let gone: Vec<(String, Option<Value>)> = (0..OBJECTS).map(|nth| (key(nth), None)).collect();
-        insist("the poison is gone", || east.store(&gone)).await?;
+        let gone = || (0..OBJECTS).map(|nth| (key(nth), None));
+        insist("the poison is gone", || east.store(gone())).await?;
     }
     Ok(())
 }
 
 fn key(nth: usize) -> String {
-    format!("/registry/split.smi-spec.io/trafficsplits/{NAMESPACE}/poison-{nth}")
+    format!("split.smi-spec.io/trafficsplits/{NAMESPACE}/poison-{nth}")
 }
 
 /// Each has one of ten faults.
