@@ -5,14 +5,23 @@ use crate::facts::Side;
 use crate::world::disturbance::Disturbed;
 use test_cluster::Cluster;
 
-pub(super) async fn stop_api_server(made: Made<'_>, kill: bool) -> anyhow::Result<()> {
+/// Takes something of a cluster away for the time of the fault.
+async fn take_away(
+    made: Made<'_>,
+    take: impl AsyncFnOnce(&Cluster) -> anyhow::Result<()>,
+    give_back: impl AsyncFnOnce(&Cluster) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let cluster = made.world.cluster(made.fault.side);
     let away = away(&made);
-    cluster.stop_api_server(kill).await?;
+    take(cluster).await?;
     made.last().await;
-    start_api_server(cluster).await?;
+    give_back(cluster).await?;
     drop(away);
     Ok(())
+}
+
+pub(super) async fn stop_api_server(made: Made<'_>, kill: bool) -> anyhow::Result<()> {
+    take_away(made, async |cluster| cluster.stop_api_server(kill).await, start_api_server).await
 }
 
 /// One that starts while etcd is away ends again after 20 s, and a kubelet would start it once more.
@@ -34,33 +43,15 @@ fn first_line(error: &anyhow::Error) -> String {
 }
 
 pub(super) async fn pause_api_server(made: Made<'_>) -> anyhow::Result<()> {
-    let cluster = made.world.cluster(made.fault.side);
-    let away = away(&made);
-    cluster.pause_api_server().await?;
-    made.last().await;
-    cluster.resume_api_server().await?;
-    drop(away);
-    Ok(())
+    take_away(made, Cluster::pause_api_server, Cluster::resume_api_server).await
 }
 
 pub(super) async fn kill_etcd(made: Made<'_>) -> anyhow::Result<()> {
-    let cluster = made.world.cluster(made.fault.side);
-    let away = away(&made);
-    cluster.stop_etcd(true).await?;
-    made.last().await;
-    cluster.start_etcd().await?;
-    drop(away);
-    Ok(())
+    take_away(made, async |cluster| cluster.stop_etcd(true).await, Cluster::start_etcd).await
 }
 
 pub(super) async fn pause_etcd(made: Made<'_>) -> anyhow::Result<()> {
-    let cluster = made.world.cluster(made.fault.side);
-    let away = away(&made);
-    cluster.pause_etcd().await?;
-    made.last().await;
-    cluster.resume_etcd().await?;
-    drop(away);
-    Ok(())
+    take_away(made, Cluster::pause_etcd, Cluster::resume_etcd).await
 }
 
 /// Watches that end now cannot go on from where they were.
