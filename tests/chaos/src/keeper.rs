@@ -8,7 +8,7 @@ use crate::truth::{Change, StoredKey};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 
-/// So many of the last changes of an object are told.
+/// So many of the last changes of an object are in an account.
 const TOLD: usize = 12;
 
 /// Keeps the invariants.
@@ -98,7 +98,7 @@ impl Keeper {
     fn see(&mut self, at: At, input: Input<'_>) -> Vec<Broken> {
         let seen = self.invariants.iter_mut().flat_map(|each| each.see(&self.world, at, input));
         let broken: Vec<Broken> = seen.collect();
-        broken.into_iter().map(|broken| self.told(broken)).collect()
+        broken.into_iter().map(|broken| self.with_account(broken)).collect()
     }
 
     /// Remembers a change of an object, as a line.
@@ -123,8 +123,8 @@ impl Keeper {
         ));
     }
 
-    /// What led to it: the last changes of the object, and the faults that are made at the moment.
-    fn told(&self, mut broken: Broken) -> Broken {
+    /// With what led to it: the last changes of the object, and the faults that are made at the moment.
+    fn with_account(&self, mut broken: Broken) -> Broken {
         let of = self.history.iter().find(|(key, _)| key.to_string() == broken.object);
         broken.account.extend(of.into_iter().flat_map(|(_, lines)| lines.iter().cloned()));
         if !self.world.leader.is_empty() {

@@ -62,8 +62,8 @@ mod tests {
             vec![worst(1, 2.0, Some(true)), worst(2, 0.0, None)],
         ];
         let all = worst_of(&runs);
-        let told: Vec<_> = all.iter().map(|w| (w.invariant, w.value, w.held)).collect();
-        assert_eq!(told, [(1, 3.0, Some(false)), (2, 0.5, Some(true))]);
+        let values: Vec<_> = all.iter().map(|w| (w.invariant, w.value, w.held)).collect();
+        assert_eq!(values, [(1, 3.0, Some(false)), (2, 0.5, Some(true))]);
         let verdicts: Vec<_> = claims(&all).iter().map(|claim| claim.verdict).collect();
         assert_eq!(verdicts, [Verdict::Missed, Verdict::Held]);
         assert_eq!(claims(&[worst(3, 0.0, None)])[0].verdict, Verdict::NotMeasured);

@@ -15,7 +15,7 @@ fn a_cut_is_always_the_same() {
 }
 
 #[test]
-fn what_is_changed_is_there_word_for_word_with_its_tests() {
+fn a_cut_has_the_mutated_room_unchanged_with_its_tests() {
     for room in ALL {
         let cut = Cut::of(&room, &repository()).unwrap();
         let mut mutated = BTreeMap::new();

@@ -50,8 +50,8 @@ mod tests {
         assert_eq!(known.after_gap(3, vec![change("b", 3), change("a", 2)]).len(), 2);
         known.changed(&change("c", 4));
         let changes = known.after_gap(9, vec![change("a", 2), change("b", 7)]);
-        let told: Vec<_> =
+        let found: Vec<_> =
             changes.iter().map(|c| (c.key.name.as_str(), c.revision, c.value.is_some())).collect();
-        assert_eq!(told, [("b", 7, true), ("c", 9, false)]);
+        assert_eq!(found, [("b", 7, true), ("c", 9, false)]);
     }
 }
