@@ -8,11 +8,12 @@ use crate::support::figures::{Name, alone, beside};
 use crate::support::options::Options;
 use crate::support::pair::{Round, admin};
 use crate::support::population::Population;
-use crate::support::process::{Memory, cpu, metric, quiet, smaps};
+use crate::support::process::{cpu, metric, quiet};
 use crate::support::updates::Updates;
 use anyhow::{Result, ensure};
 use bench_table::{Row, budgets};
 use std::time::{Duration, Instant};
+use test_cluster::usage::{MemoryUsage, summed_memory};
 use test_cluster::{Cluster, Installation, Replica, eventually};
 
 const SIZES: [usize; 4] = [0, 1_000, 10_000, 50_000];
@@ -119,18 +120,18 @@ async fn caught_up(cluster: &Cluster, size: usize) -> Result<()> {
 }
 
 async fn at_rest(options: &Options, site: &Site, size: usize) -> Result<Vec<Row>> {
-    let (mut ready, mut memory) = (vec![], Vec::<Memory>::new());
+    let (mut ready, mut memory) = (vec![], Vec::<MemoryUsage>::new());
     for _ in 0..STARTS {
         ready.push(vec![site.restart(size).await?.as_secs_f64()]);
         quiet(&[site.pid()], CALM).await?;
-        memory.push(smaps(site.pid())?);
+        memory.push(summed_memory(site.pid())?);
     }
     let time = options.scaled(AT_REST);
     let (calls, before) = (site.log.calls()?, cpu(site.pid())?);
     tokio::time::sleep(time).await;
     let used = cpu(site.pid())?.saturating_sub(before).as_secs_f64();
     let calls = since(&site.log.calls()?, &calls);
-    let each = |of: fn(&Memory) -> f64| memory.iter().map(|m| vec![of(m)]).collect::<Vec<_>>();
+    let each = |of: fn(&MemoryUsage) -> f64| memory.iter().map(|m| vec![of(m)]).collect::<Vec<_>>();
     let row = |what: &str, title: String, unit, scale, rounds: &[Vec<f64>]| {
         let id = format!("growing-{what}-{size}");
         alone(Name { id: &id, title: &title, unit, scale }, rounds)
@@ -142,7 +143,7 @@ async fn at_rest(options: &Options, site: &Site, size: usize) -> Result<Vec<Row>
     let is_judged = format!("growing-resident-{size}") == budgets::MEMORY.id;
     Ok(vec![
         if is_judged { budgets::MEMORY.judge(resident) } else { resident },
-        row("anonymous", format!("of that anonymous, {of}"), "MiB", 1.0, &each(|m| m.own))?,
+        row("anonymous", format!("of that anonymous, {of}"), "MiB", 1.0, &each(|m| m.anonymous))?,
         row("ready", format!("from the start until ready, {of}"), "s", 1.0, &ready)?,
         row("cpu", format!("CPU a minute at rest, {of}"), "ms", 1e3, &a_minute)?
             .note(format!("in {time:.0?}; calls to the API but for the Lease: {}", total(&calls))),
@@ -187,7 +188,7 @@ async fn events(options: &Options, small: &Site, large: &Site) -> Result<Vec<Row
     }
     let after = [large.log.calls()?, small.log.calls()?];
     let calls = [since(&after[0], &before[0]), since(&after[1], &before[1])];
-    let memory = smaps(large.pid())?;
+    let memory = summed_memory(large.pid())?;
     for site in sites {
         site.log.prove(&site.cluster, &site.installation).await?;
     }
@@ -210,7 +211,7 @@ async fn events(options: &Options, small: &Site, large: &Site) -> Result<Vec<Row
     let title = "resident memory beside 50,000 after these events";
     let name = Name { id: "growing-resident-events", title, unit: "MiB", scale: 1.0 };
     let memory = alone(name, &[vec![memory.resident]])?
-        .note(format!("{:.1} MiB of it anonymous", memory.own))
+        .note(format!("{:.1} MiB of it anonymous", memory.anonymous))
         .aim(budgets::MEMORY.most);
     Ok(vec![calls, event, memory])
 }

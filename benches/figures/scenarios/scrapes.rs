@@ -4,10 +4,11 @@ use crate::support::bench::Bench;
 use crate::support::figures::{Name, alone, beside};
 use crate::support::options::Options;
 use crate::support::pair::{Contents, Round, Side, admin};
-use crate::support::process::{cpu, memory, quiet};
+use crate::support::process::{cpu, quiet};
 use anyhow::Result;
 use bench_table::Row;
 use std::time::{Duration, Instant};
+use test_cluster::usage::memory;
 use test_cluster::{Cluster, Replica};
 
 const OBJECTS: usize = 10_000;

@@ -1,45 +1,12 @@
 //! What a process uses, read from /proc.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
+use test_cluster::usage;
 
-/// MiB of memory.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Memory {
-    pub resident: f64,
-    /// Of that, what is not of a file.
-    pub own: f64,
-}
-
-pub(crate) fn memory(pid: u32) -> Result<Memory> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    Ok(Memory { resident: mib(&status, "VmRSS:")?, own: mib(&status, "RssAnon:")? })
-}
-
-/// The same by the kernel's sum over all mappings, in which no page is late.
-pub(crate) fn smaps(pid: u32) -> Result<Memory> {
-    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    Ok(Memory { resident: mib(&rollup, "Rss:")?, own: mib(&rollup, "Anonymous:")? })
-}
-
-/// The value of a line `field: value kB`.
-fn mib(text: &str, field: &str) -> Result<f64> {
-    let line = text.lines().find(|line| line.starts_with(field)).context("no such field")?;
-    let kib = line.split_whitespace().nth(1).context("no number")?;
-    Ok(kib.parse::<f64>()? / 1024.0)
-}
-
-/// The time that its threads have run, to the nanosecond, where `/proc/PID/stat` counts in hundredths
-/// of a second. Threads that have ended are missing.
+/// The time that its threads have run.
 pub(crate) fn cpu(pid: u32) -> Result<Duration> {
-    let mut nanoseconds = 0;
-    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        // It may have ended meanwhile.
-        let Ok(text) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-        let first = text.split_whitespace().next().context("no such field")?;
-        nanoseconds += first.parse::<u64>()?;
-    }
-    Ok(Duration::from_nanos(nanoseconds))
+    Ok(usage::cpu(pid)?.ran)
 }
 
 const POLL: Duration = Duration::from_millis(25);

@@ -60,6 +60,7 @@ mod site;
 mod slices;
 mod slot;
 mod token;
+pub mod usage;
 mod volumes;
 mod wait;
 mod web_server;

@@ -7,8 +7,8 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
-use test_cluster::client_config;
+use std::time::Instant;
+use test_cluster::{client_config, usage};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
@@ -56,20 +56,10 @@ impl Attackers {
     pub async fn end(mut self) -> Result<f64> {
         let ended = self.child.try_wait()?;
         ensure!(ended.is_none(), "the attackers ended by themselves: {ended:?}");
-        let used = cpu(self.pid)?.as_secs_f64() / self.began.elapsed().as_secs_f64();
+        let used = usage::cpu(self.pid)?.ran.as_secs_f64() / self.began.elapsed().as_secs_f64();
         self.child.kill().await?;
         Ok(used)
     }
-}
-
-fn cpu(pid: u32) -> Result<Duration> {
-    let mut nanoseconds = 0;
-    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
-        let first = text.split_whitespace().next().context("schedstat is empty")?;
-        nanoseconds += first.parse::<u64>()?;
-    }
-    Ok(Duration::from_nanos(nanoseconds))
 }
 
 /// What the process of the attackers does, by its arguments after [`ARGUMENT`].

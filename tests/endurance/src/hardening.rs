@@ -3,14 +3,13 @@
 use crate::attack::Attack;
 use crate::attackers::Program;
 use crate::honest::{ApiServer, PER_SECOND, Reviews};
-use crate::memory::{peak, reset_peak, resident};
 use crate::verdicts::{Phase, alive, latency, lost, memory};
 use anyhow::{Context, Result};
 use bench_table::Claims;
 use std::path::Path;
 use std::time::Duration;
 use test_cluster::{
-    Cluster, Contents, InstallOptions, Installation, Workload, client_config, eventually,
+    Cluster, Contents, InstallOptions, Installation, Workload, client_config, eventually, usage,
     webhook_ca,
 };
 
@@ -43,18 +42,18 @@ impl Attacked<'_> {
     /// The honest reviews at rest, and what is resident then.
     pub async fn rest(&self, length: Duration) -> Result<(Reviews, f64)> {
         let reviews = self.api_server.send(length).await?;
-        Ok((reviews, resident(self.pid)?))
+        Ok((reviews, usage::memory(self.pid)?.resident))
     }
 
     /// These attacks for so long, with honest reviews meanwhile.
     pub async fn phase(&self, name: &str, attacks: &[Attack], length: Duration) -> Result<Phase> {
-        reset_peak(self.pid)?;
+        usage::reset_peak_memory(self.pid)?;
         let attackers = self.program.start(attacks)?;
         // All of them are at it before it counts.
         tokio::time::sleep(Duration::from_secs(1)).await;
         let reviews = self.api_server.send(length).await?;
         let attackers = attackers.end().await?;
-        let peak = peak(self.pid)?;
+        let peak = usage::peak_memory(self.pid)?;
         let phase = Phase { name: name.into(), reviews, peak, attackers };
         println!(
             "{name}: {} reviews, {} lost, {peak:.1} MiB",

@@ -8,7 +8,6 @@ pub mod flips;
 pub mod frames;
 pub mod hardening;
 pub mod honest;
-pub mod memory;
 pub mod planted;
 pub mod slope;
 pub mod soak;

@@ -2,7 +2,6 @@
 
 use crate::applies::{Applies, Outcome, apply, split, splits};
 use crate::flips::Flips;
-use crate::memory::{peak, resident};
 use crate::profile;
 use crate::slope::{Sample, judge};
 use anyhow::{Context, Result, ensure};
@@ -10,7 +9,7 @@ use bench_table::{Claim, Claims};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use test_cluster::{
-    Cluster, Contents, InstallOptions, Installation, Replica, Workload, eventually,
+    Cluster, Contents, InstallOptions, Installation, Replica, Workload, eventually, usage,
 };
 
 /// A leaf lives for a minute, and a CA as short as it may for that.
@@ -72,7 +71,8 @@ pub async fn run(length: Duration) -> Result<Claims> {
         while run.goes_on() {
             tokio::time::sleep(Duration::from_secs(60).min(run.left())).await;
             let Outcome { applied, failures } = applies.outcome();
-            let memory: Vec<_> = replicas.iter().map(|r| resident(r.process().pid())).collect();
+            let memory = |r: &Arc<Replica>| Ok(usage::memory(r.process().pid())?.resident);
+            let memory: Vec<Result<f64>> = replicas.iter().map(memory).collect();
             let minute = began.elapsed().as_secs() / 60;
             println!(
                 "minute {minute}: {applied} applies, {} failed, {memory:.1?} MiB",
@@ -115,7 +115,7 @@ pub async fn run(length: Duration) -> Result<Claims> {
         rotation_claim(&figures, length),
         panics_claim(&figures),
     ];
-    if let Ok(peak) = peak(replicas[0].process().pid()) {
+    if let Ok(peak) = usage::peak_memory(replicas[0].process().pid()) {
         claims.conditions.push(format!("replica 1 had at most {peak:.1} MiB resident"));
     }
     for failure in outcome.failures.iter().chain(&flips.missed).take(20) {
@@ -150,8 +150,8 @@ async fn sample(run: Run, replica: &Replica) -> Result<Vec<Sample>> {
             (samples, of) = (vec![], pid);
         }
         // Between two lives there is no process.
-        if let Ok(resident) = resident(pid) {
-            samples.push(Sample { at: run.began.elapsed(), resident });
+        if let Ok(memory) = usage::memory(pid) {
+            samples.push(Sample { at: run.began.elapsed(), resident: memory.resident });
         }
         tokio::time::sleep(SAMPLE_EVERY.min(run.left())).await;
     }

@@ -7,7 +7,7 @@ use rustls::pki_types::ServerName;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use test_cluster::{Replica, eventually};
+use test_cluster::{Replica, eventually, usage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -168,8 +168,6 @@ async fn requests_that_dawdle_push_each_other_out_and_not_those_of_the_api_serve
     workload.kubectl(["annotate", "trafficsplit/emoji", "example.com/c=d"]).ok().await?;
     let took = began.elapsed();
     ensure!(took < at_most(Duration::from_secs(10), unhindered), "{took:?}");
-    let rss = std::fs::read_to_string(format!("/proc/{}/status", replica.process().pid()))?;
-    let peak = rss.lines().find(|l| l.starts_with("VmHWM")).context("no VmHWM")?;
-    println!("{peak}");
+    println!("{} MiB at most", usage::peak_memory(replica.process().pid())?);
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use crate::support::deletion_guard::*;
 use crate::support::*;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use std::time::Duration;
-use test_cluster::{Replica, Workload, eventually};
+use test_cluster::{Replica, Workload, eventually, usage};
 
 const SERVICES: usize = 20;
 const PODS: usize = 25;
@@ -35,10 +35,7 @@ async fn wait_pods(workload: &Workload<'_>, wanted: usize) -> Result<()> {
 
 /// The most memory that a replica has had.
 fn peak_kilobytes(replica: &Replica) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", replica.process().pid()))?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    let number = peak.trim().trim_end_matches("kB").trim();
-    number.parse().with_context(|| format!("{peak:?}"))
+    Ok((usage::peak_memory(replica.process().pid())? * 1024.0) as u64)
 }
 
 /// How many deletions were delayed, and how many of them no longer than the bound.

@@ -5,6 +5,7 @@ use crate::invariants::Sample;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
+use test_cluster::usage;
 
 /// The processes of replicas.
 #[derive(Debug, Default)]
@@ -40,7 +41,7 @@ impl Processes {
     /// Looks at every process.
     pub(super) fn look(&self, take: &mut dyn FnMut(&Sample)) {
         for (pid, replica) in &self.running {
-            if let Some(sample) = sample(*pid, replica) {
+            if let Ok(sample) = sample(*pid, replica) {
                 take(&sample);
             }
         }
@@ -74,18 +75,15 @@ fn read_on(file: &str, from: &mut u64) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&new).into_owned())
 }
 
-fn sample(pid: u32, replica: &str) -> Option<Sample> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
-    let (resident, threads) = read_status(&status)?;
-    Some(Sample { replica: replica.to_owned(), pid, resident, descriptors, threads })
-}
-
-/// Resident memory in bytes, and threads.
-fn read_status(status: &str) -> Option<(u64, usize)> {
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    let kibibytes = field("VmRSS:")?.split(' ').next()?.parse::<u64>().ok()?;
-    Some((kibibytes << 10, field("Threads:")?.parse().ok()?))
+fn sample(pid: u32, replica: &str) -> anyhow::Result<Sample> {
+    let mebibytes = usage::memory(pid)?.resident;
+    Ok(Sample {
+        replica: replica.to_owned(),
+        pid,
+        resident: (mebibytes * f64::from(1 << 20)) as u64,
+        descriptors: usage::descriptors(pid)?,
+        threads: usage::threads(pid)? as usize,
+    })
 }
 
 #[cfg(test)]
@@ -94,13 +92,10 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn a_status_has_the_resident_memory_and_the_threads() {
-        let status = "Name:\tlinkerd-failover\nVmRSS:\t   2048 kB\nThreads:\t12\n";
-        assert_eq!(read_status(status), Some((2 << 20, 12)));
-        assert_eq!(read_status("Name:\tx\n"), None);
+    fn a_sample_has_the_resident_memory_and_the_descriptors() {
         assert!(
             sample(std::process::id(), "one")
-                .is_some_and(|own| own.resident > 0 && own.descriptors > 0)
+                .is_ok_and(|own| own.resident > 0 && own.descriptors > 0)
         );
     }
 
