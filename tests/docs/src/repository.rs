@@ -33,6 +33,25 @@ pub fn pages(root: &Path) -> Result<Vec<String>> {
     Ok(pages)
 }
 
+/// Every file below a folder, or the file itself, from the root.
+///
+/// # Errors
+///
+/// A folder cannot be read.
+pub fn files(root: &Path, path: &str) -> Result<Vec<String>> {
+    if !root.join(path).is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = std::fs::read_dir(root.join(path)).with_context(|| path.to_owned())?;
+    let mut found = vec![];
+    for entry in entries {
+        let name = entry?.file_name();
+        found.extend(files(root, &format!("{path}/{}", name.to_string_lossy()))?);
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// The text of a file, from the root.
 pub fn read(root: &Path, path: &str) -> Result<String> {
     std::fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"))

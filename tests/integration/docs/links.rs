@@ -1,10 +1,9 @@
 //! Links and anchors of the documentation, followed offline.
 
 use super::figures;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use docs_pages::check::{self, Followed};
 use docs_pages::{Fault, repository};
-use std::path::Path;
 
 /// Texts that link to pages, and whose blocks nobody runs.
 const OTHERS: [&str; 4] =
@@ -12,6 +11,8 @@ const OTHERS: [&str; 4] =
 
 /// What names pages in comments, messages, hints and annotations.
 const CODE: [&str; 4] = ["benches", "charts", "src", "webhook-certs"];
+/// Of these, what is text.
+const ENDINGS: [&str; 5] = [".rs", ".yaml", ".json", ".tpl", ".txt"];
 
 fn refuse(faults: &[Fault]) -> Result<()> {
     let lines: String = faults.iter().map(|fault| format!("{fault}\n")).collect();
@@ -40,25 +41,10 @@ fn every_page_and_heading_that_code_and_chart_name_is_there() -> Result<()> {
     let root = repository::root();
     let mut files = vec![];
     for folder in CODE {
-        find_files(&root, folder, &mut files)?;
+        let read = |file: &String| ENDINGS.iter().any(|end| file.ends_with(end));
+        files.extend(repository::files(&root, folder)?.into_iter().filter(read));
     }
     let Followed { faults, inside, .. } = check::follow_mentions(&root, &files)?;
     ensure!(inside > 10, "only {inside} pages are named in {} files", files.len());
     refuse(&faults)
-}
-
-fn find_files(root: &Path, folder: &str, files: &mut Vec<String>) -> Result<()> {
-    for entry in std::fs::read_dir(root.join(folder)).with_context(|| folder.to_owned())? {
-        let entry = entry?;
-        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
-        if entry.file_type()?.is_dir() {
-            find_files(root, &path, files)?;
-        } else if ["rs", "yaml", "json", "tpl", "txt"]
-            .iter()
-            .any(|end| path.ends_with(&format!(".{end}")))
-        {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
