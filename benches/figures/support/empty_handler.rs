@@ -2,20 +2,19 @@
 //! (TLS, HTTP/2, limits) in a process of its own, as the webhook is.
 
 use super::child::Child;
-use super::load::{SERVER_NAME, WebhookClient};
+use super::load::WebhookClient;
 use anyhow::{Context, Result};
 use axum::body::Bytes;
 use axum::http::header;
 use axum::routing::post;
-use jiff::Timestamp;
 use linkerd_failover::telemetry::Metrics;
 use linkerd_failover::webhook::server::{ServerLimits, serve};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use test_cluster::self_issued_tls;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use webhook_certs::{Authority, ClientAuth, Lifetimes, ReloadingResolver, TlsVersions};
 
 /// The argument with which the benchmark's program is this handler.
 pub(crate) const ARGUMENT: &str = "empty-handler";
@@ -31,14 +30,9 @@ pub(crate) async fn start() -> Result<(Child, WebhookClient)> {
 
 /// Serves until the process is ended.
 pub(crate) async fn run() -> Result<()> {
-    let (names, lifetimes, now) =
-        ([SERVER_NAME.to_owned()], Lifetimes::default(), Timestamp::now());
-    let authority = Authority::generate(&names, &lifetimes, now)?;
-    let resolver = Arc::new(ReloadingResolver::default());
-    resolver.set(authority.issue(&names, &lifetimes, now)?);
-    let tls = webhook_certs::server_config(resolver, TlsVersions::Tls12And13, ClientAuth::None)?;
+    let (tls, ca) = self_issued_tls()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("{}", json!({"address": listener.local_addr()?, "ca": authority.cert_pem()}));
+    println!("{}", json!({"address": listener.local_addr()?, "ca": ca}));
     let answer = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"705ab4f5-6393-11e8-b7cc-42010a800002","allowed":true}}"#;
     let router = axum::Router::new().route(
         "/",

@@ -8,18 +8,11 @@ use super::budget::Budget;
 use anyhow::{Context, Result, ensure};
 use axum::body::{Body, Bytes};
 use axum::http::{Request, header};
-use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use test_cluster::client_config;
+use test_cluster::{client_config, webhook_client};
 use tokio::sync::mpsc;
 
-/// The name in the webhook's certificate.
-pub(crate) const SERVER_NAME: &str = "linkerd-failover-webhook.linkerd-failover.svc";
 pub(crate) const PER_SECOND: u32 = 200;
 /// Of one endpoint, in each round: half a second, so that what else the machine does meets all alike.
 pub(crate) const REQUESTS: u32 = 100;
@@ -60,27 +53,21 @@ pub(crate) fn beside_first(rounds: &[Vec<Vec<f64>>], target: usize) -> Vec<[Vec<
 
 /// Calls a webhook over one HTTP/2 connection, as an API server does.
 pub(crate) struct WebhookClient {
-    pub(super) client: Client<HttpsConnector<HttpConnector>, Body>,
+    client: test_cluster::WebhookClient,
     address: SocketAddr,
+}
+
+/// Requests that are sent when they are due.
+pub(super) struct Sending {
+    /// When the first is due.
+    pub began: Instant,
+    /// What comes of each: the time from when it was due until it was answered.
+    pub answers: mpsc::UnboundedReceiver<Result<Duration>>,
 }
 
 impl WebhookClient {
     pub(crate) fn new(address: SocketAddr, ca: &[u8]) -> Result<Self> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(client_config(ca)?)
-            .https_only()
-            .with_server_name_resolver(FixedServerNameResolver::new(ServerName::try_from(
-                SERVER_NAME,
-            )?))
-            .enable_http2()
-            .wrap_connector(tcp);
-        Ok(Self {
-            client: Client::builder(TokioExecutor::new()).http2_only(true).build(https),
-            address,
-        })
+        Ok(Self { client: webhook_client(client_config(ca)?)?, address })
     }
 
     /// Of a path, with the timeout that the chart gives the API server.
@@ -101,27 +88,12 @@ impl WebhookClient {
         path: &str,
         reviews: &[Bytes],
     ) -> Result<Vec<Duration>> {
-        let (sender, mut answers) = mpsc::unbounded_channel();
-        let runtime = tokio::runtime::Handle::current();
-        let uri = self.uri(path);
-        let (client, reviews) = (self.client.clone(), reviews.to_vec());
-        // A thread of its own: the runtime's timers are a millisecond coarse, more than is measured.
-        std::thread::spawn(move || {
-            let began = Instant::now() + Duration::from_millis(5);
-            for i in 0..REQUESTS {
-                let due = began + Duration::from_secs(1) * i / PER_SECOND;
-                std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                let review = reviews[i as usize % reviews.len()].clone();
-                let (client, sender, uri) = (client.clone(), sender.clone(), uri.clone());
-                runtime.spawn(async move {
-                    let answer = post(client, uri, review).await;
-                    let _ = sender.send(answer.map(|()| due.elapsed()));
-                });
-            }
-        });
+        let (uri, reviews) = (self.uri(path), reviews.to_vec());
+        let request = move |nth: usize| (uri.clone(), reviews[nth % reviews.len()].clone());
+        let mut sending = self.send(PER_SECOND, REQUESTS, PATIENCE, request);
         let mut took = Vec::with_capacity(REQUESTS as usize);
         let all = async {
-            while let Some(one) = answers.recv().await {
+            while let Some(one) = sending.answers.recv().await {
                 took.push(one?);
             }
             anyhow::Ok(())
@@ -131,13 +103,39 @@ impl WebhookClient {
             .with_context(|| format!("{path}: not all of {REQUESTS} requests are answered"))??;
         Ok(took)
     }
+
+    /// Sends so many requests, of which `request` gives the URI and the body of each, so many a second. One that
+    /// is not answered within `patience` has failed.
+    pub(super) fn send(
+        &self,
+        per_second: u32,
+        requests: u32,
+        patience: Duration,
+        request: impl Fn(usize) -> (String, Bytes) + Send + 'static,
+    ) -> Sending {
+        let (sender, answers) = mpsc::unbounded_channel();
+        let runtime = tokio::runtime::Handle::current();
+        let client = self.client.clone();
+        let began = Instant::now() + Duration::from_millis(5);
+        // A thread of its own: the runtime's timers are a millisecond coarse, more than is measured.
+        std::thread::spawn(move || {
+            for i in 0..requests {
+                let due = began + Duration::from_secs(1) * i / per_second;
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                let (uri, review) = request(i as usize);
+                let (client, sender) = (client.clone(), sender.clone());
+                runtime.spawn(async move {
+                    let answer = tokio::time::timeout(patience, post(client, uri, review)).await;
+                    let answer = answer.context("no answer in time").flatten();
+                    let _ = sender.send(answer.map(|()| due.elapsed()));
+                });
+            }
+        });
+        Sending { began, answers }
+    }
 }
 
-pub(super) async fn post(
-    client: Client<HttpsConnector<HttpConnector>, Body>,
-    uri: String,
-    review: Bytes,
-) -> Result<()> {
+async fn post(client: test_cluster::WebhookClient, uri: String, review: Bytes) -> Result<()> {
     let request = Request::post(uri).header(header::CONTENT_TYPE, "application/json");
     let answer = client.request(request.body(Body::from(review))?).await?;
     ensure!(answer.status() == 200, "{}", answer.status());

@@ -3,13 +3,12 @@
 //! As in [`super::load`] latency counts from the moment at which a request is due. A request that is refused or
 //! late is counted, and ends nothing.
 
-use super::load::{WebhookClient, post};
+use super::load::WebhookClient;
 use anyhow::{Context, Result};
 use axum::body::Bytes;
 use bench_table::Load;
 use hdrhistogram::Histogram;
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use std::time::Duration;
 
 /// Who has waited as long waits no more: longer than an API server does by default.
 const GIVE_UP: Duration = Duration::from_secs(10);
@@ -63,32 +62,19 @@ pub(crate) async fn run(
     time: Duration,
 ) -> Result<Outcome> {
     let requests = (f64::from(rate) * time.as_secs_f64()) as u32;
-    let (sender, mut answers) = mpsc::unbounded_channel();
-    let runtime = tokio::runtime::Handle::current();
     let uris: Vec<String> = paths.iter().map(|path| client.uri(path)).collect();
-    let (http, reviews) = (client.client.clone(), reviews.to_vec());
-    let began = Instant::now() + Duration::from_millis(5);
-    // A thread of its own: the runtime's timers are a millisecond coarse.
-    std::thread::spawn(move || {
-        for i in 0..requests {
-            let due = began + Duration::from_secs(1) * i / rate;
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            let (uri, nth) = (uris[i as usize % uris.len()].clone(), i as usize / uris.len());
-            let review = reviews[nth % reviews.len()].clone();
-            let (http, sender) = (http.clone(), sender.clone());
-            runtime.spawn(async move {
-                let answer = tokio::time::timeout(GIVE_UP, post(http, uri, review)).await;
-                let answered = matches!(answer, Ok(Ok(())));
-                let _ = sender.send(answered.then(|| due.elapsed()));
-            });
-        }
-    });
+    let reviews = reviews.to_vec();
+    let request = move |i: usize| {
+        let (uri, nth) = (uris[i % uris.len()].clone(), i / uris.len());
+        (uri, reviews[nth % reviews.len()].clone())
+    };
+    let mut sending = client.send(rate, requests, GIVE_UP, request);
     let mut outcome = Outcome::new(rate)?;
     let all = async {
-        while let Some(answer) = answers.recv().await {
+        while let Some(answer) = sending.answers.recv().await {
             match answer {
-                Some(took) => outcome.latencies.saturating_record(took.as_micros() as u64),
-                None => outcome.refused += 1,
+                Ok(took) => outcome.latencies.saturating_record(took.as_micros() as u64),
+                Err(_) => outcome.refused += 1,
             }
         }
     };
@@ -96,6 +82,6 @@ pub(crate) async fn run(
     tokio::time::timeout(limit, all)
         .await
         .context("a request was neither answered nor given up")?;
-    outcome.seconds = began.elapsed().max(time).as_secs_f64();
+    outcome.seconds = sending.began.elapsed().max(time).as_secs_f64();
     Ok(outcome)
 }

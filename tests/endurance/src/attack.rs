@@ -9,15 +9,13 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use test_cluster::WEBHOOK_NAME;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-
-/// The name in the webhook's certificate.
-pub const SERVER_NAME: &str = "linkerd-failover-webhook.linkerd-failover.svc";
 
 /// A way to misbehave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +138,7 @@ impl Target {
         let mut tls = self.tls.clone();
         tls.alpn_protocols = vec![protocol.to_vec()];
         let connector = TlsConnector::from(Arc::new(tls));
-        let name = ServerName::try_from(SERVER_NAME)?;
+        let name = ServerName::try_from(WEBHOOK_NAME)?;
         Ok(timeout(PATIENCE, connector.connect(name, self.tcp().await?)).await??)
     }
 }
@@ -204,7 +202,7 @@ async fn once(attack: Attack, nth: usize, target: &Target) -> Result<()> {
         }
         Attack::Handshake => {
             let mut stream = target.tcp().await?;
-            let name = ServerName::try_from(SERVER_NAME)?;
+            let name = ServerName::try_from(WEBHOOK_NAME)?;
             let mut tls = rustls::ClientConnection::new(Arc::new(target.tls.clone()), name)?;
             let mut hello = vec![];
             tls.write_tls(&mut hello)?;

@@ -1,19 +1,14 @@
 //! Reviews as an API server sends them: at a steady rate over one HTTP/2 connection that stays open, and
 //! now and then over a new one. A review is sent when it is due, and its latency counts from then.
 
-use crate::attack::SERVER_NAME;
 use anyhow::{Context, Result, ensure};
 use axum::body::{Body, Bytes};
 use axum::http::{Request, header};
-use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::time::Duration;
+use test_cluster::{WebhookClient, webhook_client};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -50,13 +45,11 @@ pub fn p99(latencies: &[Duration]) -> Duration {
     sorted.get(nth).copied().unwrap_or_default()
 }
 
-type Https = Client<HttpsConnector<HttpConnector>, Body>;
-
 /// An API server.
 pub struct ApiServer {
     webhook: SocketAddr,
     tls: ClientConfig,
-    kept: Https,
+    kept: WebhookClient,
     patience: Duration,
 }
 
@@ -64,7 +57,7 @@ impl ApiServer {
     /// Without a connection yet; `tls` trusts the webhook's CA. A review that takes longer than
     /// `patience` is lost.
     pub fn new(webhook: SocketAddr, tls: ClientConfig, patience: Duration) -> Result<Self> {
-        let kept = client(tls.clone())?;
+        let kept = webhook_client(tls.clone())?;
         Ok(Self { webhook, tls, kept, patience })
     }
 
@@ -83,7 +76,7 @@ impl ApiServer {
             }
             sleep_until(due).await;
             let is_new = nth % NEW_CONNECTION == NEW_CONNECTION - 1;
-            let client = if is_new { client(self.tls.clone())? } else { self.kept.clone() };
+            let client = if is_new { webhook_client(self.tls.clone())? } else { self.kept.clone() };
             let (webhook, patience) = (self.webhook, self.patience);
             sent.spawn(async move {
                 let answer = timeout(patience, review(client, webhook, nth)).await;
@@ -104,21 +97,7 @@ impl ApiServer {
     }
 }
 
-fn client(tls: ClientConfig) -> Result<Https> {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    let name = FixedServerNameResolver::new(ServerName::try_from(SERVER_NAME)?);
-    let https = HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_only()
-        .with_server_name_resolver(name)
-        .enable_http2()
-        .wrap_connector(tcp);
-    Ok(Client::builder(TokioExecutor::new()).http2_only(true).build(https))
-}
-
-async fn review(client: Https, webhook: SocketAddr, nth: usize) -> Result<()> {
+async fn review(client: WebhookClient, webhook: SocketAddr, nth: usize) -> Result<()> {
     let path = if nth.is_multiple_of(2) { "mutate" } else { "validate" };
     let uri = format!("https://{webhook}/{path}?timeout=10s");
     let request = Request::post(uri).header(header::CONTENT_TYPE, "application/json");

@@ -1,13 +1,11 @@
 //! The webhook's server with a fault, so that each verdict is seen to fail: without bounds, with room for
 //! next to no connection, or with requests that block its thread.
 
-use crate::attack::SERVER_NAME;
 use anyhow::{Context, Result, bail};
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, header};
 use axum::routing::post;
-use jiff::Timestamp;
 use linkerd_failover::telemetry::Metrics;
 use linkerd_failover::webhook::server::{ServerLimits, serve as serve_tls};
 use serde_json::{Value, json};
@@ -15,12 +13,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use test_cluster::self_issued_tls;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use webhook_certs::{Authority, ClientAuth, Lifetimes, ReloadingResolver, TlsVersions};
 
 /// The first argument of the program that is such a server.
 pub const ARGUMENT: &str = "planted";
@@ -83,17 +81,9 @@ pub async fn serve(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let Some(fault) = faults.into_iter().find(|fault| fault.name() == name) else {
         bail!("found the fault {name:?}, expected one of {faults:?}");
     };
-    let (names, lifetimes, now) =
-        ([SERVER_NAME.to_owned()], Lifetimes::default(), Timestamp::now());
-    let authority = Authority::generate(&names, &lifetimes, now)?;
-    let resolver = Arc::new(ReloadingResolver::default());
-    resolver.set(authority.issue(&names, &lifetimes, now)?);
-    let tls = webhook_certs::server_config(resolver, TlsVersions::Tls12And13, ClientAuth::None)?;
+    let (tls, ca) = self_issued_tls()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!(
-        "{}",
-        json!({"address": listener.local_addr()?.to_string(), "ca": authority.cert_pem()})
-    );
+    println!("{}", json!({"address": listener.local_addr()?.to_string(), "ca": ca}));
     let answer = move |body: Bytes| std::future::ready(answer(fault, &body));
     let router = axum::Router::new()
         .route("/mutate", post(answer))

@@ -7,7 +7,7 @@ use rustls::pki_types::ServerName;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use test_cluster::{Replica, eventually, usage};
+use test_cluster::{Replica, WEBHOOK_NAME, eventually, usage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -99,7 +99,7 @@ async fn clients_that_only_connect_push_each_other_out_and_not_the_api_server() 
 }
 
 async fn connect(tls: TlsConnector, address: SocketAddr) -> Result<TlsStream<TcpStream>> {
-    let name = ServerName::try_from("linkerd-failover-webhook.linkerd-failover.svc")?;
+    let name = ServerName::try_from(WEBHOOK_NAME)?;
     Ok(tls.connect(name, TcpStream::connect(address).await?).await?)
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use linkerd_failover::kinds::traffic_split;
-use test_cluster::{Alertmanager, Cluster, Recorder, eventually};
+use test_cluster::{Alertmanager, Cluster, Recorder, WEBHOOK_NAME, eventually};
 
 /// The page with the route.
 const PAGE: &str = "docs/alerts.md";
@@ -28,11 +28,11 @@ fn configuration(addresses: [std::net::SocketAddr; 2]) -> Result<String> {
     let documented = documented()?;
     let (head, receiver) = documented.split_once("  - url: ").context("no url")?;
     let (url, rest) = receiver.split_once('\n').context("nothing after the url")?;
-    ensure!(url == format!("https://{WEBHOOK}/alerts"), "{url}");
+    ensure!(url == format!("https://{WEBHOOK_NAME}/alerts"), "{url}");
     let rest = rest
         .replace("/var/run/secrets/linkerd-failover/token", "token")
         .replace("/etc/alertmanager/linkerd-failover/ca.crt", "ca.crt")
-        .replace("ca_file:", &format!("server_name: {WEBHOOK}\n        ca_file:"));
+        .replace("ca_file:", &format!("server_name: {WEBHOOK_NAME}\n        ca_file:"));
     let to = |address| format!("  - url: https://{address}/alerts\n{rest}\n");
     let faster = head
         .replace("_interval: 1m", "_interval: 1s")

@@ -14,13 +14,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
-use test_cluster::{Cluster, Installation, Replica, eventually};
+use test_cluster::{Cluster, Installation, Replica, WEBHOOK_NAME, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-
-const NAME: &str = "linkerd-failover-webhook.linkerd-failover.svc";
 
 /// Somebody else's CA.
 struct Theirs {
@@ -45,7 +43,7 @@ impl Theirs {
 
     fn issue(&self, purpose: ExtendedKeyUsagePurpose) -> Result<Pair> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new([NAME.to_owned()])?;
+        let mut params = CertificateParams::new([WEBHOOK_NAME.to_owned()])?;
         params.extended_key_usages = vec![purpose];
         let certificate = params.signed_by(&key, &self.issuer)?.pem();
         Ok(Pair { certificate, key: key.serialize_pem() })
@@ -85,7 +83,7 @@ impl Theirs {
         };
         let stream = TcpStream::connect(replica.webhook_addr()).await?;
         let connector = TlsConnector::from(Arc::new(config));
-        Ok(connector.connect(ServerName::try_from(NAME)?, stream).await?)
+        Ok(connector.connect(ServerName::try_from(WEBHOOK_NAME)?, stream).await?)
     }
 
     /// The status with which a replica answers what is no review and no announcement.

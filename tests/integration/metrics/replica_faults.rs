@@ -6,7 +6,7 @@ use crate::support::*;
 use anyhow::{Context, Result, ensure};
 use rustls::pki_types::ServerName;
 use serde_json::Value;
-use test_cluster::{ApiProxy, Cluster, Installation, Replica};
+use test_cluster::{ApiProxy, Cluster, Installation, Replica, WEBHOOK_NAME};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -55,7 +55,7 @@ async fn start(
 /// A client of the webhook whose request does not come to its end.
 async fn dawdle(cluster: &Cluster, replica: &Replica) -> Result<()> {
     let stream = TcpStream::connect(replica.webhook_addr()).await?;
-    let name = ServerName::try_from(WEBHOOK)?;
+    let name = ServerName::try_from(WEBHOOK_NAME)?;
     let mut stream = connector(cluster).await?.connect(name, stream).await?;
     let head =
         "POST /validate?timeout=1s HTTP/1.1\r\nhost: webhook\r\ncontent-length: 1000\r\n\r\n{";

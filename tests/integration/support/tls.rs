@@ -5,7 +5,7 @@ use anyhow::Result;
 use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use test_cluster::{Cluster, client_config, webhook_ca};
+use test_cluster::{Cluster, WEBHOOK_NAME, client_config, webhook_ca};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -15,9 +15,6 @@ pub(crate) async fn connector(cluster: &Cluster) -> Result<TlsConnector> {
     let config = client_config(&webhook_ca(cluster).await?)?;
     Ok(TlsConnector::from(Arc::new(config)))
 }
-
-/// The name in the webhook's certificate.
-pub(crate) const WEBHOOK: &str = "linkerd-failover-webhook.linkerd-failover.svc";
 
 /// Posts a body and returns all that comes back.
 pub(crate) async fn post(
@@ -37,7 +34,7 @@ pub(crate) async fn post_with(
     headers: &str,
     body: &[u8],
 ) -> Result<String> {
-    let name = ServerName::try_from(WEBHOOK)?;
+    let name = ServerName::try_from(WEBHOOK_NAME)?;
     let mut stream = tls.connect(name, TcpStream::connect(address).await?).await?;
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: webhook\r\ncontent-type: application/json\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
