@@ -139,7 +139,7 @@ families! {
     Drain "drain" |_| Lane::Guard, "pods under the deletion guard are deleted";
     DeclaredDown "declared-down" |_| Lane::Services, "a Service is declared down, renewed, and cleared, by clocks that are wrong";
     AlertRepeats "alert-repeats" |_| Lane::Services, "Alertmanager's notifications repeat, and some are lost";
-    ClockJump "clock-jump" |_| Lane::Replicas, "the clock of a replica jumps";
+    ClockJump "clock-jump" |_| Lane::Replicas, "the wall clock of a replica jumps by up to 90 s, and back";
 }
 
 impl Family {

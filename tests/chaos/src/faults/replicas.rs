@@ -14,6 +14,9 @@ const END: Duration = Duration::from_secs(60);
 /// The webhook's Service leads to a pod that hangs until its kubelet has missed three answers.
 const UNNOTICED: Duration = Duration::from_secs(4);
 
+/// By how much a clock jumps, in seconds: less than the observer's leniency where a time is declared.
+const JUMPS: std::ops::RangeInclusive<i64> = 2..=90;
+
 /// Nobody counts on this replica.
 fn away(world: &World, replica: usize) -> [Disturbed; 2] {
     [Side::East, Side::West].map(|side| world.disturbances.replica(replica, side))
@@ -133,4 +136,14 @@ pub(super) async fn kill_before_record(mut made: Made<'_>) -> anyhow::Result<()>
     made.world.start_again(leader).await?;
     drop(away);
     Ok(())
+}
+
+/// The clock jumps, and jumps back when the fault ends. The replica goes on, and is counted on.
+pub(super) async fn jump(mut made: Made<'_>) -> anyhow::Result<()> {
+    let replica = made.world.victim(made.fault.replica).await;
+    let ahead = made.random.i64(JUMPS);
+    let clock = &made.world.clocks[replica];
+    clock.set_offset(if made.random.bool() { ahead } else { -ahead })?;
+    made.last().await;
+    clock.set_offset(0)
 }

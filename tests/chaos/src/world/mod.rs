@@ -2,6 +2,7 @@
 //! beside the faults: endpoints that are lost, authors that apply.
 
 mod authors;
+pub(crate) mod clock;
 mod contents;
 pub mod disturbance;
 mod endpoints;

@@ -3,6 +3,7 @@
 use super::disturbance::Disturbances;
 use super::lanes::Lanes;
 use super::objects::{Declarations, declarations};
+use super::clock::WallClock;
 use super::{authors, contents, endpoints, kubelet, pace, reach};
 use crate::facts::{At, Clock, Fact, Side};
 use crate::journal::Journal;
@@ -58,6 +59,8 @@ pub struct World {
     pub replicas: Vec<Arc<Replica>>,
     /// Through which each of them reaches the east.
     pub proxies: Vec<ApiProxy>,
+    /// Their wall clocks.
+    pub(crate) clocks: Vec<WallClock>,
     /// Through which both reach the west: one Secret has its address.
     pub west_proxy: ApiProxy,
     /// With which the west is linked.
@@ -95,13 +98,17 @@ impl World {
             ..InstallOptions::default()
         };
         let mut installation = Installation::install(&east, chart).await?;
-        let env: Vec<(&str, &str)> =
-            options.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let mut proxies = Vec::new();
-        for _ in 0..REPLICAS {
+        let mut clocks = Vec::new();
+        for nth in 0..REPLICAS {
             let proxy = ApiProxy::start(&east)?;
+            let clock = WallClock::create(&east.folder().join(format!("clock-{nth}")))?;
+            let own = clock.environment();
+            let env = options.env.iter().chain(&own);
+            let env: Vec<_> = env.map(|(name, value)| (name.as_str(), value.as_str())).collect();
             installation.start_replica_through_with(&proxy, &env).await?;
             proxies.push(proxy);
+            clocks.push(clock);
         }
         installation.wait_ready(PATIENCE).await?;
         let replicas = installation.replicas().to_vec();
@@ -115,6 +122,7 @@ impl World {
             reachable: Mutex::new(vec![[false; 2]; replicas.len()]),
             replicas,
             proxies,
+            clocks,
             west_proxy,
             link,
             installation,
