@@ -168,18 +168,24 @@ chaos-planted: tools
 	$(CARGO) build --locked --workspace --bin linkerd-failover --bin chaos-planted
 	CHAOS_PLANTED_PROGRAM=$(abspath $(PLANTED)) $(or $(CARGO_TARGET_DIR),target)/debug/chaos-planted
 
-# With an example, as for the pictures: nothing is compiled once more.
-ENDURANCE = $(CARGO) build --locked --workspace --bin linkerd-failover --bin hardening --bin soak --example demo
+# The program is as it is shipped: without optimisation it is its own attacker. The rest with an example, as for the
+# pictures: nothing is compiled once more.
+SHIPPED = $(or $(CARGO_TARGET_DIR),target)/release/linkerd-failover
+ENDURANCE = $(CARGO) build --locked --release --bin linkerd-failover && \
+  $(CARGO) build --locked --workspace --bin hardening --bin soak --example demo
 
 ## hardening: a webhook under attack, each attack alone and then all at once for HARDENING_MINUTES (5); target/proof/hardening.md
 hardening: tools
 	$(ENDURANCE)
-	HARDENING_MINUTES=$(HARDENING_MINUTES) $(or $(CARGO_TARGET_DIR),target)/debug/hardening
+	LINKERD_FAILOVER_BIN=$(abspath $(SHIPPED)) HARDENING_MINUTES=$(HARDENING_MINUTES) \
+	  $(or $(CARGO_TARGET_DIR),target)/debug/hardening
 
 ## soak: SOAK_MINUTES (60) of applies, flips, restarts and rotations of certificates; target/proof/soak.md
 soak: tools
 	$(ENDURANCE)
-	SOAK_MINUTES=$(SOAK_MINUTES) $(or $(CARGO_TARGET_DIR),target)/debug/soak
+	LINKERD_FAILOVER_BIN=$(abspath $(SHIPPED)) SOAK_MINUTES=$(SOAK_MINUTES) \
+	  $(or $(CARGO_TARGET_DIR),target)/debug/soak
+
 ## mutants: changes of engine, webhook-certs and admission that no unit test sees; MUTANTS_SHARD=0/8, MUTANTS_MINUTES=60, MUTANTS_ROOMS
 mutants: $(CARGO_MUTANTS)
 	$(CARGO) run --locked --quiet -p mutants -- --cargo-mutants $(abspath $(CARGO_MUTANTS))
