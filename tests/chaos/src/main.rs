@@ -31,6 +31,11 @@ async fn main() -> anyhow::Result<()> {
     let mut claims = Claims::new("chaos");
     claims.conditions = vec![
         format!("seed {seed}, {minutes} minutes, {} faults", plan.faults.len()),
+        format!(
+            "of {:.0} s {:.0} s count: as far as the processes got the CPU that they asked for",
+            outcome.lasted.as_secs_f64(),
+            outcome.counted.as_secs_f64()
+        ),
         format!("journal: {}", settings.journal.display()),
     ];
     let count = outcome.made.values().sum::<usize>();

@@ -56,6 +56,8 @@ pub struct Report {
     pub not_made: Vec<String>,
     /// From the first change to the last.
     pub lasted: Duration,
+    /// How much of that counts: as far as the processes got the CPU that they asked for.
+    pub counted: Duration,
     /// The logs of the clusters and replicas, which stay where something is broken.
     pub logs: Vec<PathBuf>,
 }
@@ -81,6 +83,7 @@ pub async fn run(settings: &Settings, plan: &Plan) -> anyhow::Result<Report> {
         () = seen.listen(&mut observer, &settings.stop_at) => None,
     };
     let lasted = clock.now().0 - begin.0;
+    let counted = world.counted();
     live.shutdown().await;
     world.journal.close();
     let (worst, rest) = observer.end().await?;
@@ -90,7 +93,7 @@ pub async fn run(settings: &Settings, plan: &Plan) -> anyhow::Result<Report> {
         keep(&logs, &settings.journal);
     }
     let (made, not_made) = finished.unwrap_or_default();
-    Ok(Report { broken: seen.broken, worst, made, not_made, lasted, logs })
+    Ok(Report { broken: seen.broken, worst, made, not_made, lasted, counted, logs })
 }
 
 #[derive(Default)]

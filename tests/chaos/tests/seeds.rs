@@ -14,7 +14,6 @@ const FAULTS: Duration = Duration::from_secs(30);
 
 /// One after the other: each has two control planes of its own.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes five minutes of CPU: cargo test -p chaos --test seeds -- --ignored"]
 async fn no_invariant_is_broken_by_the_faults_of_three_seeds() -> Result<()> {
     for seed in SEEDS {
         let (made, _) = faults::available();

@@ -22,7 +22,7 @@ pub(super) async fn apply_all_the_time(world: Arc<World>, seed: u64, length: Dur
         let nth = random.usize(..world.declarations.objects.len());
         let declared = &world.declarations.objects[nth];
         let fault = (random.u8(..3) == 0).then(|| random.usize(..ILLEGAL.len()));
-        let before = mark(&world);
+        let before = mark(&world, fault.is_some());
         let outcome = match fault {
             None => legal(&world, declared).await,
             Some(fault) => illegal(&world, declared, ILLEGAL[fault]).await,
@@ -31,7 +31,7 @@ pub(super) async fn apply_all_the_time(world: Arc<World>, seed: u64, length: Dur
             object: declared.id.clone(),
             legal: fault.is_none(),
             outcome,
-            while_a_replica_was_reachable: before.is_some() && before == mark(&world),
+            while_a_replica_was_reachable: before.is_some() && before == mark(&world, fault.is_some()),
             uid_echoed: None,
             at: world.clock.now(),
         });
@@ -39,12 +39,15 @@ pub(super) async fn apply_all_the_time(world: Arc<World>, seed: u64, length: Dur
     }
 }
 
-/// Which replicas are reachable, and that no fault of admission is made.
-fn mark(world: &World) -> Option<(usize, Vec<bool>)> {
+/// Which replicas are reachable, and that no fault of admission is made; none where no replica is reachable,
+/// or, if `all` that run have to be, one of them is not.
+fn mark(world: &World, all: bool) -> Option<(usize, Vec<bool>)> {
     let reachable: Vec<bool> =
         (0..world.replicas.len()).map(|nth| world.is_reachable(nth, Side::East)).collect();
     let mark = world.disturbances.admission_mark()?;
-    reachable.contains(&true).then_some((mark, reachable))
+    let is_cut_off = |nth: usize| !reachable[nth] && world.replicas[nth].process().is_running();
+    let enough = reachable.contains(&true) && !(all && (0..reachable.len()).any(is_cut_off));
+    enough.then_some((mark, reachable))
 }
 
 async fn legal(world: &World, declared: &Declared) -> Outcome {

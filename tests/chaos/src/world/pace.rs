@@ -20,6 +20,8 @@ pub(super) async fn measure(world: Arc<World>) {
     let mut before: BTreeMap<u32, CpuUsage> = BTreeMap::new();
     let mut reported = 1.0;
     let mut last = Instant::now();
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
     loop {
         tokio::time::sleep(PERIOD).await;
         let replicas = world.replicas.iter().map(|replica| replica.process().pid());
@@ -30,10 +32,10 @@ pub(super) async fn measure(world: Arc<World>) {
             .chain(replicas)
             .filter_map(|pid| Some((pid, usage::cpu(pid).ok()?)))
             .collect();
-        let shares = now.iter().filter_map(|(pid, now)| share(before.get(pid)?, now));
+        let passed = std::mem::replace(&mut last, Instant::now()).elapsed();
+        let shares = now.iter().filter_map(|(pid, now)| share(before.get(pid)?, now, passed * cpus));
         let least = shares.fold(1.0, f64::min);
         before = now;
-        let passed = std::mem::replace(&mut last, Instant::now()).elapsed();
         let counted = u64::try_from(passed.mul_f64(least).as_micros()).unwrap_or(u64::MAX);
         world.counted.fetch_add(counted, Ordering::Relaxed);
         if (least - reported).abs() > 0.02 {
@@ -43,12 +45,12 @@ pub(super) async fn measure(world: Arc<World>) {
     }
 }
 
-/// The share of what it asked for that a process got; none where it asked for little.
-fn share(before: &CpuUsage, now: &CpuUsage) -> Option<f64> {
+/// The share of what it asked for that a process got, of at most all that there was; none where it asked for little.
+fn share(before: &CpuUsage, now: &CpuUsage, all: Duration) -> Option<f64> {
     let ran = now.ran.saturating_sub(before.ran);
     let waited = now.waited.saturating_sub(before.waited);
     let asked = ran + waited;
-    (asked > LITTLE).then(|| ran.as_secs_f64() / asked.as_secs_f64())
+    (asked > LITTLE).then(|| (ran.as_secs_f64() / asked.min(all).as_secs_f64()).min(1.0))
 }
 
 #[cfg(test)]
@@ -60,7 +62,14 @@ mod tests {
         let ms = Duration::from_millis;
         let before = CpuUsage { ran: ms(100), waited: ms(10) };
         let now = CpuUsage { ran: ms(120), waited: ms(70) };
-        assert_eq!(share(&before, &now), Some(0.25));
-        assert_eq!(share(&before, &before), None);
+        assert_eq!(share(&before, &now, ms(400)), Some(0.25));
+        assert_eq!(share(&before, &before, ms(400)), None);
+    }
+
+    #[test]
+    fn many_threads_that_wait_do_not_ask_for_more_than_there_is() {
+        let ms = Duration::from_millis;
+        let now = CpuUsage { ran: ms(200), waited: ms(2_000) };
+        assert_eq!(share(&CpuUsage::default(), &now, ms(400)), Some(0.5));
     }
 }
