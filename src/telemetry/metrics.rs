@@ -165,7 +165,7 @@ metrics! {
             "Times that another writer was seen to undo the same weights again";
         pub(crate) events_dropped: Counter =
             "events_dropped",
-            "Events that were not published because too many were queued";
+            "Events that were not published: too many were queued, or the API server did not take them";
         build: Family<BuildLabel, Gauge> =
             "build_info",
             "1, with the version of this replica"
