@@ -84,9 +84,9 @@ bounds! {
     OVERWRITES = 4, "weight writes onto a version that forbids them", 0.0 Times,
         "a version with a pause, with a pin to others, or without the label; not within 120 s of a time that ends it";
     LEGAL_REFUSED = 5, "legal applies refused", 0.0 Times,
-        "only while one replica lived and was reachable for all of the request; not within five seconds after the processes got less than a fifth of the CPU that they asked for";
+        "only while one replica lived and was reachable for all of the request; not where the API server had to give up a call within five seconds after the processes got less than a fifth of the CPU that they asked for";
     ILLEGAL_TAKEN = 5, "illegal applies taken", 0.0 Times,
-        "only while each replica that lived was reachable for all of the request: one that is cut off cannot look Services up, and warns; not within five seconds after the processes got less than a fifth of the CPU that they asked for";
+        "only while one replica lived and was reachable for all of the request; where a Service has to be looked up, while each that lived was reachable, and not within five seconds after the processes got less than a fifth of the CPU that they asked for: what cannot be looked up is warned of";
     UID_ECHOED = 5, "answers without the uid of their request", 0.0 Times,
         "by what the API server says of them";
     DELETION = 6, "a deletion of a guarded pod held", 3.0 Seconds,

@@ -199,6 +199,8 @@ pub enum Fact {
         object: ObjectId,
         /// Whether the rules of admission let it.
         legal: bool,
+        /// What is wrong is the name of a Service, which the webhook has to look up.
+        needs_lookup: bool,
         /// What came of it.
         outcome: Outcome,
         /// From before the request until after its answer.

@@ -27,6 +27,12 @@ pub(super) async fn remove(made: Made<'_>) -> anyhow::Result<()> {
         ["delete", "customresourcedefinition", name, "--wait=false", "--ignore-not-found"];
     let _ = world.east.kubectl(deleted).ok().await;
     made.last().await;
+    // One that is still going would be taken for the new one, and go.
+    let wait = ["delete", "customresourcedefinition", name, "--timeout=20s", "--ignore-not-found"];
+    insist("the definition of GRPCRoute is gone", || async {
+        world.east.kubectl(wait).ok().await.map(drop)
+    })
+    .await?;
     insist("GRPCRoute is served again", || world.east.install_gateway_api_crds()).await?;
     for declared in routes {
         put_right(world, declared).await?;

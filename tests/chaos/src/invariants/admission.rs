@@ -52,6 +52,7 @@ impl Invariant for Admission {
         let Input::Fact(Fact::Declared {
             object,
             legal,
+            needs_lookup,
             outcome,
             while_a_replica_was_reachable,
             uid_echoed,
@@ -68,7 +69,7 @@ impl Invariant for Admission {
             }
         }
         let is_starved = self.starved.is_some_and(|last| now.0 <= last.0 + LATELY);
-        if !while_a_replica_was_reachable || is_starved {
+        if !while_a_replica_was_reachable || is_starved && depends_on_time(outcome, *needs_lookup) {
             return broken;
         }
         let gauge = match (legal, outcome) {
@@ -96,6 +97,16 @@ fn seen_by_api_server(outcome: &Outcome) -> Option<bool> {
         Outcome::Applied => Some(true),
         Outcome::Refused { message, .. } => Some(!message.contains(OTHER_UID)),
         Outcome::Unanswered => None,
+    }
+}
+
+/// Whether more time would have led to another outcome: a call that took too long is refused by the API server,
+/// and a Service that could not be looked up in time is warned of. What the webhook itself denies is no such thing.
+fn depends_on_time(outcome: &Outcome, needs_lookup: bool) -> bool {
+    match outcome {
+        Outcome::Refused { message, .. } => message.contains("failed calling webhook"),
+        Outcome::Applied => needs_lookup,
+        Outcome::Unanswered => true,
     }
 }
 
@@ -127,6 +138,7 @@ mod tests {
         world.fact(Fact::Declared {
             object,
             legal,
+            needs_lookup: false,
             outcome,
             while_a_replica_was_reachable: reachable,
             uid_echoed,
@@ -160,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_gives_the_processes_next_to_no_cpu_is_not_blamed_on_them() {
-        let taken = |seconds| {
+        let taken = |seconds, needs_lookup| {
             let mut world = TestWorld::default();
             world.fact(Fact::Pace { share: 0.1, at: At(Duration::ZERO) });
             world.fact(Fact::Pace { share: 0.9, at: At(Duration::ZERO) });
@@ -173,6 +185,7 @@ mod tests {
             world.fact(Fact::Declared {
                 object,
                 legal: false,
+                needs_lookup,
                 outcome: Outcome::Applied,
                 while_a_replica_was_reachable: true,
                 uid_echoed: None,
@@ -180,8 +193,9 @@ mod tests {
             });
             world.broken()
         };
-        assert_eq!(taken(4.0), NONE);
-        assert_eq!(taken(6.0), [5]);
+        assert_eq!(taken(4.0, true), NONE);
+        assert_eq!(taken(6.0, true), [5]);
+        assert_eq!(taken(4.0, false), [5], "what is wrong is in the object itself");
     }
 
     #[test]

@@ -22,7 +22,8 @@ pub(super) async fn apply_all_the_time(world: Arc<World>, seed: u64, length: Dur
         let nth = random.usize(..world.declarations.objects.len());
         let declared = &world.declarations.objects[nth];
         let fault = (random.u8(..3) == 0).then(|| random.usize(..ILLEGAL.len()));
-        let before = mark(&world, fault.is_some());
+        let needs_lookup = fault.is_some_and(|fault| ILLEGAL[fault] == NO_BACKEND);
+        let before = mark(&world, needs_lookup);
         let outcome = match fault {
             None => legal(&world, declared).await,
             Some(fault) => illegal(&world, declared, ILLEGAL[fault]).await,
@@ -30,8 +31,9 @@ pub(super) async fn apply_all_the_time(world: Arc<World>, seed: u64, length: Dur
         world.journal.fact(Fact::Declared {
             object: declared.id.clone(),
             legal: fault.is_none(),
+            needs_lookup,
             outcome,
-            while_a_replica_was_reachable: before.is_some() && before == mark(&world, fault.is_some()),
+            while_a_replica_was_reachable: before.is_some() && before == mark(&world, needs_lookup),
             uid_echoed: None,
             at: world.clock.now(),
         });
