@@ -88,7 +88,9 @@ impl Publisher {
             Some((next, (events, quiet_since)))
         });
         let metrics = &self.metrics;
-        events.for_each_concurrent(AT_ONCE, |event| publish(&client, &replica, event, metrics)).await;
+        events
+            .for_each_concurrent(AT_ONCE, |event| publish(&client, &replica, event, metrics))
+            .await;
     }
 }
 

@@ -47,7 +47,11 @@ impl EndpointCounts {
         };
         match place {
             Some(place) => kept[place] = new,
-            None if kept.len() < MOST => kept.push(new),
+            None if kept.len() < MOST => {
+                // Most Services are asked for in one way, and there are many.
+                kept.reserve_exact(1);
+                kept.push(new);
+            }
             None => kept[0] = new,
         }
         counted

@@ -7,6 +7,9 @@ use crate::index::store::Index;
 use crate::kinds::{Kind, ObjectKey, ObjectRef};
 use kube::core::ObjectMeta;
 
+/// Up to so many objects of a Service have no room left over.
+const FEW: usize = 4;
+
 /// The most replicas that are remembered: anybody may write a state.
 const REPLICAS: usize = 1_000;
 
@@ -146,7 +149,8 @@ impl Index {
         for service in &now {
             let objects = self.named_by.entry(service.clone()).or_default();
             if let Err(place) = objects.binary_search(key) {
-                if objects.is_empty() {
+                // Few objects name a Service, of which there are many.
+                if objects.len() < FEW {
                     objects.reserve_exact(1);
                 }
                 objects.insert(place, key.clone());

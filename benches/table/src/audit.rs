@@ -10,6 +10,8 @@ struct AuditEvent {
     stage: String,
     verb: String,
     user: User,
+    #[serde(default, rename = "requestURI")]
+    request_uri: String,
     #[serde(default)]
     object_ref: ObjectRef,
 }
@@ -26,8 +28,8 @@ struct ObjectRef {
     resource: String,
 }
 
-/// How often users whose name begins so have called the API, by verb and resource: each call once, when it
-/// ends. Watches are left out, and the Lease, which is renewed whatever happens. Lines that are no audit
+/// How often users whose name begins so have called the API, by verb and resource, or path where it is none: each
+/// call once, when it ends. Watches are left out, and the Lease, which is renewed whatever happens. Lines that are no audit
 /// events, as the last one may be while it is written, are left out too.
 pub fn calls(log: &str, user: &str) -> BTreeMap<String, usize> {
     let mut calls = BTreeMap::new();
@@ -36,11 +38,26 @@ pub fn calls(log: &str, user: &str) -> BTreeMap<String, usize> {
         let ends = matches!(event.stage.as_str(), "ResponseComplete" | "Panic");
         let counts = event.verb != "watch" && event.object_ref.resource != "leases";
         if ends && counts && event.user.username.starts_with(user) {
-            let call = format!("{} {}", event.verb, event.object_ref.resource);
+            let path = event.request_uri.split('?').next().unwrap_or_default();
+            let what = Some(&*event.object_ref.resource).filter(|resource| !resource.is_empty());
+            let call = format!("{} {}", event.verb, what.unwrap_or(path));
             *calls.entry(call.trim_end().to_owned()).or_default() += 1;
         }
     }
     calls
+}
+
+/// The calls of a time in which something happened that are not made as well at rest, in as much time: those
+/// that are made now and then may come once more, or twice, by chance.
+pub fn caused(
+    busy: &BTreeMap<String, usize>,
+    at_rest: &BTreeMap<String, usize>,
+) -> BTreeMap<String, usize> {
+    let beyond = |(call, count): (&String, &usize)| {
+        let expected = at_rest.get(call).map_or(0, |count| count + count / 2 + 2);
+        (*count > expected).then(|| (call.clone(), count - expected))
+    };
+    busy.iter().filter_map(beyond).collect()
 }
 
 #[cfg(test)]
@@ -82,6 +99,29 @@ mod tests {
         ];
         let one = BTreeMap::from([("get services".to_owned(), 1)]);
         assert_eq!(calls(&log.join("\n"), OURS), one);
+    }
+
+    #[test]
+    fn a_call_of_no_resource_has_its_path() {
+        let line = json!({"stage": "ResponseComplete", "verb": "get", "requestURI": "/apis?timeout=1s",
+            "user": {"username": format!("{OURS}linkerd-failover")}});
+        assert_eq!(calls(&line.to_string(), OURS), BTreeMap::from([("get /apis".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn what_is_called_at_rest_too_is_not_caused_and_one_planted_call_is() {
+        let counts = |calls: &[(&str, usize)]| -> BTreeMap<String, usize> {
+            calls.iter().map(|(call, count)| ((*call).to_owned(), *count)).collect()
+        };
+        let at_rest = counts(&[("get /version", 12), ("get secrets", 1)]);
+        assert_eq!(
+            caused(&counts(&[("get /version", 14), ("get secrets", 2)]), &at_rest),
+            counts(&[])
+        );
+        let busy = counts(&[("get /version", 12), ("list endpointslices", 1)]);
+        assert_eq!(caused(&busy, &at_rest), counts(&[("list endpointslices", 1)]));
+        let amplified = counts(&[("get secrets", 1_000)]);
+        assert_eq!(caused(&amplified, &at_rest), counts(&[("get secrets", 997)]));
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod quantile;
 mod row;
 mod table;
 
-pub use audit::calls;
+pub use audit::{calls, caused};
 pub use bootstrap::{Interval, of_one, ratio};
 pub use claims::{Claim, Claims, Verdict};
 pub use load::Load;

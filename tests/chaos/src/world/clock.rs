@@ -59,7 +59,10 @@ mod tests {
             let output = Command::new("date").arg("+%s").envs(clock.environment()).output()?;
             let seen: i64 = String::from_utf8(output.stdout)?.trim().parse()?;
             let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
-            assert!((now - 3_600..=now + 1).contains(&(seen - offset)), "{seen} at {now}, {offset}");
+            assert!(
+                (now - 3_600..=now + 1).contains(&(seen - offset)),
+                "{seen} at {now}, {offset}"
+            );
         }
         std::fs::remove_file(folder)?;
         Ok(())

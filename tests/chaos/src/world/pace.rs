@@ -33,7 +33,8 @@ pub(super) async fn measure(world: Arc<World>) {
             .filter_map(|pid| Some((pid, usage::cpu(pid).ok()?)))
             .collect();
         let passed = std::mem::replace(&mut last, Instant::now()).elapsed();
-        let shares = now.iter().filter_map(|(pid, now)| share(before.get(pid)?, now, passed * cpus));
+        let shares =
+            now.iter().filter_map(|(pid, now)| share(before.get(pid)?, now, passed * cpus));
         let least = shares.fold(1.0, f64::min);
         before = now;
         let counted = u64::try_from(passed.mul_f64(least).as_micros()).unwrap_or(u64::MAX);

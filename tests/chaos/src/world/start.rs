@@ -1,9 +1,9 @@
 //! Brings the world up.
 
+use super::clock::WallClock;
 use super::disturbance::Disturbances;
 use super::lanes::Lanes;
 use super::objects::{Declarations, declarations};
-use super::clock::WallClock;
 use super::{authors, contents, endpoints, kubelet, pace, reach};
 use crate::facts::{At, Clock, Fact, Side};
 use crate::journal::Journal;
