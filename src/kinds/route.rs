@@ -101,9 +101,11 @@ pub(crate) fn read(route: &DynamicObject) -> Declaration {
     let rules = list(spec.get("rules"), &SHAPE.backends.into(), "rules", &mut unreadable);
     let mut names = HashSet::new();
     let sets = rules.iter().enumerate().filter_map(|(i, rule)| {
-        // The API does not ask that a name is given once: only the first has it.
+        // The API does not ask that a name is given once: only the first has it. And it takes none with a `#`, by
+        // which a rule without a name is called.
         let own = rule.get("name").and_then(Value::as_str);
-        let own = own.filter(|name| !name.is_empty() && names.insert(*name));
+        let own =
+            own.filter(|name| !name.is_empty() && !name.starts_with('#') && names.insert(*name));
         let mut set = DeclaredSet {
             name: own.map_or_else(|| format!("#{i}"), str::to_owned),
             path: FieldPath::from(SHAPE.backends).index(i).field("backendRefs"),

@@ -63,6 +63,14 @@ fn of_two_rules_with_one_name_the_first_has_it() {
 }
 
 #[test]
+fn no_rule_is_called_as_another_is_by_its_place() {
+    let rule = |name: &str| json!({"name": name, "backendRefs": [backend("emoji-svc", 1)]});
+    let rules = json!([rule(""), rule("#0"), rule("#3"), rule("")]);
+    let intents = intents(&route(json!({"parentRefs": parent(), "rules": rules}))).unwrap();
+    assert_eq!(intents.iter().map(|i| &*i.set).collect::<Vec<_>>(), ["#0", "#1", "#2", "#3"]);
+}
+
+#[test]
 fn an_absent_weight_counts_as_1_and_the_same_set_is_kept_for_each_rule() {
     let record = r##"{"v":1,"sets":{"#0":{"emoji-svc":7,"emoji-svc-west":0}}}"##;
     let spec = json!({"parentRefs": parent(), "rules": [
