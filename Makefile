@@ -14,6 +14,8 @@ GUNGRAUN_VERSION := $(shell grep -A1 '^name = "gungraun"$$' Cargo.lock | sed -n 
 GUNGRAUN_RUNNER ?= $(TOOLS)/gungraun-runner-$(GUNGRAUN_VERSION)/bin/gungraun-runner
 CARGO_CYCLONEDX_VERSION := 0.5.9
 CARGO_CYCLONEDX ?= $(TOOLS)/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)/bin/cargo-cyclonedx
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ ?= $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
 go_version = $(shell sed -n 's|^\t$(1) v\([^ ]*\).*|\1|p' $(2))
 ACTIONLINT ?= $(TOOLS)/actionlint-$(call go_version,github.com/rhysd/actionlint,release/tools/actionlint/go.mod)
 CRANE ?= $(TOOLS)/crane-$(call go_version,github.com/google/go-containerregistry,release/tools/crane/go.mod)
@@ -21,7 +23,7 @@ CRANE ?= $(TOOLS)/crane-$(call go_version,github.com/google/go-containerregistry
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration docs gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile chaos chaos-planted advisories sbom hardening soak mutants bench-micro clean
+.PHONY: demo test build-tests lint unit integration docs gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile chaos chaos-planted advisories sbom hardening soak mutants bench-micro fuzz clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -65,6 +67,10 @@ $(CARGO_CYCLONEDX):
 $(CARGO_MUTANTS):
 	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
 	  --root $(@:/bin/cargo-mutants=) --version $(CARGO_MUTANTS_VERSION) cargo-mutants
+
+$(CARGO_FUZZ):
+	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
+	  --root $(@:/bin/cargo-fuzz=) --version $(CARGO_FUZZ_VERSION) cargo-fuzz
 
 # Each takes 10 s of CPU.
 $(ACTIONLINT) $(CRANE): $(TOOLS)/%:
@@ -189,6 +195,17 @@ soak: tools
 ## mutants: changes of engine, webhook-certs and admission that no unit test sees; MUTANTS_SHARD=0/8, MUTANTS_MINUTES=60, MUTANTS_ROOMS
 mutants: $(CARGO_MUTANTS)
 	$(CARGO) run --locked --quiet -p mutants -- --cargo-mutants $(abspath $(CARGO_MUTANTS))
+
+FUZZ := $(abspath $(or $(CARGO_TARGET_DIR),target))/fuzz
+
+## fuzz: every target of fuzz/ for FUZZ_SECONDS, 60 by default; ONLY=reviews,documents leaves the rest out. Needs a C++ compiler
+# The code is built as it is shipped, without `--cfg fuzzing`, by which crates leave out what they check.
+fuzz: $(CARGO_FUZZ)
+	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
+	$(CARGO_FUZZ) build --sanitizer none --no-cfg-fuzzing --codegen-units 16 --target-dir $(FUZZ)
+	$(CARGO) build --locked --workspace --example fuzz
+	ONLY="$(ONLY)" $(or $(CARGO_TARGET_DIR),target)/debug/examples/fuzz --folder $(FUZZ) \
+	  --programs $(FUZZ)/$$(rustc -vV | sed -n 's/^host: //p')/release
 
 clean:
 	$(CARGO) clean

@@ -58,7 +58,10 @@
 // The program's documentation is built with its private items: it is for those who work on it.
 #![allow(rustdoc::private_intra_doc_links)]
 // The program has no panic of its own; tests may.
-#![cfg_attr(not(test), warn(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(
+    not(any(test, feature = "fuzzing")),
+    warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)
+)]
 
 pub(crate) mod admission;
 pub(crate) mod alerts;
@@ -89,6 +92,11 @@ pub(crate) mod runtime;
 pub(crate) mod snapshot;
 pub mod telemetry;
 pub mod webhook;
+
+/// What the targets in `fuzz/` run, above all rooms; a release is built without it.
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 
 #[cfg(test)]
 mod docs_tests;

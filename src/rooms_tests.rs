@@ -121,8 +121,8 @@ fn source(file: &Path) -> Option<Source> {
     }
     let name = module.last()?;
     let is_test = ["tests", "test_support", "histories"].iter().any(|end| name.ends_with(end));
-    // Of a feature that no release has: it uses no room.
-    let is_no_room = ["simulation", "planted_faults"].contains(&module[0].as_str());
+    // What tests and the targets of `fuzz/` run, and a feature that no release has: they are no rooms of the program.
+    let is_no_room = ["simulation", "planted_faults", "fuzz"].contains(&module[0].as_str());
     if is_test || is_no_room || ["lib", "main"].contains(&name.as_str()) {
         return None;
     }

@@ -79,7 +79,7 @@ impl WatchedResource {
 pub(crate) struct ResourceSet(u32);
 
 impl ResourceSet {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) const ALL: Self = Self(u32::MAX);
 
     pub(crate) fn has(self, resource: WatchedResource) -> bool {

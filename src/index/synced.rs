@@ -14,7 +14,7 @@ pub(crate) struct Synced {
 
 impl Synced {
     /// Everything is complete.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) const ALL: Self = Self { complete: ResourceSet::ALL, tried: ResourceSet::ALL };
 
     /// Whether the facts of a resource are complete.

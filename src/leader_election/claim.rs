@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// What a candidate writes into the Lease.
 #[derive(Clone, Debug)]
-pub(super) struct Claim {
+pub(crate) struct Claim {
     /// The name of the Lease.
     pub lease: String,
     pub identity: String,
@@ -23,7 +23,7 @@ pub(super) struct Claim {
 
 impl Claim {
     /// The Lease with this candidate as its holder; none where the step leaves it to another.
-    pub(super) fn claimed(
+    pub(crate) fn claimed(
         &self,
         step: ElectionStep,
         lease: Option<Lease>,
@@ -58,7 +58,7 @@ impl Claim {
 
     /// The Lease without a holder, so that the next one need not wait until it expires; none where it is
     /// another's.
-    pub(super) fn released(&self, mut lease: Lease, now: Timestamp) -> Option<Lease> {
+    pub(crate) fn released(&self, mut lease: Lease, now: Timestamp) -> Option<Lease> {
         if record(&lease).holder != self.identity {
             return None;
         }
@@ -71,7 +71,7 @@ impl Claim {
 }
 
 /// What of a Lease decides the election.
-pub(super) fn record(lease: &Lease) -> LeaseRecord {
+pub(crate) fn record(lease: &Lease) -> LeaseRecord {
     let spec = lease.spec.clone().unwrap_or_default();
     LeaseRecord {
         holder: spec.holder_identity.unwrap_or_default(),
@@ -80,7 +80,7 @@ pub(super) fn record(lease: &Lease) -> LeaseRecord {
 }
 
 /// Where the holder takes announcements; none where nobody holds the Lease.
-pub(super) fn leader_address(lease: &Lease) -> Option<SocketAddr> {
+pub(crate) fn leader_address(lease: &Lease) -> Option<SocketAddr> {
     let is_held = !record(lease).holder.is_empty();
     lease.annotations().get(JUDGE).filter(|_| is_held)?.parse().ok()
 }

@@ -77,7 +77,7 @@ impl<'a> ReconcileRequest<'a> {
 }
 
 /// A managed object, as the leader reconciles it at this time.
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn subject<'a>(index: &'a Index, object: &'a ObjectRef, now: Now) -> Subject<'a> {
     ReconcileRequest::by_leader(index, object, now).subject().expect("a managed object")
 }

@@ -7,14 +7,14 @@ use serde::de::IgnoredAny;
 /// A review. What is read of its objects is `O`, and of the options of its operation, `P`.
 #[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "O: Deserialize<'de>, P: Deserialize<'de>"))]
-pub(super) struct PartialReview<O, P = IgnoredAny> {
+pub(crate) struct PartialReview<O, P = IgnoredAny> {
     pub request: PartialRequest<O, P>,
 }
 
 /// Its request.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", bound(deserialize = "O: Deserialize<'de>, P: Deserialize<'de>"))]
-pub(super) struct PartialRequest<O, P = IgnoredAny> {
+pub(crate) struct PartialRequest<O, P = IgnoredAny> {
     pub uid: String,
     #[serde(default)]
     pub kind: GroupKind,
@@ -32,7 +32,7 @@ pub(super) struct PartialRequest<O, P = IgnoredAny> {
 
 /// The kind of an object, whatever its version.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct GroupKind {
+pub(crate) struct GroupKind {
     #[serde(default)]
     pub group: String,
     #[serde(default)]

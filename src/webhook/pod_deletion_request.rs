@@ -7,13 +7,13 @@ use crate::telemetry::ObjectOperation;
 use crate::webhook::partial_review::{PartialRequest, PartialReview};
 use serde::Deserialize;
 
-pub(super) type DeletionReview = PartialReview<DeletedObject, DeleteOptions>;
-pub(super) type DeletionRequest = PartialRequest<DeletedObject, DeleteOptions>;
+pub(crate) type DeletionReview = PartialReview<DeletedObject, DeleteOptions>;
+pub(crate) type DeletionRequest = PartialRequest<DeletedObject, DeleteOptions>;
 
 /// The pod of a deletion, or an Eviction.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct DeletedObject {
+pub(crate) struct DeletedObject {
     #[serde(default)]
     metadata: PodMetadata,
     #[serde(default)]
@@ -44,7 +44,7 @@ struct PodMetadata {
 /// Of a DELETE, or within an Eviction.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct DeleteOptions {
+pub(crate) struct DeleteOptions {
     #[serde(default)]
     grace_period_seconds: Option<i64>,
     #[serde(default)]
@@ -61,7 +61,7 @@ struct Preconditions {
 
 /// Why a deletion goes on without a look at what rests on the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SkipReason {
+pub(crate) enum SkipReason {
     /// Nothing is deleted.
     DryRun,
     /// The pod is being deleted already, or has no grace period.
@@ -70,7 +70,7 @@ pub(super) enum SkipReason {
 
 impl DeletionRequest {
     /// The announcement of this deletion.
-    pub(super) fn announcement(self) -> Result<Announcement, SkipReason> {
+    pub(crate) fn announcement(self) -> Result<Announcement, SkipReason> {
         let evicts = self.operation == ObjectOperation::Create;
         let within = self.object.as_ref().and_then(|object| object.delete_options.as_ref());
         let mut options = [self.options.as_ref(), within].into_iter().flatten();
