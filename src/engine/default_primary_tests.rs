@@ -61,6 +61,19 @@ fn parsed(declared: &Declaration) -> Result<Vec<Intent>, Vec<Problem>> {
 }
 
 #[test]
+fn a_rule_that_does_not_fail_over_does_not_begin_to_by_the_default_of_another() {
+    // Half of the requests of the second rule go to a canary.
+    let sent = route(&[&[("web", 1), ("web-b", 0)], &[("web", 1), ("web-canary", 1)]]);
+    assert_eq!(primaries(&sent), ["#0=web"]);
+    let mut recorded = with_state(sent, &[("#0", known("web", "web", Some("web")))]);
+    let mut state = recorded.state().cloned().unwrap();
+    state.defaulted_primary = Some("web".into());
+    recorded.annotations.insert(annotations::STATE.into(), state.to_annotation());
+    recorded.annotations.insert(annotations::PRIMARY_SERVICE.into(), "web".into());
+    assert_eq!(primaries(&recorded), ["#0=web"]);
+}
+
+#[test]
 fn where_the_author_names_none_each_rule_prefers_its_own() {
     // Another header matched before all others: what it names is nobody else's primary.
     let canary = route(&[&[("web-canary", 1)], &[("web", 1), ("web-b", 0)]]);
