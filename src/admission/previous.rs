@@ -151,7 +151,8 @@ impl PreviousSet {
             (Some(now), Some(before)) => now == before,
             // Other weights of the set changed how it is scaled.
             (Some(now), None) => {
-                self.live.get(&backend.name).is_some_and(|live| *now == [Value::from(*live)])
+                let live = self.live.get(&backend.name);
+                live.is_some_and(|live| is_written_as(now, *live))
             }
             (None, Some(before)) => {
                 Some(before.as_slice()) == whole(backend).as_ref().map(std::slice::from_ref)
@@ -186,6 +187,14 @@ impl PreviousSet {
         });
         changed.collect()
     }
+}
+
+/// Whether the entries of a backend have a weight as we write it: the first has it, those that repeat it have 0.
+fn is_written_as(entries: &[Value], weight: u32) -> bool {
+    let zero = Value::from(0);
+    entries.split_first().is_some_and(|(first, repeated)| {
+        *first == Value::from(weight) && repeated.iter().all(|weight| *weight == zero)
+    })
 }
 
 /// The new names of backends, by the old ones: with a second port of the same Service in the set, the
@@ -247,4 +256,28 @@ fn pairs<'a>(
 
 fn has_same_backends(old: &DeclaredSet, new: &DeclaredSet) -> bool {
     old.names().collect::<BTreeSet<_>>() == new.names().collect::<BTreeSet<_>>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ParsedWeight;
+    use serde_json::json;
+
+    #[test]
+    fn a_weight_of_ours_is_untouched_also_where_its_backend_stands_twice() {
+        let live = [("a".to_owned(), 7)].into();
+        let previous = PreviousSet { live, ..PreviousSet::default() };
+        let weight = ParsedWeight::Whole(7);
+        let backend = DeclaredBackend { name: "a".into(), weight, ..DeclaredBackend::default() };
+        let is_untouched = |entries: &[Value]| {
+            let written = [("a".to_owned(), entries.to_vec())].into();
+            let set = DeclaredSet { written, ..DeclaredSet::default() };
+            previous.is_untouched(&set, &backend)
+        };
+        assert!(is_untouched(&[json!(7)]) && is_untouched(&[json!(7), json!(0)]));
+        for authors in [[json!(1), json!(6)], [json!(0), json!(7)], [json!("7"), json!(0)]] {
+            assert!(!is_untouched(&authors), "{authors:?}");
+        }
+    }
 }

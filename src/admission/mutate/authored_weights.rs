@@ -34,7 +34,9 @@ pub(super) fn weights_after(
 pub(super) fn text_after(set: &DeclaredSet, previous: &PreviousSet) -> AuthoredText {
     let mut text = AuthoredText::new();
     for backend in &set.backends {
-        let found = match previous.is_untouched(set, backend) {
+        // A backend that was added past the webhook is in no record.
+        let is_recorded = previous.recorded.contains_key(&backend.name);
+        let found = match is_recorded && previous.is_untouched(set, backend) {
             true => previous.recorded_text.get(&backend.name),
             false => set.written.get(&backend.name),
         };
