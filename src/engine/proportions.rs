@@ -44,7 +44,8 @@ fn quantity(text: &str) -> Option<Nanos> {
 
 /// What a suffix multiplies by: a power of ten, and one of two.
 fn scale(suffix: &str) -> Option<(i32, u32)> {
-    if let Some(exponent) = suffix.strip_prefix(['e', 'E']).filter(|e| !e.is_empty()) {
+    let exponent = suffix.strip_prefix(['e', 'E']).filter(|e| !matches!(*e, "" | "i"));
+    if let Some(exponent) = exponent {
         let exponent = exponent.parse().ok().filter(|e| (-30..=30).contains(e));
         return exponent.map(|exponent| (exponent, 0));
     }
@@ -165,6 +166,33 @@ mod tests {
         let [one, two] = scaled(&thirds, OF_A_SPLIT)[..] else { panic!("two") };
         assert!(two.abs_diff(2 * one) <= 1, "{one} {two}");
         assert_eq!(read(Some(&json!("0.0000000001"))), Some(1));
+    }
+
+    #[test]
+    fn a_quantity_has_the_suffixes_of_kubernetes() {
+        for (text, whole) in [
+            ("2000000000n", 2),
+            ("2000000u", 2),
+            ("2000m", 2),
+            ("2", 2),
+            ("2k", 2_000),
+            ("2M", 2_000_000),
+            ("2G", 2_000_000_000),
+            ("2T", 2_000_000_000_000),
+            ("2P", 2_000_000_000_000_000),
+            ("2E", 2_000_000_000_000_000_000),
+            ("2Ki", 2 << 10),
+            ("2Mi", 2 << 20),
+            ("2Gi", 2 << 30),
+            ("2Ti", 2 << 40),
+            ("2Pi", 2 << 50),
+            ("2Ei", 2 << 60),
+            ("2e3", 2_000),
+            ("2E3", 2_000),
+            ("2000e-3", 2),
+        ] {
+            assert_eq!(read(Some(&json!(text))), Some(whole * ONE), "{text}");
+        }
     }
 
     #[test]
