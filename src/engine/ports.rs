@@ -93,15 +93,17 @@ impl Ports {
             let stands_for = |j: usize| {
                 let other = &self.asked[j];
                 // Of ports that always come together the first stands for all.
-                j != *i && other.served && (!has(other.with, *i) || j < *i)
+                other.served && (j < *i || !has(other.with, *i))
             };
-            port.served && !places(port.with & self.all()).any(stands_for)
+            port.served && !self.beside(port).any(stands_for)
         };
         (0..self.asked.len()).filter(is_own).collect()
     }
 
-    fn all(&self) -> PortSet {
-        PortSet::MAX.checked_shr((MOST_PORTS - self.asked.len()) as u32).unwrap_or_default()
+    /// The places of the asked ports that all its ready, or last, endpoints offer too.
+    fn beside(&self, port: &Port) -> impl Iterator<Item = usize> {
+        let with = port.with;
+        (0..self.asked.len()).filter(move |place| has(with, *place))
     }
 
     /// What counts of the backend; where no port has been served yet, nothing.
@@ -222,7 +224,7 @@ impl Ports {
     pub fn released(&self) -> Vec<(&str, &str)> {
         let ready = |i: &usize| self.asked[*i].ready > 0;
         let gone = self.asked.iter().filter(|port| port.served && port.ready == 0);
-        let beside = |port: &Port| places(port.with & self.all()).find(ready);
+        let beside = |port: &Port| self.beside(port).find(ready);
         gone.filter_map(|port| Some((&*port.name, &*self.asked[beside(port)?].name))).collect()
     }
 
@@ -278,10 +280,6 @@ impl fmt::Display for Ports {
 
 fn has(set: PortSet, place: usize) -> bool {
     set & 1 << place != 0
-}
-
-fn places(set: PortSet) -> impl Iterator<Item = usize> {
-    (0..MOST_PORTS).filter(move |place| has(set, *place))
 }
 
 #[cfg(test)]
