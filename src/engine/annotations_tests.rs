@@ -164,3 +164,9 @@ fn the_parser_reads_each_annotation_by_the_syntax_of_its_row() {
         assert!(!reads(info.name, "neither of these"), "{}", info.name);
     }
 }
+
+#[test]
+fn the_lists_of_authors_are_backends_and_thresholds() {
+    let lists: Vec<&str> = lists().collect();
+    assert_eq!(lists, [PRIMARY_SERVICE, FALLBACK_ORDER, MIN_READY, PIN]);
+}

@@ -76,6 +76,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_otherwise_is_kept_beside_the_numbers() {
+        let sets = || BySet::from([(String::new(), Weights::from([("a".into(), 1)]))]);
+        let text = AuthoredText::from([("a".to_owned(), vec!["900m".into()])]);
+        let record = AuthoredWeights::new(sets()).written([(String::new(), text.clone())].into());
+        assert_eq!((&record.sets, &record.written[""]), (&sets(), &text));
+        assert_eq!(AuthoredWeights::parse(&record.to_annotation(), 1), Ok(record));
+    }
+
+    #[test]
     fn garbage_is_a_problem_that_says_what_to_do() {
         for text in [
             "",

@@ -65,3 +65,72 @@ pub(crate) fn of_tiers(set: &DeclaredSet, tiers: usize, problems: &mut Vec<Probl
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::intent::tests::declaration;
+    use serde_json::json;
+
+    #[test]
+    fn an_object_may_have_as_many_backends_as_its_bounds_and_no_more() {
+        let shape = Shape { bounds: Bounds { of_set: 3, of_object: 5 }, ..Shape::ONE_SET };
+        for (all, largest, found) in [
+            (5, 3, None),
+            (6, 3, Some(("6 backends", 6))),
+            (5, 4, Some(("a rule with 4 backends", 4))),
+            (9, 9, Some(("9 backends", 9))),
+        ] {
+            let problem = too_many(&shape, all, largest);
+            let problem = problem.as_ref().map(|problem| (problem.found.as_str(), problem.size));
+            assert_eq!(problem, found, "{all} {largest}");
+        }
+    }
+
+    #[test]
+    fn all_backends_of_an_object_are_counted_and_those_of_its_largest_set() {
+        let mut declared = declaration(&[("a", json!(1)), ("b", json!(0)), ("c", json!(0))], &[]);
+        declared.sets.push(declaration(&[("d", json!(1)), ("e", json!(0))], &[]).sets.remove(0));
+        assert_eq!(counts(&declared), (5, 3));
+        let found = |of_set, of_object| -> Vec<String> {
+            let bounds = Bounds { of_set, of_object };
+            let shape = Shape { bounds, ..Shape::ONE_SET };
+            let mut problems = vec![];
+            super::of_object(&Declaration { shape, ..declared.clone() }, &mut problems);
+            problems.into_iter().map(|problem| problem.found).collect()
+        };
+        assert!(found(3, 5).is_empty());
+        assert_eq!(found(3, 4), ["5 backends"]);
+        assert_eq!(found(2, 5), ["a rule with 3 backends"]);
+    }
+
+    #[test]
+    fn a_list_in_an_annotation_is_read_up_to_64_kib() {
+        for (length, found) in
+            [(65_536, None), (65_537, Some("65537 bytes")), (80_000, Some("80000 bytes"))]
+        {
+            let list = "x".repeat(length);
+            let declared = declaration(&[], &[(annotations::FALLBACK_ORDER, &list)]);
+            let mut problems = vec![];
+            of_object(&declared, &mut problems);
+            let problems: Vec<&str> = problems.iter().map(|p| p.found.as_str()).collect();
+            assert_eq!(problems, Vec::from_iter(found), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_set_has_at_most_32_tiers_and_a_rule_with_more_is_named() {
+        for (rule, tiers, found) in [
+            ("", 32, None),
+            ("", 33, Some("33 tiers")),
+            ("", 100, Some("100 tiers")),
+            ("web", 33, Some("33 tiers in rule web")),
+        ] {
+            let mut problems = vec![];
+            let set = DeclaredSet { name: rule.into(), ..DeclaredSet::default() };
+            of_tiers(&set, tiers, &mut problems);
+            let problems: Vec<&str> = problems.iter().map(|p| p.found.as_str()).collect();
+            assert_eq!(problems, Vec::from_iter(found), "{rule} {tiers}");
+        }
+    }
+}

@@ -513,3 +513,32 @@ fn the_explanation_names_each_backend_and_its_health() {
     insta::assert_snapshot!(explained(&[("min-ready", "2")], [READY, DOWN, DOWN]),
         @"no backend has as many ready endpoints as it needs, a: 1 of 1 endpoints ready, b: 0 of 1 endpoints ready, c: 0 of 1 endpoints ready");
 }
+
+#[test]
+fn what_is_recorded_of_a_decision_is_what_was_decided_and_why() {
+    let intent = split_with([3, 0, 0], &[("fallback-order", "c,b")]);
+    let health = [DOWN, READY, READY];
+    let state = was(&["a"]);
+    let decision = decide(&intent, &health, Previous::undelayed(&state), at(1_000));
+    let recorded = decision.state(&intent, &health, at(1_000));
+    let weights = [("a", 0), ("b", 0), ("c", 1)].map(|(name, weight)| (name.to_owned(), weight));
+    assert_eq!(recorded.weights, weights.into());
+    assert_eq!(recorded.active, ["c"]);
+    assert_eq!(recorded.since, at(1_000).wall);
+    assert_eq!(recorded.left, Some(at(1_000).wall));
+    assert_eq!(recorded.why, decision.explain(&intent, &health));
+    assert_eq!(recorded.primary.as_deref(), Some("a"));
+    assert!(!recorded.pinned && !recorded.awaiting_primary);
+}
+
+#[test]
+fn a_set_is_short_where_a_primary_or_a_backend_with_the_traffic_has_lost_a_port() {
+    let intent = split_with([1, 0, 0], &[]);
+    let decision = decide(&intent, &[DOWN, READY, DOWN], Previous::Live, at(0));
+    assert_eq!(decision.active, [1]);
+    for (short, is_short) in [("a", true), ("b", true), ("c", false)] {
+        let lost = ShortPorts::from([(short.to_owned(), vec![vec!["web".to_owned()]])]);
+        let decision = Decision { short: lost, ..decision.clone() };
+        assert_eq!(decision.is_short(&intent), is_short, "{short}");
+    }
+}

@@ -217,3 +217,65 @@ impl Declaration {
         (defaulted != Some(there)).then_some(there.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::intent::tests::declaration;
+    use serde_json::json;
+
+    /// A rule with these backends: a Service, and its port.
+    fn rule(backends: &[(&str, Option<u16>)]) -> DeclaredSet {
+        let backends = backends.iter().map(|(name, port)| DeclaredBackend {
+            name: (*name).into(),
+            port: *port,
+            ..DeclaredBackend::default()
+        });
+        DeclaredSet { name: "r".into(), backends: backends.collect(), ..DeclaredSet::default() }
+    }
+
+    #[test]
+    fn an_annotation_names_a_backend_by_its_service_or_with_its_port() {
+        let set = rule(&[
+            ("web", Some(80)),
+            ("api:8080", Some(8080)),
+            ("api:9090", Some(9090)),
+            ("db", None),
+        ]);
+        let by_name = set.by_name();
+        for (name, places) in [
+            ("web", vec![0]),
+            ("web:80", vec![0]),
+            ("web:81", vec![]),
+            ("web:http", vec![]),
+            ("api", vec![1, 2]),
+            ("api:8080", vec![1]),
+            ("api:80", vec![]),
+            ("db", vec![3]),
+            ("db:80", vec![]),
+            ("d", vec![]),
+            ("zzz", vec![]),
+        ] {
+            assert_eq!(by_name.get(name), places, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_names_and_live_weights_of_sets_are_those_of_their_backends() {
+        let split = declaration(&[("b", json!(2)), ("a", json!(0)), ("c", json!("x"))], &[]);
+        assert_eq!(split.sets[0].names().collect::<Vec<_>>(), ["b", "a", "c"]);
+        let weights = Weights::from([("a".into(), 0), ("b".into(), 2)]);
+        assert_eq!(split.live(), BySet::from([(String::new(), weights)]));
+        let names = split.backends().map(|backend| backend.name.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["b", "a", "c"]);
+        assert!(split.sets[0].has("a") && !split.sets[0].has("d"));
+    }
+
+    #[test]
+    fn only_a_rule_with_one_backend_is_alone() {
+        let one = rule(&[("a", None)]);
+        assert!(one.is_alone() && rule(&[]).is_alone());
+        assert!(!rule(&[("a", None), ("b", None)]).is_alone());
+        assert!(!DeclaredSet { name: String::new(), ..one }.is_alone());
+    }
+}

@@ -193,3 +193,28 @@ fn it_counts_as_a_persons_only_while_traffic_is_away_for_it() {
     let back = decide(&intent, &[up(), up(), up()], Previous::undelayed(&state), at(60));
     assert!(!back.is_by_person(&intent));
 }
+
+#[test]
+fn a_standby_without_a_record_ignores_declarations_only_of_what_has_the_traffic() {
+    let intent = intent(&[]);
+    let down = || declared(up(), 60, true);
+    let seen = as_recorded(&intent, &[down(), down(), up()], None);
+    assert_eq!(seen, [up(), down(), up()]);
+}
+
+#[test]
+fn a_declaration_that_lasts_as_long_as_the_stay_is_not_called_prolonged() {
+    let intent = intent(&[]);
+    let recorded = RecordedDown { since: at(0).wall, least: 60, returned: None, person: true };
+    let state = SetState {
+        active: vec!["b".into()],
+        down: RecordedDowns::from([("a".to_owned(), recorded)]),
+        ..SetState::default()
+    };
+    for (until, is_prolonged) in [(59, true), (60, false), (61, false)] {
+        let health = in_force(&intent, &a_down(until), Some(&state), at(1).wall).into_owned();
+        let basis = health[0].declared().unwrap().basis;
+        assert_eq!(basis == DownBasis::Prolonged, is_prolonged, "{until}");
+        assert_eq!(health[0].declared().unwrap().until, at(until.max(60)).wall);
+    }
+}

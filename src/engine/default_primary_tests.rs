@@ -222,3 +222,63 @@ proptest! {
         prop_assert_eq!(with_state(declared, &again).primaries(), primaries);
     }
 }
+
+#[test]
+fn of_a_route_the_rules_with_a_primary_fail_over_and_of_a_split_the_one_set() {
+    let names = |declared: &Declaration| -> Vec<String> {
+        declared.failing_over().map(|set| set.name.clone()).collect()
+    };
+    let rules = route(&[&[("a", 1), ("b", 0)], &[("c", 1), ("d", 1)], &[("e", 1), ("f", 0)]]);
+    assert_eq!(names(&rules), ["#0", "#2"]);
+    let mut split = route(&[&[("a", 1), ("b", 1)]]);
+    split.sets[0].name = String::new();
+    assert_eq!(names(&split), [""]);
+}
+
+#[test]
+fn a_rule_with_one_backend_has_a_default_only_where_it_is_the_first_of_all() {
+    let alone = route(&[&[("a", 1), ("b", 0)], &[("c", 1)]]);
+    assert_eq!(primaries(&alone), ["#0=a"]);
+    assert_eq!(primaries(&route(&[&[("c", 1)], &[("a", 1), ("b", 0)]])), ["#0=c", "#1=a"]);
+}
+
+#[test]
+fn the_default_that_an_earlier_version_recorded_for_all_rules_holds_where_a_rule_has_it() {
+    let mut declared = route(&[&[("a", 1), ("b", 0)], &[("c", 1), ("d", 0)]]);
+    let mut state = State::new(&Identity::new("r"), BySet::new());
+    state.defaulted_primary = Some("b".into());
+    declared.annotations.insert(annotations::STATE.into(), state.to_annotation());
+    assert_eq!(primaries(&declared), ["#0=b", "#1=c"]);
+}
+
+#[test]
+fn a_rule_that_failed_over_under_an_earlier_version_keeps_the_primary_that_all_rules_had() {
+    // The first backend of all is in the rule, and not the first there.
+    for (has_state, recorded, live, expected) in [
+        (true, Some([0, 0, 1]), [1, 0, 0], "a"),
+        (false, Some([0, 0, 1]), [1, 0, 0], "c"),
+        (true, Some([1, 0, 0]), [0, 0, 1], "x"),
+        (true, None, [0, 0, 1], "c"),
+        (true, Some([0, 0, 0]), [0, 0, 1], "x"),
+        (true, Some([1, 0, 1]), [0, 1, 0], "x"),
+    ] {
+        let [x, a, c] = live;
+        let mut declared = route(&[&[("a", 1), ("b", 0)], &[("x", x), ("a", a), ("c", c)]]);
+        if let Some([x, a, c]) = recorded {
+            let record = format!(r##"{{"v":1,"sets":{{"#1":{{"x":{x},"a":{a},"c":{c}}}}}}}"##);
+            declared.annotations.insert(annotations::AUTHORED_WEIGHTS.into(), record);
+        }
+        if has_state {
+            declared = with_state(declared, &[]);
+        }
+        let expected = ["#0=a".to_owned(), format!("#1={expected}")];
+        assert_eq!(primaries(&declared), expected, "{has_state} {recorded:?} {live:?}");
+    }
+}
+
+#[test]
+fn where_the_author_names_the_primaries_no_rule_is_ambiguous() {
+    let mut half = route(&[&[("a", 1), ("b", 0)], &[("web-v2", 50), ("web-v1", 50)]]);
+    half.annotations.insert(annotations::PRIMARY_SERVICE.into(), "a".into());
+    assert_eq!(half.without_primary().count(), 0);
+}

@@ -82,3 +82,51 @@ impl Evaluation<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::decision::tests::{DOWN, Life, READY, at};
+    use crate::engine::{Health, Previous, SteadyTime, Unknown, decide};
+    use jiff::SignedDuration;
+
+    /// In how many seconds to decide again, by what is known at that second.
+    fn next(life: &Life, second: i64, health: [Health; 3]) -> Option<i64> {
+        let previous = Previous::Decided(&life.state, &life.pending);
+        let decision = decide(&life.intent, &health, previous, at(second));
+        decision.next.map(|next: SignedDuration| next.as_secs())
+    }
+
+    #[test]
+    fn it_is_decided_again_when_a_delay_ends() {
+        let mut life = Life::of(&[("failover-delay", "10s"), ("failback-delay", "60s")]);
+        assert_eq!(life.step(2, [DOWN, READY, DOWN]), "a");
+        assert_eq!(next(&life, 5, [DOWN, READY, DOWN]), Some(7));
+        assert_eq!(next(&life, 5, [READY, READY, DOWN]), None);
+        assert_eq!(life.step(12, [DOWN, READY, DOWN]), "b");
+        assert_eq!(life.step(20, [READY, READY, DOWN]), "b");
+        assert_eq!(next(&life, 25, [READY, READY, DOWN]), Some(55));
+    }
+
+    #[test]
+    fn it_is_decided_again_when_the_slices_of_a_changed_service_have_to_have_followed() {
+        let life = Life::of(&[]);
+        let changed = Health::Unknown(Unknown::Changed { until: SteadyTime::at(30) });
+        assert_eq!(next(&life, 10, [changed, READY, DOWN]), Some(20));
+        let unknown = Health::Unknown(Unknown::NotYet);
+        assert_eq!(next(&life, 10, [unknown, READY, DOWN]), None);
+    }
+
+    #[test]
+    fn a_delay_is_no_longer_pending_once_traffic_has_moved_or_the_recovery_has_not_lasted() {
+        let mut life = Life::of(&[("failback-delay", "10s")]);
+        assert_eq!(life.step(1, [DOWN, READY, DOWN]), "b");
+        assert_eq!(life.step(2, [READY, READY, DOWN]), "b");
+        assert_eq!(life.pending.keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(life.step(3, [DOWN, READY, DOWN]), "b");
+        assert!(life.pending.is_empty());
+        assert_eq!(life.step(4, [READY, READY, DOWN]), "b");
+        assert_eq!(life.step(13, [READY, READY, DOWN]), "b");
+        assert_eq!(life.step(14, [READY, READY, DOWN]), "a");
+        assert!(life.pending.is_empty());
+    }
+}

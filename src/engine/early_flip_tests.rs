@@ -182,3 +182,18 @@ fn nothing_left_anywhere_holds_what_is_there_as_if_nothing_had_been_announced() 
         (at_places(&[0]), DecisionReason::PrimaryServes)
     );
 }
+
+#[test]
+fn only_an_object_that_is_neither_delayed_nor_pinned_nor_paused_flips_early() {
+    for (annotations, flips) in [
+        (&[][..], true),
+        (&[("failback-delay", "10s")], true),
+        (&[("failover-delay", "10s")], false),
+        (&[("pin", "b")], false),
+        (&[("paused", "true")], false),
+        (&[("pin", "b"), ("pin-until", "1970-01-01T00:00:05Z")], true),
+    ] {
+        let intent = split_with([1, 0, 0], annotations);
+        assert_eq!(flips_early(&intent, at(9)), flips, "{annotations:?}");
+    }
+}

@@ -172,3 +172,128 @@ pub(crate) fn sum(
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Shape;
+    use crate::engine::intent::tests::declaration;
+    use serde_json::json;
+
+    #[test]
+    fn the_name_of_a_service_is_a_label_of_dns() {
+        let of = |length: usize| "a".repeat(length);
+        for (name, is_one) in [
+            ("web", true),
+            ("w", true),
+            ("3-w3b-9", true),
+            (&of(63), true),
+            (&of(64), false),
+            ("", false),
+            ("-web", false),
+            ("web-", false),
+            ("Web", false),
+            ("we.b", false),
+            ("we_b", false),
+        ] {
+            assert_eq!(is_service_name(name), is_one, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_an_object_that_may_cross_namespaces_names_one() {
+        let mut declared = declaration(&[("a", json!(1))], &[]);
+        assert!(declared.can_name("web"));
+        assert!(!declared.can_name("other/web") && !declared.can_name("web:80"));
+        declared.shape = Shape { crosses_namespaces: true, ..Shape::ONE_SET };
+        for (name, can) in [
+            ("web", true),
+            ("other/web", true),
+            ("other/web:80", true),
+            ("web:80", true),
+            ("Other/web", false),
+            ("other/Web", false),
+            ("a/b/c", false),
+        ] {
+            assert_eq!(declared.can_name(name), can, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_an_object_lacks_is_reported_once() {
+        let found = |declared: &Declaration| -> Vec<String> {
+            let mut problems = vec![];
+            of_object(declared, &mut problems);
+            problems.iter().map(|problem| format!("{}: {}", problem.field, problem.found)).collect()
+        };
+        let whole = declaration(&[("a", json!(1))], &[]);
+        assert!(found(&whole).is_empty());
+        let without_apex = Declaration { apexes: vec![], ..whole.clone() };
+        assert_eq!(found(&without_apex), ["spec.service: nothing"]);
+        let without_backends = declaration(&[], &[]);
+        assert_eq!(found(&without_backends), ["spec.backends: no backends"]);
+        let reported = |field: &'static str, declared: &Declaration| Declaration {
+            unreadable: vec![Problem::error(field)],
+            ..declared.clone()
+        };
+        assert!(found(&reported("spec.service", &without_apex)).is_empty());
+        assert!(found(&reported("spec.backends", &without_backends)).is_empty());
+        assert_eq!(found(&reported("spec.other", &without_apex)).len(), 1);
+        assert_eq!(found(&reported("spec.other", &without_backends)).len(), 1);
+        let mut unreadable = without_backends;
+        unreadable.sets[0].unreadable = vec![Problem::error("spec.backends[0]")];
+        assert!(found(&unreadable).is_empty());
+        let odd = Declaration { apexes: vec!["Web".into()], ..whole };
+        assert_eq!(found(&odd), ["spec.service: \"Web\""]);
+    }
+
+    #[test]
+    fn a_name_is_reported_once_and_not_where_there_is_none() {
+        let found = |name: &str, fault: Option<Fault>| {
+            let mut declared = declaration(&[(name, json!(1)), ("b", json!(0))], &[]);
+            declared.sets[0].backends[0].fault = fault;
+            let mut problems = vec![];
+            of_set(&declared, &declared.sets[0], &mut problems);
+            problems.len()
+        };
+        assert_eq!((found("a", None), found("A", None)), (0, 1));
+        assert_eq!(found("A", Some(Fault::NoService("of another kind".into()))), 0);
+        assert_eq!(found("", None), 0);
+    }
+
+    #[test]
+    fn an_ambiguous_rule_is_reported_with_its_weights_or_what_cannot_be_read() {
+        let set = |weights: &[u32]| {
+            let names = ["a", "b", "c"];
+            let backends: Vec<_> =
+                names.into_iter().zip(weights.iter().map(|w| json!(w))).collect();
+            DeclaredSet { name: "web".into(), ..declaration(&backends, &[]).sets.remove(0) }
+        };
+        let problem = no_primary(&set(&[2, 0, 3]));
+        assert_eq!(problem.found, "a with weight 2, c with weight 3");
+        assert_eq!(
+            (problem.field, problem.about.as_deref()),
+            ("spec.backends".into(), Some("web"))
+        );
+        assert_eq!(no_primary(&set(&[0, 0])).found, "no backend with weight");
+        let mut unreadable = set(&[1]);
+        unreadable.unreadable = vec![Problem::error("spec.x").found("y").expected("z")];
+        assert_eq!(no_primary(&unreadable).found, "a with weight 1, spec.x: found y, expected z");
+    }
+
+    #[test]
+    fn weights_may_sum_to_the_most_that_linkerd_carries_and_recorded_ones_count() {
+        let found = |weights: [u32; 2], recorded: Option<&Weights>| -> Vec<String> {
+            let declared = declaration(&[("a", json!(weights[0])), ("b", json!(weights[1]))], &[]);
+            let mut problems = vec![];
+            sum(&declared, &declared.sets[0], recorded, &mut problems);
+            problems.into_iter().map(|problem| problem.found).collect()
+        };
+        assert!(found([429_495, 1], None).is_empty());
+        assert_eq!(found([429_495, 2], None), ["weights that sum to 429497"]);
+        let recorded = Weights::from([("a".to_owned(), 1)]);
+        assert!(found([429_495, 2], Some(&recorded)).is_empty());
+        let recorded = Weights::from([("b".to_owned(), 429_496)]);
+        assert_eq!(found([1, 0], Some(&recorded)), ["weights that sum to 429497"]);
+    }
+}

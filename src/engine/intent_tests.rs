@@ -286,3 +286,40 @@ fn a_split_with_100_backends_is_read() {
     let intent = parsed(&declaration(&backends, &[])).unwrap();
     assert_eq!(intent.tiers[1].len(), 99);
 }
+
+#[test]
+fn a_name_that_no_service_can_have_is_corrected_where_that_can_be_guessed() {
+    let letters = "lower-case letters, digits and '-', at most 63 of them";
+    for (name, next) in [
+        ("other/web", "write web if it is in this namespace"),
+        ("web.other.svc.cluster.local", "write web if it is in this namespace"),
+        ("WEB", letters),
+        ("web_b.other", letters),
+        ("-web", letters),
+    ] {
+        let problems = parsed(&declaration(&[("a", json!(1)), (name, json!(0))], &[])).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let step = problems[0].next.as_deref().unwrap_or_default();
+        assert!(step.starts_with(next), "{name}: {step}");
+    }
+}
+
+#[test]
+fn an_object_with_several_apexes_names_them_all_in_a_sentence() {
+    let mut declared = declaration(&[("a", json!(1)), ("b", json!(0))], &[]);
+    declared.apexes.push("web-svc".into());
+    assert_eq!(parsed(&declared).unwrap().apex(), "emoji-svc, web-svc");
+}
+
+#[test]
+fn a_weight_is_found_where_it_was_recorded_when_the_rule_had_the_service_with_more_or_fewer_ports()
+{
+    for (name, recorded) in [("web", "web:80"), ("web:80", "web"), ("web", "web")] {
+        let record = format!(r#"{{"v":1,"sets":{{"":{{"{recorded}":7}}}}}}"#);
+        let backends = [(name, json!(0)), ("b", json!(1))];
+        let mut declared = declaration(&backends, &[(annotations::AUTHORED_WEIGHTS, &record)]);
+        declared.shape.crosses_namespaces = true;
+        declared.sets[0].backends[0].port = Some(80);
+        assert_eq!(parsed(&declared).unwrap().backends[0].authored, 7, "{name} {recorded}");
+    }
+}

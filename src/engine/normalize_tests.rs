@@ -208,3 +208,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_object_with_our_weights_is_read_as_its_author_wrote_it() {
+    const RECORD: &str = r#"{"v":1,"sets":{"":{"a":3,"b":0}},"written":{"":{"a":[1,"2"]}}}"#;
+    let annotations = [("failover.linkerd.io/authored-weights", RECORD)];
+    let backends = [("a", json!(0)), ("b", json!(7)), ("a", json!(0)), ("a", json!(5))];
+    let authored = declaration(&backends, &annotations).as_authored();
+    let weights: Vec<_> = authored.backends().map(|backend| backend.weight.whole()).collect();
+    // What is not recorded as text stands as it is.
+    assert_eq!(weights, [Some(1), Some(7), Some(2), Some(5)]);
+    let without_record = declaration(&backends, &[]);
+    assert_eq!(without_record.as_authored(), without_record);
+}
+
+#[test]
+fn weights_whose_sum_is_the_most_that_linkerd_carries_do_not_change() {
+    let sum = |a: u32, b: u32| {
+        let declared = declaration(&[("a", json!(a)), ("b", json!(b))], &[]);
+        matches!(declared.normalized(), Cow::Borrowed(_))
+    };
+    assert!(sum(MAX_WEIGHT - 1, 1));
+    assert!(!sum(MAX_WEIGHT - 1, 2));
+}

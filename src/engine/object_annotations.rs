@@ -131,4 +131,15 @@ mod tests {
         annotations.remove(annotations::AUTHORED_WEIGHTS);
         assert_eq!(annotations, Annotations::default());
     }
+
+    #[test]
+    fn every_annotation_is_there_as_text() {
+        let text = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let all = BTreeMap::from([text("a", "1"), text(annotations::STATE, "{")]);
+        let mut annotations = Annotations::read(all.clone(), 1);
+        assert_eq!(annotations.as_map(), &all);
+        assert!(annotations.contains_key("a") && !annotations.contains_key("b"));
+        annotations.remove("a");
+        assert_eq!(annotations.as_map(), &BTreeMap::from([text(annotations::STATE, "{")]));
+    }
 }

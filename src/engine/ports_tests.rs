@@ -291,3 +291,122 @@ fn a_port_that_goes_and_comes_with_a_delay_waits_for_it() {
     assert_eq!(life.step(50, [without_adm(), web_only(), dead()]), "a");
     assert_eq!(life.step(51, [without_adm(), all_ports(), dead()]), "b");
 }
+
+#[test]
+fn a_released_port_is_named_with_one_that_its_endpoints_served() {
+    // The first port has ready endpoints too, and had nothing to do with it.
+    let ports = [port(80, 2, &[]), lost(81, &[2]), port(90, 1, &[])];
+    assert_eq!(Ports::new(ports.to_vec(), 3).released(), [("adm", "log")]);
+    let alone = [port(80, 2, &[]), lost(81, &[])];
+    assert!(Ports::new(alone.to_vec(), 2).released().is_empty());
+}
+
+#[test]
+fn what_was_seen_of_ports_is_the_same_without_what_is_announced() {
+    let announced = Port { announced: 2, ..port(80, 2, &[]) };
+    let health = |port: Port, announced: Option<Announced>| {
+        Health::of_ports(Ports::new(vec![port], 2), announced)
+    };
+    let deletion = Announced { count: 2, until: at(9).steady };
+    let seen = health(announced.clone(), Some(deletion));
+    assert_eq!(seen.as_seen(), health(port(80, 2, &[]), None));
+    assert!(seen.as_seen().is_ready() && !seen.without_announced().is_ready());
+}
+
+#[test]
+fn of_ports_that_always_come_together_the_first_stands_for_all() {
+    let ports = [port(80, 2, &[1]), port(81, 2, &[0]), port(90, 1, &[])];
+    assert_eq!(counts(&ports), [(2, Some("web".into())), (1, Some("log".into()))]);
+    // One that was never served stands for none.
+    assert_eq!(counts(&[port(80, 2, &[1]), port(81, 0, &[])]), [(2, None)]);
+}
+
+#[test]
+fn traffic_returns_past_a_primary_that_lacks_endpoints_and_has_lost_no_port() {
+    let mut life = Life::of(&[("fallback-order", "b,c"), ("min-ready", "a=2")]);
+    let (dead, ready) = (|| Health::seen(0, 1), || Health::seen(1, 1));
+    assert_eq!(life.step(1, [dead(), dead(), ready()]), "c");
+    let too_few = || seen(&[port(80, 1, &[]), port(81, 1, &[])]);
+    let web_only = seen(&[port(80, 1, &[])]);
+    assert_eq!(life.step(2, [too_few(), web_only, ready()]), "b");
+}
+
+#[test]
+fn traffic_returns_past_a_primary_that_has_lost_a_port_to_a_backend_that_serves_all_its_ports() {
+    let (dead, ready) = (|| Health::seen(0, 1), || Health::seen(1, 1));
+    let short = || seen(&[port(80, 1, &[]), lost(81, &[])]);
+    let both = || seen(&[port(80, 1, &[]), port(81, 1, &[])]);
+    let web_only = || seen(&[port(80, 1, &[])]);
+    for (b, active) in [(both(), "b"), (web_only(), "c")] {
+        let mut life = Life::of(&[("fallback-order", "b,c")]);
+        assert_eq!(life.step(1, [dead(), dead(), ready()]), "c");
+        assert_eq!(life.step(2, [short(), b, ready()]), active);
+    }
+}
+
+#[test]
+fn every_port_that_is_lost_is_named_with_those_that_always_came_with_it() {
+    let names = |ports: &[Port]| -> Vec<String> {
+        Ports::new(ports.to_vec(), 9).lost_names().into_iter().map(str::to_owned).collect()
+    };
+    assert!(names(&[port(80, 2, &[]), port(81, 1, &[])]).is_empty());
+    assert_eq!(names(&[port(80, 2, &[]), lost(81, &[])]), ["adm"]);
+    assert_eq!(names(&[lost(80, &[1]), lost(81, &[0]), port(90, 1, &[])]), ["web", "adm"]);
+    assert!(names(&[port(80, 2, &[]), lost(81, &[0])]).is_empty(), "a release");
+}
+
+#[test]
+fn a_port_that_no_endpoint_offers_is_not_one_whose_endpoints_are_not_ready() {
+    let unready = || Port { total: 1, ..port(90, 0, &[]) };
+    let ports = [port(80, 0, &[]), lost(81, &[]), unready()];
+    assert_eq!(Ports::new(ports.to_vec(), 1).never_served(), ["web"]);
+    let offer_nothing = |ports: Vec<Port>, endpoints| Ports::new(ports, endpoints).offer_nothing();
+    assert!(offer_nothing(vec![port(80, 0, &[]), lost(81, &[])], 1));
+    assert!(!offer_nothing(vec![port(80, 0, &[]), lost(81, &[])], 0));
+    assert!(!offer_nothing(vec![port(80, 0, &[]), unready()], 1));
+    assert!(!offer_nothing(vec![port(80, 1, &[]), lost(81, &[])], 1));
+}
+
+#[test]
+fn ports_are_one_class_only_where_each_always_came_with_the_other() {
+    let classes = |ports: &[Port]| Ports::new(ports.to_vec(), 9).classes().collect::<Vec<_>>();
+    assert_eq!(classes(&[lost(80, &[1]), lost(81, &[0])]), [[80, 81]]);
+    assert_eq!(classes(&[lost(80, &[]), lost(81, &[])]), [[80], [81]]);
+    // The pods of the second served the first too, and not the reverse.
+    assert_eq!(classes(&[lost(80, &[]), lost(81, &[0])]), [[80]]);
+    assert_eq!(classes(&[port(80, 1, &[]), port(81, 1, &[0])]), [[80]]);
+}
+
+#[test]
+fn ports_that_are_recorded_together_are_lost_together() {
+    for group in [&["adm", "log"][..], &["adm", "adm", "log"]] {
+        let mut ports = Ports::new(vec![port(80, 1, &[]), port(81, 0, &[]), port(90, 0, &[])], 1);
+        ports.remember(&[group.iter().map(|name| (*name).to_owned()).collect()]);
+        assert_eq!(ports.short(), [["adm", "log"]]);
+    }
+}
+
+#[test]
+fn only_what_is_gone_is_released_and_only_by_what_goes_on() {
+    let released = |ports: &[Port]| -> Vec<(String, String)> {
+        let ports = Ports::new(ports.to_vec(), 9);
+        let owned = |(gone, by): (&str, &str)| (gone.to_owned(), by.to_owned());
+        ports.released().into_iter().map(owned).collect()
+    };
+    let by_log = [("adm".to_owned(), "log".to_owned())];
+    assert_eq!(released(&[lost(80, &[]), lost(81, &[0, 2]), port(90, 1, &[])]), by_log);
+    assert!(released(&[port(80, 2, &[1]), port(81, 2, &[0])]).is_empty());
+    assert!(released(&[port(80, 2, &[]), port(81, 0, &[0])]).is_empty(), "it was never served");
+}
+
+#[test]
+fn only_the_ports_that_are_short_are_named_and_the_only_port_is_not() {
+    let text = |ports: Vec<Port>, endpoints| Ports::new(ports, endpoints).to_string();
+    assert_eq!(text(vec![port(80, 1, &[]), port(81, 0, &[])], 1), "");
+    let lost_and_never_served = vec![lost(80, &[]), port(81, 0, &[])];
+    assert_eq!(text(lost_and_never_served, 2), "2 endpoints, none offers port web");
+    let nothing_served_yet = vec![port(80, 0, &[]), port(81, 0, &[])];
+    assert_eq!(text(nothing_served_yet, 2), "2 endpoints, none offers port web or adm");
+    let unready = Port { total: 3, ..lost(80, &[]) };
+    assert_eq!(text(vec![unready], 3), "0 of 3 endpoints ready");
+}

@@ -167,4 +167,49 @@ mod tests {
         let problem = Problem::error("spec").found("é".repeat(1_000_000)).expected("less");
         assert!(problem.to_string().len() < 400);
     }
+    #[test]
+    fn a_name_is_close_by_a_quarter_of_its_letters_one_at_least_and_four_at_most() {
+        for (name, candidate, is_close) in [
+            ("ab", "abc", true),
+            ("ab", "abcd", false),
+            ("abcdefg", "abcdefgh", true),
+            ("abcdefg", "abcdefghi", false),
+            ("abcdefgh", "abcdefghij", true),
+            ("abcdefgh", "abcdefghijk", false),
+            ("abcdefgh", "xycdefgh", true),
+            ("abcdefgh", "xyzdefgh", false),
+            ("abcdefghijklmnopqrst", "abcdefghijklmnop", true),
+            ("abcdefghijklmnopqrst", "abcdefghijklmno", false),
+            ("abcdefghijklmnopqrst", "vwxydefghijklmnopqrs", false),
+            ("same", "same", false),
+        ] {
+            assert_eq!(closest(name, [candidate]).is_some(), is_close, "{name} {candidate}");
+        }
+        let long = |letters| "a".repeat(letters);
+        assert_eq!(closest(&long(512), [&*long(511)]), Some(&*long(511)));
+        assert_eq!(closest(&long(513), [&*long(512)]), None);
+    }
+
+    #[test]
+    fn a_value_is_quoted_whole_up_to_120_letters() {
+        let found = |letters: usize| Problem::error("spec").found("é".repeat(letters)).found;
+        assert_eq!(found(120), "é".repeat(120));
+        assert_eq!(found(121), format!("{}… (242 bytes)", "é".repeat(120)));
+    }
+
+    #[test]
+    fn only_an_error_denies() {
+        assert!(Problem::error("spec").is_error());
+        assert!(!Problem::warning("spec").is_error() && !Problem::unknown("spec").is_error());
+    }
+
+    #[test]
+    fn a_problem_has_its_field_what_was_found_what_is_expected_and_the_next_step() {
+        let problem = Problem::error("spec.service").found("nothing").expected("a Service");
+        assert_eq!(problem.to_string(), "spec.service: found nothing, expected a Service");
+        let problem = problem.next("name one").about("web").sized(3);
+        assert_eq!(problem.message(), "found nothing, expected a Service; name one");
+        assert_eq!((problem.about.as_deref(), problem.size), (Some("web"), 3));
+        assert_eq!(problem.sized(usize::MAX).size, u32::MAX);
+    }
 }

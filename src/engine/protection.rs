@@ -196,4 +196,27 @@ mod tests {
             assert_eq!(sources.warm_standby(), expected, "{sources:?}");
         }
     }
+    #[test]
+    fn a_sentence_names_the_protection_and_who_asks_for_it() {
+        assert_eq!([Standard, Seamless].map(|p| p.to_string()), ["standard", "seamless"]);
+        let by = [ProtectionSetBy::Object, ProtectionSetBy::Namespace, ProtectionSetBy::Chart];
+        assert_eq!(
+            by.map(ProtectionSetBy::describe),
+            ["its annotation", "the annotation of its namespace", "the chart's value protection"]
+        );
+    }
+
+    #[test]
+    fn only_what_is_known_to_be_seamless_is() {
+        for (object, namespace, is_seamless) in [
+            (Some(Seamless), NamespaceDefault::NotKnown, true),
+            (Some(Standard), NamespaceDefault::Asks(Seamless), false),
+            (None, NamespaceDefault::Asks(Seamless), true),
+            (None, NamespaceDefault::NotKnown, false),
+            (None, NamespaceDefault::Silent, false),
+        ] {
+            let sources = ProtectionSources { object, namespace, ..Default::default() };
+            assert_eq!(sources.is_seamless(), is_seamless, "{sources:?}");
+        }
+    }
 }

@@ -38,7 +38,9 @@ pub(crate) fn each_health(intent: &Intent, health: &[Health]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Unknown;
+    use crate::engine::decision::tests::split_with;
+    use crate::engine::{DownBasis, DownUntil, Unknown};
+    use jiff::Timestamp;
 
     #[test]
     fn nothing_is_ready_only_where_that_is_known_of_every_backend() {
@@ -52,5 +54,31 @@ mod tests {
         ] {
             assert_eq!(Readiness::of(&health), expected, "{health:?}");
         }
+    }
+    #[test]
+    fn what_is_ready_beside_a_declaration_is_ready() {
+        let declared = |seen| {
+            Health::DeclaredDown(Box::new(DownUntil {
+                until: Timestamp::UNIX_EPOCH,
+                why: "".into(),
+                basis: DownBasis::Declared,
+                by_person: false,
+                seen,
+            }))
+        };
+        let unknown = Health::Unknown(Unknown::NotYet);
+        assert_eq!(Readiness::of(&[declared(Health::seen(1, 1))]), Readiness::Ready);
+        assert_eq!(Readiness::of(&[declared(unknown)]), Readiness::Unknown);
+        assert_eq!(Readiness::of(&[declared(Health::seen(0, 1))]), Readiness::Nothing);
+    }
+
+    #[test]
+    fn each_backend_is_named_with_its_health() {
+        let intent = split_with([1, 0, 0], &[]);
+        let health = [Health::seen(0, 2), Health::Missing, Health::seen(1, 1)];
+        assert_eq!(
+            each_health(&intent, &health),
+            "a: 0 of 2 endpoints ready, b: no such Service, c: 1 of 1 endpoints ready"
+        );
     }
 }

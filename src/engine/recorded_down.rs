@@ -131,4 +131,13 @@ mod tests {
             assert_eq!(away(extreme).earliest_return(extreme).is_some(), extreme == Timestamp::MIN);
         }
     }
+    #[test]
+    fn a_first_stay_takes_no_more_room_than_its_beginning() {
+        let down = RecordedDown::leaves(None, false, at(0));
+        let text = serde_json::to_string(&down).unwrap();
+        assert_eq!(text, r#"{"since":"1970-01-12T13:46:40Z"}"#);
+        assert_eq!(serde_json::from_str::<RecordedDown>(&text).unwrap(), down);
+        let longer = serde_json::to_string(&RecordedDown { least: 60, ..down }).unwrap();
+        assert!(longer.contains(r#""least":60"#), "{longer}");
+    }
 }

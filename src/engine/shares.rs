@@ -77,6 +77,14 @@ mod tests {
         assert_eq!(weights_for(&intent, &at(&[0]), &at(&[1])), [600_000, 1, 0]);
     }
 
+    #[test]
+    fn a_backend_at_0_beside_the_largest_weight_gets_1_within_the_sum() {
+        let intent = split(&[429_496, 0, 0]);
+        assert_eq!(weights_for(&intent, &at(&[0, 1]), &at(&[])), [429_495, 1, 0]);
+        assert_eq!(weights_for(&intent, &at(&[0]), &at(&[2])), [429_495, 0, 1]);
+        assert_eq!(weights_for(&intent, &at(&[0]), &at(&[])), [429_496, 0, 0]);
+    }
+
     proptest! {
         #[test]
         fn the_sum_stays_within_what_linkerd_carries_and_proportions_are_kept(

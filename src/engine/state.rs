@@ -274,4 +274,74 @@ mod tests {
     fn fields_of_a_newer_version_are_ignored() {
         assert!(State::parse(r#"{"v":1,"sets":{},"later":["pod"]}"#).is_some());
     }
+
+    #[test]
+    fn a_renamed_backend_has_its_new_name_in_all_that_is_recorded_of_it() {
+        let of = |name: &str| SetState {
+            active: vec![name.into(), "other".into()],
+            weights: Weights::from([(name.into(), 1)]),
+            pending: RecordedDelays::from([(name.into(), Timestamp::UNIX_EPOCH)]),
+            peaks: BTreeMap::from([(name.into(), 10), (format!("{name}#web"), 5)]),
+            short: BTreeMap::from([(name.into(), vec![vec!["web".into()]])]),
+            down: RecordedDowns::from([(
+                name.into(),
+                RecordedDown {
+                    since: Timestamp::UNIX_EPOCH,
+                    least: 1,
+                    returned: None,
+                    person: true,
+                },
+            )]),
+            left_early: vec![name.into()],
+            primary: Some(name.into()),
+            first: Some(name.into()),
+            why: "web: no endpoints".into(),
+            ..SetState::default()
+        };
+        let names = HashMap::from([("web".to_owned(), "web:80".to_owned())]);
+        assert_eq!(of("web").renamed(&names), of("web:80"));
+    }
+    #[test]
+    fn of_what_an_author_brings_along_only_the_default_is_believed() {
+        let state = State::only_default("emoji-svc".into());
+        assert_eq!(state.defaulted_primary.as_deref(), Some("emoji-svc"));
+        assert!(state.sets.is_empty() && state.by.is_empty() && state.engine.is_empty());
+        assert_eq!(State::parse(&state.to_annotation()), Some(state));
+    }
+
+    #[test]
+    fn a_record_names_the_replica_and_the_version_of_its_engine() {
+        let state = state(SetState::default());
+        assert_eq!((&*state.by, &*state.engine), ("replica-a", env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
+    fn traffic_is_away_from_primaries_where_it_is_on_none_of_them() {
+        let on = |active: &[&str]| SetState {
+            active: active.iter().map(|name| (*name).into()).collect(),
+            ..SetState::default()
+        };
+        assert!(on(&["b"]).is_away_from(["a"]));
+        assert!(!on(&["a", "b"]).is_away_from(["a"]) && !on(&["b"]).is_away_from(["a", "b"]));
+        assert!(!on(&[]).is_away_from(["a"]), "of no traffic nobody knows where it is");
+    }
+
+    #[test]
+    fn delays_are_the_same_within_a_second() {
+        let delays = |of: &[(&str, i64)]| -> PendingDelays {
+            let at = |millis| SteadyTime::starting_at(Timestamp::from_millisecond(millis).unwrap());
+            of.iter().map(|(name, millis)| ((*name).to_owned(), at(*millis))).collect()
+        };
+        let one = delays(&[("a", 5_000), ("b", 9_000)]);
+        for (other, is_same) in [
+            (&[("a", 5_000), ("b", 9_000)][..], true),
+            (&[("a", 5_999), ("b", 8_001)], true),
+            (&[("a", 6_000), ("b", 9_000)], false),
+            (&[("a", 5_000), ("b", 8_000)], false),
+            (&[("a", 5_000), ("c", 9_000)], false),
+            (&[("a", 5_000)], false),
+        ] {
+            assert_eq!(same_delays(&one, &delays(other)), is_same, "{other:?}");
+        }
+    }
 }

@@ -96,3 +96,44 @@ pub(crate) fn to_the_second(now: Timestamp) -> Timestamp {
 pub(crate) fn to_the_millisecond(now: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_is_before_the_first_or_after_the_last() {
+        let hour = SignedDuration::from_hours(1);
+        assert_eq!(SteadyTime::at(0).saturating_add(hour), SteadyTime::at(3_600));
+        assert_eq!(SteadyTime::at(0).saturating_add(-hour), SteadyTime::at(-3_600));
+        assert_eq!(SteadyTime::MAX.saturating_add(hour), SteadyTime::MAX);
+        assert_eq!(SteadyTime::MIN.saturating_add(-hour), SteadyTime::MIN);
+        assert_eq!(SteadyTime::at(3_600).checked_sub(hour), Some(SteadyTime::at(0)));
+        assert_eq!(SteadyTime::MIN.checked_sub(hour), None);
+        let wall = Timestamp::from_second(9).unwrap();
+        assert_eq!(SteadyTime::starting_at(wall), SteadyTime::at(9));
+        assert_eq!(SteadyTime::at(9).as_timestamp(), wall);
+    }
+
+    #[test]
+    fn what_is_finer_than_a_record_is_dropped() {
+        let time = Timestamp::new(7, 123_456_789).unwrap();
+        assert_eq!(to_the_second(time), Timestamp::new(7, 0).unwrap());
+        let to_the_millisecond = Timestamp::new(7, 123_000_000).unwrap();
+        assert_eq!(super::to_the_millisecond(time), to_the_millisecond);
+        assert_eq!(SteadyTime(time).to_the_millisecond(), SteadyTime(to_the_millisecond));
+    }
+
+    #[test]
+    fn a_record_is_as_long_ago_by_one_clock_as_by_the_other() {
+        let second = |second| Timestamp::from_second(second).unwrap();
+        let now = Now { wall: second(1_000), steady: SteadyTime::at(50) };
+        let steady = BTreeMap::from([("a".to_owned(), SteadyTime::at(40))]);
+        let wall = BTreeMap::from([("a".to_owned(), second(990))]);
+        assert_eq!(now.to_wall(&steady), wall);
+        assert_eq!(now.to_steady(&wall), steady);
+        // Beyond what a clock can show, the time as it is recorded.
+        let last = BTreeMap::from([("a".to_owned(), Timestamp::MIN)]);
+        assert_eq!(now.to_steady(&last)["a"], SteadyTime::MIN);
+    }
+}
