@@ -10,8 +10,21 @@ use std::time::{Duration, Instant};
 /// So that the same mutant is always tried with the same cases.
 const SEED: &str = "20261126";
 
-/// Cases of a property at first: most mutants fail at the first one.
+/// Cases of a property at first: most mutants fail at one of the first.
 const FEW_CASES: &str = "16";
+
+/// What a mutant's tests may have of memory at most, in KiB: some mutants never cease to ask for more.
+const MEMORY: u64 = 4 << 20;
+
+/// What a mutant gets of time, to be compiled and tested. A machine that does other things is slow, so that this is far
+/// more than any needs: what does not end is ended by the CPU that it uses.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// How cargo reports tests that SIGXCPU has ended.
+const TOO_MUCH_CPU: &str = "(signal: 24";
+
+/// The least CPU that tests may use.
+const LEAST_CPU: Duration = Duration::from_secs(20);
 
 /// A crate in a folder, whose mutants are tried.
 #[derive(Clone, Debug)]
@@ -31,26 +44,39 @@ pub struct Crate {
 /// Which tests a mutant has to get past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tests {
-    /// All but the long ones, with few cases of each property.
+    /// All but the long ones, with few cases of each property: a fraction of a second.
     Quick,
+    /// All, with few cases of each property: seconds.
+    FewCases,
     /// All, with as many cases as in `make test`.
     All,
 }
 
 /// Parts of names of tests that take longer than compiling a mutant does.
-pub const LONG: [&str; 3] = ["work_tests", "history", "property_tests"];
+const LONG: [&str; 3] = ["work_tests", "history", "property_tests"];
+
+/// How long tests take without a change.
+#[derive(Clone, Copy, Debug)]
+pub struct Baseline(Duration);
+
+impl Baseline {
+    /// The CPU that tests may use with a mutant: ten times what they take by the clock without one.
+    fn cpu(self) -> Duration {
+        LEAST_CPU.max(self.0 * 10)
+    }
+}
 
 impl Crate {
-    /// Compiles the tests, and gives back how long they take; they have to pass.
-    pub fn baseline(&self) -> anyhow::Result<Duration> {
+    /// Compiles the tests, and gives back how long these take; they have to pass.
+    pub fn baseline(&self, tests: Tests) -> anyhow::Result<Baseline> {
         let mut build = self.cargo();
         build.args(["test", "--quiet", "--lib", "--no-run"]);
         run(&mut build)?;
         let began = Instant::now();
         let mut test = self.cargo();
         test.args(["test", "--quiet", "--lib", "--", &self.tests]);
-        run(&mut test)?;
-        Ok(began.elapsed())
+        run(choose(&mut test, tests))?;
+        Ok(Baseline(began.elapsed()))
     }
 
     /// All mutants, always in the same order.
@@ -67,22 +93,20 @@ impl Crate {
         &self,
         names: &[&str],
         tests: Tests,
-        patience: Duration,
+        baseline: Baseline,
     ) -> anyhow::Result<Vec<(String, Outcome)>> {
         let escaped: Vec<String> = names.iter().map(|name| regex::escape(name)).collect();
         let mut command = self.mutants();
         command
             .args(["--in-place", "--baseline", "skip", "--no-shuffle", "--colors", "never"])
-            .args(["--timeout", &patience.as_secs().to_string()])
+            .args(["--timeout", &PATIENCE.as_secs().to_string()])
+            .args(["--cargo-arg", "--config", "--cargo-arg", &limited(baseline.cpu())])
             .arg("--re")
             .arg(format!("^({})$", escaped.join("|")))
             .arg("--output")
             .arg(&self.output)
             .args(["--", "--lib", "--", &self.tests]);
-        if tests == Tests::Quick {
-            command.env("PROPTEST_CASES", FEW_CASES);
-            command.args(LONG.iter().flat_map(|name| ["--skip", name]));
-        }
+        choose(&mut command, tests);
         fs::create_dir_all(&self.output)
             .with_context(|| format!("cannot make {:?}", self.output))?;
         // A survivor and a timeout have exit codes of their own.
@@ -97,8 +121,12 @@ impl Crate {
         );
         let file = self.output.join("mutants.out/outcomes.json");
         let json = fs::read_to_string(&file).with_context(|| format!("cannot read {file:?}"))?;
-        let outcomes =
-            mutant::outcomes(&json).with_context(|| format!("{file:?}: found no outcomes"))?;
+        let is_endless = |log: &str| {
+            let log = fs::read_to_string(self.output.join("mutants.out").join(log));
+            log.is_ok_and(|log| log.contains(TOO_MUCH_CPU))
+        };
+        let outcomes = mutant::outcomes(&json, is_endless)
+            .with_context(|| format!("{file:?}: found no outcomes"))?;
         for name in names {
             ensure!(outcomes.iter().any(|(tried, _)| tried == name), "{name} was not tried");
         }
@@ -130,6 +158,23 @@ impl Crate {
         command.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
         command
     }
+}
+
+/// Chooses tests, of a command whose arguments end with those of the tests.
+fn choose(command: &mut Command, tests: Tests) -> &mut Command {
+    match tests {
+        Tests::Quick => command
+            .env("PROPTEST_CASES", FEW_CASES)
+            .args(LONG.iter().flat_map(|name| ["--skip", name])),
+        Tests::FewCases => command.env("PROPTEST_CASES", FEW_CASES),
+        Tests::All => command,
+    }
+}
+
+/// The configuration with which cargo starts tests that may use so much CPU.
+fn limited(cpu: Duration) -> String {
+    let limits = format!("ulimit -St {}; ulimit -v {MEMORY}", cpu.as_secs());
+    format!(r#"target."cfg(unix)".runner = ["sh", "-c", '{limits}; exec "$0" "$@"']"#)
 }
 
 /// What a command prints; it has to end with 0.

@@ -1,6 +1,7 @@
 //! What is known of mutants from runs before, so that shards add up.
 
 use crate::mutant::Outcome;
+use crate::tests_left_out::tests_left_out;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ pub struct Kept {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Known {
-    /// Of the text of its file.
+    /// Of the text of its file, without the tests in it.
     digest: u64,
     outcome: Outcome,
 }
@@ -63,7 +64,7 @@ impl Kept {
 /// Another digest after an update of Rust costs a run, and no more.
 fn digest(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
+    tests_left_out(text).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -72,18 +73,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outcome_is_known_until_its_file_changes() {
+    fn an_outcome_is_known_until_the_code_of_its_file_changes() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a/engine.json");
         let mut kept = Kept::load(file.clone()).unwrap();
-        kept.keep("one".into(), "text", Outcome::Survived);
-        kept.keep("one".into(), "text", Outcome::Caught);
+        kept.keep("one".into(), "text\n", Outcome::Survived);
+        kept.keep("one".into(), "text\n", Outcome::Caught);
         kept.write().unwrap();
         let kept = Kept::load(file.clone()).unwrap();
-        assert_eq!(kept.outcome("one", "text"), Some(Outcome::Caught));
+        assert_eq!(kept.outcome("one", "text\n"), Some(Outcome::Caught));
+        let with_tests = "text\n#[cfg(test)]\nmod tests {\n    fn x() {}\n}\n";
+        assert_eq!(kept.outcome("one", with_tests), Some(Outcome::Caught));
         assert_eq!(kept.outcome("one", "other text"), None);
-        assert_eq!(kept.outcome("two", "text"), None);
-        assert_eq!(Kept::forgotten(file).outcome("one", "text"), None);
+        assert_eq!(kept.outcome("two", "text\n"), None);
+        assert_eq!(Kept::forgotten(file).outcome("one", "text\n"), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! - [`kept`]: what is known of mutants from runs before.
 //! - [`no_defect`]: mutants that no test can tell from the program, each with its reason.
 //! - [`shard`]: a part of the mutants.
+//! - [`trial`]: the mutants of one room, tried until the time is over.
 //! - [`table`]: the table in which the command ends.
 //! - [`control`]: a crate of which it is known which of its mutants survive.
 

@@ -23,17 +23,7 @@ pub fn of_program(root: &str, sources: &[&str]) -> String {
             let name = line.split(['.', ' ', '=']).next().unwrap_or_default();
             !name.is_empty() && is_used(name, sources)
         };
-        lines
-            .lines()
-            .skip(1)
-            .filter(named)
-            .map(|line| {
-                format!(
-                    "{line}
-"
-                )
-            })
-            .collect::<String>()
+        lines.lines().skip(1).filter(named).map(|line| line.to_owned() + "\n").collect::<String>()
     };
     format!(
         "# {MADE}\n[workspace]\nresolver = \"3\"\n\n{}\n{}\n[lib]\ndoctest = false\n\n[dependencies]\n{}\n\

@@ -45,7 +45,9 @@ impl Mutant {
 pub enum Outcome {
     /// A test failed.
     Caught,
-    /// The tests did not come to their end: as good as caught.
+    /// The tests used many times the CPU that they need, and were ended: as good as caught.
+    Endless,
+    /// The tests did not come to their end in time, for whatever reason: nothing is known.
     TimedOut,
     /// It does not compile, and is no fault that somebody can make.
     Unviable,
@@ -58,13 +60,18 @@ pub fn listed(json: &str) -> serde_json::Result<Vec<Mutant>> {
     serde_json::from_str(json)
 }
 
-/// The outcomes of `mutants.out/outcomes.json`, by the mutants' names.
-pub fn outcomes(json: &str) -> serde_json::Result<Vec<(String, Outcome)>> {
+/// The outcomes of `mutants.out/outcomes.json`, by the mutants' names. Of each log, by its name, has to be known
+/// whether it has the end of a process that used more CPU than it may.
+pub fn outcomes(
+    json: &str,
+    is_endless: impl Fn(&str) -> bool,
+) -> serde_json::Result<Vec<(String, Outcome)>> {
     let written: Written = serde_json::from_str(json)?;
     let outcomes =
         written.outcomes.into_iter().filter_map(|one| match (one.scenario, one.summary) {
             (Scenario::Mutant(mutant), Summary::CaughtMutant) => {
-                Some((mutant.name, Outcome::Caught))
+                let endless = is_endless(&one.log_path);
+                Some((mutant.name, if endless { Outcome::Endless } else { Outcome::Caught }))
             }
             (Scenario::Mutant(mutant), Summary::MissedMutant) => {
                 Some((mutant.name, Outcome::Survived))
@@ -86,6 +93,7 @@ struct Written {
 struct One {
     scenario: Scenario,
     summary: Summary,
+    log_path: String,
 }
 
 #[derive(Deserialize)]
@@ -120,7 +128,9 @@ mod tests {
     #[test]
     fn only_what_came_of_mutants_is_read() {
         let one = |scenario: &str, summary: &str| {
-            format!(r#"{{"scenario": {scenario}, "summary": "{summary}", "phase_results": []}}"#)
+            format!(
+                r#"{{"scenario": {scenario}, "summary": "{summary}", "log_path": "log/a.log", "phase_results": []}}"#
+            )
         };
         let mutant = format!(r#"{{"Mutant": {MUTANT}}}"#);
         let cases = [
@@ -137,7 +147,21 @@ mod tests {
                 .map(|outcome| ("src/a.rs:3:5: replace f -> u32 with 0".to_owned(), outcome))
                 .into_iter()
                 .collect();
-            assert_eq!(outcomes(&json).unwrap(), expected, "{scenario} {summary}");
+            assert_eq!(outcomes(&json, |_| false).unwrap(), expected, "{scenario} {summary}");
         }
+    }
+
+    #[test]
+    fn tests_that_failed_because_they_used_too_much_cpu_are_endless() {
+        let mutant = format!(r#"{{"Mutant": {MUTANT}}}"#);
+        let of = |summary: &str| {
+            let json = format!(
+                r#"{{"outcomes": [{{"scenario": {mutant}, "summary": "{summary}", "log_path": "log/a.log"}}]}}"#
+            );
+            outcomes(&json, |log| log == "log/a.log").unwrap()[0].1
+        };
+        assert_eq!(of("CaughtMutant"), Outcome::Endless);
+        assert_eq!(of("Timeout"), Outcome::TimedOut);
+        assert_eq!(of("MissedMutant"), Outcome::Survived);
     }
 }
