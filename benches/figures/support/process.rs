@@ -1,12 +1,12 @@
-//! What a process uses, read from /proc.
+//! What a process uses.
 
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 use test_cluster::usage;
 
-/// The time that its threads have run.
+/// The CPU time of its threads.
 pub(crate) fn cpu(pid: u32) -> Result<Duration> {
-    Ok(usage::cpu(pid)?.ran)
+    usage::cpu_time(pid)
 }
 
 const POLL: Duration = Duration::from_millis(25);

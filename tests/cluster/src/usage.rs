@@ -1,6 +1,8 @@
 //! What a process uses, by /proc.
 
 use anyhow::Context;
+use nix::time::ClockId;
+use nix::unistd::Pid;
 use std::fs::read_to_string;
 use std::time::Duration;
 
@@ -88,6 +90,17 @@ pub fn descriptors(pid: u32) -> anyhow::Result<usize> {
     Ok(std::fs::read_dir(&path).with_context(|| format!("cannot read {path}"))?.count())
 }
 
+/// The CPU time of all its threads, those that have ended too, to the nanosecond.
+///
+/// # Errors
+///
+/// The process has ended.
+pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid.try_into()?));
+    let time = clock.and_then(ClockId::now).with_context(|| format!("the CPU clock of {pid}"))?;
+    Ok(time.into())
+}
+
 /// The time that its threads have run and waited.
 ///
 /// # Errors
@@ -141,6 +154,16 @@ mod tests {
         assert_eq!(number(status, "VmRSS:"), Some(2048));
         assert_eq!(number(status, "Threads:"), Some(12));
         assert_eq!(number("Name:\tx\n", "VmRSS:"), None);
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_is_in_the_time_of_its_process() {
+        let used = || cpu_time(std::process::id()).unwrap();
+        let before = used();
+        let worker =
+            std::thread::spawn(move || while used() < before + Duration::from_millis(30) {});
+        worker.join().unwrap();
+        assert!(used() >= before + Duration::from_millis(30));
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Attackers {
     pub async fn end(mut self) -> Result<f64> {
         let ended = self.child.try_wait()?;
         ensure!(ended.is_none(), "the attackers ended by themselves: {ended:?}");
-        let used = usage::cpu(self.pid)?.ran.as_secs_f64() / self.began.elapsed().as_secs_f64();
+        let used = usage::cpu_time(self.pid)?.as_secs_f64() / self.began.elapsed().as_secs_f64();
         self.child.kill().await?;
         Ok(used)
     }
