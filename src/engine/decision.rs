@@ -112,7 +112,6 @@ impl Decision {
             peaks: self.peaks.clone(),
             short: self.short.clone(),
             down: self.down_at(now),
-            nothing_ready: None,
             left_early: self.names_left_early(intent),
             ..SetState::default()
         }
