@@ -28,7 +28,8 @@ fn nothing_that_makes_a_release_names_the_planted_faults() {
     let manifest = repository::read(&repository::root(), "Cargo.toml").unwrap();
     let features = manifest.split("\n[features]\n").nth(1).unwrap().split("\n[").next().unwrap();
     let defined: Vec<_> = features.lines().filter(|line| line.contains('=')).collect();
-    assert_eq!(defined, ["planted-faults = []"], "no default, and nothing that needs it");
+    let expected = ["planted-faults = []", "fuzzing = [\"dep:arbitrary\"]"];
+    assert_eq!(defined, expected, "no default, and nothing that needs it");
 }
 
 #[test]

@@ -79,8 +79,11 @@ impl<'a> DefaultPrimaries<'a> {
     fn still_remembered(&self, set: &DeclaredSet, first: &String) -> Option<String> {
         let known = self.known(set);
         let own = known.and_then(|known| known.primary.as_ref());
-        // Where it is recorded which sets fail over, one that is not among them does not: not by another's default.
-        let of_all = self.of_all().filter(|_| known.is_some() || !self.by_set);
+        // Where it is recorded which sets fail over, or that none does, one that is not among them does not: not by
+        // another's default.
+        let none_does = self.state.is_some_and(|state| state.sets.is_empty());
+        let by_set = self.by_set || none_does;
+        let of_all = self.of_all().filter(|_| known.is_some() || !by_set);
         let primary = own.or(of_all).filter(|primary| set.has(primary))?.clone();
         let is_of_earlier =
             !set.name.is_empty() && known.is_none_or(|known| known.primary.is_none());

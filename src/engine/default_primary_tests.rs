@@ -63,14 +63,21 @@ fn parsed(declared: &Declaration) -> Result<Vec<Intent>, Vec<Problem>> {
 #[test]
 fn a_rule_that_does_not_fail_over_does_not_begin_to_by_the_default_of_another() {
     // Half of the requests of the second rule go to a canary.
-    let sent = route(&[&[("web", 1), ("web-b", 0)], &[("web", 1), ("web-canary", 1)]]);
-    assert_eq!(primaries(&sent), ["#0=web"]);
-    let mut recorded = with_state(sent, &[("#0", known("web", "web", Some("web")))]);
-    let mut state = recorded.state().cloned().unwrap();
-    state.defaulted_primary = Some("web".into());
-    recorded.annotations.insert(annotations::STATE.into(), state.to_annotation());
-    recorded.annotations.insert(annotations::PRIMARY_SERVICE.into(), "web".into());
-    assert_eq!(primaries(&recorded), ["#0=web"]);
+    let canary: &[(&str, u32)] = &[("web", 1), ("web-canary", 1)];
+    let failing_over = [("#0", known("web", "web", Some("web")))];
+    // The first rule fails over, or has nowhere to go: such a rule is not recorded.
+    for (first, states) in
+        [(&[("web", 1), ("web-b", 0)][..], &failing_over[..]), (&[("web", 1)], &[])]
+    {
+        let sent = route(&[first, canary]);
+        assert_eq!(primaries(&sent), ["#0=web"]);
+        let mut recorded = with_state(sent, states);
+        let mut state = recorded.state().cloned().unwrap();
+        state.defaulted_primary = Some("web".into());
+        recorded.annotations.insert(annotations::STATE.into(), state.to_annotation());
+        recorded.annotations.insert(annotations::PRIMARY_SERVICE.into(), "web".into());
+        assert_eq!(primaries(&recorded), ["#0=web"]);
+    }
 }
 
 #[test]
