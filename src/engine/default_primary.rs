@@ -79,11 +79,10 @@ impl<'a> DefaultPrimaries<'a> {
     fn still_remembered(&self, set: &DeclaredSet, first: &String) -> Option<String> {
         let known = self.known(set);
         let own = known.and_then(|known| known.primary.as_ref());
-        // Where it is recorded which sets fail over, or that none does, one that is not among them does not: not by
-        // another's default.
-        let none_does = self.state.is_some_and(|state| state.sets.is_empty());
-        let by_set = self.by_set || none_does;
-        let of_all = self.of_all().filter(|_| known.is_some() || !by_set);
+        // Where it is recorded which sets fail over, one that is not among them does not: not by another's default.
+        // Where none is recorded, one that its author has spread over several backends does not either.
+        let is_left = self.by_set || self.is_spread(set);
+        let of_all = self.of_all().filter(|_| known.is_some() || !is_left);
         let primary = own.or(of_all).filter(|primary| set.has(primary))?.clone();
         let is_of_earlier =
             !set.name.is_empty() && known.is_none_or(|known| known.primary.is_none());
@@ -95,6 +94,13 @@ impl<'a> DefaultPrimaries<'a> {
         let is_away = known.is_some_and(|known| known.is_away_from([primary.as_str()]));
         let still = is_away || was_first.is_none_or(|was| was == first);
         still.then_some(primary)
+    }
+
+    /// Whether several backends of a rule have weight, as far as is known by its author.
+    fn is_spread(&self, set: &DeclaredSet) -> bool {
+        let is_recorded = self.recorded.is_some_and(|sets| sets.contains_key(&set.name));
+        let weighted = set.backends.iter().filter(|b| b.weight.whole().is_some_and(|w| w > 0));
+        !set.name.is_empty() && !is_recorded && weighted.count() > 1
     }
 
     /// The default of a rule without a record of one, by the weights of its backends.
