@@ -117,12 +117,12 @@ fn kibibytes(bytes: u64) -> String {
 /// `1,234,567`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
-    let grouped = digits.char_indices().fold(String::new(), |mut text, (i, digit)| {
+
+    digits.char_indices().fold(String::new(), |mut text, (i, digit)| {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
         text
-    });
-    grouped
+    })
 }

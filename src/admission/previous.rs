@@ -193,7 +193,7 @@ impl PreviousSet {
 fn is_written_as(entries: &[Value], weight: u32) -> bool {
     let zero = Value::from(0);
     entries.split_first().is_some_and(|(first, repeated)| {
-        *first == Value::from(weight) && repeated.iter().all(|weight| *weight == zero)
+        *first == weight && repeated.iter().all(|weight| *weight == zero)
     })
 }
 
