@@ -94,8 +94,8 @@ pub mod telemetry;
 pub mod webhook;
 
 /// What the targets in `fuzz/` run, above all rooms; a release is built without it.
-#[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 
 #[cfg(test)]
