@@ -55,6 +55,7 @@ mod tests {
             assert_eq!(Readiness::of(&health), expected, "{health:?}");
         }
     }
+
     #[test]
     fn what_is_ready_beside_a_declaration_is_ready() {
         let declared = |seen| {

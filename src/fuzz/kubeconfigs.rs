@@ -59,13 +59,13 @@ fn kubeconfig(source: &mut Source<'_>) -> Value {
             0 => cluster["certificate-authority"] = json!(path),
             1 => {
                 cluster["certificate-authority-data"] =
-                    json!(source.pick(&["QQ==", "%%", "", "LS0tLS1CRUdJTg=="]))
+                    json!(source.pick(&["QQ==", "%%", "", "LS0tLS1CRUdJTg=="]));
             }
             2 => cluster["proxy-url"] = json!(format!("http://{SECRET}@proxy")),
             3 => cluster["insecure-skip-tls-verify"] = json!(true),
             4 => {
                 user["exec"] =
-                    json!({"command": path, "apiVersion": "client.authentication.k8s.io/v1"})
+                    json!({"command": path, "apiVersion": "client.authentication.k8s.io/v1"});
             }
             5 => user["auth-provider"] = json!({"name": "gcp", "config": {"cmd-path": path}}),
             6 => user["tokenFile"] = json!(path),

@@ -118,7 +118,7 @@ fn lease(source: &mut Source<'_>) -> Value {
         match source.below(6) {
             0 | 1 => spec["holderIdentity"] = json!(source.pick(&["me", "other", ""])),
             2 => {
-                spec["leaseDurationSeconds"] = json!(source.pick(&[15, 0, -1, i32::MAX, i32::MIN]))
+                spec["leaseDurationSeconds"] = json!(source.pick(&[15, 0, -1, i32::MAX, i32::MIN]));
             }
             3 => spec["leaseTransitions"] = json!(source.pick(&[0, 1, -1, i32::MAX, i32::MIN])),
             4 => spec["renewTime"] = json!(source.pick(&times)),

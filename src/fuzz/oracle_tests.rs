@@ -246,7 +246,7 @@ fn an_answer_that_an_api_server_would_not_take_is_found() {
     let answer = |response: Value| json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response});
     let object = split(json!({}));
     let check = |path: ReviewPath, response: Value| {
-        drop(reviews::checked_answer(path, Some("u-1"), Some(&object), &answer(response)))
+        drop(reviews::checked_answer(path, Some("u-1"), Some(&object), &answer(response)));
     };
     check(ReviewPath::Validate, json!({"uid": "u-1", "allowed": true}));
     check(ReviewPath::Validate, json!({"uid": "u-1", "allowed": false, "status": {"code": 403}}));

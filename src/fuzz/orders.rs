@@ -180,10 +180,10 @@ fn enter(index: &mut Index, event: &Event, arrival: Arrival<'_>) {
 fn older_than(event: &Event, source: &mut Source<'_>) -> Event {
     match event {
         Event::Service { name, version, .. } => {
-            Event::Service { name: *name, version: version - 1, manifest: service(source) }
+            Event::Service { name, version: version - 1, manifest: service(source) }
         }
         Event::Slice { name, version, .. } => {
-            Event::Slice { name: *name, version: version - 1, manifest: slice(source) }
+            Event::Slice { name, version: version - 1, manifest: slice(source) }
         }
     }
 }
@@ -238,7 +238,7 @@ fn endpoint(source: &mut Source<'_>) -> Value {
         0 => endpoint["conditions"] = json!({"ready": source.one_in(2)}),
         1 => {
             endpoint["conditions"] =
-                json!({"ready": false, "serving": true, "terminating": source.one_in(2)})
+                json!({"ready": false, "serving": true, "terminating": source.one_in(2)});
         }
         2 => endpoint["conditions"] = json!({"ready": true}),
         _ => {}
