@@ -3,13 +3,11 @@
 use crate::engine::{BackendIndex, Defaults, Intent, Threshold};
 use crate::fuzz::input::Source;
 use crate::fuzz::input::annotations::{self as generated, AUTHORS, PREFIX};
+use crate::fuzz::input::documents::SERVICES;
 use crate::fuzz::naive;
 use crate::fuzz::world::typed;
 use crate::kinds::Kind;
 use serde_json::json;
-
-/// The backends of the split that has the annotation; the first is the apex.
-const BACKENDS: [&str; 4] = ["web", "web-west", "web-east", "store"];
 
 /// What a reader makes of a value, in one form for all.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +47,7 @@ pub(super) fn agree(name: &str, text: &str, read: Option<Value>, naive: Option<V
     assert_eq!(read, naive, "{name}: {text:?}, read, and read by the naive reader");
 }
 
-/// What the parser makes of a split with this annotation alone; none where it refuses it.
+/// What the parser makes of a split over all Services, of which the first is the apex, with this annotation alone; none where it refuses it.
 fn read(name: &str, text: &str) -> Option<Value> {
     let mut annotations = json!({format!("{PREFIX}{name}"): text});
     // Either means nothing without the other.
@@ -58,7 +56,7 @@ fn read(name: &str, text: &str) -> Option<Value> {
         "paused-until" => annotations[format!("{PREFIX}paused")] = json!("true"),
         _ => {}
     }
-    let backends: Vec<_> = BACKENDS
+    let backends: Vec<_> = SERVICES
         .iter()
         .enumerate()
         .map(|(i, name)| json!({"service": name, "weight": u8::from(i == 0)}))
@@ -93,20 +91,20 @@ fn read(name: &str, text: &str) -> Option<Value> {
 fn naive(name: &str, text: &str) -> Option<Value> {
     Some(match name {
         "primary-service" | "pin" => {
-            let mut named = naive::backends(text, &BACKENDS)?;
+            let mut named = naive::backends(text, &SERVICES)?;
             named.sort_unstable();
             Value::Backends(named)
         }
         "fallback-order" => {
-            let named = naive::backends(text, &BACKENDS)?;
+            let named = naive::backends(text, &SERVICES)?;
             // The apex is the primary. Whoever is not named comes last.
             if named.contains(&0) {
                 return None;
             }
-            let rest = (1..BACKENDS.len()).filter(|i| !named.contains(i));
+            let rest = (1..SERVICES.len()).filter(|i| !named.contains(i));
             Value::Backends(named.iter().copied().chain(rest).collect())
         }
-        "min-ready" => Value::Thresholds(naive::thresholds(text, &BACKENDS)?),
+        "min-ready" => Value::Thresholds(naive::thresholds(text, &SERVICES)?),
         "failover-delay" | "failback-delay" => Value::Delay(naive::delay(text)?),
         "failback" => Value::Word(naive::one_of(text, ["automatic", "manual"])?),
         "protection" => Value::Word(naive::one_of(text, ["standard", "seamless"])?),

@@ -152,7 +152,7 @@ fn check_writes(world: &mut World, kind: Kind, document: Value) {
         let managed = ManagedObject::read(kind, &read, &Defaults::default());
         let intents_before = intents(&managed);
         world.index.enter_object(object.clone(), managed, Arrival::Watched);
-        let Some(plan) = plan(&subject(&world.index, &object, now()), None, world.me(), Moves::All)
+        let Some(plan) = plan(&subject(&world.index, &object, now()), None, &world.me, Moves::All)
         else {
             return;
         };

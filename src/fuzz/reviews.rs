@@ -1,6 +1,6 @@
 //! AdmissionReviews: from the bytes of a request to those of its answer.
 
-use crate::engine::{Defaults, Identity};
+use crate::engine::Defaults;
 use crate::fuzz::documents::patched;
 use crate::fuzz::input::Source;
 use crate::fuzz::input::documents::{self as generated, NAMESPACE, Of};
@@ -154,7 +154,7 @@ pub(super) fn twice(review: &mut Value, ask: impl Fn(ReviewPath, &Value) -> Opti
 
 fn handler(facts: &[u8]) -> Handler {
     let (shared, _) = SharedIndex::new();
-    let index = World::of(&mut Source::new(facts)).index;
+    let World { index, selector, me, .. } = World::of(&mut Source::new(facts));
     shared.update(|shared| {
         *shared = index;
         vec![]
@@ -162,12 +162,10 @@ fn handler(facts: &[u8]) -> Handler {
     Handler {
         client: client(),
         shared,
-        selector: Arc::new(
-            "failover.linkerd.io/controlled-by=linkerd-failover".parse().expect("a selector"),
-        ),
+        selector: Arc::new(selector),
         rules: Arc::default(),
         defaults: Defaults::default(),
-        me: Identity::new("replica-a"),
+        me,
     }
 }
 

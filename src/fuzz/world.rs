@@ -26,9 +26,9 @@ use std::time::Duration;
 pub(crate) struct World {
     pub(crate) index: Index,
     looked_up: LiveLookups,
-    selector: LabelSelector,
+    pub(crate) selector: LabelSelector,
     rules: Rules,
-    me: Identity,
+    pub(crate) me: Identity,
 }
 
 /// The time of every decision.
@@ -118,9 +118,5 @@ impl World {
     /// The validator's verdict on a new object.
     pub(crate) fn validation(&self, kind: Kind, object: &SentObject) -> Validation {
         validate(None, &ReviewedObject::read(kind, object), &self.view(kind))
-    }
-
-    pub(crate) fn me(&self) -> &Identity {
-        &self.me
     }
 }

@@ -150,14 +150,23 @@ pub(crate) fn of_object(source: &mut Source<'_>) -> Map<String, Value> {
             "true",
             "2999-01-31T14:30:00Z",
         ];
-        let (name, value) = (source.pick(&others), source.pick(&values));
-        all.insert(format!("{PREFIX}{name}"), json!(value));
+        insert_one(source, &mut all, PREFIX, &others, &values);
     }
     if source.one_in(6) {
         let retries = ["http", "grpc", "limit", "timeout"];
         let values = ["5xx", "gateway-error", "unavailable", "2", "0", "", "300ms", "x"];
-        let (name, value) = (source.pick(&retries), source.pick(&values));
-        all.insert(format!("retry.linkerd.io/{name}"), json!(value));
+        insert_one(source, &mut all, "retry.linkerd.io/", &retries, &values);
     }
     all
+}
+
+fn insert_one(
+    source: &mut Source<'_>,
+    all: &mut Map<String, Value>,
+    prefix: &str,
+    names: &[&str],
+    values: &[&str],
+) {
+    let (name, value) = (source.pick(names), source.pick(values));
+    all.insert(format!("{prefix}{name}"), json!(value));
 }

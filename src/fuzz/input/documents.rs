@@ -41,9 +41,9 @@ impl Of {
 
     fn version(self, source: &mut Source<'_>) -> &'static str {
         match self {
-            Self::Split => source.word(&["v1alpha2", "v1alpha1", "v1alpha4", "v1alpha3"]),
-            Self::HttpRoute => source.word(&["v1", "v1beta1"]),
-            Self::GrpcRoute => source.word(&["v1", "v1alpha2"]),
+            Self::Split => source.pick_str(&["v1alpha2", "v1alpha1", "v1alpha4", "v1alpha3"]),
+            Self::HttpRoute => source.pick_str(&["v1", "v1beta1"]),
+            Self::GrpcRoute => source.pick_str(&["v1", "v1alpha2"]),
         }
     }
 }
@@ -87,8 +87,8 @@ pub(crate) fn split_of_author(source: &mut Source<'_>, version: &str) -> Value {
 /// The name of a backend: mostly another one than those before.
 fn service(source: &mut Source<'_>, place: usize) -> &'static str {
     match source.below(16) {
-        0 => source.word(ODD_NAMES),
-        1 | 2 => source.word(&SERVICES),
+        0 => source.pick_str(ODD_NAMES),
+        1 | 2 => source.pick_str(&SERVICES),
         _ => SERVICES[place % SERVICES.len()],
     }
 }

@@ -21,13 +21,14 @@ impl<'a> Source<'a> {
         self.below(times) == times - 1
     }
 
-    pub(crate) fn pick<'b, T>(&mut self, from: &'b [T]) -> &'b T {
-        &from[self.below(from.len())]
+    /// One of these texts.
+    pub(crate) fn pick_str(&mut self, from: &[&'static str]) -> &'static str {
+        from[self.below(from.len())]
     }
 
     /// One of these.
-    pub(crate) fn word(&mut self, from: &[&'static str]) -> &'static str {
-        from[self.below(from.len())]
+    pub(crate) fn pick<'b, T>(&mut self, from: &'b [T]) -> &'b T {
+        &from[self.below(from.len())]
     }
 
     /// Some of these one after the other.
