@@ -176,7 +176,7 @@ chaos-planted: tools
 
 # The program is as it is shipped: without optimisation it is its own attacker. The rest with an example, as for the
 # pictures: nothing is compiled once more.
-SHIPPED = $(or $(CARGO_TARGET_DIR),target)/release/linkerd-failover
+SHIPPED = $(TARGET)/release/linkerd-failover
 ENDURANCE = $(CARGO) build --locked --release --bin linkerd-failover && \
   $(CARGO) build --locked --workspace --bin hardening --bin soak --example demo
 
@@ -184,19 +184,19 @@ ENDURANCE = $(CARGO) build --locked --release --bin linkerd-failover && \
 hardening: tools
 	$(ENDURANCE)
 	LINKERD_FAILOVER_BIN=$(abspath $(SHIPPED)) HARDENING_MINUTES=$(HARDENING_MINUTES) \
-	  $(or $(CARGO_TARGET_DIR),target)/debug/hardening
+	  $(TARGET)/debug/hardening
 
 ## soak: SOAK_MINUTES (60) of applies, flips, restarts and rotations of certificates; target/proof/soak.md
 soak: tools
 	$(ENDURANCE)
 	LINKERD_FAILOVER_BIN=$(abspath $(SHIPPED)) SOAK_MINUTES=$(SOAK_MINUTES) \
-	  $(or $(CARGO_TARGET_DIR),target)/debug/soak
+	  $(TARGET)/debug/soak
 
 ## mutants: changes of engine, webhook-certs and admission that no unit test sees; MUTANTS_SHARD=0/8, MUTANTS_MINUTES=60, MUTANTS_ROOMS
 mutants: $(CARGO_MUTANTS)
 	$(CARGO) run --locked --quiet -p mutants -- --cargo-mutants $(abspath $(CARGO_MUTANTS))
 
-FUZZ := $(abspath $(or $(CARGO_TARGET_DIR),target))/fuzz
+FUZZ := $(abspath $(TARGET))/fuzz
 
 ## fuzz: every target of fuzz/ for FUZZ_SECONDS, 60 by default; ONLY=reviews,documents leaves the rest out. Needs a C++ compiler
 # The code is built as it is shipped, without `--cfg fuzzing`, by which crates leave out what they check.
@@ -204,7 +204,7 @@ fuzz: $(CARGO_FUZZ)
 	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	$(CARGO_FUZZ) build --sanitizer none --no-cfg-fuzzing --codegen-units 16 --target-dir $(FUZZ)
 	$(CARGO) build --locked --workspace --example fuzz
-	ONLY="$(ONLY)" $(or $(CARGO_TARGET_DIR),target)/debug/examples/fuzz --folder $(FUZZ) \
+	ONLY="$(ONLY)" $(TARGET)/debug/examples/fuzz --folder $(FUZZ) \
 	  --programs $(FUZZ)/$$(rustc -vV | sed -n 's/^host: //p')/release
 
 clean:
