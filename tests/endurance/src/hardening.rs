@@ -2,7 +2,7 @@
 
 use crate::attack::Attack;
 use crate::attackers::Program;
-use crate::honest::{ApiServer, PER_SECOND, Reviews};
+use crate::honest::{self, ApiServer, PER_SECOND, Reviews};
 use crate::verdicts::{Phase, alive, latency, lost, memory};
 use anyhow::{Context, Result};
 use bench_table::Claims;
@@ -20,12 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Lengths {
     /// At rest, before and after.
     pub rest: Duration,
-    /// Each attack alone; zero leaves this out.
+    /// Each attack alone.
     pub alone: Duration,
     /// All at once.
     pub together: Duration,
-    /// How long a review may take before it is lost.
-    pub patience: Duration,
 }
 
 /// A webhook that is attacked.
@@ -80,7 +78,7 @@ pub async fn run(program: &Path, lengths: Lengths) -> Result<Claims> {
     let file = cluster.folder().join("webhook-ca.pem");
     std::fs::write(&file, &ca)?;
     let server = replica.webhook_addr();
-    let api_server = ApiServer::new(server, client_config(&ca)?, lengths.patience)?;
+    let api_server = ApiServer::new(server, client_config(&ca)?, honest::PATIENCE)?;
     eventually("a review is answered", PATIENCE, || api_server.ask()).await?;
     let attacked = Attacked {
         program: Program { path: program.into(), server, ca: file },
@@ -91,10 +89,8 @@ pub async fn run(program: &Path, lengths: Lengths) -> Result<Claims> {
     attacked.rest(lengths.rest / 4).await?;
     let (rest, at_rest) = attacked.rest(lengths.rest).await?;
     let mut phases = vec![];
-    if !lengths.alone.is_zero() {
-        for attack in Attack::ALL {
-            phases.push(attacked.phase(attack.name(), &[attack], lengths.alone).await?);
-        }
+    for attack in Attack::ALL {
+        phases.push(attacked.phase(attack.name(), &[attack], lengths.alone).await?);
     }
     phases.push(attacked.phase("all at once", &Attack::ALL, lengths.together).await?);
     let (reviews, after) = attacked.rest(lengths.rest).await?;

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use bench_table::Claims;
-use endurance::{attackers, hardening, honest, planted};
+use endurance::{attackers, hardening, planted};
 use std::time::Duration;
 
 fn main() -> Result<()> {
@@ -30,7 +30,6 @@ async fn prove() -> Result<()> {
         rest: Duration::from_secs(20),
         alone: Duration::from_secs(10),
         together: Duration::from_secs_f64(minutes * 60.0),
-        patience: honest::PATIENCE,
     };
     let claims = hardening::run(&std::env::current_exe()?, lengths).await?;
     println!("\n{}", claims.markdown());
