@@ -2,12 +2,11 @@
 //! longer ones.
 
 use anyhow::{Result, ensure};
-use bench_table::Claims;
 use chaos::faults;
 use chaos::plan::draw;
 use chaos::run::{Settings, run};
 use std::time::Duration;
-use test_cluster::Installation;
+use test_cluster::{Installation, target_dir};
 
 const SEEDS: [u64; 3] = [11, 12, 13];
 const FAULTS: Duration = Duration::from_secs(30);
@@ -21,7 +20,7 @@ async fn no_invariant_is_broken_by_the_faults_of_three_seeds() -> Result<()> {
         let settings = Settings {
             program: Installation::built_binary(),
             env: vec![],
-            journal: Claims::folder().join("chaos").join(format!("test-{seed}.jsonl")),
+            journal: target_dir().join("proof/chaos").join(format!("test-{seed}.jsonl")),
             settle: Duration::from_secs(25),
             stop_at: vec![],
         };

@@ -41,13 +41,10 @@ impl Made<'_> {
 
 /// The families that are made here, and those that cannot be, with the reason.
 pub fn available() -> (Vec<Family>, Vec<(Family, &'static str)>) {
-    let clocks_move = clock::LIBRARY.is_some();
-    let skipped: &[_] = match clocks_move {
-        true => &[],
-        false => &[(Family::ClockJump, "not made: clocks are moved on Linux alone")],
-    };
+    let unmoved = (Family::ClockJump, "not made: clocks are moved on Linux alone");
+    let skipped: Vec<_> = clock::LIBRARY.is_none().then_some(unmoved).into_iter().collect();
     let made = Family::ALL.iter().filter(|family| skipped.iter().all(|(left, _)| left != *family));
-    (made.copied().collect(), skipped.to_vec())
+    (made.copied().collect(), skipped)
 }
 
 /// Makes one fault at its time, from its line in the journal until all of it is put right.
