@@ -80,8 +80,8 @@ impl<'a> DefaultPrimaries<'a> {
         let known = self.known(set);
         let own = known.and_then(|known| known.primary.as_ref());
         // Where it is recorded which sets fail over, one that is not among them does not: not by another's default.
-        // Where none is recorded, one that its author has spread over several backends does not either.
-        let is_left = self.by_set || self.is_spread(set);
+        // Where none is recorded, one that its author has closed, or spread over several backends, does not either.
+        let is_left = self.by_set || self.is_closed_or_spread(set);
         let of_all = self.of_all().filter(|_| known.is_some() || !is_left);
         let primary = own.or(of_all).filter(|primary| set.has(primary))?.clone();
         let is_of_earlier =
@@ -96,11 +96,39 @@ impl<'a> DefaultPrimaries<'a> {
         still.then_some(primary)
     }
 
-    /// Whether several backends of a rule have weight, as far as is known by its author.
-    fn is_spread(&self, set: &DeclaredSet) -> bool {
-        let is_recorded = self.recorded.is_some_and(|sets| sets.contains_key(&set.name));
-        let weighted = set.backends.iter().filter(|b| b.weight.whole().is_some_and(|w| w > 0));
-        !set.name.is_empty() && !is_recorded && weighted.count() > 1
+    /// What is recorded of the weights that the author of a rule has given.
+    fn recorded_of(&self, set: &DeclaredSet) -> Option<&'a Weights> {
+        self.recorded.and_then(|sets| sets.get(&set.name))
+    }
+
+    /// What the author of a rule has given a backend; without a record, what it has.
+    fn authored(&self, set: &DeclaredSet, backend: &DeclaredBackend) -> Option<u32> {
+        match self.recorded_of(set) {
+            Some(recorded) => recorded.get(&backend.name).copied(),
+            None => backend.weight.whole(),
+        }
+    }
+
+    /// Whether no backend of a rule has weight.
+    fn is_closed(&self, set: &DeclaredSet) -> bool {
+        set.backends.iter().all(|backend| self.authored(set, backend) == Some(0))
+    }
+
+    /// The backends of a rule that have weight, and can be Services.
+    fn weighted<'s>(&self, set: &'s DeclaredSet) -> BTreeSet<&'s str> {
+        let shares = |backend: &&DeclaredBackend| {
+            !matches!(backend.fault, Some(Fault::NoService(_)))
+                && self.authored(set, backend).is_some_and(|weight| weight > 0)
+        };
+        set.backends.iter().filter(shares).map(|backend| backend.name.as_str()).collect()
+    }
+
+    /// Whether the author of a rule has closed it, or spread it over several backends: such a rule does not fail
+    /// over, unless a record says that it did.
+    fn is_closed_or_spread(&self, set: &DeclaredSet) -> bool {
+        !set.name.is_empty()
+            && self.recorded_of(set).is_none()
+            && (self.is_closed(set) || self.weighted(set).len() > 1)
     }
 
     /// The default of a rule without a record of one, by the weights of its backends.
@@ -108,19 +136,8 @@ impl<'a> DefaultPrimaries<'a> {
         // The one that an earlier version had for all, where this set has it: it failed over.
         let mut of_earlier = self.of_all().into_iter().chain(&self.first).filter(|_| !self.by_set);
         let of_earlier = of_earlier.find(|primary| set.has(primary));
-        let recorded = self.recorded.and_then(|sets| sets.get(&set.name));
-        let weight = |backend: &DeclaredBackend| match recorded {
-            Some(recorded) => recorded.get(&backend.name).copied(),
-            None => backend.weight.whole(),
-        };
-        let is_closed = set.backends.iter().all(|backend| weight(backend) == Some(0));
-        let shares = |backend: &&DeclaredBackend| {
-            !matches!(backend.fault, Some(Fault::NoService(_)))
-                && weight(backend).is_some_and(|weight| weight > 0)
-        };
-        let weighted: BTreeSet<&str> =
-            set.backends.iter().filter(shares).map(|b| b.name.as_str()).collect();
-        let mut weighted = weighted.into_iter();
+        let recorded = self.recorded_of(set);
+        let mut weighted = self.weighted(set).into_iter();
         // Whoever moves weights records the author's first: without a record these are his, and an upgrade
         // moves nothing.
         match (weighted.next(), weighted.next(), of_earlier) {
@@ -129,7 +146,7 @@ impl<'a> DefaultPrimaries<'a> {
                 DefaultPrimary::Ambiguous
             }
             // A rule that its author has closed.
-            _ if is_closed && recorded.is_none() => DefaultPrimary::Ambiguous,
+            _ if recorded.is_none() && self.is_closed(set) => DefaultPrimary::Ambiguous,
             // Any other may have been given weight beside the one that was the primary of all.
             (Some(only), None, Some(earlier))
                 if only != first && recorded.is_some() && self.state.is_some() =>

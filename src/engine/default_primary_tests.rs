@@ -62,14 +62,17 @@ fn parsed(declared: &Declaration) -> Result<Vec<Intent>, Vec<Problem>> {
 
 #[test]
 fn a_rule_that_does_not_fail_over_does_not_begin_to_by_the_default_of_another() {
-    // Half of the requests of the second rule go to a canary.
+    // Half of the requests of the second rule go to a canary, or it is closed.
     let canary: &[(&str, u32)] = &[("web", 1), ("web-canary", 1)];
+    let closed: &[(&str, u32)] = &[("web", 0), ("web-west", 0)];
     let failing_over = [("#0", known("web", "web", Some("web")))];
     // The first rule fails over, or has nowhere to go: such a rule is not recorded.
-    for (first, states) in
-        [(&[("web", 1), ("web-b", 0)][..], &failing_over[..]), (&[("web", 1)], &[])]
+    let over: (&[(&str, u32)], &[(&str, SetState)]) = (&[("web", 1), ("web-b", 0)], &failing_over);
+    let alone: (&[(&str, u32)], &[(&str, SetState)]) = (&[("web", 1)], &[]);
+    for ((first, states), second) in
+        [(over, canary), (over, closed), (alone, canary), (alone, closed)]
     {
-        let sent = route(&[first, canary]);
+        let sent = route(&[first, second]);
         assert_eq!(primaries(&sent), ["#0=web"]);
         let mut recorded = with_state(sent, states);
         let mut state = recorded.state().cloned().unwrap();

@@ -138,12 +138,17 @@ pub(super) fn agree(
 
 pub(super) fn patched(document: &Value, patch: &json_patch::Patch) -> Value {
     let mut patched = document.clone();
-    json_patch::patch(&mut patched, patch).expect("a patch that applies");
+    if let Err(error) = json_patch::patch(&mut patched, patch) {
+        panic!("a patch that does not apply: {error}: {patch}, {document}");
+    }
     patched
 }
 
 /// What the controller writes is read as what it decided, and settles.
 fn check_writes(world: &mut World, kind: Kind, document: Value) {
+    if !has_whole_backends(&document) {
+        return;
+    }
     let object = ObjectRef::new(kind, ObjectKey::new(NAMESPACE, "emoji"));
     let mut document = document;
     for round in 0..4 {
@@ -175,6 +180,14 @@ fn check_writes(world: &mut World, kind: Kind, document: Value) {
             assert_eq!(after.problems, [], "a write of ours makes an object unreadable");
         }
     }
+}
+
+/// Whether every backend is an object: by the schemas no API server stores another, and none has a weight to write.
+fn has_whole_backends(document: &Value) -> bool {
+    let whole = |list: &Value| list.as_array().is_none_or(|list| list.iter().all(Value::is_object));
+    let rules = document["spec"]["rules"].as_array();
+    whole(&document["spec"]["backends"])
+        && rules.is_none_or(|rules| rules.iter().all(|rule| whole(&rule["backendRefs"])))
 }
 
 /// What the controller decides by.
