@@ -67,11 +67,14 @@ fn a_rule_that_does_not_fail_over_does_not_begin_to_by_the_default_of_another() 
     let closed: &[(&str, u32)] = &[("web", 0), ("web-west", 0)];
     let failing_over = [("#0", known("web", "web", Some("web")))];
     // The first rule fails over, or has nowhere to go: such a rule is not recorded.
-    let over: (&[(&str, u32)], &[(&str, SetState)]) = (&[("web", 1), ("web-b", 0)], &failing_over);
-    let alone: (&[(&str, u32)], &[(&str, SetState)]) = (&[("web", 1)], &[]);
-    for ((first, states), second) in
-        [(over, canary), (over, closed), (alone, canary), (alone, closed)]
-    {
+    let over: &[(&str, u32)] = &[("web", 1), ("web-b", 0)];
+    let alone: &[(&str, u32)] = &[("web", 1)];
+    for (first, states, second) in [
+        (over, failing_over.as_slice(), canary),
+        (over, &failing_over, closed),
+        (alone, &[], canary),
+        (alone, &[], closed),
+    ] {
         let sent = route(&[first, second]);
         assert_eq!(primaries(&sent), ["#0=web"]);
         let mut recorded = with_state(sent, states);
