@@ -158,11 +158,15 @@ bench-informers:
 bench-profile: tools
 	CARGO_PROFILE_BENCH_STRIP=none BENCH_ONLY=cpu-profile $(CARGO) bench --locked --bench figures
 
+# The program as it is shipped: without optimisation it is its own attacker. The rest with an example: its dev-dependencies
+# keep the features, and nothing is compiled once more.
+SHIPPED = $(TARGET)/release/linkerd-failover
+BUILD_SHIPPED = $(CARGO) build --locked --release --bin linkerd-failover && $(CARGO) build --locked --workspace
+
 ## chaos: two replicas and two clusters under faults that CHAOS_SEED draws, for CHAOS_MINUTES (10), and an observer that keeps invariants
-# With an example: its dev-dependencies keep the features, and nothing is compiled once more.
 chaos: tools
-	$(CARGO) build --locked --workspace --bin linkerd-failover --bin chaos --example demo
-	$(or $(CARGO_TARGET_DIR),target)/debug/chaos
+	$(BUILD_SHIPPED) --bin chaos --example demo
+	LINKERD_FAILOVER_BIN=$(abspath $(SHIPPED)) $(TARGET)/debug/chaos
 
 ## chaos-planted: shows that the observer of `make chaos` catches each defect that is built in; CHAOS_PLANTED=drops-event runs one
 # The program with defects is built in the same folder, and copied beside the ordinary one.
@@ -174,21 +178,15 @@ chaos-planted: tools
 	$(CARGO) build --locked --workspace --bin linkerd-failover --bin chaos-planted
 	CHAOS_PLANTED_PROGRAM=$(abspath $(PLANTED)) $(or $(CARGO_TARGET_DIR),target)/debug/chaos-planted
 
-# The program is as it is shipped: without optimisation it is its own attacker. The rest with an example, as for the
-# pictures: nothing is compiled once more.
-SHIPPED = $(TARGET)/release/linkerd-failover
-ENDURANCE = $(CARGO) build --locked --release --bin linkerd-failover && \
-  $(CARGO) build --locked --workspace --bin hardening --bin soak --example demo
-
 ## hardening: a webhook under attack, each attack alone and then all at once for HARDENING_MINUTES (5); target/proof/hardening.md
 hardening: tools
-	$(ENDURANCE)
+	$(BUILD_SHIPPED) --bin hardening --example demo
 	LINKERD_FAILOVER_BIN=$(abspath $(SHIPPED)) HARDENING_MINUTES=$(HARDENING_MINUTES) \
 	  $(TARGET)/debug/hardening
 
 ## soak: SOAK_MINUTES (60) of applies, flips, restarts and rotations of certificates; target/proof/soak.md
 soak: tools
-	$(ENDURANCE)
+	$(BUILD_SHIPPED) --bin soak --example demo
 	LINKERD_FAILOVER_BIN=$(abspath $(SHIPPED)) SOAK_MINUTES=$(SOAK_MINUTES) \
 	  $(TARGET)/debug/soak
 

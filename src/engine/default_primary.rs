@@ -141,7 +141,10 @@ impl<'a> DefaultPrimaries<'a> {
         // Whoever moves weights records the author's first: without a record these are his, and an upgrade
         // moves nothing.
         match (weighted.next(), weighted.next(), of_earlier) {
-            _ if of_earlier.is_none() && !is_readable(set) => DefaultPrimary::Ambiguous,
+            // One that is recorded has been read before.
+            _ if of_earlier.is_none() && recorded.is_none() && !is_readable(set) => {
+                DefaultPrimary::Ambiguous
+            }
             (Some(_), Some(_), earlier) if earlier.is_none() || recorded.is_none() => {
                 DefaultPrimary::Ambiguous
             }

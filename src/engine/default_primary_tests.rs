@@ -177,6 +177,19 @@ fn a_default_in_fallback_order_is_refused_only_where_it_is_never_a_fallback() {
 }
 
 #[test]
+fn a_rule_that_is_held_for_what_it_says_stays_managed_while_another_is_recorded() {
+    let mut declared = route(&[&[("web", 0), ("web-b", 1)], &[("api", 1), ("api-b", 0)]]);
+    declared.sets[0].backends[1].fault = Some(Fault::NoService("it names no port".into()));
+    declared.sets[0].unreadable = vec![Problem::error("spec.rules[0].backendRefs[1].port")];
+    assert_eq!(primaries(&declared), ["#0=web", "#1=api"]);
+    // What the controller writes: the weights of both, and the decision on the one that can be read.
+    let record = r##"{"v":1,"sets":{"#0":{"web":0,"web-b":1},"#1":{"api":1,"api-b":0}}}"##;
+    let mut recorded = with_state(declared, &[("#1", known("api", "api", Some("api")))]);
+    recorded.annotations.insert(annotations::AUTHORED_WEIGHTS.into(), record.into());
+    assert_eq!(primaries(&recorded), ["#0=web", "#1=api"]);
+}
+
+#[test]
 fn what_cannot_be_read_and_was_left_alone_until_now_stays_so() {
     let mut declared = route(&[&[("a", 1), ("b", 0)], &[("c", 1), ("d", 0)]]);
     declared.sets[1].backends[1].weight = ParsedWeight::Unreadable("\"900m\"".into());

@@ -209,7 +209,11 @@ pub(super) fn check_written(
     before: &[Intent],
     after: &[Intent],
 ) {
-    assert_eq!(before.len(), after.len(), "a write of ours adds or takes sets");
+    assert_eq!(
+        before.len(),
+        after.len(),
+        "a write of ours adds or takes sets: {before:?}, then {declared:?}"
+    );
     // Of a rule with one backend the weight means nothing, and is in no record of ours.
     let fails_over = |(before, _): &(&Intent, &Intent)| !before.is_alone();
     for (before, after) in before.iter().zip(after).filter(fails_over) {
