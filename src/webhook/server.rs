@@ -33,9 +33,11 @@ pub struct ServerLimits {
     pub connections: usize,
     /// Of a TLS handshake.
     pub handshake: Duration,
-    /// From the first byte of a request's headers to their last, for an idle connection, and for the
-    /// answer to a ping.
-    pub headers: Duration,
+    /// For an idle connection, and over HTTP/1 for a request's headers. Longer than the 90 s after which an
+    /// API server closes it itself: the review that is on its way when we close one fails.
+    pub idle: Duration,
+    /// Between the pings of HTTP/2, and for the answer to one.
+    pub ping: Duration,
     /// Requests under way, from their headers to their answer. Beyond them, one whose body has not
     /// arrived makes room, of the client that has the most.
     pub requests: usize,
@@ -55,7 +57,8 @@ impl Default for ServerLimits {
         Self {
             connections: 512,
             handshake: Duration::from_secs(5),
-            headers: Duration::from_secs(30),
+            idle: Duration::from_secs(120),
+            ping: Duration::from_secs(30),
             requests: 256,
             body_bytes: 8 * 1024 * 1024,
             bodies_bytes: 32 * 1024 * 1024,
@@ -224,7 +227,7 @@ async fn serve_requests(
     let mut serving =
         pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
     let never_used = async {
-        tokio::time::sleep(limits.headers).await;
+        tokio::time::sleep(limits.idle).await;
         if connection.was_used() {
             std::future::pending::<()>().await;
         }
@@ -253,14 +256,14 @@ async fn serve_requests(
 fn builder(stream: &TlsStream<TcpStream>, limits: ServerLimits) -> auto::Builder<TokioExecutor> {
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.headers);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle);
     builder.http1().max_buf_size(HTTP1_BUFFER);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(limits.headers)
+        .keep_alive_interval(limits.ping)
         // An API server whose machine is busy may answer late: what is under way would be lost.
-        .keep_alive_timeout(limits.headers)
+        .keep_alive_timeout(limits.ping)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_concurrent_streams(STREAMS)

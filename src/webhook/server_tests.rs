@@ -34,9 +34,10 @@ impl Server {
         Ok(Self { address, ca: authority.cert_pem(), _tls: sender, stop })
     }
 
-    async fn connect(&self) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    /// A connection of this protocol.
+    async fn connect(&self, alpn: &str) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
         let mut config = client_config(self.ca.as_bytes())?;
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
         let connector = TlsConnector::from(Arc::new(config));
         let name = ServerName::try_from(NAME)?;
         for _ in 0..20 {
@@ -66,18 +67,38 @@ const REQUEST: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_answers_no_ping_keeps_its_connection_for_as_long_as_one_that_is_idle()
 -> Result<()> {
-    let headers = Duration::from_secs(2);
+    let ping = Duration::from_secs(2);
     let limits =
-        ServerLimits { headers, handshake: Duration::from_secs(1), ..ServerLimits::default() };
+        ServerLimits { ping, handshake: Duration::from_secs(1), ..ServerLimits::default() };
     let server = Server::start(limits).await?;
     let began = Instant::now();
-    let mut stream = server.connect().await?;
+    let mut stream = server.connect("h2").await?;
     stream.write_all(REQUEST).await?;
     let mut received = vec![];
     // It ends with or without TLS's close_notify.
     let ended = timeout(PATIENCE, stream.read_to_end(&mut received)).await;
     let _ = ended.context("it stays open")?;
     ensure!(received.windows(8).any(|bytes| bytes == b"answered"), "{received:?}");
-    ensure!(began.elapsed() >= 2 * headers, "closed after {:?}", began.elapsed());
+    ensure!(began.elapsed() >= 2 * ping, "closed after {:?}", began.elapsed());
+    Ok(())
+}
+
+/// Go's idle timeout in the client of an API server, which speaks HTTP/1 with webhooks.
+const CLOSED_BY_API_SERVER: Duration = Duration::from_secs(90);
+
+/// Its next review may be on its way when we close a connection, and fails with EOF.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_left_to_the_api_server_to_close() -> Result<()> {
+    ensure!(ServerLimits::default().idle > CLOSED_BY_API_SERVER);
+    let (idle, ping) = (Duration::from_secs(3), Duration::from_millis(10));
+    let server = Server::start(ServerLimits { idle, ping, ..ServerLimits::default() }).await?;
+    for request in ["", "GET / HTTP/1.1\r\nhost: x\r\n\r\n"] {
+        let began = Instant::now();
+        let mut stream = server.connect("http/1.1").await?;
+        stream.write_all(request.as_bytes()).await?;
+        let ended = timeout(PATIENCE, stream.read_to_end(&mut vec![])).await;
+        let _ = ended.context("it stays open")?;
+        ensure!(began.elapsed() >= idle, "closed after {:?}", began.elapsed());
+    }
     Ok(())
 }
