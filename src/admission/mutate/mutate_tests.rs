@@ -326,9 +326,10 @@ fn a_weight_set_by_hand_while_paused_takes_effect_also_where_it_is_the_authors_o
     world.manager = Some("kubectl-edit");
     assert_eq!(weights(&mutated(Some(&paused), &all, &world).0), [5, 0]);
     world.manager = None;
-    // All zero stays, for the validator to see.
-    let (object, _) = mutated(Some(&paused), &with_weights(&paused, [0, 0]), &world);
-    assert_eq!(weights(&object), [0, 0]);
+    // All zero stays, for the validator to see, also where the API server calls again.
+    let (first, _) = mutated(Some(&paused), &with_weights(&paused, [0, 0]), &world);
+    assert_eq!(weights(&first), [0, 0]);
+    assert_eq!(mutated(Some(&paused), &first, &world).0, first);
 }
 
 #[test]

@@ -22,12 +22,14 @@ pub(super) fn traffic_after(
 
 /// Whether the weights of a request take effect: while the object is paused, except where all of them are
 /// the live ones, or the recorded ones. That is a manifest which is applied again, unless a person has
-/// edited them with kubectl.
+/// edited them with kubectl. All zero stays so in a second call, too: the validator refuses it.
 fn takes_given_weights(intent: &Intent, previous: &PreviousSet, view: &View<'_>) -> bool {
     let repeats =
         |known: &Weights| intent.backends.iter().all(|b| known.get(&b.name) == Some(&b.live));
     let is_new = is_edit_by_hand(view.manager) || !repeats(&previous.recorded);
-    intent.policy.paused_at(view.now.wall) && !repeats(&previous.live) && is_new
+    let is_closed = |set: &SetState| set.active.is_empty() && repeats(&set.weights);
+    intent.policy.paused_at(view.now.wall)
+        && (!repeats(&previous.live) && is_new || previous.state.as_ref().is_some_and(is_closed))
 }
 
 /// The weights of the request, and a state that records them.
