@@ -23,7 +23,7 @@ CRANE ?= $(TOOLS)/crane-$(call go_version,github.com/google/go-containerregistry
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration docs gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile chaos chaos-planted advisories sbom hardening soak mutants bench-micro fuzz clean
+.PHONY: demo test build-tests lint unit integration docs gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile chaos chaos-planted advisories sbom hardening soak mutants bench-micro fuzz figures clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -144,6 +144,10 @@ bench-micro: $(if $(filter instructions,$(MICRO)),$(GUNGRAUN_RUNNER))
 	  $(CARGO) bench --locked --quiet --bench $(MICRO) $(if $(filter instructions,$(MICRO)),-- --output-format=json) \
 	  > $(TARGET)/bench/micro.json
 	$(TARGET)/debug/bench-micro $(MICRO) < $(TARGET)/bench/micro.json
+
+## figures: docs/figures.md and its JSON, from what bench and bench-micro have left in target
+figures:
+	$(CARGO) run --locked --quiet -p bench-table --bin figures-page
 
 ## bench-reviews: the time of single reviews, without TLS and HTTP; CASE names some, REVIEWS repeats one for a profiler
 bench-reviews:

@@ -98,6 +98,12 @@ impl Row {
     pub(crate) fn figure(&self) -> String {
         with_unit(self.ours, self)
     }
+
+    /// Its cells but for the aim: what it is of, ours, the other side's, the interval, the note.
+    pub(crate) fn line(&self) -> Vec<String> {
+        let beside = self.beside.map(|value| with_unit(value, self)).unwrap_or_default();
+        vec![self.title.clone(), self.figure(), beside, interval(self), self.note.clone()]
+    }
 }
 
 fn with_unit(value: f64, row: &Row) -> String {

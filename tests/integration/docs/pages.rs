@@ -36,6 +36,7 @@ pages! {
     cli = "docs/cli.md",
     concepts = "docs/concepts.md",
     gitops = "docs/gitops.md",
+    figures = "docs/figures.md",
     glossary = "docs/glossary.md",
     how_it_decides = "docs/how-it-decides.md",
     install = "docs/install.md",
