@@ -101,7 +101,8 @@ pub(super) fn delay(text: &str) -> Option<i128> {
             None => (number, ""),
             Some((whole, fraction)) => {
                 ended = true;
-                if fraction.is_empty() || fraction.len() > 9 {
+                // A nanosecond has no fraction.
+                if fraction.is_empty() || fraction.len() > 9 || nanos == 1 {
                     return None;
                 }
                 (whole, fraction)
