@@ -81,8 +81,8 @@ impl<'a> DefaultPrimaries<'a> {
         let own = known.and_then(|known| known.primary.as_ref());
         // Where it is recorded which sets fail over, one that is not among them does not: not by another's default.
         // Where none is recorded, one that its author has closed, or spread over several backends, does not either.
-        let is_left = self.by_set || self.is_closed_or_spread(set);
-        let of_all = self.of_all().filter(|_| known.is_some() || !is_left);
+        let is_left = || self.by_set || self.is_closed_or_spread(set);
+        let of_all = self.of_all().filter(|_| known.is_some() || !is_left());
         let primary = own.or(of_all).filter(|primary| set.has(primary))?.clone();
         let is_of_earlier =
             !set.name.is_empty() && known.is_none_or(|known| known.primary.is_none());
@@ -145,11 +145,8 @@ impl<'a> DefaultPrimaries<'a> {
             _ if of_earlier.is_none() && recorded.is_none() && !is_readable(set) => {
                 DefaultPrimary::Ambiguous
             }
-            (Some(_), Some(_), earlier) if earlier.is_none() || recorded.is_none() => {
-                DefaultPrimary::Ambiguous
-            }
-            // A rule that its author has closed.
-            _ if recorded.is_none() && self.is_closed(set) => DefaultPrimary::Ambiguous,
+            _ if self.is_closed_or_spread(set) => DefaultPrimary::Ambiguous,
+            (Some(_), Some(_), None) => DefaultPrimary::Ambiguous,
             // Any other may have been given weight beside the one that was the primary of all.
             (Some(only), None, Some(earlier))
                 if only != first && recorded.is_some() && self.state.is_some() =>
