@@ -53,7 +53,7 @@ advisories: $(CARGO_DENY)
 
 ## sbom: all that the program is compiled from, as CycloneDX, in target/sbom
 sbom: $(CARGO_CYCLONEDX)
-	$(CARGO) run --locked --quiet -p release -- sbom $(or $(CARGO_TARGET_DIR),target)/sbom --cyclonedx $(CARGO_CYCLONEDX)
+	$(CARGO) run --locked --quiet -p release -- sbom $(TARGET)/sbom --cyclonedx $(CARGO_CYCLONEDX)
 
 # Unoptimised: that takes 100 s of CPU, and a check takes 2 s all the same.
 $(CARGO_DENY):
@@ -102,7 +102,7 @@ docs:
 ## manifests: manifests/install.yaml, made from the chart
 manifests: tools
 	sed '/^---$$/,$$d' manifests/install.yaml > manifests/install.yaml.new
-	$$(ls -t $(or $(CARGO_TARGET_DIR),target)/test-cluster/tools/*/helm | head -1) template linkerd-failover \
+	$$(ls -t $(TARGET)/test-cluster/tools/*/helm | head -1) template linkerd-failover \
 	  charts/linkerd-failover -n linkerd-failover --no-hooks >> manifests/install.yaml.new
 	mv manifests/install.yaml.new manifests/install.yaml
 
@@ -110,7 +110,7 @@ manifests: tools
 # With an example: its dev-dependencies keep the features, and nothing is compiled once more.
 pictures: $(if $(RECORD),tools)
 	$(CARGO) build --locked --workspace --bin linkerd-failover --bin pictures --example demo
-	$(or $(CARGO_TARGET_DIR),target)/debug/pictures $(if $(RECORD),record,draw)
+	$(TARGET)/debug/pictures $(if $(RECORD),record,draw)
 
 ## look: every page of the book in headless Chromium, where there is one; screenshots are left in target/look
 look:
@@ -122,7 +122,7 @@ cargo-cyclonedx: $(CARGO_CYCLONEDX)
 release-dry-run: tools $(ACTIONLINT) $(CRANE) $(CARGO_CYCLONEDX)
 	$(CARGO) build --locked --profile $(or $(PROFILE),release) --bin linkerd-failover
 	$(CARGO) build --locked --workspace --example dry_run
-	$(or $(CARGO_TARGET_DIR),target)/debug/examples/dry_run --profile $(or $(PROFILE),release) \
+	$(TARGET)/debug/examples/dry_run --profile $(or $(PROFILE),release) \
 	  --actionlint $(ACTIONLINT) --crane $(CRANE) --cyclonedx $(CARGO_CYCLONEDX)
 
 ## bench: flips, the webhook, takeovers, memory and growth, in one table, and aims with their verdicts in target/proof; ONLY=fan-out,guard leaves the rest out
@@ -174,13 +174,13 @@ chaos: tools
 
 ## chaos-planted: shows that the observer of `make chaos` catches each defect that is built in; CHAOS_PLANTED=drops-event runs one
 # The program with defects is built in the same folder, and copied beside the ordinary one.
-chaos-planted: PLANTED := $(or $(CARGO_TARGET_DIR),target)/proof/bin/linkerd-failover-planted
+chaos-planted: PLANTED := $(TARGET)/proof/bin/linkerd-failover-planted
 chaos-planted: tools
 	$(CARGO) build --locked --workspace --features linkerd-failover/planted-faults --bin linkerd-failover
 	mkdir -p $(dir $(PLANTED))
-	cp $(or $(CARGO_TARGET_DIR),target)/debug/linkerd-failover $(PLANTED)
+	cp $(TARGET)/debug/linkerd-failover $(PLANTED)
 	$(CARGO) build --locked --workspace --bin linkerd-failover --bin chaos-planted
-	CHAOS_PLANTED_PROGRAM=$(abspath $(PLANTED)) $(or $(CARGO_TARGET_DIR),target)/debug/chaos-planted
+	CHAOS_PLANTED_PROGRAM=$(abspath $(PLANTED)) $(TARGET)/debug/chaos-planted
 
 ## hardening: a webhook under attack, each attack alone and then all at once for HARDENING_MINUTES (5); target/proof/hardening.md
 hardening: tools

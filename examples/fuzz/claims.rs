@@ -117,7 +117,6 @@ fn kibibytes(bytes: u64) -> String {
 /// `1,234,567`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
-
     digits.char_indices().fold(String::new(), |mut text, (i, digit)| {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');

@@ -187,7 +187,7 @@ async fn events(options: &Options, small: &Site, large: &Site) -> Result<Vec<Row
             add(&mut busy_calls, since(&sites[side].log.calls()?, &before));
         }
         // What it does anyhow, in as much time: events take longer where etcd is slow.
-        let rest = took.iter().map(|(busy, _)| *busy).max().unwrap_or(time);
+        let rest = took[0].0.max(took[1].0);
         let before = [large.log.calls()?, small.log.calls()?];
         let idle = [cpu(pids[0])?, cpu(pids[1])?];
         tokio::time::sleep(rest).await;

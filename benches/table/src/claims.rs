@@ -114,19 +114,24 @@ impl Claims {
     pub fn markdown(&self) -> String {
         let Self { command, commit, machine, conditions, claims } = self;
         let conditions: String = conditions.iter().map(|line| format!("- {line}\n")).collect();
+        let held = claims.iter().filter(|claim| claim.verdict == Verdict::Held).count();
+        format!(
+            "# make {command}\n\n- commit: {commit}\n- machine: {machine}\n{conditions}\n{}\n{held} of {} held\n",
+            self.table(),
+            claims.len()
+        )
+    }
+
+    /// The claims alone, a line each.
+    pub(crate) fn table(&self) -> String {
         let cells = |claim: &Claim| {
             let Claim { name, bound, measured, verdict, note } = claim;
             let cells = [name, bound, measured, &verdict.to_string(), note].map(|text| cell(text));
             cells.to_vec()
         };
         let head = HEAD.map(str::to_owned).to_vec();
-        let table: Vec<_> = std::iter::once(head).chain(claims.iter().map(cells)).collect();
-        let held = claims.iter().filter(|claim| claim.verdict == Verdict::Held).count();
-        format!(
-            "# make {command}\n\n- commit: {commit}\n- machine: {machine}\n{conditions}\n{}\n{held} of {} held\n",
-            markdown(&table),
-            claims.len()
-        )
+        let lines: Vec<_> = std::iter::once(head).chain(self.claims.iter().map(cells)).collect();
+        markdown(&lines)
     }
 
     /// Writes `<command>.md` and `<command>.json` into a folder, which is made.

@@ -8,11 +8,11 @@ fn figures() -> Figures {
         unit: "MiB".into(),
         measure: Measure::Value,
         beside: None,
-        ..example(&format!("growing-{id}-{size}"), 1.4)
+        ..example(&at_rest_id(id, size), 1.4)
     };
     let at_rest = AT_REST.iter().flat_map(|(id, _)| SIZES.map(|size| grown(id, size)));
     let table = Table {
-        rows: at_rest.chain([example("fan-out-500", 1.17).aim(1.1)]).collect(),
+        rows: at_rest.chain([example("fan-out-500", 1.17).aim(1.1), after_events()]).collect(),
         ..Table::default()
     };
     let claims = Claims {
@@ -25,6 +25,11 @@ fn figures() -> Figures {
     Figures { claims, table, micro: None }
 }
 
+/// No size: it is beside 50,000, after the events.
+fn after_events() -> Row {
+    Row { title: "resident memory after events".into(), ..example("growing-resident-events", 1.4) }
+}
+
 #[test]
 fn the_page_has_what_was_to_be_kept_what_grows_and_everything_else_once() {
     let page = figures().page();
@@ -33,6 +38,7 @@ fn the_page_has_what_was_to_be_kept_what_grows_and_everything_else_once() {
     let everything = page.split_once("## Everything").unwrap().1;
     assert!(everything.contains("| 500 splits on one primary | 1.40 s | 1.25 s |"), "{page}");
     assert!(!everything.contains("MiB"));
+    assert!(everything.contains("| resident memory after events |"), "{page}");
 }
 
 #[test]

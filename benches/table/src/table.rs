@@ -101,8 +101,8 @@ impl Row {
 
     /// Its cells but for the aim: what it is of, ours, the other side's, the interval, the note.
     pub(crate) fn line(&self) -> Vec<String> {
-        let beside = self.beside.map(|value| with_unit(value, self)).unwrap_or_default();
-        vec![self.title.clone(), self.figure(), beside, interval(self), self.note.clone()]
+        let [title, ours, beside, interval, .., note] = cells(self);
+        vec![title, ours, beside, interval, note]
     }
 }
 
