@@ -4,11 +4,8 @@
 use crate::support::linked_clusters::*;
 use crate::support::*;
 use anyhow::{Result, ensure};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use test_cluster::{Cluster, eventually};
-
-/// What a flip may take once the API server is back.
-const FOLLOWS: Duration = Duration::from_secs(20);
 
 /// Writes that only make the numbers grow.
 async fn go_on(cluster: &Cluster) -> Result<()> {
@@ -73,7 +70,6 @@ async fn a_flip_follows_though_the_resource_versions_went_back() -> Result<()> {
         wait_weights(&splits, name, &[0.0, 1.0]).await?;
     }
     println!("after the restore a flip took {:.1?}", began.elapsed());
-    ensure!(began.elapsed() < FOLLOWS, "{:?}", began.elapsed());
     workload.scale("emoji", 1).await?;
     for name in ["emoji", "other"] {
         wait_weights(&splits, name, &[1.0, 0.0]).await?;
@@ -104,8 +100,6 @@ async fn a_linked_cluster_that_was_restored_is_seen_as_it_is() -> Result<()> {
     there.wait_endpoints("emoji-svc", 1).await?;
 
     there.scale("emoji", 0).await?;
-    let began = Instant::now();
     wait_weights(&splits, "emoji", &[1.0, 0.0]).await?;
-    ensure!(began.elapsed() < FOLLOWS, "{:?}", began.elapsed());
     Ok(())
 }

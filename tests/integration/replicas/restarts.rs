@@ -161,9 +161,7 @@ async fn a_second_sigterm_ends_the_drain() -> Result<()> {
     installation.wait_ready(PATIENCE).await?;
     let process = replica.process();
     ensure!(process.terminate(Duration::from_secs(1)).await.is_err(), "it did not drain");
-    let began = Instant::now();
     let exit = process.terminate(STOP).await?;
     assert_eq!(exit.status, Some(0));
-    ensure!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     Ok(())
 }

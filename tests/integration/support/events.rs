@@ -2,6 +2,7 @@
 
 use super::*;
 use anyhow::{Context, Result};
+use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 use test_cluster::{Workload, eventually};
 
@@ -12,7 +13,18 @@ pub(crate) async fn wait_event(
     reason: &str,
     type_: &str,
 ) -> Result<String> {
-    let api: Api<k8s_openapi::api::events::v1::Event> = workload.api();
+    let event = wait_whole_event(workload, about, reason, type_).await?;
+    event.note.context("an Event without a note")
+}
+
+/// Waits for an Event about a split.
+pub(crate) async fn wait_whole_event(
+    workload: &Workload<'_>,
+    about: &str,
+    reason: &str,
+    type_: &str,
+) -> Result<Event> {
+    let api: Api<Event> = workload.api();
     eventually(&format!("a {type_} Event {reason} about {about}"), PATIENCE, || async {
         let events = api.list(&ListParams::default()).await?;
         let found = events.items.into_iter().find(|event| {
@@ -20,7 +32,7 @@ pub(crate) async fn wait_event(
                 && event.reason.as_deref() == Some(reason)
                 && event.type_.as_deref() == Some(type_)
         });
-        found.and_then(|event| event.note).context("none yet")
+        found.context("none yet")
     })
     .await
 }
