@@ -66,7 +66,7 @@ const LANDING: Duration = Duration::from_secs(300);
 async fn moved_at(splits: &Api<DynamicObject>, revision: &str) -> Result<Vec<String>> {
     let then = ListParams::default().at(revision).matching(VersionMatch::Exact);
     let all = splits.list(&then).await?.items;
-    Ok(all.iter().filter(|split| has_moved(split)).map(|split| split.name_any()).collect())
+    Ok(all.iter().filter(|split| has_moved(split)).map(ResourceExt::name_any).collect())
 }
 
 fn has_moved(split: &DynamicObject) -> bool {
