@@ -100,3 +100,7 @@ fn decided_weights(intent: &Intent, before: SetState, view: &View<'_>) -> (Vec<u
     state.down = before.down;
     (decision.weights, state)
 }
+
+#[cfg(test)]
+#[path = "traffic_tests.rs"]
+mod tests;
