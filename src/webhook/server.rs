@@ -174,6 +174,8 @@ pub async fn serve(
         let failures = HandshakeFailures { from, handshakes, metrics };
         let router = router.clone();
         tasks.spawn(serve_connection(stream, acceptor, router, limits, connection, failures));
+        // A flood of connections is accepted one by one, between the reviews.
+        tokio::task::yield_now().await;
     }
     drop(listener);
     tasks.close();
