@@ -3,6 +3,7 @@
 
 mod answer;
 mod backend_counts;
+mod background;
 pub(crate) mod body;
 pub(crate) mod connections;
 #[cfg(test)]

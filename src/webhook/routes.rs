@@ -2,6 +2,7 @@
 
 use crate::engine;
 use crate::telemetry::{Metrics, ObjectOperation, ReviewOutcome, ReviewPath, ShedReason};
+use crate::webhook::background;
 use crate::webhook::body::{self, BodyError, Bounds, RequestBody};
 use crate::webhook::partial_review;
 use crate::webhook::places::{Place, Places};
@@ -25,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 const LIGHT: usize = 16 * 1024;
 /// Heavy reviews at once: the reconciler needs a core too.
 const HEAVY_AT_ONCE: usize = 1;
+/// Heavy bodies that are counted at once, which takes milliseconds: not behind a review, which takes longer.
+const PRECHECKS_AT_ONCE: usize = 1;
 
 /// The timeout of an API server where the URL has none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -44,6 +47,7 @@ pub(crate) fn router<R: Reviewer>(
         places: Places::new(limits.requests),
         memory: Semaphore::new(limits.bodies_bytes),
         heavy: Arc::new(Semaphore::new(HEAVY_AT_ONCE)),
+        prechecks: Arc::new(Semaphore::new(PRECHECKS_AT_ONCE)),
     };
     axum::Router::new()
         .route("/mutate", post(|service, request| respond(ReviewPath::Mutate, service, request)))
@@ -72,6 +76,8 @@ struct ReviewService<R> {
     memory: Semaphore,
     /// Permits for heavy reviews.
     heavy: Arc<Semaphore>,
+    /// Permits for their prechecks.
+    prechecks: Arc<Semaphore>,
 }
 
 /// Why a request is answered without a review.
@@ -170,39 +176,44 @@ impl<R: Reviewer> ReviewService<R> {
         body: RequestBody<'_>,
         deadline: Instant,
     ) -> Result<ReviewResponse, Rejection> {
-        let is_heavy = body.bytes.len() > LIGHT;
-        let unparsed = is_heavy.then(|| self.reviewer.precheck(webhook, &body.bytes)).flatten();
-        match unparsed {
-            Some(answer) => Ok(answer),
-            None if is_heavy => self.answer_heavy(webhook, body, deadline).await,
-            None => Ok(response::answer(&*self.reviewer, webhook, &body.bytes, deadline).await),
+        if body.bytes.len() <= LIGHT {
+            return Ok(response::answer(&*self.reviewer, webhook, &body.bytes, deadline).await);
         }
+        let answered = match self.precheck(webhook, &body, deadline).await? {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => self.answer_heavy(webhook, &body, deadline).await?,
+            Err(error) => Err(error),
+        };
+        Ok(answered.unwrap_or_else(|error| {
+            let uid = partial_review::uid_of(&body.bytes);
+            response::failure(webhook, RequestInfo { uid, ..Default::default() }, error)
+        }))
     }
 
-    /// The response to a heavy review, in a thread of its own; it is shed where too many wait for one.
+    /// The response to a heavy review that need not be parsed.
+    async fn precheck(
+        &self,
+        webhook: ReviewPath,
+        body: &RequestBody<'_>,
+        deadline: Instant,
+    ) -> Result<Result<Option<ReviewResponse>, ReviewError>, Rejection> {
+        let (reviewer, bytes) = (self.reviewer.clone(), body.bytes.clone());
+        let precheck = move || reviewer.precheck(webhook, &bytes);
+        in_background(&self.prechecks, deadline, precheck).await
+    }
+
+    /// The response to a heavy review.
     async fn answer_heavy(
         &self,
         webhook: ReviewPath,
-        body: RequestBody<'_>,
+        body: &RequestBody<'_>,
         deadline: Instant,
-    ) -> Result<ReviewResponse, Rejection> {
-        let Ok(Ok(permit)) = timeout_at(deadline, self.heavy.clone().acquire_owned()).await else {
-            return Err(Rejection::Shed(ShedReason::Heavy));
-        };
+    ) -> Result<Result<ReviewResponse, ReviewError>, Rejection> {
         let (reviewer, bytes) = (self.reviewer.clone(), body.bytes.clone());
         let runtime = Handle::current();
-        let reviewing = tokio::task::spawn_blocking(move || {
-            // Released when the review has ended, also where its client has given up.
-            let _permit = permit;
-            runtime.block_on(response::answer(&*reviewer, webhook, &bytes, deadline))
-        });
-        let error = match timeout_at(deadline, reviewing).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(_)) => ReviewError::Panicked,
-            Err(_) => ReviewError::Late,
-        };
-        let info = RequestInfo { uid: partial_review::uid_of(&body.bytes), ..Default::default() };
-        Ok(response::failure(webhook, info, error))
+        let review =
+            move || runtime.block_on(response::answer(&*reviewer, webhook, &bytes, deadline));
+        in_background(&self.heavy, deadline, review).await
     }
 
     /// Turns a request away at once: an API server that waits in vain delays its own caller for as long.
@@ -214,6 +225,27 @@ impl<R: Reviewer> ReviewService<R> {
         let retry = [(header::RETRY_AFTER, "1")];
         (retry, Rejection::Shed(reason)).into_response()
     }
+}
+
+/// Does work in the background as soon as there is a permit for it. The request is shed where there is none
+/// by the deadline.
+async fn in_background<T: Send + 'static>(
+    permits: &Arc<Semaphore>,
+    deadline: Instant,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<Result<T, ReviewError>, Rejection> {
+    let Ok(Ok(permit)) = timeout_at(deadline, permits.clone().acquire_owned()).await else {
+        return Err(Rejection::Shed(ShedReason::Heavy));
+    };
+    let working = background::start(move || {
+        // Released when the work has ended, also where its client has given up.
+        let _permit = permit;
+        work()
+    });
+    Ok(match timeout_at(deadline, working).await {
+        Ok(done) => done.map_err(|_| ReviewError::Panicked),
+        Err(_) => Err(ReviewError::Late),
+    })
 }
 
 impl IntoResponse for Rejection {
