@@ -297,16 +297,21 @@ mod tests {
 
     #[test]
     fn one_reversal_onto_what_is_down_breaks_it_where_nothing_changed_in_between() {
-        for (comes_back, broken) in [(false, &[4][..]), (true, &[])] {
+        for (comes_back, at_once, broken) in
+            [(false, false, &[4][..]), (false, true, &[4]), (true, false, &[]), (true, true, &[])]
+        {
             let mut world = start();
             world.endpoints("a", 0);
+            if at_once {
+                world.stop_seconds();
+            }
             move_to(&mut world, "b", "one");
             if comes_back {
                 world.endpoints("a", 1);
                 world.endpoints("a", 0);
             }
             move_to(&mut world, "a", "two");
-            assert_eq!(world.broken(), broken, "{comes_back}");
+            assert_eq!(world.broken(), broken, "{comes_back} {at_once}");
         }
     }
 

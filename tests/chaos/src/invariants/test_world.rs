@@ -19,13 +19,22 @@ pub(crate) struct TestWorld {
     now: Duration,
     revision: u64,
     managers: Vec<Value>,
+    /// The time of writes in managedFields, where it stands still; else each has its own.
+    second: Option<u64>,
     broken: Vec<Broken>,
 }
 
 impl Default for TestWorld {
     fn default() -> Self {
         let keeper = Keeper::new("linkerd-failover", "linkerd-failover");
-        Self { keeper, now: Duration::ZERO, revision: 0, managers: vec![], broken: vec![] }
+        Self {
+            keeper,
+            now: Duration::ZERO,
+            revision: 0,
+            managers: vec![],
+            second: None,
+            broken: vec![],
+        }
     }
 }
 
@@ -65,6 +74,11 @@ impl TestWorld {
         self.store(writer, weights, annotations, json!({ LABEL: "linkerd-failover" }));
     }
 
+    /// What is written from now on is written within one second.
+    pub(crate) fn stop_seconds(&mut self) {
+        self.second = Some(self.revision);
+    }
+
     /// The same without the label.
     pub(crate) fn unlabelled(&mut self, writer: Writer, weights: &[(&str, u64)]) {
         self.store(writer, weights, &[], json!({}));
@@ -83,8 +97,14 @@ impl TestWorld {
             Writer::Unknown => "unknown".into(),
         };
         self.managers.retain(|entry| entry["manager"] != manager);
-        let time = format!("{}", self.revision);
-        self.managers.push(json!({ "manager": manager, "operation": "Update", "time": time }));
+        for entry in &mut self.managers {
+            entry["fieldsV1"] = json!({});
+        }
+        let time = self.second.unwrap_or(self.revision).to_string();
+        self.managers.push(json!({
+            "manager": manager, "operation": "Update", "time": time,
+            "fieldsV1": { "f:spec": { "f:backends": {} } },
+        }));
         let backends: Vec<_> = weights
             .iter()
             .map(|(name, weight)| json!({ "service": name, "weight": weight }))

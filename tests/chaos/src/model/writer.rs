@@ -10,15 +10,22 @@ pub enum Writer {
     Program,
     /// Somebody else, by the name of the field manager.
     Other(String),
-    /// It does not show: two writes within one second look alike.
+    /// It does not show: two writes within one second look alike, but for who owns the weights.
     Unknown,
 }
 
-/// Who made `after` of `before`. The API server gives the manager's entry a new time where its fields changed.
+/// Where the weights are: lists that are owned as a whole, by who wrote them last.
+const LISTS: [&str; 2] = ["backends", "rules"];
+
+/// Who made `after` of `before`. The API server gives the manager's entry a new time where its fields changed,
+/// to the second: within one, replicas can fight several times, and who owns the weights tells.
 pub fn writer(before: Option<&Value>, after: &Value) -> Writer {
     let entries = |object: &Value| -> Vec<Value> {
         object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default()
     };
+    let changed_lists = LISTS.map(|list| {
+        before.is_some_and(|before| before["spec"][list] != after["spec"][list]).then_some(list)
+    });
     let before = before.map(entries).unwrap_or_default();
     let after = entries(after);
     let of = |entry: &Value| {
@@ -35,7 +42,17 @@ pub fn writer(before: Option<&Value>, after: &Value) -> Writer {
     };
     match changed.as_slice() {
         [one] => named(one),
-        // Within one second no time changes, nor where somebody only takes something away.
+        [] => {
+            let owns = |entry: &&Value| {
+                let mut lists = changed_lists.iter().flatten();
+                lists.any(|list| entry["fieldsV1"]["f:spec"][format!("f:{list}")].is_object())
+            };
+            match after.iter().filter(owns).collect::<Vec<_>>().as_slice() {
+                [one] => named(one),
+                // Also where somebody only takes an annotation away.
+                _ => Writer::Unknown,
+            }
+        }
         _ => Writer::Unknown,
     }
 }
@@ -62,6 +79,29 @@ mod tests {
         assert_eq!(wrote(&[("kubectl", "1"), (PROGRAM, "1")]), Writer::Unknown);
         assert_eq!(wrote(&[("kubectl", "2"), (PROGRAM, "2")]), Writer::Unknown);
         assert_eq!(writer(None, &object(&[("author", "1")])), Writer::Other("author".into()));
+    }
+
+    #[test]
+    fn within_a_second_the_writer_of_weights_is_who_owns_them_alone() {
+        let stored = |owners: &[&str], list: &str, weight: u64| {
+            let mut object = object(&[("kubectl", "1"), (PROGRAM, "1")]);
+            for entry in object["metadata"]["managedFields"].as_array_mut().unwrap() {
+                if owners.iter().any(|owner| entry["manager"] == *owner) {
+                    entry["fieldsV1"] = json!({ "f:spec": { format!("f:{list}"): {} } });
+                }
+            }
+            object["spec"][list] = json!([{ "weight": weight }]);
+            object
+        };
+        for list in LISTS {
+            let before = stored(&[PROGRAM], list, 1);
+            let wrote =
+                |owners: &[&str], weight| writer(Some(&before), &stored(owners, list, weight));
+            assert_eq!(wrote(&[PROGRAM], 0), Writer::Program, "{list}");
+            assert_eq!(wrote(&["kubectl"], 0), Writer::Other("kubectl".into()), "{list}");
+            assert_eq!(wrote(&["kubectl", PROGRAM], 0), Writer::Unknown, "{list}");
+            assert_eq!(wrote(&[PROGRAM], 1), Writer::Unknown, "{list}: the weights are the same");
+        }
     }
 
     #[test]
