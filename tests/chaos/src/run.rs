@@ -3,6 +3,7 @@
 use crate::facts::{At, Broken, Clock, Fact, Worst};
 use crate::faults;
 use crate::journal::Journal;
+use crate::model::FOLLOWS;
 use crate::observer::{Observer, keeper};
 use crate::plan::{Family, Plan};
 use crate::world::manifest::LABEL;
@@ -25,6 +26,8 @@ use tokio::task::JoinSet;
 const SETTLE: Duration = Duration::from_secs(18);
 /// Until the observer has seen the last writes.
 const LAST: Duration = Duration::from_secs(3);
+/// Beyond what the observer gives each Service, so that it has seen all of them for long enough.
+const SURE: Duration = Duration::from_secs(1);
 /// What puts a fault right may take so much longer than the plan.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -74,6 +77,8 @@ pub async fn run(settings: &Settings, plan: &Plan) -> anyhow::Result<Report> {
     let keeper = keeper(LABEL.1, NAMESPACE, &declarations(plan.seed));
     let mut observer =
         Observer::start(keeper, clock, world.east.etcd_addr(), world.west.etcd_addr(), heard);
+    // To the observer, all that it sees first has just changed: it would hold nobody to anything.
+    tokio::time::sleep(FOLLOWS + SURE).await;
     let begin = clock.now();
     let mut live = world.live(plan.seed, plan.length, begin);
     let mut seen = Seen::default();

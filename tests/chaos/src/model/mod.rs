@@ -15,5 +15,5 @@ pub use health::Health;
 pub use object::{Backend, FailoverObject, LABEL, PROGRAM, ServiceName, Set};
 pub use policy::{PREFIX, Policy};
 pub use services::Services;
-pub use world::{Applied, Consequence, World, key_of};
+pub use world::{Applied, Consequence, FOLLOWS, World, key_of};
 pub use writer::{Writer, writer};

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// For how long a Service with other ports, or another selector, is not held to be down: the program takes five
 /// seconds at most.
-const FOLLOWS: Duration = Duration::from_secs(6);
+pub const FOLLOWS: Duration = Duration::from_secs(6);
 /// For how long after a declaration of `down-until` the Service may be taken to be down or not: it may be renewed,
 /// be prolonged, and the clocks of replicas may be skewed.
 const DECLARED: Duration = Duration::from_secs(120);
