@@ -4,12 +4,24 @@ use crate::admission::mutate::tests::{
     active, annotated, authored, failed_over, mutated, named, weights, with_weights,
 };
 use crate::admission::test_support::World;
-use crate::engine::{RecordedDown, RecordedDowns, annotations};
+use crate::engine::{RecordedDown, RecordedDowns, SetState, annotations};
 use crate::kinds::traffic_split;
 use jiff::SignedDuration;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::json;
+
+/// What the object records of its set.
+fn recorded(object: &DynamicObject) -> SetState {
+    traffic_split::read(object).state().unwrap().sets[""].clone()
+}
+
+/// The object with another record of its set.
+fn with_record(object: &DynamicObject, edit: impl FnOnce(&mut SetState)) -> DynamicObject {
+    let mut state = traffic_split::read(object).state().cloned().unwrap();
+    edit(state.sets.get_mut("").unwrap());
+    annotated(object, &[(annotations::STATE, &state.to_annotation())])
+}
 
 #[test]
 fn applying_the_manifest_moves_nothing_while_paused_either() {
@@ -24,16 +36,16 @@ fn applying_the_manifest_moves_nothing_while_paused_either() {
 }
 
 fn left(object: &DynamicObject) -> bool {
-    traffic_split::read(object).state().cloned().unwrap().sets[""].left.is_some()
+    recorded(object).left.is_some()
 }
 
 /// The stored object of a primary that was lost, rather than born dead.
 fn lost() -> (DynamicObject, World) {
     let (old, world) = failed_over();
-    let mut state = traffic_split::read(&old).state().cloned().unwrap();
-    let set = state.sets.get_mut("").unwrap();
-    (set.left, set.awaiting_primary) = (Some(world.now.wall), false);
-    (annotated(&old, &[(annotations::STATE, &state.to_annotation())]), world)
+    let lost = with_record(&old, |set| {
+        (set.left, set.awaiting_primary) = (Some(world.now.wall), false);
+    });
+    (lost, world)
 }
 
 #[test]
@@ -51,10 +63,6 @@ fn a_manual_stay_goes_on_where_its_fallback_is_replaced_and_where_it_is_weighed_
     assert_eq!((weights(&back), left(&back)), (vec![3, 0], false));
 }
 
-fn down(object: &DynamicObject) -> RecordedDowns {
-    traffic_split::read(object).state().cloned().unwrap().sets[""].down.clone()
-}
-
 #[test]
 fn a_backend_that_was_declared_down_again_stays_away_through_edits() {
     let (old, mut world) = lost();
@@ -62,18 +70,19 @@ fn a_backend_that_was_declared_down_again_stays_away_through_edits() {
     let since = world.now.wall - SignedDuration::from_secs(10);
     let stay = RecordedDown { since, least: 600, returned: None, person: false };
     let stay = RecordedDowns::from([("emoji-svc".to_owned(), stay)]);
-    let mut state = traffic_split::read(&old).state().cloned().unwrap();
-    state.sets.get_mut("").unwrap().down = stay.clone();
-    let old = annotated(&old, &[(annotations::STATE, &state.to_annotation())]);
+    let old = with_record(&old, |set| set.down = stay.clone());
 
     let mut renamed = old.clone();
     renamed.data["spec"]["backends"][1]["service"] = json!("emoji-svc-north");
     let (object, _) = mutated(Some(&old), &renamed, &world);
-    assert_eq!((active(&object), down(&object)), (vec!["emoji-svc-north".into()], stay.clone()));
+    assert_eq!(
+        (active(&object), recorded(&object).down),
+        (vec!["emoji-svc-north".into()], stay.clone())
+    );
 
     let paused = annotated(&old, &[(annotations::PAUSED, "true")]);
     let by_hand = mutated(Some(&old), &with_weights(&paused, [3, 7]), &world).0;
-    assert_eq!((weights(&by_hand), down(&by_hand)), (vec![3, 7], stay));
+    assert_eq!((weights(&by_hand), recorded(&by_hand).down), (vec![3, 7], stay));
 }
 
 #[test]
@@ -136,13 +145,10 @@ fn the_authors_weights_count_again_when_the_pause_ends() {
 #[test]
 fn a_delay_that_runs_goes_on_through_an_edit_and_not_beside_other_active_backends() {
     let (old, world) = failed_over();
-    let mut state = traffic_split::read(&old).state().cloned().unwrap();
-    let set = state.sets.get_mut("").unwrap();
-    set.pending.insert("emoji-svc".into(), world.now.wall);
-    let old = annotated(&old, &[(annotations::STATE, &state.to_annotation())]);
-    let pending = |object: &DynamicObject| {
-        traffic_split::read(object).state().cloned().unwrap().sets[""].pending.len()
-    };
+    let old = with_record(&old, |set| {
+        set.pending.insert("emoji-svc".into(), world.now.wall);
+    });
+    let pending = |object: &DynamicObject| recorded(object).pending.len();
     let again = with_weights(&old, [5, 0]);
     assert_eq!(pending(&mutated(Some(&old), &again, &world).0), 1);
     let mut renamed = old.clone();
