@@ -179,36 +179,28 @@ impl<R: Reviewer> ReviewService<R> {
         if body.bytes.len() <= LIGHT {
             return Ok(response::answer(&*self.reviewer, webhook, &body.bytes, deadline).await);
         }
-        let answered = match self.precheck(webhook, &body, deadline).await? {
-            Ok(Some(answer)) => Ok(answer),
-            Ok(None) => self.answer_heavy(webhook, &body, deadline).await?,
-            Err(error) => Err(error),
-        };
-        Ok(answered.unwrap_or_else(|error| {
-            let uid = partial_review::uid_of(&body.bytes);
-            response::failure(webhook, RequestInfo { uid, ..Default::default() }, error)
-        }))
+        match self.answer_heavy(webhook, &body, deadline).await {
+            Ok(answer) => Ok(answer),
+            Err(Unanswered::NoPermit) => Err(Rejection::Shed(ShedReason::Heavy)),
+            Err(Unanswered::Failed(error)) => {
+                let uid = partial_review::uid_of(&body.bytes);
+                Ok(response::failure(webhook, RequestInfo { uid, ..Default::default() }, error))
+            }
+        }
     }
 
-    /// The response to a heavy review that need not be parsed.
-    async fn precheck(
-        &self,
-        webhook: ReviewPath,
-        body: &RequestBody<'_>,
-        deadline: Instant,
-    ) -> Result<Result<Option<ReviewResponse>, ReviewError>, Rejection> {
-        let (reviewer, bytes) = (self.reviewer.clone(), body.bytes.clone());
-        let precheck = move || reviewer.precheck(webhook, &bytes);
-        in_background(&self.prechecks, deadline, precheck).await
-    }
-
-    /// The response to a heavy review.
+    /// The response to a heavy review, which may not have to be parsed.
     async fn answer_heavy(
         &self,
         webhook: ReviewPath,
         body: &RequestBody<'_>,
         deadline: Instant,
-    ) -> Result<Result<ReviewResponse, ReviewError>, Rejection> {
+    ) -> Result<ReviewResponse, Unanswered> {
+        let (reviewer, bytes) = (self.reviewer.clone(), body.bytes.clone());
+        let precheck = move || reviewer.precheck(webhook, &bytes);
+        if let Some(answer) = in_background(&self.prechecks, deadline, precheck).await? {
+            return Ok(answer);
+        }
         let (reviewer, bytes) = (self.reviewer.clone(), body.bytes.clone());
         let runtime = Handle::current();
         let review =
@@ -227,25 +219,31 @@ impl<R: Reviewer> ReviewService<R> {
     }
 }
 
-/// Does work in the background as soon as there is a permit for it. The request is shed where there is none
-/// by the deadline.
+/// Why work in the background has no result.
+enum Unanswered {
+    /// Too many waited before it, until the deadline.
+    NoPermit,
+    Failed(ReviewError),
+}
+
+/// Does work in the background as soon as there is a permit for it.
 async fn in_background<T: Send + 'static>(
     permits: &Arc<Semaphore>,
     deadline: Instant,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<Result<T, ReviewError>, Rejection> {
+) -> Result<T, Unanswered> {
     let Ok(Ok(permit)) = timeout_at(deadline, permits.clone().acquire_owned()).await else {
-        return Err(Rejection::Shed(ShedReason::Heavy));
+        return Err(Unanswered::NoPermit);
     };
     let working = background::start(move || {
         // Released when the work has ended, also where its client has given up.
         let _permit = permit;
         work()
     });
-    Ok(match timeout_at(deadline, working).await {
-        Ok(done) => done.map_err(|_| ReviewError::Panicked),
-        Err(_) => Err(ReviewError::Late),
-    })
+    match timeout_at(deadline, working).await {
+        Ok(done) => done.map_err(|_| Unanswered::Failed(ReviewError::Panicked)),
+        Err(_) => Err(Unanswered::Failed(ReviewError::Late)),
+    }
 }
 
 impl IntoResponse for Rejection {
