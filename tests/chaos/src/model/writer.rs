@@ -23,38 +23,42 @@ pub fn writer(before: Option<&Value>, after: &Value) -> Writer {
     let entries = |object: &Value| -> Vec<Value> {
         object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default()
     };
-    let changed_lists = LISTS.map(|list| {
-        before.is_some_and(|before| before["spec"][list] != after["spec"][list]).then_some(list)
-    });
-    let before = before.map(entries).unwrap_or_default();
-    let after = entries(after);
+    let known = before.map(entries).unwrap_or_default();
+    let now = entries(after);
     let of = |entry: &Value| {
         (entry["manager"].clone(), entry["operation"].clone(), entry["subresource"].clone())
     };
     let time_before = |entry: &Value| {
-        before.iter().find(|old| of(old) == of(entry)).map(|old| old["time"].clone())
+        known.iter().find(|old| of(old) == of(entry)).map(|old| old["time"].clone())
     };
     let changed: Vec<&Value> =
-        after.iter().filter(|entry| time_before(entry) != Some(entry["time"].clone())).collect();
+        now.iter().filter(|entry| time_before(entry) != Some(entry["time"].clone())).collect();
     let named = |entry: &Value| match entry["manager"].as_str().unwrap_or_default() {
         PROGRAM => Writer::Program,
         other => Writer::Other(other.to_owned()),
     };
-    match changed.as_slice() {
-        [one] => named(one),
-        [] => {
-            let owns = |entry: &&Value| {
-                let mut lists = changed_lists.iter().flatten();
-                lists.any(|list| entry["fieldsV1"]["f:spec"][format!("f:{list}")].is_object())
-            };
-            match after.iter().filter(owns).collect::<Vec<_>>().as_slice() {
-                [one] => named(one),
-                // Also where somebody only takes an annotation away.
-                _ => Writer::Unknown,
-            }
-        }
-        _ => Writer::Unknown,
-    }
+    let wrote = match changed.as_slice() {
+        [one] => Some(*one),
+        [] => before.and_then(|before| owner_of_changed_weights(before, after, &now)),
+        _ => None,
+    };
+    wrote.map_or(Writer::Unknown, named)
+}
+
+/// The only one of these entries that owns a list of weights which has changed; none also where somebody only takes
+/// an annotation away.
+fn owner_of_changed_weights<'a>(
+    before: &Value,
+    after: &Value,
+    entries: &'a [Value],
+) -> Option<&'a Value> {
+    let is_changed = |list: &str| before["spec"][list] != after["spec"][list];
+    let owns = |entry: &&Value| {
+        let mut changed = LISTS.iter().filter(|list| is_changed(list));
+        changed.any(|list| entry["fieldsV1"]["f:spec"][format!("f:{list}")].is_object())
+    };
+    let mut owners = entries.iter().filter(owns);
+    owners.next().filter(|_| owners.next().is_none())
 }
 
 #[cfg(test)]
