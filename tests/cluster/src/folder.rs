@@ -3,9 +3,11 @@
 use anyhow::Context;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use test_tools::scratch;
 
+/// How many folders this process has named.
+static FOLDERS: AtomicUsize = AtomicUsize::new(0);
 const OWNER: &str = "owner.lock";
 const KEPT: &str = "kept";
 /// Folders that only make sense while the processes live.
@@ -29,10 +31,7 @@ impl RunFolder {
         let gate = File::create(runs.join(".lock"))?;
         gate.lock().context("cannot lock the folder of the runs")?;
         sweep(&runs)?;
-        let path = (0..)
-            .map(|n| runs.join(format!("{}-{n}", std::process::id())))
-            .find(|path| !path.exists())
-            .context("no free name for a folder")?;
+        let path = unused_name(&runs, &FOLDERS);
         create_dir(&path)?;
         let owner = File::create(path.join(OWNER))?;
         owner.lock().context("cannot lock the run's folder")?;
@@ -74,6 +73,19 @@ impl Drop for RunFolder {
     }
 }
 
+/// A name that this process has not used before: a folder that is being dropped can be gone by the
+/// sweep already, and what is then made under its name would be removed by the end of the drop.
+fn unused_name(runs: &Path, named: &AtomicUsize) -> PathBuf {
+    loop {
+        let n = named.fetch_add(1, Ordering::Relaxed);
+        let path = runs.join(format!("{}-{n}", std::process::id()));
+        // A process of the same id that has ended can have kept its folder.
+        if !path.exists() {
+            return path;
+        }
+    }
+}
+
 fn sweep(runs: &Path) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(runs)? {
         let path = entry?.path();
@@ -91,4 +103,28 @@ fn owner_is_dead(path: &Path) -> bool {
 
 fn create_dir(path: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_removed_folder_is_not_used_again() -> anyhow::Result<()> {
+        let (runs, named) = (tempfile::tempdir()?, AtomicUsize::new(0));
+        let first = unused_name(runs.path(), &named);
+        create_dir(&first)?;
+        std::fs::remove_dir_all(&first)?;
+        assert_ne!(unused_name(runs.path(), &named), first);
+        Ok(())
+    }
+
+    #[test]
+    fn a_folder_that_another_process_left_is_passed_over() -> anyhow::Result<()> {
+        let (runs, named) = (tempfile::tempdir()?, AtomicUsize::new(0));
+        let left = unused_name(runs.path(), &named);
+        create_dir(&left)?;
+        assert_ne!(unused_name(runs.path(), &AtomicUsize::new(0)), left);
+        Ok(())
+    }
 }
