@@ -136,9 +136,11 @@ impl DeclaredSet {
         self.backends.iter().any(|b| b.name == backend)
     }
 
-    /// Whether it is a rule with one backend; see [`Intent::is_alone`](crate::engine::Intent::is_alone).
+    /// Whether it is a rule with one backend, however often its list has that; see
+    /// [`Intent::is_alone`](crate::engine::Intent::is_alone).
     pub fn is_alone(&self) -> bool {
-        !self.name.is_empty() && self.backends.len() < 2
+        let is_one = self.backends.windows(2).all(|pair| pair[0].name == pair[1].name);
+        !self.name.is_empty() && is_one
     }
 
     /// The places of its backends by the names that an annotation may have for them: a Service's
@@ -275,6 +277,7 @@ mod tests {
     fn only_a_rule_with_one_backend_is_alone() {
         let one = rule(&[("a", None)]);
         assert!(one.is_alone() && rule(&[]).is_alone());
+        assert!(rule(&[("a", None), ("a", None)]).is_alone());
         assert!(!rule(&[("a", None), ("b", None)]).is_alone());
         assert!(!DeclaredSet { name: String::new(), ..one }.is_alone());
     }

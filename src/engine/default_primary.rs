@@ -31,9 +31,8 @@ impl<'a> DefaultPrimaries<'a> {
     pub(super) fn new(declared: &'a Declaration) -> Self {
         let state = declared.state();
         let known = |set: &DeclaredSet| state.and_then(|state| state.sets.get(&set.name));
-        let remembers = |set: &DeclaredSet| {
-            set.backends.len() > 1 && known(set).is_some_and(|k| k.primary.is_some())
-        };
+        let remembers =
+            |set: &DeclaredSet| !set.is_alone() && known(set).is_some_and(|k| k.primary.is_some());
         // A record is only asked about rules that have no state.
         let is_asked = |set: &DeclaredSet| !set.name.is_empty() && known(set).is_none();
         let recorded = declared.sets.iter().any(is_asked).then(|| declared.recorded()).flatten();
@@ -52,7 +51,7 @@ impl<'a> DefaultPrimaries<'a> {
         let Some(first) = set.backends.first().map(|b| b.name.clone()) else {
             return DefaultPrimary::Alone;
         };
-        if !is_split && set.backends.len() == 1 {
+        if set.is_alone() {
             // That the object is read at all, where every rule has one.
             let is_read = self.first.as_ref() == Some(&first);
             if is_read { DefaultPrimary::Is(first) } else { DefaultPrimary::Alone }

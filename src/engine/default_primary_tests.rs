@@ -190,6 +190,15 @@ fn a_rule_that_is_held_for_what_it_says_stays_managed_while_another_is_recorded(
 }
 
 #[test]
+fn a_rule_that_names_its_one_backend_twice_is_read_as_before_once_another_is_recorded() {
+    let mut declared = route(&[&[("web", 1), ("web", 2)], &[("api", 1), ("api-b", 0)]]);
+    declared.sets[0].unreadable = vec![Problem::error("spec.rules[0].backendRefs[1].port")];
+    assert_eq!(primaries(&declared), ["#0=web+web", "#1=api"]);
+    let recorded = with_state(declared, &[("#1", known("api", "api", Some("api")))]);
+    assert_eq!(primaries(&recorded), ["#0=web+web", "#1=api"]);
+}
+
+#[test]
 fn what_cannot_be_read_and_was_left_alone_until_now_stays_so() {
     let mut declared = route(&[&[("a", 1), ("b", 0)], &[("c", 1), ("d", 0)]]);
     declared.sets[1].backends[1].weight = ParsedWeight::Unreadable("\"900m\"".into());

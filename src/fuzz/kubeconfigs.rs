@@ -89,23 +89,22 @@ fn kubeconfig(source: &mut Source<'_>) -> Value {
 
 /// Whoever is taken names nothing outside of the Secret.
 pub(super) fn agree(kubeconfig: &Value, taken: bool) {
-    let text = |pointer: &str| {
-        kubeconfig.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty())
-    };
-    let there = |pointer: &str| kubeconfig.pointer(pointer).is_some_and(|value| !value.is_null());
+    let there = |pointer: &str| kubeconfig.pointer(pointer).filter(|value| !value.is_null());
+    // A number is a text to who reads YAML into one.
+    let text = |pointer: &str| there(pointer).filter(|value| *value != "");
     let uses_user =
         text("/contexts/0/context/user").is_some_and(|user| text("/users/0/name") == Some(user));
     let outside = text("/clusters/0/cluster/proxy-url").is_some()
         || text("/clusters/0/cluster/certificate-authority").is_some()
             && text("/clusters/0/cluster/certificate-authority-data").is_none()
         || uses_user
-            && (there("/users/0/user/exec")
-                || there("/users/0/user/auth-provider")
+            && (there("/users/0/user/exec").is_some()
+                || there("/users/0/user/auth-provider").is_some()
                 || text("/users/0/user/tokenFile").is_some()
                 || text("/users/0/user/client-certificate").is_some()
                     && text("/users/0/user/client-certificate-data").is_none()
                 || text("/users/0/user/client-key").is_some()
-                    && !there("/users/0/user/client-key-data"));
+                    && there("/users/0/user/client-key-data").is_none());
     assert!(
         !(taken && outside),
         "a kubeconfig is used that names what is not in the Secret: {kubeconfig}"
