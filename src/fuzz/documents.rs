@@ -100,7 +100,8 @@ pub(super) fn check_verdict(
     if edit.is_empty() {
         return;
     }
-    let mutated = patched(document, &edit.into_patch());
+    let first = edit.into_patch();
+    let mutated = patched(document, &first);
     let mutated: SentObject = serde_json::from_value(mutated).expect("an object after the mutator");
     assert!(
         world.view(kind).intents(&kind.read(&mutated)).is_ok(),
@@ -113,7 +114,11 @@ pub(super) fn check_verdict(
         "the validator refuses what the mutator made: {after:?}, {document}"
     );
     let again = mutator(&ReviewedObject::read(kind, &mutated), &world.view(kind));
-    assert!(again.is_empty(), "a second call changes more: {:?}, {document}", again.into_patch());
+    assert!(
+        again.is_empty(),
+        "a second call changes more than {first}: {}, {document}",
+        again.into_patch()
+    );
 }
 
 /// What parser, validator, mutator and controller make of one new object.

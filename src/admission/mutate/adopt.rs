@@ -38,8 +38,8 @@ pub(super) fn adopt(new: &ReviewedObject<'_>, view: &View<'_>) -> Option<Mutatio
     }
     let mut state = State::new(view.me, states);
     state.defaulted_primary = defaulted_primary(&intents);
-    // The API server may call again for the same request: the time between makes no difference.
-    if let Some(brought) = brought.filter(|brought| is_same_but_for_time(brought, &state)) {
+    // The API server may call again for the same request: what the first call wrote stays.
+    if let Some(brought) = brought.filter(|brought| is_same_decision(brought, &state)) {
         state = brought;
     }
     let authored = AuthoredWeights::new(authored(&intents));
@@ -89,7 +89,9 @@ fn is_record_of_these_backends(declared: &Declaration) -> bool {
         && recorded.iter().all(|(set, weights)| names(set) == Some(weights.keys().collect()))
 }
 
-fn is_same_but_for_time(brought: &State, state: &State) -> bool {
+/// Whether both record one decision: at nearly the same time, and by whatever reason. A second call finds
+/// traffic where the first has moved it to, and would not say that it was moved.
+fn is_same_decision(brought: &State, state: &State) -> bool {
     let mut brought = brought.clone();
     for (name, other) in &state.sets {
         let Some(one) = brought.sets.get_mut(name) else { return false };
@@ -97,6 +99,7 @@ fn is_same_but_for_time(brought: &State, state: &State) -> bool {
             return false;
         }
         one.since = other.since;
+        one.why.clone_from(&other.why);
     }
     brought.by.clone_from(&state.by);
     !state.sets.is_empty() && brought == *state

@@ -320,6 +320,22 @@ fn what_cannot_be_read_and_what_is_not_ours_passes_untouched() {
     }
 }
 
+#[test]
+fn a_second_call_explains_a_move_as_the_first_did() {
+    let world = World::with(&[("emoji-svc", 0)]).missing(&["other"]);
+    let mut labelled = stored(split(&[("other", json!(1)), ("emoji-svc", json!(0))], &[]));
+    let mut unmanaged = labelled.clone();
+    unmanaged.labels_mut().clear();
+    labelled.metadata.resource_version = Some("2".into());
+    let once = mutated(Some(&unmanaged), &labelled, &world).0;
+    assert_eq!(weights(&once), [0, 1]);
+    let why = |object: &DynamicObject| {
+        traffic_split::read(object).state().map(|state| state.sets[""].why.clone()).unwrap()
+    };
+    assert!(why(&once).starts_with("no backend is ready, so traffic goes to"), "{}", why(&once));
+    assert_eq!(mutated(Some(&unmanaged), &once, &world).0, once);
+}
+
 fn any_backends() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
     let names = ["emoji-svc", "emoji-svc-west", "emoji-svc-north", "other"];
     let weight = prop_oneof![(0_u32..4).prop_map(|w| json!(w)), Just(json!(null))];
@@ -361,6 +377,12 @@ proptest! {
         }
         let once = mutated(Some(&old), &new, &after).0;
         prop_assert_eq!(&mutated(Some(&old), &once, &after).0, &once);
+
+        let labelled = stored(split(&first, &annotations));
+        let mut unmanaged = labelled.clone();
+        unmanaged.labels_mut().clear();
+        let once = mutated(Some(&unmanaged), &labelled, &before).0;
+        prop_assert_eq!(&mutated(Some(&unmanaged), &once, &before).0, &once);
     }
 
     /// Whatever an author does to a managed object, traffic goes nowhere it did not go before.
