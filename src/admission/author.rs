@@ -133,10 +133,14 @@ impl ReviewedRequest<'_> {
 
     /// Whether nothing changes but who owns the fields. So kubectl and Flux hand those of a client-side
     /// apply over to server-side apply, with our weights in the object.
+    ///
+    /// An apply that takes the weights from another writer looks alike where they are the live ones: the API
+    /// server compares before it fills in defaults.
     fn only_hands_over(&self) -> bool {
         let is_gone = |entry: &ManagedFieldsEntry| {
             let of = |e: &ManagedFieldsEntry| (e.manager.clone(), e.operation.clone());
-            entry.manager.as_deref() != Some(FIELD_MANAGER)
+            let manager = entry.manager.as_deref();
+            (manager == self.manager || manager.is_some_and(is_client_side_apply))
                 && self.new.managed_fields().iter().all(|other| of(other) != of(entry))
         };
         let annotations = |object: &DynamicObject| {
@@ -223,6 +227,12 @@ fn pointer_to_annotation(name: &str) -> String {
 pub(crate) fn is_edit_by_hand(manager: Option<&str>) -> bool {
     const EDITS: [&str; 4] = ["kubectl-annotate", "kubectl-edit", "kubectl-label", "kubectl-patch"];
     manager.is_some_and(|manager| EDITS.contains(&manager))
+}
+
+/// Whether the fields of a manager are handed over to server-side apply: kubectl's, and what the API server has
+/// called what was there before it.
+fn is_client_side_apply(manager: &str) -> bool {
+    manager.starts_with("kubectl") || manager == "before-first-apply"
 }
 
 fn owns(entry: &ManagedFieldsEntry, pointer: &str) -> bool {

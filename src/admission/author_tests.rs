@@ -305,3 +305,24 @@ fn handing_fields_over_to_server_side_apply_writes_no_weights() {
     // A manifest that equals what is live is its author's.
     assert_ne!(record(&mutated(&world, Some(&old), &old)), record(&old));
 }
+
+#[test]
+fn who_takes_the_weights_from_another_writer_writes_them_also_where_they_are_the_live_ones() {
+    let world = World::with(&[("a", 1), ("b", 1), ("emoji-svc", 1)]);
+    let manifest = of(&[("a", 1), ("b", 0)], &[]);
+    let old = stored(mutated(&world, None, &manifest));
+    // Another writes all weight to the fallback: it is recorded, and traffic stays on the primary.
+    let mut new = old.clone();
+    new.data = of(&[("a", 0), ("b", 7)], &[]).data;
+    let mut old = mutated(&world, Some(&old), &new);
+    assert_eq!(authored(&old), Weights::from([("a".into(), 0), ("b".into(), 7)]));
+    assert_eq!(old.data, manifest.data, "what is live are the weights of the author");
+    old.metadata.resource_version = Some("43".into());
+    old.metadata.managed_fields =
+        serde_json::from_value(json!([entry("rival", "Update", &manifest)])).unwrap();
+
+    let way = Way::ServerSide;
+    let new = way.bring(Some(&old), &manifest);
+    let applied = Weights::from([("a".into(), 1), ("b".into(), 0)]);
+    assert_eq!(authored(&mutated(&way.world(world), Some(&old), &new)), applied);
+}

@@ -147,3 +147,37 @@ async fn all_zero_weights_are_refused_also_by_hand_while_paused() -> Result<()> 
     wait_weights(&splits(&cluster, "emojivoto"), "emoji", &[1.0, 4.0]).await?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_applies_again_over_another_writer_is_the_author_also_of_weights_that_are_live()
+-> Result<()> {
+    let cluster = bare_cluster().await?;
+    cluster.install_gateway_api_crds().await?;
+    let _installation = install_for_routes(&cluster, 1).await?;
+    let (workload, _west) = emojivoto(&cluster).await?;
+    let routes = routes(&cluster, Kind::HttpRoute);
+    let manifest = route(Kind::HttpRoute, &[("", &["emoji-svc", "emoji-svc-west"])]);
+    let apply = || async {
+        let how = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+        workload.kubectl(how).stdin(manifest.to_string()).ok().await.map(drop)
+    };
+    let recorded = |first: u32, second: u32| json!({"v": 1, "sets": {"#0": {"emoji-svc": first, "emoji-svc-west": second}}});
+    apply().await?;
+    wait_rules(&routes, "emoji", &[vec![1, 0]]).await?;
+
+    // Recorded as another's wish, while traffic stays with the primary.
+    let all_west = [("emoji-svc", 0), ("emoji-svc-west", 7)];
+    let all_west =
+        all_west.map(|(name, weight)| json!({"name": name, "port": 8080, "weight": weight}));
+    let patch = json!({"spec": {"rules": [{"backendRefs": all_west}]}}).to_string();
+    let route = "httproutes.gateway.networking.k8s.io/emoji";
+    let rival = ["patch", route, "--type=merge", "--field-manager=rival", "-p", patch.as_str()];
+    workload.kubectl(rival).ok().await?;
+    let route = wait_rules(&routes, "emoji", &[vec![1, 0]]).await?;
+    assert_eq!(annotation(&route, "authored-weights"), Some(recorded(0, 7)));
+
+    apply().await?;
+    let route = wait_rules(&routes, "emoji", &[vec![1, 0]]).await?;
+    assert_eq!(annotation(&route, "authored-weights"), Some(recorded(1, 0)));
+    Ok(())
+}
