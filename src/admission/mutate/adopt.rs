@@ -20,33 +20,71 @@ pub(super) fn adopt(new: &ReviewedObject<'_>, view: &View<'_>) -> Option<Mutatio
     let declared = with_brought_annotations(&new.declared, brought.as_ref(), created, view);
 
     let intents = view.intents(&declared).ok()?;
-    let mut notes = notes_at_birth(&intents, &declared);
-    let (mut states, mut weights) = (BySet::new(), BySet::new());
-    for intent in intents.iter().filter(|intent| !intent.is_alone()) {
-        let health = view.health(intent);
-        let decision = first_decision(intent, &health, created, view);
-        if !decision.on_primary(intent) {
-            notes.push(format!(
-                "{}traffic starts on {}: {}",
-                rule_prefix(intent),
-                decision.names(intent).join(", "),
-                decision.explain(intent, &health)
-            ));
-        }
-        states.insert(intent.set.clone(), decision.state(intent, &health, view.now));
-        weights.insert(intent.set.clone(), decision.weights);
-    }
-    let mut state = State::new(view.me, states);
-    state.defaulted_primary = defaulted_primary(&intents);
     // The API server may call again for the same request: what the first call wrote stays.
-    if let Some(brought) = brought.filter(|brought| is_same_decision(brought, &state)) {
-        state = brought;
-    }
+    let first = brought.filter(|brought| has_weights_of(&intents, brought)).and_then(|brought| {
+        let first = Adoption::of(&as_authored(&intents), created, view);
+        is_same_but_for_time(&brought, &first.state).then_some(Adoption { state: brought, ..first })
+    });
+    let Adoption { state, weights, notes: of_traffic } =
+        first.unwrap_or_else(|| Adoption::of(&intents, created, view));
+    let mut notes = notes_at_birth(&intents, &declared);
+    notes.extend(of_traffic);
     let authored = AuthoredWeights::new(authored(&intents));
     let mut retries = retries_after(None, new, &intents, view);
     notes.extend(retries.note.take());
     let desired = DesiredObject::managed(weights, &intents, &state, &authored, &declared, retries);
     Some(Mutation { edit: desired.edit(new.object, &declared), notes })
+}
+
+/// Where the traffic of an object begins.
+struct Adoption {
+    state: State,
+    weights: BySet<Vec<u32>>,
+    notes: Vec<String>,
+}
+
+impl Adoption {
+    fn of(intents: &[Intent], created: bool, view: &View<'_>) -> Self {
+        let (mut states, mut weights, mut notes) = (BySet::new(), BySet::new(), vec![]);
+        for intent in intents.iter().filter(|intent| !intent.is_alone()) {
+            let health = view.health(intent);
+            let decision = first_decision(intent, &health, created, view);
+            if !decision.on_primary(intent) {
+                notes.push(format!(
+                    "{}traffic starts on {}: {}",
+                    rule_prefix(intent),
+                    decision.names(intent).join(", "),
+                    decision.explain(intent, &health)
+                ));
+            }
+            states.insert(intent.set.clone(), decision.state(intent, &health, view.now));
+            weights.insert(intent.set.clone(), decision.weights);
+        }
+        let mut state = State::new(view.me, states);
+        state.defaulted_primary = defaulted_primary(intents);
+        Self { state, weights, notes }
+    }
+}
+
+/// Whether the weights are those that a state records.
+fn has_weights_of(intents: &[Intent], state: &State) -> bool {
+    let mut written = intents.iter().filter(|intent| !intent.is_alone());
+    written.all(|intent| {
+        let live = intent.backends.iter().map(|b| (&b.name, &b.live)).collect::<BTreeSet<_>>();
+        state
+            .sets
+            .get(&intent.set)
+            .is_some_and(|set| set.weights.iter().collect::<BTreeSet<_>>() == live)
+    })
+}
+
+/// The intents as they were before the first call, which recorded the weights that it replaced.
+fn as_authored(intents: &[Intent]) -> Vec<Intent> {
+    let mut sent = intents.to_vec();
+    for backend in sent.iter_mut().flat_map(|intent| &mut intent.backends) {
+        backend.live = backend.authored;
+    }
+    sent
 }
 
 /// The declaration with the annotations of a restored backup that are trusted: the defaults in its state,
@@ -89,9 +127,7 @@ fn is_record_of_these_backends(declared: &Declaration) -> bool {
         && recorded.iter().all(|(set, weights)| names(set) == Some(weights.keys().collect()))
 }
 
-/// Whether both record one decision: at nearly the same time, and by whatever reason. A second call finds
-/// traffic where the first has moved it to, and would not say that it was moved.
-fn is_same_decision(brought: &State, state: &State) -> bool {
+fn is_same_but_for_time(brought: &State, state: &State) -> bool {
     let mut brought = brought.clone();
     for (name, other) in &state.sets {
         let Some(one) = brought.sets.get_mut(name) else { return false };
@@ -99,7 +135,6 @@ fn is_same_decision(brought: &State, state: &State) -> bool {
             return false;
         }
         one.since = other.since;
-        one.why.clone_from(&other.why);
     }
     brought.by.clone_from(&state.by);
     !state.sets.is_empty() && brought == *state

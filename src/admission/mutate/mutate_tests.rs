@@ -323,16 +323,31 @@ fn what_cannot_be_read_and_what_is_not_ours_passes_untouched() {
 #[test]
 fn a_second_call_explains_a_move_as_the_first_did() {
     let world = World::with(&[("emoji-svc", 0)]).missing(&["other"]);
-    let mut labelled = stored(split(&[("other", json!(1)), ("emoji-svc", json!(0))], &[]));
+    let labelled = stored(split(&[("other", json!(1)), ("emoji-svc", json!(0))], &[]));
     let mut unmanaged = labelled.clone();
     unmanaged.labels_mut().clear();
-    labelled.metadata.resource_version = Some("2".into());
     let once = mutated(Some(&unmanaged), &labelled, &world).0;
     assert_eq!(weights(&once), [0, 1]);
     let why = |object: &DynamicObject| {
         traffic_split::read(object).state().map(|state| state.sets[""].why.clone()).unwrap()
     };
     assert!(why(&once).starts_with("no backend is ready, so traffic goes to"), "{}", why(&once));
+    assert_eq!(mutated(Some(&unmanaged), &once, &world).0, once);
+}
+
+#[test]
+fn a_second_call_does_not_take_a_pin_for_a_loss() {
+    let world = healthy();
+    let weights_of = [("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))];
+    let labelled = stored(split(&weights_of, &[(annotations::PIN, "emoji-svc-west")]));
+    let mut unmanaged = labelled.clone();
+    unmanaged.labels_mut().clear();
+    let once = mutated(Some(&unmanaged), &labelled, &world).0;
+    assert_eq!(weights(&once), [0, 1]);
+    let left = |object: &DynamicObject| {
+        traffic_split::read(object).state().map(|state| state.sets[""].left).unwrap()
+    };
+    assert_eq!(left(&once), None);
     assert_eq!(mutated(Some(&unmanaged), &once, &world).0, once);
 }
 
