@@ -6,10 +6,14 @@ use super::retries::retries_after;
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
 use crate::engine::{
-    AuthoredWeights, BySet, Decision, Declaration, Health, Intent, Previous, State, annotations,
-    authored, decide, defaulted_primary,
+    AuthoredWeights, BySet, Decision, Declaration, Health, Intent, Now, Previous, State, Weights,
+    annotations, authored, decide, defaulted_primary,
 };
+use jiff::SignedDuration;
 use std::collections::BTreeSet;
+
+/// Between two calls for one request.
+const SAME_REQUEST: SignedDuration = SignedDuration::from_secs(60);
 
 /// The weights become those of the first decision, and the authored ones are recorded. None where the
 /// object cannot be read strictly: the validator has to see it as it was sent.
@@ -21,12 +25,9 @@ pub(super) fn adopt(new: &ReviewedObject<'_>, view: &View<'_>) -> Option<Mutatio
 
     let intents = view.intents(&declared).ok()?;
     // The API server may call again for the same request: what the first call wrote stays.
-    let first = brought.filter(|brought| has_weights_of(&intents, brought)).and_then(|brought| {
-        let first = Adoption::of(&as_authored(&intents), created, view);
-        is_same_but_for_time(&brought, &first.state).then_some(Adoption { state: brought, ..first })
-    });
+    let first = brought.and_then(|brought| first_call(&brought, &intents, created, view));
     let Adoption { state, weights, notes: of_traffic } =
-        first.unwrap_or_else(|| Adoption::of(&intents, created, view));
+        first.unwrap_or_else(|| Adoption::of(&intents, created, view, view.now));
     let mut notes = notes_at_birth(&intents, &declared);
     notes.extend(of_traffic);
     let authored = AuthoredWeights::new(authored(&intents));
@@ -44,11 +45,11 @@ struct Adoption {
 }
 
 impl Adoption {
-    fn of(intents: &[Intent], created: bool, view: &View<'_>) -> Self {
+    fn of(intents: &[Intent], created: bool, view: &View<'_>, now: Now) -> Self {
         let (mut states, mut weights, mut notes) = (BySet::new(), BySet::new(), vec![]);
         for intent in intents.iter().filter(|intent| !intent.is_alone()) {
             let health = view.health(intent);
-            let decision = first_decision(intent, &health, created, view);
+            let decision = first_decision(intent, &health, created, now);
             if !decision.on_primary(intent) {
                 notes.push(format!(
                     "{}traffic starts on {}: {}",
@@ -57,7 +58,7 @@ impl Adoption {
                     decision.explain(intent, &health)
                 ));
             }
-            states.insert(intent.set.clone(), decision.state(intent, &health, view.now));
+            states.insert(intent.set.clone(), decision.state(intent, &health, now));
             weights.insert(intent.set.clone(), decision.weights);
         }
         let mut state = State::new(view.me, states);
@@ -66,15 +67,31 @@ impl Adoption {
     }
 }
 
+/// What the first call for the same request has made of the object, where a state that it has was written by
+/// one: it is what is decided of the recorded weights, at the time of the state.
+fn first_call(
+    brought: &State,
+    intents: &[Intent],
+    created: bool,
+    view: &View<'_>,
+) -> Option<Adoption> {
+    let at = brought.sets.values().next()?.since;
+    if at.duration_until(view.now.wall).abs() >= SAME_REQUEST || !has_weights_of(intents, brought) {
+        return None;
+    }
+    let now = Now { wall: at, ..view.now };
+    let mut first = Adoption::of(&as_authored(intents), created, view, now);
+    // Another replica may have answered it.
+    first.state.by.clone_from(&brought.by);
+    (first.state == *brought).then_some(first)
+}
+
 /// Whether the weights are those that a state records.
 fn has_weights_of(intents: &[Intent], state: &State) -> bool {
     let mut written = intents.iter().filter(|intent| !intent.is_alone());
     written.all(|intent| {
-        let live = intent.backends.iter().map(|b| (&b.name, &b.live)).collect::<BTreeSet<_>>();
-        state
-            .sets
-            .get(&intent.set)
-            .is_some_and(|set| set.weights.iter().collect::<BTreeSet<_>>() == live)
+        let live: Weights = intent.backends.iter().map(|b| (b.name.clone(), b.live)).collect();
+        state.sets.get(&intent.set).is_some_and(|set| set.weights == live)
     })
 }
 
@@ -104,10 +121,10 @@ fn with_brought_annotations(
     declared
 }
 
-fn first_decision(intent: &Intent, health: &[Health], created: bool, view: &View<'_>) -> Decision {
+fn first_decision(intent: &Intent, health: &[Health], created: bool, now: Now) -> Decision {
     let previous = if created { Previous::Birth } else { Previous::Live };
-    let mut decision = decide(intent, health, previous, view.now);
-    if intent.policy.paused_at(view.now.wall) && !intent.carrying().is_empty() {
+    let mut decision = decide(intent, health, previous, now);
+    if intent.policy.paused_at(now.wall) && !intent.carrying().is_empty() {
         // Live weights stay as they are.
         decision.active = intent.carrying();
         decision.weights = intent.backends.iter().map(|b| b.live).collect();
@@ -125,17 +142,4 @@ fn is_record_of_these_backends(declared: &Declaration) -> bool {
     };
     !recorded.is_empty()
         && recorded.iter().all(|(set, weights)| names(set) == Some(weights.keys().collect()))
-}
-
-fn is_same_but_for_time(brought: &State, state: &State) -> bool {
-    let mut brought = brought.clone();
-    for (name, other) in &state.sets {
-        let Some(one) = brought.sets.get_mut(name) else { return false };
-        if one.since.duration_until(other.since).abs().as_secs() >= 60 {
-            return false;
-        }
-        one.since = other.since;
-    }
-    brought.by.clone_from(&state.by);
-    !state.sets.is_empty() && brought == *state
 }

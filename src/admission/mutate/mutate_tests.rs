@@ -1,7 +1,8 @@
 use crate::admission::test_support::{LABEL, World, mutate, split, stored};
-use crate::engine::{Weights, annotations};
+use crate::engine::{Now, Weights, annotations};
 use crate::index::resource::WatchedResource;
 use crate::kinds::traffic_split;
+use jiff::SignedDuration;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use proptest::prelude::*;
@@ -320,9 +321,14 @@ fn what_cannot_be_read_and_what_is_not_ours_passes_untouched() {
     }
 }
 
+/// The time of a second call for the same request.
+fn second_call(world: &World) -> Now {
+    Now::at(world.now.wall + SignedDuration::from_secs(2))
+}
+
 #[test]
 fn a_second_call_explains_a_move_as_the_first_did() {
-    let world = World::with(&[("emoji-svc", 0)]).missing(&["other"]);
+    let mut world = World::with(&[("emoji-svc", 0)]).missing(&["other"]);
     let labelled = stored(split(&[("other", json!(1)), ("emoji-svc", json!(0))], &[]));
     let mut unmanaged = labelled.clone();
     unmanaged.labels_mut().clear();
@@ -332,12 +338,13 @@ fn a_second_call_explains_a_move_as_the_first_did() {
         traffic_split::read(object).state().map(|state| state.sets[""].why.clone()).unwrap()
     };
     assert!(why(&once).starts_with("no backend is ready, so traffic goes to"), "{}", why(&once));
+    world.now = second_call(&world);
     assert_eq!(mutated(Some(&unmanaged), &once, &world).0, once);
 }
 
 #[test]
 fn a_second_call_does_not_take_a_pin_for_a_loss() {
-    let world = healthy();
+    let mut world = healthy();
     let weights_of = [("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))];
     let labelled = stored(split(&weights_of, &[(annotations::PIN, "emoji-svc-west")]));
     let mut unmanaged = labelled.clone();
@@ -348,6 +355,7 @@ fn a_second_call_does_not_take_a_pin_for_a_loss() {
         traffic_split::read(object).state().map(|state| state.sets[""].left).unwrap()
     };
     assert_eq!(left(&once), None);
+    world.now = second_call(&world);
     assert_eq!(mutated(Some(&unmanaged), &once, &world).0, once);
 }
 
