@@ -16,6 +16,8 @@ CARGO_CYCLONEDX_VERSION := 0.5.9
 CARGO_CYCLONEDX ?= $(TOOLS)/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)/bin/cargo-cyclonedx
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ ?= $(TOOLS)/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
+CARGO_LLVM_COV_VERSION := 0.9.1
+CARGO_LLVM_COV ?= $(TOOLS)/cargo-llvm-cov-$(CARGO_LLVM_COV_VERSION)/bin/cargo-llvm-cov
 go_version = $(shell sed -n 's|^\t$(1) v\([^ ]*\).*|\1|p' $(2))
 ACTIONLINT ?= $(TOOLS)/actionlint-$(call go_version,github.com/rhysd/actionlint,release/tools/actionlint/go.mod)
 CRANE ?= $(TOOLS)/crane-$(call go_version,github.com/google/go-containerregistry,release/tools/crane/go.mod)
@@ -23,7 +25,7 @@ CRANE ?= $(TOOLS)/crane-$(call go_version,github.com/google/go-containerregistry
 # Tests that run at once. Most of them wait: for a Lease, for a controller, for patience to end.
 THREADS ?= 5
 
-.PHONY: demo test build-tests lint unit integration docs gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile chaos chaos-planted advisories sbom hardening soak mutants bench-micro fuzz figures clean
+.PHONY: demo test build-tests lint unit integration docs gitops-check tools manifests pictures look release-dry-run cargo-cyclonedx bench bench-reviews bench-informers bench-profile chaos chaos-planted advisories sbom hardening soak mutants bench-micro fuzz fuzz-merge fuzz-coverage figures clean
 
 ## demo: the main job on two real Kubernetes API servers; ROUTE=http tells it with an HTTPRoute, KEEP=1 leaves it running
 demo: tools
@@ -71,6 +73,10 @@ $(CARGO_MUTANTS):
 $(CARGO_FUZZ):
 	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
 	  --root $(@:/bin/cargo-fuzz=) --version $(CARGO_FUZZ_VERSION) cargo-fuzz
+
+$(CARGO_LLVM_COV):
+	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
+	  --root $(@:/bin/cargo-llvm-cov=) --version $(CARGO_LLVM_COV_VERSION) cargo-llvm-cov
 
 # Each takes 10 s of CPU.
 $(ACTIONLINT) $(CRANE): $(TOOLS)/%:
@@ -199,6 +205,7 @@ mutants: $(CARGO_MUTANTS)
 	$(CARGO) run --locked --quiet -p mutants -- --cargo-mutants $(abspath $(CARGO_MUTANTS))
 
 FUZZ := $(abspath $(TARGET))/fuzz
+FUZZ_PROGRAMS = $(FUZZ)/$(shell rustc -vV | sed -n 's/^host: //p')/release
 
 ## fuzz: every target of fuzz/ for FUZZ_SECONDS, 60 by default; ONLY=reviews,documents leaves the rest out. Needs a C++ compiler
 # The code is built as it is shipped, without `--cfg fuzzing`, by which crates leave out what they check.
@@ -206,8 +213,30 @@ fuzz: $(CARGO_FUZZ)
 	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	$(CARGO_FUZZ) build --sanitizer none --no-cfg-fuzzing --codegen-units 16 --target-dir $(FUZZ)
 	$(CARGO) build --locked --workspace --example fuzz
-	ONLY="$(ONLY)" $(TARGET)/debug/examples/fuzz --folder $(FUZZ) \
-	  --programs $(FUZZ)/$$(rustc -vV | sed -n 's/^host: //p')/release
+	ONLY="$(ONLY)" $(TARGET)/debug/examples/fuzz --folder $(FUZZ) --programs $(FUZZ_PROGRAMS)
+
+## fuzz-merge: adds to fuzz/corpus what `make fuzz` has found that reaches other code, as far as inputs of 512 bytes go
+# The unit tests replay the corpora, which together stay under 1 MiB.
+fuzz-merge:
+	for corpus in fuzz/corpus/*; do \
+	  target=$$(basename $$corpus); \
+	  $(FUZZ_PROGRAMS)/$$target -set_cover_merge=1 -use_counters=0 -max_len=512 -artifact_prefix=$(FUZZ)/artifacts/$$target/ \
+	    $$corpus $(FUZZ)/corpus/$$target || exit; \
+	done
+
+## fuzz-coverage: lines of engine, admission and kinds that the corpora in CORPUS (fuzz/corpus) reach. Needs rustup's llvm-tools
+CORPUS ?= fuzz/corpus
+COVERAGE = cd fuzz && CARGO_LLVM_COV_TARGET_DIR=$(FUZZ)/coverage $(abspath $(CARGO_LLVM_COV)) llvm-cov
+fuzz-coverage: $(CARGO_LLVM_COV)
+	$(COVERAGE) clean --profraw-only
+	for target in $$(ls fuzz/corpus); do \
+	  ($(COVERAGE) run --locked --no-report --dep-coverage linkerd-failover --bin $$target -- $(abspath $(CORPUS))/$$target/*) || exit; \
+	done
+	$(COVERAGE) report --no-default-ignore-filename-regex --lcov | awk -F: ' \
+	  /^SF/ { room = match($$2, "/src/(engine|admission|kinds)/") ? substr($$2, RSTART + 5, RLENGTH - 6) : "" } \
+	  room && /^LF/ { lines[room] += $$2 } \
+	  room && /^LH/ { hit[room] += $$2 } \
+	  END { for (room in lines) printf "%s: %d of %d lines, %.1f%%\n", room, hit[room], lines[room], 100 * hit[room] / lines[room] }'
 
 clean:
 	$(CARGO) clean
