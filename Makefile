@@ -57,26 +57,10 @@ advisories: $(CARGO_DENY)
 sbom: $(CARGO_CYCLONEDX)
 	$(CARGO) run --locked --quiet -p release -- sbom $(TARGET)/sbom --cyclonedx $(CARGO_CYCLONEDX)
 
-# Unoptimised: that takes 100 s of CPU, and a check takes 2 s all the same.
-$(CARGO_DENY):
+# By the version in the name of its folder. Unoptimised: cargo-deny takes 100 s of CPU, and a check takes 2 s all the same.
+$(CARGO_DENY) $(CARGO_CYCLONEDX) $(CARGO_MUTANTS) $(CARGO_FUZZ) $(CARGO_LLVM_COV) $(GUNGRAUN_RUNNER):
 	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
-	  --root $(@:/bin/cargo-deny=) --version $(CARGO_DENY_VERSION) cargo-deny
-
-$(CARGO_CYCLONEDX):
-	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
-	  --root $(@:/bin/cargo-cyclonedx=) --version $(CARGO_CYCLONEDX_VERSION) cargo-cyclonedx
-
-$(CARGO_MUTANTS):
-	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
-	  --root $(@:/bin/cargo-mutants=) --version $(CARGO_MUTANTS_VERSION) cargo-mutants
-
-$(CARGO_FUZZ):
-	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
-	  --root $(@:/bin/cargo-fuzz=) --version $(CARGO_FUZZ_VERSION) cargo-fuzz
-
-$(CARGO_LLVM_COV):
-	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
-	  --root $(@:/bin/cargo-llvm-cov=) --version $(CARGO_LLVM_COV_VERSION) cargo-llvm-cov
+	  --root $(@:/bin/$(@F)=) --version $(patsubst $(@F)-%,%,$(notdir $(@:/bin/$(@F)=))) $(@F)
 
 # Each takes 10 s of CPU.
 $(ACTIONLINT) $(CRANE): $(TOOLS)/%:
@@ -134,10 +118,6 @@ release-dry-run: tools $(ACTIONLINT) $(CRANE) $(CARGO_CYCLONEDX)
 ## bench: flips, the webhook, takeovers, memory and growth, in one table, and aims with their verdicts in target/proof; ONLY=fan-out,guard leaves the rest out
 bench: tools
 	BENCH_ONLY="$(ONLY)" BENCH_NAME="$(NAME)" BENCH_BEFORE="$(BEFORE)" $(CARGO) bench --locked --bench figures
-
-$(GUNGRAUN_RUNNER):
-	CARGO_PROFILE_DEV_DEBUG=false $(CARGO) install --locked --quiet --debug \
-	  --root $(@:/bin/gungraun-runner=) --version $(GUNGRAUN_VERSION) gungraun-runner
 
 # Where there is no valgrind, allocations are counted.
 MICRO := $(if $(shell command -v valgrind),instructions,allocations)
