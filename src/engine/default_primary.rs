@@ -47,7 +47,6 @@ impl<'a> DefaultPrimaries<'a> {
     /// The primary of a set whose author named none: its first backend, as long as it is the one
     /// that was first when that was decided, and never another one while traffic is off it.
     pub(super) fn primary(&self, set: &DeclaredSet) -> DefaultPrimary {
-        let is_split = set.name.is_empty();
         let Some(first) = set.backends.first().map(|b| b.name.clone()) else {
             return DefaultPrimary::Alone;
         };
@@ -57,7 +56,7 @@ impl<'a> DefaultPrimaries<'a> {
             if is_read { DefaultPrimary::Is(first) } else { DefaultPrimary::Alone }
         } else if let Some(primary) = self.still_remembered(set, &first) {
             DefaultPrimary::Is(primary)
-        } else if is_split || self.known(set).is_some() {
+        } else if set.name.is_empty() || self.known(set).is_some() {
             // A set that failed over until now still does; so does a split, whose label asks for it.
             DefaultPrimary::Is(first)
         } else {

@@ -284,6 +284,11 @@ impl Intent {
         self.backends.iter().map(|b| (b.name.clone(), b.authored)).collect()
     }
 
+    /// The weights in the object now, by backend.
+    pub fn live(&self) -> Weights {
+        self.backends.iter().map(|b| (b.name.clone(), b.live)).collect()
+    }
+
     /// The indices of all backends.
     pub(crate) fn indices_of_all(&self) -> impl DoubleEndedIterator<Item = BackendIndex> + use<> {
         BackendIndex::all(self.backends.len())

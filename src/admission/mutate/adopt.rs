@@ -6,7 +6,7 @@ use super::retries::retries_after;
 use crate::admission::reviewed_object::ReviewedObject;
 use crate::admission::view::View;
 use crate::engine::{
-    AuthoredWeights, BySet, Decision, Declaration, Health, Intent, Now, Previous, State, Weights,
+    AuthoredWeights, BySet, Decision, Declaration, Health, Intent, Now, Previous, State,
     annotations, authored, decide, defaulted_primary,
 };
 use jiff::SignedDuration;
@@ -89,10 +89,8 @@ fn first_call(
 /// Whether the weights are those that a state records.
 fn has_weights_of(intents: &[Intent], state: &State) -> bool {
     let mut written = intents.iter().filter(|intent| !intent.is_alone());
-    written.all(|intent| {
-        let live: Weights = intent.backends.iter().map(|b| (b.name.clone(), b.live)).collect();
-        state.sets.get(&intent.set).is_some_and(|set| set.weights == live)
-    })
+    written
+        .all(|intent| state.sets.get(&intent.set).is_some_and(|set| set.weights == intent.live()))
 }
 
 /// The intents as they were before the first call, which recorded the weights that it replaced.

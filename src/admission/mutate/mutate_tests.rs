@@ -1,5 +1,5 @@
 use crate::admission::test_support::{LABEL, World, mutate, split, stored};
-use crate::engine::{Now, Weights, annotations};
+use crate::engine::{Now, SetState, Weights, annotations};
 use crate::index::resource::WatchedResource;
 use crate::kinds::traffic_split;
 use jiff::SignedDuration;
@@ -33,9 +33,20 @@ pub(super) fn authored(object: &DynamicObject) -> Weights {
         .unwrap_or_default()
 }
 
+/// What is recorded of the decision on a split.
+fn set_state(object: &DynamicObject) -> Option<SetState> {
+    traffic_split::read(object).state()?.sets.get("").cloned()
+}
+
 pub(super) fn active(object: &DynamicObject) -> Vec<String> {
-    let state = traffic_split::read(object).state().cloned();
-    state.and_then(|mut s| s.sets.remove("")).map(|set| set.active).unwrap_or_default()
+    set_state(object).map(|set| set.active).unwrap_or_default()
+}
+
+/// The same without its label.
+fn unmanaged(object: &DynamicObject) -> DynamicObject {
+    let mut object = object.clone();
+    object.labels_mut().clear();
+    object
 }
 
 pub(super) fn named(pairs: &[(&str, u32)]) -> Weights {
@@ -305,8 +316,7 @@ fn a_split_in_the_middle_of_the_predecessors_failover_stays_there_when_it_is_tou
 #[test]
 fn what_cannot_be_read_and_what_is_not_ours_passes_untouched() {
     let unreadable = split(&[("emoji-svc", json!("500m"))], &[]);
-    let mut unmanaged = authored_split();
-    unmanaged.labels_mut().clear();
+    let unmanaged = unmanaged(&authored_split());
     let mut deleted = failed_over().0;
     deleted.metadata.deletion_timestamp =
         Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
@@ -330,16 +340,13 @@ fn second_call(world: &World) -> Now {
 fn a_second_call_explains_a_move_as_the_first_did() {
     let mut world = World::with(&[("emoji-svc", 0)]).missing(&["other"]);
     let labelled = stored(split(&[("other", json!(1)), ("emoji-svc", json!(0))], &[]));
-    let mut unmanaged = labelled.clone();
-    unmanaged.labels_mut().clear();
-    let once = mutated(Some(&unmanaged), &labelled, &world).0;
+    let before = unmanaged(&labelled);
+    let once = mutated(Some(&before), &labelled, &world).0;
     assert_eq!(weights(&once), [0, 1]);
-    let why = |object: &DynamicObject| {
-        traffic_split::read(object).state().map(|state| state.sets[""].why.clone()).unwrap()
-    };
-    assert!(why(&once).starts_with("no backend is ready, so traffic goes to"), "{}", why(&once));
+    let why = set_state(&once).unwrap().why;
+    assert!(why.starts_with("no backend is ready, so traffic goes to"), "{why}");
     world.now = second_call(&world);
-    assert_eq!(mutated(Some(&unmanaged), &once, &world).0, once);
+    assert_eq!(mutated(Some(&before), &once, &world).0, once);
 }
 
 #[test]
@@ -347,16 +354,12 @@ fn a_second_call_does_not_take_a_pin_for_a_loss() {
     let mut world = healthy();
     let weights_of = [("emoji-svc", json!(1)), ("emoji-svc-west", json!(0))];
     let labelled = stored(split(&weights_of, &[(annotations::PIN, "emoji-svc-west")]));
-    let mut unmanaged = labelled.clone();
-    unmanaged.labels_mut().clear();
-    let once = mutated(Some(&unmanaged), &labelled, &world).0;
+    let before = unmanaged(&labelled);
+    let once = mutated(Some(&before), &labelled, &world).0;
     assert_eq!(weights(&once), [0, 1]);
-    let left = |object: &DynamicObject| {
-        traffic_split::read(object).state().map(|state| state.sets[""].left).unwrap()
-    };
-    assert_eq!(left(&once), None);
+    assert_eq!(set_state(&once).unwrap().left, None);
     world.now = second_call(&world);
-    assert_eq!(mutated(Some(&unmanaged), &once, &world).0, once);
+    assert_eq!(mutated(Some(&before), &once, &world).0, once);
 }
 
 fn any_backends() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
@@ -402,8 +405,7 @@ proptest! {
         prop_assert_eq!(&mutated(Some(&old), &once, &after).0, &once);
 
         let labelled = stored(split(&first, &annotations));
-        let mut unmanaged = labelled.clone();
-        unmanaged.labels_mut().clear();
+        let unmanaged = unmanaged(&labelled);
         let once = mutated(Some(&unmanaged), &labelled, &before).0;
         prop_assert_eq!(&mutated(Some(&unmanaged), &once, &before).0, &once);
     }

@@ -35,7 +35,7 @@ fn takes_given_weights(intent: &Intent, previous: &PreviousSet, view: &View<'_>)
 /// The weights of the request, and a state that records them.
 fn given_weights(intent: &Intent, previous: &PreviousSet, view: &View<'_>) -> (Vec<u32>, SetState) {
     let weights: Vec<u32> = intent.backends.iter().map(|b| b.live).collect();
-    let by_name: Weights = intent.backends.iter().map(|b| (b.name.clone(), b.live)).collect();
+    let by_name = intent.live();
     let set = previous.state.clone().unwrap_or_default();
     if set.weights == by_name {
         return (weights, set.remembering(intent));

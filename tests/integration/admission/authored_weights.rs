@@ -161,7 +161,10 @@ async fn who_applies_again_over_another_writer_is_the_author_also_of_weights_tha
         let how = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
         workload.kubectl(how).stdin(manifest.to_string()).ok().await.map(drop)
     };
-    let recorded = |first: u32, second: u32| json!({"v": 1, "sets": {"#0": {"emoji-svc": first, "emoji-svc-west": second}}});
+    let recorded = |first: u32, second: u32| {
+        let weights = json!({"emoji-svc": first, "emoji-svc-west": second});
+        json!({"v": 1, "sets": {"#0": weights}})
+    };
     apply().await?;
     wait_rules(&routes, "emoji", &[vec![1, 0]]).await?;
 
